@@ -1,0 +1,1 @@
+"""Log densities over an unconstrained vector, with their kernels beside them."""

@@ -1,0 +1,169 @@
+"""The collapsed log density: a Gaussian model with one grouping factor, all coefficients integrated out.
+
+Cost of an evaluation: groups x q^2 (q + p), whatever the number of rows. Derivation: `docs/explanation/algebra.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density import kernels
+from poolwise.density.layout import ParameterLayout
+from poolwise.density.priors import ModelPriors
+from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
+from poolwise.design.design import Design
+from poolwise.samplers.base import NativeDensity
+from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.threads import map_slices
+
+_SLICE = 256  # points per task; fixed, so that results do not depend on the number of threads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CollapsedDensity:
+    """log p(theta | y) up to the constant p(y), for samplers; and exact draws of the coefficients given theta.
+
+    Attributes
+    ----------
+    layout : what each number of theta is.
+    basis : working coordinates of the common coefficients.
+    problem : arrays for the kernels.
+    threads : how many threads batches are spread over.
+    """
+
+    layout: ParameterLayout
+    basis: WorkingBasis
+    problem: kernels.Problem
+    threads: int
+
+    @property
+    def dimension(self) -> int:
+        """Length of theta."""
+        return self.layout.dimension
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions in theta of the log standard deviations of effects, which may be close to zero."""
+        return np.arange(len(self.layout.effects))
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
+        out = np.empty(len(points))
+        points = np.ascontiguousarray(points)
+
+        def evaluate(_: int, part: slice) -> None:
+            kernels.log_densities(points[part], self.problem, out[part])
+
+        map_slices(evaluate, len(points), _SLICE, self.threads)
+        return out
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and its gradient (d,) at one point (d,)."""
+        gradient = np.empty(self.dimension)
+        return kernels.value_and_gradient(np.ascontiguousarray(point), self.problem, gradient), gradient
+
+    def draw_coefficients(self, points: np.ndarray, seed: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
+        """One exact draw of the coefficients for each theta.
+
+        Returns `beta` (m, p) as written, and `u` (m, J, q), the offsets of the groups.
+        """
+        slices = math.ceil(len(points) / _SLICE)
+        seeds = seed.spawn(slices)
+
+        def noise(i: int, shape: tuple[int, int]) -> np.ndarray:
+            return np.random.Generator(np.random.SFC64(seeds[i])).standard_normal(shape)
+
+        return self._coefficients(points, noise)
+
+    def mean_coefficients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Conditional means of the coefficients for each theta, shaped as in `draw_coefficients`."""
+        return self._coefficients(points, lambda _, shape: np.zeros(shape))
+
+    def _coefficients(self, points: np.ndarray, noise) -> tuple[np.ndarray, np.ndarray]:
+        q, p, groups = self.problem.zxy.shape[0], self.problem.zxy.shape[1] - 1, self.problem.zxy.shape[2]
+        points = np.ascontiguousarray(points)
+        beta = np.empty((len(points), p))
+        u = np.empty((len(points), q, groups))
+
+        def solve(i: int, part: slice) -> None:
+            fresh = noise(i, (part.stop - part.start, p + q * groups))
+            kernels.coefficients_given(points[part], self.problem, fresh, beta[part], u[part])
+
+        map_slices(solve, len(points), _SLICE, self.threads)
+        return self.basis.written(beta), u.transpose(0, 2, 1)
+
+    def start(self) -> np.ndarray:
+        """A reasonable theta to begin a search for the mode: a third of the outcome's spread for each effect."""
+        q = len(self.layout.effects)
+        rows = max(self.problem.rows, 1.0)
+        noise = math.sqrt(max(self.problem.xy[-1, -1] / rows, 1e-300))
+        theta = np.zeros(self.dimension)
+        if q:
+            size = np.sqrt(np.maximum(np.einsum("kkj->k", self.problem.zz) / rows, 1e-300))
+            theta[:q] = np.log(noise / 3 / size)
+        theta[q + self.layout.pairs] = math.log(noise)
+        return theta
+
+
+    def native(self) -> NativeDensity:
+        """The density as a C function."""
+        from poolwise.density.native import describe_problem, log_density_callback
+
+        words, arrays = describe_problem(self.problem)
+        return NativeDensity(log_density_callback.address, words, arrays)
+
+
+def collapse(
+    statistics: SufficientStatistics, design: Design, priors: ModelPriors, *, threads: int
+) -> CollapsedDensity:
+    """Build the collapsed density of a design with one grouping factor, or with none (q = 0)."""
+    rows, mean, width = priors.rows, priors.mean, priors.width
+    basis = working_basis(statistics, design.common_map, rows, mean, width)
+    columns = np.zeros((len(statistics.columns) + 1, len(mean) + 1))
+    columns[:-1, :-1] = basis.columns
+    columns[:, -1] = basis.residual
+    projected = gram_root(statistics) @ columns
+    effects, group_map = _shift_effects(design.group_map, statistics.origin[:-1])
+    q, groups = effects.shape[1], len(statistics.counts) if effects.shape[1] else 0
+    zz, zxy = np.zeros((q, q, groups)), np.zeros((q, len(mean) + 1, groups))
+    if q:
+        z_mean = effects[0] + statistics.means[:, :-1] @ effects[1:]
+        x_mean = columns[0] + statistics.means @ columns[1:]
+        weighted = statistics.counts[:, None] * z_mean
+        cross = effects[1:].T @ statistics.scatter[:, :-1, :]
+        zz[:] = np.moveaxis(weighted[:, :, None] * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:], 0, 2)
+        zxy[:] = np.moveaxis(weighted[:, :, None] * x_mean[:, None, :] + cross @ columns[1:], 0, 2)
+    problem = kernels.Problem(
+        zz,
+        zxy,
+        projected.T @ projected,
+        float(statistics.rows),
+        group_map,
+        rows @ basis.to_written,
+        mean - rows @ basis.reference,
+        width**-2.0,
+        priors.mixed,
+        priors.scale_priors,
+        priors.correlation_priors,
+        basis.log_volume,
+    )
+    return CollapsedDensity(priors.layout, basis, problem, threads)
+
+
+def _shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Effects in the basis [1, W - origin] with their constant parts moved to the intercept, where there is one.
+
+    Returns the shifted effects (1 + K, q) and T (q, q) with: effects as written = shifted effects @ T.
+    """
+    effects = shifted(written, origin)
+    move = np.eye(effects.shape[1])
+    constant = [k for k in range(effects.shape[1]) if written[0, k] == 1 and not np.any(written[1:, k])]
+    if constant:
+        for k in range(effects.shape[1]):
+            if k != constant[0]:
+                move[constant[0], k] = effects[0, k]
+                effects[0, k] = 0.0
+    return effects, move

@@ -1,0 +1,85 @@
+"""The collapsed density as a C function, so that a sampler written in another language calls no Python."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from poolwise.compiled import kernel
+from poolwise.density.kernels import Problem, value_and_gradient
+
+
+@intrinsic
+def _pointer(typing_context, address):
+    """An integer address as a void pointer."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), generate
+
+
+@kernel
+def _problem_at(words):
+    """Rebuild the problem from `describe_problem`'s words: sizes q, J, p + 1, c, m, then addresses."""
+    q, groups, columns, pairs, mixed = words[0], words[1], words[2], words[3], words[4]
+    p = columns - 1
+    return Problem(
+        numba.carray(_pointer(words[5]), (q, q, groups), np.float64),
+        numba.carray(_pointer(words[6]), (q, columns, groups), np.float64),
+        numba.carray(_pointer(words[7]), (columns, columns), np.float64),
+        numba.carray(_pointer(words[8]), (2,), np.float64)[0],
+        numba.carray(_pointer(words[9]), (q, q), np.float64),
+        numba.carray(_pointer(words[10]), (p, p), np.float64),
+        numba.carray(_pointer(words[11]), (p,), np.float64),
+        numba.carray(_pointer(words[12]), (p,), np.float64),
+        numba.carray(_pointer(words[13]), (mixed,), np.int64),
+        numba.carray(_pointer(words[14]), (q + 1 + mixed, 6), np.float64),
+        numba.carray(_pointer(words[15]), (pairs, 2), np.float64),
+        numba.carray(_pointer(words[8]), (2,), np.float64)[1],
+    )
+
+
+def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Sizes and addresses of a problem's arrays for `log_density_callback`, and the arrays, which must be kept alive."""
+    scalars = np.array([problem.rows, problem.log_volume])
+    arrays = tuple(
+        np.ascontiguousarray(array)
+        for array in (
+            problem.zz,
+            problem.zxy,
+            problem.xy,
+            scalars,
+            problem.group_map,
+            problem.prior_rows,
+            problem.prior_mean,
+            problem.prior_precision,
+            problem.mixed,
+            problem.scale_priors,
+            problem.correlation_priors,
+        )
+    )
+    q, columns, groups = problem.zxy.shape
+    sizes = [q, groups, columns, len(problem.correlation_priors), len(problem.mixed)]
+    return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
+
+
+_SIGNATURE = types.int64(
+    types.uint64,
+    types.CPointer(types.double),
+    types.CPointer(types.double),
+    types.CPointer(types.double),
+    types.voidptr,
+)
+
+
+@numba.cfunc(_SIGNATURE, cache=True)
+def log_density_callback(dimension, point, gradient, value, words):
+    """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
+    problem = _problem_at(numba.carray(words, (16,), np.int64))
+    slope = numba.carray(gradient, (dimension,))
+    result = value_and_gradient(numba.carray(point, (dimension,)), problem, slope)
+    numba.carray(value, (1,))[0] = result
+    return 0 if np.isfinite(result) and np.all(np.isfinite(slope)) else 4

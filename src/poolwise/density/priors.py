@@ -1,0 +1,179 @@
+"""The priors of one model, resolved to arrays: which prior each coefficient, scale and correlation has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.layout import ParameterLayout
+from poolwise.density.working import gram_root, shifted
+from poolwise.design.design import Design
+from poolwise.errors import PriorError, suggest
+from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
+from poolwise.statistics.blocks import SufficientStatistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPriors:
+    """Every prior of a model.
+
+    Attributes
+    ----------
+    layout : of theta, which the priors decide in part: a Student-t coefficient adds a mixing precision.
+    coefficients : (p,) priors; that of an intercept may be put on the intercept at the predictors' means.
+    centred : whether it is. Then `rows` says: rows @ beta ~ coefficients.
+    rows : (p, p) unit upper triangular up to the order of columns.
+    sd : (q,) priors of the effects' standard deviations.
+    sigma, correlation : prior of the residual sd and of the effects' correlation matrix.
+    """
+
+    layout: ParameterLayout
+    names: tuple[str, ...]
+    coefficients: tuple[CoefficientPrior, ...]
+    centred: bool
+    rows: np.ndarray
+    sd: tuple[ScalePrior, ...]
+    sigma: ScalePrior
+    correlation: LKJ
+    group: str | None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(p,) centres of the coefficients' priors."""
+        return np.array([prior.location for prior in self.coefficients])
+
+    @property
+    def width(self) -> np.ndarray:
+        """(p,) standard deviations given mixing precisions of one."""
+        return np.array([prior.width for prior in self.coefficients])
+
+    @property
+    def mixed(self) -> np.ndarray:
+        """(m,) positions of the coefficients with a mixing precision."""
+        return np.array([k for k, prior in enumerate(self.coefficients) if math.isfinite(prior.degrees)], dtype=np.int64)
+
+    @property
+    def scale_priors(self) -> np.ndarray:
+        """(q + 1 + m, 6) coefficients of the priors of sds, sigma and mixing precisions, in theta's order."""
+        mixing = [_mixing_precision(self.coefficients[k].degrees) for k in self.mixed]
+        return np.array([*(prior.coefficients for prior in self.sd), self.sigma.coefficients, *mixing])
+
+    @property
+    def correlation_priors(self) -> np.ndarray:
+        """(c, 2) exponent and log constant of each partial correlation."""
+        if not self.layout.pairs:
+            return np.zeros((0, 2))
+        exponents = self.correlation.partial_exponents(len(self.sd))
+        constants = [math.lgamma(a + 0.5) - math.lgamma(a) - 0.5 * math.log(math.pi) for a in exponents]
+        return np.column_stack([exponents, constants])
+
+    def words(self) -> dict[str, str]:
+        """Every prior in words, by the name under which it can be set."""
+        said = {}
+        for name, prior in zip(self.names, self.coefficients, strict=True):
+            at = " at the mean of every predictor" if self.centred and name == "Intercept" else ""
+            said[name] = f"{prior}{at}"
+        for effect, prior in zip(self.layout.effects, self.sd, strict=True):
+            said[f"sd_{self.group}[{effect}]"] = str(prior)
+        if self.layout.pairs:
+            said[f"cor_{self.group}"] = str(self.correlation)
+        said["sigma"] = str(self.sigma)
+        return said
+
+
+def _mixing_precision(df: float) -> tuple[float, float, float, float, float, float]:
+    """Gamma(df / 2, df / 2) in the common form of scale priors."""
+    half = df / 2
+    return half * math.log(half) - math.lgamma(half), half - 1.0, half, 0.0, 0.0, 0.0
+
+
+def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: SufficientStatistics) -> ModelPriors:
+    """Match priors with the model's terms and fill the rest with defaults scaled to the data.
+
+    Names: a coefficient (`Intercept`, `floor`), `slopes` for all but the intercept, `sd`, `sd_county`,
+    `sd_county[floor]`, `cor` or `cor_county`, `sigma`. The most specific one wins.
+
+    Raises
+    ------
+    PriorError : for a name that is not in the model, or a prior of the wrong kind.
+    """
+    total = statistics.merged()
+    rows = max(total.rows, 1)
+    mean = total.means[0] + total.origin
+    spread = np.sqrt(np.diag(total.scatter[0]) / rows)
+    outcome_sd = float(spread[-1])
+    x_mean = design.common_map[0] + mean[:-1] @ design.common_map[1:]
+    x_sd = np.sqrt(np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows)
+    z_size = _effect_sizes(design, total, mean)
+    _check_names(given, design)
+    slope_width = 2.5 * outcome_sd / np.where(x_sd > 0, x_sd, 1.0)
+    centre = _constant_part(design, total) * mean[-1]
+    coefficients: list[CoefficientPrior] = []
+    centred = False
+    for k, name in enumerate(design.coefficients):
+        if name == "Intercept":
+            default = Normal(float(mean[-1]), 2.5 * outcome_sd)
+            centred = name not in given
+            chosen = given.get(name, default)
+        else:
+            chosen = given.get(name, given.get("slopes", Normal(float(centre[k]), float(slope_width[k]))))
+        coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
+    matrix = np.eye(len(coefficients))
+    if centred:
+        at = design.coefficients.index("Intercept")
+        matrix[at] = x_mean
+        matrix[at, at] = 1.0
+    sd = []
+    for k, effect in enumerate(design.effects):
+        name = f"sd_{design.group}[{effect}]"
+        default_sd = HalfStudentT(3.0, float(outcome_sd / z_size[k]))
+        chosen_sd = given.get(name, given.get(f"sd_{design.group}", given.get("sd", default_sd)))
+        sd.append(_expect(chosen_sd, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
+    sigma = _expect(given.get("sigma", HalfStudentT(3.0, outcome_sd)), ScalePrior, "sigma", "HalfCauchy or HalfNormal")
+    correlation = _expect(given.get(f"cor_{design.group}", given.get("cor", LKJ(2.0))), LKJ, "cor", "LKJ")
+    mixed = tuple(
+        name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
+    )
+    layout = ParameterLayout(design.effects, design.correlated and len(design.effects) > 1, mixed)
+    return ModelPriors(
+        layout, design.coefficients, tuple(coefficients), centred, matrix, tuple(sd), sigma, correlation, design.group
+    )
+
+
+def _effect_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray) -> np.ndarray:
+    """(q,) what one unit of an effect moves the outcome by, typically: 1 for an intercept, the sd of a predictor."""
+    variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
+    size = np.sqrt(variance / max(total.rows, 1))
+    level = np.abs(design.group_map[0] + mean[:-1] @ design.group_map[1:])
+    return np.where(size > 0, size, np.where(level > 0, level, 1.0))
+
+
+def _constant_part(design: Design, total: SufficientStatistics) -> np.ndarray:
+    """(p,) a with X a = 1 where the columns add up to a constant, as cell means `0 + C(z)` do; else zeros."""
+    root = gram_root(total)[:, :-1]
+    columns, target = root @ shifted(design.common_map, total.origin[:-1]), root[:, 0]
+    weights = np.linalg.lstsq(columns, target, rcond=None)[0]
+    missed = np.linalg.norm(columns @ weights - target) > 1e-8 * np.linalg.norm(target)
+    return np.zeros(len(weights)) if missed else weights
+
+
+def _check_names(given: Mapping[str, Prior], design: Design) -> None:
+    valid = {*design.coefficients, "slopes", "sigma"}
+    if design.group is not None:
+        valid |= {"sd", f"sd_{design.group}", *(f"sd_{design.group}[{name}]" for name in design.effects)}
+        if design.correlated and len(design.effects) > 1:
+            valid |= {"cor", f"cor_{design.group}"}
+    for name, prior in given.items():
+        if name not in valid:
+            raise PriorError(f"There is no term '{name}' in this model to put a prior on. {suggest(name, valid)}")
+        if not isinstance(prior, Prior):
+            raise PriorError(f"The prior of '{name}' must be a distribution such as pw.Normal(0, 1), not {prior!r}.")
+
+
+def _expect(prior, kind, name: str, examples: str):
+    if not isinstance(prior, kind):
+        raise PriorError(f"The prior of '{name}' cannot be {prior}; use {examples}.")
+    return prior

@@ -1,0 +1,97 @@
+"""Coordinates in which cross-products keep their digits and the common coefficients are well conditioned.
+
+Users write priors about coefficients of the columns as they are, say of a Unix timestamp near 1.7e9. Forming X'X of
+that in double precision would leave no digits. So X = [1, W] C is expressed in columns W shifted by an origin, and
+its coefficients by beta = beta_ref + R^-1 b with R from a QR of the data stacked on the priors: b has about
+unit posterior precision whatever the units and however collinear the columns, and y - X beta_ref is small.
+The map is linear, so the Gaussian algebra is exact in b, and the draws are mapped back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.statistics.blocks import SufficientStatistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkingBasis:
+    """The affine map between coefficients as written and working coefficients.
+
+    Attributes
+    ----------
+    reference : (p,) beta_ref, close to the fit of the pooled regression.
+    to_written : (p, p) R^-1, upper triangular.
+    columns : (1 + K, p) X in the basis [1, W - origin], in working coefficients.
+    residual : (1 + K + 1,) y - X beta_ref in the basis [1, W - origin, y - origin].
+    log_volume : log |det d beta / d b| = -log |det R|.
+    """
+
+    reference: np.ndarray
+    to_written: np.ndarray
+    columns: np.ndarray
+    residual: np.ndarray
+    log_volume: float
+
+    def written(self, working: np.ndarray) -> np.ndarray:
+        """Coefficients as written, (..., p) to (..., p)."""
+        return self.reference + working @ self.to_written.T
+
+
+def gram_root(statistics: SufficientStatistics) -> np.ndarray:
+    """F with F'F = [1, W, y]'[1, W, y] about the origin, for all groups together; (1 + K + 1, 1 + K + 1)."""
+    total = statistics.merged()
+    return group_roots(total)[0]
+
+
+def group_roots(statistics: SufficientStatistics) -> np.ndarray:
+    """The same root for every group, (J, 1 + K + 1, 1 + K + 1): count and mean in the first row, scatter below."""
+    spread = np.sqrt(np.einsum("jkk->jk", statistics.scatter))
+    scale = np.where(spread > 0, spread, 1.0)
+    values, vectors = np.linalg.eigh(statistics.scatter / scale[:, :, None] / scale[:, None, :])
+    width = 1 + statistics.means.shape[1]
+    roots = np.zeros((len(statistics.counts), width, width))
+    weight = np.sqrt(statistics.counts)
+    roots[:, 0, 0] = weight
+    roots[:, 0, 1:] = weight[:, None] * statistics.means
+    # Eigenvalues that only rounding makes differ from zero are zero: a constant column has no scatter.
+    values = np.where(values > 1e-15 * width, values, 0.0)
+    roots[:, 1:, 1:] = np.sqrt(values)[:, :, None] * vectors.transpose(0, 2, 1) * scale[:, None, :]
+    return roots
+
+
+def shifted(design_map: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Columns given in the basis [1, W] as columns in the basis [1, W - origin]; (1 + K, p) both."""
+    moved = design_map.astype(float)
+    moved[0] += origin @ design_map[1:]
+    return moved
+
+
+def working_basis(
+    statistics: SufficientStatistics, common_map: np.ndarray, rows: np.ndarray, mean: np.ndarray, width: np.ndarray
+) -> WorkingBasis:
+    """Choose working coordinates for the common coefficients.
+
+    Parameters
+    ----------
+    statistics : of the columns [W, y].
+    common_map : (1 + K, p) X in the basis [1, W].
+    rows, mean, width : (p, p), (p,), (p,) the priors: rows @ beta ~ Normal(mean, width).
+    """
+    p = common_map.shape[1]
+    outcome = np.zeros(len(statistics.columns) + 1)
+    outcome[0], outcome[-1] = statistics.origin[-1], 1.0
+    columns = shifted(common_map, statistics.origin[:-1])
+    root = gram_root(statistics)
+    noise = max(float(np.linalg.norm(root[1:, -1])) / np.sqrt(max(statistics.rows, 1)), 1e-300)
+    stacked = np.vstack([root[:, :-1] @ columns / noise, rows / width[:, None]])
+    target = np.concatenate([root @ outcome / noise, mean / width])
+    q, r = np.linalg.qr(stacked)
+    reference = np.linalg.solve(r, q.T @ target)
+    inverse = np.linalg.solve(r, np.eye(p))
+    residual = outcome.copy()
+    residual[:-1] -= columns @ reference
+    log_volume = -float(np.sum(np.log(np.abs(np.diag(r)))))
+    return WorkingBasis(reference, inverse, columns @ inverse, residual, log_volume)

@@ -1,0 +1,6 @@
+"""From terms and rows to columns, groups and levels; an encoding that can be replayed on new data."""
+
+from poolwise.design.design import Design, Rows, linear_predictor
+from poolwise.design.encoding import Encoding, build
+
+__all__ = ["Design", "Encoding", "Rows", "build", "linear_predictor"]

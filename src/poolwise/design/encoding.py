@@ -1,0 +1,250 @@
+"""Encode rows for a formula, and remember how, so that new rows are encoded the same way.
+
+formulaic evaluates the outcome, the common terms and the left side of the bar together. Columns that several of them
+share are kept once; groups stay codes and never become indicator columns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.design import Design, Rows
+from poolwise.errors import DataError, FormulaError
+from poolwise.formula import Bar, Formula
+from poolwise.formula.parse import unquote
+from poolwise.sources.frames import Table
+
+_MISSING = ("drop", "error")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """How raw columns become design columns.
+
+    Attributes
+    ----------
+    specs : formulaic's model specifications of `response`, `common` and, with a bar, `effects`; they hold the state
+        of transforms (`scale`, splines) and the levels of categories.
+    variables : raw columns that are needed for the predictors.
+    group : raw grouping column, or None.
+    levels : (J,) labels of the groups.
+    """
+
+    specs: Any
+    variables: tuple[str, ...]
+    group: str | None
+    levels: np.ndarray
+
+
+def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
+    """Learn the encoding of a formula from a table and encode its rows.
+
+    Parameters
+    ----------
+    missing : "drop" leaves rows with a missing value out and counts them; "error" refuses them.
+
+    Raises
+    ------
+    FormulaError, DataError : what is wrong, where, and what would be valid.
+    """
+    if missing not in _MISSING:
+        raise DataError(f"missing must be 'drop' or 'error', not {missing!r}.")
+    bar = _single_bar(formula)
+    parts = _formulaic(formula, bar)
+    outcome = sorted(map(str, parts.response.required_variables))
+    needed = sorted({str(v) for part in parts._flatten() for v in part.required_variables})
+    raw = table.columns([*needed, *([bar.group] if bar else [])])
+    if not table.rows:
+        raise DataError("The data hold no rows.")
+    keep, dropped = _complete(raw, missing)
+    raw = {name: values[keep] for name, values in raw.items()}
+    for name in outcome:
+        _check_numeric(name, raw[name], f"the outcome {formula.response}")
+    levels, codes = np.array(["all"]), np.zeros(int(keep.sum()), dtype=np.int64)
+    if bar:
+        levels, codes = _levels(bar.group, raw[bar.group])
+    matrices = _materialise(parts, {name: raw[name] for name in needed}, formula)
+    encoding = Encoding(
+        matrices.model_spec, tuple(n for n in needed if n not in outcome), bar.group if bar else None, levels
+    )
+    design = _design(formula, bar, matrices.model_spec, levels)
+    rows = _rows(design, matrices, codes, dropped)
+    _check_rows(design, rows)
+    return design, encoding, rows
+
+
+def _single_bar(formula: Formula) -> Bar | None:
+    if len(formula.bars) > 1:
+        raise FormulaError(
+            f"This formula has {len(formula.bars)} group terms ({', '.join(map(str, formula.bars))}); "
+            "one grouping factor with one bar is supported so far. Put all effects into one bar: (1 + x | group)."
+        )
+    return formula.bars[0] if formula.bars else None
+
+
+def _formulaic(formula: Formula, bar: Bar | None) -> Any:
+    from formulaic import Formula as Formulaic
+    from formulaic.errors import FormulaicError
+
+    texts = {"response": f"0 + {formula.response}", "common": formula.common}
+    if bar:
+        texts["effects"] = bar.effects
+    parts = {}
+    for name, text in texts.items():
+        try:
+            parts[name] = Formulaic(text)
+        except (FormulaicError, SyntaxError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise FormulaError(f"Cannot read '{text.removeprefix('0 + ')}' in '{formula.text}': {reason}") from error
+        if hasattr(parts[name], "lhs") or not hasattr(parts[name], "required_variables"):
+            raise FormulaError(f"Cannot read '{text}' in '{formula.text}': it holds a '~' or '|' of its own.")
+    return Formulaic(**parts)
+
+
+def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int]:
+    """Which rows have no missing value in any of the columns, and how many have one."""
+    import pandas as pd
+
+    length = len(next(iter(raw.values()))) if raw else 0
+    keep = np.ones(length, dtype=bool)
+    holes = {}
+    for name, values in raw.items():
+        absent = np.isnan(values) if values.dtype.kind == "f" else np.asarray(pd.isna(values))
+        if absent.any():
+            holes[name] = int(absent.sum())
+            keep &= ~absent
+    dropped = length - int(keep.sum())
+    where = ", ".join(f"{name} ({count})" for name, count in holes.items())
+    if dropped and missing == "error":
+        raise DataError(f"{dropped} of {length} rows have missing values, in: {where}. missing='drop' leaves them out.")
+    if length and not keep.any():
+        raise DataError(f"No row is complete: missing values in {where}.")
+    return keep, dropped
+
+
+def _check_numeric(name: str, values: np.ndarray, role: str) -> None:
+    if values.dtype.kind not in "biuf":
+        example = next(value for value in values)
+        at = 1
+        for at, value in enumerate(values, start=1):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                example = value
+                break
+        raise DataError(f"'{name}' must hold numbers for {role}, but row {at} holds {example!r}.")
+
+
+def _levels(group: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted labels and the code of each row."""
+    import pandas as pd
+
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"The grouping column '{group}' holds infinite values.")
+    try:
+        codes, levels = pd.factorize(values, sort=True)
+    except TypeError:  # numbers and text in one column have no order of their own
+        codes, levels = pd.factorize(np.array([str(value) for value in values], dtype=object), sort=True)
+    levels = np.asarray(levels)
+    return levels, codes.astype(np.int64)
+
+
+def _materialise(parts: Any, raw: dict[str, np.ndarray], formula: Formula) -> Any:
+    """formulaic's matrices for raw columns without missing values."""
+    import pandas as pd
+    from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
+
+    frame = pd.DataFrame(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        try:
+            return parts.get_model_matrix(frame, na_action="ignore", output="numpy")
+        except DataMismatchWarning as error:
+            raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
+        except FactorEvaluationError as error:
+            raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
+        except FormulaicError as error:
+            raise FormulaError(f"Cannot build '{formula.text}': {_cause(error)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    inner = error.__cause__ or error
+    return f"{inner} ({type(inner).__name__})" if inner is not error else str(error)
+
+
+def _design(formula: Formula, bar: Bar | None, specs: Any, levels: np.ndarray) -> Design:
+    coefficients = tuple(map(str, specs.common.column_names))
+    effects = tuple(map(str, specs.effects.column_names)) if bar else ()
+    if bar and not effects:
+        raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
+    columns = tuple(dict.fromkeys(name for name in (*coefficients, *effects) if name != "Intercept"))
+    return Design(
+        formula,
+        unquote(formula.response),
+        columns,
+        coefficients,
+        _selection(columns, coefficients),
+        effects,
+        _selection(columns, effects),
+        bar.group if bar else None,
+        levels,
+        bool(bar and bar.correlated),
+    )
+
+
+def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """(1 + K, number of names) with a one where a name is a column of [1, W]."""
+    position = {"Intercept": 0, **{name: k for k, name in enumerate(columns, start=1)}}
+    selected = np.zeros((1 + len(columns), len(names)))
+    for k, name in enumerate(names):
+        selected[position[name], k] = 1.0
+    return selected
+
+
+def _rows(design: Design, matrices: Any, codes: np.ndarray, dropped: int) -> Rows:
+    sources = [matrices.common, matrices.effects] if design.group is not None else [matrices.common]
+    response = np.asarray(matrices.response, dtype=float)
+    if response.shape[1] != 1:
+        raise DataError(f"The outcome '{design.response}' must be one numeric column; it gives {response.shape[1]}.")
+    values = np.empty((len(codes), len(design.columns) + 1))
+    filled: set[str] = set()
+    for matrix in sources:
+        array = np.asarray(matrix, dtype=float)
+        for k, name in enumerate(map(str, matrix.model_spec.column_names)):
+            if name != "Intercept" and name not in filled:
+                values[:, design.columns.index(name)] = array[:, k]
+                filled.add(name)
+    values[:, -1] = response[:, 0]
+    return Rows(values, codes, dropped)
+
+
+def _check_rows(design: Design, rows: Rows) -> None:
+    for name, column in zip((*design.columns, design.response), rows.values.T, strict=True):
+        if not np.isfinite(column).all():
+            bad = int(np.flatnonzero(~np.isfinite(column))[0])
+            raise DataError(
+                f"'{name}' is {column[bad]} in row {bad + 1} of the complete rows; every value must be finite. "
+                "Infinite values and transforms such as the log of zero do this."
+            )
+    outcome = rows.response
+    if len(outcome) and outcome.min() == outcome.max():
+        raise DataError(f"The outcome '{design.response}' is constant ({outcome[0]:g}): there is nothing to explain.")
+    if design.group is not None and len(design.levels) == 1:
+        raise DataError(
+            f"'{design.group}' has one group only ({design.levels[0]}); a spread between groups needs at least two. "
+            f"Leave the group term out: '{design.formula.response} ~ {design.formula.common}'."
+        )
+    if design.group is not None and len(design.levels) == len(outcome) and len(outcome) > 1:
+        raise DataError(
+            f"Every row has a group of its own in '{design.group}': the spread between groups and the residual "
+            "spread cannot be told apart. Choose a grouping column with repeated values."
+        )
+    if len(outcome) < len(design.coefficients):
+        raise DataError(
+            f"There are fewer rows ({len(outcome)}) than coefficients ({len(design.coefficients)}). "
+            "Use fewer terms or more data."
+        )

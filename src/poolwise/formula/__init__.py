@@ -1,0 +1,6 @@
+"""Syntax only: from text to terms. Knows nothing of data."""
+
+from poolwise.formula.parse import parse
+from poolwise.formula.terms import Bar, Formula
+
+__all__ = ["Bar", "Formula", "parse"]

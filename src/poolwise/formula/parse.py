@@ -1,0 +1,153 @@
+"""Split a formula into its response, its common terms and its bars.
+
+Only the bars are ours. What stands on either side of them is left as text for formulaic, which knows
+interactions, transforms and contrasts; it has no word for `( ... | ... )`, so that is read here first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from poolwise.errors import FormulaError
+from poolwise.formula.terms import Bar, Formula
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_NAME = re.compile(r"`[^`]+`|[^\W\d][\w.]*")
+
+
+def parse(text: str) -> Formula:
+    """Read `y ~ x + (1 + x | g)`.
+
+    Raises
+    ------
+    FormulaError : with the place marked by a caret.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
+    symbols = list(_scan(text))
+    tildes = [at for at, symbol, depth in symbols if symbol == "~" and depth == 0]
+    if not tildes:
+        raise _error(text, len(text), "there is no '~' between the outcome and the predictors")
+    if len(tildes) > 1:
+        raise _error(text, tildes[1], "there is a second '~'")
+    start = tildes[0] + 1
+    response = text[: tildes[0]].strip()
+    if not response:
+        raise _error(text, tildes[0], "there is no outcome on the left of '~'")
+    common, bars = [], []
+    for begin, end in _summands(text, symbols, start):
+        bar = _read_bar(text, symbols, begin, end)
+        if bar is None:
+            common.append(text[begin:end].strip())
+        elif text[:begin].rstrip()[-1] == "-":
+            raise _error(text, begin, "a group term cannot be subtracted")
+        else:
+            bars.append(bar)
+    return Formula(text.strip(), response, _join(common), tuple(bars))
+
+
+def unquote(name: str) -> str:
+    """The column that a name in a formula stands for: backticks quote names with spaces."""
+    return name[1:-1] if name.startswith("`") else name
+
+
+def _scan(text: str) -> Iterator[tuple[int, str, int]]:
+    """Position, symbol and bracket depth of every character outside quotes; `||` comes as one symbol."""
+    stack: list[tuple[str, int]] = []
+    at = 0
+    while at < len(text):
+        symbol = text[at]
+        if symbol in "'\"`":
+            end = text.find(symbol, at + 1)
+            if end < 0:
+                raise _error(text, at, f"this {symbol} is never closed")
+            at = end + 1
+            continue
+        if symbol in _CLOSING:
+            yield at, symbol, len(stack)
+            stack.append((_CLOSING[symbol], at))
+        elif symbol in _CLOSING.values():
+            if not stack or stack[-1][0] != symbol:
+                raise _error(text, at, f"this '{symbol}' closes nothing")
+            stack.pop()
+            yield at, symbol, len(stack)
+        elif text.startswith("||", at):
+            yield at, "||", len(stack)
+            at += 1
+        else:
+            yield at, symbol, len(stack)
+        at += 1
+    if stack:
+        raise _error(text, stack[-1][1], "this bracket is never closed")
+
+
+def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of what stands between the top-level `+` and `-` on the right of `~`."""
+    begin = start
+    signs = [(at, symbol) for at, symbol, depth in symbols if depth == 0 and symbol in "+-" and at >= start]
+    for at, symbol in [*signs, (len(text), "")]:
+        if text[begin:at].strip(" \t\n-"):
+            yield begin + (len(text[begin:at]) - len(text[begin:at].lstrip())), at
+        elif symbol != "-":
+            # A leading sign (`~ -1 + x`) is fine; an empty summand elsewhere is not.
+            raise _error(text, min(at, len(text)), "a term is missing here")
+        begin = at if symbol == "-" else at + 1
+
+
+def _read_bar(text: str, symbols: list[tuple[int, str, int]], begin: int, end: int) -> Bar | None:
+    """The bar that the summand `text[begin:end]` is, or None when it holds none."""
+    inside = [(at, symbol, depth) for at, symbol, depth in symbols if begin <= at < end]
+    # A `|` within a call such as `f(x | y)` is Python's own: only a bracket that no name precedes can hold a bar.
+    bars = [(at, symbol) for at, symbol, depth in inside if symbol in ("|", "||") and depth <= 1]
+    bars = [(at, symbol) for at, symbol in bars if not _in_call(text, inside, at)]
+    if not bars:
+        return None
+    if len(bars) > 1:
+        raise _error(text, bars[1][0], "a group term has one '|' or '||'")
+    at, symbol = bars[0]
+    summand = text[begin:end].strip()
+    first, last = inside[0], text[begin:end].rstrip()[-1]
+    depth_at_bar = next(depth for place, _, depth in inside if place == at)
+    closes = [place for place, sign, depth in inside if sign == ")" and depth == 0]
+    if depth_at_bar == 0:
+        raise _error(text, at, f"a group term needs brackets: write '({summand})'")
+    if first[1] != "(" or last != ")" or len(closes) != 1:
+        raise _error(text, begin, "a group term can only be added with '+', not multiplied or nested in another term")
+    effects, group = text[begin + 1 : at].strip(), text[at + len(symbol) : closes[0]].strip()
+    if not effects:
+        raise _error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
+    if not group:
+        raise _error(text, at + len(symbol), "no grouping column stands on the right of the bar")
+    if not _NAME.fullmatch(group):
+        kind = "nested or crossed groups" if re.search(r"[:/+*]", group) else "anything but one column"
+        raise _error(
+            text,
+            at + len(symbol),
+            f"{kind} on the right of a bar are not supported yet; for a:b make a column that joins both",
+        )
+    return Bar(effects, unquote(group), symbol == "|")
+
+
+def _in_call(text: str, symbols: list[tuple[int, str, int]], at: int) -> bool:
+    """Whether the bracket around position `at` belongs to a call such as `log(...)`."""
+    opened = [place for place, symbol, depth in symbols if symbol == "(" and place < at and depth == 0]
+    if not opened:
+        return False
+    before = text[: opened[-1]].rstrip()
+    return bool(before) and (before[-1].isalnum() or before[-1] in "_`.")
+
+
+def _join(common: list[str]) -> str:
+    """Put the summands together again; a summand that was subtracted still carries its sign."""
+    if not common:
+        return "1"
+    joined = common[0]
+    for summand in common[1:]:
+        joined += f" - {summand[1:].strip()}" if summand.startswith("-") else f" + {summand}"
+    return joined
+
+
+def _error(text: str, at: int, what: str) -> FormulaError:
+    flat = text.replace("\n", " ").replace("\t", " ")
+    return FormulaError(f"Cannot read the formula: {what}.\n    {flat}\n    {' ' * at}^")

@@ -1,0 +1,260 @@
+"""Prior distributions that users write down, and the numbers that the density kernels need of them.
+
+Priors of scales share one form, so that a compiled density evaluates any of them without asking which it is:
+
+    log p(x) = c + a log x - b x - d x^2 / 2 - e log(1 + f x^2) / 2,     x > 0,
+
+with the six coefficients (c, a, b, d, e, f) declared by each class in `coefficients`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.errors import PriorError
+
+
+def _positive(prior: object, **values: float) -> None:
+    for name, value in values.items():
+        if not (isinstance(value, (int, float, np.number)) and value > 0 and math.isfinite(value)):
+            raise PriorError(f"{type(prior).__name__}: {name} must be a positive, finite number, not {value!r}.")
+
+
+def _finite(prior: object, **values: float) -> None:
+    for name, value in values.items():
+        if not (isinstance(value, (int, float, np.number)) and math.isfinite(value)):
+            raise PriorError(f"{type(prior).__name__}: {name} must be a finite number, not {value!r}.")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+class CoefficientPrior(ABC):
+    """Prior of a coefficient, on the whole line: a Normal, or a scale mixture of Normals.
+
+    A Student-t is Normal(mean, scale / sqrt(k)) with k ~ Gamma(df/2, df/2), so given the mixing precision k
+    the coefficient is still integrated out in closed form (Andrews and Mallows 1974).
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def location(self) -> float:
+        """Centre."""
+
+    @property
+    @abstractmethod
+    def width(self) -> float:
+        """Standard deviation given a mixing precision of one."""
+
+    @property
+    @abstractmethod
+    def degrees(self) -> float:
+        """Degrees of freedom, infinite for the Normal."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        """Independent draws of shape `size`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normal(CoefficientPrior):
+    """Normal prior of a coefficient, in the units of outcome per unit of predictor."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite(self, mean=self.mean)
+        _positive(self, sd=self.sd)
+
+    location = property(lambda self: float(self.mean))
+    width = property(lambda self: float(self.sd))
+    degrees = property(lambda self: math.inf)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return self.mean + self.sd * rng.standard_normal(size)
+
+    def __str__(self) -> str:
+        return f"Normal(mean {_number(self.mean)}, sd {_number(self.sd)})"
+
+
+@dataclass(frozen=True, slots=True)
+class StudentT(CoefficientPrior):
+    """Student-t prior of a coefficient; `df=1` is the Cauchy. Costs one more dimension of sampling."""
+
+    df: float
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite(self, mean=self.mean)
+        _positive(self, df=self.df, scale=self.scale)
+
+    location = property(lambda self: float(self.mean))
+    width = property(lambda self: float(self.scale))
+    degrees = property(lambda self: float(self.df))
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return self.mean + self.scale * rng.standard_t(self.df, size)
+
+    def __str__(self) -> str:
+        return f"Student-t(df {_number(self.df)}, mean {_number(self.mean)}, scale {_number(self.scale)})"
+
+
+class ScalePrior(ABC):
+    """Prior of a standard deviation, on the positive half line."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        """(c, a, b, d, e, f) of the common form in the module's head."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        """Independent draws of shape `size`."""
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """Log density at positive `x`, normalised."""
+        c, a, b, d, e, f = self.coefficients
+        x = np.asarray(x, dtype=float)
+        return c + a * np.log(x) - b * x - 0.5 * d * x**2 - 0.5 * e * np.log1p(f * x**2)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfNormal(ScalePrior):
+    """Positive half of Normal(0, sd)."""
+
+    sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, sd=self.sd)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        return 0.5 * math.log(2 / math.pi) - math.log(self.sd), 0.0, 0.0, self.sd**-2, 0.0, 0.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return np.abs(self.sd * rng.standard_normal(size))
+
+    def __str__(self) -> str:
+        return f"half-Normal(sd {_number(self.sd)})"
+
+
+@dataclass(frozen=True, slots=True)
+class HalfStudentT(ScalePrior):
+    """Positive half of a Student-t around zero."""
+
+    df: float
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, df=self.df, scale=self.scale)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        nu, s = self.df, self.scale
+        constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - 0.5 * math.log(nu * math.pi) - math.log(s)
+        return math.log(2) + constant, 0.0, 0.0, 0.0, nu + 1, 1 / (nu * s**2)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return np.abs(self.scale * rng.standard_t(self.df, size))
+
+    def __str__(self) -> str:
+        return f"half-Student-t(df {_number(self.df)}, scale {_number(self.scale)})"
+
+
+@dataclass(frozen=True, slots=True)
+class HalfCauchy(ScalePrior):
+    """Positive half of a Cauchy around zero."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, scale=self.scale)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        return HalfStudentT(1.0, self.scale).coefficients
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return np.abs(self.scale * rng.standard_cauchy(size))
+
+    def __str__(self) -> str:
+        return f"half-Cauchy(scale {_number(self.scale)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential(ScalePrior):
+    """Exponential with the given rate; its mean is 1 / rate."""
+
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, rate=self.rate)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        return math.log(self.rate), 0.0, self.rate, 0.0, 0.0, 0.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return rng.exponential(1 / self.rate, size)
+
+    def __str__(self) -> str:
+        return f"Exponential(rate {_number(self.rate)})"
+
+
+@dataclass(frozen=True, slots=True)
+class LKJ:
+    """Prior of a correlation matrix, density proportional to det(R)^(eta - 1).
+
+    Through partial correlations it is a product of Beta densities (Lewandowski, Kurowicka and Joe 2009).
+    """
+
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, eta=self.eta)
+
+    def partial_exponents(self, size: int) -> np.ndarray:
+        """Exponents a of (1 - p^2)^(a - 1), the density of the partial correlation at each place (i, j < i).
+
+        Row by row below the diagonal of a `size` x `size` matrix; shape (size (size - 1) / 2,).
+        """
+        return np.array([self.eta + (size - 2 - j) / 2 for i in range(size) for j in range(i)])
+
+    def sample_factors(self, rng: np.random.Generator, draws: int, size: int) -> np.ndarray:
+        """Cholesky factors of independent correlation matrices, shape (draws, size, size)."""
+        exponents = self.partial_exponents(size)
+        partial = 2 * rng.beta(exponents, exponents, (draws, len(exponents))) - 1
+        return correlation_factors(partial)
+
+    def __str__(self) -> str:
+        return f"LKJ(eta {_number(self.eta)})"
+
+
+def correlation_factors(partial: np.ndarray) -> np.ndarray:
+    """Cholesky factors from partial correlations: (draws, q (q - 1) / 2) to (draws, q, q)."""
+    draws, pairs = partial.shape
+    size = int(round((1 + math.sqrt(1 + 8 * pairs)) / 2))
+    factors = np.zeros((draws, size, size))
+    at = 0
+    for i in range(size):
+        rest = np.ones(draws)
+        for j in range(i):
+            factors[:, i, j] = partial[:, at] * rest
+            rest = rest * np.sqrt((1 - partial[:, at]) * (1 + partial[:, at]))
+            at += 1
+        factors[:, i, i] = rest
+    return factors
+
+
+Prior = CoefficientPrior | ScalePrior | LKJ

@@ -1,0 +1,145 @@
+"""Mixtures of multivariate Student-t distributions: density, draws, and a fit to weighted points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.compiled import kernel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudentMixture:
+    """A mixture of k Student-t distributions in d dimensions.
+
+    Attributes
+    ----------
+    weights : (k,) that add up to one.
+    means : (k, d).
+    factors : (k, d, d) lower Cholesky factors of the scale matrices.
+    degrees : (k,) degrees of freedom.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    factors: np.ndarray
+    degrees: np.ndarray
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """(m, d) to (m,)."""
+        out = np.empty(len(points))
+        _log_mixture(np.ascontiguousarray(points), *self._parts(), out)
+        return out
+
+    def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Independent draws (size, d)."""
+        component = np.minimum(np.searchsorted(np.cumsum(self.weights), rng.random(size)), len(self.weights) - 1)
+        normal = rng.standard_normal((size, self.means.shape[1]))
+        draws = np.empty_like(normal)
+        for k in range(len(self.weights)):
+            mine = np.flatnonzero(component == k)
+            stretch = np.sqrt(self.degrees[k] / rng.chisquare(self.degrees[k], len(mine)))
+            draws[mine] = self.means[k] + stretch[:, None] * (normal[mine] @ self.factors[k].T)
+        return draws
+
+    def with_defence(self, share: float, stretch: float, degrees: float) -> StudentMixture:
+        """This mixture with a wide, heavy-tailed component of weight `share` over all of it.
+
+        It bounds the importance weights where the rest of the mixture has missed a tail (Hesterberg 1995).
+        """
+        mean = self.weights @ self.means
+        deviations = self.means - mean
+        spread = np.einsum("k,kij,klj->il", self.weights, self.factors, self.factors)
+        spread += np.einsum("k,ki,kj->ij", self.weights, deviations, deviations)
+        return StudentMixture(
+            np.append(self.weights * (1 - share), share),
+            np.vstack([self.means, mean]),
+            np.concatenate([self.factors, stretch * np.linalg.cholesky(spread)[None]]),
+            np.append(self.degrees, degrees),
+        )
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        d = self.means.shape[1]
+        constants = [
+            math.log(w)
+            + math.lgamma((nu + d) / 2)
+            - math.lgamma(nu / 2)
+            - 0.5 * d * math.log(nu * math.pi)
+            - float(np.log(np.diag(factor)).sum())
+            for w, nu, factor in zip(self.weights, self.degrees, self.factors, strict=True)
+        ]
+        return np.array(constants), self.means, np.linalg.inv(self.factors), self.degrees
+
+
+def fit_mixture(points: np.ndarray, weights: np.ndarray, start: StudentMixture, iterations: int) -> StudentMixture:
+    """Weighted EM with fixed degrees of freedom (Peel and McLachlan 2000; weights as in Cappe et al. 2008).
+
+    Parameters
+    ----------
+    points, weights : (m, d) and (m,), the weights adding up to one.
+    start : the mixture to improve. Components that come to hold less than a hundredth of the weight are dropped.
+    """
+    mixture, d = start, points.shape[1]
+    centre = weights @ points
+    around = points - centre
+    floor = 1e-4 * (weights @ around**2) + 1e-12  # keeps a component from collapsing onto a point
+    for _ in range(iterations):
+        constants, means, inverses, degrees = mixture._parts()
+        k = len(constants)
+        mass, pull, first, second = np.zeros(k), np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+        _accumulate(around, weights, constants, means - centre, inverses, degrees, mass, pull, first, second)
+        kept = mass > 0.01
+        mass, pull, first, second = mass[kept], pull[kept], first[kept], second[kept]
+        means = first / pull[:, None]
+        scatter = (second - pull[:, None, None] * means[:, :, None] * means[:, None, :]) / mass[:, None, None]
+        scatter[:, np.arange(d), np.arange(d)] += floor
+        mixture = StudentMixture(mass / mass.sum(), centre + means, np.linalg.cholesky(scatter), degrees[kept])
+    return mixture
+
+
+@kernel
+def _log_components(point, constants, means, inverses, degrees, terms, squares):
+    """Log of each weighted component density at a point, and its squared distance; returns the log of their sum."""
+    components, d = means.shape
+    top = -np.inf
+    for k in range(components):
+        square = 0.0
+        for r in range(d):
+            z = 0.0
+            for c in range(r + 1):
+                z += inverses[k, r, c] * (point[c] - means[k, c])
+            square += z * z
+        squares[k] = square
+        terms[k] = constants[k] - 0.5 * (degrees[k] + d) * math.log1p(square / degrees[k])
+        top = max(top, terms[k])
+    total = 0.0
+    for k in range(components):
+        total += math.exp(terms[k] - top)
+    return top + math.log(total)
+
+
+@kernel
+def _log_mixture(points, constants, means, inverses, degrees, out):
+    terms, squares = np.empty(constants.size), np.empty(constants.size)
+    for i in range(points.shape[0]):
+        out[i] = _log_components(points[i], constants, means, inverses, degrees, terms, squares)
+
+
+@kernel
+def _accumulate(points, weights, constants, means, inverses, degrees, mass, pull, first, second):
+    """One E-step: total responsibilities and the moments under the downweighting of outliers."""
+    components, d = means.shape
+    terms, squares = np.empty(components), np.empty(components)
+    for i in range(points.shape[0]):
+        total = _log_components(points[i], constants, means, inverses, degrees, terms, squares)
+        for k in range(components):
+            share = weights[i] * math.exp(terms[k] - total)
+            mass[k] += share
+            share *= (degrees[k] + d) / (degrees[k] + squares[k])
+            pull[k] += share
+            for r in range(d):
+                first[k, r] += share * points[i, r]
+                for c in range(d):
+                    second[k, r, c] += share * points[i, r] * points[i, c]

@@ -1,0 +1,119 @@
+"""NUTS by nutpie, for densities that no mixture fits."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings
+
+_TUNE = 500
+_RHAT, _ESS_PER_CHAIN = 1.01, 100
+
+
+def sample_nuts(density: LogDensity, settings: SamplerSettings) -> Sample:
+    """Draw (chains, draws, d) points, after 500 steps of adaptation for each chain.
+
+    nutpie calls the density's C function where it has one, and Python where nutpie's internals have changed.
+    """
+    settings.progress("sampling with NUTS", 0.0)
+    with warnings.catch_warnings():
+        # Importing nutpie imports an old arviz, which announces its own successor.
+        warnings.simplefilter("ignore", FutureWarning)
+        import nutpie
+
+    # nutpie starts at jittered points; a point of high density keeps the adaptation short.
+    start = density.start()
+    model = _native_model(density, start) or _python_model(density, start)
+    trace = nutpie.sample(
+        model,
+        draws=settings.draws,
+        tune=_TUNE,
+        chains=settings.chains,
+        seed=int(settings.seed.generate_state(1)[0]),
+        progress_bar=False,
+        save_warmup=False,
+    )
+    points = np.asarray(trace.posterior["theta"]).reshape(settings.chains, settings.draws, density.dimension)
+    return Sample(points, _certify(points, int(trace.sample_stats["diverging"].sum())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What nutpie wants of a compiled function: its address."""
+
+    address: int
+
+
+def _native_model(density: LogDensity, start: np.ndarray) -> Any | None:
+    """The density through nutpie's type for C functions, or None: it is internal to nutpie and may change."""
+    from poolwise.samplers.identity import identity_callback
+
+    native = density.native()
+    if native is None:
+        return None
+    d = density.dimension
+    try:
+        from nutpie.compile_pymc import CompiledPyMCModel
+
+        model = CompiledPyMCModel(
+            dims={},
+            compiled_logp_func=_Compiled(native.address),
+            compiled_expand_func=_Compiled(identity_callback.address),
+            initial_point_func=_starts(start),
+            shared_data={},
+            user_data=native.words,
+            n_expanded=d,
+            shape_info=(["theta"], [slice(0, d)], [(d,)]),
+            logp_func=native,
+            expand_func=None,
+            _n_dim=d,
+            _shapes={"theta": (d,)},
+            _coords={},
+        )
+        model._make_model(None)
+    except (ImportError, TypeError, AttributeError, ValueError):
+        return None
+    return model
+
+
+def _python_model(density: LogDensity, start: np.ndarray) -> Any:
+    """The density through nutpie's public interface: some ten times slower, but promised."""
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    d = density.dimension
+    return from_pyfunc(
+        d,
+        lambda: density.value_and_gradient,
+        lambda *_: lambda point: {"theta": np.asarray(point)},
+        [np.dtype("float64")],
+        [(d,)],
+        ["theta"],
+        make_initial_point_fn=_starts(start),
+    )
+
+
+def _starts(start: np.ndarray) -> Any:
+    def at(seed: int | None) -> np.ndarray:
+        return start + 0.3 * np.random.default_rng(seed).standard_normal(len(start))
+
+    return at
+
+
+def _certify(points: np.ndarray, divergences: int) -> Certificate:
+    from arviz_stats.base import array_stats
+
+    columns = np.moveaxis(points, 2, 0)
+    rhat = float(np.max(array_stats.rhat(columns, chain_axis=1, draw_axis=2)))
+    ess = float(np.min(array_stats.ess(columns, chain_axis=1, draw_axis=2)))
+    passed = divergences == 0 and rhat <= _RHAT and ess >= _ESS_PER_CHAIN * len(points)
+    advice = "All chains agree."
+    if not passed:
+        advice = (
+            f"NUTS did not settle: R-hat {rhat:.3f}, worst effective sample size {ess:.0f}, {divergences} divergences. "
+            "Take more draws, tighter priors of the standard deviations, or fewer correlated effects."
+        )
+    return Certificate("nuts", "", passed, advice, {"rhat": rhat, "ess": ess, "divergences": float(divergences)})

@@ -1,0 +1,6 @@
+"""Where rows live. One protocol: named columns in, NumPy arrays out."""
+
+from poolwise.sources.files import read_file
+from poolwise.sources.frames import Table, as_table
+
+__all__ = ["Table", "as_table", "read_file"]

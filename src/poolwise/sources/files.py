@@ -1,0 +1,52 @@
+"""CSV and Parquet files, read by DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poolwise.errors import FileError
+from poolwise.sources.frames import Table, as_table
+
+_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".txt": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
+
+
+def read_file(path: str | Path) -> Table:
+    """Read a CSV or Parquet file (by its ending, `.csv.gz` included).
+
+    Raises
+    ------
+    FileError : when it is missing, empty, of an unknown kind, or not what its ending says.
+    """
+    import duckdb
+
+    path = Path(path)
+    if not path.is_file():
+        near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
+        beside = f" In that folder there are: {', '.join(near[:10])}." if near else ""
+        raise FileError(f"There is no file '{path}'.{beside}")
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    reader = _READERS.get(suffix.lower())
+    if reader is None:
+        raise FileError(f"Cannot tell what '{path.name}' is: its name must end in {', '.join(sorted(_READERS))}.")
+    if path.stat().st_size == 0:
+        raise FileError(f"'{path}' is empty.")
+    with duckdb.connect() as connection:
+        try:
+            arrays = getattr(connection, reader)(str(path)).fetchnumpy()
+        except duckdb.Error as error:
+            first = str(error).strip().splitlines()[0]
+            raise FileError(f"'{path}' cannot be read as {suffix[1:].upper()}: {first}") from error
+    return as_table({str(name): _plain(values) for name, values in arrays.items()})
+
+
+def _plain(values):
+    """A masked array of DuckDB as a plain one, with None or NaN where it is masked."""
+    import numpy as np
+
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if not values.mask.any():
+        return values.data
+    if values.dtype.kind in "biuf":
+        return values.astype(float).filled(np.nan)
+    return values.astype(object).filled(None)

@@ -1,0 +1,89 @@
+"""Dataframes of any make, through narwhals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.errors import DataError, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A source of named columns.
+
+    Attributes
+    ----------
+    names : of all its columns.
+    frame : the narwhals frame behind them.
+    """
+
+    names: tuple[str, ...]
+    frame: Any
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.frame.shape[0])
+
+    def columns(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """The columns with these names, each (n,). Text and categories come as objects, missing values as NaN or None.
+
+        Raises
+        ------
+        DataError : for a name that is not there, with names near it.
+        """
+        picked = {}
+        for name in names:
+            if name not in self.names:
+                raise DataError(f"There is no column '{name}' in the data. {suggest(name, self.names)}")
+            picked[name] = _to_numpy(self.frame[name])
+        return picked
+
+
+def as_table(data: Any) -> Table:
+    """Take a pandas, Polars or PyArrow frame, or a mapping from names to sequences.
+
+    Raises
+    ------
+    DataError : when the data are none of these, hold no rows, or have two columns of one name.
+    """
+    import narwhals as nw
+
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, Mapping):
+        import pandas as pd
+
+        try:
+            data = pd.DataFrame(dict(data))
+        except ValueError as error:
+            raise DataError(f"The columns do not make a table: {error}.") from error
+    try:
+        frame = nw.from_native(data)
+    except TypeError as error:
+        raise DataError(
+            f"Data must be a pandas, Polars or PyArrow frame or a dict of columns, not {type(data).__name__}. "
+            "To read a file, use pw.read_file('data.csv')."
+        ) from error
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"Two columns have the same name: {error}") from error
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    return Table(tuple(map(str, frame.columns)), frame)
+
+
+def _to_numpy(series: Any) -> np.ndarray:
+    import narwhals as nw
+
+    if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
+        series = series.cast(nw.String)
+    if series.dtype.is_numeric() or isinstance(series.dtype, nw.Boolean):
+        if series.null_count():
+            return series.cast(nw.Float64).to_numpy().astype(float)
+        return np.asarray(series.to_numpy())
+    values = np.asarray(series.to_numpy())
+    return values if values.dtype.kind in "Mm" else values.astype(object)

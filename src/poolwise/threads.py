@@ -1,0 +1,38 @@
+"""Work over slices on a thread pool. The kernels release the GIL, so threads are enough.
+
+Slices have a fixed size that does not depend on the number of threads: whatever is computed or drawn
+per slice is the same on one core and on sixty-four.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def default_threads() -> int:
+    """The number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_slices(work: Callable[[int, slice], T], length: int, size: int, threads: int | None = None) -> list[T]:
+    """Call `work(i, slice_i)` for consecutive slices of `range(length)`, in order of `i` in the result.
+
+    An exception (Ctrl-C included) cancels the slices that have not begun.
+    """
+    slices = [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    workers = min(threads or default_threads(), len(slices))
+    if workers <= 1:
+        return [work(i, part) for i, part in enumerate(slices)]
+    with ThreadPoolExecutor(workers, thread_name_prefix="poolwise") as pool:
+        try:
+            return list(pool.map(work, range(len(slices)), slices))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
