@@ -1,0 +1,65 @@
+"""Exact hierarchical regression from a formula.
+
+Names load when they are first used, so that `import poolwise` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "poolwise.errors": (
+        "DataError",
+        "FileError",
+        "FormulaError",
+        "PoolwiseError",
+        "PoolwiseWarning",
+        "PriorError",
+        "SamplingError",
+    ),
+    "poolwise.fitting": ("Fit", "fit", "load"),
+    "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
+    "poolwise.priors": ("LKJ", "Exponential", "HalfCauchy", "HalfNormal", "HalfStudentT", "Normal", "StudentT"),
+    "poolwise.sources": ("read_file",),
+    "poolwise.statistics": ("SufficientStatistics",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_SUBMODULES = ("datasets",)
+
+__all__ = sorted([*_HOME_OF, *_SUBMODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    elif name in _SUBMODULES:
+        value = import_module(f"poolwise.{name}")
+    else:
+        raise AttributeError(f"module 'poolwise' has no attribute '{name}'. It has: {', '.join(__all__)}.")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from poolwise import datasets
+    from poolwise.errors import (
+        DataError,
+        FileError,
+        FormulaError,
+        PoolwiseError,
+        PoolwiseWarning,
+        PriorError,
+        SamplingError,
+    )
+    from poolwise.fitting import Fit, fit, load
+    from poolwise.pooling import PoolingComparison, compare_pooling
+    from poolwise.priors import LKJ, Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
+    from poolwise.sources import read_file
+    from poolwise.statistics import SufficientStatistics

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,9 +31,20 @@ def map_slices(work: Callable[[int, slice], T], length: int, size: int, threads:
     workers = min(threads or default_threads(), len(slices))
     if workers <= 1:
         return [work(i, part) for i, part in enumerate(slices)]
-    with ThreadPoolExecutor(workers, thread_name_prefix="poolwise") as pool:
-        try:
-            return list(pool.map(work, range(len(slices)), slices))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    futures = [_pool(workers).submit(work, i, part) for i, part in enumerate(slices)]
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Pools are kept: starting threads costs as much as a small fit. `work` must not call `map_slices` itself."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="poolwise")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork

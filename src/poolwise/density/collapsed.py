@@ -30,13 +30,15 @@ class CollapsedDensity:
     ----------
     layout : what each number of theta is.
     basis : working coordinates of the common coefficients.
-    problem : arrays for the kernels.
+    problem : arrays for the kernels; its groups are filled up to whole blocks.
+    groups : J.
     threads : how many threads batches are spread over.
     """
 
     layout: ParameterLayout
     basis: WorkingBasis
     problem: kernels.Problem
+    groups: int
     threads: int
 
     @property
@@ -83,17 +85,17 @@ class CollapsedDensity:
         return self._coefficients(points, lambda _, shape: np.zeros(shape))
 
     def _coefficients(self, points: np.ndarray, noise) -> tuple[np.ndarray, np.ndarray]:
-        q, p, groups = self.problem.zxy.shape[0], self.problem.zxy.shape[1] - 1, self.problem.zxy.shape[2]
+        q, p, lanes = self.problem.zxy.shape[0], self.problem.zxy.shape[1] - 1, self.problem.zxy.shape[2]
         points = np.ascontiguousarray(points)
         beta = np.empty((len(points), p))
-        u = np.empty((len(points), q, groups))
+        u = np.empty((len(points), q, lanes))
 
         def solve(i: int, part: slice) -> None:
-            fresh = noise(i, (part.stop - part.start, p + q * groups))
+            fresh = noise(i, (part.stop - part.start, p + q * lanes))
             kernels.coefficients_given(points[part], self.problem, fresh, beta[part], u[part])
 
         map_slices(solve, len(points), _SLICE, self.threads)
-        return self.basis.written(beta), u.transpose(0, 2, 1)
+        return self.basis.written(beta), u[:, :, : self.groups].transpose(0, 2, 1)
 
     def start(self) -> np.ndarray:
         """A reasonable theta to begin a search for the mode: a third of the outcome's spread for each effect."""
@@ -128,14 +130,16 @@ def collapse(
     projected = gram_root(statistics) @ columns
     effects, group_map = _shift_effects(design.group_map, statistics.origin[:-1])
     q, groups = effects.shape[1], len(statistics.counts) if effects.shape[1] else 0
-    zz, zxy = np.zeros((q, q, groups)), np.zeros((q, len(mean) + 1, groups))
+    # Kernels take whole blocks. A group without rows changes nothing, so the last block is filled up with such.
+    lanes = groups if groups <= kernels.BLOCK else -(-groups // kernels.BLOCK) * kernels.BLOCK
+    zz, zxy = np.zeros((q, q, lanes)), np.zeros((q, len(mean) + 1, lanes))
     if q:
         z_mean = effects[0] + statistics.means[:, :-1] @ effects[1:]
         x_mean = columns[0] + statistics.means @ columns[1:]
         weighted = statistics.counts[:, None] * z_mean
         cross = effects[1:].T @ statistics.scatter[:, :-1, :]
-        zz[:] = np.moveaxis(weighted[:, :, None] * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:], 0, 2)
-        zxy[:] = np.moveaxis(weighted[:, :, None] * x_mean[:, None, :] + cross @ columns[1:], 0, 2)
+        zz[:, :, :groups] = np.moveaxis(weighted[:, :, None] * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:], 0, 2)
+        zxy[:, :, :groups] = np.moveaxis(weighted[:, :, None] * x_mean[:, None, :] + cross @ columns[1:], 0, 2)
     problem = kernels.Problem(
         zz,
         zxy,
@@ -150,7 +154,7 @@ def collapse(
         priors.correlation_priors,
         basis.log_volume,
     )
-    return CollapsedDensity(priors.layout, basis, problem, threads)
+    return CollapsedDensity(priors.layout, basis, problem, groups, threads)
 
 
 def _shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ class Problem(NamedTuple):
     theta = [log tau (q), atanh of partial correlations (c), log sigma, log mixing precisions (m)].
     """
 
-    zz: np.ndarray  # (q, q, J) Z_j'Z_j
+    zz: np.ndarray  # (q, q, J) Z_j'Z_j; J is at most BLOCK, or a multiple of it
     zxy: np.ndarray  # (q, p + 1, J) Z_j'[X, y]
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
@@ -118,10 +118,10 @@ def _factor_pullback(theta, factor, slope, pairs, gradient):
 
 
 @kernel
-def _combine(out, sources, weights, first, scale):
+def _combine(out, sources, weights, scale):
     """out = scale * sum_k weights[k] sources[k], lane by lane; zero weights, as of diagonal factors, cost nothing."""
     empty = True
-    for k in range(first, weights.size):
+    for k in range(weights.size):
         weight = scale * weights[k]
         if weight != 0.0:
             source = sources[k]
@@ -134,6 +134,12 @@ def _combine(out, sources, weights, first, scale):
                     out[g] += weight * source[g]
     if empty:
         out[:] = 0.0
+
+
+@kernel
+def _copy(out, source):
+    for g in range(out.size):
+        out[g] = source[g]
 
 
 @kernel
@@ -157,15 +163,22 @@ def _scale(out, by):
 @kernel
 def _invert_root(out):
     """out = 1 / sqrt(1 + out), and the sum of log(1 + out)."""
-    log_product, product = 0.0, 1.0
-    for g in range(out.size):
-        product *= 1.0 + out[g]
-        if product > 1e150:
-            log_product += math.log(product)
-            product = 1.0
+    log_product = 0.0
+    one, two, three, four = 1.0, 1.0, 1.0, 1.0  # four chains of products, since a multiplication waits for the last
+    even = out.size - out.size % 4
+    for g in range(0, even, 4):
+        one *= 1.0 + out[g]
+        two *= 1.0 + out[g + 1]
+        three *= 1.0 + out[g + 2]
+        four *= 1.0 + out[g + 3]
+        if max(max(one, two), max(three, four)) > 1e70:
+            log_product += math.log(one) + math.log(two) + math.log(three) + math.log(four)
+            one, two, three, four = 1.0, 1.0, 1.0, 1.0
+    for g in range(even, out.size):
+        log_product += math.log(1.0 + out[g])
     for g in range(out.size):
         out[g] = 1.0 / math.sqrt(1.0 + out[g])
-    return log_product + math.log(product)
+    return log_product + math.log(one * two * (three * four))
 
 
 @kernel
@@ -178,12 +191,12 @@ def _eliminate(problem, factor, precision, start, width, a, b, t):
     stop = start + width
     for i in range(q):
         for j in range(q):
-            _combine(t[i, j], problem.zz[i, :, start:stop], factor[:, j], 0, 1.0)
+            _combine(t[i, j], problem.zz[i, :, start:stop], factor[:, j], 1.0)
     log_determinant = 0.0
     for i in range(q):
         for j in range(i + 1):
             out = a[i, j]
-            _combine(out, t[:, j], factor[:, i], 0, precision)
+            _combine(out, t[:, j], factor[:, i], precision)
             for k in range(j):
                 _subtract_product(out, a[i, k], a[j, k])
             if i == j:
@@ -193,7 +206,7 @@ def _eliminate(problem, factor, precision, start, width, a, b, t):
     for i in range(q):
         for j in range(columns):
             out = b[i, j]
-            _combine(out, problem.zxy[:, j, start:stop], factor[:, i], 0, precision)
+            _combine(out, problem.zxy[:, j, start:stop], factor[:, i], precision)
             for k in range(i):
                 _subtract_product(out, a[i, k], b[k, j])
             _scale(out, a[i, i])
@@ -331,16 +344,12 @@ def _common_solution(schur):
 
 
 @kernel
-def _back_substitute(a, x, width):
-    """Solve L_j' x_j = x_j in place for lanes x (q, width)."""
+def _back_substitute(a, x):
+    """Solve L_j' x_j = x_j in place for lanes x (q, lanes)."""
     for i in range(x.shape[0] - 1, -1, -1):
-        out, inverse = x[i], a[i, i]
         for k in range(i + 1, x.shape[0]):
-            left, right = a[k, i], x[k]
-            for g in range(width):
-                out[g] -= left[g] * right[g]
-        for g in range(width):
-            out[g] *= inverse[g]
+            _subtract_product(x[i], a[k, i], x[k])
+        _scale(x[i], a[i, i])
 
 
 @kernel
@@ -351,54 +360,40 @@ def _add_block_slopes(problem, factor, mean, inverse, start, width, a, b, t, slo
     E v = L^-T (B_y - B_x mean), Cov v = A^-1 + H S^-1 H', Cov(beta, v) = -S^-1 H'.
     """
     q, p = b.shape[0], b.shape[1] - 1
-    v = np.empty((q, width))
-    residual = np.empty((q, width))
+    stop = start + width
+    v, residual = np.empty((q, width)), np.empty((q, width))
     for i in range(q):
-        for g in range(width):
-            v[i, g] = b[i, p, g]
-            residual[i, g] = problem.zxy[i, p, start + g]
+        _copy(v[i], b[i, p])
+        _copy(residual[i], problem.zxy[i, p, start:stop])
         for k in range(p):
-            for g in range(width):
-                v[i, g] -= mean[k] * b[i, k, g]
-                residual[i, g] -= mean[k] * problem.zxy[i, k, start + g]
-    _back_substitute(a, v, width)
-    square = 0.0
-    for i in range(q):
-        square += _dot(v[i], v[i], width)
-        for k in range(q):
-            for g in range(width):
-                residual[i, g] -= t[i, k, g] * v[k, g]
-    for i in range(q):
-        for j in range(q):
-            slope[i, j] += _dot(residual[i], v[j], width)
-    # The spread of v around its mean, one direction (column) at a time: first A^-1, then the common part.
-    direction = np.empty((q, width))
-    image = np.empty((q, width))
+            _add_multiple(v[i], -mean[k], b[i, k])
+            _add_multiple(residual[i], -mean[k], problem.zxy[i, k, start:stop])
+    _back_substitute(a, v)
+    square = _add_outer(residual, t, v, slope)
+    # The spread of v around its mean, one direction at a time: first A^-1, then the part shared through beta.
+    direction, image = np.empty((q, width)), np.empty((q, width))
     for column in range(q + p):
-        if column < q:
-            for i in range(q):
-                for g in range(width):
-                    direction[i, g] = 1.0 if i == column else 0.0
-                    image[i, g] = 0.0
-        else:
-            for i in range(q):
-                for g in range(width):
-                    direction[i, g] = 0.0
-                    image[i, g] = 0.0
-                for k in range(column - q + 1):
-                    weight = inverse[column - q, k]
-                    for g in range(width):
-                        direction[i, g] += weight * b[i, k, g]
-                        image[i, g] += weight * problem.zxy[i, k, start + g]
-        _back_substitute(a, direction, width)
         for i in range(q):
-            square += _dot(direction[i], direction[i], width)
-            for k in range(q):
-                for g in range(width):
-                    image[i, g] -= t[i, k, g] * direction[k, g]
-        for i in range(q):
-            for j in range(q):
-                slope[i, j] += _dot(image[i], direction[j], width)
+            direction[i, :] = 1.0 if i == column else 0.0
+            image[i, :] = 0.0
+            for k in range(column - q + 1):
+                _add_multiple(direction[i], inverse[column - q, k], b[i, k])
+                _add_multiple(image[i], inverse[column - q, k], problem.zxy[i, k, start:stop])
+        _back_substitute(a, direction)
+        square += _add_outer(image, t, direction, slope)
+    return square
+
+
+@kernel
+def _add_outer(left, t, right, slope):
+    """Add sum_j (left_j - T_j right_j) right_j' to `slope`; returns sum_j |right_j|^2. Destroys `left`."""
+    q, square = left.shape[0], 0.0
+    for i in range(q):
+        for k in range(q):
+            _subtract_product(left[i], t[i, k], right[k])
+        for j in range(q):
+            slope[i, j] += _dot(left[i], right[j], left.shape[1])
+        square += _dot(right[i], right[i], left.shape[1])
     return square
 
 
@@ -485,21 +480,10 @@ def coefficients_given(points, problem, noise, beta, u):
             if groups > BLOCK:
                 _eliminate(problem, factor, precision, start, width, a, b, t)
             for i in range(q):
-                out = v[i]
-                fresh = noise[draw, p + i * groups + start : p + i * groups + start + width]
-                for g in range(width):
-                    out[g] = b[i, p, g] + fresh[g]
+                _copy(v[i, :width], noise[draw, p + i * groups + start : p + i * groups + start + width])
+                _add_multiple(v[i, :width], 1.0, b[i, p])
                 for k in range(p):
-                    weight, source = beta[draw, k], b[i, k]
-                    for g in range(width):
-                        out[g] -= weight * source[g]
-            _back_substitute(a, v, width)
+                    _add_multiple(v[i, :width], -beta[draw, k], b[i, k])
+            _back_substitute(a, v)
             for i in range(q):
-                out = u[draw, i]
-                for g in range(width):
-                    out[start + g] = 0.0
-                for k in range(i + 1):
-                    weight, source = covariance[i, k], v[k]
-                    if weight != 0.0:
-                        for g in range(width):
-                            out[start + g] += weight * source[g]
+                _combine(u[draw, i, start : start + width], v[: i + 1], covariance[i, : i + 1], 1.0)

@@ -46,6 +46,11 @@ class ModelPriors:
         return np.array([prior.location for prior in self.coefficients])
 
     @property
+    def mean_of_beta(self) -> np.ndarray:
+        """(p,) prior mean of the coefficients as written."""
+        return np.linalg.solve(self.rows, self.mean)
+
+    @property
     def width(self) -> np.ndarray:
         """(p,) standard deviations given mixing precisions of one."""
         return np.array([prior.width for prior in self.coefficients])
@@ -157,7 +162,7 @@ def _constant_part(design: Design, total: SufficientStatistics) -> np.ndarray:
     columns, target = root @ shifted(design.common_map, total.origin[:-1]), root[:, 0]
     weights = np.linalg.lstsq(columns, target, rcond=None)[0]
     missed = np.linalg.norm(columns @ weights - target) > 1e-8 * np.linalg.norm(target)
-    return np.zeros(len(weights)) if missed else weights
+    return np.where(missed | (np.abs(weights) < 1e-8), 0.0, weights)
 
 
 def _check_names(given: Mapping[str, Prior], design: Design) -> None:

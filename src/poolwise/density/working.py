@@ -48,7 +48,7 @@ def gram_root(statistics: SufficientStatistics) -> np.ndarray:
 
 def group_roots(statistics: SufficientStatistics) -> np.ndarray:
     """The same root for every group, (J, 1 + K + 1, 1 + K + 1): count and mean in the first row, scatter below."""
-    spread = np.sqrt(np.einsum("jkk->jk", statistics.scatter))
+    spread = np.sqrt(np.maximum(np.einsum("jkk->jk", statistics.scatter), 0.0))
     scale = np.where(spread > 0, spread, 1.0)
     values, vectors = np.linalg.eigh(statistics.scatter / scale[:, :, None] / scale[:, None, :])
     width = 1 + statistics.means.shape[1]

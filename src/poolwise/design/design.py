@@ -75,6 +75,8 @@ def column_weights(design: Design, beta: np.ndarray, u: np.ndarray | None) -> np
 
 
 def linear_predictor(values: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The linear predictor of rows: values (n, K), codes (n,) and weights (..., J, 1 + K) to (..., n)."""
-    of_row = weights[..., codes, :] if weights.shape[-2] > 1 else weights
-    return of_row[..., 0] + np.einsum("nk,...nk->...n", values, np.broadcast_to(of_row[..., 1:], (*of_row.shape[:-2], len(values), values.shape[1])))
+    """The linear predictor of rows: values (n, K), codes (n,) and weights (..., J or 1, 1 + K) to (..., n)."""
+    if weights.shape[-2] == 1:
+        return weights[..., 0, :1] + weights[..., 0, 1:] @ values.T
+    of_row = weights[..., codes, :]
+    return of_row[..., 0] + np.einsum("nk,...nk->...n", values, of_row[..., 1:])

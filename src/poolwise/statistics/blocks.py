@@ -58,6 +58,8 @@ class SufficientStatistics:
         between = (self.counts * weight)[:, None, None] * (step[:, :, None] * step[:, None, :])
         scatter = self.scatter + sign * other.scatter + between
         scatter[counts == 0] = 0.0
+        if sign < 0:
+            _clear_rounding(scatter, self.scatter)
         return SufficientStatistics(self.columns, self.levels, counts, self.origin, means, scatter)
 
     def merged(self) -> SufficientStatistics:
@@ -79,3 +81,10 @@ class SufficientStatistics:
         return SufficientStatistics(
             self.columns, self.levels[groups], self.counts[groups], self.origin, self.means[groups], self.scatter[groups]
         )
+
+
+def _clear_rounding(scatter: np.ndarray, minuend: np.ndarray) -> None:
+    """Zero, in place, the rows and columns of scatter that a subtraction has left at the level of rounding."""
+    left = np.einsum("jkk->jk", scatter)
+    constant = left <= 1e-13 * np.einsum("jkk->jk", minuend)
+    scatter[constant[:, :, None] | constant[:, None, :]] = 0.0

@@ -1,0 +1,70 @@
+"""formulaic's state as plain data and back, so that an encoding outlives its process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def specs_state(specs: Any) -> dict[str, Any]:
+    """The formula of each part, the state of its transforms and the categories of its factors, fit for JSON."""
+    return {
+        name: {
+            "formula": str(spec.formula),
+            "transforms": _encode(spec.transform_state),
+            "categories": {
+                factor: _encode(list(state["categories"]))
+                for factor, (_, state) in spec.encoder_state.items()
+                if "categories" in state
+            },
+        }
+        for name, spec in _parts(specs)
+    }
+
+
+def restore_specs(state: dict[str, Any]) -> Any:
+    """Specifications that encode new rows as the originals did."""
+    from formulaic import ModelSpec, ModelSpecs
+    from formulaic.parser.types import Factor
+
+    return ModelSpecs(
+        **{
+            name: ModelSpec(
+                formula=part["formula"],
+                transform_state=_decode(part["transforms"]),
+                encoder_state={
+                    factor: (Factor.Kind.CATEGORICAL, {"categories": _decode(categories)})
+                    for factor, categories in part["categories"].items()
+                },
+                output="numpy",
+                na_action="ignore",
+            )
+            for name, part in state.items()
+        }
+    )
+
+
+def _parts(specs: Any) -> list[tuple[str, Any]]:
+    return [(name, getattr(specs, name)) for name in ("response", "common", "effects") if hasattr(specs, name)]
+
+
+def _encode(value: Any) -> Any:
+    """JSON knows neither arrays nor keys that are numbers: both are written as tagged lists."""
+    if isinstance(value, dict):
+        return {"dict": [[_encode(key), _encode(item)] for key, item in value.items()]}
+    if isinstance(value, np.ndarray):
+        return {"array": [_encode(item) for item in value.tolist()]}
+    if isinstance(value, (list, tuple)):
+        return {"list": [_encode(item) for item in value]}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    (kind, items), *_ = value.items()
+    if kind == "dict":
+        return {_decode(key): _decode(item) for key, item in items}
+    decoded = [_decode(item) for item in items]
+    return np.array(decoded) if kind == "array" else decoded

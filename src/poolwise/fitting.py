@@ -1,0 +1,237 @@
+"""The face: `fit` and the `Fit` it returns. Methods only call the rooms below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise import design as designs
+from poolwise import storage
+from poolwise.density.priors import resolve_priors
+from poolwise.errors import DataError, PoolwiseWarning, SamplingError
+from poolwise.formula import parse
+from poolwise.infer import infer
+from poolwise.posterior import Model, Pooling, Posterior
+from poolwise.samplers import Certificate, SamplerSettings
+from poolwise.samplers.base import Progress, silent
+from poolwise.show import describe, tables, text
+from poolwise.sources import as_table
+from poolwise.statistics import reduce_rows
+from poolwise.threads import default_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from poolwise.plots.accessor import FitPlots
+    from poolwise.priors import Prior
+
+_SAMPLERS = ("auto", "independence", "nuts")
+
+
+def fit(
+    formula: str,
+    data: Any,
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    draws: int = 1000,
+    chains: int = 4,
+    seed: int | None = None,
+    sampler: str = "auto",
+    missing: str = "drop",
+    strict: bool = False,
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit a hierarchical regression with Gaussian noise.
+
+    Parameters
+    ----------
+    formula : such as `"log_radon ~ floor + (floor | county)"`; `||` makes the effects of a group independent. Without a
+        bar it is one regression for all rows (complete pooling).
+    data : pandas, Polars or PyArrow frame, a dict of columns, or the path of a CSV or Parquet file.
+    priors : by term: a coefficient's name, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `cor`, `sigma`.
+        What is not set has a default scaled to the data; `fit.priors` says which.
+    draws, chains : size of the posterior sample.
+    seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
+    sampler : "auto" picks and says why; "independence" or "nuts" insist.
+    missing : "drop" leaves out rows with missing values, counts them and says so; "error" refuses them.
+    strict : raise `SamplingError` where the sampler's certificate fails, instead of returning the fit with advice.
+    threads : the number of cores by default.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError, FileError : what is wrong, where, and what would be valid.
+    """
+    settings = sampler_settings(draws, chains, seed, sampler, progress)
+    workers = check_threads(threads)
+    model, rows = prepare(formula, data, priors=priors, missing=missing, threads=workers)
+    return finish(infer(model, settings, threads=workers), rows, strict=strict)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fit:
+    """A fitted regression.
+
+    Attributes
+    ----------
+    result : the posterior as a plain record, for code that works on arrays.
+    rows : the encoded rows, None for a fit that was loaded from a file.
+    """
+
+    result: Posterior
+    rows: designs.Rows | None
+
+    def __repr__(self) -> str:
+        return text.as_text(self.result)
+
+    def _repr_html_(self) -> str:
+        return text.as_html(self.result)
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.result.model.design.formula.text
+
+    @property
+    def outcome(self) -> Certificate:
+        """Whether the draws can be trusted, what was measured, and advice."""
+        return self.result.certificate
+
+    @property
+    def priors(self) -> PriorWords:
+        """Every prior in words, by the name under which it can be set."""
+        return PriorWords(self.result.model.priors.words())
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """All draws as an xarray Dataset: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
+        return self.result.dataset()
+
+    @property
+    def plot(self) -> FitPlots:
+        """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
+        from poolwise.plots.accessor import FitPlots
+
+        return FitPlots(self)
+
+    def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
+        """Mean, sd, central interval, effective sample sizes and R-hat; `groups=True` adds each group's coefficients."""
+        return tables.summary(self.result, groups=groups, interval=interval)
+
+    def group_coefficients(self, by: str | None = None, *, interval: float = 0.9) -> pd.DataFrame:
+        """Coefficients of every group with interval, rows, shrinkage factor and `prior_only` mark.
+
+        Raises
+        ------
+        DataError : when `by` is not the grouping column of this fit.
+        """
+        group = self.result.model.design.group
+        if group is None or by not in (None, group):
+            known = f"its groups are '{group}'" if group else "it pools all rows completely"
+            raise DataError(f"This fit has no groups by '{by}': {known}.")
+        return tables.group_coefficients(self.result, interval=interval)
+
+    def describe(self) -> str:
+        """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
+        return describe.describe(self.result)
+
+    def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
+        """Parameters drawn from the priors, and outcomes at the rows of the data."""
+        from poolwise.judge.prior_predictive import prior_predictive
+
+        return prior_predictive(self.result.model, self._needed_rows(), draws, seed)
+
+    def rmsd(self) -> float:
+        """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
+        from poolwise.judge.rmsd import in_sample
+
+        return in_sample(self.result)
+
+    def to_datatree(self) -> xr.DataTree:
+        """Posterior and observed data as a DataTree, for ArviZ."""
+        import xarray as xr
+
+        groups = {"posterior": self.posterior}
+        if self.rows is not None:
+            name = self.result.model.design.response
+            groups["observed_data"] = xr.Dataset({name: (("observation",), self.rows.response)})
+        return xr.DataTree.from_dict(groups)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
+        storage.save(self.result, Path(path))
+
+    def _needed_rows(self) -> designs.Rows:
+        if self.rows is None:
+            raise DataError("This fit was loaded from a file, which holds no rows; fit again to do this.")
+        return self.rows
+
+
+class PriorWords(dict[str, str]):
+    """Priors in words; prints one to a line."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name} ~ {words}" for name, words in self.items())
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """Read a fit that `Fit.save` wrote; its draws are the same.
+
+    Raises
+    ------
+    FileError : when the file is missing, not a fit, damaged, or of a newer version.
+    """
+    return Fit(storage.load(Path(path), threads=default_threads()), None)
+
+
+def prepare(
+    formula: str, data: Any, *, priors: Mapping[str, Prior] | None, missing: str, threads: int
+) -> tuple[Model, designs.Rows]:
+    """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
+    design, encoding, rows = designs.build(parse(formula), as_table(data), missing=missing)
+    if rows.dropped:
+        import warnings
+
+        total = len(rows.codes) + rows.dropped
+        warnings.warn(
+            f"{rows.dropped} of {total} rows have missing values and were left out.", PoolwiseWarning, stacklevel=3
+        )
+    names = (*design.columns, design.response)
+    statistics = reduce_rows(rows.values, rows.codes, names, design.levels, threads=threads)
+    pooling = Pooling.COMPLETE if design.group is None else Pooling.PARTIAL
+    resolved = resolve_priors(priors or {}, design, statistics)
+    return Model(design, encoding, statistics, resolved, pooling, rows.dropped), rows
+
+
+def finish(posterior: Posterior, rows: designs.Rows | None, *, strict: bool) -> Fit:
+    """Dress a posterior as a `Fit`; under `strict` only where its certificate holds."""
+    if strict and not posterior.certificate.passed:
+        raise SamplingError(posterior.certificate.advice)
+    return Fit(posterior, rows)
+
+
+def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, progress: Progress) -> SamplerSettings:
+    """Checked settings; the only place where user numbers become a `SamplerSettings`."""
+    for name, value, least in (("draws", draws, 4), ("chains", chains, 1)):
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise DataError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    if sampler not in _SAMPLERS:
+        raise DataError(f"There is no sampler {sampler!r}. Valid names: {', '.join(_SAMPLERS)}.")
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise DataError(f"seed must be a whole number of at least 0, or None, not {seed!r}.")
+    return SamplerSettings(int(draws), int(chains), np.random.SeedSequence(seed), sampler, progress)
+
+
+def check_threads(threads: int | None) -> int:
+    """The number of threads to use."""
+    if threads is None:
+        return default_threads()
+    if not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise DataError(f"threads must be a whole number of at least 1, not {threads!r}.")
+    return int(threads)

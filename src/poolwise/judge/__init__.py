@@ -1,0 +1,1 @@
+"""Questions asked of a posterior: how well it predicts, and what its priors say."""

@@ -1,0 +1,188 @@
+"""The face of the comparison: complete, no and partial pooling of one regression, fitted and judged together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise.errors import DataError, FormulaError
+from poolwise.fitting import Fit, check_threads, finish, prepare, sampler_settings
+from poolwise.formula import parse
+from poolwise.infer import infer
+from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
+from poolwise.posterior import Model, Pooling
+from poolwise.samplers import SamplerSettings
+from poolwise.samplers.base import Progress, silent
+from poolwise.statistics import SufficientStatistics, reduce_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from poolwise.plots.accessor import PoolingPlots
+    from poolwise.priors import Prior
+
+_REFIT_DRAWS = 250  # a posterior mean needs few draws: its Monte Carlo error is a thirtieth of the posterior sd
+
+
+def compare_pooling(
+    formula: str,
+    *,
+    by: str,
+    data: Any,
+    priors: Mapping[str, Prior] | None = None,
+    correlated: bool = False,
+    folds: int = 10,
+    draws: int = 1000,
+    chains: int = 4,
+    seed: int | None = None,
+    missing: str = "drop",
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> PoolingComparison:
+    """Fit one regression three times: all rows together, each group alone, and partially pooled; and judge the three.
+
+    Parameters
+    ----------
+    formula : the regression without group terms, such as `"log_radon ~ floor"`. All its terms vary by group.
+    by : the grouping column.
+    data, priors, draws, chains, seed, missing, threads : as in `fit`.
+    correlated : whether a group's effects are correlated in the partially pooled fit.
+    folds : of the cross-validation; 0 leaves it out.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError : as `fit` does.
+    """
+    parsed = parse(formula)
+    if parsed.bars:
+        raise FormulaError(
+            f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."
+        )
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
+        raise DataError(f"folds must be 0 or a whole number of at least 2, not {folds!r}.")
+    settings = sampler_settings(draws, chains, seed, "auto", progress)
+    workers = check_threads(threads)
+    quoted = by if by.isidentifier() else f"`{by}`"
+    text = f"{parsed.response} ~ {parsed.common} + ({parsed.common} {'|' if correlated else '||'} {quoted})"
+    partial, rows = prepare(text, data, priors=priors, missing=missing, threads=workers)
+    if folds > len(rows.codes):
+        raise DataError(f"There are only {len(rows.codes)} rows; {folds} folds need at least as many.")
+    models = {
+        Pooling.COMPLETE: _ungrouped(partial, formula),
+        Pooling.SEPARATE: replace(_ungrouped(partial, formula, keep_groups=True), pooling=Pooling.SEPARATE),
+        Pooling.PARTIAL: partial,
+    }
+    fits = {}
+    for kind, model in models.items():
+        progress(f"fitting: {kind.value}", 0.0)
+        fits[kind] = finish(infer(model, settings, threads=workers), rows, strict=False)
+    parts = _fold_statistics(partial, rows.values, rows.codes, int(folds), settings.seed, workers)
+    refit = replace(settings, draws=_REFIT_DRAWS)
+    scores = {}
+    for kind, one in fits.items():
+        outside = (
+            cross_validated(one.result.model, parts, refit, threads=workers, progress=progress)
+            if parts
+            else float("nan")
+        )
+        scores[kind] = Rmsd(in_sample(one.result), outside, len(parts))
+    return PoolingComparison(fits[Pooling.COMPLETE], fits[Pooling.SEPARATE], fits[Pooling.PARTIAL], scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PoolingComparison:
+    """Three fits of one regression.
+
+    Attributes
+    ----------
+    complete, separate, partial : the fits.
+    scores : root mean squared deviations of each.
+    """
+
+    complete: Fit
+    separate: Fit
+    partial: Fit
+    scores: Mapping[Pooling, Rmsd]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each model: parameters, RMSD in sample and cross-validated, seconds of the fit."""
+        import pandas as pd
+
+        fits = (self.complete, self.separate, self.partial)
+        kinds = [one.result.model.pooling for one in fits]
+        folds = self.scores[Pooling.PARTIAL].folds
+        columns: dict[str, Any] = {
+            "parameters": [sum(v.values[0, 0].size for n, v in one.result.variables().items() if not n.startswith("u_")) for one in fits],
+            "rmsd_in_sample": [self.scores[kind].in_sample for kind in kinds],
+        }
+        if folds:
+            columns[f"rmsd_{folds}_fold"] = [self.scores[kind].cross_validated for kind in kinds]
+        columns["seconds"] = [one.result.seconds for one in fits]
+        return pd.DataFrame(columns, index=pd.Index([kind.value for kind in kinds], name="model"))
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in a sentence."""
+        inside = min(self.scores, key=lambda kind: self.scores[kind].in_sample)
+        if not self.scores[inside].folds:
+            return f"In sample, {inside.value} fits best; without cross-validation that says little."
+        ranked = sorted(self.scores, key=lambda kind: self.scores[kind].cross_validated)
+        best, others = ranked[0], ranked[1:]
+        shown = " and ".join(f"{self.scores[kind].cross_validated:.3f} ({kind.value})" for kind in others)
+        trap = "" if inside is best else f" In sample, {inside.value} looked best: that is the trap."
+        return (
+            f"On rows left out, {best.value} predicts best: RMSD {self.scores[best].cross_validated:.3f} "
+            f"against {shown}.{trap}"
+        )
+
+    @property
+    def plot(self) -> PoolingPlots:
+        """Charts: `pooling.plot.lines([...])`, `pooling.plot.shrinkage()`."""
+        from poolwise.plots.accessor import PoolingPlots
+
+        return PoolingPlots(self)
+
+    def __repr__(self) -> str:
+        return f"{self.table.to_string(float_format=lambda value: f'{value:.3f}')}\n\n{self.verdict}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        table = self.table.to_html(float_format=lambda value: f"{value:.3f}", border=0)
+        return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
+
+
+def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Model:
+    """The same regression without group effects; `keep_groups` still labels the groups, for separate fits."""
+    design = replace(
+        model.design,
+        formula=parse(formula),
+        effects=(),
+        group_map=np.zeros((model.design.group_map.shape[0], 0)),
+        group=model.design.group if keep_groups else None,
+        correlated=False,
+    )
+    priors = replace(
+        model.priors, layout=replace(model.priors.layout, effects=(), correlated=False), sd=(), group=design.group
+    )
+    return replace(model, design=design, priors=priors, pooling=Pooling.COMPLETE)
+
+
+def _fold_statistics(
+    model: Model, values: np.ndarray, codes: np.ndarray, folds: int, seed: np.random.SeedSequence, threads: int
+) -> list[SufficientStatistics]:
+    """Statistics of random folds of nearly equal size."""
+    if not folds:
+        return []
+    # A stream of its own: the folds must not depend on how many draws the fits take.
+    rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(97,)))
+    fold_of = rng.permutation(len(codes)) % folds
+    statistics = model.statistics
+    return [
+        reduce_rows(values[fold_of == k], codes[fold_of == k], statistics.columns, statistics.levels, threads=threads)
+        for k in range(folds)
+    ]

@@ -1,0 +1,150 @@
+"""The result as a frozen record: labelled draws and everything that later questions need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise.density.priors import ModelPriors
+from poolwise.design import Design, Encoding
+from poolwise.design.design import column_weights
+from poolwise.samplers.base import Certificate
+from poolwise.statistics import SufficientStatistics
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Pooling(Enum):
+    """How much the groups share."""
+
+    COMPLETE = "complete pooling"
+    SEPARATE = "no pooling"
+    PARTIAL = "partial pooling"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """All that a Gaussian posterior depends on.
+
+    Attributes
+    ----------
+    design, encoding : what columns mean, and how raw rows become columns.
+    statistics : the data, reduced.
+    priors : resolved for the design.
+    pooling : how much the groups share.
+    dropped : rows left out because of missing values.
+    """
+
+    design: Design
+    encoding: Encoding
+    statistics: SufficientStatistics
+    priors: ModelPriors
+    pooling: Pooling
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """Draws of one named quantity: `values` is (chains, draws, *sizes of dims)."""
+
+    dims: tuple[str, ...]
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Draws from the posterior of a model.
+
+    Attributes
+    ----------
+    model : what was fitted.
+    theta : (chains, draws, d) unconstrained draws of a Markov chain, or None where draws are direct.
+    beta : (chains, draws, p) common coefficients; (chains, draws, J, p) without pooling.
+    u : (chains, draws, J, q) offsets of the groups, or None.
+    sigma : (chains, draws) residual standard deviation; (chains, draws, J) without pooling.
+    certificate : how far to trust the draws.
+    seed : the entropy that reproduces them.
+    seconds : wall time of reducing, sampling and drawing.
+    """
+
+    model: Model
+    theta: np.ndarray | None
+    beta: np.ndarray
+    u: np.ndarray | None
+    sigma: np.ndarray
+    certificate: Certificate
+    seed: int
+    seconds: float
+
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        return self.sigma.shape[0]
+
+    @property
+    def draws(self) -> int:
+        """Draws in each chain."""
+        return self.sigma.shape[1]
+
+    def coefficients(self) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names and draws of the coefficients of each group, (chains, draws, J, q): common part plus offset."""
+        design = self.model.design
+        if self.model.pooling is Pooling.SEPARATE:
+            return design.coefficients, self.beta
+        if self.u is None:
+            raise ValueError("This model has no groups.")
+        positions = design.effect_positions()
+        common = np.where(positions >= 0, self.beta[..., positions], 0.0)
+        return design.effects, self.u + common[:, :, None, :]
+
+    def variables(self) -> dict[str, Variable]:
+        """All quantities by name, structured: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`."""
+        design, group = self.model.design, self.model.design.group
+        if self.model.pooling is Pooling.SEPARATE:
+            return {
+                f"coef_{group}": Variable((str(group), "coefficient"), self.beta),
+                f"sigma_{group}": Variable((str(group),), self.sigma),
+            }
+        found = {"beta": Variable(("coefficient",), self.beta), "sigma": Variable((), self.sigma)}
+        if self.u is not None and self.theta is not None:
+            layout = self.model.priors.layout
+            found[f"sd_{group}"] = Variable(("effect",), layout.sd(self.theta))
+            if design.correlated and len(design.effects) > 1:
+                found[f"cor_{group}"] = Variable(("effect", "effect_"), layout.correlation(self.theta))
+            found[f"coef_{group}"] = Variable((str(group), "effect"), self.coefficients()[1])
+            found[f"u_{group}"] = Variable((str(group), "effect"), self.u)
+        return found
+
+    def coordinates(self) -> dict[str, Any]:
+        """Labels of every dimension that `variables` uses."""
+        design = self.model.design
+        coords: dict[str, Any] = {"coefficient": list(design.coefficients)}
+        if design.group is not None:
+            coords[design.group] = self.model.statistics.levels
+        if self.u is not None:
+            coords |= {"effect": list(design.effects), "effect_": list(design.effects)}
+        return coords
+
+    def dataset(self) -> xr.Dataset:
+        """The draws as an xarray Dataset with dimensions `chain`, `draw` and the labelled ones."""
+        import xarray as xr
+
+        variables = self.variables()
+        used = {dim for variable in variables.values() for dim in variable.dims}
+        return xr.Dataset(
+            {name: (("chain", "draw", *variable.dims), variable.values) for name, variable in variables.items()},
+            coords={name: labels for name, labels in self.coordinates().items() if name in used}
+            | {"chain": np.arange(self.chains), "draw": np.arange(self.draws)},
+            attrs={"created_by": "poolwise", "formula": self.model.design.formula.text},
+        )
+
+    def mean_weights(self) -> np.ndarray:
+        """Posterior mean of the weights of the columns [1, W], (J or 1, 1 + K)."""
+        if self.model.pooling is Pooling.SEPARATE:
+            return self.beta.mean(axis=(0, 1)) @ self.model.design.common_map.T
+        u = None if self.u is None else self.u.mean(axis=(0, 1))
+        return column_weights(self.model.design, self.beta.mean(axis=(0, 1)), u)

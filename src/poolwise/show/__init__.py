@@ -1,0 +1,1 @@
+"""Tables and text made from a posterior."""

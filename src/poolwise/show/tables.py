@@ -1,0 +1,138 @@
+"""Numbers of a posterior as labelled tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.density.collapsed import collapse
+from poolwise.density.working import shifted
+from poolwise.posterior import Model, Pooling, Posterior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHRINKAGE_WORK = 100_000  # thetas x groups that a shrinkage factor is averaged over, at the most
+
+
+def interval_names(interval: float) -> tuple[str, str]:
+    """Column names such as ("5%", "95%") for the ends of a central interval."""
+    if not 0 < interval < 1:
+        raise ValueError(f"interval must lie between 0 and 1, not {interval!r}.")
+    low = 100 * (1 - interval) / 2
+    return f"{low:g}%", f"{100 - low:g}%"
+
+
+def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group."""
+    coordinates = posterior.coordinates()
+    group = posterior.model.design.group
+    for name, variable in posterior.variables().items():
+        by_group = group in variable.dims
+        if (by_group and not groups) or name == f"u_{group}":
+            continue
+        labels = [list(coordinates[dim]) for dim in variable.dims]
+        for place in product(*(range(len(each)) for each in labels)):
+            if name == f"cor_{group}" and place[0] <= place[1]:
+                continue
+            picked = [str(each[i]) for each, i in zip(labels, place, strict=True)]
+            yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[(..., *place)]
+
+
+def summary(posterior: Posterior, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
+    """Mean, sd, central interval, effective sample sizes and R-hat of each parameter.
+
+    Parameters
+    ----------
+    groups : also list the coefficients of each group. Without pooling there is nothing else, so they always are.
+    """
+    import pandas as pd
+    from arviz_stats.base import array_stats
+
+    groups = groups or posterior.model.pooling is Pooling.SEPARATE
+    names, columns = zip(*flatten(posterior, groups=groups), strict=True)
+    draws = np.stack(columns)
+    low, high = interval_names(interval)
+    ends = np.quantile(draws, [(1 - interval) / 2, (1 + interval) / 2], axis=(1, 2))
+    return pd.DataFrame(
+        {
+            "mean": draws.mean(axis=(1, 2)),
+            "sd": draws.std(axis=(1, 2), ddof=1),
+            low: ends[0],
+            high: ends[1],
+            "ess_bulk": array_stats.ess(draws, chain_axis=1, draw_axis=2, method="bulk"),
+            "ess_tail": array_stats.ess(draws, chain_axis=1, draw_axis=2, method="tail", prob=0.9),
+            "r_hat": array_stats.rhat(draws, chain_axis=1, draw_axis=2),
+        },
+        index=pd.Index(names, name="parameter"),
+    )
+
+
+def group_coefficients(posterior: Posterior, *, interval: float = 0.9) -> pd.DataFrame:
+    """Coefficients of each group: one row for each group and effect.
+
+    Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group speaks
+    for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this coefficient.
+    """
+    import pandas as pd
+
+    names, draws = posterior.coefficients()
+    model, groups, q = posterior.model, draws.shape[2], draws.shape[3]
+    ends = np.quantile(draws, [(1 - interval) / 2, (1 + interval) / 2], axis=(0, 1))
+    low, high = interval_names(interval)
+    return pd.DataFrame(
+        {
+            str(model.design.group): np.repeat(model.statistics.levels, q),
+            "effect": np.tile(names, groups),
+            "n": np.repeat(model.statistics.counts.astype(int), q),
+            "estimate": draws.mean(axis=(0, 1)).ravel(),
+            "sd": draws.std(axis=(0, 1), ddof=1).ravel(),
+            low: ends[0].ravel(),
+            high: ends[1].ravel(),
+            "shrinkage": shrinkage(posterior).ravel(),
+            "prior_only": prior_only(model).ravel(),
+        }
+    )
+
+
+def shrinkage(posterior: Posterior) -> np.ndarray:
+    """Share of a group effect's variance between groups that its own data leave unexplained, (J, q), from 0 to 1.
+
+    Var(u_jk | y, beta, theta) / tau_k^2, averaged over theta. For intercepts alone it is the textbook factor
+    (sigma^2 / n_j) / (sigma^2 / n_j + tau^2) (Gelman and Hill 2007, chapter 12). Without pooling it is zero.
+    """
+    model = posterior.model
+    if posterior.theta is None:
+        return np.zeros((len(model.statistics.counts), posterior.beta.shape[-1]))
+    density = collapse(model.statistics, model.design, model.priors, threads=1)
+    theta = posterior.theta.reshape(-1, density.dimension)
+    gram = np.moveaxis(density.problem.zz, 2, 0)[: density.groups]
+    thinned = theta[:: max(1, -(-len(theta) * len(gram) // _SHRINKAGE_WORK))]
+    sd, q = density.layout.sd(thinned), gram.shape[1]
+    total = np.zeros((len(gram), q))
+    for scale, correlation, sigma in zip(
+        sd, density.layout.correlation(thinned), density.layout.sigma(thinned), strict=True
+    ):
+        factor = scale[:, None] * np.linalg.cholesky(correlation)
+        shift = density.problem.group_map @ factor
+        left = factor @ np.linalg.inv(np.eye(q) + shift.T @ gram @ shift / sigma**2)
+        total += np.einsum("jab,ab->ja", left, factor) / scale**2
+    return total / len(thinned)
+
+
+def prior_only(model: Model) -> np.ndarray:
+    """(J, q) whether a group's own rows cannot tell a coefficient: its column is zero, or constant beside an intercept."""
+    design, statistics = model.design, model.statistics
+    separate = model.pooling is Pooling.SEPARATE
+    names, written = (design.coefficients, design.common_map) if separate else (design.effects, design.group_map)
+    columns = shifted(written, statistics.origin[:-1])
+    scatter = np.einsum("kq,jkl,lq->jq", columns[1:], statistics.scatter[:, :-1, :-1], columns[1:])
+    level = columns[0] + statistics.means[:, :-1] @ columns[1:]
+    size = np.maximum(np.abs(level).max(axis=0), 1e-300) ** 2
+    varies = scatter > 1e-14 * size * np.maximum(statistics.counts, 1)[:, None]
+    intercept = np.array([name == "Intercept" for name in names])
+    told = varies | (intercept if intercept.any() else np.abs(level) > 0)
+    return ~told | (statistics.counts == 0)[:, None]

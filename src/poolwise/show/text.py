@@ -1,0 +1,57 @@
+"""A fit on one screen: plain text for terminals, HTML for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from poolwise.posterior import Pooling, Posterior
+from poolwise.show.tables import summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROWS = 12
+
+
+def headline(posterior: Posterior) -> str:
+    """What was fitted to what."""
+    model = posterior.model
+    rows = f"{model.statistics.rows:,} rows"
+    if model.dropped:
+        rows += f" ({model.dropped:,} dropped for missing values)"
+    groups = f", {len(model.statistics.levels):,} groups in {model.design.group}" if model.design.group else ""
+    return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}"
+
+
+def outcome_line(posterior: Posterior) -> str:
+    """Whether the draws can be trusted, and by what right."""
+    certificate = posterior.certificate
+    drawn = f"{posterior.chains} x {posterior.draws:,} draws by {certificate.sampler} in {posterior.seconds:.3f} s"
+    return f"{'OK' if certificate.passed else 'NOT CERTIFIED'}: {drawn}. {certificate.advice}"
+
+
+def as_text(posterior: Posterior) -> str:
+    """Headline, table of the population, outcome."""
+    table, more = _shown(posterior)
+    body = table.to_string(float_format=lambda value: f"{value:.3f}", formatters=_whole(table))
+    return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior)])
+
+
+def as_html(posterior: Posterior) -> str:
+    """The same for notebooks."""
+    table, more = _shown(posterior)
+    body = table.to_html(float_format=lambda value: f"{value:.3f}", formatters=_whole(table), border=0)
+    lines = "<br>".join(escape(line) for line in headline(posterior).splitlines())
+    return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p></div>"
+
+
+def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
+    table = summary(posterior)
+    if posterior.model.pooling is Pooling.SEPARATE and len(table) > _ROWS:
+        return table.head(_ROWS), f"... {len(table) - _ROWS} more; see fit.group_coefficients()"
+    return table, ""
+
+
+def _whole(table: pd.DataFrame) -> dict[str, object]:
+    return {name: "{:.0f}".format for name in table.columns if name.startswith("ess")}
