@@ -1,0 +1,138 @@
+"""Regression lines of chosen groups over their data, as in the radon study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.design import Rows
+from poolwise.errors import DataError, suggest
+from poolwise.plots import theme
+from poolwise.posterior import Posterior
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+_DRAWS = 60  # faint lines of each model in each panel
+
+
+def lines(
+    fits: dict[str, tuple[Posterior, str]],
+    rows: Rows,
+    groups: list[object],
+    *,
+    labels: dict[float, str] | None = None,
+    columns: int = 3,
+) -> alt.ConcatChart:
+    """One panel for each group: its rows as dots, posterior draws of its line, and the mean line.
+
+    Parameters
+    ----------
+    fits : name in the legend to posterior and colour.
+    rows : encoded rows; the predictor is the first slope of the model.
+    groups : labels of the groups to show.
+    labels : words for values of the predictor, such as `{0: "basement", 1: "first floor"}`.
+    """
+    import altair as alt
+    import pandas as pd
+
+    first = next(iter(fits.values()))[0]
+    design, levels = first.model.design, first.model.statistics.levels
+    slope = _slope(first)
+    column = design.columns.index(slope)
+    x_all = rows.values[:, column]
+    ends = np.array([x_all.min(), x_all.max()])
+    margin = 0.25 * (ends[1] - ends[0])
+    x_scale = alt.Scale(domain=[float(ends[0] - margin), float(ends[1] + margin)], nice=False)
+    shown = [_position(group, levels, str(design.group)) for group in groups]
+    y_domain = _range(fits, rows, shown, column)
+    axis = alt.Axis(grid=False)
+    if labels:
+        words = "{" + ", ".join(f"'{value:g}': '{word}'" for value, word in labels.items()) + "}"
+        axis = alt.Axis(values=list(labels), labelExpr=f"({words})[datum.value]", grid=False)
+    x = alt.X("x:Q", title=None if labels else slope, scale=x_scale, axis=axis)
+    y = alt.Y("y:Q", title=design.response, scale=alt.Scale(domain=y_domain, nice=False))
+    colour = alt.Color(
+        "model:N",
+        title=None,
+        scale=alt.Scale(domain=list(fits), range=[shade for _, shade in fits.values()]),
+        legend=alt.Legend(orient="top", symbolOpacity=1, symbolStrokeWidth=3),
+    )
+    binary = len(np.unique(x_all)) <= 2
+    panels = []
+    for j in shown:
+        drawn, mean = _line_tables(fits, j, ends, slope, column)
+        mine = rows.codes == j
+        # Houses on one floor would hide one another: they are spread a little, always in the same way.
+        spread = np.random.default_rng(j).uniform(-0.06, 0.06, int(mine.sum())) * (ends[1] - ends[0]) * binary
+        dots = pd.DataFrame({"x": x_all[mine] + spread, "y": rows.response[mine]})
+        faint = alt.Chart(theme.data(drawn)).mark_line(strokeWidth=0.6, opacity=0.18, clip=True)
+        faint = faint.encode(x=x, y=y, color=colour, detail="draw:N")
+        bold = alt.Chart(theme.data(mean)).mark_line(strokeWidth=3, clip=True).encode(x=x, y=y, color=colour)
+        points = alt.Chart(theme.data(dots)).mark_circle(size=34, opacity=0.75, color=theme.DATA).encode(x=x, y=y)
+        count = int(mine.sum())
+        title = alt.TitleParams(str(levels[j]), subtitle=f"{count} row{'s' * (count != 1)}", fontSize=12, subtitleFontSize=11)
+        panels.append((faint + bold + points).properties(width=210, height=240, title=title))
+    return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
+
+
+def _slope(posterior: Posterior) -> str:
+    names = [name for name in posterior.coefficients()[0] if name != "Intercept"]
+    if not names:
+        raise DataError("Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest().")
+    return names[0]
+
+
+def _position(group: object, levels: np.ndarray, name: str) -> int:
+    for j, level in enumerate(levels):
+        if level == group or str(level) == str(group):
+            return j
+    raise DataError(f"There is no group '{group}' in {name}. {suggest(str(group), map(str, levels))}")
+
+
+def _endpoints(posterior: Posterior, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
+    """Draws of the line at both ends, (chains * draws, 2); other predictors at their mean in the group."""
+    model = posterior.model
+    names, draws = posterior.coefficients()
+    mine = draws[:, :, j].reshape(-1, len(names))
+    weights = np.zeros((len(mine), 1 + len(model.design.columns)))
+    design_map = model.design.common_map if model.design.group_map.shape[1] == 0 else model.design.group_map
+    weights += mine @ design_map.T
+    if model.design.group_map.shape[1]:
+        only_common = [k for k, name in enumerate(model.design.coefficients) if name not in names]
+        beta = posterior.beta.reshape(len(mine), -1)[:, only_common]
+        weights += beta @ model.design.common_map[:, only_common].T
+    column = 1 + model.design.columns.index(slope)
+    average = model.statistics.means[j, :-1] + model.statistics.origin[:-1]
+    rest = weights[:, 0] + weights[:, 1:] @ average - weights[:, column] * average[column - 1]
+    return rest[:, None] + weights[:, column, None] * ends
+
+
+def _line_tables(
+    fits: dict[str, tuple[Posterior, str]], j: int, ends: np.ndarray, slope: str, column: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    import pandas as pd
+
+    drawn, mean = [], []
+    for name, (posterior, _) in fits.items():
+        values = _endpoints(posterior, j, ends, slope)
+        some = values[:: max(1, len(values) // _DRAWS)]
+        for i, pair in enumerate(some):
+            drawn += [{"x": float(ends[k]), "y": float(pair[k]), "draw": f"{name} {i}", "model": name} for k in (0, 1)]
+        middle = values.mean(axis=0)
+        mean += [{"x": float(ends[k]), "y": float(middle[k]), "model": name} for k in (0, 1)]
+    return pd.DataFrame(drawn), pd.DataFrame(mean)
+
+
+def _range(fits: dict[str, tuple[Posterior, str]], rows: Rows, shown: list[int], column: int) -> list[float]:
+    """One range of y for all panels: all rows shown, and most of the drawn lines."""
+    outcome = rows.response[np.isin(rows.codes, shown)]
+    x_all = rows.values[:, column]
+    ends = np.array([x_all.min(), x_all.max()])
+    slope = next(iter(fits.values()))[0].model.design.columns[column]
+    drawn = [np.quantile(_endpoints(posterior, j, ends, slope), [0.02, 0.98]) for posterior, _ in fits.values() for j in shown]
+    low, high = min(outcome.min(), np.min(drawn)), max(outcome.max(), np.max(drawn))
+    pad = 0.04 * (high - low)
+    return [float(low - pad), float(high + pad)]
