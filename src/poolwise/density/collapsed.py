@@ -6,6 +6,7 @@ Cost of an evaluation: groups x q^2 (q + p), whatever the number of rows. Deriva
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.blocks import SufficientStatistics
 from poolwise.threads import map_slices
 
-_SLICE = 256  # points per task; fixed, so that results do not depend on the number of threads
+_SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,30 +73,42 @@ class CollapsedDensity:
 
         Returns `beta` (m, p) as written, and `u` (m, J, q), the offsets of the groups.
         """
-        slices = math.ceil(len(points) / _SLICE)
-        seeds = seed.spawn(slices)
+        seeds = seed.spawn(math.ceil(len(points) / _SLICE))
 
-        def noise(i: int, shape: tuple[int, int]) -> np.ndarray:
-            return np.random.Generator(np.random.SFC64(seeds[i])).standard_normal(shape)
+        def fill(i: int, beta: np.ndarray, u: np.ndarray) -> None:
+            rng = np.random.Generator(np.random.SFC64(seeds[i]))
+            rng.standard_normal(out=beta)
+            rng.standard_normal(out=u)
 
-        return self._coefficients(points, noise)
+        return self._coefficients(points, fill)
 
     def mean_coefficients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Conditional means of the coefficients for each theta, shaped as in `draw_coefficients`."""
-        return self._coefficients(points, lambda _, shape: np.zeros(shape))
 
-    def _coefficients(self, points: np.ndarray, noise) -> tuple[np.ndarray, np.ndarray]:
-        q, p, lanes = self.problem.zxy.shape[0], self.problem.zxy.shape[1] - 1, self.problem.zxy.shape[2]
+        def fill(_: int, beta: np.ndarray, u: np.ndarray) -> None:
+            beta[:], u[:] = 0.0, 0.0
+
+        return self._coefficients(points, fill)
+
+    def _coefficients(
+        self, points: np.ndarray, fill: Callable[[int, np.ndarray, np.ndarray], None]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        blocks, q, columns, width = self.problem.zxy.shape
         points = np.ascontiguousarray(points)
-        beta = np.empty((len(points), p))
-        u = np.empty((len(points), q, lanes))
+        beta, u = np.empty((len(points), columns - 1)), np.empty((len(points), blocks, q, width))
 
         def solve(i: int, part: slice) -> None:
-            fresh = noise(i, (part.stop - part.start, p + q * lanes))
-            kernels.coefficients_given(points[part], self.problem, fresh, beta[part], u[part])
+            fill(i, beta[part], u[part])
+            kernels.coefficients_given(points[part], self.problem, beta[part], u[part])
 
         map_slices(solve, len(points), _SLICE, self.threads)
-        return self.basis.written(beta), u[:, :, : self.groups].transpose(0, 2, 1)
+        by_group = u.transpose(0, 1, 3, 2).reshape(len(points), blocks * width, q)
+        return self.basis.written(beta), by_group[:, : self.groups]
+
+    def group_grams(self) -> np.ndarray:
+        """Z_j'Z_j of every group in the shifted effects, (J, q, q)."""
+        blocks, q, _, width = self.problem.zz.shape
+        return self.problem.zz.transpose(0, 3, 1, 2).reshape(blocks * width, q, q)[: self.groups]
 
     def start(self) -> np.ndarray:
         """A reasonable theta to begin a search for the mode: a third of the outcome's spread for each effect."""
@@ -104,7 +117,7 @@ class CollapsedDensity:
         noise = math.sqrt(max(self.problem.xy[-1, -1] / rows, 1e-300))
         theta = np.zeros(self.dimension)
         if q:
-            size = np.sqrt(np.maximum(np.einsum("kkj->k", self.problem.zz) / rows, 1e-300))
+            size = np.sqrt(np.maximum(np.einsum("nkkj->k", self.problem.zz) / rows, 1e-300))
             theta[:q] = np.log(noise / 3 / size)
         theta[q + self.layout.pairs] = math.log(noise)
         return theta
@@ -130,19 +143,17 @@ def collapse(
     projected = gram_root(statistics) @ columns
     effects, group_map = _shift_effects(design.group_map, statistics.origin[:-1])
     q, groups = effects.shape[1], len(statistics.counts) if effects.shape[1] else 0
-    # Kernels take whole blocks. A group without rows changes nothing, so the last block is filled up with such.
-    lanes = groups if groups <= kernels.BLOCK else -(-groups // kernels.BLOCK) * kernels.BLOCK
-    zz, zxy = np.zeros((q, q, lanes)), np.zeros((q, len(mean) + 1, lanes))
+    zz, zxy = np.zeros((groups, q, q)), np.zeros((groups, q, len(mean) + 1))
     if q:
         z_mean = effects[0] + statistics.means[:, :-1] @ effects[1:]
         x_mean = columns[0] + statistics.means @ columns[1:]
-        weighted = statistics.counts[:, None] * z_mean
+        weighted = (statistics.counts[:, None] * z_mean)[:, :, None]
         cross = effects[1:].T @ statistics.scatter[:, :-1, :]
-        zz[:, :, :groups] = np.moveaxis(weighted[:, :, None] * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:], 0, 2)
-        zxy[:, :, :groups] = np.moveaxis(weighted[:, :, None] * x_mean[:, None, :] + cross @ columns[1:], 0, 2)
+        zz = weighted * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:]
+        zxy = weighted * x_mean[:, None, :] + cross @ columns[1:]
     problem = kernels.Problem(
-        zz,
-        zxy,
+        _in_blocks(zz),
+        _in_blocks(zxy),
         projected.T @ projected,
         float(statistics.rows),
         group_map,
@@ -155,6 +166,16 @@ def collapse(
         basis.log_volume,
     )
     return CollapsedDensity(priors.layout, basis, problem, groups, threads)
+
+
+def _in_blocks(groups: np.ndarray) -> np.ndarray:
+    """(J, a, b) to (blocks, a, b, width), groups contiguous. Empty groups, which change nothing, fill the last block."""
+    count, a, b = groups.shape
+    width = min(-(-count // 8) * 8, kernels.BLOCK)  # whole vector registers
+    blocks = -(-count // width) if count else 0
+    filled = np.zeros((blocks * width, a, b))
+    filled[:count] = groups
+    return np.ascontiguousarray(filled.reshape(blocks, width, a, b).transpose(0, 2, 3, 1))
 
 
 def _shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

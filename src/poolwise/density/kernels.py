@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, lane
 
 BLOCK = 256  # groups at a time: 20 rows of 256 doubles are 40 kB
 _LOG_2PI = math.log(2 * math.pi)
@@ -27,8 +27,8 @@ class Problem(NamedTuple):
     theta = [log tau (q), atanh of partial correlations (c), log sigma, log mixing precisions (m)].
     """
 
-    zz: np.ndarray  # (q, q, J) Z_j'Z_j; J is at most BLOCK, or a multiple of it
-    zxy: np.ndarray  # (q, p + 1, J) Z_j'[X, y]
+    zz: np.ndarray  # (blocks, q, q, width) Z_j'Z_j, groups in blocks; empty groups fill the last one
+    zxy: np.ndarray  # (blocks, q, p + 1, width) Z_j'[X, y]
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
     group_map: np.ndarray  # (q, q) from the effects as written to the shifted effects in Z
@@ -54,7 +54,7 @@ def _log_scale_prior(theta, row):
 @kernel
 def _log_prior(theta, problem, gradient):
     """Log prior of theta; its derivative is written into `gradient`."""
-    q, pairs = problem.zz.shape[0], problem.correlation_priors.shape[0]
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
     total = 0.0
     for i in range(theta.size):
         if q <= i < q + pairs:
@@ -71,10 +71,10 @@ def _log_prior(theta, problem, gradient):
 
 
 @kernel
-def covariance_factor(theta, q, pairs):
-    """M = diag(tau) L, lower triangular (q, q); without correlations it is diagonal."""
-    factor = np.zeros((q, q))
-    at = q
+def covariance_factor(theta, pairs, factor):
+    """diag(tau) L, lower triangular, into `factor` (q, q); without correlations it is diagonal."""
+    at = q = factor.shape[0]
+    factor[:] = 0.0
     for i in range(q):
         rest = math.exp(theta[i])
         if pairs > 0:
@@ -83,18 +83,16 @@ def covariance_factor(theta, q, pairs):
                 rest /= math.cosh(theta[at])
                 at += 1
         factor[i, i] = rest
-    return factor
 
 
 @kernel
-def _product(x, y):
-    """x @ y for small matrices, without a call into BLAS."""
-    out = np.zeros((x.shape[0], y.shape[1]))
+def _product(x, y, out):
+    """x @ y for small matrices into `out`, without a call into BLAS."""
+    out[:] = 0.0
     for i in range(x.shape[0]):
         for k in range(x.shape[1]):
             for j in range(y.shape[1]):
                 out[i, j] += x[i, k] * y[k, j]
-    return out
 
 
 @kernel
@@ -117,108 +115,100 @@ def _factor_pullback(theta, factor, slope, pairs, gradient):
                 at += 1
 
 
-@kernel
-def _combine(out, sources, weights, scale):
-    """out = scale * sum_k weights[k] sources[k], lane by lane; zero weights, as of diagonal factors, cost nothing."""
-    empty = True
-    for k in range(weights.size):
-        weight = scale * weights[k]
-        if weight != 0.0:
-            source = sources[k]
-            if empty:
-                for g in range(out.size):
-                    out[g] = weight * source[g]
-                empty = False
-            else:
-                for g in range(out.size):
-                    out[g] += weight * source[g]
-    if empty:
-        out[:] = 0.0
+# Lane operations. They take whole arrays and positions in them: making a view costs an atomic reference count, which
+# would cost more than the arithmetic, and threads would fight over it.
 
 
-@kernel
-def _copy(out, source):
-    for g in range(out.size):
-        out[g] = source[g]
+@lane
+def _clear(out, i, j):
+    for g in range(out.shape[2]):
+        out[i, j, g] = 0.0
 
 
-@kernel
-def _add_multiple(out, weight, source):
-    for g in range(out.size):
-        out[g] += weight * source[g]
+@lane
+def _add_multiple(out, i, j, weight, x, k, m):
+    for g in range(out.shape[2]):
+        out[i, j, g] += weight * x[k, m, g]
 
 
-@kernel
-def _subtract_product(out, left, right):
-    for g in range(out.size):
-        out[g] -= left[g] * right[g]
+@lane
+def _subtract_product(out, i, j, x, k, m, y, n, o):
+    for g in range(out.shape[2]):
+        out[i, j, g] -= x[k, m, g] * y[n, o, g]
 
 
-@kernel
-def _scale(out, by):
-    for g in range(out.size):
-        out[g] *= by[g]
+@lane
+def _multiply(out, i, j, x, k, m):
+    for g in range(out.shape[2]):
+        out[i, j, g] *= x[k, m, g]
 
 
-@kernel
-def _invert_root(out):
-    """out = 1 / sqrt(1 + out), and the sum of log(1 + out)."""
+@lane
+def _dot(x, i, j, y, k, m):
+    total = 0.0
+    for g in range(x.shape[2]):
+        total += x[i, j, g] * y[k, m, g]
+    return total
+
+
+@lane
+def _invert_root(out, i):
+    """1 / sqrt(1 + x) in place on the diagonal's lanes, and the sum of log(1 + x)."""
+    width = out.shape[2]
     log_product = 0.0
     one, two, three, four = 1.0, 1.0, 1.0, 1.0  # four chains of products, since a multiplication waits for the last
-    even = out.size - out.size % 4
-    for g in range(0, even, 4):
-        one *= 1.0 + out[g]
-        two *= 1.0 + out[g + 1]
-        three *= 1.0 + out[g + 2]
-        four *= 1.0 + out[g + 3]
+    for quarter in range(width // 4):
+        g = 4 * quarter
+        one *= 1.0 + out[i, i, g]
+        two *= 1.0 + out[i, i, g + 1]
+        three *= 1.0 + out[i, i, g + 2]
+        four *= 1.0 + out[i, i, g + 3]
         if max(max(one, two), max(three, four)) > 1e70:
             log_product += math.log(one) + math.log(two) + math.log(three) + math.log(four)
             one, two, three, four = 1.0, 1.0, 1.0, 1.0
-    for g in range(even, out.size):
-        log_product += math.log(1.0 + out[g])
-    for g in range(out.size):
-        out[g] = 1.0 / math.sqrt(1.0 + out[g])
+    for g in range(width - width % 4, width):
+        log_product += math.log(1.0 + out[i, i, g])
+    for g in range(width):
+        out[i, i, g] = 1.0 / math.sqrt(1.0 + out[i, i, g])
     return log_product + math.log(one * two * (three * four))
 
 
 @kernel
-def _eliminate(problem, factor, precision, start, width, a, b, t):
-    """Factor A_j for `width` groups from `start`: L_j into `a` (its diagonal inverted), B_j into `b`.
+def _eliminate(zz, zxy, factor, precision, a, b, t):
+    """Factor A_j for one block of groups: L_j into `a` (its diagonal inverted), B_j into `b`.
 
-    `t` is left with Z_j'Z_j M. Returns the sum of log det A_j.
+    `t` is left with Z_j'Z_j M. Returns the sum of log det A_j. Zero weights, as of diagonal factors, cost nothing.
     """
     q, columns = b.shape[0], b.shape[1]
-    stop = start + width
     for i in range(q):
         for j in range(q):
-            _combine(t[i, j], problem.zz[i, :, start:stop], factor[:, j], 1.0)
+            _clear(t, i, j)
+            for k in range(q):
+                if factor[k, j] != 0.0:
+                    _add_multiple(t, i, j, factor[k, j], zz, i, k)
     log_determinant = 0.0
     for i in range(q):
         for j in range(i + 1):
-            out = a[i, j]
-            _combine(out, t[:, j], factor[:, i], precision)
+            _clear(a, i, j)
+            for k in range(q):
+                if factor[k, i] != 0.0:
+                    _add_multiple(a, i, j, precision * factor[k, i], t, k, j)
             for k in range(j):
-                _subtract_product(out, a[i, k], a[j, k])
+                _subtract_product(a, i, j, a, i, k, a, j, k)
             if i == j:
-                log_determinant += _invert_root(out)
+                log_determinant += _invert_root(a, i)
             else:
-                _scale(out, a[j, j])
+                _multiply(a, i, j, a, j, j)
     for i in range(q):
         for j in range(columns):
-            out = b[i, j]
-            _combine(out, problem.zxy[:, j, start:stop], factor[:, i], precision)
+            _clear(b, i, j)
+            for k in range(q):
+                if factor[k, i] != 0.0:
+                    _add_multiple(b, i, j, precision * factor[k, i], zxy, k, j)
             for k in range(i):
-                _subtract_product(out, a[i, k], b[k, j])
-            _scale(out, a[i, i])
+                _subtract_product(b, i, j, a, i, k, b, k, j)
+            _multiply(b, i, j, a, i, i)
     return log_determinant
-
-
-@kernel
-def _dot(x, y, width):
-    total = 0.0
-    for g in range(width):
-        total += x[g] * y[g]
-    return total
 
 
 @kernel
@@ -278,24 +268,23 @@ def _usable(theta):
 
 
 @kernel
-def _log_marginal(theta, problem, schur, a, b, t):
-    """log p(y | theta); leaves the factor of the common block in `schur`."""
-    q, pairs, groups = problem.zz.shape[0], problem.correlation_priors.shape[0], problem.zz.shape[2]
+def _log_marginal(theta, problem, scratch):
+    """log p(y | theta); leaves the factor of the common block, covariance factors and the last block in `scratch`."""
+    schur, a, b, t, covariance, factor = scratch
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
     columns = problem.xy.shape[0]
     log_sigma = theta[q + pairs]
     precision = math.exp(-2.0 * log_sigma)
-    factor = _product(problem.group_map, covariance_factor(theta, q, pairs))
+    covariance_factor(theta, pairs, covariance)
+    _product(problem.group_map, covariance, factor)
     log_precisions = _common_block(theta, problem, precision, schur)
     log_determinant = 0.0
-    for start in range(0, groups, BLOCK):
-        width = min(BLOCK, groups - start)
-        log_determinant += _eliminate(problem, factor, precision, start, width, a, b, t)
+    for block in range(problem.zz.shape[0]):
+        log_determinant += _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         for i in range(columns):
             for j in range(i + 1):
-                total = 0.0
                 for k in range(q):
-                    total += _dot(b[k, i], b[k, j], width)
-                schur[i, j] -= total
+                    schur[i, j] -= _dot(b, k, i, b, k, j)
     if not _cholesky(schur):
         return -np.inf
     for i in range(columns - 1):
@@ -307,19 +296,25 @@ def _log_marginal(theta, problem, schur, a, b, t):
 
 @kernel
 def _scratch(problem):
-    q, columns = problem.zz.shape[0], problem.xy.shape[0]
-    width = min(BLOCK, problem.zz.shape[2])
-    return np.empty((columns, columns)), np.empty((q, q, width)), np.empty((q, columns, width)), np.empty((q, q, width))
+    q, columns, width = problem.zz.shape[1], problem.xy.shape[0], problem.zz.shape[3]
+    return (
+        np.empty((columns, columns)),
+        np.empty((q, q, width)),
+        np.empty((q, columns, width)),
+        np.empty((q, q, width)),
+        np.empty((q, q)),
+        np.empty((q, q)),
+    )
 
 
 @kernel
 def log_densities(points, problem, out):
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
-    schur, a, b, t = _scratch(problem)
+    scratch = _scratch(problem)
     unused = np.empty(points.shape[1])
     for i in range(points.shape[0]):
         if _usable(points[i]):
-            out[i] = _log_marginal(points[i], problem, schur, a, b, t) + _log_prior(points[i], problem, unused)
+            out[i] = _log_marginal(points[i], problem, scratch) + _log_prior(points[i], problem, unused)
         else:
             out[i] = -np.inf
 
@@ -345,42 +340,43 @@ def _common_solution(schur):
 
 @kernel
 def _back_substitute(a, x):
-    """Solve L_j' x_j = x_j in place for lanes x (q, lanes)."""
+    """Solve L_j' x_j = x_j in place for lanes x (q, 1, width)."""
     for i in range(x.shape[0] - 1, -1, -1):
         for k in range(i + 1, x.shape[0]):
-            _subtract_product(x[i], a[k, i], x[k])
-        _scale(x[i], a[i, i])
+            _subtract_product(x, i, 0, a, k, i, x, k, 0)
+        _multiply(x, i, 0, a, i, i)
 
 
 @kernel
-def _add_block_slopes(problem, factor, mean, inverse, start, width, a, b, t, slope):
+def _add_block_slopes(zxy, mean, inverse, a, b, t, slope):
     """Add sum_j E[Z_j'(y - X beta - Z_j M v_j) v_j'] of one block to `slope`; returns sum_j E|v_j|^2.
 
     With H_j = L_j^-T B_x and beta ~ N(mean, S^-1), S = C C', inverse = C^-1:
     E v = L^-T (B_y - B_x mean), Cov v = A^-1 + H S^-1 H', Cov(beta, v) = -S^-1 H'.
     """
-    q, p = b.shape[0], b.shape[1] - 1
-    stop = start + width
-    v, residual = np.empty((q, width)), np.empty((q, width))
+    q, p, width = b.shape[0], b.shape[1] - 1, b.shape[2]
+    v, residual = np.zeros((q, 1, width)), np.zeros((q, 1, width))
     for i in range(q):
-        _copy(v[i], b[i, p])
-        _copy(residual[i], problem.zxy[i, p, start:stop])
+        _add_multiple(v, i, 0, 1.0, b, i, p)
+        _add_multiple(residual, i, 0, 1.0, zxy, i, p)
         for k in range(p):
-            _add_multiple(v[i], -mean[k], b[i, k])
-            _add_multiple(residual[i], -mean[k], problem.zxy[i, k, start:stop])
+            _add_multiple(v, i, 0, -mean[k], b, i, k)
+            _add_multiple(residual, i, 0, -mean[k], zxy, i, k)
     _back_substitute(a, v)
     square = _add_outer(residual, t, v, slope)
     # The spread of v around its mean, one direction at a time: first A^-1, then the part shared through beta.
-    direction, image = np.empty((q, width)), np.empty((q, width))
     for column in range(q + p):
         for i in range(q):
-            direction[i, :] = 1.0 if i == column else 0.0
-            image[i, :] = 0.0
+            _clear(v, i, 0)
+            _clear(residual, i, 0)
             for k in range(column - q + 1):
-                _add_multiple(direction[i], inverse[column - q, k], b[i, k])
-                _add_multiple(image[i], inverse[column - q, k], problem.zxy[i, k, start:stop])
-        _back_substitute(a, direction)
-        square += _add_outer(image, t, direction, slope)
+                _add_multiple(v, i, 0, inverse[column - q, k], b, i, k)
+                _add_multiple(residual, i, 0, inverse[column - q, k], zxy, i, k)
+        if column < q:
+            for g in range(width):
+                v[column, 0, g] = 1.0
+        _back_substitute(a, v)
+        square += _add_outer(residual, t, v, slope)
     return square
 
 
@@ -390,39 +386,38 @@ def _add_outer(left, t, right, slope):
     q, square = left.shape[0], 0.0
     for i in range(q):
         for k in range(q):
-            _subtract_product(left[i], t[i, k], right[k])
+            _subtract_product(left, i, 0, t, i, k, right, k, 0)
         for j in range(q):
-            slope[i, j] += _dot(left[i], right[j], left.shape[1])
-        square += _dot(right[i], right[i], left.shape[1])
+            slope[i, j] += _dot(left, i, 0, right, j, 0)
+        square += _dot(right, i, 0, right, i, 0)
     return square
 
 
 @kernel
 def value_and_gradient(theta, problem, gradient):
     """Unnormalised log posterior of theta; its gradient by Fisher's identity goes into `gradient` (d,)."""
-    q, pairs, groups = problem.zz.shape[0], problem.correlation_priors.shape[0], problem.zz.shape[2]
-    p = problem.xy.shape[0] - 1
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    p, blocks = problem.xy.shape[0] - 1, problem.zz.shape[0]
     if not _usable(theta):
         gradient[:] = 0.0
         return -np.inf
-    schur, a, b, t = _scratch(problem)
-    value = _log_marginal(theta, problem, schur, a, b, t)
+    scratch = _scratch(problem)
+    schur, a, b, t, covariance, factor = scratch
+    value = _log_marginal(theta, problem, scratch)
     if value == -np.inf:
         gradient[:] = 0.0
         return value
     value += _log_prior(theta, problem, gradient)
     mean, inverse = _common_solution(schur)
     precision = math.exp(-2.0 * theta[q + pairs])
-    covariance = covariance_factor(theta, q, pairs)
-    factor = _product(problem.group_map, covariance)
-    slope = np.zeros((q, q))
+    slope, written_slope = np.zeros((q, q)), np.empty((q, q))
     spread = 0.0
-    for start in range(0, groups, BLOCK):
-        width = min(BLOCK, groups - start)
-        if groups > BLOCK:
-            _eliminate(problem, factor, precision, start, width, a, b, t)
-        spread += _add_block_slopes(problem, factor, mean, inverse, start, width, a, b, t, slope)
-    _factor_pullback(theta, covariance, precision * _product(problem.group_map.T, slope), pairs, gradient)
+    for block in range(blocks):
+        if blocks > 1:  # a single block still stands as the marginal left it
+            _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+        spread += _add_block_slopes(problem.zxy[block], mean, inverse, a, b, t, slope)
+    _product(problem.group_map.T, precision * slope, written_slope)
+    _factor_pullback(theta, covariance, written_slope, pairs, gradient)
     first = theta.size - problem.mixed.size
     penalty = 0.0
     for k in range(p):
@@ -442,7 +437,7 @@ def value_and_gradient(theta, problem, gradient):
                 gradient[first + m] += 0.5 * (1.0 - weight * square)
         penalty += weight * square
     # E[RSS] / sigma^2 is what remains of the expected total quadratic form, whose mean is its minimum plus its rank.
-    gradient[q + pairs] += schur[p, p] + p + groups * q - penalty - spread - problem.rows
+    gradient[q + pairs] += schur[p, p] + p + blocks * q * problem.zz.shape[3] - penalty - spread - problem.rows
     return value
 
 
@@ -454,36 +449,41 @@ def values_and_gradients(points, problem, out, gradients):
 
 
 @kernel
-def coefficients_given(points, problem, noise, beta, u):
-    """Coefficients given each theta, exact: conditional mean plus `noise` scaled by the conditional spread.
+def coefficients_given(points, problem, beta, u):
+    """Coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
 
-    points (m, d); noise (m, p + q J) of standard normals, zeros give the conditional means;
-    beta (m, p) in the coordinates of X; u (m, q, J) in the units of the effects as written.
+    points (m, d). beta (m, p) and u (m, blocks, q, width) hold standard normals, or zeros for the conditional means; they
+    are overwritten by the coefficients of X in working coordinates, and by the effects in their own units.
     """
-    q, pairs, groups = problem.zz.shape[0], problem.correlation_priors.shape[0], problem.zz.shape[2]
-    p = problem.xy.shape[0] - 1
-    schur, a, b, t = _scratch(problem)
-    v = np.empty((q, min(BLOCK, groups)))
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    p, blocks, width = problem.xy.shape[0] - 1, problem.zz.shape[0], problem.zz.shape[3]
+    scratch = _scratch(problem)
+    schur, a, b, t, covariance, factor = scratch
+    v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
         theta = points[draw]
-        _log_marginal(theta, problem, schur, a, b, t)
+        _log_marginal(theta, problem, scratch)
         mean, inverse = _common_solution(schur)
         for i in range(p):
-            beta[draw, i] = mean[i]
+            total = mean[i]
             for k in range(i, p):
-                beta[draw, i] += inverse[k, i] * noise[draw, k]
+                total += inverse[k, i] * beta[draw, k]
+            beta[draw, i] = total
         precision = math.exp(-2.0 * theta[q + pairs])
-        covariance = covariance_factor(theta, q, pairs)
-        factor = _product(problem.group_map, covariance)
-        for start in range(0, groups, BLOCK):
-            width = min(BLOCK, groups - start)
-            if groups > BLOCK:
-                _eliminate(problem, factor, precision, start, width, a, b, t)
+        for block in range(blocks):
+            if blocks > 1:
+                _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+            effects = u[draw, block]
             for i in range(q):
-                _copy(v[i, :width], noise[draw, p + i * groups + start : p + i * groups + start + width])
-                _add_multiple(v[i, :width], 1.0, b[i, p])
+                for g in range(width):
+                    v[i, 0, g] = effects[i, g] + b[i, p, g]
                 for k in range(p):
-                    _add_multiple(v[i, :width], -beta[draw, k], b[i, k])
+                    _add_multiple(v, i, 0, -beta[draw, k], b, i, k)
             _back_substitute(a, v)
             for i in range(q):
-                _combine(u[draw, i, start : start + width], v[: i + 1], covariance[i, : i + 1], 1.0)
+                for g in range(width):
+                    effects[i, g] = covariance[i, 0] * v[0, 0, g]
+                for k in range(1, i + 1):
+                    if covariance[i, k] != 0.0:
+                        for g in range(width):
+                            effects[i, g] += covariance[i, k] * v[k, 0, g]

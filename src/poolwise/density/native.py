@@ -23,22 +23,23 @@ def _pointer(typing_context, address):
 
 @kernel
 def _problem_at(words):
-    """Rebuild the problem from `describe_problem`'s words: sizes q, J, p + 1, c, m, then addresses."""
-    q, groups, columns, pairs, mixed = words[0], words[1], words[2], words[3], words[4]
+    """Rebuild the problem from `describe_problem`'s words: sizes of zxy, c and m, then addresses."""
+    blocks, q, columns, width = words[0], words[1], words[2], words[3]
+    pairs, mixed = words[4], words[5]
     p = columns - 1
     return Problem(
-        numba.carray(_pointer(words[5]), (q, q, groups), np.float64),
-        numba.carray(_pointer(words[6]), (q, columns, groups), np.float64),
-        numba.carray(_pointer(words[7]), (columns, columns), np.float64),
-        numba.carray(_pointer(words[8]), (2,), np.float64)[0],
-        numba.carray(_pointer(words[9]), (q, q), np.float64),
-        numba.carray(_pointer(words[10]), (p, p), np.float64),
-        numba.carray(_pointer(words[11]), (p,), np.float64),
+        numba.carray(_pointer(words[6]), (blocks, q, q, width), np.float64),
+        numba.carray(_pointer(words[7]), (blocks, q, columns, width), np.float64),
+        numba.carray(_pointer(words[8]), (columns, columns), np.float64),
+        numba.carray(_pointer(words[9]), (2,), np.float64)[0],
+        numba.carray(_pointer(words[10]), (q, q), np.float64),
+        numba.carray(_pointer(words[11]), (p, p), np.float64),
         numba.carray(_pointer(words[12]), (p,), np.float64),
-        numba.carray(_pointer(words[13]), (mixed,), np.int64),
-        numba.carray(_pointer(words[14]), (q + 1 + mixed, 6), np.float64),
-        numba.carray(_pointer(words[15]), (pairs, 2), np.float64),
-        numba.carray(_pointer(words[8]), (2,), np.float64)[1],
+        numba.carray(_pointer(words[13]), (p,), np.float64),
+        numba.carray(_pointer(words[14]), (mixed,), np.int64),
+        numba.carray(_pointer(words[15]), (q + 1 + mixed, 6), np.float64),
+        numba.carray(_pointer(words[16]), (pairs, 2), np.float64),
+        numba.carray(_pointer(words[9]), (2,), np.float64)[1],
     )
 
 
@@ -61,8 +62,7 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
             problem.correlation_priors,
         )
     )
-    q, columns, groups = problem.zxy.shape
-    sizes = [q, groups, columns, len(problem.correlation_priors), len(problem.mixed)]
+    sizes = [*problem.zxy.shape, len(problem.correlation_priors), len(problem.mixed)]
     return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
 
 
@@ -78,7 +78,7 @@ _SIGNATURE = types.int64(
 @numba.cfunc(_SIGNATURE, cache=True)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
-    problem = _problem_at(numba.carray(words, (16,), np.int64))
+    problem = _problem_at(numba.carray(words, (17,), np.int64))
     slope = numba.carray(gradient, (dimension,))
     result = value_and_gradient(numba.carray(point, (dimension,)), problem, slope)
     numba.carray(value, (1,))[0] = result

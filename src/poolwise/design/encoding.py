@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,9 @@ def _single_bar(formula: Formula) -> Bar | None:
 
 
 def _formulaic(formula: Formula, bar: Bar | None) -> Any:
+    """The parts of a formula as formulaic's own structured formula."""
     from formulaic import Formula as Formulaic
+    from formulaic import SimpleFormula
     from formulaic.errors import FormulaicError
 
     texts = {"response": f"0 + {formula.response}", "common": formula.common}
@@ -96,13 +99,21 @@ def _formulaic(formula: Formula, bar: Bar | None) -> Any:
     parts = {}
     for name, text in texts.items():
         try:
-            parts[name] = Formulaic(text)
+            parts[name] = _parse_part(text)
         except (FormulaicError, SyntaxError) as error:
             reason = str(error).strip().splitlines()[0]
             raise FormulaError(f"Cannot read '{text.removeprefix('0 + ')}' in '{formula.text}': {reason}") from error
-        if hasattr(parts[name], "lhs") or not hasattr(parts[name], "required_variables"):
+        if not isinstance(parts[name], SimpleFormula):
             raise FormulaError(f"Cannot read '{text}' in '{formula.text}': it holds a '~' or '|' of its own.")
     return Formulaic(**parts)
+
+
+@lru_cache(maxsize=256)
+def _parse_part(text: str) -> Any:
+    """Parsing costs as much as evaluating a small model, and refits repeat it."""
+    from formulaic import Formula as Formulaic
+
+    return Formulaic(text)
 
 
 def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int]:

@@ -88,7 +88,7 @@ def shrinkage(
             .encode(x=x_axis, y=y_axis)
         )
     named = table[table[group].isin(label if label is not None else _notable(table, spans, group))]
-    words = alt.Chart(theme.data(_placed(named, spans, domains))).encode(x=x_axis, y=y_axis, text=f"{group}:N")
+    words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(x=x_axis, y=y_axis, text=f"{group}:N")
     layers.append(words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85))  # a halo under the words
     layers.append(words.mark_text(fontSize=10, color=theme.DATA))
     title = alt.TitleParams(
@@ -135,8 +135,8 @@ def _notable(table, spans: np.ndarray, group: str) -> list[str]:
     return [*longest, *table.nlargest(2, "n")[group]]
 
 
-def _placed(named, spans: np.ndarray, domains: list[list[float]]):
-    """Positions for labels: beyond the arrow's tail, or above or below it; one that would cover another is left out."""
+def _placed(named, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]):
+    """Positions for labels: beyond the arrow's tail, or beside it; one that would cover a dot or a label is left out."""
     import pandas as pd
 
     low = np.array([domain[0] for domain in domains]) / spans
@@ -147,11 +147,13 @@ def _placed(named, spans: np.ndarray, domains: list[list[float]]):
         away = away / max(float(np.linalg.norm(away)), 1e-9)
         text = str(row[named.columns[4]])
         half = 0.0058 * len(text) + 0.004
-        for step in (away * [0.016 + half, 0.034], np.array([0, 0.034]), np.array([0, -0.034])):
+        aside, above = np.array([0.012 + half, 0.0]), np.array([0.0, 0.032])
+        for step in (away * [0.016 + half, 0.034], above, -above, aside, -aside, above + aside / 2, above - aside / 2):
             centre = tail + step
+            covers = np.abs(dots - centre) < [half, 0.018]
             inside = half <= centre[0] - low[0] <= 1 - half and 0.02 <= centre[1] - low[1] <= 0.98
             free = all(abs(centre[0] - c[0]) > half + h or abs(centre[1] - c[1]) > 0.032 for c, h in taken)
-            if inside and free:
+            if inside and free and not covers.all(axis=1).any():
                 taken.append((centre, half))
                 placed.append({"x": centre[0] * spans[0], "y": centre[1] * spans[1], named.columns[4]: text})
                 break

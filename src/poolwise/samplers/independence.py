@@ -88,7 +88,7 @@ def adapt(density: LogDensity, rng: np.random.Generator) -> tuple[StudentMixture
         together = np.logaddexp.reduce([each.log_density(points) for each in proposals]) - math.log(len(proposals))
         weights = normalised(values - together)
         start = _spread_start(points, weights, min(1 + done, 5), rng)
-        proposal = fit_mixture(points, weights, start, 8).with_defence(0.05, 2.0, 3.0)
+        proposal = fit_mixture(points, weights, start, 6).with_defence(0.05, 2.0, 3.0)
     return best, warp, reached, done, done * size
 
 

@@ -109,7 +109,7 @@ def shrinkage(posterior: Posterior) -> np.ndarray:
         return np.zeros((len(model.statistics.counts), posterior.beta.shape[-1]))
     density = collapse(model.statistics, model.design, model.priors, threads=1)
     theta = posterior.theta.reshape(-1, density.dimension)
-    gram = np.moveaxis(density.problem.zz, 2, 0)[: density.groups]
+    gram = density.group_grams()
     thinned = theta[:: max(1, -(-len(theta) * len(gram) // _SHRINKAGE_WORK))]
     sd, q = density.layout.sd(thinned), gram.shape[1]
     total = np.zeros((len(gram), q))
