@@ -37,11 +37,12 @@ def parse(text: str) -> Formula:
         raise _error(text, tildes[0], "there is no outcome on the left of '~'")
     common, bars = [], []
     for begin, end in _summands(text, symbols, start):
-        bar = _read_bar(text, symbols, begin, end)
+        unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))
+        bar = _read_bar(text, symbols, unsigned, end)
         if bar is None:
             common.append(text[begin:end].strip())
-        elif text[:begin].rstrip()[-1] == "-":
-            raise _error(text, begin, "a group term cannot be subtracted")
+        elif unsigned > begin:
+            raise _error(text, unsigned, "a group term cannot be subtracted")
         else:
             bars.append(bar)
     return Formula(text.strip(), response, _join(common), tuple(bars))

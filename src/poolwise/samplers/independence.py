@@ -24,7 +24,7 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_sha
 _GOOD, _ENOUGH, _LEAST = 0.9, 0.5, 0.05  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
-_REJECTIONS = 0.1  # share of steps that may stay where they are; sets the number of tries
+_REJECTIONS = 0.06  # share of steps that may stay where they are; sets the number of tries
 _MOST_TRIES = 32
 
 

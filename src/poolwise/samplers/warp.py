@@ -58,12 +58,9 @@ def warp_for(mode: np.ndarray, spread: np.ndarray, log_scales: np.ndarray) -> Wa
 
 @kernel
 def _g(y):
-    """g(y) and its derivative Phi(y); far left by the asymptotic series, where the two terms of g cancel."""
+    """g(y) and its derivative Phi(y). On the left the two terms of g cancel, but only by a factor of y^2."""
     below = 0.5 * math.erfc(-y / _ROOT_2)
     density = math.exp(-0.5 * y * y) / _ROOT_2PI
-    if y < -5.0:
-        square = y * y
-        return density / square * (1.0 - 3.0 / square * (1.0 - 5.0 / square * (1.0 - 7.0 / square))), below
     return y * below + density, below
 
 

@@ -53,8 +53,6 @@ def _pareto_shape(excess: np.ndarray) -> float:
     scales = (1 - np.sqrt(count / (np.arange(1, count + 1) - 0.5))) / (3 * quarter) + 1 / excess[-1]
     shapes = np.log1p(-scales[:, None] * excess).mean(axis=1)
     log_likelihood = size * (np.log(-scales / shapes) - shapes - 1)
-    posterior = 1 / np.exp(log_likelihood - log_likelihood[:, None]).sum(axis=1)
-    kept = posterior >= 10 * np.finfo(float).eps
-    scale = float((scales[kept] * posterior[kept]).sum() / posterior[kept].sum())
+    scale = float(scales @ normalised(log_likelihood))
     shape = float(np.log1p(-scale * excess).mean())
     return (size * shape + 5) / (size + 10)  # weakly pulled to 0.5, as in the reference

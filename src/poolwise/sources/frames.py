@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Table:
 
 
 def as_table(data: Any) -> Table:
-    """Take a pandas, Polars or PyArrow frame, or a mapping from names to sequences.
+    """Take a pandas, Polars or PyArrow frame, a mapping from names to sequences, or the path of a file.
 
     Raises
     ------
@@ -55,6 +56,10 @@ def as_table(data: Any) -> Table:
 
     if isinstance(data, Table):
         return data
+    if isinstance(data, (str, Path)):
+        from poolwise.sources.files import read_file
+
+        return read_file(data)
     if isinstance(data, Mapping):
         import pandas as pd
 
@@ -67,7 +72,7 @@ def as_table(data: Any) -> Table:
     except TypeError as error:
         raise DataError(
             f"Data must be a pandas, Polars or PyArrow frame or a dict of columns, not {type(data).__name__}. "
-            "To read a file, use pw.read_file('data.csv')."
+            "The path of a CSV or Parquet file will do as well."
         ) from error
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"Two columns have the same name: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import exact_kernel
 from poolwise.statistics.blocks import SufficientStatistics
 from poolwise.threads import map_slices
 
@@ -54,7 +54,7 @@ def sum_pair(parts: list[SufficientStatistics]) -> SufficientStatistics:
     return parts[0] + parts[1] if len(parts) == 2 else parts[0]
 
 
-@kernel
+@exact_kernel
 def _accumulate(values, codes, counts, first, sums, products):
     """Sums and lower-triangular products of deviations from the first row of each group.
 
@@ -75,7 +75,7 @@ def _accumulate(values, codes, counts, first, sums, products):
                 products[j, k, h] += deviation[k] * deviation[h]
 
 
-@kernel
+@exact_kernel
 def _centre(counts, first, origin, sums, products):
     """Turn sums about the first row into means about `origin` and scatter about the mean, in place."""
     width = sums.shape[1]

@@ -1,0 +1,167 @@
+"""The command line: `poolwise demo`, `poolwise fit`, `poolwise compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import poolwise as pw
+from poolwise.errors import FileError, PoolwiseError
+
+if TYPE_CHECKING:
+    from poolwise.samplers.base import Progress
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Exact hierarchical regression, and what pooling bought.")
+
+Data = Annotated[Path, typer.Argument(help="A CSV or Parquet file.")]
+Formula = Annotated[str, typer.Argument(help="Such as 'log_radon ~ floor + (floor | county)'.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the charts; made if it is not there.")]
+Draws = Annotated[int, typer.Option(help="Draws of each of four chains.")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same draws.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress.")]
+
+STUDY_COUNTIES = ["CASS", "CROW WING", "FREEBORN"]
+
+
+def main() -> None:
+    """Entry point: one sentence for what went wrong, and an exit code, instead of a traceback."""
+    try:
+        app(standalone_mode=False)
+    except PoolwiseError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.secho("Stopped. Files that were not complete have been removed.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # Typer's own complaints know how to be said
+            raise
+        typer.secho(f"Error: {error.format_message()}", fg="red", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def demo(out: Out = Path("poolwise-demo"), seed: Seed = 1, quiet: Quiet = False) -> None:
+    """The radon study, end to end: three models, their comparison, and the charts."""
+    radon = pw.datasets.load_radon()
+    priors: dict[str, Any] = {
+        "Intercept": pw.Normal(0, 1),
+        "floor": pw.Normal(0, 1),
+        "sd": pw.HalfCauchy(1),
+        "sigma": pw.HalfCauchy(1),
+    }
+    typer.echo("Is radon higher in the basement (floor 0) than on the first floor (floor 1), and how do counties differ?")
+    with _progress(quiet) as progress:
+        pooling = pw.compare_pooling(
+            "log_radon ~ floor", by="county", data=radon, priors=priors, seed=seed, progress=progress
+        )
+    _report_comparison(pooling)
+    partial, slope = pooling.partial, pooling.partial.result.beta[..., 1]
+    typer.echo(
+        f"\nThe first floor has {-slope.mean():.2f} less log radon than the basement (90% interval "
+        f"{_quantile(-slope, 0.05):.2f} to {_quantile(-slope, 0.95):.2f}): about {1 - 2.718281828 ** slope.mean():.0%} less radon."
+    )
+    words = {0.0: "basement", 1.0: "first floor"}
+    charts = {
+        "shrinkage": lambda: pooling.plot.shrinkage(),
+        "lines": lambda: pooling.plot.lines(list(STUDY_COUNTIES), labels=words),
+        "forest": lambda: partial.plot.forest(),
+        "trace": lambda: partial.plot.trace(),
+    }
+    _write_charts(charts, out, quiet)
+
+
+@app.command()
+def fit(
+    data: Data, formula: Formula, out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
+    save: Annotated[Path | None, typer.Option(help="Also keep the fit in this file, for pw.load().")] = None,
+) -> None:  # fmt: skip
+    """Fit a formula to a file, print the fit, and write its charts."""
+    with _progress(quiet) as progress:
+        result = pw.fit(formula, data, draws=draws, seed=seed, progress=progress)
+    typer.echo(repr(result))
+    if result.result.model.design.group is not None:
+        typer.echo(f"\nCoefficients by {result.result.model.design.group} (first 8):")
+        typer.echo(result.group_coefficients().head(8).to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+    if save is not None:
+        result.save(save)
+        typer.echo(f"\nThe fit is in {save}.")
+    charts = {"trace": lambda: result.plot.trace()}
+    if result.result.u is not None:
+        charts["forest"] = lambda: result.plot.forest()
+    _write_charts(charts, out or Path(f"{data.stem}-poolwise"), quiet)
+
+
+@app.command()
+def compare(
+    data: Data, formula: Formula,
+    by: Annotated[str, typer.Option(help="The grouping column.")],
+    out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation; 0 leaves it out.")] = 10,
+    correlated: Annotated[bool, typer.Option(help="Let the effects of a group be correlated.")] = False,
+) -> None:  # fmt: skip
+    """Compare complete, no and partial pooling of a formula without group terms."""
+    with _progress(quiet) as progress:
+        pooling = pw.compare_pooling(
+            formula, by=by, data=data, folds=folds, draws=draws, seed=seed, correlated=correlated, progress=progress
+        )
+    _report_comparison(pooling)
+    charts = {"forest": lambda: pooling.partial.plot.forest(), "trace": lambda: pooling.partial.plot.trace()}
+    if len(pooling.partial.result.model.design.effects) > 1:
+        charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
+    _write_charts(charts, out or Path(f"{data.stem}-poolwise"), quiet)
+
+
+def _report_comparison(pooling: pw.PoolingComparison) -> None:
+    typer.echo(f"\n{pooling!r}")
+    typer.echo(
+        "RMSD: root mean squared deviation of the outcomes from the posterior mean prediction, in the outcome's units; "
+        "in sample, and for rows left out in turn and predicted by refitting."
+    )
+
+
+def _quantile(draws: Any, share: float) -> float:
+    import numpy as np
+
+    return float(np.quantile(draws, share))
+
+
+def _write_charts(charts: dict[str, Any], folder: Path, quiet: bool) -> None:
+    """Draw and write each chart as PNG; say where."""
+    from poolwise.plots.export import save_chart
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"Cannot make the folder '{folder}': {error.strerror}.") from error
+    with _progress(quiet) as progress:
+        for i, (name, draw) in enumerate(charts.items()):
+            progress(f"drawing {name}.png", i / len(charts))
+            save_chart(draw(), folder / f"{name}.png")
+    typer.echo(f"\nCharts: {', '.join(f'{name}.png' for name in charts)} in {folder.resolve()}")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A Rich bar on standard error that follows the steps; nothing where nobody watches."""
+    from poolwise.samplers.base import silent
+
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def follow(step: str, share: float) -> None:
+            bar.update(task, description=step, completed=share)
+
+        yield follow

@@ -1,0 +1,64 @@
+"""Shared data and fits: each is made once in a session."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+
+REFERENCE = Path(__file__).parent / "reference"
+RADON_FORMULA = "log_radon ~ floor + (floor || county)"
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(?!poolwise)")
+        warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
+        yield
+
+
+@pytest.fixture(scope="session")
+def radon() -> pd.DataFrame:
+    return pw.datasets.load_radon()
+
+
+@pytest.fixture(scope="session")
+def study_priors() -> dict[str, object]:
+    return {"Intercept": pw.Normal(0, 1), "floor": pw.Normal(0, 1), "sd": pw.HalfCauchy(1), "sigma": pw.HalfCauchy(1)}
+
+
+@pytest.fixture(scope="session")
+def radon_fit(radon, study_priors) -> pw.Fit:
+    return pw.fit(RADON_FORMULA, radon, priors=study_priors, seed=1)
+
+
+@pytest.fixture(scope="session")
+def pooling(radon, study_priors) -> pw.PoolingComparison:
+    return pw.compare_pooling("log_radon ~ floor", by="county", data=radon, priors=study_priors, seed=1)
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in REFERENCE.glob("*.json")}
+
+
+@pytest.fixture
+def small() -> pd.DataFrame:
+    """Six groups of 1 to 9 rows with two predictors and a category, one level of which some groups lack."""
+    rng = np.random.default_rng(5)
+    sizes = [1, 2, 9, 4, 6, 8]
+    group = np.repeat(list("abcdef"), sizes)
+    n = len(group)
+    x, z = rng.normal(size=n), rng.choice(["low", "mid", "high"], n)
+    z[group == "c"] = "low"
+    y = 1 + 0.5 * x + rng.normal(size=6)[np.repeat(range(6), sizes)] + 0.7 * rng.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "w": rng.normal(2, 3, n), "z": z, "g": group})

@@ -1,0 +1,84 @@
+"""Models and their dense matrices, for tests of densities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import poolwise as pw
+from poolwise.density.collapsed import collapse
+from poolwise.fitting import prepare
+from tests import naive
+
+PRIORS = {
+    "Intercept": pw.Normal(0.5, 2),
+    "slopes": pw.Normal(-0.2, 1.5),
+    "sd": pw.HalfCauchy(0.8),
+    "sigma": pw.HalfStudentT(4, 1.2),
+}
+FORMULAS = [
+    "y ~ x + (1 | g)",
+    "y ~ x + (x || g)",
+    "y ~ x + (x | g)",
+    "y ~ 0 + z + (0 + x | g)",
+    "y ~ x * z + (1 + x + w | g)",
+    "y ~ x + w + (z || g)",
+    "y ~ x",
+]
+
+
+def model_of(formula, frame, priors=PRIORS):
+    """Model, rows and density."""
+    given = {name: prior for name, prior in priors.items()}
+    if "Intercept" in given and "0 +" in formula.split("(")[0]:
+        del given["Intercept"]
+    if "(" not in formula:
+        given.pop("sd", None)
+    model, rows = prepare(formula, frame, priors=given, missing="drop", threads=1)
+    return model, rows, collapse(model.statistics, model.design, model.priors, threads=1)
+
+
+def dense_log_density(model, rows, theta) -> float:
+    """The density of theta from dense matrices, without any of the algebra; Normal coefficient priors only."""
+    design, priors = model.design, model.priors
+    basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
+    x, z = basis @ design.common_map, basis @ design.group_map
+    to_beta = np.linalg.inv(priors.rows)
+    covariance = to_beta @ np.diag(priors.width**2) @ to_beta.T
+    layout = priors.layout
+    sd = layout.sd(theta)
+    between = np.outer(sd, sd) * layout.correlation(theta)
+    value = naive.marginal(
+        rows.response, x, z, rows.codes, to_beta @ priors.mean, covariance, between, layout.sigma(theta)
+    )
+    return value + log_prior(priors, theta)
+
+
+def log_prior(priors, theta) -> float:
+    """Log prior of theta: scales with the Jacobian of the exponential, correlations by the LKJ density itself."""
+    layout, q = priors.layout, len(priors.layout.effects)
+    scales = [*zip(priors.sd, theta[:q], strict=True), (priors.sigma, theta[q + layout.pairs])]
+    value = sum(float(prior.log_density(np.exp(t))) + t for prior, t in scales)
+    if layout.pairs:
+        value += log_lkj(priors.correlation.eta, theta[q : q + layout.pairs], q)
+    return value
+
+
+def log_lkj(eta, z, q) -> float:
+    """det(R)^(eta - 1) with its constant (Lewandowski et al. 2009, eq. 16) and a numerical Jacobian of z to R."""
+    from scipy.special import betaln
+
+    from poolwise.priors import correlation_factors
+
+    def lower(point):
+        factor = correlation_factors(np.tanh(point)[None])[0]
+        return (factor @ factor.T)[np.tril_indices(q, -1)]
+
+    step = 1e-6
+    jacobian = np.array([(lower(z + step * e) - lower(z - step * e)) / (2 * step) for e in np.eye(len(z))])
+    factor = correlation_factors(np.tanh(z)[None])[0]
+    constant = sum(
+        (2 * eta - 2 + q - k) * (q - k) * np.log(2) + (q - k) * betaln(eta + (q - k - 1) / 2, eta + (q - k - 1) / 2)
+        for k in range(1, q)
+    )
+    log_det = 2 * np.log(np.diag(factor)).sum()
+    return float((eta - 1) * log_det - constant + np.linalg.slogdet(jacobian)[1])

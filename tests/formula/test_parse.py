@@ -1,0 +1,61 @@
+import pytest
+
+from poolwise import FormulaError
+from poolwise.formula import Bar, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "response", "common", "bars"),
+    [
+        ("y ~ 1", "y", "1", ()),
+        ("y ~ x + C(z) + x:z + (1 + x | g)", "y", "x + C(z) + x:z", (Bar("1 + x", "g", True),)),
+        ("y ~ x + (x || g)", "y", "x", (Bar("x", "g", False),)),
+        ("y~(1|g)", "y", "1", (Bar("1", "g", True),)),
+        ("log(y) ~ scale(x)*bs(z, df=4) + (0 + scale(x) | g)", "log(y)", "scale(x)*bs(z, df=4)", (Bar("0 + scale(x)", "g", True),)),
+        ("y ~ 0 + x", "y", "0 + x", ()),
+        ("y ~ -1 + x", "y", "-1 + x", ()),
+        ("y ~ x - 1 + (1 | g)", "y", "x - 1", (Bar("1", "g", True),)),
+        ("y ~ (1 | `my group`) + x", "y", "x", (Bar("1", "my group", True),)),
+        ("y ~ f(x | 2) + (1 | g)", "y", "f(x | 2)", (Bar("1", "g", True),)),
+        ("y ~ C(z, levels=['a|b', 'c~d']) + (1 | g)", "y", "C(z, levels=['a|b', 'c~d'])", (Bar("1", "g", True),)),
+        ("y ~ (1 | a) + (x | b)", "y", "1", (Bar("1", "a", True), Bar("x", "b", True))),
+    ],
+)  # fmt: skip
+def test_formula_is_split_into_response_common_terms_and_bars(text, response, common, bars):
+    parsed = parse(text)
+    assert (parsed.response, parsed.common, parsed.bars) == (response, common, bars)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "place"),
+    [
+        ("y", "no '~'", 1),
+        ("y ~ x ~ z", "second '~'", 6),
+        ("~ x", "no outcome", 0),
+        ("y ~ x + (x | g", "never closed", 8),
+        ("y ~ x)", "closes nothing", 5),
+        ("y ~ 'x", "never closed", 4),
+        ("y ~ x * (1 | g)", "only be added", 4),
+        ("y ~ x + 1|g", "needs brackets: write '(1|g)'", 9),
+        ("y ~ x - (1|g)", "cannot be subtracted", 8),
+        ("y ~ x + (1|a/b)", "not supported yet", 11),
+        ("y ~ x + (1|a:b)", "joins both", 11),
+        ("y ~ x + + z", "term is missing", 8),
+        ("y ~", "term is missing", 3),
+        ("y ~ (|g)", "no effects", 5),
+        ("y ~ (1|)", "no grouping column", 7),
+        ("y ~ (1|a|b)", "one '|'", 8),
+    ],
+)
+def test_errors_mark_the_place(text, reason, place):
+    with pytest.raises(FormulaError) as caught:
+        parse(text)
+    message, shown, caret = str(caught.value).split("\n")
+    assert reason in message
+    assert shown.strip() == text
+    assert caret.index("^") - 4 == place
+
+
+def test_formula_must_be_text():
+    with pytest.raises(FormulaError, match="not int"):
+        parse(3)

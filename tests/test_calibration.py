@@ -1,0 +1,110 @@
+"""Simulation-based calibration (Talts et al. 2018): the proof that the engine samples the posterior it claims.
+
+Parameters are drawn from the prior, data from the parameters, and the model is refitted to each data set. The rank of
+the true value among the posterior draws must be uniform, for every parameter.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chisquare
+
+import poolwise as pw
+from poolwise.fitting import prepare
+from poolwise.infer import infer
+from poolwise.judge.prior_predictive import prior_predictive
+from poolwise.posterior import Pooling
+from poolwise.samplers import SamplerSettings
+from poolwise.statistics import reduce_rows
+
+DATA_SETS, DRAWS, KEPT, BINS = 500, 300, 99, 20
+PRIORS = {
+    "Intercept": pw.Normal(0, 1),
+    "x": pw.Normal(0, 1),
+    "sd": pw.HalfNormal(1),
+    "cor": pw.LKJ(2),
+    "sigma": pw.HalfStudentT(5, 1),
+}
+
+
+def simulated(formula, priors, pooling=None):
+    """Model, rows, and a Dataset of parameters and outcomes drawn from its prior."""
+    rng = np.random.default_rng(12)
+    group = np.repeat(np.arange(8), [2, 3, 3, 5, 5, 6, 8, 10])
+    frame = pd.DataFrame({"g": group, "x": rng.normal(size=len(group)), "y": rng.normal(size=len(group))})
+    model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
+    return model, rows, prior_predictive(model, rows, DATA_SETS, 99)
+
+
+def refit(model, rows, outcome, seed, draws=DRAWS):
+    values = rows.values.copy()
+    values[:, -1] = outcome
+    statistics = reduce_rows(values, rows.codes, model.statistics.columns, model.statistics.levels, threads=1)
+    settings = SamplerSettings(draws, 1, np.random.SeedSequence(seed))
+    return infer(replace(model, statistics=statistics), settings, threads=1)
+
+
+def rank(draws, truth):
+    thinned = draws[:: len(draws) // KEPT][:KEPT]
+    return int(np.sum(thinned < truth))
+
+
+def assert_uniform(ranks, names):
+    """Chi-square for each parameter, with a bound that a right engine passes in all but one of ten thousand runs."""
+    for name, column in zip(names, np.array(ranks).T, strict=True):
+        counts = np.bincount(column * BINS // (KEPT + 1), minlength=BINS)
+        assert chisquare(counts).pvalue > 1e-4 / len(names), (name, counts)
+
+
+@pytest.mark.parametrize(("formula", "correlated"), [("y ~ x + (x || g)", False), ("y ~ x + (x | g)", True)])
+def test_partial_pooling_is_calibrated(formula, correlated):
+    priors = {name: prior for name, prior in PRIORS.items() if name != "cor" or correlated}
+    model, rows, truth = simulated(formula, priors)
+    ranks, failed = [], 0
+    for i in range(DATA_SETS):
+        one = truth.isel(draw=i)
+        fit = refit(model, rows, one["y"].values, i)
+        failed += not fit.certificate.passed
+        sd = model.priors.layout.sd(fit.theta[0])
+        pairs = [
+            (fit.beta[0, :, 0], one["beta"].values[0]),
+            (fit.beta[0, :, 1], one["beta"].values[1]),
+            (sd[:, 0], one["sd_g"].values[0]),
+            (sd[:, 1], one["sd_g"].values[1]),
+            (fit.sigma[0], float(one["sigma"])),
+            (fit.u[0, :, 0, 0], one["u_g"].values[0, 0]),
+            (fit.u[0, :, 7, 1], one["u_g"].values[7, 1]),
+        ]
+        if correlated:
+            correlation = model.priors.layout.correlation(fit.theta[0])
+            pairs.append((correlation[:, 0, 1], one["cor_g"].values[0, 1]))
+        ranks.append([rank(draws, value) for draws, value in pairs])
+    assert failed < DATA_SETS // 50
+    assert_uniform(ranks, ["Intercept", "x", "sd 0", "sd x", "sigma", "u 0", "u x", "cor"][: len(ranks[0])])
+
+
+def test_complete_pooling_is_calibrated():
+    model, rows, truth = simulated("y ~ x", {name: PRIORS[name] for name in ("Intercept", "x", "sigma")})
+    ranks = []
+    for i in range(DATA_SETS):
+        one = truth.isel(draw=i)
+        fit = refit(model, rows, one["y"].values, i)
+        pairs = [(fit.beta[0, :, k], one["beta"].values[k]) for k in (0, 1)] + [(fit.sigma[0], float(one["sigma"]))]
+        ranks.append([rank(draws, value) for draws, value in pairs])
+    assert model.pooling is Pooling.COMPLETE
+    assert_uniform(ranks, ["Intercept", "x", "sigma"])
+
+
+def test_student_t_coefficients_are_calibrated():
+    priors = {"Intercept": pw.Normal(0, 1), "x": pw.StudentT(4, 0, 1), "sd": pw.Exponential(1), "sigma": pw.HalfNormal(1)}
+    model, rows, truth = simulated("y ~ x + (1 | g)", priors)
+    ranks = []
+    for i in range(DATA_SETS):
+        one = truth.isel(draw=i)
+        fit = refit(model, rows, one["y"].values, i)
+        sd = model.priors.layout.sd(fit.theta[0])
+        pairs = [(fit.beta[0, :, 1], one["beta"].values[1]), (sd[:, 0], one["sd_g"].values[0]), (fit.sigma[0], float(one["sigma"]))]
+        ranks.append([rank(draws, value) for draws, value in pairs])
+    assert_uniform(ranks, ["x", "sd", "sigma"])
