@@ -25,24 +25,30 @@ Draws = Annotated[int, typer.Option(help="Draws of each of four chains.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same draws.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress.")]
 
+_INTERRUPTED = 130
 STUDY_COUNTIES = ["CASS", "CROW WING", "FREEBORN"]
 
 
 def main() -> None:
     """Entry point: one sentence for what went wrong, and an exit code, instead of a traceback."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0
     except PoolwiseError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        sys.exit(1)
+        code = _complain(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        typer.secho("Stopped. Files that were not complete have been removed.", err=True)
-        sys.exit(130)
+        code = _INTERRUPTED
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's own complaints know how to be said
             raise
-        typer.secho(f"Error: {error.format_message()}", fg="red", err=True)
-        sys.exit(2)
+        code = _complain(error.format_message(), 2)
+    if code == _INTERRUPTED:
+        typer.secho("Stopped. No half-written file is left.", err=True)
+    sys.exit(code)
+
+
+def _complain(what: str, code: int) -> int:
+    typer.secho(f"Error: {what}", fg="red", err=True)
+    return code
 
 
 @app.command()

@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
+from poolwise.errors import DataError
 from poolwise.samplers.base import Certificate
 from poolwise.statistics import SufficientStatistics
 
@@ -96,7 +97,7 @@ class Posterior:
         if self.model.pooling is Pooling.SEPARATE:
             return design.coefficients, self.beta
         if self.u is None:
-            raise ValueError("This model has no groups.")
+            raise DataError("This fit pools all rows completely: it has no groups whose coefficients could be shown.")
         positions = design.effect_positions()
         common = np.where(positions >= 0, self.beta[..., positions], 0.0)
         return design.effects, self.u + common[:, :, None, :]

@@ -57,7 +57,7 @@ def save(posterior: Posterior, path: Path) -> None:
 def load(path: Path, *, threads: int) -> Posterior:
     """Read what `save` wrote, and draw the coefficients again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         header = json.loads(str(arrays["header"]))
     except FileNotFoundError as error:

@@ -114,7 +114,7 @@ class CollapsedDensity:
         """A reasonable theta to begin a search for the mode: a third of the outcome's spread for each effect."""
         q = len(self.layout.effects)
         rows = max(self.problem.rows, 1.0)
-        noise = math.sqrt(max(self.problem.xy[-1, -1] / rows, 1e-300))
+        noise = max(math.sqrt(max(self.problem.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise)
         theta = np.zeros(self.dimension)
         if q:
             size = np.sqrt(np.maximum(np.einsum("nkkj->k", self.problem.zz) / rows, 1e-300))

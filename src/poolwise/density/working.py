@@ -27,6 +27,7 @@ class WorkingBasis:
     columns : (1 + K, p) X in the basis [1, W - origin], in working coefficients.
     residual : (1 + K + 1,) y - X beta_ref in the basis [1, W - origin, y - origin].
     log_volume : log |det d beta / d b| = -log |det R|.
+    noise : size of the outcome's spread, a scale to begin from.
     """
 
     reference: np.ndarray
@@ -34,6 +35,7 @@ class WorkingBasis:
     columns: np.ndarray
     residual: np.ndarray
     log_volume: float
+    noise: float
 
     def written(self, working: np.ndarray) -> np.ndarray:
         """Coefficients as written, (..., p) to (..., p)."""
@@ -85,7 +87,7 @@ def working_basis(
     outcome[0], outcome[-1] = statistics.origin[-1], 1.0
     columns = shifted(common_map, statistics.origin[:-1])
     root = gram_root(statistics)
-    noise = max(float(np.linalg.norm(root[1:, -1])) / np.sqrt(max(statistics.rows, 1)), 1e-300)
+    noise = _noise(root, outcome, columns @ np.linalg.solve(rows, mean), statistics.rows)
     stacked = np.vstack([root[:, :-1] @ columns / noise, rows / width[:, None]])
     target = np.concatenate([root @ outcome / noise, mean / width])
     q, r = np.linalg.qr(stacked)
@@ -94,4 +96,15 @@ def working_basis(
     residual = outcome.copy()
     residual[:-1] -= columns @ reference
     log_volume = -float(np.sum(np.log(np.abs(np.diag(r)))))
-    return WorkingBasis(reference, inverse, columns @ inverse, residual, log_volume)
+    return WorkingBasis(reference, inverse, columns @ inverse, residual, log_volume, noise)
+
+
+def _noise(root: np.ndarray, outcome: np.ndarray, prior_mean: np.ndarray, rows: int) -> float:
+    """The size of the outcome's spread: around its mean; for one row or a constant, around the prior's prediction."""
+    deviation = outcome.copy()
+    deviation[:-1] -= prior_mean
+    for candidate in (root[1:, -1], root @ deviation):
+        size = float(np.linalg.norm(candidate)) / np.sqrt(max(rows, 1))
+        if size > 0:
+            return size
+    return 1.0

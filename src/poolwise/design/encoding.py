@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.design import Design, Rows
+from poolwise.design.variables import required_columns
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
@@ -56,8 +57,9 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
         raise DataError(f"missing must be 'drop' or 'error', not {missing!r}.")
     bar = _single_bar(formula)
     parts = _formulaic(formula, bar)
-    outcome = sorted(map(str, parts.response.required_variables))
-    needed = sorted({str(v) for part in parts._flatten() for v in part.required_variables})
+    outcome = sorted(required_columns(parts.response))
+    predictors = sorted({name for part in parts._flatten() if part is not parts.response for name in required_columns(part)})
+    needed = [*outcome, *(name for name in predictors if name not in outcome)]
     raw = table.columns([*needed, *([bar.group] if bar else [])])
     if not table.rows:
         raise DataError("The data hold no rows.")
@@ -68,14 +70,36 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
     levels, codes = np.array(["all"]), np.zeros(int(keep.sum()), dtype=np.int64)
     if bar:
         levels, codes = _levels(bar.group, raw[bar.group])
-    matrices = _materialise(parts, {name: raw[name] for name in needed}, formula)
+    matrices = _materialise(parts, {name: raw[name] for name in needed}, formula, len(codes))
     encoding = Encoding(
-        matrices.model_spec, tuple(n for n in needed if n not in outcome), bar.group if bar else None, levels
+        matrices.model_spec, tuple(predictors), bar.group if bar else None, levels
     )
     design = _design(formula, bar, matrices.model_spec, levels)
     rows = _rows(design, matrices, codes, dropped)
     _check_rows(design, rows)
     return design, encoding, rows
+
+
+def encode(design: Design, encoding: Encoding, table: Table) -> Rows:
+    """Encode new rows as at the fit; they need no outcome, whose column comes as NaN.
+
+    Rows of a group that the fit has not seen have code -1. Missing values are refused.
+
+    Raises
+    ------
+    DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
+    """
+    import pandas as pd
+
+    raw = table.columns([*encoding.variables, *([encoding.group] if encoding.group else [])])
+    _complete(raw, "error")
+    codes = np.zeros(table.rows, dtype=np.int64)
+    if encoding.group:
+        codes = pd.Index(encoding.levels).get_indexer(raw[encoding.group]).astype(np.int64)
+    names = [name for name in ("common", "effects") if hasattr(encoding.specs, name)]
+    specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
+    matrices = _materialise(specs, {name: raw[name] for name in encoding.variables}, design.formula, table.rows)
+    return Rows(_values(design, [getattr(matrices, name) for name in names], table.rows), codes, 0)
 
 
 def _single_bar(formula: Formula) -> Bar | None:
@@ -156,21 +180,21 @@ def _levels(group: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"The grouping column '{group}' holds infinite values.")
-    try:
-        codes, levels = pd.factorize(values, sort=True)
-    except TypeError:  # numbers and text in one column have no order of their own
-        codes, levels = pd.factorize(np.array([str(value) for value in values], dtype=object), sort=True)
+    if values.dtype.kind == "O" and len({type(value) for value in values}) > 1:
+        values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
+    codes, levels = pd.factorize(values, sort=True)
     levels = np.asarray(levels)
     return levels, codes.astype(np.int64)
 
 
-def _materialise(parts: Any, raw: dict[str, np.ndarray], formula: Formula) -> Any:
+def _materialise(parts: Any, raw: dict[str, np.ndarray], formula: Formula, rows: int) -> Any:
     """formulaic's matrices for raw columns without missing values."""
     import pandas as pd
     from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 
-    frame = pd.DataFrame(raw)
-    with warnings.catch_warnings():
+    frame = pd.DataFrame(raw, index=range(rows))
+    # What a transform makes of zero or of a negative number is found among the values, not warned of.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error", DataMismatchWarning)
         try:
             return parts.get_model_matrix(frame, na_action="ignore", output="numpy")
@@ -217,20 +241,26 @@ def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
 
 
 def _rows(design: Design, matrices: Any, codes: np.ndarray, dropped: int) -> Rows:
-    sources = [matrices.common, matrices.effects] if design.group is not None else [matrices.common]
     response = np.asarray(matrices.response, dtype=float)
     if response.shape[1] != 1:
         raise DataError(f"The outcome '{design.response}' must be one numeric column; it gives {response.shape[1]}.")
-    values = np.empty((len(codes), len(design.columns) + 1))
+    sources = [matrices.common, matrices.effects] if design.group is not None else [matrices.common]
+    values = _values(design, sources, len(codes))
+    values[:, -1] = response[:, 0]
+    return Rows(values, codes, dropped)
+
+
+def _values(design: Design, matrices: list[Any], rows: int) -> np.ndarray:
+    """The distinct columns of some matrices, (rows, K + 1), with the place of the outcome left as NaN."""
+    values = np.full((rows, len(design.columns) + 1), np.nan)
     filled: set[str] = set()
-    for matrix in sources:
+    for matrix in matrices:
         array = np.asarray(matrix, dtype=float)
         for k, name in enumerate(map(str, matrix.model_spec.column_names)):
             if name != "Intercept" and name not in filled:
                 values[:, design.columns.index(name)] = array[:, k]
                 filled.add(name)
-    values[:, -1] = response[:, 0]
-    return Rows(values, codes, dropped)
+    return values
 
 
 def _check_rows(design: Design, rows: Rows) -> None:

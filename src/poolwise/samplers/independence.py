@@ -87,6 +87,9 @@ def adapt(density: LogDensity, rng: np.random.Generator) -> tuple[StudentMixture
         # Deterministic-mixture weights: every point as if drawn from all proposals so far.
         together = np.logaddexp.reduce([each.log_density(points) for each in proposals]) - math.log(len(proposals))
         weights = normalised(values - together)
+        # A few huge weights of an early proposal would fit a mixture to themselves (Ionides 2008 truncates likewise).
+        weights = np.minimum(weights, 1 / math.sqrt(len(weights)))
+        weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
         proposal = fit_mixture(points, weights, start, 6).with_defence(0.05, 2.0, 3.0)
     return best, warp, reached, done, done * size
@@ -104,10 +107,15 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
     for _ in range(components - 1):
         nearest = np.minimum(nearest, ((white - white[centres[-1]]) ** 2).sum(axis=1))
         pull = weights * np.minimum(nearest, 9.0)
+        if not pull.sum() > 0:  # all the weight is on the centres chosen so far
+            break
         centres.append(int(rng.choice(len(points), p=pull / pull.sum())))
     shrunk = factor * 0.7
     return StudentMixture(
-        np.full(components, 1 / components), points[centres], np.repeat(shrunk[None], components, 0), np.full(components, 8.0)
+        np.full(len(centres), 1 / len(centres)),
+        points[centres],
+        np.repeat(shrunk[None], len(centres), 0),
+        np.full(len(centres), 8.0),
     )
 
 

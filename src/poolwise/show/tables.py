@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.density.collapsed import collapse
 from poolwise.density.working import shifted
+from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling, Posterior
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _SHRINKAGE_WORK = 100_000  # thetas x groups that a shrinkage factor is averaged
 def interval_names(interval: float) -> tuple[str, str]:
     """Column names such as ("5%", "95%") for the ends of a central interval."""
     if not 0 < interval < 1:
-        raise ValueError(f"interval must lie between 0 and 1, not {interval!r}.")
+        raise DataError(f"interval must lie between 0 and 1, not {interval!r}.")
     low = 100 * (1 - interval) / 2
     return f"{low:g}%", f"{100 - low:g}%"
 

@@ -49,4 +49,6 @@ def _plain(values):
         return values.data
     if values.dtype.kind in "biuf":
         return values.astype(float).filled(np.nan)
-    return values.astype(object).filled(None)
+    plain = values.data.astype(object)
+    plain[values.mask] = None
+    return plain

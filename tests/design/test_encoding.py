@@ -1,0 +1,111 @@
+"""Formulas to columns: names, values, and the same encoding for new rows."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import poolwise as pw
+from poolwise.design import build
+from poolwise.design.design import column_weights, linear_predictor
+from poolwise.formula import parse
+from poolwise.sources import as_table
+
+
+def built(formula, frame):
+    return build(parse(formula), as_table(frame))
+
+
+@pytest.mark.parametrize(
+    ("formula", "coefficients", "effects"),
+    [
+        ("y ~ x + (x || g)", ("Intercept", "x"), ("Intercept", "x")),
+        ("y ~ 0 + x + (0 + x | g)", ("x",), ("x",)),
+        ("y ~ x + (0 + x | g)", ("Intercept", "x"), ("x",)),
+        ("y ~ z + (1 | g)", ("Intercept", "z[T.low]", "z[T.mid]"), ("Intercept",)),
+        ("y ~ 0 + C(z) + (1 | g)", ("C(z)[high]", "C(z)[low]", "C(z)[mid]"), ("Intercept",)),
+        ("y ~ x:w + (1 + w | g)", ("Intercept", "x:w"), ("Intercept", "w")),
+        ("y ~ scale(x) + I(w ** 2) + (scale(x) | g)", ("Intercept", "scale(x)", "I(w ** 2)"), ("Intercept", "scale(x)")),
+        ("y ~ (1 | g)", ("Intercept",), ("Intercept",)),
+    ],
+)  # fmt: skip
+def test_names_of_coefficients_and_effects(formula, coefficients, effects, small):
+    design, _, _ = built(formula, small)
+    assert (design.coefficients, design.effects) == (coefficients, effects)
+
+
+def test_shared_columns_are_kept_once(small):
+    design, _, rows = built("y ~ x + w + (x + w | g)", small)
+    assert design.columns == ("x", "w")
+    np.testing.assert_array_equal(rows.values, small[["x", "w", "y"]].to_numpy())
+
+
+def test_values_are_those_of_formulaic(small):
+    from formulaic import model_matrix
+
+    design, _, rows = built("log(y + 10) ~ x * z + poly(w, 2) + (scale(w) | g)", small)
+    basis = np.column_stack([np.ones(len(small)), rows.values[:, :-1]])
+    np.testing.assert_allclose(basis @ design.common_map, model_matrix("x * z + poly(w, 2)", small).to_numpy())
+    np.testing.assert_allclose(basis @ design.group_map, model_matrix("scale(w)", small).to_numpy())
+    np.testing.assert_allclose(rows.response, np.log(small.y + 10))
+
+
+def test_groups_are_sorted_and_coded(small):
+    design, _, rows = built("y ~ x + (1 | g)", small.sample(frac=1, random_state=0))
+    assert list(design.levels) == list("abcdef")
+    shuffled = small.sample(frac=1, random_state=0)
+    np.testing.assert_array_equal(design.levels[rows.codes], shuffled.g)
+
+
+def test_every_kind_of_frame_gives_the_same_design(small):
+    wanted, _, expected = built("y ~ x * z + (x | g)", small)
+    as_category = small.astype({"z": "category", "g": "category"})
+    as_enum = pl.from_pandas(small).with_columns(pl.col("g").cast(pl.Enum(list("fedcba"))))
+    for frame in (pl.from_pandas(small), pl.from_pandas(small).to_arrow(), as_category, as_enum, small.to_dict("list")):
+        design, _, rows = built("y ~ x * z + (x | g)", frame)
+        assert design.coefficients == wanted.coefficients
+        assert list(design.levels) == list(wanted.levels)
+        np.testing.assert_array_equal(rows.values, expected.values)
+        np.testing.assert_array_equal(rows.codes, expected.codes)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_new_rows_are_encoded_as_at_the_fit(stored, small):
+    from poolwise.design.encoding import encode
+    from poolwise.design.replay import restore_specs, specs_state
+
+    formula = "y ~ scale(x) * z + poly(w, 2) + bs(w, df=4) + (1 + scale(w) | g)"
+    design, encoding, rows = built(formula, small)
+    if stored:
+        import json
+        from dataclasses import replace
+
+        encoding = replace(encoding, specs=restore_specs(json.loads(json.dumps(specs_state(encoding.specs)))))
+    few = small.iloc[[3, 17, 20]].drop(columns="y")
+    again = encode(design, encoding, as_table(few))
+    np.testing.assert_allclose(again.values[:, :-1], rows.values[[3, 17, 20], :-1], rtol=1e-12)
+    np.testing.assert_array_equal(again.codes, rows.codes[[3, 17, 20]])
+
+
+def test_new_rows_with_unseen_levels(small):
+    from poolwise.design.encoding import encode
+
+    design, encoding, _ = built("y ~ x + z + (1 | g)", small)
+    new = pd.DataFrame({"x": [0.0], "z": ["low"], "g": ["nowhere"]})
+    assert encode(design, encoding, as_table(new)).codes[0] == -1
+    with pytest.raises(pw.DataError, match="categories that the fit has not seen"):
+        encode(design, encoding, as_table(new.assign(z="huge")))
+    with pytest.raises(pw.DataError, match="no column 'z'"):
+        encode(design, encoding, as_table(new.drop(columns="z")))
+
+
+def test_the_linear_predictor_is_x_beta_plus_z_u(small):
+    design, _, rows = built("y ~ x * z + (1 + w | g)", small)
+    rng = np.random.default_rng(0)
+    beta, u = rng.normal(size=(3, 6)), rng.normal(size=(3, 6, 2))
+    basis = np.column_stack([np.ones(len(small)), rows.values[:, :-1]])
+    expected = beta @ (basis @ design.common_map).T + np.einsum("nq,dnq->dn", basis @ design.group_map, u[:, rows.codes])
+    found = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    common = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, None))
+    np.testing.assert_allclose(common, beta @ (basis @ design.common_map).T, rtol=1e-12, atol=1e-12)

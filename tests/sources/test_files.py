@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+import poolwise as pw
+
+
+@pytest.fixture
+def direct(small):
+    return pw.fit("y ~ x + (x | g)", small, seed=1, draws=50)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.parquet", "rows.tsv"])
+def test_files_give_the_same_draws_as_the_frame(name, small, direct, tmp_path):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        small.to_parquet(path)
+    else:
+        small.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
+    for source in (path, str(path), pw.read_file(path)):
+        fit = pw.fit("y ~ x + (x | g)", source, seed=1, draws=50)
+        np.testing.assert_allclose(fit.result.theta, direct.result.theta, rtol=1e-9)
+
+
+def test_missing_values_in_a_file(small, tmp_path):
+    path = tmp_path / "holes.csv"
+    small.loc[[1, 4], "x"] = np.nan
+    small.loc[2, "g"] = None
+    small.to_csv(path, index=False)
+    with pytest.warns(pw.PoolwiseWarning, match="3 of 30 rows"):
+        fit = pw.fit("y ~ x + (x | g)", path, seed=1, draws=50)
+    assert fit.result.model.statistics.rows == 27
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.csv", None, "There is no file"),
+        ("empty.csv", b"", "is empty"),
+        ("rows.xlsx", b"PK", "Cannot tell what 'rows.xlsx' is"),
+        ("fake.parquet", b"y,x\n1,2\n", "cannot be read as PARQUET"),
+        ("binary.csv", bytes(range(256)) * 40, "cannot be read as CSV|no column"),
+    ],
+)
+def test_files_that_are_not_what_they_say(name, content, said, tmp_path):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(pw.PoolwiseError, match=said):
+        pw.fit("y ~ x + (x | g)", path)
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path):
+    (tmp_path / "radon.csv").write_text("a\n1\n")
+    with pytest.raises(pw.FileError, match="In that folder there are: radon.csv"):
+        pw.read_file(tmp_path / "radn.csv")

@@ -1,0 +1,82 @@
+"""The command line as a user runs it: in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import poolwise as pw
+
+COMMAND = [sys.executable, "-m", "poolwise"]
+
+
+def run(*arguments, **options):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=240, **options)
+
+
+@pytest.fixture(scope="module")
+def radon_csv(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "radon.csv"
+    pw.datasets.load_radon()[["county", "floor", "log_radon"]].to_csv(path, index=False)
+    return path
+
+
+def test_demo_tells_the_study(tmp_path):
+    done = run("demo", "--out", tmp_path / "charts", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("complete pooling", "no pooling", "partial pooling", "partial pooling predicts best", "that is the trap"):
+        assert words in done.stdout
+    for name in ("shrinkage", "lines", "forest", "trace"):
+        picture = (tmp_path / "charts" / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
+    assert str(tmp_path / "charts") in done.stdout
+
+
+def test_fit_and_compare_any_file(radon_csv, tmp_path):
+    done = run("fit", radon_csv, "log_radon ~ floor + (floor | county)", "--out", tmp_path, "--seed", 1, "--save", tmp_path / "f")
+    assert done.returncode == 0, done.stderr
+    assert "cor_county[floor, Intercept]" in done.stdout
+    assert "OK: 4 x 1,000 draws by independence" in done.stdout
+    assert {"trace.png", "forest.png", "f"} == set(os.listdir(tmp_path))
+    assert pw.load(tmp_path / "f").outcome.passed
+    done = run("compare", radon_csv, "log_radon ~ floor", "--by", "county", "--out", tmp_path, "--folds", 3, "-q")
+    assert done.returncode == 0, done.stderr
+    assert "rmsd_3_fold" in done.stdout
+    assert (tmp_path / "shrinkage.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
+        (("fit", "{csv}", "log_radon ~ flor"), 1, "Error: There is no column 'flor' in the data. Did you mean 'floor'?"),
+        (("fit", "{csv}", "log_radon ~ (1 | county"), 1, "this bracket is never closed"),
+        (("fit", "{csv}"), 2, "Missing argument"),
+        (("fti",), 2, "No such command 'fti'"),
+        (("fit", "{csv}", "log_radon ~ floor", "--out", "{csv}"), 1, "Error: Cannot make the folder"),
+    ],
+)
+def test_errors_are_one_message_without_a_traceback(arguments, code, said, radon_csv):
+    done = run(*[argument.format(csv=radon_csv) for argument in arguments])
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals work differently there")
+def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
+    arguments = ["fit", str(radon_csv), "log_radon ~ floor + (floor | county)", "--draws", "2000000", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    sent = time.perf_counter()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert time.perf_counter() - sent < 5
+    assert "Stopped" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("*.*"))

@@ -1,0 +1,28 @@
+"""Importing the package is cheap, and its public names are what they say."""
+
+import subprocess
+import sys
+
+import poolwise as pw
+
+HEAVY = ("numpy", "pandas", "scipy", "numba", "formulaic", "xarray", "arviz_stats", "altair", "nutpie", "duckdb", "narwhals")
+
+
+def loaded_after(code: str) -> set[str]:
+    report = f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    return set(subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded_after("import poolwise") == set()
+
+
+def test_a_fit_loads_only_what_it_needs():
+    code = "import poolwise as pw\npw.fit('y ~ x + (1 | g)', {'y': [1., 2, 4, 3], 'x': [1., 3, 2, 5], 'g': [1, 1, 2, 2]}, seed=1)"
+    assert loaded_after(code).isdisjoint({"arviz_stats", "altair", "nutpie", "duckdb", "xarray"})
+
+
+def test_every_public_name_exists():
+    for name in pw.__all__:
+        assert getattr(pw, name) is not None
+    assert dir(pw) == pw.__all__
