@@ -98,13 +98,22 @@ def test_complete_pooling_is_calibrated():
 
 
 def test_student_t_coefficients_are_calibrated():
-    priors = {"Intercept": pw.Normal(0, 1), "x": pw.StudentT(4, 0, 1), "sd": pw.Exponential(1), "sigma": pw.HalfNormal(1)}
+    priors = {
+        "Intercept": pw.Normal(0, 1),
+        "x": pw.StudentT(4, 0, 1),
+        "sd": pw.Exponential(1),
+        "sigma": pw.HalfNormal(1),
+    }
     model, rows, truth = simulated("y ~ x + (1 | g)", priors)
     ranks = []
     for i in range(DATA_SETS):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
         sd = model.priors.layout.sd(fit.theta[0])
-        pairs = [(fit.beta[0, :, 1], one["beta"].values[1]), (sd[:, 0], one["sd_g"].values[0]), (fit.sigma[0], float(one["sigma"]))]
+        pairs = [
+            (fit.beta[0, :, 1], one["beta"].values[1]),
+            (sd[:, 0], one["sd_g"].values[0]),
+            (fit.sigma[0], float(one["sigma"])),
+        ]
         ranks.append([rank(draws, value) for draws, value in pairs])
     assert_uniform(ranks, ["x", "sd", "sigma"])

@@ -28,7 +28,13 @@ def test_demo_tells_the_study(tmp_path):
     done = run("demo", "--out", tmp_path / "charts", "--quiet")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for words in ("complete pooling", "no pooling", "partial pooling", "partial pooling predicts best", "that is the trap"):
+    for words in (
+        "complete pooling",
+        "no pooling",
+        "partial pooling",
+        "partial pooling predicts best",
+        "that is the trap",
+    ):
         assert words in done.stdout
     for name in ("shrinkage", "lines", "forest", "trace"):
         picture = (tmp_path / "charts" / f"{name}.png").read_bytes()
@@ -37,7 +43,17 @@ def test_demo_tells_the_study(tmp_path):
 
 
 def test_fit_and_compare_any_file(radon_csv, tmp_path):
-    done = run("fit", radon_csv, "log_radon ~ floor + (floor | county)", "--out", tmp_path, "--seed", 1, "--save", tmp_path / "f")
+    done = run(
+        "fit",
+        radon_csv,
+        "log_radon ~ floor + (floor | county)",
+        "--out",
+        tmp_path,
+        "--seed",
+        1,
+        "--save",
+        tmp_path / "f",
+    )
     assert done.returncode == 0, done.stderr
     assert "cor_county[floor, Intercept]" in done.stdout
     assert "OK: 4 x 1,000 draws by independence" in done.stdout
@@ -53,7 +69,11 @@ def test_fit_and_compare_any_file(radon_csv, tmp_path):
     ("arguments", "code", "said"),
     [
         (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
-        (("fit", "{csv}", "log_radon ~ flor"), 1, "Error: There is no column 'flor' in the data. Did you mean 'floor'?"),
+        (
+            ("fit", "{csv}", "log_radon ~ flor"),
+            1,
+            "Error: There is no column 'flor' in the data. Did you mean 'floor'?",
+        ),
         (("fit", "{csv}", "log_radon ~ (1 | county"), 1, "this bracket is never closed"),
         (("fit", "{csv}"), 2, "Missing argument"),
         (("fti",), 2, "No such command 'fti'"),
@@ -69,7 +89,15 @@ def test_errors_are_one_message_without_a_traceback(arguments, code, said, radon
 
 @pytest.mark.skipif(os.name == "nt", reason="signals work differently there")
 def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
-    arguments = ["fit", str(radon_csv), "log_radon ~ floor + (floor | county)", "--draws", "2000000", "--out", str(tmp_path / "out")]
+    arguments = [
+        "fit",
+        str(radon_csv),
+        "log_radon ~ floor + (floor | county)",
+        "--draws",
+        "2000000",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
     time.sleep(8)
     process.send_signal(signal.SIGINT)

@@ -5,12 +5,26 @@ import sys
 
 import poolwise as pw
 
-HEAVY = ("numpy", "pandas", "scipy", "numba", "formulaic", "xarray", "arviz_stats", "altair", "nutpie", "duckdb", "narwhals")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "numba",
+    "formulaic",
+    "xarray",
+    "arviz_stats",
+    "altair",
+    "nutpie",
+    "duckdb",
+    "narwhals",
+)
 
 
 def loaded_after(code: str) -> set[str]:
     report = f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
-    return set(subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_import_loads_nothing_heavy():
@@ -18,7 +32,8 @@ def test_import_loads_nothing_heavy():
 
 
 def test_a_fit_loads_only_what_it_needs():
-    code = "import poolwise as pw\npw.fit('y ~ x + (1 | g)', {'y': [1., 2, 4, 3], 'x': [1., 3, 2, 5], 'g': [1, 1, 2, 2]}, seed=1)"
+    data = {"y": [1.0, 2, 4, 3], "x": [1.0, 3, 2, 5], "g": [1, 1, 2, 2]}
+    code = f"import poolwise as pw\npw.fit('y ~ x + (1 | g)', {data}, seed=1)"
     assert loaded_after(code).isdisjoint({"arviz_stats", "altair", "nutpie", "duckdb", "xarray"})
 
 

@@ -67,7 +67,12 @@ def test_threads_and_sources_do_not_change_the_draws(radon, study_priors, radon_
     import pyarrow as pa
 
     wanted = radon[["county", "floor", "log_radon"]]
-    sources = [pl.from_pandas(wanted), pa.Table.from_pandas(wanted), wanted.to_dict("list"), wanted.astype({"county": "category"})]
+    sources = [
+        pl.from_pandas(wanted),
+        pa.Table.from_pandas(wanted),
+        wanted.to_dict("list"),
+        wanted.astype({"county": "category"}),
+    ]
     for threads, source in zip((1, 2, 3, 8), sources, strict=True):
         other = pw.fit(RADON_FORMULA, source, priors=study_priors, seed=1, threads=threads)
         np.testing.assert_array_equal(other.result.theta, radon_fit.result.theta)

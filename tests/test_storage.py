@@ -26,7 +26,13 @@ def test_a_loaded_fit_has_the_same_draws(kind, pooling, tmp_path):
 
 
 def test_every_prior_and_transform_survives(small, tmp_path):
-    priors = {"Intercept": pw.StudentT(4, 0, 2), "x": pw.Normal(0, 1), "sd": pw.HalfStudentT(3), "cor": pw.LKJ(3), "sigma": pw.Exponential(1)}
+    priors = {
+        "Intercept": pw.StudentT(4, 0, 2),
+        "x": pw.Normal(0, 1),
+        "sd": pw.HalfStudentT(3),
+        "cor": pw.LKJ(3),
+        "sigma": pw.Exponential(1),
+    }
     fit = pw.fit("y ~ x + C(z) + (1 + scale(w) | g)", small, priors=priors, seed=4, draws=100)
     fit.save(tmp_path / "fit")
     again = pw.load(tmp_path / "fit")

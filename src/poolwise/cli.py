@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from poolwise.errors import FileError, PoolwiseError
 if TYPE_CHECKING:
     from poolwise.samplers.base import Progress
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Exact hierarchical regression, and what pooling bought.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Exact hierarchical regression, and what pooling bought."
+)
 
 Data = Annotated[Path, typer.Argument(help="A CSV or Parquet file.")]
 Formula = Annotated[str, typer.Argument(help="Such as 'log_radon ~ floor + (floor | county)'.")]
@@ -52,7 +55,7 @@ def _complain(what: str, code: int) -> int:
 
 
 @app.command()
-def demo(out: Out = Path("poolwise-demo"), seed: Seed = 1, quiet: Quiet = False) -> None:
+def demo(out: Out = None, seed: Seed = 1, quiet: Quiet = False) -> None:
     """The radon study, end to end: three models, their comparison, and the charts."""
     radon = pw.datasets.load_radon()
     priors: dict[str, Any] = {
@@ -61,7 +64,9 @@ def demo(out: Out = Path("poolwise-demo"), seed: Seed = 1, quiet: Quiet = False)
         "sd": pw.HalfCauchy(1),
         "sigma": pw.HalfCauchy(1),
     }
-    typer.echo("Is radon higher in the basement (floor 0) than on the first floor (floor 1), and how do counties differ?")
+    typer.echo(
+        "Is radon higher in the basement (floor 0) than on the first floor (floor 1), and how do counties differ?"
+    )
     with _progress(quiet) as progress:
         pooling = pw.compare_pooling(
             "log_radon ~ floor", by="county", data=radon, priors=priors, seed=seed, progress=progress
@@ -70,7 +75,8 @@ def demo(out: Out = Path("poolwise-demo"), seed: Seed = 1, quiet: Quiet = False)
     partial, slope = pooling.partial, pooling.partial.result.beta[..., 1]
     typer.echo(
         f"\nThe first floor has {-slope.mean():.2f} less log radon than the basement (90% interval "
-        f"{_quantile(-slope, 0.05):.2f} to {_quantile(-slope, 0.95):.2f}): about {1 - 2.718281828 ** slope.mean():.0%} less radon."
+        f"{_quantile(-slope, 0.05):.2f} to {_quantile(-slope, 0.95):.2f}), "
+        f"about {-math.expm1(slope.mean()):.0%} less radon."
     )
     words = {0.0: "basement", 1.0: "first floor"}
     charts = {
@@ -79,7 +85,7 @@ def demo(out: Out = Path("poolwise-demo"), seed: Seed = 1, quiet: Quiet = False)
         "forest": lambda: partial.plot.forest(),
         "trace": lambda: partial.plot.trace(),
     }
-    _write_charts(charts, out, quiet)
+    _write_charts(charts, out or Path("poolwise-demo"), quiet)
 
 
 @app.command()

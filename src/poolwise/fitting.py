@@ -110,7 +110,7 @@ class Fit:
 
     @property
     def posterior(self) -> xr.Dataset:
-        """All draws as an xarray Dataset: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
+        """All draws as an xarray Dataset: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`."""
         return self.result.dataset()
 
     @property
@@ -118,10 +118,10 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.plots.accessor import FitPlots
 
-        return FitPlots(self)
+        return FitPlots(self.result, self.rows)
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
-        """Mean, sd, central interval, effective sample sizes and R-hat; `groups=True` adds each group's coefficients."""
+        """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
         return tables.summary(self.result, groups=groups, interval=interval)
 
     def group_coefficients(self, by: str | None = None, *, interval: float = 0.9) -> pd.DataFrame:
@@ -225,7 +225,9 @@ def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, pr
         raise DataError(f"There is no sampler {sampler!r}. Valid names: {', '.join(_SAMPLERS)}.")
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
         raise DataError(f"seed must be a whole number of at least 0, or None, not {seed!r}.")
-    return SamplerSettings(int(draws), int(chains), np.random.SeedSequence(seed), sampler, progress)
+    return SamplerSettings(
+        int(draws), int(chains), np.random.SeedSequence(None if seed is None else int(seed)), sampler, progress
+    )
 
 
 def check_threads(threads: int | None) -> int:

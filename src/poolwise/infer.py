@@ -23,7 +23,7 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     theta : (chains, draws, d) draws made earlier, as of a saved fit; then only the coefficients are drawn again.
     """
     started = time.perf_counter()
-    root = np.random.SeedSequence(settings.seed.entropy)
+    root = np.random.SeedSequence(settings.entropy)
     sampler_seed, coefficient_seed = root.spawn(2)
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
@@ -35,7 +35,7 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
         parts = _direct(model, settings, coefficient_seed, threads)
     theta, beta, u, sigma, certificate = parts
     elapsed = time.perf_counter() - started
-    return Posterior(model, theta, beta, u, sigma, certificate, int(root.entropy), elapsed)  # type: ignore[arg-type]
+    return Posterior(model, theta, beta, u, sigma, certificate, settings.entropy, elapsed)
 
 
 _Parts = tuple[np.ndarray | None, np.ndarray, np.ndarray | None, np.ndarray, Certificate]
@@ -77,9 +77,7 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     return None, beta.reshape(*shape, *beta.shape[1:]), None, sigma.reshape(*shape, -1), certificate
 
 
-def _separate_mixed(
-    model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int
-) -> _Parts:
+def _separate_mixed(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:
     """One regression per group whose coefficients have Student-t priors: each is sampled by itself."""
     betas, sigmas, worst = [], [], None
     groups = len(model.statistics.counts)

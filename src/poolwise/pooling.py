@@ -14,7 +14,6 @@ from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
-from poolwise.samplers import SamplerSettings
 from poolwise.samplers.base import Progress, silent
 from poolwise.statistics import SufficientStatistics, reduce_rows
 
@@ -116,7 +115,10 @@ class PoolingComparison:
         kinds = [one.result.model.pooling for one in fits]
         folds = self.scores[Pooling.PARTIAL].folds
         columns: dict[str, Any] = {
-            "parameters": [sum(v.values[0, 0].size for n, v in one.result.variables().items() if not n.startswith("u_")) for one in fits],
+            "parameters": [
+                sum(v.values[0, 0].size for n, v in one.result.variables().items() if not n.startswith("u_"))
+                for one in fits
+            ],
             "rmsd_in_sample": [self.scores[kind].in_sample for kind in kinds],
         }
         if folds:
@@ -144,7 +146,7 @@ class PoolingComparison:
         """Charts: `pooling.plot.lines([...])`, `pooling.plot.shrinkage()`."""
         from poolwise.plots.accessor import PoolingPlots
 
-        return PoolingPlots(self)
+        return PoolingPlots(self.separate.result, self.partial.result, self.partial.rows)
 
     def __repr__(self) -> str:
         return f"{self.table.to_string(float_format=lambda value: f'{value:.3f}')}\n\n{self.verdict}"

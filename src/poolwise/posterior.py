@@ -103,7 +103,7 @@ class Posterior:
         return design.effects, self.u + common[:, :, None, :]
 
     def variables(self) -> dict[str, Variable]:
-        """All quantities by name, structured: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`."""
+        """All quantities by name: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
         design, group = self.model.design, self.model.design.group
         if self.model.pooling is Pooling.SEPARATE:
             return {

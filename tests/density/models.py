@@ -28,7 +28,7 @@ FORMULAS = [
 
 def model_of(formula, frame, priors=PRIORS):
     """Model, rows and density."""
-    given = {name: prior for name, prior in priors.items()}
+    given = dict(priors)
     if "Intercept" in given and "0 +" in formula.split("(")[0]:
         del given["Intercept"]
     if "(" not in formula:

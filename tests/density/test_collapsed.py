@@ -43,7 +43,9 @@ def test_extreme_spread_between_groups(formula, log_tau, small):
     theta = random_theta(density, 1)[0]
     theta[:2] = log_tau
     assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-9)
-    np.testing.assert_allclose(density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("log_sigma", [np.log(1e-3), np.log(1e3)])
@@ -57,7 +59,10 @@ def test_extreme_residual_spread(log_sigma, small):
 def test_without_spread_it_is_complete_pooling(small):
     _, _, density = model_of("y ~ x + (x || g)", small)
     _, _, pooled = model_of("y ~ x", small)
-    sigma_prior = [density.log_density(np.array([[-40.0, -40.0, s]]))[0] - pooled.log_density(np.array([[s]]))[0] for s in (-1, 0, 1)]
+    sigma_prior = [
+        density.log_density(np.array([[-40.0, -40.0, s]]))[0] - pooled.log_density(np.array([[s]]))[0]
+        for s in (-1, 0, 1)
+    ]
     np.testing.assert_allclose(sigma_prior, sigma_prior[0], rtol=1e-10)  # only the prior of tau is left
 
 
@@ -72,7 +77,9 @@ def test_collinear_columns_are_resolved_by_the_prior(small):
     model, rows, density = model_of("y ~ x + x2 + (1 | g)", small.assign(x2=2 * small.x))
     theta = random_theta(density, 1)[0]
     assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-9)
-    np.testing.assert_allclose(density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_more_groups_than_a_block(small):
@@ -82,7 +89,9 @@ def test_more_groups_than_a_block(small):
     model, rows, density = model_of("y ~ x + (x | g)", frame)
     theta = random_theta(density, 1)[0]
     assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-9)
-    np.testing.assert_allclose(density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-4
+    )
     beta, u = density.mean_coefficients(theta[None])
     mean = dense_posterior(model, rows, theta)[0]
     np.testing.assert_allclose(np.concatenate([beta[0], u[0].ravel()]), mean, rtol=1e-7, atol=1e-9)
@@ -111,7 +120,12 @@ def test_timestamps_as_predictor_keep_eight_digits(small):
 def test_slopes_on_timestamps_against_extended_precision(small):
     """(t | g) with t near 1.7e9 is a strange model, as its intercepts are at 1970, but its density must be right."""
     frame = small.assign(t=1_700_000_000 + np.round(1e6 * small.x))
-    priors = {"Intercept": pw.Normal(0, 1e3), "t": pw.Normal(0, 1e-6), "sd": pw.HalfCauchy(1), "sigma": pw.HalfCauchy(1)}
+    priors = {
+        "Intercept": pw.Normal(0, 1e3),
+        "t": pw.Normal(0, 1e-6),
+        "sd": pw.HalfCauchy(1),
+        "sigma": pw.HalfCauchy(1),
+    }
     model, rows, density = model_of("y ~ t + (t || g)", frame, priors)
     theta = np.array([0.0, np.log(1e-6), 0.0])
     assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-8)
@@ -132,7 +146,12 @@ def test_order_does_not_matter(what, small):
 def test_units_do_not_matter(small):
     """y in thousandths and x in hundreds, priors scaled along: the density moves by the Jacobian only."""
     a, b = 1e3, 1e-2
-    one_priors = {"Intercept": pw.Normal(0.5, 2), "x": pw.Normal(0.3, 1), "sd": pw.HalfCauchy(1), "sigma": pw.HalfNormal(1)}
+    one_priors = {
+        "Intercept": pw.Normal(0.5, 2),
+        "x": pw.Normal(0.3, 1),
+        "sd": pw.HalfCauchy(1),
+        "sigma": pw.HalfNormal(1),
+    }
     _, _, one = model_of("y ~ x + (x | g)", small, one_priors)
     scaled = {
         "Intercept": pw.Normal(0.5 * a, 2 * a),
@@ -225,7 +244,9 @@ def test_student_t_coefficients_are_a_scale_mixture(small):
     direct = np.log(np.sum(weights * np.exp(fixed - fixed.max()))) + fixed.max()
     assert total == pytest.approx(direct, abs=2e-4)
     point = np.append(theta, 0.4)
-    np.testing.assert_allclose(mixed.value_and_gradient(point)[1], finite_difference(mixed, point), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        mixed.value_and_gradient(point)[1], finite_difference(mixed, point), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_native_function_is_the_same_density(small):
@@ -234,7 +255,9 @@ def test_native_function_is_the_same_density(small):
     _, _, density = model_of("y ~ x + (x | g)", small)
     native = density.native()
     pointer = ctypes.POINTER(ctypes.c_double)
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, pointer, pointer, pointer, ctypes.c_void_p)(native.address)
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, pointer, pointer, pointer, ctypes.c_void_p)(
+        native.address
+    )
     theta = random_theta(density, 1)[0]
     gradient, value = np.zeros(density.dimension), np.zeros(1)
     arrays = [array.ctypes.data_as(pointer) for array in (theta, gradient, value)]

@@ -44,7 +44,9 @@ def test_means_and_evidence_equal_dense_quadrature(priors, small):
 
 
 def test_draws_have_the_distribution_of_the_reference(pooling, radon, study_priors, reference):
-    fit = pw.compare_pooling("log_radon ~ floor", by="county", data=radon, priors=study_priors, folds=0, draws=25_000, seed=3)
+    fit = pw.compare_pooling(
+        "log_radon ~ floor", by="county", data=radon, priors=study_priors, folds=0, draws=25_000, seed=3
+    )
     wanted = reference["radon_separate_and_pooled"]
     beta, sigma = fit.separate.result.beta.reshape(-1, 85, 2), fit.separate.result.sigma.reshape(-1, 85)
     for j, county in enumerate(fit.separate.result.model.statistics.levels):
@@ -67,7 +69,9 @@ def assert_quantiles(columns, wanted, where):
 
 def test_draws_are_independent_of_threads(radon, study_priors):
     one, four = (
-        pw.compare_pooling("log_radon ~ floor", by="county", data=radon, priors=study_priors, folds=0, seed=3, threads=threads)
+        pw.compare_pooling(
+            "log_radon ~ floor", by="county", data=radon, priors=study_priors, folds=0, seed=3, threads=threads
+        )
         for threads in (1, 4)
     )
     for kind in ("separate", "complete", "partial"):

@@ -25,7 +25,7 @@ def built(formula, frame):
         ("y ~ z + (1 | g)", ("Intercept", "z[T.low]", "z[T.mid]"), ("Intercept",)),
         ("y ~ 0 + C(z) + (1 | g)", ("C(z)[high]", "C(z)[low]", "C(z)[mid]"), ("Intercept",)),
         ("y ~ x:w + (1 + w | g)", ("Intercept", "x:w"), ("Intercept", "w")),
-        ("y ~ scale(x) + I(w ** 2) + (scale(x) | g)", ("Intercept", "scale(x)", "I(w ** 2)"), ("Intercept", "scale(x)")),
+        ("y ~ scale(x) + I(w**2) + (scale(x) | g)", ("Intercept", "scale(x)", "I(w ** 2)"), ("Intercept", "scale(x)")),
         ("y ~ (1 | g)", ("Intercept",), ("Intercept",)),
     ],
 )  # fmt: skip
@@ -104,7 +104,9 @@ def test_the_linear_predictor_is_x_beta_plus_z_u(small):
     rng = np.random.default_rng(0)
     beta, u = rng.normal(size=(3, 6)), rng.normal(size=(3, 6, 2))
     basis = np.column_stack([np.ones(len(small)), rows.values[:, :-1]])
-    expected = beta @ (basis @ design.common_map).T + np.einsum("nq,dnq->dn", basis @ design.group_map, u[:, rows.codes])
+    expected = beta @ (basis @ design.common_map).T + np.einsum(
+        "nq,dnq->dn", basis @ design.group_map, u[:, rows.codes]
+    )
     found = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     common = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, None))

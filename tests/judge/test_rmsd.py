@@ -49,15 +49,24 @@ def test_comparison_without_cross_validation(small):
 def test_student_t_priors_in_all_three(small):
     priors = {"slopes": pw.StudentT(3, 0, 1)}
     pooling = pw.compare_pooling("y ~ x", by="g", data=small, priors=priors, folds=0, seed=1, draws=200)
-    normal = pw.compare_pooling("y ~ x", by="g", data=small, priors={"slopes": pw.StudentT(1e6, 0, 1)}, folds=0, seed=1, draws=2000)
-    exact = pw.compare_pooling("y ~ x", by="g", data=small, priors={"slopes": pw.Normal(0, 1)}, folds=0, seed=1, draws=2000)
+    normal = pw.compare_pooling(
+        "y ~ x", by="g", data=small, priors={"slopes": pw.StudentT(1e6, 0, 1)}, folds=0, seed=1, draws=2000
+    )
+    exact = pw.compare_pooling(
+        "y ~ x", by="g", data=small, priors={"slopes": pw.Normal(0, 1)}, folds=0, seed=1, draws=2000
+    )
     assert pooling.separate.result.beta.shape == (4, 200, 6, 2)
     one, two = normal.separate.result.beta, exact.separate.result.beta
     np.testing.assert_allclose(one.mean(axis=(0, 1)), two.mean(axis=(0, 1)), atol=0.09)
 
 
 def test_prior_predictive_follows_the_priors(small):
-    priors = {"Intercept": pw.Normal(3, 0.1), "x": pw.Normal(-1, 0.2), "sd": pw.HalfNormal(0.5), "sigma": pw.Exponential(2)}
+    priors = {
+        "Intercept": pw.Normal(3, 0.1),
+        "x": pw.Normal(-1, 0.2),
+        "sd": pw.HalfNormal(0.5),
+        "sigma": pw.Exponential(2),
+    }
     fit = pw.fit("y ~ x + (x | g)", small, priors=priors, seed=1, draws=50)
     drawn = fit.prior_predictive(4000, seed=2)
     assert drawn["beta"].sel(coefficient="x").mean() == pytest.approx(-1, abs=0.02)

@@ -50,7 +50,13 @@ def test_arrows_start_at_separate_and_end_at_pooled_means(pooling):
     separate = pooling.separate.group_coefficients().set_index(["county", "effect"])["estimate"]
     assert cass["x"] == pytest.approx(separate["CASS", "Intercept"])
     assert cass["told by"] == "one coefficient from the prior alone"
-    assert [row["county"] for table in tables if "n" not in table[0] and "order" not in table[0] for row in table if "county" in row] == ["CASS"]
+    assert [
+        row["county"]
+        for table in tables
+        if "n" not in table[0] and "order" not in table[0]
+        for row in table
+        if "county" in row
+    ] == ["CASS"]
 
 
 def test_charts_that_cannot_be_drawn_say_why(small):
@@ -86,6 +92,8 @@ def test_charts_of_an_unknown_kind(radon_fit, tmp_path):
 def test_many_groups_are_cut_and_said():
     rng = np.random.default_rng(0)
     group = np.arange(2000) % 400
-    fit = pw.fit("y ~ x + (x | g)", {"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": group}, seed=1, draws=50)
+    fit = pw.fit(
+        "y ~ x + (x | g)", {"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": group}, seed=1, draws=50
+    )
     chart = fit.plot.forest()
     assert "the 150 with most rows" in json.dumps(chart.to_dict()["title"])

@@ -35,7 +35,9 @@ def test_mixture_draws_have_its_density(mixture):
 
 def test_em_recovers_a_mixture(mixture):
     draws = mixture.sample(np.random.default_rng(2), 20_000)
-    start = StudentMixture(np.full(2, 0.5), np.array([[1.0, 1.0], [3.0, 0.0]]), np.repeat(np.eye(2)[None], 2, 0), mixture.degrees)
+    start = StudentMixture(
+        np.full(2, 0.5), np.array([[1.0, 1.0], [3.0, 0.0]]), np.repeat(np.eye(2)[None], 2, 0), mixture.degrees
+    )
     fitted = fit_mixture(draws, np.full(20_000, 1 / 20_000), start, 60)
     np.testing.assert_allclose(fitted.weights, mixture.weights, atol=0.02)
     np.testing.assert_allclose(fitted.means, mixture.means, atol=0.08)
@@ -45,7 +47,18 @@ def test_em_recovers_a_mixture(mixture):
 
 def test_warp_is_smooth_and_its_jacobian_right():
     warp = Warp(np.array([0.3, np.nan]))
-    y = np.array([[-20.0, 1.0], [-6.0, 0.0], [-5.000001, 0.0], [-4.999999, 0.0], [-1.0, 2.0], [0.0, 0.0], [3.0, 0.0], [40.0, -1.0]])
+    y = np.array(
+        [
+            [-20.0, 1.0],
+            [-6.0, 0.0],
+            [-5.000001, 0.0],
+            [-4.999999, 0.0],
+            [-1.0, 2.0],
+            [0.0, 0.0],
+            [3.0, 0.0],
+            [40.0, -1.0],
+        ]
+    )
     theta, log_jacobian = warp.forward(y)
     for k in range(len(y)):
         step = 1e-6

@@ -67,7 +67,12 @@ def test_text_and_html_say_what_was_fitted(radon_fit, pooling):
 
 def test_description_shows_blocks_sampler_and_priors(radon_fit):
     text = radon_fit.describe()
-    for words in ("85 blocks of 2 x 2", "3 parameters are left to sample", "sampler     independence", "sigma ~ half-Cauchy"):
+    for words in (
+        "85 blocks of 2 x 2",
+        "3 parameters are left to sample",
+        "sampler     independence",
+        "sigma ~ half-Cauchy",
+    ):
         assert words in text
 
 
@@ -80,9 +85,13 @@ def test_priors_in_words(small):
 
 def test_default_priors_follow_the_units(small):
     one = pw.fit("y ~ x + (x || g)", small, seed=1, draws=50).result.model.priors
-    other = pw.fit("y ~ x + (x || g)", small.assign(y=100 * small.y, x=small.x / 10), seed=1, draws=50).result.model.priors
+    other = pw.fit(
+        "y ~ x + (x || g)", small.assign(y=100 * small.y, x=small.x / 10), seed=1, draws=50
+    ).result.model.priors
     np.testing.assert_allclose(other.width, one.width * [100, 1000], rtol=1e-9)
-    np.testing.assert_allclose([p.scale for p in other.sd], np.array([p.scale for p in one.sd]) * [100, 1000], rtol=1e-9)
+    np.testing.assert_allclose(
+        [p.scale for p in other.sd], np.array([p.scale for p in one.sd]) * [100, 1000], rtol=1e-9
+    )
 
 
 def test_cell_means_are_centred_on_the_outcome(small):

@@ -122,7 +122,6 @@ class CollapsedDensity:
         theta[q + self.layout.pairs] = math.log(noise)
         return theta
 
-
     def native(self) -> NativeDensity:
         """The density as a C function."""
         from poolwise.density.native import describe_problem, log_density_callback
@@ -169,7 +168,7 @@ def collapse(
 
 
 def _in_blocks(groups: np.ndarray) -> np.ndarray:
-    """(J, a, b) to (blocks, a, b, width), groups contiguous. Empty groups, which change nothing, fill the last block."""
+    """(J, a, b) to (blocks, a, b, width), groups contiguous; the last block is filled with empty groups."""
     count, a, b = groups.shape
     width = min(-(-count // 8) * 8, kernels.BLOCK)  # whole vector registers
     blocks = -(-count // width) if count else 0

@@ -261,10 +261,7 @@ def _cholesky(matrix):
 @kernel
 def _usable(theta):
     """Whether the exponentials of theta and their squares are representable."""
-    for value in theta:
-        if not abs(value) < 300.0:
-            return False
-    return True
+    return np.all(np.abs(theta) < 300.0)
 
 
 @kernel
@@ -452,8 +449,8 @@ def values_and_gradients(points, problem, out, gradients):
 def coefficients_given(points, problem, beta, u):
     """Coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
 
-    points (m, d). beta (m, p) and u (m, blocks, q, width) hold standard normals, or zeros for the conditional means; they
-    are overwritten by the coefficients of X in working coordinates, and by the effects in their own units.
+    points (m, d). beta (m, p) and u (m, blocks, q, width) hold standard normals, or zeros for the conditional means;
+    they are overwritten by the coefficients of X in working coordinates and by the effects in their own units.
     """
     q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
     p, blocks, width = problem.xy.shape[0] - 1, problem.zz.shape[0], problem.zz.shape[3]

@@ -44,7 +44,7 @@ def _problem_at(words):
 
 
 def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Sizes and addresses of a problem's arrays for `log_density_callback`, and the arrays, which must be kept alive."""
+    """Sizes and addresses of a problem's arrays for `log_density_callback`, and the arrays to be kept alive."""
     scalars = np.array([problem.rows, problem.log_volume])
     arrays = tuple(
         np.ascontiguousarray(array)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from poolwise.design.design import Design
 from poolwise.errors import PriorError, suggest
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.blocks import SufficientStatistics
+
+P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +61,9 @@ class ModelPriors:
     @property
     def mixed(self) -> np.ndarray:
         """(m,) positions of the coefficients with a mixing precision."""
-        return np.array([k for k, prior in enumerate(self.coefficients) if math.isfinite(prior.degrees)], dtype=np.int64)
+        return np.array(
+            [k for k, prior in enumerate(self.coefficients) if math.isfinite(prior.degrees)], dtype=np.int64
+        )
 
     @property
     def scale_priors(self) -> np.ndarray:
@@ -81,8 +86,8 @@ class ModelPriors:
         for name, prior in zip(self.names, self.coefficients, strict=True):
             at = " at the mean of every predictor" if self.centred and name == "Intercept" else ""
             said[name] = f"{prior}{at}"
-        for effect, prior in zip(self.layout.effects, self.sd, strict=True):
-            said[f"sd_{self.group}[{effect}]"] = str(prior)
+        for effect, sd in zip(self.layout.effects, self.sd, strict=True):
+            said[f"sd_{self.group}[{effect}]"] = str(sd)
         if self.layout.pairs:
             said[f"cor_{self.group}"] = str(self.correlation)
         said["sigma"] = str(self.sigma)
@@ -111,7 +116,9 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Suffi
     spread = np.sqrt(np.diag(total.scatter[0]) / rows)
     outcome_sd = float(spread[-1])
     x_mean = design.common_map[0] + mean[:-1] @ design.common_map[1:]
-    x_sd = np.sqrt(np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows)
+    x_sd = np.sqrt(
+        np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows
+    )
     z_size = _effect_sizes(design, total, mean)
     _check_names(given, design)
     slope_width = 2.5 * outcome_sd / np.where(x_sd > 0, x_sd, 1.0)
@@ -178,7 +185,7 @@ def _check_names(given: Mapping[str, Prior], design: Design) -> None:
             raise PriorError(f"The prior of '{name}' must be a distribution such as pw.Normal(0, 1), not {prior!r}.")
 
 
-def _expect(prior, kind, name: str, examples: str):
+def _expect(prior: object, kind: type[P], name: str, examples: str) -> P:
     if not isinstance(prior, kind):
         raise PriorError(f"The prior of '{name}' cannot be {prior}; use {examples}.")
     return prior

@@ -1,8 +1,8 @@
 """Regressions without pooling: one for each group, or one for all. Exact, and without a Markov chain.
 
 With the coefficients integrated out one number is left per regression, s = log sigma. In coordinates where the data and
-the prior of the coefficients are both diagonal its density costs p terms; it is integrated on a grid that covers all but
-1e-14 of it, and drawn from by inverting the distribution function.
+the prior of the coefficients are both diagonal its density costs p terms; it is integrated on a grid that covers all
+but 1e-14 of it, and drawn from by inverting the distribution function.
 """
 
 from __future__ import annotations
@@ -167,7 +167,10 @@ def _grid(count, information, estimate, residual, prior, nodes, density):
     for side in range(2):
         sign = 2.0 * side - 1.0
         far = 0.05
-        while far < 700.0 and _log_density(mode + sign * far, count, information, estimate, residual, prior) > peak - _DROP:
+        while (
+            far < 700.0
+            and _log_density(mode + sign * far, count, information, estimate, residual, prior) > peak - _DROP
+        ):
             far *= 2.0
         near = 0.0
         for _ in range(20):

@@ -58,7 +58,9 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
     bar = _single_bar(formula)
     parts = _formulaic(formula, bar)
     outcome = sorted(required_columns(parts.response))
-    predictors = sorted({name for part in parts._flatten() if part is not parts.response for name in required_columns(part)})
+    predictors = sorted(
+        {name for part in parts._flatten() if part is not parts.response for name in required_columns(part)}
+    )
     needed = [*outcome, *(name for name in predictors if name not in outcome)]
     raw = table.columns([*needed, *([bar.group] if bar else [])])
     if not table.rows:
@@ -71,9 +73,7 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
     if bar:
         levels, codes = _levels(bar.group, raw[bar.group])
     matrices = _materialise(parts, {name: raw[name] for name in needed}, formula, len(codes))
-    encoding = Encoding(
-        matrices.model_spec, tuple(predictors), bar.group if bar else None, levels
-    )
+    encoding = Encoding(matrices.model_spec, tuple(predictors), bar.group if bar else None, levels)
     design = _design(formula, bar, matrices.model_spec, levels)
     rows = _rows(design, matrices, codes, dropped)
     _check_rows(design, rows)
@@ -163,15 +163,12 @@ def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int
 
 def _check_numeric(name: str, values: np.ndarray, role: str) -> None:
     if values.dtype.kind not in "biuf":
-        example = next(value for value in values)
-        at = 1
-        for at, value in enumerate(values, start=1):
-            try:
-                float(value)
-            except (TypeError, ValueError):
-                example = value
-                break
+        at, example = next((i, value) for i, value in enumerate(values, start=1) if not _is_number(value))
         raise DataError(f"'{name}' must hold numbers for {role}, but row {at} holds {example!r}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _levels(group: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

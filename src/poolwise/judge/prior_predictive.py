@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
     predictor = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
     outcome = predictor + sigma[:, None] * rng.standard_normal(predictor.shape)
     found[design.response] = (("draw", "observation"), outcome)
-    coordinates = {"coefficient": list(design.coefficients)}
+    coordinates: dict[str, Any] = {"coefficient": list(design.coefficients)}
     if design.group is not None:
         coordinates |= {design.group: design.levels, "effect": list(design.effects), "effect_": list(design.effects)}
     used = {dim for dims, _ in found.values() for dim in dims}

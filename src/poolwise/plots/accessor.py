@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poolwise.design import Rows
 from poolwise.plots import theme
-from poolwise.posterior import Pooling
+from poolwise.posterior import Pooling, Posterior
 
 if TYPE_CHECKING:
     import altair as alt
-
-    from poolwise.fitting import Fit
-    from poolwise.pooling import PoolingComparison
 
 _COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Pooling.COMPLETE: theme.COMPLETE}
 
@@ -21,45 +19,51 @@ _COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Po
 class FitPlots:
     """Charts of one fit. Each is an Altair chart: show it in a notebook, or `chart.save("name.png")`."""
 
-    fit: Fit
+    posterior: Posterior
+    rows: Rows | None
 
     def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
         """Marginal posteriors and chains of the population's parameters, or of those named."""
         from poolwise.plots.trace import trace
 
-        return trace(self.fit.result, names)
+        return trace(self.posterior, names)
 
     def forest(self, effect: str | None = None, *, interval: float = 0.9) -> alt.HConcatChart:
         """Interval and mean of each group's coefficients."""
         from poolwise.plots.forest import forest
 
-        return forest(self.fit.result, effect, interval=interval)
+        return forest(self.posterior, effect, interval=interval)
 
     def groups(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data and regression lines of chosen groups."""
-        from poolwise.plots.lines import lines
-
-        result = self.fit.result
-        shown = {result.model.pooling.value: (result, _COLOURS[result.model.pooling])}
-        return lines(shown, self.fit._needed_rows(), groups, labels=labels)
+        return _lines([self.posterior], self.rows, groups, labels)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolingPlots:
     """Charts of a comparison."""
 
-    comparison: PoolingComparison
+    separate: Posterior
+    partial: Posterior
+    rows: Rows | None
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data of chosen groups with their separate and their partially pooled lines."""
-        from poolwise.plots.lines import lines
+        return _lines([self.separate, self.partial], self.rows, groups, labels)
 
-        fits = (self.comparison.separate, self.comparison.partial)
-        shown = {one.result.model.pooling.value: (one.result, _COLOURS[one.result.model.pooling]) for one in fits}
-        return lines(shown, self.comparison.partial._needed_rows(), groups, labels=labels)
-
-    def shrinkage(self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None) -> alt.LayerChart:
+    def shrinkage(
+        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
+    ) -> alt.LayerChart:
         """An arrow for each group from its separate to its partially pooled coefficients."""
         from poolwise.plots.shrinkage import shrinkage
 
-        return shrinkage(self.comparison.separate.result, self.comparison.partial.result, x=x, y=y, label=label)
+        return shrinkage(self.separate, self.partial, x=x, y=y, label=label)
+
+
+def _lines(
+    posteriors: list[Posterior], rows: Rows | None, groups: list[object], labels: dict[float, str] | None
+) -> alt.ConcatChart:
+    from poolwise.plots.lines import lines
+
+    shown = {one.model.pooling.value: (one, _COLOURS[one.model.pooling]) for one in posteriors}
+    return lines(shown, rows, groups, labels=labels)

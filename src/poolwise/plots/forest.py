@@ -56,9 +56,18 @@ def forest(posterior: Posterior, effect: str | None = None, *, interval: float =
                 scale=alt.Scale(domain=[told, silent], range=[theme.PARTIAL, "white"]),
                 legend=alt.Legend(orient="top", symbolStrokeColor=theme.PARTIAL),
             ),
-            tooltip=[f"{group}:N", "effect:N", "n:Q", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("estimate", "low", "high", "shrinkage"))],
+            tooltip=[
+                f"{group}:N",
+                "effect:N",
+                "n:Q",
+                *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("estimate", "low", "high", "shrinkage")),
+            ],
         )
-        rule = alt.Chart(alt.InlineData(values=[{"x": middle}])).mark_rule(strokeDash=[4, 3], color="#999999").encode(x=alt.X("x:Q", title=title))
+        rule = (
+            alt.Chart(alt.InlineData(values=[{"x": middle}]))
+            .mark_rule(strokeDash=[4, 3], color="#999999")
+            .encode(x=alt.X("x:Q", title=title))
+        )
         panels.append((rule + bars + points).properties(width=300, height={"step": 10}))
     shown = "" if len(order) == len(posterior.model.design.levels) else f"; the {len(order)} with most rows"
     heading = alt.TitleParams(f"Coefficients by {group}", subtitle=f"{len(order)} groups{shown}; dashed: their average")

@@ -20,7 +20,7 @@ _DRAWS = 60  # faint lines of each model in each panel
 
 def lines(
     fits: dict[str, tuple[Posterior, str]],
-    rows: Rows,
+    rows: Rows | None,
     groups: list[object],
     *,
     labels: dict[float, str] | None = None,
@@ -38,6 +38,8 @@ def lines(
     import altair as alt
     import pandas as pd
 
+    if rows is None:
+        raise DataError("This fit was loaded from a file, which holds no rows to draw; fit again to see its lines.")
     first = next(iter(fits.values()))[0]
     design, levels = first.model.design, first.model.statistics.levels
     slope = _slope(first)
@@ -73,7 +75,9 @@ def lines(
         bold = alt.Chart(theme.data(mean)).mark_line(strokeWidth=3, clip=True).encode(x=x, y=y, color=colour)
         points = alt.Chart(theme.data(dots)).mark_circle(size=34, opacity=0.75, color=theme.DATA).encode(x=x, y=y)
         count = int(mine.sum())
-        title = alt.TitleParams(str(levels[j]), subtitle=f"{count} row{'s' * (count != 1)}", fontSize=12, subtitleFontSize=11)
+        title = alt.TitleParams(
+            str(levels[j]), subtitle=f"{count} row{'s' * (count != 1)}", fontSize=12, subtitleFontSize=11
+        )
         panels.append((faint + bold + points).properties(width=210, height=240, title=title))
     return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
 
@@ -81,7 +85,9 @@ def lines(
 def _slope(posterior: Posterior) -> str:
     names = [name for name in posterior.coefficients()[0] if name != "Intercept"]
     if not names:
-        raise DataError("Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest().")
+        raise DataError(
+            "Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest()."
+        )
     return names[0]
 
 
@@ -132,7 +138,11 @@ def _range(fits: dict[str, tuple[Posterior, str]], rows: Rows, shown: list[int],
     x_all = rows.values[:, column]
     ends = np.array([x_all.min(), x_all.max()])
     slope = next(iter(fits.values()))[0].model.design.columns[column]
-    drawn = [np.quantile(_endpoints(posterior, j, ends, slope), [0.02, 0.98]) for posterior, _ in fits.values() for j in shown]
+    drawn = [
+        np.quantile(_endpoints(posterior, j, ends, slope), [0.02, 0.98])
+        for posterior, _ in fits.values()
+        for j in shown
+    ]
     low, high = min(outcome.min(), np.min(drawn)), max(outcome.max(), np.max(drawn))
     pad = 0.04 * (high - low)
     return [float(low - pad), float(high + pad)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,19 @@ from poolwise.show.tables import prior_only
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
 _LABELS = 6
 _HEAD = 0.022  # of the diagonal
 
 
 def shrinkage(
-    separate: Posterior, partial: Posterior, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
+    separate: Posterior,
+    partial: Posterior,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    label: list[str] | None = None,
 ) -> alt.LayerChart:
     """Arrows in the plane of two coefficients, the intercept and the first slope by default.
 
@@ -64,18 +70,33 @@ def shrinkage(
     x_axis = alt.X("x:Q", title=x, scale=alt.Scale(domain=domains[0], nice=False))
     y_axis = alt.Y("y:Q", title=y, scale=alt.Scale(domain=domains[1], nice=False))
     tooltip = [f"{group}:N", "n:Q", *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2"))]
-    shafts = alt.Chart(theme.data(table)).mark_rule(strokeWidth=1.3).encode(
-        x=x_axis, y=y_axis, x2="x2:Q", y2="y2:Q", color=colour, tooltip=tooltip
+    shafts = (
+        alt.Chart(theme.data(table))
+        .mark_rule(strokeWidth=1.3)
+        .encode(x=x_axis, y=y_axis, x2="x2:Q", y2="y2:Q", color=colour, tooltip=tooltip)
     )
-    points = alt.Chart(theme.data(heads)).mark_line(strokeWidth=1.3).encode(
-        x=x_axis, y=y_axis, color=colour, detail=f"{group}:N", order="order:Q"
+    points = (
+        alt.Chart(theme.data(heads))
+        .mark_line(strokeWidth=1.3)
+        .encode(x=x_axis, y=y_axis, color=colour, detail=f"{group}:N", order="order:Q")
     )
-    starts = alt.Chart(theme.data(table)).mark_circle(opacity=0.9).encode(
-        x=x_axis,
-        y=y_axis,
-        color=colour,
-        size=alt.Size("n:Q", title="rows", scale=alt.Scale(type="sqrt", range=[8, 220]), legend=alt.Legend(orient="right", values=_size_steps(counts), symbolFillColor=theme.PARTIAL, symbolStrokeWidth=0)),
-        tooltip=tooltip,
+    starts = (
+        alt.Chart(theme.data(table))
+        .mark_circle(opacity=0.9)
+        .encode(
+            x=x_axis,
+            y=y_axis,
+            color=colour,
+            size=alt.Size(
+                "n:Q",
+                title="rows",
+                scale=alt.Scale(type="sqrt", range=[8, 220]),
+                legend=alt.Legend(
+                    orient="right", values=_size_steps(counts), symbolFillColor=theme.PARTIAL, symbolStrokeWidth=0
+                ),
+            ),
+            tooltip=tooltip,
+        )
     )
     centre = partial.beta.mean(axis=(0, 1))
     population = {name: float(centre[k]) for k, name in enumerate(model.design.coefficients)}
@@ -88,12 +109,16 @@ def shrinkage(
             .encode(x=x_axis, y=y_axis)
         )
     named = table[table[group].isin(label if label is not None else _notable(table, spans, group))]
-    words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(x=x_axis, y=y_axis, text=f"{group}:N")
-    layers.append(words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85))  # a halo under the words
+    words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(
+        x=x_axis, y=y_axis, text=f"{group}:N"
+    )
+    layers.append(
+        words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85)  # a halo
+    )
     layers.append(words.mark_text(fontSize=10, color=theme.DATA))
     title = alt.TitleParams(
         "What partial pooling does",
-        subtitle=f"each {group} from its separate estimate (dot) to its partially pooled one (arrow head); cross: population",
+        subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head); cross: population",
     )
     return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
 
@@ -110,7 +135,7 @@ def _padded(values: np.ndarray) -> list[float]:
     return [low - pad, high + pad]
 
 
-def _heads(table, spans: np.ndarray):
+def _heads(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
     """The two strokes of each arrow head as a line of three points; in screen proportions, no longer than the arrow."""
     import pandas as pd
 
@@ -123,24 +148,33 @@ def _heads(table, spans: np.ndarray):
     parts = [end + size * (unit + 0.45 * across), end, end + size * (unit - 0.45 * across)]
     group = table.columns[4]
     frames = [
-        pd.DataFrame({"x": part[:, 0] * spans[0], "y": part[:, 1] * spans[1], "order": i, group: table[group], "told by": table["told by"]})
+        pd.DataFrame(
+            {
+                "x": part[:, 0] * spans[0],
+                "y": part[:, 1] * spans[1],
+                "order": i,
+                group: table[group],
+                "told by": table["told by"],
+            }
+        )
         for i, part in enumerate(parts)
     ]
     return pd.concat(frames)
 
 
-def _notable(table, spans: np.ndarray, group: str) -> list[str]:
+def _notable(table: pd.DataFrame, spans: np.ndarray, group: str) -> list[str]:
     moved = np.hypot((table["x2"] - table["x"]) / spans[0], (table["y2"] - table["y"]) / spans[1])
     longest = table.assign(moved=moved).nlargest(_LABELS, "moved")[group]
     return [*longest, *table.nlargest(2, "n")[group]]
 
 
-def _placed(named, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]):
-    """Positions for labels: beyond the arrow's tail, or beside it; one that would cover a dot or a label is left out."""
+def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]) -> pd.DataFrame:
+    """Where labels go: beyond the arrow's tail or beside it; one that would cover a dot or a label is left out."""
     import pandas as pd
 
     low = np.array([domain[0] for domain in domains]) / spans
-    placed, taken = [], []
+    placed: list[dict[str, Any]] = []
+    taken: list[tuple[np.ndarray, float]] = []
     for _, row in named.iterrows():
         tail = np.array([row["x"] / spans[0], row["y"] / spans[1]])
         away = tail - np.array([row["x2"] / spans[0], row["y2"] / spans[1]])

@@ -12,6 +12,7 @@ from poolwise.show.tables import flatten
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
 _POINTS = 300  # of each chain; a trace says no more with all of them
 
@@ -61,7 +62,10 @@ def trace(posterior: Posterior, names: list[str] | None = None) -> alt.VConcatCh
             .properties(width=380, height=70)
         )
         rows.append(alt.hconcat(left, right, spacing=30))
-    title = alt.TitleParams("Posterior draws", subtitle="marginals and chains, one colour a chain" + (f"; one draw in {step} is drawn" if step > 1 else ""))
+    title = alt.TitleParams(
+        "Posterior draws",
+        subtitle="marginals and chains, one colour a chain" + (f"; one draw in {step} is drawn" if step > 1 else ""),
+    )
     return theme.styled(alt.vconcat(*rows, spacing=12).properties(title=title))
 
 
@@ -79,7 +83,7 @@ def choose(posterior: Posterior, names: list[str] | None) -> list[tuple[str, np.
     return [(name, known[name]) for name in names]
 
 
-def _density(draws: np.ndarray, chain: int):
+def _density(draws: np.ndarray, chain: int) -> pd.DataFrame:
     """Kernel density estimate of one chain, on a grid."""
     import pandas as pd
     from arviz_stats.base import array_stats

@@ -74,6 +74,13 @@ class SamplerSettings:
     sampler: str = "auto"
     progress: Progress = silent
 
+    @property
+    def entropy(self) -> int:
+        """The number that reproduces `seed`."""
+        if not isinstance(self.seed.entropy, int):
+            raise TypeError("a sampler's seed must come from one whole number")
+        return self.seed.entropy
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:

@@ -16,8 +16,8 @@ def sample(density: LogDensity, settings: SamplerSettings) -> Sample:
     if settings.sampler == "independence" or result.certificate.passed:
         return result
     figures = result.certificate.figures
-    reason = f"the independence sampler was not certified: efficiency {figures['efficiency']:.2f}, k-hat {figures['k_hat']:.2f}"
-    return _nuts(density, settings, reason)
+    found = f"efficiency {figures['efficiency']:.2f}, k-hat {figures['k_hat']:.2f}"
+    return _nuts(density, settings, f"the independence sampler was not certified: {found}")
 
 
 def _nuts(density: LogDensity, settings: SamplerSettings, reason: str) -> Sample:

@@ -19,10 +19,12 @@ def describe(posterior: Posterior) -> str:
         flops = groups * (2 * q**3 + 2 * q * q * (p + 1) + q * (p + 1) * (p + 2)) + (p + 1) ** 3 // 3
         kind = "correlated" if model.priors.layout.pairs else "independent"
         lines += [
-            f"u_{design.group}".ljust(12) + f"{groups:,} groups x {q} {kind} effects: block-diagonal, {groups:,} blocks of "
+            f"u_{design.group}".ljust(12)
+            + f"{groups:,} groups x {q} {kind} effects: block-diagonal, {groups:,} blocks of "
             f"{q} x {q}, eliminated first",
             f"beta        {p} coefficients: dense {p} x {p}, eliminated last",
-            f"theta       {model.priors.layout.dimension} parameters are left to sample: {', '.join(model.priors.layout.names)}",
+            f"theta       {model.priors.layout.dimension} parameters are left to sample: "
+            + ", ".join(model.priors.layout.names),
             f"cost        about {flops:,} flops an evaluation, whatever the number of rows",
         ]
     elif model.pooling is Pooling.SEPARATE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,8 @@ def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.nda
             if name == f"cor_{group}" and place[0] <= place[1]:
                 continue
             picked = [str(each[i]) for each, i in zip(labels, place, strict=True)]
-            yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[(..., *place)]
+            where: Any = (slice(None), slice(None), *place)
+            yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[where]
 
 
 def summary(posterior: Posterior, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
@@ -75,8 +76,9 @@ def summary(posterior: Posterior, *, groups: bool = False, interval: float = 0.9
 def group_coefficients(posterior: Posterior, *, interval: float = 0.9) -> pd.DataFrame:
     """Coefficients of each group: one row for each group and effect.
 
-    Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group speaks
-    for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this coefficient.
+    Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
+    speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
+    coefficient.
     """
     import pandas as pd
 
@@ -125,7 +127,7 @@ def shrinkage(posterior: Posterior) -> np.ndarray:
 
 
 def prior_only(model: Model) -> np.ndarray:
-    """(J, q) whether a group's own rows cannot tell a coefficient: its column is zero, or constant beside an intercept."""
+    """(J, q) whether a group's rows cannot tell a coefficient: its column is zero, or constant beside an intercept."""
     design, statistics = model.design, model.statistics
     separate = model.pooling is Pooling.SEPARATE
     names, written = (design.coefficients, design.common_map) if separate else (design.effects, design.group_map)

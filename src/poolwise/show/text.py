@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolwise.posterior import Pooling, Posterior
 from poolwise.show.tables import summary
@@ -53,5 +53,5 @@ def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
     return table, ""
 
 
-def _whole(table: pd.DataFrame) -> dict[str, object]:
+def _whole(table: pd.DataFrame) -> Any:
     return {name: "{:.0f}".format for name in table.columns if name.startswith("ess")}

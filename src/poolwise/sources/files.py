@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from poolwise.errors import FileError
 from poolwise.sources.frames import Table, as_table
 
-_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".txt": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
+_READERS = {
+    ".csv": "read_csv",
+    ".tsv": "read_csv",
+    ".txt": "read_csv",
+    ".parquet": "read_parquet",
+    ".pq": "read_parquet",
+}
 
 
 def read_file(path: str | Path) -> Table:
@@ -39,16 +48,12 @@ def read_file(path: str | Path) -> Table:
     return as_table({str(name): _plain(values) for name, values in arrays.items()})
 
 
-def _plain(values):
+def _plain(values: Any) -> np.ndarray:
     """A masked array of DuckDB as a plain one, with None or NaN where it is masked."""
-    import numpy as np
-
     if not isinstance(values, np.ma.MaskedArray):
         return values
     if not values.mask.any():
         return values.data
     if values.dtype.kind in "biuf":
-        return values.astype(float).filled(np.nan)
-    plain = values.data.astype(object)
-    plain[values.mask] = None
-    return plain
+        return np.where(values.mask, np.nan, values.data)
+    return np.where(values.mask, None, values.data)

@@ -79,7 +79,12 @@ class SufficientStatistics:
     def take(self, groups: np.ndarray) -> SufficientStatistics:
         """The statistics of the groups with these positions."""
         return SufficientStatistics(
-            self.columns, self.levels[groups], self.counts[groups], self.origin, self.means[groups], self.scatter[groups]
+            self.columns,
+            self.levels[groups],
+            self.counts[groups],
+            self.origin,
+            self.means[groups],
+            self.scatter[groups],
         )
 
 
