@@ -56,4 +56,5 @@ def _plain(values: Any) -> np.ndarray:
         return values.data
     if values.dtype.kind in "biuf":
         return np.where(values.mask, np.nan, values.data)
-    return np.where(values.mask, None, values.data)
+    holes: Any = None
+    return np.where(values.mask, holes, values.data)
