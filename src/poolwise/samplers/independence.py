@@ -2,15 +2,17 @@
 
 First the proposal is adapted: from the Laplace approximation at the mode, a few rounds of adaptive importance sampling
 in which all past points are kept under the mixture of all past proposals (Cornuet, Marin, Mira and Robert 2012).
-Then it is frozen, and chains run with several tries a step (Liu 2001, section 5.4.3; Craiu and Lemieux 2007):
-of the tries one is chosen by weight and accepted with min(1, W / (W - w(chosen) + w(current))), W the sum of the tries'
-weights. It is an ordinary Markov chain with the right stationary distribution whatever the proposal, and there is
-nothing to tune. The better the proposal, the fewer tries are needed.
+Then it is frozen, and chains run by accept-reject Metropolis (Tierney 1994, section 2.3.4; Chib and Greenberg 1995):
+proposals are thinned to the density min(target, bound x proposal), as in rejection sampling, and a Metropolis step
+makes up for the few places where the bound does not hold. It is an ordinary Markov chain with the right stationary
+distribution whatever the proposal and the bound, and there is nothing to tune. The better the proposal, the fewer
+evaluations a draw costs; the draws are nearly independent in any case.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,38 +23,78 @@ from poolwise.samplers.mode import find_mode
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
 
-_GOOD, _ENOUGH, _LEAST = 0.9, 0.5, 0.05  # efficiencies: stop adapting, be content after a few rounds, fail below
+_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.05  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
-_REJECTIONS = 0.06  # share of steps that may stay where they are; sets the number of tries
-_MOST_TRIES = 32
+_STAY = 0.005  # share of steps that may stay where they are; sets the bound
+_MOST_PROPOSALS = 50.0  # for one draw
 
 
 def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sample:
     """Draw (chains, draws, d) points from a density of few dimensions."""
     adapt_seed, draw_seed = settings.seed.spawn(2)
     settings.progress("adapting the proposal", 0.0)
-    proposal, warp, reached, rounds, spent = adapt(density, np.random.default_rng(adapt_seed))
-    tries = int(np.clip(math.ceil(0.6 * math.sqrt(1 / reached - 1) / _REJECTIONS), 1, _MOST_TRIES))
-    steps = _SETTLE + settings.draws
-    rng = np.random.Generator(np.random.SFC64(draw_seed))
+    adapted = adapt(density, np.random.default_rng(adapt_seed))
+    log_bound, kept = choose_bound(adapted.log_weights)
     settings.progress("sampling", 0.4)
-    candidates, log_weights, _ = _weighted(density, warp, proposal, rng, settings.chains * steps * tries)
-    uniforms = rng.random((settings.chains, steps, 2))
-    chosen = np.empty((settings.chains, steps), dtype=np.int64)
-    grid = log_weights.reshape(settings.chains, steps, tries)
-    moves = _run_chains(np.exp(grid - log_weights.max()), uniforms, chosen)
+    rng = np.random.Generator(np.random.SFC64(draw_seed))
+    needed = settings.chains * (_SETTLE + settings.draws)
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
+    all_weights: list[np.ndarray] = []
+    while (have := sum(len(log_weights) for _, log_weights in batches)) < needed:
+        size = int(1.05 * (needed - have) / kept) + 64
+        candidates, log_weights, _ = _weighted(density, adapted.warp, adapted.proposal, rng, size)
+        passed = np.log(rng.random(size)) < log_weights - log_bound
+        batches.append((candidates[passed], log_weights[passed]))
+        all_weights.append(log_weights)
+    candidates = np.concatenate([points for points, _ in batches])[:needed]
+    excess = np.concatenate([log_weights for _, log_weights in batches])[:needed] - log_bound
+    chosen = np.empty((settings.chains, _SETTLE + settings.draws), dtype=np.int64)
+    moves = _run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
+    log_weights = np.concatenate(all_weights)
     figures = {
-        "acceptance": moves / (settings.chains * (steps - 1)),
+        "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
         "efficiency": efficiency(log_weights),
         "k_hat": tail_shape(log_weights),
-        "tries": float(tries),
-        "rounds": float(rounds),
-        "evaluations": float(spent + len(candidates)),
+        "rounds": float(adapted.rounds),
+        "evaluations": float(adapted.evaluations + len(log_weights)),
     }
-    points, _ = warp.forward(candidates[chosen[:, _SETTLE:]].reshape(-1, density.dimension))
+    points, _ = adapted.warp.forward(candidates[chosen[:, _SETTLE:]].reshape(-1, density.dimension))
     shape = (settings.chains, settings.draws, density.dimension)
     return Sample(points.reshape(shape), _certify(figures, log_mean(log_weights)))
+
+
+def choose_bound(log_weights: np.ndarray) -> tuple[float, float]:
+    """Log of the bound on the weights, and the share of proposals that pass under it.
+
+    The bound is the least one under which a stationary chain stays in place in at most `_STAY` of its steps, that is
+    E[(w - bound)+] <= _STAY E[w], unless a draw would cost more than `_MOST_PROPOSALS` proposals.
+    """
+    top = float(log_weights.max())
+    weights = np.sort(np.exp(log_weights - top))[::-1]
+    total = weights.sum()
+    above = np.cumsum(weights) - weights * np.arange(1, len(weights) + 1)  # sum of (w - w_k)+ over the k largest
+    bound = weights[np.searchsorted(above, _STAY * total, side="right") - 1]
+    bound = min(bound, _MOST_PROPOSALS * total / len(weights))
+    return top + math.log(bound), float(np.minimum(weights / bound, 1.0).mean())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapted:
+    """A frozen proposal.
+
+    Attributes
+    ----------
+    proposal, warp : the mixture, and the coordinates it lives in.
+    log_weights : (m,) of fresh points drawn from it.
+    rounds, evaluations : what the adaptation took.
+    """
+
+    proposal: StudentMixture
+    warp: Warp
+    log_weights: np.ndarray
+    rounds: int
+    evaluations: int
 
 
 def _weighted(
@@ -65,34 +107,38 @@ def _weighted(
     return points, values - proposal.log_density(points), values
 
 
-def adapt(density: LogDensity, rng: np.random.Generator) -> tuple[StudentMixture, Warp, float, int, int]:
-    """Fit the proposal. Returns it, its coordinates, its measured efficiency, the rounds and the evaluations spent."""
+def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
+    """Fit the proposal to the density."""
     mode, covariance = find_mode(density)
     d = density.dimension
     warp = warp_for(mode, np.sqrt(np.diag(covariance)), density.log_scales)
     centre, slope = warp.inverse(mode)
     factor = 1.1 * np.linalg.cholesky(covariance * np.outer(slope, slope))
     proposal = StudentMixture(np.ones(1), centre[None], factor[None], np.full(1, 6.0)).with_defence(0.1, 2.0, 3.0)
-    best, reached, size, done = proposal, 0.0, 200 * (d + 1), 0
-    points, values, proposals = np.empty((0, d)), np.empty(0), []
+    best, reached, spent, done = (proposal, np.empty(0)), 0.0, 0, 0
+    points, values, proposals, sizes = np.empty((0, d)), np.empty(0), [], []
     for done in range(1, _ROUNDS + 1):
+        size = (100 if done == 1 else 200) * (d + 1)
         fresh, log_weights, density_there = _weighted(density, warp, proposal, rng, size)
+        spent += size
         now = efficiency(log_weights)
         if now > reached:
-            best, reached = proposal, now
+            best, reached = (proposal, log_weights), now
         if reached > _GOOD or (done >= 4 and reached > _ENOUGH):
             break
         points, values = np.vstack([points, fresh]), np.append(values, density_there)
         proposals.append(proposal)
+        sizes.append(size)
         # Deterministic-mixture weights: every point as if drawn from all proposals so far.
-        together = np.logaddexp.reduce([each.log_density(points) for each in proposals]) - math.log(len(proposals))
-        weights = normalised(values - together)
+        shares = np.log(np.array(sizes) / spent)
+        together = [each.log_density(points) + share for each, share in zip(proposals, shares, strict=True)]
+        weights = normalised(values - np.logaddexp.reduce(together))
         # A few huge weights of an early proposal would fit a mixture to themselves (Ionides 2008 truncates likewise).
         weights = np.minimum(weights, 1 / math.sqrt(len(weights)))
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
-        proposal = fit_mixture(points, weights, start, 6).with_defence(0.05, 2.0, 3.0)
-    return best, warp, reached, done, done * size
+        proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
+    return Adapted(best[0], warp, best[1], done, spent)
 
 
 def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng: np.random.Generator) -> StudentMixture:
@@ -115,31 +161,25 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
         np.full(len(centres), 1 / len(centres)),
         points[centres],
         np.repeat(shrunk[None], len(centres), 0),
-        np.full(len(centres), 8.0),
+        np.full(len(centres), 15.0),
     )
 
 
 @kernel
-def _run_chains(weights, uniforms, chosen):
-    """Multiple-try independence Metropolis on weights (chains, steps, tries); returns the number of moves."""
-    chains, steps, tries = weights.shape
+def _run_chains(log_excess, log_uniforms, chosen):
+    """Metropolis on candidates that have passed the bound, log_excess = max(log w - log bound, 0), (chains, steps).
+
+    A state within the bound always gives way; one beyond it gives way in proportion. Returns the number of moves.
+    """
     moves = 0
-    for chain in range(chains):
-        current, current_weight = -1, 0.0
-        for step in range(steps):
-            total = 0.0
-            for k in range(tries):
-                total += weights[chain, step, k]
-            target, pick = uniforms[chain, step, 0] * total, 0
-            below = weights[chain, step, 0]
-            while below < target and pick < tries - 1:
-                pick += 1
-                below += weights[chain, step, pick]
-            weight = weights[chain, step, pick]
-            if current < 0 or uniforms[chain, step, 1] * (total - weight + current_weight) < total:
-                moves += current >= 0
-                current, current_weight = (chain * steps + step) * tries + pick, weight
-            chosen[chain, step] = current
+    for chain in range(log_excess.shape[0]):
+        current = 0
+        chosen[chain, 0] = chain * log_excess.shape[1]
+        for step in range(1, log_excess.shape[1]):
+            if log_uniforms[chain, step] < log_excess[chain, step] - log_excess[chain, current]:
+                current = step
+                moves += 1
+            chosen[chain, step] = chain * log_excess.shape[1] + current
     return moves
 
 
