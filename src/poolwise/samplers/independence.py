@@ -26,7 +26,7 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_sha
 _GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.05  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
-_STAY = 0.005  # share of steps that may stay where they are; sets the bound
+_STAY = 0.002  # share of steps that may stay where they are; sets the bound
 _MOST_PROPOSALS = 50.0  # for one draw
 
 
@@ -56,6 +56,7 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
         "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
         "efficiency": efficiency(log_weights),
         "k_hat": tail_shape(log_weights),
+        "largest_weight": math.exp(float(log_weights.max()) - log_mean(log_weights)),
         "rounds": float(adapted.rounds),
         "evaluations": float(adapted.evaluations + len(log_weights)),
     }
@@ -184,7 +185,10 @@ def _run_chains(log_excess, log_uniforms, chosen):
 
 
 def _certify(figures: dict[str, float], log_evidence: float) -> Certificate:
-    passed = figures["efficiency"] >= _LEAST and figures["k_hat"] < 0.7 and figures["acceptance"] > 0.5
+    # k-hat knows no scale: among nearly equal weights it may say anything. It counts where some weight is large, as it
+    # must be under a heavy tail: of m weights with k = 0.7 the largest is about m^0.7 times their mean.
+    light = figures["k_hat"] < 0.7 or figures["largest_weight"] < 10
+    passed = figures["efficiency"] >= _LEAST and light and figures["acceptance"] > 0.5
     reason = "few parameters remain once the coefficients are integrated out"
     if passed:
         advice = "The proposal fits the posterior; draws are nearly independent."
