@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 import poolwise as pw
 from poolwise.errors import FileError, PoolwiseError
+from poolwise.show.text import digits
 
 if TYPE_CHECKING:
     from poolwise.samplers.base import Progress
@@ -34,6 +36,7 @@ STUDY_COUNTIES = ["CASS", "CROW WING", "FREEBORN"]
 
 def main() -> None:
     """Entry point: one sentence for what went wrong, and an exit code, instead of a traceback."""
+    warnings.showwarning = lambda message, *_: typer.secho(f"Note: {message}", fg="yellow", err=True)
     try:
         code = app(standalone_mode=False) or 0
     except PoolwiseError as error:
@@ -99,7 +102,7 @@ def fit(
     typer.echo(repr(result))
     if result.result.model.design.group is not None:
         typer.echo(f"\nCoefficients by {result.result.model.design.group} (first 8):")
-        typer.echo(result.group_coefficients().head(8).to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+        typer.echo(result.group_coefficients().head(8).to_string(index=False, float_format=digits))
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")

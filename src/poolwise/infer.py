@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.collapsed import CollapsedDensity, collapse
-from poolwise.density.separate import separate
+from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.posterior import Model, Pooling, Posterior
-from poolwise.samplers import Certificate, SamplerSettings, sample
+from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
+from poolwise.statistics import SufficientStatistics
 
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
@@ -23,12 +24,11 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     theta : (chains, draws, d) draws made earlier, as of a saved fit; then only the coefficients are drawn again.
     """
     started = time.perf_counter()
-    root = np.random.SeedSequence(settings.entropy)
-    sampler_seed, coefficient_seed = root.spawn(2)
+    sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
     if model.pooling is Pooling.SEPARATE and mixed:
-        parts = _separate_mixed(model, settings, coefficient_seed, threads)
+        parts = _separate_mixed(model, settings, threads)
     elif model.pooling is Pooling.PARTIAL or mixed:
         parts = _collapsed(model, settings, coefficient_seed, threads, theta)
     else:
@@ -69,25 +69,42 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     regressions = separate(statistics, model.design, model.priors, threads=threads)
     shape = (settings.chains, settings.draws)
     beta, sigma = regressions.draw(settings.chains * settings.draws, seed)
-    certificate = Certificate(
-        "quadrature", "no group effects", True, _EXACT, {}, float(regressions.log_evidence().sum())
-    )
+    certificate = _certify_direct(statistics, regressions)
     if alone:
         return None, beta[:, 0].reshape(*shape, -1), None, sigma[:, 0].reshape(shape), certificate
     return None, beta.reshape(*shape, *beta.shape[1:]), None, sigma.reshape(*shape, -1), certificate
 
 
-def _separate_mixed(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:
+def _certify_direct(statistics: SufficientStatistics, regressions: SeparateRegressions) -> Certificate:
+    """Exact, unless outcomes lie exactly on their regression: then the residual sd has no posterior."""
+    exact = statistics.levels[regressions.without_residual]
+    evidence = float(regressions.log_evidence().sum())
+    if not len(exact):
+        return Certificate("quadrature", "no group effects", True, _EXACT, {}, evidence)
+    shown = ", ".join(map(str, exact[:5])) + (f" and {len(exact) - 5} more" if len(exact) > 5 else "")
+    advice = (
+        f"The outcomes lie exactly on a regression in: {shown}. There the residual sd has no posterior; it is shown as "
+        "if outcomes were measured to a millionth of their overall spread. Partial pooling does not have this problem."
+    )
+    return Certificate(
+        "quadrature", "no group effects", False, advice, {}, None if not np.isfinite(evidence) else evidence
+    )
+
+
+def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     """One regression per group whose coefficients have Student-t priors: each is sampled by itself."""
-    betas, sigmas, worst = [], [], None
+    betas, sigmas, certificates = [], [], []
     groups = len(model.statistics.counts)
-    for j, child in enumerate(settings.seed.spawn(groups)):
+    for j, child in enumerate(child_seeds(settings.seed, groups)):
         settings.progress("separate regressions", j / groups)
-        alone = replace(model, statistics=model.statistics.group(j), pooling=Pooling.COMPLETE)
-        _, beta, _, sigma, certificate = _collapsed(alone, replace(settings, seed=child), child, threads, None)
+        alone = replace(model, statistics=model.statistics.take(np.array([j])), pooling=Pooling.COMPLETE)
+        mine, coefficients = child_seeds(child, 2)
+        _, beta, _, sigma, certificate = _collapsed(alone, replace(settings, seed=mine), coefficients, threads, None)
         betas.append(beta)
         sigmas.append(sigma)
-        if worst is None or not certificate.passed:
-            worst = certificate
-    assert worst is not None
-    return None, np.stack(betas, axis=2), None, np.stack(sigmas, axis=2), worst
+        certificates.append(certificate)
+    worst = min(certificates, key=lambda one: one.passed)
+    evidences = [one.log_evidence for one in certificates]
+    total = None if None in evidences else sum(one for one in evidences if one is not None)
+    summed = replace(worst, reason="Student-t priors: each group's regression is sampled by itself", log_evidence=total)
+    return None, np.stack(betas, axis=2), None, np.stack(sigmas, axis=2), summed

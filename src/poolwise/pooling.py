@@ -56,6 +56,8 @@ def compare_pooling(
     FormulaError, DataError, PriorError : as `fit` does.
     """
     parsed = parse(formula)
+    if not isinstance(by, str):
+        raise DataError(f"by must be the name of the grouping column, not {by!r}.")
     if parsed.bars:
         raise FormulaError(
             f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."

@@ -99,11 +99,13 @@ class Posterior:
         if self.u is None:
             raise DataError("This fit pools all rows completely: it has no groups whose coefficients could be shown.")
         positions = design.effect_positions()
-        common = np.where(positions >= 0, self.beta[..., positions], 0.0)
+        common = np.zeros((*self.beta.shape[:-1], len(positions)))
+        common[..., positions >= 0] = self.beta[..., positions[positions >= 0]]
         return design.effects, self.u + common[:, :, None, :]
 
-    def variables(self) -> dict[str, Variable]:
+    def variables(self, *, groups: bool = True) -> dict[str, Variable]:
         """All quantities by name: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
+        # Without `groups`, quantities of single groups are left out: there may be millions of them.
         design, group = self.model.design, self.model.design.group
         if self.model.pooling is Pooling.SEPARATE:
             return {
@@ -116,6 +118,8 @@ class Posterior:
             found[f"sd_{group}"] = Variable(("effect",), layout.sd(self.theta))
             if design.correlated and len(design.effects) > 1:
                 found[f"cor_{group}"] = Variable(("effect", "effect_"), layout.correlation(self.theta))
+            if not groups:
+                return found
             found[f"coef_{group}"] = Variable((str(group), "effect"), self.coefficients()[1])
             found[f"u_{group}"] = Variable((str(group), "effect"), self.u)
         return found

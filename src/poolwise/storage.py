@@ -21,6 +21,7 @@ from poolwise import priors as prior_classes
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
+from poolwise.design.encoding import part_texts
 from poolwise.design.replay import restore_specs, specs_state
 from poolwise.errors import FileError
 from poolwise.formula import parse
@@ -39,19 +40,27 @@ _PRIORS = {
 def save(posterior: Posterior, path: Path) -> None:
     """Write to a temporary name beside `path`, then move it there."""
     arrays, header = _arrays(posterior), _header(posterior)
-    arrays["header"] = np.array(json.dumps(header))
+    arrays["header"] = np.array(json.dumps(header, default=str))
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             try:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
                 file.close()
+                os.chmod(temporary, 0o666 & ~_umask())
                 os.replace(temporary, path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise FileError(f"Cannot write '{path}': {error.strerror or error}.") from error
+
+
+def _umask() -> int:
+    """The permissions that this process withholds from new files; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def load(path: Path, *, threads: int) -> Posterior:
@@ -62,15 +71,17 @@ def load(path: Path, *, threads: int) -> Posterior:
         header = json.loads(str(arrays["header"]))
     except FileNotFoundError as error:
         raise FileError(f"There is no file '{path}'.") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise FileError(f"'{path}' is not a poolwise fit, or it is damaged.") from error
+    if not isinstance(header, dict):
+        raise FileError(f"'{path}' is not a poolwise fit, or it is damaged.")
     if header.get("format") != FORMAT:
         raise FileError(
             f"'{path}' has format {header.get('format')}; this version reads format {FORMAT}. Update poolwise."
         )
     try:
         return _posterior(header, arrays, threads)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise FileError(f"'{path}' is damaged: {error!r} is missing or wrong.") from error
 
 
@@ -114,7 +125,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
         "encoding": {
             "variables": model.encoding.variables,
             "group": model.encoding.group,
-            "specs": specs_state(model.encoding.specs),
+            "specs": specs_state(model.encoding.specs, part_texts(design.formula)),
         },
         "priors": {
             "coefficients": [_prior_state(prior) for prior in priors.coefficients],
@@ -161,7 +172,7 @@ def _posterior(header: dict[str, Any], arrays: dict[str, np.ndarray], threads: i
         ParameterLayout(tuple(layout["effects"]), layout["correlated"], tuple(layout["mixed"])),
         design.coefficients,
         tuple(map(_prior, said["coefficients"])),
-        said["centred"],
+        tuple(said["centred"]),
         arrays["prior_rows"],
         tuple(map(_prior, said["sd"])),
         _prior(said["sigma"]),

@@ -28,8 +28,8 @@ def map_slices(work: Callable[[int, slice], T], length: int, size: int, threads:
     An exception (Ctrl-C included) cancels the slices that have not begun.
     """
     slices = [slice(start, min(start + size, length)) for start in range(0, length, size)]
-    workers = min(threads or default_threads(), len(slices))
-    if workers <= 1:
+    workers = threads or default_threads()
+    if min(workers, len(slices)) <= 1:
         return [work(i, part) for i, part in enumerate(slices)]
     futures = [_pool(workers).submit(work, i, part) for i, part in enumerate(slices)]
     try:

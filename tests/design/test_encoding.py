@@ -71,7 +71,7 @@ def test_every_kind_of_frame_gives_the_same_design(small):
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_new_rows_are_encoded_as_at_the_fit(stored, small):
-    from poolwise.design.encoding import encode
+    from poolwise.design.encoding import encode, part_texts
     from poolwise.design.replay import restore_specs, specs_state
 
     formula = "y ~ scale(x) * z + poly(w, 2) + bs(w, df=4) + (1 + scale(w) | g)"
@@ -80,7 +80,10 @@ def test_new_rows_are_encoded_as_at_the_fit(stored, small):
         import json
         from dataclasses import replace
 
-        encoding = replace(encoding, specs=restore_specs(json.loads(json.dumps(specs_state(encoding.specs)))))
+        encoding = replace(
+            encoding,
+            specs=restore_specs(json.loads(json.dumps(specs_state(encoding.specs, part_texts(parse(formula)))))),
+        )
     few = small.iloc[[3, 17, 20]].drop(columns="y")
     again = encode(design, encoding, as_table(few))
     np.testing.assert_allclose(again.values[:, :-1], rows.values[[3, 17, 20], :-1], rtol=1e-12)

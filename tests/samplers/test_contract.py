@@ -28,8 +28,11 @@ class Gaussian:
     def value_and_gradient(self, point):
         return float(self.log_density(point[None])[0]), -self.precision @ (point - self.mean)
 
-    def start(self):
-        return np.zeros(self.dimension)
+    def starts(self):
+        return np.zeros((1, self.dimension))
+
+    def box(self):
+        return np.full(self.dimension, -10.0), np.full(self.dimension, 10.0)
 
     def native(self):
         return None
@@ -124,6 +127,6 @@ def test_native_path_of_nutpie_is_alive(radon_fit):
 
     model = radon_fit.result.model
     density = collapse(model.statistics, model.design, model.priors, threads=1)
-    assert _native_model(density, density.start()) is not None
-    assert _native_model(Gaussian(2), np.zeros(2)) is None
-    assert _python_model(Gaussian(2), np.zeros(2)) is not None
+    assert _native_model(density, density.starts()) is not None
+    assert _native_model(Gaussian(2), np.zeros((1, 2))) is None
+    assert _python_model(Gaussian(2), np.zeros((1, 2))) is not None

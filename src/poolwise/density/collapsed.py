@@ -16,7 +16,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
 from poolwise.design.design import Design
-from poolwise.samplers.base import NativeDensity
+from poolwise.samplers.base import NativeDensity, child_seeds
 from poolwise.statistics.blocks import SufficientStatistics
 from poolwise.threads import map_slices
 
@@ -33,6 +33,7 @@ class CollapsedDensity:
     basis : working coordinates of the common coefficients.
     problem : arrays for the kernels; its groups are filled up to whole blocks.
     groups : J.
+    within_variance : of the outcome around its group means, to begin from.
     threads : how many threads batches are spread over.
     """
 
@@ -40,6 +41,7 @@ class CollapsedDensity:
     basis: WorkingBasis
     problem: kernels.Problem
     groups: int
+    within_variance: float
     threads: int
 
     @property
@@ -73,7 +75,7 @@ class CollapsedDensity:
 
         Returns `beta` (m, p) as written, and `u` (m, J, q), the offsets of the groups.
         """
-        seeds = seed.spawn(math.ceil(len(points) / _SLICE))
+        seeds = child_seeds(seed, math.ceil(len(points) / _SLICE))
 
         def fill(i: int, beta: np.ndarray, u: np.ndarray) -> None:
             rng = np.random.Generator(np.random.SFC64(seeds[i]))
@@ -110,17 +112,33 @@ class CollapsedDensity:
         blocks, q, _, width = self.problem.zz.shape
         return self.problem.zz.transpose(0, 3, 1, 2).reshape(blocks * width, q, q)[: self.groups]
 
-    def start(self) -> np.ndarray:
-        """A reasonable theta to begin a search for the mode: a third of the outcome's spread for each effect."""
-        q = len(self.layout.effects)
+    def starts(self) -> np.ndarray:
+        """Points to begin from: the spread of the outcome between groups, within them, or in both."""
+        noise, size = self._scales()
+        q, d = len(self.layout.effects), self.dimension
+        within = max(math.sqrt(max(self.within_variance, 0.0)), 1e-3 * noise)
+        points = np.zeros((3, d))
+        points[:, :q] = np.log(noise / size) - np.log([[3.0], [1.0], [30.0]])
+        points[:, q + self.layout.pairs] = np.log([noise, within, noise])
+        heavy = points.copy()
+        heavy[:, q + self.layout.pairs + 1 :] = -6.0  # Student-t coefficients far out in their tails
+        return np.vstack([points, heavy]) if self.layout.mixed else points
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """From a thousandth of the outcome's spread and less, to fifty times it."""
+        noise, size = self._scales()
+        q, sigma = len(self.layout.effects), len(self.layout.effects) + self.layout.pairs
+        low, high = np.full(self.dimension, -1.5), np.full(self.dimension, 1.5)
+        low[:q], high[:q] = np.log(noise / size) - 7.0, np.log(noise / size) + 4.0
+        low[sigma], high[sigma] = math.log(noise) - 10.0, math.log(noise) + 3.0
+        low[sigma + 1 :], high[sigma + 1 :] = -12.0, 3.0
+        return low, high
+
+    def _scales(self) -> tuple[float, np.ndarray]:
+        """The residual spread of the pooled regression, and the root mean square (q,) of each effect's column."""
         rows = max(self.problem.rows, 1.0)
         noise = max(math.sqrt(max(self.problem.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise)
-        theta = np.zeros(self.dimension)
-        if q:
-            size = np.sqrt(np.maximum(np.einsum("nkkj->k", self.problem.zz) / rows, 1e-300))
-            theta[:q] = np.log(noise / 3 / size)
-        theta[q + self.layout.pairs] = math.log(noise)
-        return theta
+        return noise, np.sqrt(np.maximum(np.einsum("nkkj->k", self.problem.zz) / rows, 1e-300))
 
     def native(self) -> NativeDensity:
         """The density as a C function."""
@@ -164,7 +182,9 @@ def collapse(
         priors.correlation_priors,
         basis.log_volume,
     )
-    return CollapsedDensity(priors.layout, basis, problem, groups, threads)
+    spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
+    within = float(statistics.scatter[:, -1, -1].sum()) / spare
+    return CollapsedDensity(priors.layout, basis, problem, groups, within, threads)
 
 
 def _in_blocks(groups: np.ndarray) -> np.ndarray:

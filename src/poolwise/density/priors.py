@@ -26,9 +26,10 @@ class ModelPriors:
     Attributes
     ----------
     layout : of theta, which the priors decide in part: a Student-t coefficient adds a mixing precision.
-    coefficients : (p,) priors; that of an intercept may be put on the intercept at the predictors' means.
-    centred : whether it is. Then `rows` says: rows @ beta ~ coefficients.
-    rows : (p, p) unit upper triangular up to the order of columns.
+    coefficients : (p,) priors; a default one of an intercept or cell mean is put on its value at the other predictors'
+        means.
+    centred : (p,) which ones are.
+    rows : (p, p) of determinant one, with rows @ beta ~ coefficients.
     sd : (q,) priors of the effects' standard deviations.
     sigma, correlation : prior of the residual sd and of the effects' correlation matrix.
     """
@@ -36,7 +37,7 @@ class ModelPriors:
     layout: ParameterLayout
     names: tuple[str, ...]
     coefficients: tuple[CoefficientPrior, ...]
-    centred: bool
+    centred: tuple[bool, ...]
     rows: np.ndarray
     sd: tuple[ScalePrior, ...]
     sigma: ScalePrior
@@ -83,8 +84,8 @@ class ModelPriors:
     def words(self) -> dict[str, str]:
         """Every prior in words, by the name under which it can be set."""
         said = {}
-        for name, prior in zip(self.names, self.coefficients, strict=True):
-            at = " at the mean of every predictor" if self.centred and name == "Intercept" else ""
+        for name, prior, centred in zip(self.names, self.coefficients, self.centred, strict=True):
+            at = " at the mean of every predictor" if centred else ""
             said[name] = f"{prior}{at}"
         for effect, sd in zip(self.layout.effects, self.sd, strict=True):
             said[f"sd_{self.group}[{effect}]"] = str(sd)
@@ -122,26 +123,26 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Suffi
     z_size = _effect_sizes(design, total, mean)
     _check_names(given, design)
     slope_width = 2.5 * outcome_sd / np.where(x_sd > 0, x_sd, 1.0)
-    centre = _constant_part(design, total) * mean[-1]
+    constant = _constant_part(design, total)
     coefficients: list[CoefficientPrior] = []
-    centred = False
+    matrix = np.eye(len(design.coefficients))
+    centred = []
     for k, name in enumerate(design.coefficients):
-        if name == "Intercept":
-            default = Normal(float(mean[-1]), 2.5 * outcome_sd)
-            centred = name not in given
-            chosen = given.get(name, default)
-        else:
-            chosen = given.get(name, given.get("slopes", Normal(float(centre[k]), float(slope_width[k]))))
+        level = constant[k] != 0
+        default = Normal(float(constant[k] * mean[-1]), 2.5 * outcome_sd if level else float(slope_width[k]))
+        chosen = given.get(name, default if name == "Intercept" else given.get("slopes", default))
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
-    matrix = np.eye(len(coefficients))
-    if centred:
-        at = design.coefficients.index("Intercept")
-        matrix[at] = x_mean
-        matrix[at, at] = 1.0
+        centred.append(bool(level and chosen is default and np.any((constant == 0) & (x_mean != 0))))
+        if centred[-1]:
+            matrix[k] = np.where(constant == 0, x_mean, matrix[k])
+    away = np.array([level / size for level, size in _levels_and_sizes(design, total, mean) if size > 0])
+    lever = math.sqrt(1.0 + float(np.square(away).sum()))
     sd = []
     for k, effect in enumerate(design.effects):
         name = f"sd_{design.group}[{effect}]"
-        default_sd = HalfStudentT(3.0, float(outcome_sd / z_size[k]))
+        # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
+        reach = lever if effect == "Intercept" else 1.0
+        default_sd = HalfStudentT(3.0, float(reach * outcome_sd / z_size[k]))
         chosen_sd = given.get(name, given.get(f"sd_{design.group}", given.get("sd", default_sd)))
         sd.append(_expect(chosen_sd, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
     sigma = _expect(given.get("sigma", HalfStudentT(3.0, outcome_sd)), ScalePrior, "sigma", "HalfCauchy or HalfNormal")
@@ -151,8 +152,23 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Suffi
     )
     layout = ParameterLayout(design.effects, design.correlated and len(design.effects) > 1, mixed)
     return ModelPriors(
-        layout, design.coefficients, tuple(coefficients), centred, matrix, tuple(sd), sigma, correlation, design.group
+        layout,
+        design.coefficients,
+        tuple(coefficients),
+        tuple(centred),
+        matrix,
+        tuple(sd),
+        sigma,
+        correlation,
+        design.group,
     )
+
+
+def _levels_and_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray) -> list[tuple[float, float]]:
+    """Mean and standard deviation of each effect's column; the intercept's has none."""
+    levels = design.group_map[0] + mean[:-1] @ design.group_map[1:]
+    variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
+    return list(zip(levels, np.sqrt(np.maximum(variance, 0.0) / max(total.rows, 1)), strict=True))
 
 
 def _effect_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray) -> np.ndarray:
@@ -164,7 +180,11 @@ def _effect_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray)
 
 
 def _constant_part(design: Design, total: SufficientStatistics) -> np.ndarray:
-    """(p,) a with X a = 1 where the columns add up to a constant, as cell means `0 + C(z)` do; else zeros."""
+    """(p,) a with X a = 1: the intercept, or columns that add up to one as cell means `0 + C(z)` do; else zeros."""
+    if "Intercept" in design.coefficients:
+        return np.array([float(name == "Intercept") for name in design.coefficients])
+    if not design.coefficients:
+        return np.zeros(0)
     root = gram_root(total)[:, :-1]
     columns, target = root @ shifted(design.common_map, total.origin[:-1]), root[:, 0]
     weights = np.linalg.lstsq(columns, target, rcond=None)[0]
@@ -173,14 +193,16 @@ def _constant_part(design: Design, total: SufficientStatistics) -> np.ndarray:
 
 
 def _check_names(given: Mapping[str, Prior], design: Design) -> None:
+    if not isinstance(given, Mapping):
+        raise PriorError("priors must be a dict from names of terms to distributions, {'x': pw.Normal(0, 1)}.")
     valid = {*design.coefficients, "slopes", "sigma"}
     if design.group is not None:
         valid |= {"sd", f"sd_{design.group}", *(f"sd_{design.group}[{name}]" for name in design.effects)}
         if design.correlated and len(design.effects) > 1:
             valid |= {"cor", f"cor_{design.group}"}
     for name, prior in given.items():
-        if name not in valid:
-            raise PriorError(f"There is no term '{name}' in this model to put a prior on. {suggest(name, valid)}")
+        if str(name) not in valid:
+            raise PriorError(f"There is no term '{name}' in this model to put a prior on. {suggest(str(name), valid)}")
         if not isinstance(prior, Prior):
             raise PriorError(f"The prior of '{name}' must be a distribution such as pw.Normal(0, 1), not {prior!r}.")
 

@@ -17,6 +17,7 @@ from poolwise.density.kernels import _log_scale_prior
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working import group_roots, shifted
 from poolwise.design.design import Design
+from poolwise.samplers.base import child_seeds
 from poolwise.statistics.blocks import SufficientStatistics
 from poolwise.threads import map_slices
 
@@ -38,6 +39,7 @@ class SeparateRegressions:
     information : (J, p) X'X in the diagonal coordinates; zero where the group's data say nothing.
     estimate : (J, p) least-squares estimates in them, zero where there is no information.
     residual : (J,) residual sum of squares of the least-squares fit.
+    without_residual : (J,) whether a group's outcomes lie exactly on its regression, with rows to spare.
     to_written : (J, p, p) from the diagonal coordinates to deviations of beta from its prior mean.
     mean : (p,) prior mean of beta.
     sigma_prior : (6,) coefficients of the prior of sigma.
@@ -48,6 +50,7 @@ class SeparateRegressions:
     information: np.ndarray
     estimate: np.ndarray
     residual: np.ndarray
+    without_residual: np.ndarray
     to_written: np.ndarray
     mean: np.ndarray
     sigma_prior: np.ndarray
@@ -56,7 +59,7 @@ class SeparateRegressions:
     def draw(self, draws: int, seed: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
         """Independent draws: coefficients (draws, J, p) and sigma (draws, J)."""
         groups, p = self.information.shape
-        seeds = seed.spawn(math.ceil(groups / _SLICE))
+        seeds = child_seeds(seed, math.ceil(groups / _SLICE))
         beta, sigma = np.empty((groups, p, draws)), np.empty((groups, draws))
 
         def work(i: int, part: slice) -> None:
@@ -86,11 +89,6 @@ class SeparateRegressions:
         _average(*self._arrays(slice(None)), shrunk, log_evidence)
         return log_evidence
 
-    def prior_only(self) -> np.ndarray:
-        """(J, p) whether the data of a group say nothing about a coefficient, so that its posterior is its prior."""
-        told = np.square(self.to_written) * (self.information > 0)[:, None, :]
-        return told.sum(axis=2) <= 1e-12 * np.square(self.to_written).sum(axis=2)
-
     def _arrays(self, part: slice) -> tuple[np.ndarray, ...]:
         return self.counts[part], self.information[part], self.estimate[part], self.residual[part], self.sigma_prior
 
@@ -111,15 +109,23 @@ def separate(
     whiten = np.linalg.solve(priors.rows, np.diag(priors.width))  # beta - mean = whiten @ N(0, I)
     left, singular, right = np.linalg.svd(roots[:, :, :-1] @ (columns @ whiten), full_matrices=False)
     target = roots @ residual
-    singular = np.where(singular > 1e-9 * np.maximum(singular[:, :1], 1e-300), singular, 0.0)
+    # At the level of rounding only: where a vague prior stands beside a narrow one, small values carry data.
+    singular = np.where(singular > 1e-13 * np.maximum(singular[:, :1], 1e-300), singular, 0.0)
     projected = np.einsum("jrk,jr->jk", left, target)
     estimate = np.divide(projected, singular, out=np.zeros_like(projected), where=singular > 0)
     rest = target - np.einsum("jrk,jk->jr", left, projected * (singular > 0))
+    squares = np.square(rest).sum(axis=1)
+    spare = statistics.counts > (singular > 0).sum(axis=1)
+    exact = spare & (squares <= 1e-24 * np.square(target).sum(axis=1))
+    total = statistics.merged()
+    smallest = 1e-12 * max(float(total.scatter[0, -1, -1]) / max(total.rows, 1), 1e-300)
+    squares = np.where(exact, smallest * statistics.counts, squares)
     return SeparateRegressions(
         statistics.counts,
         np.square(singular),
         estimate,
-        np.square(rest).sum(axis=1),
+        squares,
+        exact,
         np.einsum("pq,jkq->jpk", whiten, right),
         priors.mean_of_beta,
         np.array(priors.sigma.coefficients),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
 
 _MISSING = ("drop", "error")
+_WARNINGS = Lock()  # warning filters belong to the process: two threads must not change them at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
     if missing not in _MISSING:
         raise DataError(f"missing must be 'drop' or 'error', not {missing!r}.")
     bar = _single_bar(formula)
-    parts = _formulaic(formula, bar)
+    parts = _formulaic(formula)
     outcome = sorted(required_columns(parts.response))
     predictors = sorted(
         {name for part in parts._flatten() if part is not parts.response for name in required_columns(part)}
@@ -65,8 +67,12 @@ def build(formula: Formula, table: Table, *, missing: str = "drop") -> tuple[Des
     raw = table.columns([*needed, *([bar.group] if bar else [])])
     if not table.rows:
         raise DataError("The data hold no rows.")
+    _check_names(needed, bar)
     keep, dropped = _complete(raw, missing)
     raw = {name: values[keep] for name, values in raw.items()}
+    for name in needed:
+        if raw[name].dtype.kind in "Mm":
+            raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
     for name in outcome:
         _check_numeric(name, raw[name], f"the outcome {formula.response}")
     levels, codes = np.array(["all"]), np.zeros(int(keep.sum()), dtype=np.int64)
@@ -111,15 +117,21 @@ def _single_bar(formula: Formula) -> Bar | None:
     return formula.bars[0] if formula.bars else None
 
 
-def _formulaic(formula: Formula, bar: Bar | None) -> Any:
+def part_texts(formula: Formula) -> dict[str, str]:
+    """The parts of a formula that formulaic evaluates."""
+    texts = {"response": f"0 + {formula.response}", "common": formula.common}
+    if formula.bars:
+        texts["effects"] = formula.bars[0].effects
+    return texts
+
+
+def _formulaic(formula: Formula) -> Any:
     """The parts of a formula as formulaic's own structured formula."""
     from formulaic import Formula as Formulaic
     from formulaic import SimpleFormula
     from formulaic.errors import FormulaicError
 
-    texts = {"response": f"0 + {formula.response}", "common": formula.common}
-    if bar:
-        texts["effects"] = bar.effects
+    texts = part_texts(formula)
     parts = {}
     for name, text in texts.items():
         try:
@@ -140,7 +152,16 @@ def _parse_part(text: str) -> Any:
     return Formulaic(text)
 
 
-def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int]:
+def _check_names(columns: list[str], bar: Bar | None) -> None:
+    """Refuse names that mean something else in formulas, or in the labels of a posterior."""
+    taken = {"", "1", "0", "Intercept"} & set(columns)
+    if bar:
+        taken |= {"", "chain", "draw", "coefficient", "effect", "effect_", "observation", "beta", "sigma"} & {bar.group}
+    if taken:
+        raise DataError(f"A column cannot be called '{sorted(taken)[0]}' here: the name is taken. Rename it.")
+
+
+def _complete(raw: dict[str, Any], missing: str) -> tuple[np.ndarray, int]:
     """Which rows have no missing value in any of the columns, and how many have one."""
     import pandas as pd
 
@@ -148,7 +169,7 @@ def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int
     keep = np.ones(length, dtype=bool)
     holes = {}
     for name, values in raw.items():
-        absent = np.isnan(values) if values.dtype.kind == "f" else np.asarray(pd.isna(values))
+        absent = np.asarray(pd.isna(values))
         if absent.any():
             holes[name] = int(absent.sum())
             keep &= ~absent
@@ -161,8 +182,9 @@ def _complete(raw: dict[str, np.ndarray], missing: str) -> tuple[np.ndarray, int
     return keep, dropped
 
 
-def _check_numeric(name: str, values: np.ndarray, role: str) -> None:
-    if values.dtype.kind not in "biuf":
+def _check_numeric(name: str, values: Any, role: str) -> None:
+    if values.dtype.kind != "f" and values.dtype.kind not in "Mm":
+        values = np.asarray(values, dtype=object)
         at, example = next((i, value) for i, value in enumerate(values, start=1) if not _is_number(value))
         raise DataError(f"'{name}' must hold numbers for {role}, but row {at} holds {example!r}.")
 
@@ -171,10 +193,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def _levels(group: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
     """Sorted labels and the code of each row."""
     import pandas as pd
 
+    if isinstance(values, pd.Categorical):
+        values = np.asarray(values, dtype=object)
+    if values.dtype.kind == "f" and np.all(values == np.round(values)) and np.all(np.abs(values) < 2**53):
+        values = values.astype(np.int64)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"The grouping column '{group}' holds infinite values.")
     if values.dtype.kind == "O" and len({type(value) for value in values}) > 1:
@@ -184,14 +210,14 @@ def _levels(group: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return levels, codes.astype(np.int64)
 
 
-def _materialise(parts: Any, raw: dict[str, np.ndarray], formula: Formula, rows: int) -> Any:
+def _materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) -> Any:
     """formulaic's matrices for raw columns without missing values."""
     import pandas as pd
     from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 
     frame = pd.DataFrame(raw, index=range(rows))
     # What a transform makes of zero or of a negative number is found among the values, not warned of.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with _WARNINGS, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error", DataMismatchWarning)
         try:
             return parts.get_model_matrix(frame, na_action="ignore", output="numpy")
@@ -201,6 +227,8 @@ def _materialise(parts: Any, raw: dict[str, np.ndarray], formula: Formula, rows:
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:
             raise FormulaError(f"Cannot build '{formula.text}': {_cause(error)}") from error
+        except Exception as error:  # whatever a transform may raise on the user's data
+            raise FormulaError(f"Cannot evaluate '{formula.text}' on these data: {_cause(error)}") from error
 
 
 def _cause(error: BaseException) -> str:
@@ -281,6 +309,9 @@ def _check_rows(design: Design, rows: Rows) -> None:
             f"Every row has a group of its own in '{design.group}': the spread between groups and the residual "
             "spread cannot be told apart. Choose a grouping column with repeated values."
         )
+    for name, column in zip(design.columns, rows.values.T, strict=False):
+        if column.min() == column.max():
+            raise DataError(f"'{name}' is constant ({column[0]:g}) in the complete rows; leave it out.")
     if len(outcome) < len(design.coefficients):
         raise DataError(
             f"There are fewer rows ({len(outcome)}) than coefficients ({len(design.coefficients)}). "

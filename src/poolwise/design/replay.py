@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 
-def specs_state(specs: Any) -> dict[str, Any]:
-    """The formula of each part, the state of its transforms and the categories of its factors, fit for JSON."""
+def specs_state(specs: Any, texts: dict[str, str]) -> dict[str, Any]:
+    """Text of each part as it was written, state of its transforms and categories of its factors, fit for JSON."""
     return {
         name: {
-            "formula": str(spec.formula),
+            "formula": texts[name],
             "transforms": _encode(spec.transform_state),
             "categories": {
                 factor: _encode(list(state["categories"]))
@@ -20,6 +20,7 @@ def specs_state(specs: Any) -> dict[str, Any]:
             },
         }
         for name, spec in _parts(specs)
+        if name in texts
     }
 
 

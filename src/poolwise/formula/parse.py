@@ -35,6 +35,9 @@ def parse(text: str) -> Formula:
     response = text[: tildes[0]].strip()
     if not response:
         raise _error(text, tildes[0], "there is no outcome on the left of '~'")
+    operators = [at for at, symbol, depth in symbols if depth == 0 and symbol in "+-*/^:|" and at < tildes[0]]
+    if operators:
+        raise _error(text, operators[0], f"arithmetic on the outcome needs I(...): 'I({response}) ~ ...'")
     common, bars = [], []
     for begin, end in _summands(text, symbols, start):
         unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))

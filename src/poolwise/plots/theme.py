@@ -28,7 +28,12 @@ def styled(chart: Any) -> Any:
         chart.configure(font="Helvetica, Arial, sans-serif", background="white")
         .configure_view(stroke=None)
         .configure_axis(
-            labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor="#ececec", domainColor="#888888"
+            labelFontSize=11,
+            labelFlush=False,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor="#ececec",
+            domainColor="#888888",
         )
         .configure_title(fontSize=14, anchor="start", fontWeight="bold", subtitleFontSize=12, subtitleColor="#555555")
         .configure_header(labelFontSize=12, titleFontSize=12, labelFontWeight="bold")

@@ -33,8 +33,11 @@ class LogDensity(Protocol):
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (d,) at one point (d,)."""
 
-    def start(self) -> np.ndarray:
-        """A point (d,) of finite density to begin from."""
+    def starts(self) -> np.ndarray:
+        """Points (k, d) of finite density to begin from, the likeliest first."""
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (d,) and (d,) of a box in which modes are looked for."""
 
     def native(self) -> NativeDensity | None:
         """The density as a C function, None where there is none."""
@@ -80,6 +83,11 @@ class SamplerSettings:
         if not isinstance(self.seed.entropy, int):
             raise TypeError("a sampler's seed must come from one whole number")
         return self.seed.entropy
+
+
+def child_seeds(seed: np.random.SeedSequence, count: int) -> list[np.random.SeedSequence]:
+    """Independent children of a seed. Unlike `seed.spawn`, asking twice gives the same ones: settings stay settings."""
+    return [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i)) for i in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

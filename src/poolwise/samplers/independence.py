@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings
+from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
-from poolwise.samplers.mode import find_mode
+from poolwise.samplers.mode import Mode, find_modes
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
 
-_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.05  # efficiencies: stop adapting, be content after a few rounds, fail below
+_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.2  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
 _STAY = 0.002  # share of steps that may stay where they are; sets the bound
@@ -32,7 +32,7 @@ _MOST_PROPOSALS = 50.0  # for one draw
 
 def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sample:
     """Draw (chains, draws, d) points from a density of few dimensions."""
-    adapt_seed, draw_seed = settings.seed.spawn(2)
+    adapt_seed, draw_seed = child_seeds(settings.seed, 2)
     settings.progress("adapting the proposal", 0.0)
     adapted = adapt(density, np.random.default_rng(adapt_seed))
     log_bound, kept = choose_bound(adapted.log_weights)
@@ -110,12 +110,10 @@ def _weighted(
 
 def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
     """Fit the proposal to the density."""
-    mode, covariance = find_mode(density)
+    modes = find_modes(density, rng)
     d = density.dimension
-    warp = warp_for(mode, np.sqrt(np.diag(covariance)), density.log_scales)
-    centre, slope = warp.inverse(mode)
-    factor = 1.1 * np.linalg.cholesky(covariance * np.outer(slope, slope))
-    proposal = StudentMixture(np.ones(1), centre[None], factor[None], np.full(1, 6.0)).with_defence(0.1, 2.0, 3.0)
+    warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
+    proposal = _laplace(modes, warp).with_defence(0.1, 2.0, 3.0)
     best, reached, spent, done = (proposal, np.empty(0)), 0.0, 0, 0
     points, values, proposals, sizes = np.empty((0, d)), np.empty(0), [], []
     for done in range(1, _ROUNDS + 1):
@@ -140,6 +138,20 @@ def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
         start = _spread_start(points, weights, min(1 + done, 5), rng)
         proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
     return Adapted(best[0], warp, best[1], done, spent)
+
+
+def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
+    """One component for each mode, in warped coordinates, weighted by the root of its Laplace mass."""
+    masses = np.array([mode.value + 0.5 * np.linalg.slogdet(mode.covariance)[1] for mode in modes])
+    # The root keeps a mode in play whose mass is underestimated; a tenth at the least.
+    weights = np.maximum(np.exp(0.5 * (masses - masses.max())), 0.1)
+    places = [warp.inverse(mode.point) for mode in modes]
+    factors = [
+        1.1 * np.linalg.cholesky(mode.covariance * np.outer(slope, slope))
+        for mode, (_, slope) in zip(modes, places, strict=True)
+    ]
+    centres = np.array([centre for centre, _ in places])
+    return StudentMixture(weights / weights.sum(), centres, np.array(factors), np.full(len(modes), 6.0))
 
 
 def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng: np.random.Generator) -> StudentMixture:

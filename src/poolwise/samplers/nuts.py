@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings
+from poolwise.samplers.mode import find_modes
 
 _TUNE = 500
 _RHAT, _ESS_PER_CHAIN = 1.01, 100
@@ -25,9 +26,9 @@ def sample_nuts(density: LogDensity, settings: SamplerSettings) -> Sample:
         warnings.simplefilter("ignore", FutureWarning)
         import nutpie
 
-    # nutpie starts at jittered points; a point of high density keeps the adaptation short.
-    start = density.start()
-    model = _native_model(density, start) or _python_model(density, start)
+    # Chains begin at different modes where there are several, so that R-hat can see what one of them would miss.
+    starts = np.array([mode.point for mode in find_modes(density, np.random.default_rng(settings.seed))])
+    model = _native_model(density, starts) or _python_model(density, starts)
     trace = nutpie.sample(
         model,
         draws=settings.draws,
@@ -48,7 +49,7 @@ class _Compiled:
     address: int
 
 
-def _native_model(density: LogDensity, start: np.ndarray) -> Any | None:
+def _native_model(density: LogDensity, starts: np.ndarray) -> Any | None:
     """The density through nutpie's type for C functions, or None: it is internal to nutpie and may change."""
     from poolwise.samplers.identity import identity_callback
 
@@ -63,7 +64,7 @@ def _native_model(density: LogDensity, start: np.ndarray) -> Any | None:
             dims={},
             compiled_logp_func=_Compiled(native.address),
             compiled_expand_func=_Compiled(identity_callback.address),
-            initial_point_func=_starts(start),
+            initial_point_func=_jittered(starts),
             shared_data={},
             user_data=native.words,
             n_expanded=d,
@@ -80,7 +81,7 @@ def _native_model(density: LogDensity, start: np.ndarray) -> Any | None:
     return model
 
 
-def _python_model(density: LogDensity, start: np.ndarray) -> Any:
+def _python_model(density: LogDensity, starts: np.ndarray) -> Any:
     """The density through nutpie's public interface: some ten times slower, but promised."""
     from nutpie.compiled_pyfunc import from_pyfunc
 
@@ -92,13 +93,14 @@ def _python_model(density: LogDensity, start: np.ndarray) -> Any:
         [np.dtype("float64")],
         [(d,)],
         ["theta"],
-        make_initial_point_fn=_starts(start),
+        make_initial_point_fn=_jittered(starts),
     )
 
 
-def _starts(start: np.ndarray) -> Any:
+def _jittered(starts: np.ndarray) -> Any:
     def at(seed: int | None) -> np.ndarray:
-        return start + 0.3 * np.random.default_rng(seed).standard_normal(len(start))
+        rng = np.random.default_rng(seed)
+        return rng.choice(starts) + 0.3 * rng.standard_normal(starts.shape[1])
 
     return at
 
@@ -109,7 +111,8 @@ def _certify(points: np.ndarray, divergences: int) -> Certificate:
     columns = np.moveaxis(points, 2, 0)
     rhat = float(np.max(array_stats.rhat(columns, chain_axis=1, draw_axis=2)))
     ess = float(np.min(array_stats.ess(columns, chain_axis=1, draw_axis=2)))
-    passed = divergences == 0 and rhat <= _RHAT and ess >= _ESS_PER_CHAIN * len(points)
+    share = divergences / (points.shape[0] * points.shape[1])
+    passed = share <= 0.001 and rhat <= _RHAT and ess >= _ESS_PER_CHAIN * len(points)
     advice = "All chains agree."
     if not passed:
         advice = (

@@ -31,7 +31,7 @@ def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.nda
     """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group."""
     coordinates = posterior.coordinates()
     group = posterior.model.design.group
-    for name, variable in posterior.variables().items():
+    for name, variable in posterior.variables(groups=groups or posterior.model.pooling is Pooling.SEPARATE).items():
         by_group = group in variable.dims
         if (by_group and not groups) or name == f"u_{group}":
             continue
@@ -127,15 +127,11 @@ def shrinkage(posterior: Posterior) -> np.ndarray:
 
 
 def prior_only(model: Model) -> np.ndarray:
-    """(J, q) whether a group's rows cannot tell a coefficient: its column is zero, or constant beside an intercept."""
+    """(J, q) whether a group's rows say nothing of a coefficient: its column is zero in all of them."""
     design, statistics = model.design, model.statistics
     separate = model.pooling is Pooling.SEPARATE
-    names, written = (design.coefficients, design.common_map) if separate else (design.effects, design.group_map)
-    columns = shifted(written, statistics.origin[:-1])
+    columns = shifted(design.common_map if separate else design.group_map, statistics.origin[:-1])
     scatter = np.einsum("kq,jkl,lq->jq", columns[1:], statistics.scatter[:, :-1, :-1], columns[1:])
     level = columns[0] + statistics.means[:, :-1] @ columns[1:]
-    size = np.maximum(np.abs(level).max(axis=0), 1e-300) ** 2
-    varies = scatter > 1e-14 * size * np.maximum(statistics.counts, 1)[:, None]
-    intercept = np.array([name == "Intercept" for name in names])
-    told = varies | (intercept if intercept.any() else np.abs(level) > 0)
-    return ~told | (statistics.counts == 0)[:, None]
+    squares = scatter + statistics.counts[:, None] * level**2
+    return squares <= 1e-20 * squares.sum(axis=0)

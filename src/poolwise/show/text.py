@@ -34,14 +34,14 @@ def outcome_line(posterior: Posterior) -> str:
 def as_text(posterior: Posterior) -> str:
     """Headline, table of the population, outcome."""
     table, more = _shown(posterior)
-    body = table.to_string(float_format=lambda value: f"{value:.3f}", formatters=_whole(table))
+    body = table.to_string(float_format=digits, formatters=_whole(table))
     return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior)])
 
 
 def as_html(posterior: Posterior) -> str:
     """The same for notebooks."""
     table, more = _shown(posterior)
-    body = table.to_html(float_format=lambda value: f"{value:.3f}", formatters=_whole(table), border=0)
+    body = table.to_html(float_format=digits, formatters=_whole(table), border=0)
     lines = "<br>".join(escape(line) for line in headline(posterior).splitlines())
     return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p></div>"
 
@@ -51,6 +51,11 @@ def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
     if posterior.model.pooling is Pooling.SEPARATE and len(table) > _ROWS:
         return table.head(_ROWS), f"... {len(table) - _ROWS} more; see fit.group_coefficients()"
     return table, ""
+
+
+def digits(value: float) -> str:
+    """Four significant digits, whatever the units; trailing zeros kept so that columns line up."""
+    return f"{value:#.4g}".rstrip(".")
 
 
 def _whole(table: pd.DataFrame) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ _READERS = {
 }
 
 
+_NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."]  # as R, pandas, SQL and SAS write them
+
+
 def read_file(path: str | Path) -> Table:
     """Read a CSV or Parquet file (by its ending, `.csv.gz` included).
 
@@ -29,6 +33,8 @@ def read_file(path: str | Path) -> Table:
     import duckdb
 
     path = Path(path)
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder; name one file in it.")
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
         beside = f" In that folder there are: {', '.join(near[:10])}." if near else ""
@@ -41,7 +47,10 @@ def read_file(path: str | Path) -> Table:
         raise FileError(f"'{path}' is empty.")
     with duckdb.connect() as connection:
         try:
-            arrays = getattr(connection, reader)(str(path)).fetchnumpy()
+            # `[` `]` `*` `?` in a name are the name, not a pattern.
+            name = re.sub(r"([\[\]*?])", r"[\1]", str(path))
+            options: dict[str, Any] = {"na_values": _NULLS} if reader == "read_csv" else {}
+            arrays = getattr(connection, reader)(name, **options).fetchnumpy()
         except duckdb.Error as error:
             first = str(error).strip().splitlines()[0]
             raise FileError(f"'{path}' cannot be read as {suffix[1:].upper()}: {first}") from error

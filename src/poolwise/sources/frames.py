@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ class Table:
         """Number of rows."""
         return int(self.frame.shape[0])
 
-    def columns(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The columns with these names, each (n,). Text and categories come as objects, missing values as NaN or None.
+    def columns(self, names: Iterable[str]) -> dict[str, Any]:
+        """The columns with these names, each (n,): float64, text as objects, categories as pandas.Categorical.
+
+        Missing values are NaN or None.
 
         Raises
         ------
@@ -81,14 +84,28 @@ def as_table(data: Any) -> Table:
     return Table(tuple(map(str, frame.columns)), frame)
 
 
-def _to_numpy(series: Any) -> np.ndarray:
+def _to_numpy(series: Any) -> Any:
+    """Numbers as float64, so that no formula overflows a small integer; categories in their declared order."""
     import narwhals as nw
+    import pandas as pd
 
+    name = series.name
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
-        series = series.cast(nw.String)
+        labels = [str(label) for label in series.cat.get_categories().to_list()]
+        values = series.cast(nw.String).to_numpy().astype(object)
+        used = set(values)
+        return pd.Categorical(values, categories=[label for label in labels if label in used])
+    if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
+        return series.to_numpy()
     if series.dtype.is_numeric() or isinstance(series.dtype, nw.Boolean):
-        if series.null_count():
-            return series.cast(nw.Float64).to_numpy().astype(float)
-        return np.asarray(series.to_numpy())
+        return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=float)
     values = np.asarray(series.to_numpy())
-    return values if values.dtype.kind in "Mm" else values.astype(object)
+    if values.dtype.kind in "Mm":
+        return values
+    if values.dtype.kind == "c":
+        raise DataError(f"'{name}' holds complex numbers; a regression needs real ones.")
+    values = values.astype(object)
+    present = [value for value in values if value is not None and value == value]
+    if present and all(isinstance(value, (Number, np.number)) and not isinstance(value, bool) for value in present):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    return values

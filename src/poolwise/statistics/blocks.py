@@ -65,16 +65,12 @@ class SufficientStatistics:
     def merged(self) -> SufficientStatistics:
         """The same rows as one single group."""
         rows = self.counts.sum()
-        mean = self.counts @ self.means / rows
+        mean = self.counts @ self.means / max(rows, 1.0)
         deviations = self.means - mean
         scatter = self.scatter.sum(axis=0) + (deviations * self.counts[:, None]).T @ deviations
         return SufficientStatistics(
             self.columns, np.array(["all"]), np.array([rows]), self.origin, mean[None], scatter[None]
         )
-
-    def group(self, j: int) -> SufficientStatistics:
-        """The statistics of group `j` alone."""
-        return self.take(np.array([j]))
 
     def take(self, groups: np.ndarray) -> SufficientStatistics:
         """The statistics of the groups with these positions."""
