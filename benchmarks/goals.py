@@ -58,7 +58,10 @@ def once(seed):
     return time.perf_counter() - started
 once(0); print(statistics.median(once(seed) for seed in range(15)))
 """
-PROCESS = 'fit = pw.fit("log_radon ~ floor + (floor || county)", radon, priors=priors, seed=1)\nprint(fit.summary())'
+PROCESS = """
+fit = pw.fit("log_radon ~ floor + (floor || county)", radon, priors=priors, seed=1)
+print({what})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,14 @@ def goals(data: str) -> list[Goal]:
             lambda: printed_seconds([*python, STUDY + SEPARATE]),
             lambda: printed_seconds(lmer),
         ),
-        compare(
-            "process: read, fit, summary / the same in R",
-            1.5,
-            lambda: wall_seconds([*python, STUDY + PROCESS]),
-            lambda: wall_seconds([*r, LMER_PROCESS.format(data=data)]),
+        *(
+            compare(
+                f"process: read, fit, print({what}) / the same in R",
+                1.5,
+                lambda what=what: wall_seconds([*python, STUDY + PROCESS.format(what=what)]),
+                lambda: wall_seconds([*r, LMER_PROCESS.format(data=data)]),
+            )
+            for what in ("fit", "fit.summary()")
         ),
     ]
     return found

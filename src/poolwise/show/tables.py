@@ -44,33 +44,38 @@ def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.nda
             yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[where]
 
 
-def summary(posterior: Posterior, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
+def summary(
+    posterior: Posterior, *, groups: bool = False, interval: float = 0.9, diagnostics: bool = True
+) -> pd.DataFrame:
     """Mean, sd, central interval, effective sample sizes and R-hat of each parameter.
 
     Parameters
     ----------
     groups : also list the coefficients of each group. Without pooling there is nothing else, so they always are.
+    diagnostics : whether to add effective sample sizes and R-hat; importing arviz-stats for them costs many fits.
     """
     import pandas as pd
-    from arviz_stats.base import array_stats
 
     groups = groups or posterior.model.pooling is Pooling.SEPARATE
     names, columns = zip(*flatten(posterior, groups=groups), strict=True)
     draws = np.stack(columns)
     low, high = interval_names(interval)
     ends = np.quantile(draws, [(1 - interval) / 2, (1 + interval) / 2], axis=(1, 2))
-    return pd.DataFrame(
-        {
-            "mean": draws.mean(axis=(1, 2)),
-            "sd": draws.std(axis=(1, 2), ddof=1),
-            low: ends[0],
-            high: ends[1],
+    columns_of_table = {
+        "mean": draws.mean(axis=(1, 2)),
+        "sd": draws.std(axis=(1, 2), ddof=1),
+        low: ends[0],
+        high: ends[1],
+    }
+    if diagnostics:
+        from arviz_stats.base import array_stats
+
+        columns_of_table |= {
             "ess_bulk": array_stats.ess(draws, chain_axis=1, draw_axis=2, method="bulk"),
             "ess_tail": array_stats.ess(draws, chain_axis=1, draw_axis=2, method="tail", prob=0.9),
             "r_hat": array_stats.rhat(draws, chain_axis=1, draw_axis=2),
-        },
-        index=pd.Index(names, name="parameter"),
-    )
+        }
+    return pd.DataFrame(columns_of_table, index=pd.Index(names, name="parameter"))
 
 
 def group_coefficients(posterior: Posterior, *, interval: float = 0.9) -> pd.DataFrame:

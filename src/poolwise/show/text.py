@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from poolwise.posterior import Pooling, Posterior
 from poolwise.show.tables import summary
@@ -34,20 +34,20 @@ def outcome_line(posterior: Posterior) -> str:
 def as_text(posterior: Posterior) -> str:
     """Headline, table of the population, outcome."""
     table, more = _shown(posterior)
-    body = table.to_string(float_format=digits, formatters=_whole(table))
+    body = table.to_string(float_format=digits)
     return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior)])
 
 
 def as_html(posterior: Posterior) -> str:
     """The same for notebooks."""
     table, more = _shown(posterior)
-    body = table.to_html(float_format=digits, formatters=_whole(table), border=0)
+    body = table.to_html(float_format=digits, border=0)
     lines = "<br>".join(escape(line) for line in headline(posterior).splitlines())
     return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p></div>"
 
 
 def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
-    table = summary(posterior)
+    table = summary(posterior, diagnostics=False)
     if posterior.model.pooling is Pooling.SEPARATE and len(table) > _ROWS:
         return table.head(_ROWS), f"... {len(table) - _ROWS} more; see fit.group_coefficients()"
     return table, ""
@@ -56,7 +56,3 @@ def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
 def digits(value: float) -> str:
     """Four significant digits, whatever the units; trailing zeros kept so that columns line up."""
     return f"{value:#.4g}".rstrip(".")
-
-
-def _whole(table: pd.DataFrame) -> Any:
-    return {name: "{:.0f}".format for name in table.columns if name.startswith("ess")}
