@@ -20,7 +20,7 @@ from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings
 from poolwise.samplers.base import Progress, silent
 from poolwise.show import describe, tables, text
-from poolwise.sources import as_table
+from poolwise.sources import as_source
 from poolwise.statistics import reduce_rows
 from poolwise.threads import default_threads
 
@@ -194,7 +194,7 @@ def prepare(
     formula: str, data: Any, *, priors: Mapping[str, Prior] | None, missing: str, threads: int
 ) -> tuple[Model, designs.Rows]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
-    design, encoding, rows = designs.build(parse(formula), as_table(data), missing=missing)
+    design, encoding, rows = designs.build(parse(formula), as_source(data), missing=missing)
     if rows.dropped:
         import warnings
 

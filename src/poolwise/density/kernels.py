@@ -3,9 +3,7 @@
 Notation of `docs/explanation/algebra.md`: u_j = M v_j with v_j ~ N(0, I), M = diag(tau) L the covariance factor,
 A_j = I + M' Z_j'Z_j M / sigma^2 with Cholesky factor L_j, B_j = L_j^-1 M' Z_j'[X, y] / sigma^2.
 
-The innermost loop of everything runs over *groups*, held contiguously: it is vectorised by the compiler for any
-number of effects q and coefficients p, so nothing is compiled anew for another model. Groups go through in
-blocks that stay in the first-level cache.
+Groups go through in blocks that stay in the first-level cache; `elimination.py` has the loops over them.
 """
 
 from __future__ import annotations
@@ -15,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from poolwise.compiled import kernel, lane
+from poolwise.compiled import kernel
+from poolwise.density.elimination import add_multiple, clear, dot, eliminate, multiply, subtract_product
 
 BLOCK = 256  # groups at a time: 20 rows of 256 doubles are 40 kB
 _LOG_2PI = math.log(2 * math.pi)
@@ -42,7 +41,7 @@ class Problem(NamedTuple):
 
 
 @kernel
-def _log_scale_prior(theta, row):
+def log_scale_prior(theta, row):
     """Log density of exp(theta) with the Jacobian of the exponential, and its derivative."""
     x = math.exp(theta)
     tail = row[5] * x * x
@@ -64,7 +63,7 @@ def _log_prior(theta, problem, gradient):
             total += constant - 2.0 * exponent * log_cosh
             gradient[i] = -2.0 * exponent * math.tanh(theta[i])
         else:
-            value, slope = _log_scale_prior(theta[i], problem.scale_priors[i if i < q else i - pairs])
+            value, slope = log_scale_prior(theta[i], problem.scale_priors[i if i < q else i - pairs])
             total += value
             gradient[i] = slope
     return total
@@ -113,102 +112,6 @@ def _factor_pullback(theta, factor, slope, pairs, gradient):
                 gradient[at] += slope[i, j] * rest / (cosh * cosh) - math.tanh(theta[at]) * below
                 rest /= cosh
                 at += 1
-
-
-# Lane operations. They take whole arrays and positions in them: making a view costs an atomic reference count, which
-# would cost more than the arithmetic, and threads would fight over it.
-
-
-@lane
-def _clear(out, i, j):
-    for g in range(out.shape[2]):
-        out[i, j, g] = 0.0
-
-
-@lane
-def _add_multiple(out, i, j, weight, x, k, m):
-    for g in range(out.shape[2]):
-        out[i, j, g] += weight * x[k, m, g]
-
-
-@lane
-def _subtract_product(out, i, j, x, k, m, y, n, o):
-    for g in range(out.shape[2]):
-        out[i, j, g] -= x[k, m, g] * y[n, o, g]
-
-
-@lane
-def _multiply(out, i, j, x, k, m):
-    for g in range(out.shape[2]):
-        out[i, j, g] *= x[k, m, g]
-
-
-@lane
-def _dot(x, i, j, y, k, m):
-    total = 0.0
-    for g in range(x.shape[2]):
-        total += x[i, j, g] * y[k, m, g]
-    return total
-
-
-@lane
-def _invert_root(out, i):
-    """1 / sqrt(1 + x) in place on the diagonal's lanes, and the sum of log(1 + x)."""
-    width = out.shape[2]
-    log_product = 0.0
-    one, two, three, four = 1.0, 1.0, 1.0, 1.0  # four chains of products, since a multiplication waits for the last
-    for quarter in range(width // 4):
-        g = 4 * quarter
-        one *= 1.0 + out[i, i, g]
-        two *= 1.0 + out[i, i, g + 1]
-        three *= 1.0 + out[i, i, g + 2]
-        four *= 1.0 + out[i, i, g + 3]
-        if max(max(one, two), max(three, four)) > 1e70:
-            log_product += math.log(one) + math.log(two) + math.log(three) + math.log(four)
-            one, two, three, four = 1.0, 1.0, 1.0, 1.0
-    for g in range(width - width % 4, width):
-        log_product += math.log(1.0 + out[i, i, g])
-    for g in range(width):
-        out[i, i, g] = 1.0 / math.sqrt(1.0 + out[i, i, g])
-    return log_product + math.log(one * two * (three * four))
-
-
-@kernel
-def _eliminate(zz, zxy, factor, precision, a, b, t):
-    """Factor A_j for one block of groups: L_j into `a` (its diagonal inverted), B_j into `b`.
-
-    `t` is left with Z_j'Z_j M. Returns the sum of log det A_j. Zero weights, as of diagonal factors, cost nothing.
-    """
-    q, columns = b.shape[0], b.shape[1]
-    for i in range(q):
-        for j in range(q):
-            _clear(t, i, j)
-            for k in range(q):
-                if factor[k, j] != 0.0:
-                    _add_multiple(t, i, j, factor[k, j], zz, i, k)
-    log_determinant = 0.0
-    for i in range(q):
-        for j in range(i + 1):
-            _clear(a, i, j)
-            for k in range(q):
-                if factor[k, i] != 0.0:
-                    _add_multiple(a, i, j, precision * factor[k, i], t, k, j)
-            for k in range(j):
-                _subtract_product(a, i, j, a, i, k, a, j, k)
-            if i == j:
-                log_determinant += _invert_root(a, i)
-            else:
-                _multiply(a, i, j, a, j, j)
-    for i in range(q):
-        for j in range(columns):
-            _clear(b, i, j)
-            for k in range(q):
-                if factor[k, i] != 0.0:
-                    _add_multiple(b, i, j, precision * factor[k, i], zxy, k, j)
-            for k in range(i):
-                _subtract_product(b, i, j, a, i, k, b, k, j)
-            _multiply(b, i, j, a, i, i)
-    return log_determinant
 
 
 @kernel
@@ -277,11 +180,11 @@ def _log_marginal(theta, problem, scratch):
     log_precisions = _common_block(theta, problem, precision, schur)
     log_determinant = 0.0
     for block in range(problem.zz.shape[0]):
-        log_determinant += _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+        log_determinant += eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         for i in range(columns):
             for j in range(i + 1):
                 for k in range(q):
-                    schur[i, j] -= _dot(b, k, i, b, k, j)
+                    schur[i, j] -= dot(b, k, i, b, k, j)
     if not _cholesky(schur):
         return -np.inf
     for i in range(columns - 1):
@@ -340,8 +243,8 @@ def _back_substitute(a, x):
     """Solve L_j' x_j = x_j in place for lanes x (q, 1, width)."""
     for i in range(x.shape[0] - 1, -1, -1):
         for k in range(i + 1, x.shape[0]):
-            _subtract_product(x, i, 0, a, k, i, x, k, 0)
-        _multiply(x, i, 0, a, i, i)
+            subtract_product(x, i, 0, a, k, i, x, k, 0)
+        multiply(x, i, 0, a, i, i)
 
 
 @kernel
@@ -354,21 +257,21 @@ def _add_block_slopes(zxy, mean, inverse, a, b, t, slope):
     q, p, width = b.shape[0], b.shape[1] - 1, b.shape[2]
     v, residual = np.zeros((q, 1, width)), np.zeros((q, 1, width))
     for i in range(q):
-        _add_multiple(v, i, 0, 1.0, b, i, p)
-        _add_multiple(residual, i, 0, 1.0, zxy, i, p)
+        add_multiple(v, i, 0, 1.0, b, i, p)
+        add_multiple(residual, i, 0, 1.0, zxy, i, p)
         for k in range(p):
-            _add_multiple(v, i, 0, -mean[k], b, i, k)
-            _add_multiple(residual, i, 0, -mean[k], zxy, i, k)
+            add_multiple(v, i, 0, -mean[k], b, i, k)
+            add_multiple(residual, i, 0, -mean[k], zxy, i, k)
     _back_substitute(a, v)
     square = _add_outer(residual, t, v, slope)
     # The spread of v around its mean, one direction at a time: first A^-1, then the part shared through beta.
     for column in range(q + p):
         for i in range(q):
-            _clear(v, i, 0)
-            _clear(residual, i, 0)
+            clear(v, i, 0)
+            clear(residual, i, 0)
             for k in range(column - q + 1):
-                _add_multiple(v, i, 0, inverse[column - q, k], b, i, k)
-                _add_multiple(residual, i, 0, inverse[column - q, k], zxy, i, k)
+                add_multiple(v, i, 0, inverse[column - q, k], b, i, k)
+                add_multiple(residual, i, 0, inverse[column - q, k], zxy, i, k)
         if column < q:
             for g in range(width):
                 v[column, 0, g] = 1.0
@@ -383,10 +286,10 @@ def _add_outer(left, t, right, slope):
     q, square = left.shape[0], 0.0
     for i in range(q):
         for k in range(q):
-            _subtract_product(left, i, 0, t, i, k, right, k, 0)
+            subtract_product(left, i, 0, t, i, k, right, k, 0)
         for j in range(q):
-            slope[i, j] += _dot(left, i, 0, right, j, 0)
-        square += _dot(right, i, 0, right, i, 0)
+            slope[i, j] += dot(left, i, 0, right, j, 0)
+        square += dot(right, i, 0, right, i, 0)
     return square
 
 
@@ -411,7 +314,7 @@ def value_and_gradient(theta, problem, gradient):
     spread = 0.0
     for block in range(blocks):
         if blocks > 1:  # a single block still stands as the marginal left it
-            _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+            eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         spread += _add_block_slopes(problem.zxy[block], mean, inverse, a, b, t, slope)
     _product(problem.group_map.T, precision * slope, written_slope)
     _factor_pullback(theta, covariance, written_slope, pairs, gradient)
@@ -469,13 +372,13 @@ def coefficients_given(points, problem, beta, u):
         precision = math.exp(-2.0 * theta[q + pairs])
         for block in range(blocks):
             if blocks > 1:
-                _eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+                eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
             effects = u[draw, block]
             for i in range(q):
                 for g in range(width):
                     v[i, 0, g] = effects[i, g] + b[i, p, g]
                 for k in range(p):
-                    _add_multiple(v, i, 0, -beta[draw, k], b, i, k)
+                    add_multiple(v, i, 0, -beta[draw, k], b, i, k)
             _back_substitute(a, v)
             for i in range(q):
                 for g in range(width):

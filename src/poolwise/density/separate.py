@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.density.kernels import _log_scale_prior
+from poolwise.density.kernels import log_scale_prior
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working import group_roots, shifted
 from poolwise.design.design import Design
@@ -137,7 +137,7 @@ def separate(
 def _log_density(s, count, information, estimate, residual, prior):
     """log p(y, log sigma = s) of one regression."""
     precision = math.exp(-2.0 * s)
-    value = _log_scale_prior(s, prior)[0] - count * (s + 0.5 * _LOG_2PI) - 0.5 * residual * precision
+    value = log_scale_prior(s, prior)[0] - count * (s + 0.5 * _LOG_2PI) - 0.5 * residual * precision
     for k in range(information.size):
         data = information[k] * precision
         value -= 0.5 * math.log1p(data) + 0.5 * estimate[k] * estimate[k] * data / (1.0 + data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Number
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ class Table:
 
 
 def as_table(data: Any) -> Table:
-    """Take a pandas, Polars or PyArrow frame, a mapping from names to sequences, or the path of a file.
+    """Take a pandas, Polars or PyArrow frame, or a mapping from names to sequences.
 
     Raises
     ------
@@ -59,10 +58,6 @@ def as_table(data: Any) -> Table:
 
     if isinstance(data, Table):
         return data
-    if isinstance(data, (str, Path)):
-        from poolwise.sources.files import read_file
-
-        return read_file(data)
     if isinstance(data, Mapping):
         import pandas as pd
 
