@@ -15,7 +15,7 @@ import numpy as np
 
 import poolwise as pw
 from poolwise.density import kernels
-from poolwise.density.collapsed import collapse
+from poolwise.density.collapsed import CollapsedDensity, collapse
 from poolwise.density.priors import resolve_priors
 from poolwise.design import build
 from poolwise.formula import parse
@@ -37,37 +37,42 @@ def simulate(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([floor, outcome]), codes
 
 
-def measure(rows: int) -> dict[str, float]:
-    """Seconds to reduce, and microseconds for an evaluation with and without gradient, medians, one thread."""
+def prepare(rows: int) -> tuple[float, CollapsedDensity]:
+    """Seconds to reduce the rows, and the density."""
     frame = {"y": [0.0, 1.0, 2.0, 4.0], "floor": [0.0, 1.0, 1.0, 0.0], "county": [0, 0, 1, 1]}
     design, _, _ = build(parse("y ~ floor + (floor || county)"), as_table(frame))
     values, codes = simulate(rows)
     started = time.perf_counter()
     reduced = reduce_rows(values, codes, (*design.columns, "y"), np.arange(GROUPS))
-    reduce_seconds = time.perf_counter() - started
-    priors = resolve_priors({"sd": pw.HalfCauchy(1)}, design, reduced)
-    density = collapse(reduced, design, priors, threads=1)
+    seconds = time.perf_counter() - started
+    return seconds, collapse(reduced, design, resolve_priors({"sd": pw.HalfCauchy(1)}, design, reduced), threads=1)
+
+
+def once(density: CollapsedDensity) -> tuple[float, float]:
+    """Microseconds for an evaluation without and with gradient, one thread."""
     points = density.starts()[0] + 0.1 * np.random.default_rng(0).standard_normal((POINTS, density.dimension))
     out, gradients = np.empty(POINTS), np.empty_like(points)
-    plain, with_gradient = [], []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        kernels.log_densities(points, density.problem, out)
-        plain.append((time.perf_counter() - started) / POINTS * 1e6)
-        started = time.perf_counter()
-        kernels.values_and_gradients(points, density.problem, out, gradients)
-        with_gradient.append((time.perf_counter() - started) / POINTS * 1e6)
-    return {
-        "rows": rows,
-        "reduce_s": round(reduce_seconds, 4),
-        "evaluation_us": round(statistics.median(plain), 3),
-        "with_gradient_us": round(statistics.median(with_gradient), 3),
-    }
+    started = time.perf_counter()
+    kernels.log_densities(points, density.problem, out)
+    between = time.perf_counter()
+    kernels.values_and_gradients(points, density.problem, out, gradients)
+    return (between - started) / POINTS * 1e6, (time.perf_counter() - between) / POINTS * 1e6
 
 
 def main() -> None:
-    measure(ROWS[0])  # compiles
-    results = [measure(rows) for rows in ROWS]
+    prepared = {rows: prepare(rows) for rows in ROWS}
+    once(prepared[ROWS[0]][1])  # compiles
+    # All sizes take their turn in each round, so that a machine whose speed drifts is fair to all of them.
+    rounds = [{rows: once(density) for rows, (_, density) in prepared.items()} for _ in range(REPEATS)]
+    results = [
+        {
+            "rows": rows,
+            "reduce_s": round(prepared[rows][0], 4),
+            "evaluation_us": round(statistics.median(each[rows][0] for each in rounds), 3),
+            "with_gradient_us": round(statistics.median(each[rows][1] for each in rounds), 3),
+        }
+        for rows in ROWS
+    ]
     OUT.parent.mkdir(exist_ok=True)
     with OUT.open("w", newline="") as file:
         writer = csv.DictWriter(file, results[0])
