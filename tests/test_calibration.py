@@ -97,6 +97,7 @@ def test_complete_pooling_is_calibrated():
     assert_uniform(ranks, ["Intercept", "x", "sigma"])
 
 
+@pytest.mark.slow
 def test_student_t_coefficients_are_calibrated():
     priors = {
         "Intercept": pw.Normal(0, 1),

@@ -28,6 +28,7 @@ _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
 _STAY = 0.002  # share of steps that may stay where they are; sets the bound
 _MOST_PROPOSALS = 50.0  # for one draw
+_BATCH = 1 << 17  # proposals at a time, so that Ctrl-C is heard soon
 
 
 def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sample:
@@ -42,7 +43,7 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     all_weights: list[np.ndarray] = []
     while (have := sum(len(log_weights) for _, log_weights in batches)) < needed:
-        size = int(1.05 * (needed - have) / kept) + 64
+        size = min(int(1.05 * (needed - have) / kept) + 64, _BATCH)
         candidates, log_weights, _ = _weighted(density, adapted.warp, adapted.proposal, rng, size)
         passed = np.log(rng.random(size)) < log_weights - log_bound
         batches.append((candidates[passed], log_weights[passed]))
