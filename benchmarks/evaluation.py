@@ -17,7 +17,7 @@ import poolwise as pw
 from poolwise.density import kernels
 from poolwise.density.collapsed import CollapsedDensity, collapse
 from poolwise.density.priors import resolve_priors
-from poolwise.design import build
+from poolwise.design import build, needed_columns
 from poolwise.formula import parse
 from poolwise.sources import as_table
 from poolwise.statistics import reduce_rows
@@ -40,7 +40,7 @@ def simulate(rows: int) -> tuple[np.ndarray, np.ndarray]:
 def prepare(rows: int) -> tuple[float, CollapsedDensity]:
     """Seconds to reduce the rows, and the density."""
     frame = {"y": [0.0, 1.0, 2.0, 4.0], "floor": [0.0, 1.0, 1.0, 0.0], "county": [0, 0, 1, 1]}
-    design, _, _ = build(parse("y ~ floor + (floor || county)"), as_table(frame))
+    design, _, _ = build(needed_columns(parse("y ~ floor + (floor || county)")), as_table(frame))
     values, codes = simulate(rows)
     started = time.perf_counter()
     reduced = reduce_rows(values, codes, (*design.columns, "y"), np.arange(GROUPS))

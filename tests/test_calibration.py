@@ -43,7 +43,7 @@ def refit(model, rows, outcome, seed, draws=DRAWS):
     values[:, -1] = outcome
     statistics = reduce_rows(values, rows.codes, model.statistics.columns, model.statistics.levels, threads=1)
     settings = SamplerSettings(draws, 1, np.random.SeedSequence(seed))
-    return infer(replace(model, statistics=statistics), settings, threads=1)
+    return infer(model.on(statistics), settings, threads=1)
 
 
 def rank(draws, truth):
@@ -74,8 +74,8 @@ def test_partial_pooling_is_calibrated(formula, correlated):
             (sd[:, 0], one["sd_g"].values[0]),
             (sd[:, 1], one["sd_g"].values[1]),
             (fit.sigma[0], float(one["sigma"])),
-            (fit.u[0, :, 0, 0], one["u_g"].values[0, 0]),
-            (fit.u[0, :, 7, 1], one["u_g"].values[7, 1]),
+            (fit.u.draws()[0, :, 0, 0], one["u_g"].values[0, 0]),
+            (fit.u.draws()[0, :, 7, 1], one["u_g"].values[7, 1]),
         ]
         if correlated:
             correlation = model.priors.layout.correlation(fit.theta[0])

@@ -17,7 +17,7 @@ from poolwise.errors import FileError, PoolwiseError
 from poolwise.show.text import digits
 
 if TYPE_CHECKING:
-    from poolwise.samplers.base import Progress
+    from poolwise.progress import Progress
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Exact hierarchical regression, and what pooling bought."
@@ -164,7 +164,7 @@ def _write_charts(charts: dict[str, Any], folder: Path, quiet: bool) -> None:
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
     """A Rich bar on standard error that follows the steps; nothing where nobody watches."""
-    from poolwise.samplers.base import silent
+    from poolwise.progress import silent
 
     if quiet or not sys.stderr.isatty():
         yield silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,14 @@ from poolwise import design as designs
 from poolwise import storage
 from poolwise.density.priors import resolve_priors
 from poolwise.errors import DataError, PoolwiseWarning, SamplingError
-from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
+from poolwise.progress import Progress, silent
 from poolwise.samplers import Certificate, SamplerSettings
-from poolwise.samplers.base import Progress, silent
 from poolwise.show import describe, tables, text
-from poolwise.sources import as_source
-from poolwise.statistics import reduce_rows
+from poolwise.sources import Relation, Table, as_source
+from poolwise.statistics import SufficientStatistics
+from poolwise.statistics.routes import reduce_source
 from poolwise.threads import default_threads
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from poolwise.plots.accessor import FitPlots
     from poolwise.priors import Prior
 
+Source = Table | Relation | None
 _SAMPLERS = ("auto", "independence", "nuts")
 
 
@@ -70,8 +72,9 @@ def fit(
     """
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     workers = check_threads(threads)
-    model, rows = prepare(formula, data, priors=priors, missing=missing, threads=workers)
-    return finish(infer(model, settings, threads=workers), rows, strict=strict)
+    source = as_source(data)
+    model, rows = prepare(formula, source, priors=priors, missing=missing, threads=workers, progress=progress)
+    return finish(infer(model, settings, threads=workers), rows, source, strict=strict)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -81,11 +84,13 @@ class Fit:
     Attributes
     ----------
     result : the posterior as a plain record, for code that works on arrays.
-    rows : the encoded rows, None for a fit that was loaded from a file.
+    rows : the encoded rows where they are in memory, else None.
+    source : where the rows are, if they stayed there; None for a fit that was loaded from a file.
     """
 
     result: Posterior
     rows: designs.Rows | None
+    source: Source = None
 
     def __repr__(self) -> str:
         return text.as_text(self.result)
@@ -191,29 +196,42 @@ def load(path: str | os.PathLike[str]) -> Fit:
 
 
 def prepare(
-    formula: str, data: Any, *, priors: Mapping[str, Prior] | None, missing: str, threads: int
-) -> tuple[Model, designs.Rows]:
+    formula: str,
+    source: Any,
+    *,
+    priors: Mapping[str, Prior] | None,
+    missing: str,
+    threads: int,
+    progress: Progress = silent,
+) -> tuple[Model, designs.Rows | None]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
-    design, encoding, rows = designs.build(parse(formula), as_source(data), missing=missing)
-    if rows.dropped:
-        import warnings
+    data, rows = reduce_source(formula, as_source(source), None, missing, threads, progress)
+    warn_of_dropped(data)
+    return model_of(data, priors or {}), rows
 
-        total = len(rows.codes) + rows.dropped
+
+def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
+    """A model of statistics, ready for `infer`; complete pooling where there are no groups."""
+    data.check()
+    pooling = Pooling.COMPLETE if data.design.group is None else Pooling.PARTIAL
+    return Model(data, resolve_priors(priors, data.design, data.products), dict(priors), pooling)
+
+
+def warn_of_dropped(data: SufficientStatistics) -> None:
+    """Say how many rows were left out."""
+    if data.dropped:
         warnings.warn(
-            f"{rows.dropped} of {total} rows have missing values and were left out.", PoolwiseWarning, stacklevel=3
+            f"{data.dropped:,} of {data.rows + data.dropped:,} rows have missing values and were left out.",
+            PoolwiseWarning,
+            stacklevel=4,
         )
-    names = (*design.columns, design.response)
-    statistics = reduce_rows(rows.values, rows.codes, names, design.levels, threads=threads)
-    pooling = Pooling.COMPLETE if design.group is None else Pooling.PARTIAL
-    resolved = resolve_priors(priors or {}, design, statistics)
-    return Model(design, encoding, statistics, resolved, pooling, rows.dropped), rows
 
 
-def finish(posterior: Posterior, rows: designs.Rows | None, *, strict: bool) -> Fit:
+def finish(posterior: Posterior, rows: designs.Rows | None, source: Source, *, strict: bool) -> Fit:
     """Dress a posterior as a `Fit`; under `strict` only where its certificate holds."""
     if strict and not posterior.certificate.passed:
         raise SamplingError(posterior.certificate.advice)
-    return Fit(posterior, rows)
+    return Fit(posterior, rows, source if rows is None else None)
 
 
 def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, progress: Progress) -> SamplerSettings:

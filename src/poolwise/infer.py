@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from poolwise.density.collapsed import CollapsedDensity, collapse
+from poolwise.density.collapsed import collapse
+from poolwise.density.offsets import GroupOffsets
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
-from poolwise.statistics import SufficientStatistics
+from poolwise.statistics import CrossProducts
 
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
@@ -38,7 +39,7 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     return Posterior(model, theta, beta, u, sigma, certificate, settings.entropy, elapsed)
 
 
-_Parts = tuple[np.ndarray | None, np.ndarray, np.ndarray | None, np.ndarray, Certificate]
+_Parts = tuple[np.ndarray | None, np.ndarray, GroupOffsets | None, np.ndarray, Certificate]
 
 
 def _collapsed(
@@ -50,16 +51,10 @@ def _collapsed(
         theta, certificate = drawn.points, drawn.certificate
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
-    beta, u = _coefficients(density, theta, seed)
-    return theta, beta, u if model.pooling is Pooling.PARTIAL else None, density.layout.sigma(theta), certificate
-
-
-def _coefficients(
-    density: CollapsedDensity, theta: np.ndarray, seed: np.random.SeedSequence
-) -> tuple[np.ndarray, np.ndarray]:
-    beta, u = density.draw_coefficients(theta.reshape(-1, density.dimension), seed)
-    shape = theta.shape[:2]
-    return beta.reshape(*shape, -1), u.reshape(*shape, *u.shape[1:])
+    common, groups = child_seeds(seed, 2)
+    working = density.draw_common(theta.reshape(-1, density.dimension), common).reshape(*theta.shape[:2], -1)
+    u = GroupOffsets(density, theta, working, groups) if model.pooling is Pooling.PARTIAL else None
+    return theta, density.basis.written(working), u, density.layout.sigma(theta), certificate
 
 
 def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:
@@ -75,7 +70,7 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     return None, beta.reshape(*shape, *beta.shape[1:]), None, sigma.reshape(*shape, -1), certificate
 
 
-def _certify_direct(statistics: SufficientStatistics, regressions: SeparateRegressions) -> Certificate:
+def _certify_direct(statistics: CrossProducts, regressions: SeparateRegressions) -> Certificate:
     """Exact, unless outcomes lie exactly on their regression: then the residual sd has no posterior."""
     exact = statistics.levels[regressions.without_residual]
     evidence = float(regressions.log_evidence().sum())
@@ -97,7 +92,7 @@ def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _P
     groups = len(model.statistics.counts)
     for j, child in enumerate(child_seeds(settings.seed, groups)):
         settings.progress("separate regressions", j / groups)
-        alone = replace(model, statistics=model.statistics.take(np.array([j])), pooling=Pooling.COMPLETE)
+        alone = replace(model.on(model.statistics.take(np.array([j]))), pooling=Pooling.COMPLETE)
         mine, coefficients = child_seeds(child, 2)
         _, beta, _, sigma, certificate = _collapsed(alone, replace(settings, seed=mine), coefficients, threads, None)
         betas.append(beta)

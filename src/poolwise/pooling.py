@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.design import Rows
 from poolwise.errors import DataError, FormulaError
 from poolwise.fitting import Fit, check_threads, finish, prepare, sampler_settings
 from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
-from poolwise.samplers.base import Progress, silent
-from poolwise.statistics import SufficientStatistics, reduce_rows
+from poolwise.progress import Progress, silent
+from poolwise.sources import as_source
+from poolwise.statistics import CrossProducts
+from poolwise.statistics.reduce import Reducer
+from poolwise.statistics.routes import stream_again
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +72,10 @@ def compare_pooling(
     workers = check_threads(threads)
     quoted = by if by.isidentifier() else f"`{by}`"
     text = f"{parsed.response} ~ {parsed.common} + ({parsed.common} {'|' if correlated else '||'} {quoted})"
-    partial, rows = prepare(text, data, priors=priors, missing=missing, threads=workers)
-    if folds > len(rows.codes):
-        raise DataError(f"There are only {len(rows.codes)} rows; {folds} folds need at least as many.")
+    source = as_source(data)
+    partial, rows = prepare(text, source, priors=priors, missing=missing, threads=workers, progress=progress)
+    if folds > partial.statistics.rows:
+        raise DataError(f"There are only {partial.statistics.rows} rows; {folds} folds need at least as many.")
     models = {
         Pooling.COMPLETE: _ungrouped(partial, formula),
         Pooling.SEPARATE: replace(_ungrouped(partial, formula, keep_groups=True), pooling=Pooling.SEPARATE),
@@ -79,8 +84,11 @@ def compare_pooling(
     fits = {}
     for kind, model in models.items():
         progress(f"fitting: {kind.value}", 0.0)
-        fits[kind] = finish(infer(model, settings, threads=workers), rows, strict=False)
-    parts = _fold_statistics(partial, rows.values, rows.codes, int(folds), settings.seed, workers)
+        fits[kind] = finish(infer(model, settings, threads=workers), rows, source, strict=False)
+    parts: list[CrossProducts] = []
+    if folds:
+        batches = iter([rows]) if rows is not None else stream_again(partial.data, source, missing, progress)
+        parts = _fold_statistics(partial, batches, int(folds), settings.seed)
     refit = replace(settings, draws=_REFIT_DRAWS)
     scores = {}
     for kind, one in fits.items():
@@ -170,23 +178,23 @@ def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Mode
         group=model.design.group if keep_groups else None,
         correlated=False,
     )
+    data = replace(model.data, design=design)
     priors = replace(
         model.priors, layout=replace(model.priors.layout, effects=(), correlated=False), sd=(), group=design.group
     )
-    return replace(model, design=design, priors=priors, pooling=Pooling.COMPLETE)
+    return replace(model, data=data, priors=priors, pooling=Pooling.COMPLETE)
 
 
 def _fold_statistics(
-    model: Model, values: np.ndarray, codes: np.ndarray, folds: int, seed: np.random.SeedSequence, threads: int
-) -> list[SufficientStatistics]:
+    model: Model, batches: Iterator[Rows], folds: int, seed: np.random.SeedSequence
+) -> list[CrossProducts]:
     """Statistics of random folds of nearly equal size."""
-    if not folds:
-        return []
     # A stream of its own: the folds must not depend on how many draws the fits take.
     rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(97,)))
-    fold_of = rng.permutation(len(codes)) % folds
     statistics = model.statistics
-    return [
-        reduce_rows(values[fold_of == k], codes[fold_of == k], statistics.columns, statistics.levels, threads=threads)
-        for k in range(folds)
-    ]
+    reducers = [Reducer(statistics.columns, statistics.levels, statistics.origin) for _ in range(folds)]
+    for rows in batches:
+        fold_of = rng.permutation(len(rows.codes)) % folds
+        for k, reducer in enumerate(reducers):
+            reducer.add(rows.values[fold_of == k], rows.codes[fold_of == k])
+    return [reducer.statistics() for reducer in reducers]

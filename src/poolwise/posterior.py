@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.density.offsets import GroupOffsets
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.errors import DataError
+from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
-from poolwise.statistics import SufficientStatistics
+from poolwise.statistics import CrossProducts, SufficientStatistics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,19 +36,35 @@ class Model:
 
     Attributes
     ----------
-    design, encoding : what columns mean, and how raw rows become columns.
-    statistics : the data, reduced.
+    data : statistics of the rows, with the design and the encoding behind them.
     priors : resolved for the design.
+    given : the priors that were asked for, by term; the others are defaults scaled to the data.
     pooling : how much the groups share.
-    dropped : rows left out because of missing values.
     """
 
-    design: Design
-    encoding: Encoding
-    statistics: SufficientStatistics
+    data: SufficientStatistics
     priors: ModelPriors
+    given: Mapping[str, Prior]
     pooling: Pooling
-    dropped: int = 0
+
+    @property
+    def design(self) -> Design:
+        """What the columns, coefficients and groups are."""
+        return self.data.design
+
+    @property
+    def encoding(self) -> Encoding:
+        """How raw rows become columns."""
+        return self.data.encoding
+
+    @property
+    def statistics(self) -> CrossProducts:
+        """The data, reduced."""
+        return self.data.products
+
+    def on(self, statistics: CrossProducts) -> Model:
+        """The same model, priors included, for other rows."""
+        return replace(self, data=replace(self.data, products=statistics))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +84,7 @@ class Posterior:
     model : what was fitted.
     theta : (chains, draws, d) unconstrained draws of a Markov chain, or None where draws are direct.
     beta : (chains, draws, p) common coefficients; (chains, draws, J, p) without pooling.
-    u : (chains, draws, J, q) offsets of the groups, or None.
+    u : offsets of the groups, drawn when asked for, or None.
     sigma : (chains, draws) residual standard deviation; (chains, draws, J) without pooling.
     certificate : how far to trust the draws.
     seed : the entropy that reproduces them.
@@ -75,7 +94,7 @@ class Posterior:
     model: Model
     theta: np.ndarray | None
     beta: np.ndarray
-    u: np.ndarray | None
+    u: GroupOffsets | None
     sigma: np.ndarray
     certificate: Certificate
     seed: int
@@ -91,17 +110,23 @@ class Posterior:
         """Draws in each chain."""
         return self.sigma.shape[1]
 
-    def coefficients(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Names and draws of the coefficients of each group, (chains, draws, J, q): common part plus offset."""
-        design = self.model.design
+    def coefficients(self, groups: np.ndarray | None = None) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names and draws of the coefficients of the groups at some positions, (chains, draws, len(groups), q).
+
+        A group's coefficients are the common part plus its offset. All groups by default.
+        """
         if self.model.pooling is Pooling.SEPARATE:
-            return design.coefficients, self.beta
+            return self.model.design.coefficients, self.beta if groups is None else self.beta[:, :, groups]
         if self.u is None:
             raise DataError("This fit pools all rows completely: it has no groups whose coefficients could be shown.")
-        positions = design.effect_positions()
+        return self.model.design.effects, self.u.draws(groups) + self.common_part()[:, :, None, :]
+
+    def common_part(self) -> np.ndarray:
+        """(chains, draws, q) what all groups share of each effect: its common coefficient, or zero."""
+        positions = self.model.design.effect_positions()
         common = np.zeros((*self.beta.shape[:-1], len(positions)))
         common[..., positions >= 0] = self.beta[..., positions[positions >= 0]]
-        return design.effects, self.u + common[:, :, None, :]
+        return common
 
     def variables(self, *, groups: bool = True) -> dict[str, Variable]:
         """All quantities by name: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
@@ -120,8 +145,9 @@ class Posterior:
                 found[f"cor_{group}"] = Variable(("effect", "effect_"), layout.correlation(self.theta))
             if not groups:
                 return found
-            found[f"coef_{group}"] = Variable((str(group), "effect"), self.coefficients()[1])
-            found[f"u_{group}"] = Variable((str(group), "effect"), self.u)
+            offsets = self.u.draws()
+            found[f"coef_{group}"] = Variable((str(group), "effect"), offsets + self.common_part()[:, :, None, :])
+            found[f"u_{group}"] = Variable((str(group), "effect"), offsets)
         return found
 
     def coordinates(self) -> dict[str, Any]:
@@ -151,5 +177,5 @@ class Posterior:
         """Posterior mean of the weights of the columns [1, W], (J or 1, 1 + K)."""
         if self.model.pooling is Pooling.SEPARATE:
             return self.beta.mean(axis=(0, 1)) @ self.model.design.common_map.T
-        u = None if self.u is None else self.u.mean(axis=(0, 1))
+        u = None if self.u is None else self.u.mean()
         return column_weights(self.model.design, self.beta.mean(axis=(0, 1)), u)

@@ -6,6 +6,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.density.collapsed import collapse
+from poolwise.density.offsets import GroupOffsets
 from poolwise.fitting import prepare
 from tests.density.models import FORMULAS, PRIORS, dense_log_density, model_of
 
@@ -92,8 +93,8 @@ def test_more_groups_than_a_block(small):
     np.testing.assert_allclose(
         density.value_and_gradient(theta)[1], finite_difference(density, theta), rtol=1e-5, atol=1e-4
     )
-    beta, u = density.mean_coefficients(theta[None])
-    mean = dense_posterior(model, rows, theta)[0]
+    beta, offsets = coefficients(density, theta, 1, None)
+    mean, u = dense_posterior(model, rows, theta)[0], offsets.mean()[None]
     np.testing.assert_allclose(np.concatenate([beta[0], u[0].ravel()]), mean, rtol=1e-7, atol=1e-9)
 
 
@@ -206,16 +207,37 @@ def dense_posterior(model, rows, theta):
     return covariance @ (shift + whole.T @ rows.response / sigma**2), covariance
 
 
+def coefficients(density, theta, draws, seed):
+    """Common coefficients and the groups' offsets for one theta, repeated."""
+    points = np.repeat(theta[None], draws, 0)
+    working = density.draw_common(points, seed)
+    groups = np.random.SeedSequence(5)
+    return density.basis.written(working), GroupOffsets(density, points[None], working[None], groups)
+
+
+def test_chosen_groups_have_the_draws_that_they_have_among_all():
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": np.arange(2000) % 600})
+    for threads in (1, 2):
+        fit = pw.fit("y ~ x + (x | g)", frame, seed=3, draws=50, threads=threads)
+        everything = fit.result.u.draws()
+        chosen = np.array([599, 3, 256, 255, 3])
+        np.testing.assert_array_equal(fit.result.u.draws(chosen), everything[:, :, chosen])
+        streamed = fit.result.u.map_blocks(lambda groups, draws: draws.transpose(0, 2, 1))
+        np.testing.assert_array_equal(np.concatenate(streamed, axis=1), everything.reshape(200, 600, 2))
+
+
 @pytest.mark.parametrize("formula", [f for f in FORMULAS if "(" in f])
 def test_coefficients_given_theta_are_exact(formula, small):
     model, rows, density = model_of(formula, small)
     theta = 0.3 * random_theta(density, 1)[0]
     mean, covariance = dense_posterior(model, rows, theta)
-    beta, u = density.mean_coefficients(theta[None])
+    beta, offsets = coefficients(density, theta, 1, None)
+    u = offsets.mean()[None]
     np.testing.assert_allclose(np.concatenate([beta[0], u[0].ravel()]), mean, rtol=1e-8, atol=1e-9)
     draws = 40_000
-    beta, u = density.draw_coefficients(np.repeat(theta[None], draws, 0), np.random.SeedSequence(4))
-    together = np.hstack([beta, u.reshape(draws, -1)])
+    beta, offsets = coefficients(density, theta, draws, np.random.SeedSequence(4))
+    together = np.hstack([beta, offsets.draws().reshape(draws, -1)])
     spread = np.sqrt(np.diag(covariance))
     assert np.max(np.abs(together.mean(axis=0) - mean) / spread) < 4.5 / np.sqrt(draws)
     error = (np.cov(together.T) - covariance) / np.outer(spread, spread)

@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 
 import poolwise as pw
-from poolwise.design import build
+from poolwise.design import build, needed_columns
 from poolwise.design.design import column_weights, linear_predictor
 from poolwise.formula import parse
 from poolwise.sources import as_table
 
 
 def built(formula, frame):
-    return build(parse(formula), as_table(frame))
+    return build(needed_columns(parse(formula)), as_table(frame))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,8 @@ def test_every_kind_of_frame_gives_the_same_design(small):
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_new_rows_are_encoded_as_at_the_fit(stored, small):
-    from poolwise.design.encoding import encode, part_texts
+    from poolwise.design.encoding import encode
+    from poolwise.design.needed import part_texts
     from poolwise.design.replay import restore_specs, specs_state
 
     formula = "y ~ scale(x) * z + poly(w, 2) + bs(w, df=4) + (1 + scale(w) | g)"

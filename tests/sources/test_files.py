@@ -37,7 +37,7 @@ def test_missing_values_in_a_file(small, tmp_path):
         ("gone.csv", None, "There is no file"),
         ("empty.csv", b"", "is empty"),
         ("rows.xlsx", b"PK", "Cannot tell what 'rows.xlsx' is"),
-        ("fake.parquet", b"y,x\n1,2\n", "cannot be read as PARQUET"),
+        ("fake.parquet", b"y,x\n1,2\n", "cannot be read as Parquet"),
         ("binary.csv", bytes(range(256)) * 40, "cannot be read as CSV|no column"),
     ],
 )

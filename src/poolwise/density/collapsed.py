@@ -6,7 +6,6 @@ Cost of an evaluation: groups x q^2 (q + p), whatever the number of rows. Deriva
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
 from poolwise.design.design import Design
 from poolwise.samplers.base import NativeDensity, child_seeds
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
@@ -70,47 +69,42 @@ class CollapsedDensity:
         gradient = np.empty(self.dimension)
         return kernels.value_and_gradient(np.ascontiguousarray(point), self.problem, gradient), gradient
 
-    def draw_coefficients(self, points: np.ndarray, seed: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
-        """One exact draw of the coefficients for each theta.
+    def draw_common(self, points: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
+        """One exact draw of the common coefficients for each theta; without a seed, their means.
 
-        Returns `beta` (m, p) as written, and `u` (m, J, q), the offsets of the groups.
+        (m, d) to (m, p), in working coordinates.
         """
-        seeds = child_seeds(seed, math.ceil(len(points) / _SLICE))
-
-        def fill(i: int, beta: np.ndarray, u: np.ndarray) -> None:
-            rng = np.random.Generator(np.random.SFC64(seeds[i]))
-            rng.standard_normal(out=beta)
-            rng.standard_normal(out=u)
-
-        return self._coefficients(points, fill)
-
-    def mean_coefficients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Conditional means of the coefficients for each theta, shaped as in `draw_coefficients`."""
-
-        def fill(_: int, beta: np.ndarray, u: np.ndarray) -> None:
-            beta[:], u[:] = 0.0, 0.0
-
-        return self._coefficients(points, fill)
-
-    def _coefficients(
-        self, points: np.ndarray, fill: Callable[[int, np.ndarray, np.ndarray], None]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        blocks, q, columns, width = self.problem.zxy.shape
         points = np.ascontiguousarray(points)
-        beta, u = np.empty((len(points), columns - 1)), np.empty((len(points), blocks, q, width))
+        beta = np.zeros((len(points), self.problem.xy.shape[0] - 1))
+        seeds = child_seeds(seed, math.ceil(len(points) / _SLICE)) if seed is not None else []
 
         def solve(i: int, part: slice) -> None:
-            fill(i, beta[part], u[part])
-            kernels.coefficients_given(points[part], self.problem, beta[part], u[part])
+            if seeds:
+                np.random.Generator(np.random.SFC64(seeds[i])).standard_normal(out=beta[part])
+            kernels.common_given(points[part], self.problem, beta[part])
 
         map_slices(solve, len(points), _SLICE, self.threads)
-        by_group = u.transpose(0, 1, 3, 2).reshape(len(points), blocks * width, q)
-        return self.basis.written(beta), by_group[:, : self.groups]
+        return beta
 
-    def group_grams(self) -> np.ndarray:
-        """Z_j'Z_j of every group in the shifted effects, (J, q, q)."""
-        blocks, q, _, width = self.problem.zz.shape
-        return self.problem.zz.transpose(0, 3, 1, 2).reshape(blocks * width, q, q)[: self.groups]
+    def effects_of_block(
+        self, points: np.ndarray, working: np.ndarray, block: int, seed: np.random.SeedSequence | None
+    ) -> np.ndarray:
+        """One exact draw of the effects of a block of groups for each theta and beta; without a seed, their means.
+
+        points (m, d) and working (m, p) to (m, q, width). A block has its own stream of random numbers: the draws of
+        a group are the same whether or not other groups are drawn.
+        """
+        effects = np.zeros((len(points), self.problem.zz.shape[1], self.block_width))
+        if seed is not None:
+            stream = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
+            np.random.Generator(np.random.SFC64(stream)).standard_normal(out=effects)
+        kernels.offsets_given(points, self.problem, block, working, effects)
+        return effects
+
+    @property
+    def block_width(self) -> int:
+        """Groups in a block; the last block is filled up with empty ones."""
+        return self.problem.zz.shape[3]
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the spread of the outcome between groups, within them, or in both."""
@@ -148,9 +142,7 @@ class CollapsedDensity:
         return NativeDensity(log_density_callback.address, words, arrays)
 
 
-def collapse(
-    statistics: SufficientStatistics, design: Design, priors: ModelPriors, *, threads: int
-) -> CollapsedDensity:
+def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> CollapsedDensity:
     """Build the collapsed density of a design with one grouping factor, or with none (q = 0)."""
     rows, mean, width = priors.rows, priors.mean, priors.width
     basis = working_basis(statistics, design.common_map, rows, mean, width)

@@ -349,41 +349,82 @@ def values_and_gradients(points, problem, out, gradients):
 
 
 @kernel
-def coefficients_given(points, problem, beta, u):
-    """Coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
+def common_given(points, problem, beta):
+    """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
 
-    points (m, d). beta (m, p) and u (m, blocks, q, width) hold standard normals, or zeros for the conditional means;
-    they are overwritten by the coefficients of X in working coordinates and by the effects in their own units.
+    points (m, d). beta (m, p) holds standard normals, or zeros for the conditional means; it is overwritten by the
+    coefficients of X in working coordinates.
     """
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
-    p, blocks, width = problem.xy.shape[0] - 1, problem.zz.shape[0], problem.zz.shape[3]
+    p = problem.xy.shape[0] - 1
     scratch = _scratch(problem)
-    schur, a, b, t, covariance, factor = scratch
-    v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
-        theta = points[draw]
-        _log_marginal(theta, problem, scratch)
-        mean, inverse = _common_solution(schur)
+        _log_marginal(points[draw], problem, scratch)
+        mean, inverse = _common_solution(scratch[0])
         for i in range(p):
             total = mean[i]
             for k in range(i, p):
                 total += inverse[k, i] * beta[draw, k]
             beta[draw, i] = total
+
+
+@kernel
+def offsets_given(points, problem, block, beta, u):
+    """Effects of one block of groups given each theta and beta, exact.
+
+    points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, or zeros for the
+    conditional means; it is overwritten by the effects in their own units.
+    """
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    p, width = problem.xy.shape[0] - 1, problem.zz.shape[3]
+    _, a, b, t, covariance, factor = _scratch(problem)
+    v = np.empty((q, 1, width))
+    for draw in range(points.shape[0]):
+        theta = points[draw]
         precision = math.exp(-2.0 * theta[q + pairs])
-        for block in range(blocks):
-            if blocks > 1:
-                eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
-            effects = u[draw, block]
+        covariance_factor(theta, pairs, covariance)
+        _product(problem.group_map, covariance, factor)
+        eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+        effects = u[draw]
+        for i in range(q):
+            for g in range(width):
+                v[i, 0, g] = effects[i, g] + b[i, p, g]
+            for k in range(p):
+                add_multiple(v, i, 0, -beta[draw, k], b, i, k)
+        _back_substitute(a, v)
+        for i in range(q):
+            for g in range(width):
+                effects[i, g] = covariance[i, 0] * v[0, 0, g]
+            for k in range(1, i + 1):
+                if covariance[i, k] != 0.0:
+                    for g in range(width):
+                        effects[i, g] += covariance[i, k] * v[k, 0, g]
+
+
+@kernel
+def add_unexplained(points, problem, block, total):
+    """Add Var(u_jk | y, beta, theta) / tau_k^2 of one block, summed over `points` (m, d), to `total` (q, width)."""
+    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    width = problem.zz.shape[3]
+    _, a, b, t, covariance, factor = _scratch(problem)
+    v = np.empty((q, 1, width))
+    for draw in range(points.shape[0]):
+        theta = points[draw]
+        precision = math.exp(-2.0 * theta[q + pairs])
+        covariance_factor(theta, pairs, covariance)
+        _product(problem.group_map, covariance, factor)
+        eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+        # Var u = M A^-1 M' with A = L L': the squared rows of M L^-T, one column at a time.
+        for column in range(q):
             for i in range(q):
-                for g in range(width):
-                    v[i, 0, g] = effects[i, g] + b[i, p, g]
-                for k in range(p):
-                    add_multiple(v, i, 0, -beta[draw, k], b, i, k)
+                clear(v, i, 0)
+            for g in range(width):
+                v[column, 0, g] = 1.0
             _back_substitute(a, v)
             for i in range(q):
+                scale = math.exp(-theta[i])
                 for g in range(width):
-                    effects[i, g] = covariance[i, 0] * v[0, 0, g]
-                for k in range(1, i + 1):
-                    if covariance[i, k] != 0.0:
-                        for g in range(width):
-                            effects[i, g] += covariance[i, k] * v[k, 0, g]
+                    effect = 0.0
+                    for k in range(i + 1):
+                        effect += covariance[i, k] * v[k, 0, g]
+                    effect *= scale
+                    total[i, g] += effect * effect

@@ -14,7 +14,7 @@ from poolwise.density.working import gram_root, shifted
 from poolwise.design.design import Design
 from poolwise.errors import PriorError, suggest
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 
 P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
 
@@ -101,7 +101,7 @@ def _mixing_precision(df: float) -> tuple[float, float, float, float, float, flo
     return half * math.log(half) - math.lgamma(half), half - 1.0, half, 0.0, 0.0, 0.0
 
 
-def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: SufficientStatistics) -> ModelPriors:
+def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: CrossProducts) -> ModelPriors:
     """Match priors with the model's terms and fill the rest with defaults scaled to the data.
 
     Names: a coefficient (`Intercept`, `floor`), `slopes` for all but the intercept, `sd`, `sd_county`,
@@ -164,14 +164,14 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Suffi
     )
 
 
-def _levels_and_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray) -> list[tuple[float, float]]:
+def _levels_and_sizes(design: Design, total: CrossProducts, mean: np.ndarray) -> list[tuple[float, float]]:
     """Mean and standard deviation of each effect's column; the intercept's has none."""
     levels = design.group_map[0] + mean[:-1] @ design.group_map[1:]
     variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
     return list(zip(levels, np.sqrt(np.maximum(variance, 0.0) / max(total.rows, 1)), strict=True))
 
 
-def _effect_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray) -> np.ndarray:
+def _effect_sizes(design: Design, total: CrossProducts, mean: np.ndarray) -> np.ndarray:
     """(q,) what one unit of an effect moves the outcome by, typically: 1 for an intercept, the sd of a predictor."""
     variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
     size = np.sqrt(variance / max(total.rows, 1))
@@ -179,7 +179,7 @@ def _effect_sizes(design: Design, total: SufficientStatistics, mean: np.ndarray)
     return np.where(size > 0, size, np.where(level > 0, level, 1.0))
 
 
-def _constant_part(design: Design, total: SufficientStatistics) -> np.ndarray:
+def _constant_part(design: Design, total: CrossProducts) -> np.ndarray:
     """(p,) a with X a = 1: the intercept, or columns that add up to one as cell means `0 + C(z)` do; else zeros."""
     if "Intercept" in design.coefficients:
         return np.array([float(name == "Intercept") for name in design.coefficients])

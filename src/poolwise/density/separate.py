@@ -18,7 +18,7 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.working import group_roots, shifted
 from poolwise.design.design import Design
 from poolwise.samplers.base import child_seeds
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
 GRID = 768
@@ -93,9 +93,7 @@ class SeparateRegressions:
         return self.counts[part], self.information[part], self.estimate[part], self.residual[part], self.sigma_prior
 
 
-def separate(
-    statistics: SufficientStatistics, design: Design, priors: ModelPriors, *, threads: int
-) -> SeparateRegressions:
+def separate(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> SeparateRegressions:
     """Diagonalise the regression on the common terms in each group of `statistics` by itself.
 
     Student-t priors of coefficients count as Normal here: `infer` sends such models elsewhere.

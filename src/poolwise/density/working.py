@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +42,13 @@ class WorkingBasis:
         return self.reference + working @ self.to_written.T
 
 
-def gram_root(statistics: SufficientStatistics) -> np.ndarray:
+def gram_root(statistics: CrossProducts) -> np.ndarray:
     """F with F'F = [1, W, y]'[1, W, y] about the origin, for all groups together; (1 + K + 1, 1 + K + 1)."""
     total = statistics.merged()
     return group_roots(total)[0]
 
 
-def group_roots(statistics: SufficientStatistics) -> np.ndarray:
+def group_roots(statistics: CrossProducts) -> np.ndarray:
     """The same root for every group, (J, 1 + K + 1, 1 + K + 1): count and mean in the first row, scatter below."""
     spread = np.sqrt(np.maximum(np.einsum("jkk->jk", statistics.scatter), 0.0))
     scale = np.where(spread > 0, spread, 1.0)
@@ -72,7 +72,7 @@ def shifted(design_map: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def working_basis(
-    statistics: SufficientStatistics, common_map: np.ndarray, rows: np.ndarray, mean: np.ndarray, width: np.ndarray
+    statistics: CrossProducts, common_map: np.ndarray, rows: np.ndarray, mean: np.ndarray, width: np.ndarray
 ) -> WorkingBasis:
     """Choose working coordinates for the common coefficients.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,23 @@ def specs_state(specs: Any, texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def first_difference(one: Any, other: Any) -> str | None:
+    """The first factor whose transform state or categories differ between two encodings, or None."""
+    for (_, mine), (_, theirs) in zip(_parts(one), _parts(other), strict=False):
+        for state in ("transform_state", "encoder_state"):
+            a, b = getattr(mine, state), getattr(theirs, state)
+            for factor in a.keys() & b.keys():
+                if state == "transform_state":
+                    same = _encode(a[factor]) == _encode(b[factor])
+                else:
+                    same = _encode(list(a[factor][1].get("categories", ()))) == _encode(
+                        list(b[factor][1].get("categories", ()))
+                    )
+                if not same:
+                    return str(factor)
+    return None
+
+
 def restore_specs(state: dict[str, Any]) -> Any:
     """Specifications that encode new rows as the originals did."""
     from formulaic import ModelSpec, ModelSpecs
@@ -43,6 +61,28 @@ def restore_specs(state: dict[str, Any]) -> Any:
             )
             for name, part in state.items()
         }
+    )
+
+
+def encoded_state(text: str, states: Mapping[str, Any], categories: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The state of one part in the form of `specs_state`, from transform states and categories known otherwise."""
+    return {
+        "formula": text,
+        "transforms": _encode(dict(states)),
+        "categories": {factor: _encode(levels) for factor, levels in categories.items()},
+    }
+
+
+def coding_specs(spec: Any, factor: str, reduced: bool) -> Any:
+    """A specification of one categorical factor alone, beside an intercept where it is reduced."""
+    from formulaic import ModelSpec
+
+    kind, state = spec.encoder_state[factor]
+    return ModelSpec(
+        formula=f"1 + {factor}" if reduced else f"0 + {factor}",
+        encoder_state={factor: (kind, {"categories": state["categories"]})},
+        output="numpy",
+        na_action="ignore",
     )
 
 

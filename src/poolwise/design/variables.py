@@ -31,15 +31,22 @@ def required_columns(part: Any) -> set[str]:
 
 def expression_names(expression: str) -> set[str]:
     """Names in a Python expression, called functions left out; backticks quote names with spaces."""
+    tree, names = parse_expression(expression)
+    return {names[name] for name in _names(tree)}
+
+
+def parse_expression(expression: str) -> tuple[ast.expr, dict[str, str]]:
+    """Syntax tree of an expression, and the column that each name in it stands for: backticks quote names."""
     quoted: list[str] = []
 
     def stand_in(match: re.Match[str]) -> str:
         quoted.append(match.group(1))
         return f"_quoted_{len(quoted) - 1}_"
 
-    tree = ast.parse(_QUOTED.sub(stand_in, expression), mode="eval")
+    tree = ast.parse(_QUOTED.sub(stand_in, expression).strip(), mode="eval").body
     stand_ins = {f"_quoted_{k}_": name for k, name in enumerate(quoted)}
-    return {stand_ins.get(name, name) for name in _names(tree)}
+    names = {node.id: stand_ins.get(node.id, node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return tree, names
 
 
 def _names(node: ast.AST) -> Iterator[str]:

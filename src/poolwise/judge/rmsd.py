@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from poolwise.infer import infer
 from poolwise.posterior import Model, Posterior
+from poolwise.progress import Progress, silent
 from poolwise.samplers import SamplerSettings
-from poolwise.samplers.base import Progress, silent
-from poolwise.statistics import SufficientStatistics
+from poolwise.statistics import CrossProducts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Rmsd:
     folds: int
 
 
-def squared_error(statistics: SufficientStatistics, weights: np.ndarray) -> float:
+def squared_error(statistics: CrossProducts, weights: np.ndarray) -> float:
     """Sum over rows of (y - [1, W] w_j)^2, for weights (J or 1, 1 + K)."""
     weights = np.broadcast_to(weights, (len(statistics.counts), weights.shape[1]))
     contrast = np.hstack([-weights[:, 1:], np.ones((len(weights), 1))])
@@ -48,7 +48,7 @@ def in_sample(posterior: Posterior) -> float:
 
 def cross_validated(
     model: Model,
-    folds: Sequence[SufficientStatistics],
+    folds: Sequence[CrossProducts],
     settings: SamplerSettings,
     *,
     threads: int,
@@ -63,6 +63,6 @@ def cross_validated(
     error = 0.0
     for k, fold in enumerate(folds):
         progress(f"{len(folds)}-fold cross-validation, {label or model.pooling.value}", k / len(folds))
-        rest = replace(model, statistics=reduce(add, (other for i, other in enumerate(folds) if i != k)))
+        rest = model.on(reduce(add, (other for i, other in enumerate(folds) if i != k)))
         error += squared_error(fold, infer(rest, settings, threads=threads).mean_weights())
     return math.sqrt(error / sum(fold.rows for fold in folds))

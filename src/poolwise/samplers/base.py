@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-Progress = Callable[[str, float], None]
-
-
-def silent(step: str, share: float) -> None:
-    """Progress that nobody watches: `step` in words and the share done, from 0 to 1."""
+from poolwise.progress import Progress, silent
 
 
 @runtime_checkable

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.density.collapsed import collapse
 from poolwise.density.working import shifted
 from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling, Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SHRINKAGE_WORK = 100_000  # thetas x groups that a shrinkage factor is averaged over, at the most
 
 
 def interval_names(interval: float) -> tuple[str, str]:
@@ -112,23 +109,9 @@ def shrinkage(posterior: Posterior) -> np.ndarray:
     Var(u_jk | y, beta, theta) / tau_k^2, averaged over theta. For intercepts alone it is the textbook factor
     (sigma^2 / n_j) / (sigma^2 / n_j + tau^2) (Gelman and Hill 2007, chapter 12). Without pooling it is zero.
     """
-    model = posterior.model
-    if posterior.theta is None:
-        return np.zeros((len(model.statistics.counts), posterior.beta.shape[-1]))
-    density = collapse(model.statistics, model.design, model.priors, threads=1)
-    theta = posterior.theta.reshape(-1, density.dimension)
-    gram = density.group_grams()
-    thinned = theta[:: max(1, -(-len(theta) * len(gram) // _SHRINKAGE_WORK))]
-    sd, q = density.layout.sd(thinned), gram.shape[1]
-    total = np.zeros((len(gram), q))
-    for scale, correlation, sigma in zip(
-        sd, density.layout.correlation(thinned), density.layout.sigma(thinned), strict=True
-    ):
-        factor = scale[:, None] * np.linalg.cholesky(correlation)
-        shift = density.problem.group_map @ factor
-        left = factor @ np.linalg.inv(np.eye(q) + shift.T @ gram @ shift / sigma**2)
-        total += np.einsum("jab,ab->ja", left, factor) / scale**2
-    return total / len(thinned)
+    if posterior.u is None:
+        return np.zeros((len(posterior.model.statistics.counts), posterior.beta.shape[-1]))
+    return posterior.u.unexplained()
 
 
 def prior_only(model: Model) -> np.ndarray:

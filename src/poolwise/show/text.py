@@ -18,8 +18,8 @@ def headline(posterior: Posterior) -> str:
     """What was fitted to what."""
     model = posterior.model
     rows = f"{model.statistics.rows:,} rows"
-    if model.dropped:
-        rows += f" ({model.dropped:,} dropped for missing values)"
+    if model.data.dropped:
+        rows += f" ({model.data.dropped:,} dropped for missing values)"
     groups = f", {len(model.statistics.levels):,} groups in {model.design.group}" if model.design.group else ""
     return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}"
 

@@ -1,7 +1,8 @@
-"""Where rows live. One protocol: named columns in, NumPy arrays out."""
+"""Where rows live: in memory as a `Table`, or in an engine as a `Relation`."""
 
 from poolwise.sources.files import read_file
 from poolwise.sources.frames import Table, as_table
+from poolwise.sources.relation import Relation
 from poolwise.sources.source import as_source
 
-__all__ = ["Table", "as_source", "as_table", "read_file"]
+__all__ = ["Relation", "Table", "as_source", "as_table", "read_file"]

@@ -1,69 +1,189 @@
-"""CSV and Parquet files, read by DuckDB."""
+"""CSV and Parquet files, folders and patterns of them, read by DuckDB."""
 
 from __future__ import annotations
 
+import glob
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from poolwise.errors import FileError
+from poolwise.progress import Scan
+from poolwise.sources.engines.duckdb import explained
 from poolwise.sources.frames import Table, as_table
+from poolwise.sources.relation import Relation, as_relation, stamp_of
 
-_READERS = {
-    ".csv": "read_csv",
-    ".tsv": "read_csv",
-    ".txt": "read_csv",
-    ".parquet": "read_parquet",
-    ".pq": "read_parquet",
-}
-
-
+_CSV, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 _NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."]  # as R, pandas, SQL and SAS write them
+SMALL = 32 << 20  # bytes; files of fewer are read into memory, where every formula works at once
+_PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of one kind.
+
+    Attributes
+    ----------
+    paths : each may stand there more than once; its rows then count as often.
+    parquet : Parquet or CSV.
+    """
+
+    paths: tuple[Path, ...]
+    parquet: bool
+
+    @property
+    def bytes(self) -> int:
+        """Size of all of them."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    @property
+    def words(self) -> str:
+        """What they are, for users."""
+        kind = "Parquet" if self.parquet else "CSV"
+        return f"{len(self.paths)} {kind} files" if len(self.paths) > 1 else f"{kind} file {self.paths[0].name}"
+
+
+def read_files(data: str | Path | Sequence[str | Path]) -> Table | Relation:
+    """Files as a table in memory where they are small, else as rows that stay in them.
+
+    Raises
+    ------
+    FileError : when they are missing, empty, of an unknown or of different kinds, or differ in their columns.
+    """
+    files = find_files(data)
+    relation = open_files(files)
+    return read_all(relation) if files.bytes <= SMALL else relation
 
 
 def read_file(path: str | Path) -> Table:
-    """Read a CSV or Parquet file (by its ending, `.csv.gz` included).
+    """Read CSV or Parquet into memory (by its ending, `.csv.gz` included).
 
     Raises
     ------
     FileError : when it is missing, empty, of an unknown kind, or not what its ending says.
     """
-    import duckdb
+    return read_all(open_files(find_files(path)))
 
-    path = Path(path)
+
+def read_all(relation: Relation, columns: Iterable[str] | None = None) -> Table:
+    """All rows of a relation in memory, or some of their columns."""
+    rows = relation.frame if columns is None else relation.frame.select(*columns)
+    return as_table(relation.fetch(rows, Scan()))
+
+
+def find_files(data: str | Path | Sequence[str | Path]) -> Files:
+    """The files that a path, a pattern such as `data/*.parquet`, a folder, or a list of these names."""
+    given = [data] if isinstance(data, (str, Path)) else list(data)
+    if not given:
+        raise FileError("The list of files is empty.")
+    paths = [path for one in given for path in _expand(Path(one))]
+    kinds = {_is_parquet(path) for path in paths}
+    if len(kinds) > 1:
+        raise FileError(f"CSV and Parquet files cannot be read together: {_some(paths)}.")
+    for path in dict.fromkeys(paths):
+        if path.stat().st_size == 0:
+            raise FileError(f"'{path}' is empty.")
+    return Files(tuple(paths), kinds.pop())
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
     if path.is_dir():
-        raise FileError(f"'{path}' is a folder; name one file in it.")
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
-        beside = f" In that folder there are: {', '.join(near[:10])}." if near else ""
-        raise FileError(f"There is no file '{path}'.{beside}")
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    reader = _READERS.get(suffix.lower())
-    if reader is None:
-        raise FileError(f"Cannot tell what '{path.name}' is: its name must end in {', '.join(sorted(_READERS))}.")
-    if path.stat().st_size == 0:
-        raise FileError(f"'{path}' is empty.")
-    with duckdb.connect() as connection:
-        try:
-            # `[` `]` `*` `?` in a name are the name, not a pattern.
-            name = re.sub(r"([\[\]*?])", r"[\1]", str(path))
-            options: dict[str, Any] = {"na_values": _NULLS} if reader == "read_csv" else {}
-            arrays = getattr(connection, reader)(name, **options).fetchnumpy()
-        except duckdb.Error as error:
-            first = str(error).strip().splitlines()[0]
-            raise FileError(f"'{path}' cannot be read as {suffix[1:].upper()}: {first}") from error
-    return as_table({str(name): _plain(values) for name, values in arrays.items()})
+        found = [one for one in sorted(path.rglob("*")) if one.is_file() and _ending(one) in _CSV + _PARQUET]
+        found = [one for one in found if not any(part[0] in "._" for part in one.relative_to(path).parts)]
+        if not found:
+            raise FileError(f"The folder '{path}' holds no CSV or Parquet file.")
+        return found
+    if _PATTERN.search(str(path)):
+        found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if Path(one).is_file()]
+        if not found:
+            raise FileError(f"No file matches '{path}'.{_beside(path)}")
+        return found
+    raise FileError(f"There is no file '{path}'.{_beside(path)}")
 
 
-def _plain(values: Any) -> np.ndarray:
-    """A masked array of DuckDB as a plain one, with None or NaN where it is masked."""
-    if not isinstance(values, np.ma.MaskedArray):
-        return values
-    if not values.mask.any():
-        return values.data
-    if values.dtype.kind in "biuf":
-        return np.where(values.mask, np.nan, values.data)
-    holes: Any = None
-    return np.where(values.mask, holes, values.data)
+def _beside(path: Path) -> str:
+    """Names of files of the same kind in the same folder."""
+    near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
+    return f" In that folder there are: {_some(near)}." if near else ""
+
+
+def _some(names: Iterable[Any]) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _ending(path: Path) -> str:
+    return (path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix).lower()
+
+
+def _is_parquet(path: Path) -> bool:
+    ending = _ending(path)
+    if ending not in _CSV + _PARQUET:
+        known = ", ".join(sorted(_CSV + _PARQUET))
+        raise FileError(f"Cannot tell what '{path.name}' is: its name must end in {known}.")
+    return ending in _PARQUET
+
+
+def open_files(files: Files) -> Relation:
+    """The rows of files, left where they are."""
+    import duckdb
+    import narwhals as nw
+
+    stamp = stamp_of(list(files.paths))
+    # Rows in order cost memory; only those that are read whole need it.
+    connection = duckdb.connect(config={"preserve_insertion_order": files.bytes <= SMALL})
+    try:
+        _check_columns(connection, files)
+        # `[` `]` `*` `?` in a name are the name, not a pattern.
+        names = [re.sub(r"([\[\]*?])", r"[\1]", str(path)) for path in files.paths]
+        if files.parquet:
+            rows = connection.read_parquet(names, union_by_name=len(set(names)) > 1)
+        else:
+            rows = _read_csv(connection, names)
+        relation = as_relation(nw.from_native(rows), files.words, stamp)
+        return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
+    except duckdb.Error as error:
+        reason = explained(error)
+        if len(files.paths) > 1:
+            raise reason from error
+        kind = "Parquet" if files.parquet else "CSV"
+        raise FileError(f"'{files.paths[0]}' cannot be read as {kind}: {reason}") from error
+
+
+def _read_csv(connection: Any, names: list[str]) -> Any:
+    return connection.read_csv(names, na_values=_NULLS, union_by_name=len(set(names)) > 1)
+
+
+def _check_columns(connection: Any, files: Files) -> None:
+    """Refuse files that do not have the same columns: DuckDB would fill the gap with missing values."""
+    distinct = list(dict.fromkeys(files.paths))
+    if len(distinct) < 2:
+        return
+    first: dict[str, str] = {}
+    for path in distinct:
+        name = re.sub(r"([\[\]*?])", r"[\1]", str(path))
+        one = connection.read_parquet(name) if files.parquet else _read_csv(connection, [name])
+        found = dict(zip(one.columns, map(str, one.types), strict=True))
+        first = first or found
+        for mine, theirs, has, lacks in ((first, found, distinct[0], path), (found, first, path, distinct[0])):
+            missing = [column for column in mine if column not in theirs]
+            if missing:
+                raise FileError(f"Column '{missing[0]}' is in '{has}' but not in '{lacks}'.")
+        for column, kind in found.items():
+            if _is_text(kind) != _is_text(first[column]):
+                raise FileError(
+                    f"Column '{column}' holds {_kind(first[column])} in '{distinct[0]}' but {_kind(kind)} in '{path}'."
+                )
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith(("VARCHAR", "ENUM", "BLOB"))
+
+
+def _kind(kind: str) -> str:
+    return "text" if _is_text(kind) else f"{kind.lower()} values"

@@ -25,6 +25,11 @@ class Table:
     names: tuple[str, ...]
     frame: Any
 
+    @classmethod
+    def of(cls, frame: Any) -> Table:
+        """The table of an eager narwhals frame."""
+        return cls(tuple(map(str, frame.columns)), frame)
+
     @property
     def rows(self) -> int:
         """Number of rows."""
@@ -41,21 +46,36 @@ class Table:
         """
         picked = {}
         for name in names:
-            if name not in self.names:
-                raise DataError(f"There is no column '{name}' in the data. {suggest(name, self.names)}")
-            picked[name] = _to_numpy(self.frame[name])
+            check_column(name, self.names)
+            picked[name] = to_array(self.frame[name])
         return picked
+
+    def keys(self, name: str) -> Any:
+        """The labels in a grouping column, (n,): as in `columns`, but integers keep all their digits."""
+        values = self.columns([name])[name]
+        if not self.frame[name].dtype.is_integer():
+            return values
+        absent = np.isnan(values)
+        if not absent.any():
+            return self.frame[name].to_numpy()
+        if np.abs(values[~absent]).max(initial=0.0) < 2**53:
+            return values
+        return np.array(self.frame[name].to_list(), dtype=object)
+
+
+def check_column(name: str, names: Iterable[str]) -> None:
+    """Refuse a name that is not among the columns."""
+    if name not in names:
+        raise DataError(f"There is no column '{name}' in the data. {suggest(name, names)}")
 
 
 def as_table(data: Any) -> Table:
-    """Take a pandas, Polars or PyArrow frame, or a mapping from names to sequences.
+    """Take an eager pandas, Polars or PyArrow frame, or a mapping from names to sequences.
 
     Raises
     ------
     DataError : when the data are none of these, hold no rows, or have two columns of one name.
     """
-    import narwhals as nw
-
     if isinstance(data, Table):
         return data
     if isinstance(data, Mapping):
@@ -65,30 +85,40 @@ def as_table(data: Any) -> Table:
             data = pd.DataFrame(dict(data))
         except ValueError as error:
             raise DataError(f"The columns do not make a table: {error}.") from error
+    return Table.of(as_narwhals(data))
+
+
+def as_narwhals(data: Any) -> Any:
+    """The narwhals frame of whatever narwhals knows, eager or lazy.
+
+    Raises
+    ------
+    DataError : when it knows no such thing, or two columns have one name.
+    """
+    import narwhals as nw
+
     try:
-        frame = nw.from_native(data)
+        return nw.from_native(data)
     except TypeError as error:
         raise DataError(
-            f"Data must be a pandas, Polars or PyArrow frame or a dict of columns, not {type(data).__name__}. "
-            "The path of a CSV or Parquet file will do as well."
+            f"Data must be a frame (pandas, Polars, PyArrow, DuckDB, Spark), a dict of columns, or the path of CSV or "
+            f"Parquet files, not {type(data).__name__}."
         ) from error
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"Two columns have the same name: {error}") from error
-    if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect()
-    return Table(tuple(map(str, frame.columns)), frame)
 
 
-def _to_numpy(series: Any) -> Any:
+def to_array(series: Any) -> Any:
     """Numbers as float64, so that no formula overflows a small integer; categories in their declared order."""
     import narwhals as nw
-    import pandas as pd
 
     name = series.name
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
         labels = [str(label) for label in series.cat.get_categories().to_list()]
         values = series.cast(nw.String).to_numpy().astype(object)
         used = set(values)
+        import pandas as pd
+
         return pd.Categorical(values, categories=[label for label in labels if label in used])
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
         return series.to_numpy()

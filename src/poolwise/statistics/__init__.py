@@ -1,6 +1,7 @@
 """Cross-product blocks: all that a Gaussian model needs of its rows."""
 
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
+from poolwise.statistics.sufficient import SufficientStatistics
 
-__all__ = ["SufficientStatistics", "reduce_rows"]
+__all__ = ["CrossProducts", "SufficientStatistics", "reduce_rows"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.compiled import exact_kernel
-from poolwise.statistics.blocks import SufficientStatistics
+from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
 CHUNK = 1 << 20  # rows; fixed, so that sums do not depend on the number of threads
+HEAD = 10_000  # rows from which a rough centre is taken
 
 
 def reduce_rows(
@@ -18,8 +19,8 @@ def reduce_rows(
     levels: np.ndarray,
     *,
     threads: int | None = None,
-    chunk: int = CHUNK,
-) -> SufficientStatistics:
+    chunk: int | None = None,
+) -> CrossProducts:
     """Reduce rows to statistics.
 
     Parameters
@@ -28,28 +29,92 @@ def reduce_rows(
     codes : (n,) integers in [0, J).
     columns, levels : (K,) and (J,) names.
     """
-    head = values[:10_000]
-    centre, spread = head.mean(axis=0), head.std(axis=0)
-    # Only where it saves digits: an indicator column stays as it is, and its blocks keep their zeros.
-    origin = np.where(np.abs(centre) > 3 * spread, centre, 0.0)
+    origin = rough_origin(values[:HEAD])
 
-    def one_chunk(_: int, part: slice) -> SufficientStatistics:
-        groups, width = len(levels), values.shape[1]
-        counts = np.zeros(groups)
-        first = np.zeros((groups, width))
-        means = np.zeros((groups, width))
-        scatter = np.zeros((groups, width, width))
-        _accumulate(values[part], codes[part], counts, first, means, scatter)
-        _centre(counts, first, origin, means, scatter)
-        return SufficientStatistics(columns, levels, counts, origin, means, scatter)
+    def one_chunk(_: int, part: slice) -> CrossProducts:
+        sums = _Sums(columns, levels, origin)
+        sums.add(values[part], codes[part])
+        return sums.statistics()
 
-    parts = map_slices(one_chunk, len(values), chunk, threads)
-    while len(parts) > 1:  # pairwise, so that rounding grows with the logarithm of the number of chunks
+    return add_pairwise(map_slices(one_chunk, len(values), chunk or chunk_rows(len(levels)), threads))
+
+
+def chunk_rows(groups: int) -> int:
+    """Rows that are summed before sums are merged: many for each group, since each chunk has sums of all groups."""
+    return max(CHUNK, 16 * groups)
+
+
+def add_pairwise(parts: list[CrossProducts]) -> CrossProducts:
+    """The sum of statistics; rounding grows with the logarithm of their number."""
+    while len(parts) > 1:
         parts = [sum_pair(parts[i : i + 2]) for i in range(0, len(parts), 2)]
     return parts[0]
 
 
-def sum_pair(parts: list[SufficientStatistics]) -> SufficientStatistics:
+class _Sums:
+    """Accumulators of one chunk."""
+
+    def __init__(self, columns: tuple[str, ...], levels: np.ndarray, origin: np.ndarray) -> None:
+        groups, width = len(levels), len(columns)
+        self.columns, self.levels, self.origin = columns, levels, origin
+        self.counts, self.first = np.zeros(groups), np.zeros((groups, width))
+        self.sums, self.products = np.zeros((groups, width)), np.zeros((groups, width, width))
+        self.rows = 0
+
+    def add(self, values: np.ndarray, codes: np.ndarray) -> None:
+        _accumulate(values, codes, self.counts, self.first, self.sums, self.products)
+        self.rows += len(codes)
+
+    def statistics(self) -> CrossProducts:
+        _centre(self.counts, self.first, self.origin, self.sums, self.products)
+        return CrossProducts(self.columns, self.levels, self.counts, self.origin, self.sums, self.products)
+
+
+class Reducer:
+    """Statistics of rows that come in batches; memory does not grow with their number.
+
+    Full chunks are merged like the carries of a binary counter: pairwise, with few of them alive at a time.
+    """
+
+    def __init__(self, columns: tuple[str, ...], levels: np.ndarray, origin: np.ndarray) -> None:
+        self._fresh = lambda: _Sums(columns, levels, origin)
+        self._limit = chunk_rows(len(levels))
+        self._open = self._fresh()
+        self._full: list[tuple[int, CrossProducts]] = []
+
+    def add(self, values: np.ndarray, codes: np.ndarray) -> None:
+        """Add rows: values (n, K) float64, codes (n,)."""
+        self._open.add(values, codes)
+        if self._open.rows >= self._limit:
+            rank, chunk = 0, self._open.statistics()
+            while self._full and self._full[-1][0] == rank:
+                rank, chunk = rank + 1, self._full.pop()[1] + chunk
+            self._full.append((rank, chunk))
+            self._open = self._fresh()
+
+    def statistics(self) -> CrossProducts:
+        """The statistics of all rows so far; the reducer takes no more after this."""
+        total = self._open.statistics()
+        for _, chunk in reversed(self._full):
+            total = chunk + total
+        return total
+
+
+def rough_origin(head: np.ndarray) -> np.ndarray:
+    """A centre of each column (n, K) from its first rows, (K,).
+
+    Only where it saves digits: an indicator column stays as it is, and its blocks keep their zeros. It has few binary
+    digits beyond those of the spread, so that whole numbers minus it, and their squares, are exact.
+    """
+    if not len(head):
+        return np.zeros(head.shape[1])
+    centre, spread = head.mean(axis=0), head.std(axis=0)
+    step = np.exp2(np.floor(np.log2(np.where(spread > 0, spread, 1.0))))
+    rounded = np.where(head.min(axis=0) == head.max(axis=0), head[0], np.round(centre / step) * step)
+    return np.where(np.abs(centre) > 3 * spread, rounded, 0.0)
+
+
+def sum_pair(parts: list[CrossProducts]) -> CrossProducts:
     """The sum of one or two statistics."""
     return parts[0] + parts[1] if len(parts) == 2 else parts[0]
 

@@ -10,7 +10,7 @@ from poolwise.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SufficientStatistics:
+class CrossProducts:
     """Counts, means and centred cross-products of the design's columns and the outcome in each group.
 
     Attributes
@@ -37,19 +37,23 @@ class SufficientStatistics:
         """Number of rows behind the statistics."""
         return int(self.counts.sum())
 
-    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
-        """Statistics of both sets of rows; groups must have the same labels in the same order."""
+    def __add__(self, other: CrossProducts) -> CrossProducts:
+        """Statistics of both sets of rows, with the groups of either."""
         return self._combine(other, 1.0)
 
-    def __sub__(self, other: SufficientStatistics) -> SufficientStatistics:
+    def __sub__(self, other: CrossProducts) -> CrossProducts:
         """Statistics of the rows that are in `self` but not in `other`, which must be a subset of them."""
-        if np.any(other.counts > self.counts):
-            raise DataError("Cannot subtract statistics of rows that are not part of these.")
         return self._combine(other, -1.0)
 
-    def _combine(self, other: SufficientStatistics, sign: float) -> SufficientStatistics:
-        if self.columns != other.columns or not np.array_equal(self.levels, other.levels):
-            raise DataError("Statistics can be combined only when they have the same columns and groups.")
+    def _combine(self, other: CrossProducts, sign: float) -> CrossProducts:
+        if self.columns != other.columns:
+            raise DataError(f"Statistics of different columns cannot be combined: {_difference(self, other)}.")
+        if not np.array_equal(self.levels, other.levels):
+            levels = union_of_levels(self.levels, other.levels)
+            self, other = self.aligned(levels), other.aligned(levels)
+        if sign < 0 and np.any(other.counts > self.counts):
+            group = self.levels[np.argmax(other.counts > self.counts)]
+            raise DataError(f"Cannot take away rows that are not part of these statistics: see group {group!r}.")
         counts = self.counts + sign * other.counts
         weight = np.divide(sign * other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
         # Relative to our origin; the difference of the origins is exact where they are equal.
@@ -60,21 +64,30 @@ class SufficientStatistics:
         scatter[counts == 0] = 0.0
         if sign < 0:
             _clear_rounding(scatter, self.scatter)
-        return SufficientStatistics(self.columns, self.levels, counts, self.origin, means, scatter)
+        return CrossProducts(self.columns, self.levels, counts, self.origin, means, scatter)
 
-    def merged(self) -> SufficientStatistics:
+    def aligned(self, levels: np.ndarray) -> CrossProducts:
+        """The same statistics for groups `levels`, which hold all of ours; the others are empty."""
+        import pandas as pd
+
+        places = pd.Index(levels).get_indexer(self.levels)
+        width = len(self.columns)
+        counts, means = np.zeros(len(levels)), np.zeros((len(levels), width))
+        scatter = np.zeros((len(levels), width, width))
+        counts[places], means[places], scatter[places] = self.counts, self.means, self.scatter
+        return CrossProducts(self.columns, levels, counts, self.origin, means, scatter)
+
+    def merged(self) -> CrossProducts:
         """The same rows as one single group."""
         rows = self.counts.sum()
         mean = self.counts @ self.means / max(rows, 1.0)
         deviations = self.means - mean
         scatter = self.scatter.sum(axis=0) + (deviations * self.counts[:, None]).T @ deviations
-        return SufficientStatistics(
-            self.columns, np.array(["all"]), np.array([rows]), self.origin, mean[None], scatter[None]
-        )
+        return CrossProducts(self.columns, np.array(["all"]), np.array([rows]), self.origin, mean[None], scatter[None])
 
-    def take(self, groups: np.ndarray) -> SufficientStatistics:
+    def take(self, groups: np.ndarray) -> CrossProducts:
         """The statistics of the groups with these positions."""
-        return SufficientStatistics(
+        return CrossProducts(
             self.columns,
             self.levels[groups],
             self.counts[groups],
@@ -82,6 +95,27 @@ class SufficientStatistics:
             self.means[groups],
             self.scatter[groups],
         )
+
+
+def union_of_levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Labels of either, sorted.
+
+    Raises
+    ------
+    DataError : when one has numbers and the other text.
+    """
+    import pandas as pd
+
+    if (one.dtype.kind in "OUS") != (other.dtype.kind in "OUS"):
+        raise DataError(f"Groups have labels of different kinds, such as {one[0]!r} and {other[0]!r}.")
+    return np.asarray(pd.Index(one).union(pd.Index(other), sort=True))
+
+
+def _difference(one: CrossProducts, other: CrossProducts) -> str:
+    mine = [name for name in one.columns if name not in other.columns]
+    theirs = [name for name in other.columns if name not in one.columns]
+    said = [f"only one has {', '.join(names)}" for names in (mine, theirs) if names]
+    return "; ".join(said) or "their order differs"
 
 
 def _clear_rounding(scatter: np.ndarray, minuend: np.ndarray) -> None:

@@ -1,0 +1,39 @@
+"""Labels of groups: one rule for every source, so that the same data have the same levels everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from poolwise.errors import DataError
+
+
+def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted labels (J,) and the code (n,) of each value.
+
+    Whole numbers are integers however they are stored; a mix of kinds is ordered as text.
+    """
+    import pandas as pd
+
+    if isinstance(values, pd.Categorical):
+        values = np.asarray(values, dtype=object)
+    if values.dtype.kind == "f" and np.all(np.abs(values) < 2**53) and np.all(values == np.round(values)):
+        values = values.astype(np.int64)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"The grouping column '{group}' holds infinite values.")
+    if values.dtype.kind == "O" and len({type(value) for value in values}) > 1:
+        values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
+    codes, levels = pd.factorize(values, sort=True)
+    return np.asarray(levels), codes.astype(np.int64)
+
+
+def ordered_levels(values: np.ndarray, declared: list[Any] | None) -> list[Any]:
+    """Levels of a category that occur, in the order of their type where it declares one, else sorted."""
+    import pandas as pd
+
+    found = pd.unique(values)
+    if declared is None:
+        return sorted(found.tolist())
+    occur = set(found)
+    return [level for level in declared if level in occur]

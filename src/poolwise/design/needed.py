@@ -1,0 +1,153 @@
+"""Which raw columns a formula needs, and in which role; the rule for rows with missing values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.variables import required_columns
+from poolwise.errors import DataError, FormulaError
+from poolwise.formula import Bar, Formula
+
+_MISSING = ("drop", "error")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Needed:
+    """The raw columns of a formula by their role.
+
+    Attributes
+    ----------
+    formula : as parsed.
+    parts : formulaic's own formulas of `response`, `common` and, with a bar, `effects`.
+    outcome, predictors : names of the columns that the outcome and the other terms evaluate.
+    bar : the group term, or None.
+    """
+
+    formula: Formula
+    parts: Any
+    outcome: tuple[str, ...]
+    predictors: tuple[str, ...]
+    bar: Bar | None
+
+    @property
+    def group(self) -> str | None:
+        """The raw grouping column."""
+        return self.bar.group if self.bar else None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Columns that terms evaluate, outcome first."""
+        return (*self.outcome, *(name for name in self.predictors if name not in self.outcome))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column; a row counts when none of them is missing in it."""
+        return self.values if self.group in (None, *self.values) else (*self.values, str(self.group))
+
+
+def needed_columns(formula: Formula) -> Needed:
+    """Find the raw columns of a formula.
+
+    Raises
+    ------
+    FormulaError, DataError : for a formula that formulaic cannot read, or names that mean something else.
+    """
+    bar = _single_bar(formula)
+    parts = _formulaic(formula)
+    outcome = sorted(required_columns(parts.response))
+    predictors = sorted(
+        {name for part in parts._flatten() if part is not parts.response for name in required_columns(part)}
+    )
+    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), bar)
+    _check_names(needed)
+    return needed
+
+
+def part_texts(formula: Formula) -> dict[str, str]:
+    """The parts of a formula that formulaic evaluates."""
+    texts = {"response": f"0 + {formula.response}", "common": formula.common}
+    if formula.bars:
+        texts["effects"] = formula.bars[0].effects
+    return texts
+
+
+def check_missing(missing: str) -> None:
+    """Refuse an unknown rule for missing values."""
+    if missing not in _MISSING:
+        raise DataError(f"missing must be 'drop' or 'error', not {missing!r}.")
+
+
+def complete(raw: dict[str, Any], missing: str) -> tuple[np.ndarray, int]:
+    """Which rows have no missing value (None, NULL or NaN) in any of the columns, and how many have one."""
+    import pandas as pd
+
+    length = len(next(iter(raw.values()))) if raw else 0
+    keep = np.ones(length, dtype=bool)
+    holes = {}
+    for name, values in raw.items():
+        absent = np.asarray(pd.isna(values))
+        if absent.any():
+            holes[name] = int(absent.sum())
+            keep &= ~absent
+    dropped = length - int(keep.sum())
+    check_dropped(dropped, length, holes, missing)
+    return keep, dropped
+
+
+def check_dropped(dropped: int, rows: int, holes: dict[str, int], missing: str) -> None:
+    """Refuse missing values under `missing="error"`, and data without any complete row."""
+    where = ", ".join(f"{name} ({count})" for name, count in holes.items())
+    if dropped and missing == "error":
+        raise DataError(f"{dropped} of {rows} rows have missing values, in: {where}. missing='drop' leaves them out.")
+    if rows and dropped == rows:
+        raise DataError(f"No row is complete: missing values in {where}.")
+
+
+def _single_bar(formula: Formula) -> Bar | None:
+    if len(formula.bars) > 1:
+        raise FormulaError(
+            f"This formula has {len(formula.bars)} group terms ({', '.join(map(str, formula.bars))}); "
+            "one grouping factor with one bar is supported so far. Put all effects into one bar: (1 + x | group)."
+        )
+    return formula.bars[0] if formula.bars else None
+
+
+def _formulaic(formula: Formula) -> Any:
+    """The parts of a formula as formulaic's own structured formula."""
+    from formulaic import Formula as Formulaic
+    from formulaic import SimpleFormula
+    from formulaic.errors import FormulaicError
+
+    texts = part_texts(formula)
+    parts = {}
+    for name, text in texts.items():
+        try:
+            parts[name] = _parse_part(text)
+        except (FormulaicError, SyntaxError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise FormulaError(f"Cannot read '{text.removeprefix('0 + ')}' in '{formula.text}': {reason}") from error
+        if not isinstance(parts[name], SimpleFormula):
+            raise FormulaError(f"Cannot read '{text}' in '{formula.text}': it holds a '~' or '|' of its own.")
+    return Formulaic(**parts)
+
+
+@lru_cache(maxsize=256)
+def _parse_part(text: str) -> Any:
+    """Parsing costs as much as evaluating a small model, and refits repeat it."""
+    from formulaic import Formula as Formulaic
+
+    return Formulaic(text)
+
+
+def _check_names(needed: Needed) -> None:
+    """Refuse names that mean something else in formulas, or in the labels of a posterior."""
+    taken = {"", "1", "0", "Intercept"} & set(needed.values)
+    if needed.group is not None:
+        reserved = {"", "chain", "draw", "coefficient", "effect", "effect_", "observation", "beta", "sigma"}
+        taken |= reserved & {needed.group}
+    if taken:
+        raise DataError(f"A column cannot be called '{sorted(taken)[0]}' here: the name is taken. Rename it.")

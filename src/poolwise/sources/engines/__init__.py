@@ -1,0 +1,28 @@
+"""Engines that hold rows and answer queries; one file each. What narwhals says alike for all of them is not here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolwise.sources.engines.engine import Engine, Generic
+
+
+def engine_of(frame: Any) -> Engine:
+    """The engine behind a lazy narwhals frame."""
+    implementation = frame.implementation
+    if implementation.is_duckdb():
+        from poolwise.sources.engines.duckdb import DuckDB
+
+        return DuckDB()
+    if implementation.is_polars():
+        from poolwise.sources.engines.polars import Polars
+
+        return Polars()
+    if implementation.is_spark_like():
+        from poolwise.sources.engines.spark import Spark
+
+        return Spark()
+    return Generic(str(implementation))
+
+
+__all__ = ["Engine", "engine_of"]

@@ -1,0 +1,95 @@
+"""DuckDB: the embedded engine, for files, eager frames and the user's own tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.errors import DataError, FileError, PoolwiseError
+from poolwise.progress import Scan
+from poolwise.sources.engines.engine import first_line, watched
+
+_PLACE = re.compile(r"[Ll]ine:?\s*(\d+)")
+_FILE = re.compile(r"""file[:=]?\s*["']?([^"'\n]+?\.(?:csv|tsv|txt|gz|parquet|pq))["']?""", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDB:
+    """DuckDB, in this process."""
+
+    name: str = "DuckDB"
+
+    def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
+        """The result of a query; progress and Ctrl-C need the connection behind it."""
+        relation = query.to_native()
+        connection = getattr(relation, "_con", None)
+        try:
+            if connection is None:  # then DuckDB itself hears Ctrl-C, on the main thread
+                found = relation.fetchnumpy()
+            else:
+                found = watched(relation.fetchnumpy, lambda: _share(connection), connection.interrupt, scan)
+        except Exception as error:
+            raise explained(error) from error
+        return {str(name): plain(values) for name, values in found.items()}
+
+    def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
+        """The rows of a query as Arrow tables."""
+        import pyarrow as pa
+
+        done = 0
+        try:
+            for batch in query.to_native().to_arrow_reader(rows):
+                done += batch.num_rows
+                yield pa.Table.from_batches([batch])
+                scan.at(done / scan.rows if scan.rows else None)
+        except PoolwiseError:
+            raise
+        except Exception as error:
+            raise explained(error) from error
+
+
+def _share(connection: Any) -> float | None:
+    """How far the running query is, None while DuckDB does not know."""
+    percent = float(connection.query_progress())
+    return percent / 100 if percent > 0 else None
+
+
+def explained(error: Exception) -> PoolwiseError:
+    """An error of DuckDB in one sentence, with file and line where it names them."""
+    import duckdb
+
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in text or "temp_directory" in text:
+        return DataError(
+            f"DuckDB ran out of room for this query: {first_line(error)} It needs memory for one row for each group; "
+            "free some, or point DuckDB's temp_directory to a disk with space."
+        )
+    line, file = _PLACE.search(text), _FILE.search(text)
+    where = (f" in '{file.group(1)}'" if file else "") + (f", line {line.group(1)}" if line else "")
+    kind = FileError if where or "file" in text.lower() else DataError
+    return kind(f"DuckDB could not read the data{where}: {_reason(text)}")
+
+
+def _reason(text: str) -> str:
+    """The sentence of a message that says what was wrong: DuckDB puts it on the first lines, then options."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reason = lines[0] if lines else "no reason was given"
+    if _PLACE.search(reason) and len(lines) > 1:  # the first line of a CSV error says only where
+        reason = next((line for line in lines[1:] if not line.startswith("Original Line")), reason)
+    return reason
+
+
+def plain(values: Any) -> np.ndarray:
+    """A masked array of DuckDB as a plain one, with NaN or None where it is masked."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if not values.mask.any():
+        return values.data
+    if values.dtype.kind == "f":
+        return np.where(values.mask, np.nan, values.data)
+    holes: Any = None
+    return np.where(values.mask, holes, values.data.astype(object))

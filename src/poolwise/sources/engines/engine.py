@@ -1,0 +1,95 @@
+"""What poolwise asks of an engine, and the answer that narwhals gives for any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from poolwise.errors import DataError, PoolwiseError
+from poolwise.progress import Scan
+
+_POLL = 0.1  # seconds between two looks at a running query
+
+
+class Engine(Protocol):
+    """Runs queries that narwhals has built."""
+
+    @property
+    def name(self) -> str:
+        """As users know it."""
+
+    def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
+        """The result of a query: numbers as they are, text as objects, missing values as NaN or None.
+
+        Ctrl-C stops the query.
+        """
+
+    def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
+        """The rows of a query in order, as eager frames of about `rows` rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generic:
+    """Any backend that narwhals knows: it collects."""
+
+    name: str
+
+    def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
+        """The result of a query."""
+        return arrays_of(answered(self.name, lambda: query.collect("pyarrow")))
+
+    def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
+        """The rows of a query, collected at once and cut."""
+        frame = answered(self.name, lambda: query.collect("pyarrow"))
+        for start in range(0, len(frame), rows):
+            yield frame[start : start + rows].to_native()
+
+
+def arrays_of(frame: Any) -> dict[str, np.ndarray]:
+    """The columns of an eager narwhals frame."""
+    from poolwise.sources.frames import to_array
+
+    return {str(name): to_array(frame[name]) for name in frame.columns}
+
+
+def answered(engine: str, ask: Callable[[], Any]) -> Any:
+    """The answer of an engine; what goes wrong in it becomes one sentence of ours."""
+    try:
+        return ask()
+    except PoolwiseError:
+        raise
+    except Exception as error:  # every engine has its own tree of errors
+        raise DataError(f"{engine} could not read the data: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without its stack."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def watched(run: Callable[[], Any], look: Callable[[], float | None], stop: Callable[[], None], scan: Scan) -> Any:
+    """Run a query on a thread of its own, so that progress is seen and Ctrl-C is heard while it lasts.
+
+    Parameters
+    ----------
+    look : the share done, None where it is not known.
+    stop : makes `run` fail soon.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="poolwise-query") as pool:
+        future: Future[Any] = pool.submit(run)
+        try:
+            while True:
+                try:
+                    return future.result(timeout=_POLL)
+                except TimeoutError:
+                    if future.done():
+                        raise
+                    scan.at(look())
+        except BaseException:
+            if not future.done():
+                stop()
+            raise

@@ -1,0 +1,45 @@
+"""Polars' streaming engine, for lazy frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.progress import Scan
+from poolwise.sources.engines.engine import answered, arrays_of
+
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Polars:
+    """Polars, in this process."""
+
+    name: str = "Polars"
+
+    def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
+        """The result of a query, which runs in the background so that Ctrl-C is heard."""
+        import narwhals as nw
+
+        running = query.to_native().collect(engine="streaming", background=True)
+        try:
+            while (found := answered(self.name, running.fetch)) is None:
+                scan.at(None)
+                time.sleep(_POLL)
+        except BaseException:
+            running.cancel()
+            raise
+        return arrays_of(nw.from_native(found))
+
+    def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
+        """The rows of a query as eager frames."""
+        batches = iter(answered(self.name, lambda: query.to_native().collect_batches(chunk_size=rows)))
+        done = 0
+        while (batch := answered(self.name, lambda: next(batches, None))) is not None:
+            done += len(batch)
+            yield batch
+            scan.at(done / scan.rows if scan.rows else None)

@@ -1,0 +1,114 @@
+"""Rows that stay where they are: a lazy frame, and the engine that answers questions about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poolwise.errors import FileError
+from poolwise.progress import Scan
+from poolwise.sources.engines import Engine, engine_of
+from poolwise.sources.frames import Table
+
+Stamp = tuple[tuple[Path, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relation:
+    """A source too large, or too far away, to be copied here.
+
+    Attributes
+    ----------
+    names : of all its columns.
+    schema : narwhals type of each column.
+    frame : lazy narwhals frame.
+    engine : what runs queries on it.
+    words : what the rows are stored in, for users.
+    stamp : path, size and time of change of each file behind it; empty for tables.
+    rows : their number, where it is known without reading them.
+    """
+
+    names: tuple[str, ...]
+    schema: dict[str, Any]
+    frame: Any
+    engine: Engine
+    words: str
+    stamp: Stamp = ()
+    rows: int | None = None
+
+    def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
+        """The result of a query on `frame`.
+
+        Raises
+        ------
+        FileError : when a file has changed since the relation was made: its parts would not belong together.
+        """
+        found = self.engine.fetch(query, scan)
+        check_unchanged(self.stamp)
+        return found
+
+    def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
+        """The rows of a query on `frame`, in eager frames of about `rows` rows."""
+        yield from self.engine.batches(query, rows, scan)
+        check_unchanged(self.stamp)
+
+    def count(self, rows: Any = None) -> int:
+        """Number of rows, or of those of a query."""
+        import narwhals as nw
+
+        rows = self.frame if rows is None else rows
+        return int(self.fetch(rows.select(nw.len().alias("n")), Scan())["n"][0])
+
+    def declared_levels(self, name: str) -> list[str] | None:
+        """The order that the type of a column gives to its values, None where it gives none."""
+        import narwhals as nw
+
+        kind = self.schema[name]
+        if isinstance(kind, nw.Enum):
+            return list(kind.categories)
+        if not isinstance(kind, nw.Categorical):
+            return None
+        found = self.fetch(self.frame.select(nw.col(name)).unique(), Scan())[name]
+        return list(getattr(found, "categories", sorted(set(found) - {None})))
+
+
+def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None) -> Relation:
+    """The relation of a lazy narwhals frame."""
+    engine = engine_of(frame)
+    schema = {str(name): kind for name, kind in frame.collect_schema().items()}
+    return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows)
+
+
+def relation_of(table: Table) -> Relation:
+    """The rows of a frame in memory as an engine sees them, without a copy: Polars for its own, DuckDB for others."""
+    import narwhals as nw
+
+    words = f"{type(table.frame.to_native()).__module__.split('.')[0]} frame"
+    if table.frame.implementation.is_polars():
+        return as_relation(table.frame.lazy(), words, (), table.rows)
+    import duckdb
+
+    native, connection = table.frame.to_native(), duckdb.connect()
+    arrow = table.frame.implementation.is_pyarrow()
+    rows = connection.from_arrow(native) if arrow else connection.from_df(native)
+    return as_relation(nw.from_native(rows), words, (), table.rows)
+
+
+def stamp_of(paths: list[Path]) -> Stamp:
+    """What tells whether files have changed."""
+    return tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in dict.fromkeys(paths))
+
+
+def check_unchanged(stamp: Stamp) -> None:
+    """Refuse files that are not what they were."""
+    for path, size, changed in stamp:
+        try:
+            now = path.stat()
+        except FileNotFoundError as error:
+            raise FileError(f"'{path}' was deleted while it was read; nothing was fitted.") from error
+        if (now.st_size, now.st_mtime_ns) != (size, changed):
+            raise FileError(f"'{path}' changed while it was read; nothing was fitted. Read a copy that holds still.")

@@ -1,0 +1,146 @@
+"""From cells to statistics of groups: each cell's numbers become design columns, and cells of a group are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from poolwise.compiled import exact_kernel
+from poolwise.design import Design, Encoding
+from poolwise.design.levels import group_levels, ordered_levels
+from poolwise.design.plan import ColumnMap, Plan, learn, learn_from
+from poolwise.errors import DataError
+from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.scan import Cells
+
+
+def from_cells(
+    plan: Plan,
+    cells: Cells,
+    states: Mapping[str, Any],
+    declared: Mapping[str, list[str] | None],
+    like: Encoding | None,
+) -> tuple[Design, Encoding, CrossProducts]:
+    """Design and statistics of the groups.
+
+    Parameters
+    ----------
+    declared : order of the levels of columns whose type has one.
+    like : an encoding to use instead of learning one from the levels that the cells have.
+
+    Raises
+    ------
+    DataError : for a category that `like` does not know.
+    """
+    size = len(cells.counts)
+    if plan.needed.group is None:
+        levels, codes = np.array(["all"]), np.zeros(size, dtype=np.int64)
+    else:
+        levels, codes = group_levels(plan.needed.group, cells.keys[plan.needed.group])
+    names = plan.category_columns
+    found = {name: ordered_levels(cells.keys[name], declared.get(name)) for name in names}
+    patterns, pattern = _patterns({name: cells.keys[name] for name in names}, size)
+    if like is None:
+        design, encoding, columns = learn(plan, states, found, patterns, levels)
+    else:
+        known = {name: _known(plan, like, name, found[name]) for name in names}
+        design, encoding, columns = learn_from(plan, like.specs, known, patterns, levels)
+    origin = _origin(columns, cells.centre)
+    products = merge_cells((*design.columns, design.response), levels, codes, pattern, cells, columns, origin)
+    return design, encoding, products
+
+
+def merge_cells(
+    names: tuple[str, ...],
+    levels: np.ndarray,
+    codes: np.ndarray,
+    pattern: np.ndarray,
+    cells: Cells,
+    columns: ColumnMap,
+    origin: np.ndarray,
+) -> CrossProducts:
+    """Statistics of groups: `codes` and `pattern` (C,) say which group and which pattern of categories a cell has."""
+    width = len(names)
+    counts, means = np.zeros(len(levels)), np.zeros((len(levels), width))
+    scatter = np.zeros((len(levels), width, width))
+    _merge(
+        codes,
+        pattern,
+        cells.counts,
+        cells.centre,
+        cells.means,
+        cells.scatter,
+        columns.place,
+        columns.coefficients,
+        origin,
+        counts,
+        means,
+        scatter,
+    )
+    return CrossProducts(names, levels, counts, origin, means, scatter)
+
+
+def _known(plan: Plan, like: Encoding, column: str, found: list[Any]) -> list[Any]:
+    """The levels of a column in an encoding, which must hold those found."""
+    factor = next(factor for factor, name in plan.categories.items() if name == column)
+    for part in like.specs:
+        if factor in part.encoder_state:
+            known = list(part.encoder_state[factor][1]["categories"])
+            strange = [level for level in found if level not in known]
+            if strange:
+                raise DataError(
+                    f"New data hold categories that the fit has not seen: '{column}' is "
+                    f"{', '.join(map(str, strange[:5]))}. Known: {', '.join(map(str, known))}."
+                )
+            return known
+    raise DataError(f"The encoding has no category '{column}'.")
+
+
+def _patterns(keys: dict[str, np.ndarray], size: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The distinct combinations of categories, by column (P,), and which one each cell has, (C,)."""
+    import pandas as pd
+
+    if not keys:
+        return {}, np.zeros(size, dtype=np.int64)
+    coded = {name: pd.factorize(values, sort=True) for name, values in keys.items()}
+    codes = np.column_stack([code for code, _ in coded.values()])
+    distinct, pattern = np.unique(codes, axis=0, return_inverse=True)
+    columns = {name: np.asarray(labels)[distinct[:, k]] for k, (name, (_, labels)) in enumerate(coded.items())}
+    return columns, pattern.reshape(-1).astype(np.int64)
+
+
+def _origin(columns: ColumnMap, centre: np.ndarray) -> np.ndarray:
+    """The centre of columns that are one number in every cell; zero for those that categories multiply."""
+    plain = (columns.coefficients == 1.0).all(axis=0) & (columns.place >= 0)
+    return np.where(plain, centre[columns.place], 0.0)
+
+
+@exact_kernel
+def _merge(
+    codes, pattern, cell_counts, centre, cell_means, cell_scatter, place, coefficients, origin, counts, means, scatter
+):
+    """Add each cell to its group, by the pairwise update of Chan, Golub and LeVeque (1983)."""
+    width = place.size
+    step = np.empty(width)
+    for c in range(codes.size):
+        j, own = codes[c], coefficients[pattern[c]]
+        before = counts[j]
+        counts[j] = before + cell_counts[c]
+        weight = cell_counts[c] / counts[j]
+        for k in range(width):
+            at = place[k]
+            value = own[k] - origin[k]
+            if at >= 0:
+                value = own[k] * cell_means[c, at] + (own[k] * centre[at] - origin[k])
+            step[k] = value - means[j, k]
+            means[j, k] += weight * step[k]
+        for k in range(width):
+            for h in range(k + 1):
+                total = before * weight * step[k] * step[h]
+                if place[k] >= 0 and place[h] >= 0:
+                    total += own[k] * own[h] * cell_scatter[c, place[k], place[h]]
+                scatter[j, k, h] += total
+                if h != k:
+                    scatter[j, h, k] = scatter[j, k, h]

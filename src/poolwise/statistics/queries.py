@@ -1,0 +1,173 @@
+"""The queries of a scan, as narwhals expressions: every engine that narwhals speaks to can answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.needed import Needed
+from poolwise.errors import DataError
+from poolwise.sources.frames import check_column
+from poolwise.sources.relation import Relation
+
+
+def holds_numbers(names: Sequence[str], relation: Relation) -> dict[str, bool]:
+    """Which of these columns hold numbers, by their type; truth values count as numbers.
+
+    Raises
+    ------
+    DataError : for a column that is not there, or holds dates.
+    """
+    import narwhals as nw
+
+    found = {}
+    for name in names:
+        check_column(name, relation.names)
+        kind = relation.schema[name]
+        if kind.is_temporal():
+            raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
+        found[name] = bool(kind.is_numeric() or kind == nw.Boolean)
+    return found
+
+
+def check_outcome(needed: Needed, numeric: Mapping[str, bool]) -> None:
+    """Refuse an outcome that is not numeric."""
+    for name in needed.outcome:
+        if not numeric[name]:
+            raise DataError(f"'{name}' must hold numbers for the outcome {needed.formula.response}, but it holds text.")
+
+
+def is_complete(relation: Relation, names: Sequence[str]) -> Any:
+    """No value of these columns is NULL or NaN."""
+    import narwhals as nw
+
+    conditions = []
+    for name in names:
+        conditions.append(~nw.col(name).is_null())
+        if relation.schema[name].is_float():
+            conditions.append(~nw.col(name).is_nan())
+    return nw.all_horizontal(*conditions, ignore_nulls=False)
+
+
+def missing_counts(relation: Relation, names: Sequence[str]) -> Any:
+    """How many values of each column are NULL or NaN, and the number of rows `n`."""
+    import narwhals as nw
+
+    counts = [(~is_complete(relation, [name])).cast(nw.Int64).sum().alias(f"m{i}") for i, name in enumerate(names)]
+    return relation.frame.select(nw.len().alias("n"), *counts)
+
+
+def group_key(relation: Relation, name: str) -> Any:
+    """A grouping column as the kinds of labels that rows in memory have."""
+    import narwhals as nw
+
+    kind, column = relation.schema[name], nw.col(name)
+    if kind == nw.Boolean:
+        return column.cast(nw.Int64)
+    if kind.is_numeric():
+        return column if kind.is_integer() else column.cast(nw.Float64)
+    return column.cast(nw.String) if kind in (nw.Categorical, nw.Enum) else column
+
+
+def category_key(relation: Relation, name: str) -> Any:
+    """A category as the kinds of levels that rows in memory have: numbers are float64."""
+    numbers = number_columns(relation, [name])
+    return numbers[name] if numbers else group_key(relation, name)
+
+
+def number_columns(relation: Relation, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the columns that hold numbers, as float64."""
+    import narwhals as nw
+
+    found = {}
+    for name in names:
+        kind = relation.schema[name]
+        if kind == nw.Boolean:
+            found[name] = nw.col(name).cast(nw.Int64).cast(nw.Float64)
+        elif kind.is_numeric():
+            found[name] = nw.col(name).cast(nw.Float64)
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shifted:
+    """Rows as keys and numbers relative to a centre.
+
+    Attributes
+    ----------
+    frame : lazy frame with columns `keys` and `names`; incomplete rows have no key.
+    keys, names : of its columns.
+    derived : those of `names` that an expression makes, which may be undefined.
+    """
+
+    frame: Any
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+    derived: tuple[str, ...]
+
+    def sums(self) -> Any:
+        """For each combination of keys: rows `n`, sums `s_i`, sums of products `p_i_j`, defined values `c_i`."""
+        import narwhals as nw
+
+        defined = [nw.col(name).count().alias(f"c_{name}") for name in self.derived]
+        return self._products().group_by(*self.keys).agg(nw.len().alias("n"), *self._totals(), *defined)
+
+    def sums_about_means(self) -> Any:
+        """The same about the means of each combination of keys, which come as `m_i`."""
+        import narwhals as nw
+
+        means = self.frame.group_by(*self.keys).agg(*(nw.col(name).mean().alias(f"m_{name}") for name in self.names))
+        deviations = [(nw.col(name) - nw.col(f"m_{name}")).alias(name) for name in self.names]
+        joined = self.frame.join(means, on=list(self.keys), how="inner").with_columns(*deviations)
+        centres = [nw.col(f"m_{name}").max() for name in self.names]
+        about = Shifted(joined, self.keys, self.names, ())
+        return about._products().group_by(*self.keys).agg(nw.len().alias("n"), *about._totals(), *centres)
+
+    def ranges(self, names: Sequence[str]) -> Any:
+        """Largest minus smallest value of some numbers for each combination of keys, as `r_i`."""
+        import narwhals as nw
+
+        ends = [(nw.col(name).max() - nw.col(name).min()).alias(f"r_{name}") for name in names]
+        return self.frame.group_by(*self.keys).agg(*ends)
+
+    def undefined(self) -> Any:
+        """How many values of each number are not finite among the complete rows."""
+        import narwhals as nw
+
+        complete = self.frame.filter(~nw.col(self.keys[0]).is_null())
+        bad = [
+            (~nw.col(name).is_finite()).fill_null(value=True).cast(nw.Int64).sum().alias(name) for name in self.names
+        ]
+        return complete.select(*bad)
+
+    def _products(self) -> Any:
+        import narwhals as nw
+
+        pairs = self._pairs()
+        return self.frame.with_columns(*((nw.col(a) * nw.col(b)).alias(f"p_{a}_{b}") for a, b in pairs))
+
+    def _totals(self) -> list[Any]:
+        import narwhals as nw
+
+        sums = [nw.col(name).sum().alias(f"s_{name}") for name in self.names]
+        return [*sums, *(nw.col(f"p_{a}_{b}").sum() for a, b in self._pairs())]
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [(a, b) for i, a in enumerate(self.names) for b in self.names[: i + 1]]
+
+
+def moments(found: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts (C,), means (C, m) and scatter about them (C, m, m) from the sums of a query."""
+    counts = np.asarray(found["n"], dtype=float)
+    sums = np.column_stack([np.asarray(found[f"s_{name}"], dtype=float) for name in names])
+    means = sums / counts[:, None]
+    scatter = np.empty((len(counts), len(names), len(names)))
+    for i, a in enumerate(names):
+        for j, b in enumerate(names[: i + 1]):
+            centred = np.asarray(found[f"p_{a}_{b}"], dtype=float) - sums[:, i] * means[:, j]
+            scatter[:, i, j] = scatter[:, j, i] = centred
+        scatter[:, i, i] = np.maximum(scatter[:, i, i], 0.0)
+    return counts, means, scatter

@@ -1,0 +1,173 @@
+"""Rows in batches, for terms that no query can express: formulaic encodes each batch, and its sums are added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.design import Design, Encoding, Rows
+from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise
+from poolwise.design.expressions import reach
+from poolwise.design.levels import group_levels, ordered_levels
+from poolwise.design.needed import Needed, check_dropped, part_texts
+from poolwise.design.replay import encoded_state, restore_specs
+from poolwise.design.variables import expression_names
+from poolwise.errors import DataError
+from poolwise.progress import Progress, Scan
+from poolwise.sources.frames import as_table
+from poolwise.sources.relation import Relation
+from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.queries import (
+    category_key,
+    check_outcome,
+    group_key,
+    holds_numbers,
+    is_complete,
+    missing_counts,
+    number_columns,
+)
+from poolwise.statistics.reduce import HEAD, Reducer, rough_origin
+from poolwise.threads import map_slices
+
+BATCH = 1 << 18  # rows
+_LANES = 2  # reducers that batches go to in turn; fixed, so that sums do not depend on the number of threads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """Complete rows of a relation that can be read and encoded in batches, as often as one likes.
+
+    Attributes
+    ----------
+    relation, query : where they are, and the query for the needed columns of complete rows.
+    design, encoding : of the batches.
+    rows, dropped : complete rows and those with missing values.
+    """
+
+    relation: Relation
+    query: Any
+    design: Design
+    encoding: Encoding
+    needed: Needed
+    rows: int
+    dropped: int
+
+    def batches(self, progress: Progress) -> Iterator[Rows]:
+        """Encoded rows, batch by batch."""
+        scan = Scan(progress, f"reading rows from {self.relation.engine.name} in batches", self.rows)
+        for batch in self.relation.batches(self.query, BATCH, scan):
+            table = as_table(batch)
+            raw = table.columns(self.needed.values)
+            keys = None if self.needed.group is None else table.keys(self.needed.group)
+            yield encode_batch(self.design, self.encoding, raw, keys)
+
+
+def column_terms(needed: Needed) -> list[str]:
+    """Terms that look at more than their own row, and whose state cannot be learnt first."""
+    return [text for text in _python_factors(needed) if reach(text) == "column"]
+
+
+def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missing: str, progress: Progress) -> Stream:
+    """Learn levels and the states of transforms from a relation, so that its batches can be encoded.
+
+    Raises
+    ------
+    DataError, FormulaError : as for rows in memory.
+    """
+    numeric = holds_numbers(needed.values, relation)
+    check_outcome(needed, numeric)
+    counts = relation.fetch(missing_counts(relation, needed.columns), Scan(progress, "counting missing values"))
+    complete = relation.frame.filter(is_complete(relation, needed.columns))
+    rows, dropped = int(counts["n"][0]), 0
+    if not rows:
+        raise DataError("The data hold no rows.")
+    holes = {name: int(counts[f"m{i}"][0]) for i, name in enumerate(needed.columns) if counts[f"m{i}"][0]}
+    if holes:
+        dropped = rows - relation.count(complete)
+        check_dropped(dropped, rows, holes, missing)
+    levels = np.array(["all"])
+    if needed.group is not None:
+        levels, _ = group_levels(needed.group, _distinct(relation, complete, group_key(relation, needed.group)))
+    specs = _learn(needed, relation, complete, numeric) if like is None else like.specs
+    columns = number_columns(relation, needed.values)
+    chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in needed.values]
+    if needed.group is not None and needed.group not in needed.values:
+        chosen.append(group_key(relation, needed.group).alias(needed.group))
+    query = complete.select(*chosen)
+    head = as_table(next(relation.batches(query.head(HEAD), HEAD, Scan())))
+    learnt = materialise(specs, head.columns(needed.values), needed.formula, head.rows).model_spec
+    design, encoding = describe_columns(needed, learnt, levels)
+    return Stream(relation, query, design, encoding, needed, rows - dropped, dropped)
+
+
+def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProducts:
+    """Statistics of all rows of a stream."""
+    names = (*stream.design.columns, stream.design.response)
+    reducers: list[Reducer] = []
+    waiting: list[Rows] = []
+
+    def empty_waiting() -> None:
+        def work(i: int, _: slice) -> None:
+            reducers[i].add(waiting[i].values, waiting[i].codes)
+
+        map_slices(work, len(waiting), 1, threads)
+        waiting.clear()
+
+    for rows in stream.batches(progress):
+        if not reducers:
+            origin = rough_origin(rows.values[:HEAD])
+            reducers = [Reducer(names, stream.design.levels, origin) for _ in range(_LANES)]
+        waiting.append(rows)
+        if len(waiting) == _LANES:
+            empty_waiting()
+    empty_waiting()
+    return reducers[0].statistics() + reducers[1].statistics()
+
+
+def _python_factors(needed: Needed) -> list[str]:
+    from formulaic.parser.types import Factor
+
+    found = {
+        str(factor.expr): None
+        for part in needed.parts._flatten()
+        for term in part
+        for factor in term.factors
+        if factor.eval_method is Factor.EvalMethod.PYTHON
+    }
+    return list(found)
+
+
+def _distinct(relation: Relation, rows: Any, key: Any) -> np.ndarray:
+    return relation.fetch(rows.select(key.alias("k")).unique(), Scan())["k"]
+
+
+def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[str, bool]) -> Any:
+    """Specifications with the levels of categories and the states of transforms over all complete rows."""
+    columns = number_columns(relation, needed.values)
+    factors = _python_factors(needed)
+    categories: dict[str, list[Any]] = {}
+    states: dict[str, Any] = {}
+    lookups = {name: name for name in needed.values if not numeric[name]}
+    for factor, column in {**lookups, **{f: column_of_category(f) for f in factors if f.startswith("C(")}}.items():
+        found = _distinct(relation, complete, category_key(relation, column))
+        categories[factor] = ordered_levels(found, relation.declared_levels(column))
+    for factor in factors:
+        if reach(factor) != "learnt":
+            continue
+        names = sorted(expression_names(factor) & set(needed.values))
+        chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
+        raw = relation.fetch(complete.select(*chosen), Scan())
+        states |= _states_of(factor, raw, needed)
+    texts = part_texts(needed.formula)
+    return restore_specs({name: encoded_state(text, states, categories) for name, text in texts.items()})
+
+
+def _states_of(factor: str, raw: dict[str, np.ndarray], needed: Needed) -> dict[str, Any]:
+    """What a stateful transform learns from whole columns."""
+    from formulaic import Formula
+
+    matrix = materialise(Formula(f"0 + {factor}"), raw, needed.formula, len(next(iter(raw.values()))))
+    return dict(matrix.model_spec.transform_state)
