@@ -20,10 +20,10 @@ _HOMES = {
         "PriorError",
         "SamplingError",
     ),
-    "poolwise.fitting": ("Fit", "fit", "load"),
+    "poolwise.fitting": ("Fit", "fit", "load", "merge"),
     "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": ("LKJ", "Exponential", "HalfCauchy", "HalfNormal", "HalfStudentT", "Normal", "StudentT"),
-    "poolwise.sources": ("read_file",),
+    "poolwise.sources": ("from_cells", "read_file"),
     "poolwise.statistics": ("SufficientStatistics",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
         PriorError,
         SamplingError,
     )
-    from poolwise.fitting import Fit, fit, load
+    from poolwise.fitting import Fit, fit, load, merge
     from poolwise.pooling import PoolingComparison, compare_pooling
     from poolwise.priors import LKJ, Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
-    from poolwise.sources import read_file
+    from poolwise.sources import from_cells, read_file
     from poolwise.statistics import SufficientStatistics

@@ -102,7 +102,11 @@ def fit(
     typer.echo(repr(result))
     if result.result.model.design.group is not None:
         typer.echo(f"\nCoefficients by {result.result.model.design.group} (first 8):")
-        typer.echo(result.group_coefficients().head(8).to_string(index=False, float_format=digits))
+        typer.echo(
+            result.group_coefficients(groups=result.result.model.statistics.levels[:8]).to_string(
+                index=False, float_format=digits
+            )
+        )
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,16 @@ import numpy as np
 from poolwise import design as designs
 from poolwise import storage
 from poolwise.density.priors import resolve_priors
-from poolwise.errors import DataError, PoolwiseWarning, SamplingError
+from poolwise.errors import DataError, FormulaError, PoolwiseWarning, PriorError, SamplingError
+from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.progress import Progress, silent
 from poolwise.samplers import Certificate, SamplerSettings
 from poolwise.show import describe, tables, text
-from poolwise.sources import Relation, Table, as_source
+from poolwise.sources import CellTable, Source, as_source
 from poolwise.statistics import SufficientStatistics
-from poolwise.statistics.routes import reduce_source
+from poolwise.statistics.routes import reduce_source, rows_of_groups
 from poolwise.threads import default_threads
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from poolwise.plots.accessor import FitPlots
     from poolwise.priors import Prior
 
-Source = Table | Relation | None
 _SAMPLERS = ("auto", "independence", "nuts")
 
 
@@ -72,8 +72,8 @@ def fit(
     """
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     workers = check_threads(threads)
-    source = as_source(data)
-    model, rows = prepare(formula, source, priors=priors, missing=missing, threads=workers, progress=progress)
+    source = None if isinstance(data, SufficientStatistics) else as_source(data)
+    model, rows = prepare(formula, source or data, priors=priors, missing=missing, threads=workers, progress=progress)
     return finish(infer(model, settings, threads=workers), rows, source, strict=strict)
 
 
@@ -90,7 +90,7 @@ class Fit:
 
     result: Posterior
     rows: designs.Rows | None
-    source: Source = None
+    source: Source | None = None
 
     def __repr__(self) -> str:
         return text.as_text(self.result)
@@ -123,24 +123,52 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.rows)
+        return FitPlots(self.result, self.rows_of)
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
         return tables.summary(self.result, groups=groups, interval=interval)
 
-    def group_coefficients(self, by: str | None = None, *, interval: float = 0.9) -> pd.DataFrame:
-        """Coefficients of every group with interval, rows, shrinkage factor and `prior_only` mark.
+    def group_coefficients(
+        self,
+        by: str | None = None,
+        *,
+        groups: Iterable[object] | None = None,
+        interval: float = 0.9,
+        progress: Progress = silent,
+    ) -> pd.DataFrame:
+        """Coefficients of groups with interval, rows, shrinkage factor and `prior_only` mark.
+
+        Parameters
+        ----------
+        by : the grouping column.
+        groups : labels of the groups to show, all by default; their draws are summarised and not kept.
 
         Raises
         ------
-        DataError : when `by` is not the grouping column of this fit.
+        DataError : when `by` is not the grouping column of this fit, or there is no such group.
         """
         group = self.result.model.design.group
         if group is None or by not in (None, group):
             known = f"its groups are '{group}'" if group else "it pools all rows completely"
             raise DataError(f"This fit has no groups by '{by}': {known}.")
-        return tables.group_coefficients(self.result, interval=interval)
+        chosen = None if groups is None else self.result.positions(groups)
+        return tables.group_coefficients(self.result, chosen, interval=interval, progress=progress)
+
+    def group_draws(self, groups: Iterable[object]) -> xr.DataArray:
+        """Draws of the coefficients of chosen groups, (chain, draw, group, effect): what they are among all draws.
+
+        Raises
+        ------
+        DataError : when there is no such group.
+        """
+        import xarray as xr
+
+        positions = self.result.positions(groups)
+        names, draws = self.result.coefficients(positions)
+        design = self.result.model.design
+        labels = {str(design.group): self.result.model.statistics.levels[positions], "effect": list(names)}
+        return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{design.group}")
 
     def describe(self) -> str:
         """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
@@ -168,13 +196,66 @@ class Fit:
             groups["observed_data"] = xr.Dataset({name: (("observation",), self.rows.response)})
         return xr.DataTree.from_dict(groups)
 
+    @property
+    def statistics(self) -> SufficientStatistics:
+        """All that the fit knows of its rows; they add, subtract, and can be saved and fitted."""
+        return self.result.model.data
+
+    def update(self, rows: Any, *, missing: str = "drop", progress: Progress = silent) -> Fit:
+        """The fit of the rows so far and of these: the same posterior, draw for draw, as a refit of all of them.
+
+        Only the new rows are read. Transforms with a state, such as `scale(x)`, keep the one of the first rows.
+
+        Raises
+        ------
+        DataError : as `pw.fit` does, and for a category that the first rows did not have.
+        """
+        return self._refit(self.statistics + self._like_mine(rows, missing, progress), progress)
+
+    def forget(self, rows: Any, *, missing: str = "drop", progress: Progress = silent) -> Fit:
+        """The fit without these rows, which must have been part of it: as if they had never been there.
+
+        Raises
+        ------
+        DataError : where it shows that they were not part of it.
+        """
+        return self._refit(self.statistics - self._like_mine(rows, missing, progress), progress)
+
+    def _like_mine(self, rows: Any, missing: str, progress: Progress) -> SufficientStatistics:
+        frozen = sorted({key for spec in self.statistics.encoding.specs for key in spec.transform_state})
+        if frozen:
+            warnings.warn(
+                f"{', '.join(frozen)} keeps the scale or knots of the first rows; a refit would learn new ones.",
+                PoolwiseWarning,
+                stacklevel=3,
+            )
+        return SufficientStatistics.from_data(
+            self.formula, rows, like=self.statistics, missing=missing, progress=progress
+        )
+
+    def _refit(self, data: SufficientStatistics, progress: Progress) -> Fit:
+        result, model = self.result, self.result.model
+        settings = sampler_settings(result.draws, result.chains, result.seed, "auto", progress)
+        again = replace(model_of(data, model.given), pooling=model.pooling)
+        return Fit(infer(again, settings, threads=default_threads()), None)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
         storage.save(self.result, Path(path))
 
+    def rows_of(self, groups: Iterable[object]) -> designs.Rows | None:
+        """Encoded rows with those of some groups among them; None for a fit that has no rows."""
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        levels = self.result.model.statistics.levels
+        return rows_of_groups(self.statistics, self.source, levels[self.result.positions(groups)])
+
     def _needed_rows(self) -> designs.Rows:
         if self.rows is None:
-            raise DataError("This fit was loaded from a file, which holds no rows; fit again to do this.")
+            where = (
+                "was loaded from a file, which holds no rows" if self.source is None else "left its rows where they are"
+            )
+            raise DataError(f"This fit {where}; fit a part of them in memory to do this.")
         return self.rows
 
 
@@ -183,6 +264,20 @@ class PriorWords(dict[str, str]):
 
     def __repr__(self) -> str:
         return "\n".join(f"{name} ~ {words}" for name, words in self.items())
+
+
+def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
+    """The fit of the rows of two fits of one formula with the same priors, from their statistics alone.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError : when formulas, encodings or priors differ; the message says where.
+    """
+    mine, theirs = first.result.model.given, second.result.model.given
+    differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+    if differing:
+        raise PriorError(f"The fits have different priors on: {', '.join(differing)}.")
+    return first._refit(first.statistics + second.statistics, progress)
 
 
 def load(path: str | os.PathLike[str]) -> Fit:
@@ -205,6 +300,10 @@ def prepare(
     progress: Progress = silent,
 ) -> tuple[Model, designs.Rows | None]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
+    if isinstance(source, SufficientStatistics):
+        if str(parse(formula)) != str(source.design.formula):
+            raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
+        return model_of(source, priors or {}), None
     data, rows = reduce_source(formula, as_source(source), None, missing, threads, progress)
     warn_of_dropped(data)
     return model_of(data, priors or {}), rows
@@ -227,7 +326,7 @@ def warn_of_dropped(data: SufficientStatistics) -> None:
         )
 
 
-def finish(posterior: Posterior, rows: designs.Rows | None, source: Source, *, strict: bool) -> Fit:
+def finish(posterior: Posterior, rows: designs.Rows | None, source: Source | None, *, strict: bool) -> Fit:
     """Dress a posterior as a `Fit`; under `strict` only where its certificate holds."""
     if strict and not posterior.certificate.passed:
         raise SamplingError(posterior.certificate.advice)

@@ -51,9 +51,8 @@ def _collapsed(
         theta, certificate = drawn.points, drawn.certificate
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
-    common, groups = child_seeds(seed, 2)
-    working = density.draw_common(theta.reshape(-1, density.dimension), common).reshape(*theta.shape[:2], -1)
-    u = GroupOffsets(density, theta, working, groups) if model.pooling is Pooling.PARTIAL else None
+    working = density.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
+    u = GroupOffsets(density, theta, working, seed) if model.pooling is Pooling.PARTIAL else None
     return theta, density.basis.written(working), u, density.layout.sigma(theta), certificate
 
 

@@ -17,7 +17,7 @@ from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
-from poolwise.statistics import CrossProducts
+from poolwise.statistics import CrossProducts, SufficientStatistics
 from poolwise.statistics.reduce import Reducer
 from poolwise.statistics.routes import stream_again
 
@@ -72,8 +72,10 @@ def compare_pooling(
     workers = check_threads(threads)
     quoted = by if by.isidentifier() else f"`{by}`"
     text = f"{parsed.response} ~ {parsed.common} + ({parsed.common} {'|' if correlated else '||'} {quoted})"
-    source = as_source(data)
-    partial, rows = prepare(text, source, priors=priors, missing=missing, threads=workers, progress=progress)
+    source = None if isinstance(data, SufficientStatistics) else as_source(data)
+    if source is None and folds:
+        raise DataError("Statistics have no rows to leave out in turn; say folds=0.")
+    partial, rows = prepare(text, source or data, priors=priors, missing=missing, threads=workers, progress=progress)
     if folds > partial.statistics.rows:
         raise DataError(f"There are only {partial.statistics.rows} rows; {folds} folds need at least as many.")
     models = {
@@ -86,7 +88,7 @@ def compare_pooling(
         progress(f"fitting: {kind.value}", 0.0)
         fits[kind] = finish(infer(model, settings, threads=workers), rows, source, strict=False)
     parts: list[CrossProducts] = []
-    if folds:
+    if folds and source is not None:
         batches = iter([rows]) if rows is not None else stream_again(partial.data, source, missing, progress)
         parts = _fold_statistics(partial, batches, int(folds), settings.seed)
     refit = replace(settings, draws=_REFIT_DRAWS)
@@ -156,7 +158,7 @@ class PoolingComparison:
         """Charts: `pooling.plot.lines([...])`, `pooling.plot.shrinkage()`."""
         from poolwise.plots.accessor import PoolingPlots
 
-        return PoolingPlots(self.separate.result, self.partial.result, self.partial.rows)
+        return PoolingPlots(self.separate.result, self.partial.result, self.partial.rows_of)
 
     def __repr__(self) -> str:
         return f"{self.table.to_string(float_format=lambda value: f'{value:.3f}')}\n\n{self.verdict}"
@@ -182,7 +184,8 @@ def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Mode
     priors = replace(
         model.priors, layout=replace(model.priors.layout, effects=(), correlated=False), sd=(), group=design.group
     )
-    return replace(model, data=data, priors=priors, pooling=Pooling.COMPLETE)
+    given = {name: prior for name, prior in model.given.items() if name in (*design.coefficients, "slopes", "sigma")}
+    return replace(model, data=data, priors=priors, given=given, pooling=Pooling.COMPLETE)
 
 
 def _fold_statistics(

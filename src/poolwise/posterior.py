@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from poolwise.density.offsets import GroupOffsets
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
-from poolwise.errors import DataError
+from poolwise.errors import DataError, PoolwiseWarning, suggest
 from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
 from poolwise.statistics import CrossProducts, SufficientStatistics
@@ -121,6 +122,29 @@ class Posterior:
             raise DataError("This fit pools all rows completely: it has no groups whose coefficients could be shown.")
         return self.model.design.effects, self.u.draws(groups) + self.common_part()[:, :, None, :]
 
+    def positions(self, groups: Iterable[object]) -> np.ndarray:
+        """Positions of groups by their labels, or by the text of these.
+
+        Raises
+        ------
+        DataError : when there is no such group, with names near it.
+        """
+        if isinstance(groups, str) or not isinstance(groups, Iterable):
+            raise DataError(f"groups must be a list of labels, not {groups!r}.")
+        import pandas as pd
+
+        levels = self.model.statistics.levels
+        groups = list(groups)
+        found = pd.Index(levels).get_indexer(groups)
+        for i, group in enumerate(groups):
+            if found[i] < 0:
+                found[i] = pd.Index(levels.astype(str)).get_indexer([str(group)])[0]
+            if found[i] < 0:
+                raise DataError(
+                    f"There is no group '{group}' in {self.model.design.group}. {suggest(str(group), map(str, levels))}"
+                )
+        return found
+
     def common_part(self) -> np.ndarray:
         """(chains, draws, q) what all groups share of each effect: its common coefficient, or zero."""
         positions = self.model.design.effect_positions()
@@ -164,7 +188,15 @@ class Posterior:
         """The draws as an xarray Dataset with dimensions `chain`, `draw` and the labelled ones."""
         import xarray as xr
 
-        variables = self.variables()
+        few = self.u is None or self.u.fits_in_memory
+        if self.u is not None and not few:
+            warnings.warn(
+                f"Draws of {self.u.groups:,} groups are left out here: they would not fit in memory. "
+                "fit.group_draws([...]) makes those of chosen groups, fit.group_coefficients() summarises all.",
+                PoolwiseWarning,
+                stacklevel=3,
+            )
+        variables = self.variables(groups=few)
         used = {dim for variable in variables.values() for dim in variable.dims}
         return xr.Dataset(
             {name: (("chain", "draw", *variable.dims), variable.values) for name, variable in variables.items()},

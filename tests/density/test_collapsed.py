@@ -211,8 +211,7 @@ def coefficients(density, theta, draws, seed):
     """Common coefficients and the groups' offsets for one theta, repeated."""
     points = np.repeat(theta[None], draws, 0)
     working = density.draw_common(points, seed)
-    groups = np.random.SeedSequence(5)
-    return density.basis.written(working), GroupOffsets(density, points[None], working[None], groups)
+    return density.basis.written(working), GroupOffsets(density, points[None], working[None], seed)
 
 
 def test_chosen_groups_have_the_draws_that_they_have_among_all():

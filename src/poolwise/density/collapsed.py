@@ -15,7 +15,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
 from poolwise.design.design import Design
-from poolwise.samplers.base import NativeDensity, child_seeds
+from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
@@ -69,6 +69,10 @@ class CollapsedDensity:
         gradient = np.empty(self.dimension)
         return kernels.value_and_gradient(np.ascontiguousarray(point), self.problem, gradient), gradient
 
+    def slices(self, points: int) -> list[slice]:
+        """Points in tasks of a fixed size, each with random numbers of its own."""
+        return [slice(start, min(start + _SLICE, points)) for start in range(0, points, _SLICE)]
+
     def draw_common(self, points: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
         """One exact draw of the common coefficients for each theta; without a seed, their means.
 
@@ -76,29 +80,31 @@ class CollapsedDensity:
         """
         points = np.ascontiguousarray(points)
         beta = np.zeros((len(points), self.problem.xy.shape[0] - 1))
-        seeds = child_seeds(seed, math.ceil(len(points) / _SLICE)) if seed is not None else []
 
         def solve(i: int, part: slice) -> None:
-            if seeds:
-                np.random.Generator(np.random.SFC64(seeds[i])).standard_normal(out=beta[part])
+            if seed is not None:
+                _generator(seed, i).standard_normal(out=beta[part])
             kernels.common_given(points[part], self.problem, beta[part])
 
         map_slices(solve, len(points), _SLICE, self.threads)
         return beta
 
-    def effects_of_block(
-        self, points: np.ndarray, working: np.ndarray, block: int, seed: np.random.SeedSequence | None
+    def draw_effects(
+        self, points: np.ndarray, working: np.ndarray, block: int, i: int, seed: np.random.SeedSequence | None
     ) -> np.ndarray:
         """One exact draw of the effects of a block of groups for each theta and beta; without a seed, their means.
 
-        points (m, d) and working (m, p) to (m, q, width). A block has its own stream of random numbers: the draws of
-        a group are the same whether or not other groups are drawn.
+        points (m, d) and working (m, p), of task `i` of `slices`, to (m, q, width). Every block has a stream of random
+        numbers in every task, the first block the rest of the one that drew beta: so the draws of a group are the same
+        whether or not other groups are drawn.
         """
         effects = np.zeros((len(points), self.problem.zz.shape[1], self.block_width))
         if seed is not None:
-            stream = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
-            np.random.Generator(np.random.SFC64(stream)).standard_normal(out=effects)
-        kernels.offsets_given(points, self.problem, block, working, effects)
+            stream = _generator(seed, i, *([block] if block else []))
+            if not block:
+                stream.standard_normal(working.shape)
+            stream.standard_normal(out=effects)
+        kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, effects)
         return effects
 
     @property
@@ -140,6 +146,10 @@ class CollapsedDensity:
 
         words, arrays = describe_problem(self.problem)
         return NativeDensity(log_density_callback.address, words, arrays)
+
+
+def _generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))))
 
 
 def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> CollapsedDensity:

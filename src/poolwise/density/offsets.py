@@ -15,10 +15,13 @@ import numpy as np
 
 from poolwise.density import kernels
 from poolwise.density.collapsed import CollapsedDensity
+from poolwise.errors import DataError
 from poolwise.progress import Progress, silent
 from poolwise.threads import map_slices
 
 T = TypeVar("T")
+
+_KEPT = 1 << 28  # numbers: 2 GB
 
 # Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
 _WORK, _LEAST = 1 << 21, 256
@@ -33,7 +36,7 @@ class GroupOffsets:
     density : the collapsed density that theta was drawn from.
     theta : (chains, draws, d).
     working : (chains, draws, p) common coefficients in working coordinates.
-    seed : of the groups' own random numbers.
+    seed : the one that the common coefficients were drawn with.
     """
 
     density: CollapsedDensity
@@ -46,35 +49,55 @@ class GroupOffsets:
         """J."""
         return self.density.groups
 
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether the draws of all groups together are few enough to be kept."""
+        return self._size() <= _KEPT
+
+    def _size(self) -> int:
+        return int(np.prod(self.theta.shape[:2])) * self.groups * self.density.problem.zz.shape[1]
+
     def draws(self, groups: np.ndarray | None = None) -> np.ndarray:
         """Draws for the groups at these positions, all by default: (chains, draws, len(groups), q)."""
+        if groups is None and not self.fits_in_memory:
+            raise DataError(
+                f"Draws of {self.groups:,} groups would take {8e-9 * self._size():.0f} GB. Choose groups: "
+                "fit.group_draws([...]); or let all be summarised: fit.group_coefficients()."
+            )
         chosen = np.arange(self.groups) if groups is None else np.asarray(groups, dtype=np.int64)
-        q, width = self.density.problem.zz.shape[1], self.density.block_width
-        out = np.empty((*self.theta.shape[:2], len(chosen), q))
-        flat = out.reshape(-1, len(chosen), q)
-        blocks = np.unique(chosen // width)
+        width = self.density.block_width
+        out = np.empty((*self.theta.shape[:2], len(chosen), self.density.problem.zz.shape[1]))
+        points, working = self._flat()
+        flat = out.reshape(len(points), *out.shape[2:])
+        parts = self.density.slices(len(points))
+        tasks = [(int(block), i) for block in np.unique(chosen // width) for i in range(len(parts))]
 
-        def fill(i: int, _: slice) -> None:
-            mine = np.flatnonzero(chosen // width == blocks[i])
-            flat[:, mine] = self._block(int(blocks[i]), self.seed).transpose(0, 2, 1)[:, chosen[mine] % width]
+        def fill(task: int, _: slice) -> None:
+            block, i = tasks[task]
+            effects = self.density.draw_effects(points[parts[i]], working[parts[i]], block, i, self.seed)
+            mine = np.flatnonzero(chosen // width == block)
+            flat[parts[i]][:, mine] = effects.transpose(0, 2, 1)[:, chosen[mine] % width]
 
-        map_slices(fill, len(blocks), 1, self.density.threads)
+        map_slices(fill, len(tasks), 1, self.density.threads)
         return out
 
     def mean(self) -> np.ndarray:
         """Posterior means (J, q): conditional means averaged over theta, without the noise of the draws."""
-        points = self.theta.reshape(-1, self.theta.shape[-1])
+        points, _ = self._flat()
         working = self.density.draw_common(points, None)
 
         def average(block: int, _: slice) -> np.ndarray:
-            return self.density.effects_of_block(points, working, block, None).mean(axis=0).T
+            total = np.zeros((self.density.problem.zz.shape[1], self.density.block_width))
+            for i, part in enumerate(self.density.slices(len(points))):
+                total += self.density.draw_effects(points[part], working[part], block, i, None).sum(axis=0)
+            return total.T / len(points)
 
         blocks = len(self.density.problem.zz)
         return np.concatenate(map_slices(average, blocks, 1, self.density.threads))[: self.groups]
 
     def unexplained(self) -> np.ndarray:
         """Var(u_jk | y, beta, theta) / tau_k^2 averaged over thetas spread over the chains, (J, q)."""
-        points = self.theta.reshape(-1, self.theta.shape[-1])
+        points, _ = self._flat()
         kept = max(_LEAST, _WORK // self.groups)
         points = np.ascontiguousarray(points[:: -(-len(points) // kept)])
         problem = self.density.problem
@@ -89,19 +112,23 @@ class GroupOffsets:
     def map_blocks(
         self, work: Callable[[slice, np.ndarray], T], progress: Progress = silent, step: str = ""
     ) -> list[T]:
-        """`work(groups, draws)` for consecutive groups and their draws (chains * draws, q, groups), then forgotten."""
+        """`work(groups, draws)` for consecutive groups and their draws (chains * draws, q, groups), not kept."""
         width, blocks = self.density.block_width, len(self.density.problem.zz)
-        done = []
+        points, working = self._flat()
+        parts = list(enumerate(self.density.slices(len(points))))
+        done: list[int] = []
 
         def one(block: int, _: slice) -> T:
             groups = slice(block * width, min((block + 1) * width, self.groups))
-            result = work(groups, self._block(block, self.seed)[:, :, : groups.stop - groups.start])
+            drawn = [self.density.draw_effects(points[p], working[p], block, i, self.seed) for i, p in parts]
+            result = work(groups, np.concatenate(drawn)[:, :, : groups.stop - groups.start])
             done.append(block)
             progress(step, len(done) / blocks)
             return result
 
         return map_slices(one, blocks, 1, self.density.threads)
 
-    def _block(self, block: int, seed: np.random.SeedSequence | None) -> np.ndarray:
-        points = self.theta.reshape(-1, self.theta.shape[-1])
-        return self.density.effects_of_block(points, self.working.reshape(len(points), -1), block, seed)
+    def _flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """theta (m, d) and the common coefficients (m, p) of all chains, one after the other."""
+        points = np.ascontiguousarray(self.theta.reshape(-1, self.theta.shape[-1]))
+        return points, np.ascontiguousarray(self.working.reshape(len(points), -1))

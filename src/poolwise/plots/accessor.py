@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ class FitPlots:
     """Charts of one fit. Each is an Altair chart: show it in a notebook, or `chart.save("name.png")`."""
 
     posterior: Posterior
-    rows: Rows | None
+    rows_of: Callable[[list[object]], Rows | None]
 
     def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
         """Marginal posteriors and chains of the population's parameters, or of those named."""
@@ -36,7 +37,7 @@ class FitPlots:
 
     def groups(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data and regression lines of chosen groups."""
-        return _lines([self.posterior], self.rows, groups, labels)
+        return _lines([self.posterior], self.rows_of(groups), groups, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ class PoolingPlots:
 
     separate: Posterior
     partial: Posterior
-    rows: Rows | None
+    rows_of: Callable[[list[object]], Rows | None]
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data of chosen groups with their separate and their partially pooled lines."""
-        return _lines([self.separate, self.partial], self.rows, groups, labels)
+        return _lines([self.separate, self.partial], self.rows_of(groups), groups, labels)
 
     def shrinkage(
         self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None

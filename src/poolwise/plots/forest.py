@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
 from poolwise.show.tables import group_coefficients, interval_names
@@ -23,7 +25,9 @@ def forest(posterior: Posterior, effect: str | None = None, *, interval: float =
 
     from poolwise.errors import DataError, suggest
 
-    table = group_coefficients(posterior, interval=interval)
+    counts = posterior.model.statistics.counts
+    largest = np.sort(np.argsort(-counts, kind="stable")[:_MOST])
+    table = group_coefficients(posterior, largest, interval=interval)
     group = str(posterior.model.design.group)
     low, high = interval_names(interval)
     effects = list(dict.fromkeys(table["effect"]))
@@ -32,8 +36,7 @@ def forest(posterior: Posterior, effect: str | None = None, *, interval: float =
             raise DataError(f"There is no effect '{effect}' in this fit. {suggest(effect, effects)}")
         effects = [effect]
         table = table[table["effect"] == effect]
-    sizes = table.drop_duplicates(group).nlargest(_MOST, "n")
-    table = table[table[group].isin(sizes[group])].rename(columns={low: "low", high: "high"})
+    table = table.rename(columns={low: "low", high: "high"})
     table[group] = table[group].astype(str)
     order = table[table["effect"] == effects[0]].sort_values("estimate", ascending=False)[group].tolist()
     told, silent = "own data and pool", "no data of its own: pool only"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.errors import DataError, suggest
+from poolwise.errors import DataError
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
 
@@ -48,7 +48,7 @@ def lines(
     ends = np.array([x_all.min(), x_all.max()])
     margin = 0.25 * (ends[1] - ends[0])
     x_scale = alt.Scale(domain=[float(ends[0] - margin), float(ends[1] + margin)], nice=False)
-    shown = [_position(group, levels, str(design.group)) for group in groups]
+    shown = [int(j) for j in first.positions(groups)]
     y_domain = _range(fits, rows, shown, column)
     axis = alt.Axis(grid=False)
     if labels:
@@ -83,7 +83,7 @@ def lines(
 
 
 def _slope(posterior: Posterior) -> str:
-    names = [name for name in posterior.coefficients()[0] if name != "Intercept"]
+    names = [name for name in posterior.coefficients(np.zeros(0, dtype=int))[0] if name != "Intercept"]
     if not names:
         raise DataError(
             "Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest()."
@@ -91,18 +91,11 @@ def _slope(posterior: Posterior) -> str:
     return names[0]
 
 
-def _position(group: object, levels: np.ndarray, name: str) -> int:
-    for j, level in enumerate(levels):
-        if level == group or str(level) == str(group):
-            return j
-    raise DataError(f"There is no group '{group}' in {name}. {suggest(str(group), map(str, levels))}")
-
-
 def _endpoints(posterior: Posterior, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
     """Draws of the line at both ends, (chains * draws, 2); other predictors at their mean in the group."""
     model = posterior.model
-    names, draws = posterior.coefficients()
-    mine = draws[:, :, j].reshape(-1, len(names))
+    names, draws = posterior.coefficients(np.array([j]))
+    mine = draws.reshape(-1, len(names))
     weights = np.zeros((len(mine), 1 + len(model.design.columns)))
     design_map = model.design.common_map if model.design.group_map.shape[1] == 0 else model.design.group_map
     weights += mine @ design_map.T

@@ -14,6 +14,7 @@ def describe(posterior: Posterior) -> str:
     lines = [
         f"{design.formula.text}   ({model.pooling.value})",
         f"rows        {statistics.rows:,}, reduced once to {size:,} bytes of cross-products; never read again",
+        f"source      {model.data.reading}",
     ]
     if model.pooling is Pooling.PARTIAL:
         flops = groups * (2 * q**3 + 2 * q * q * (p + 1) + q * (p + 1) * (p + 2)) + (p + 1) ** 3 // 3

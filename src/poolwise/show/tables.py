@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.density.working import shifted
 from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling, Posterior
+from poolwise.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,32 +76,53 @@ def summary(
     return pd.DataFrame(columns_of_table, index=pd.Index(names, name="parameter"))
 
 
-def group_coefficients(posterior: Posterior, *, interval: float = 0.9) -> pd.DataFrame:
-    """Coefficients of each group: one row for each group and effect.
+def group_coefficients(
+    posterior: Posterior, groups: np.ndarray | None = None, *, interval: float = 0.9, progress: Progress = silent
+) -> pd.DataFrame:
+    """Coefficients of the groups at some positions, all by default: one row for each group and effect.
 
     Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
     speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
-    coefficient.
+    coefficient. Draws are summarised block by block, so a million groups need no room for their draws.
     """
     import pandas as pd
 
-    names, draws = posterior.coefficients()
-    model, groups, q = posterior.model, draws.shape[2], draws.shape[3]
-    ends = np.quantile(draws, [(1 - interval) / 2, (1 + interval) / 2], axis=(0, 1))
+    model, design = posterior.model, posterior.model.design
+    chosen = np.arange(len(model.statistics.counts)) if groups is None else np.asarray(groups)
     low, high = interval_names(interval)
+    ends = ((1 - interval) / 2, (1 + interval) / 2)
+    if groups is None and posterior.u is not None:
+        common = posterior.common_part().reshape(-1, len(design.effects))
+        parts = posterior.u.map_blocks(
+            lambda _, draws: _summarised(draws + common[:, :, None], ends), progress, "summarising groups"
+        )
+        figures, names = np.concatenate(parts, axis=1), design.effects
+    else:
+        names, draws = posterior.coefficients(groups)
+        figures = _summarised(draws.reshape(-1, *draws.shape[2:]).transpose(0, 2, 1), ends)
+    q = len(names)
     return pd.DataFrame(
         {
-            str(model.design.group): np.repeat(model.statistics.levels, q),
-            "effect": np.tile(names, groups),
-            "n": np.repeat(model.statistics.counts.astype(int), q),
-            "estimate": draws.mean(axis=(0, 1)).ravel(),
-            "sd": draws.std(axis=(0, 1), ddof=1).ravel(),
-            low: ends[0].ravel(),
-            high: ends[1].ravel(),
-            "shrinkage": shrinkage(posterior).ravel(),
-            "prior_only": prior_only(model).ravel(),
+            str(design.group): np.repeat(model.statistics.levels[chosen], q),
+            "effect": np.tile(names, len(chosen)),
+            "n": np.repeat(model.statistics.counts[chosen].astype(int), q),
+            **{name: column.ravel() for name, column in zip(("estimate", "sd", low, high), figures, strict=True)},
+            "shrinkage": shrinkage(posterior)[chosen].ravel(),
+            "prior_only": prior_only(model)[chosen].ravel(),
         }
     )
+
+
+def _summarised(draws: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """Mean, sd and two quantiles of draws (m, q, groups), (4, groups, q)."""
+    ordered = np.sort(draws.transpose(2, 1, 0), axis=-1)  # sorted once; then any quantile is a look-up
+    last = ordered.shape[-1] - 1
+    found = [ordered.mean(axis=-1), ordered.std(axis=-1, ddof=1)]
+    for share in ends:
+        at = int(share * last)
+        rest = share * last - at
+        found.append((1 - rest) * ordered[..., at] + rest * ordered[..., min(at + 1, last)])
+    return np.array(found)
 
 
 def shrinkage(posterior: Posterior) -> np.ndarray:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from poolwise.sources.cells import CellTable
 from poolwise.sources.files import read_files
 from poolwise.sources.frames import Table, as_narwhals, as_table
 from poolwise.sources.relation import Relation, as_relation
 
+Source = Table | Relation | CellTable
 
-def as_source(data: Any) -> Table | Relation:
+
+def as_source(data: Any) -> Source:
     """Take a frame (eager or lazy), a dict of columns, a path, pattern or folder of files, or a list of these.
 
     Raises
@@ -20,7 +23,7 @@ def as_source(data: Any) -> Table | Relation:
     """
     import narwhals as nw
 
-    if isinstance(data, (Table, Relation)):
+    if isinstance(data, (Table, Relation, CellTable)):
         return data
     if isinstance(data, (str, Path)) or _is_list_of_paths(data):
         return read_files(data)

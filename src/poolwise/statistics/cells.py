@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from poolwise.compiled import exact_kernel
-from poolwise.design import Design, Encoding
+from poolwise.design import Design, Encoding, Rows
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.plan import ColumnMap, Plan, learn, learn_from
 from poolwise.errors import DataError
 from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.reduce import rough_origin
 from poolwise.statistics.scan import Cells
 
 
@@ -80,6 +81,23 @@ def merge_cells(
         scatter,
     )
     return CrossProducts(names, levels, counts, origin, means, scatter)
+
+
+def add_cells(
+    names: tuple[str, ...], levels: np.ndarray, rows: Rows, counts: np.ndarray, squares: np.ndarray
+) -> CrossProducts:
+    """Statistics of groups from cells whose rows share their covariates.
+
+    `rows` has the covariates and mean outcome of each cell, `counts` and `squares` (C,) its number of rows and the sum
+    of squared deviations of their outcomes.
+    """
+    width = len(names)
+    scatter = np.zeros((len(counts), width, width))
+    scatter[:, -1, -1] = squares
+    origin = rough_origin(rows.values)
+    cells = Cells({}, counts, np.zeros(width), rows.values, scatter, 0, 0)
+    columns = ColumnMap(np.arange(width), np.ones((1, width)))
+    return merge_cells(names, levels, rows.codes, np.zeros(len(counts), dtype=np.int64), cells, columns, origin)
 
 
 def _known(plan: Plan, like: Encoding, column: str, found: list[Any]) -> list[Any]:

@@ -63,6 +63,7 @@ class CrossProducts:
         scatter = self.scatter + sign * other.scatter + between
         scatter[counts == 0] = 0.0
         if sign < 0:
+            _check_remainder(scatter, self.scatter, self.levels)
             _clear_rounding(scatter, self.scatter)
         return CrossProducts(self.columns, self.levels, counts, self.origin, means, scatter)
 
@@ -116,6 +117,16 @@ def _difference(one: CrossProducts, other: CrossProducts) -> str:
     theirs = [name for name in other.columns if name not in one.columns]
     said = [f"only one has {', '.join(names)}" for names in (mine, theirs) if names]
     return "; ".join(said) or "their order differs"
+
+
+def _check_remainder(scatter: np.ndarray, minuend: np.ndarray, levels: np.ndarray) -> None:
+    """Refuse a subtraction that leaves negative squares: the rows were never part of these."""
+    left, before = np.einsum("jkk->jk", scatter), np.einsum("jkk->jk", minuend)
+    wrong = (left < -1e-9 * before).any(axis=1)
+    if wrong.any():
+        raise DataError(
+            f"Cannot take away rows that are not part of these statistics: see group {levels[np.argmax(wrong)]!r}."
+        )
 
 
 def _clear_rounding(scatter: np.ndarray, minuend: np.ndarray) -> None:

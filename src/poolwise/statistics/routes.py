@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from poolwise.design import Rows, build, needed_columns
-from poolwise.design.encoding import encode_like
+from poolwise.design.encoding import encode_batch, encode_like
 from poolwise.design.expressions import NotExpressible
 from poolwise.design.needed import Needed, check_missing
 from poolwise.design.plan import Plan, plan
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import parse
-from poolwise.progress import Progress
+from poolwise.formula.parse import unquote
+from poolwise.progress import Progress, Scan
+from poolwise.sources.cells import CellTable
 from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table
+from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation, relation_of
-from poolwise.statistics.cells import from_cells
-from poolwise.statistics.queries import check_outcome, holds_numbers
+from poolwise.sources.source import Source
+from poolwise.statistics.cells import add_cells, from_cells
+from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
 from poolwise.statistics.stream import column_terms, open_stream, reduce_stream
 from poolwise.statistics.sufficient import SufficientStatistics
 
 LARGE = 1 << 20  # rows; a frame in memory of more than these goes through an engine, which is faster
+_SHOWN = 20_000  # rows; more cannot be told apart in a picture
 _FITS = 1 << 28  # values; terms that need whole columns are evaluated in memory up to this size
 
 
 def reduce_source(
     formula: str,
-    source: Table | Relation,
+    source: Source,
     like: SufficientStatistics | None,
     missing: str,
     threads: int,
@@ -39,6 +45,8 @@ def reduce_source(
     needed = needed_columns(parse(formula))
     if like is not None and str(needed.formula) != str(like.design.formula):
         raise FormulaError(f"The formula is '{formula}', but like= was made for '{like.formula}'.")
+    if isinstance(source, CellTable):
+        return _published(needed, source, like, missing), None
     if isinstance(source, Table):
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
@@ -53,13 +61,24 @@ def reduce_source(
         return _by_batches(needed, source, like, missing, threads, progress, str(obstacle)), None
 
 
-def stream_again(
-    data: SufficientStatistics, relation: Table | Relation, missing: str, progress: Progress
-) -> Iterator[Rows]:
+def stream_again(data: SufficientStatistics, source: Source, missing: str, progress: Progress) -> Iterator[Rows]:
     """The rows behind statistics once more, encoded in the same way, in batches."""
-    assert isinstance(relation, Relation)
+    if isinstance(source, CellTable):
+        raise DataError("A table of cells has no rows to read again.")
     needed = needed_columns(data.design.formula)
+    relation = source if isinstance(source, Relation) else relation_of(source)
     yield from open_stream(needed, relation, data.encoding, missing, progress).batches(progress)
+
+
+def rows_of_groups(data: SufficientStatistics, source: Source, labels: np.ndarray) -> Rows:
+    """Encoded rows of some groups, at most `_SHOWN` of them, from where the rows live."""
+
+    relation = source if isinstance(source, Relation) else relation_of(source)  # type: ignore[arg-type]
+    needed = needed_columns(data.design.formula)
+    key = group_key(relation, str(needed.group))
+    chosen = relation.frame.filter(is_complete(relation, needed.columns)).filter(key.is_in(labels.tolist()))
+    table = as_table(relation.fetch(chosen.select(*needed.columns).head(_SHOWN), Scan()))
+    return encode_batch(data.design, data.encoding, table.columns(needed.values), table.keys(str(needed.group)))
 
 
 def _in_memory(
@@ -72,6 +91,25 @@ def _in_memory(
     names = (*design.columns, design.response)
     products = reduce_rows(rows.values, rows.codes, names, design.levels, threads=threads)
     return SufficientStatistics(design, encoding, products, rows.dropped, reading), rows
+
+
+def _published(
+    needed: Needed, cells: CellTable, like: SufficientStatistics | None, missing: str
+) -> SufficientStatistics:
+    outcome = needed.formula.response
+    if needed.outcome != (unquote(outcome),):
+        raise FormulaError(f"The table has means of the outcome, from which '{outcome}' cannot be computed.")
+    n, mean, squares = cells.numbers()
+    kept = n > 0
+    covariates = cells.table.columns([name for name in needed.columns if name not in needed.outcome])
+    table = as_table({**{name: values[kept] for name, values in covariates.items()}, needed.outcome[0]: mean[kept]})
+    if like is None:
+        design, encoding, rows = build(needed, table, missing="error")
+    else:
+        design, encoding, rows = encode_like(like.design, like.encoding, needed, table, missing="error")
+    products = add_cells((*design.columns, design.response), design.levels, rows, n[kept], squares[kept])
+    reading = f"{int(kept.sum()):,} published cells with their number, mean and sd of the outcome"
+    return SufficientStatistics(design, encoding, products, 0, reading)
 
 
 def _by_query(
