@@ -19,8 +19,9 @@ def engine_of(frame: Any) -> Engine:
 
         return Polars()
     if implementation.is_spark_like():
-        from poolwise.sources.engines.spark import Spark
+        from poolwise.sources.engines.spark import Spark, live_context
 
+        live_context(frame.to_native())
         return Spark()
     return Generic(str(implementation))
 

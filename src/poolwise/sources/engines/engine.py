@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from poolwise.errors import DataError, PoolwiseError
 from poolwise.progress import Scan
 
+_CAUSE = re.compile(r"(Caused by: )?[\w.]*(Error|Exception): ")
 _POLL = 0.1  # seconds between two looks at a running query
 
 
@@ -67,8 +69,12 @@ def answered(engine: str, ask: Callable[[], Any]) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without its stack."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What an error says, without its stack; where it wraps another's stack, the cause at the bottom of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if _CAUSE.match(line)]
+    if causes and "Exception" in str(error):
+        return causes[-1].removeprefix("Caused by: ")
+    return lines[0] if lines else type(error).__name__
 
 
 def watched(run: Callable[[], Any], look: Callable[[], float | None], stop: Callable[[], None], scan: Scan) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from poolwise.errors import DataError
 from poolwise.progress import Scan
-from poolwise.sources.engines.engine import answered, arrays_of, first_line, watched
+from poolwise.sources.engines.engine import answered, arrays_of, watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Spark:
         import narwhals as nw
 
         frame = query.to_native()
-        context = _live_context(frame)
+        context = live_context(frame)
         group = f"poolwise-{uuid.uuid4()}"
 
         def run() -> Any:
@@ -46,7 +46,7 @@ class Spark:
         import pyarrow as pa
 
         frame = query.to_native()
-        _live_context(frame)
+        live_context(frame)
         packed = answered(self.name, lambda: frame.mapInArrow(_packer(), "packed binary").toLocalIterator())
         waiting: list[Any] = []
         done = 0
@@ -76,7 +76,7 @@ def _packer() -> Callable[[Any], Any]:
     return pack
 
 
-def _live_context(frame: Any) -> Any:
+def live_context(frame: Any) -> Any:
     """The Spark context behind a frame, None under Spark Connect, which has none.
 
     Raises
@@ -84,15 +84,14 @@ def _live_context(frame: Any) -> Any:
     DataError : when its session has been stopped.
     """
     session = frame.sparkSession
-    try:
-        context = session.sparkContext
-    except Exception:  # Spark Connect says in its own way that it has no context
+    if not hasattr(session, "_jsparkSession"):
         return None
+    context = session.sparkContext
     try:
-        stopped = context._jsc is None or context._jsc.sc().isStopped()
-    except Exception as error:
-        raise DataError(f"The Spark session of these data is gone: {first_line(error)}") from error
-    if stopped:
+        gone = context._jsc is None or context._jsc.sc().isStopped()
+    except Exception:  # the gateway to the stopped machine has its own errors
+        gone = True
+    if gone:
         raise DataError("The Spark session of these data is gone: it was stopped. Make the frame again in a live one.")
     return context
 
