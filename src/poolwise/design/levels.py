@@ -22,6 +22,11 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         values = values.astype(np.int64)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"The grouping column '{group}' holds infinite values.")
+    if values.dtype.kind == "f" and np.any(np.abs(values) >= 2**53):
+        raise DataError(
+            f"The grouping column '{group}' holds labels beyond 2^53 as floating-point numbers, which lost digits: "
+            "different groups may have become one. Store them as integers or text."
+        )
     if values.dtype.kind == "O" and len({type(value) for value in values}) > 1:
         values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
     codes, levels = pd.factorize(values, sort=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 from poolwise.errors import FileError
 from poolwise.progress import Scan
+from poolwise.sources.csv import literal, read_csv
 from poolwise.sources.engines.duckdb import explained
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation, as_relation, stamp_of
 
 _CSV, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
-_NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."]  # as R, pandas, SQL and SAS write them
 SMALL = 32 << 20  # bytes; files of fewer are read into memory, where every formula works at once
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -139,12 +139,7 @@ def open_files(files: Files) -> Relation:
     connection = duckdb.connect(config={"preserve_insertion_order": files.bytes <= SMALL})
     try:
         _check_columns(connection, files)
-        # `[` `]` `*` `?` in a name are the name, not a pattern.
-        names = [re.sub(r"([\[\]*?])", r"[\1]", str(path)) for path in files.paths]
-        if files.parquet:
-            rows = connection.read_parquet(names, union_by_name=len(set(names)) > 1)
-        else:
-            rows = _read_csv(connection, names)
+        rows = _read(connection, files, list(files.paths))
         relation = as_relation(nw.from_native(rows), files.words, stamp)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
     except duckdb.Error as error:
@@ -155,8 +150,10 @@ def open_files(files: Files) -> Relation:
         raise FileError(f"'{files.paths[0]}' cannot be read as {kind}: {reason}") from error
 
 
-def _read_csv(connection: Any, names: list[str]) -> Any:
-    return connection.read_csv(names, na_values=_NULLS, union_by_name=len(set(names)) > 1)
+def _read(connection: Any, files: Files, paths: list[Path]) -> Any:
+    if not files.parquet:
+        return read_csv(connection, paths)
+    return connection.read_parquet([literal(path) for path in paths], union_by_name=len(set(paths)) > 1)
 
 
 def _check_columns(connection: Any, files: Files) -> None:
@@ -166,8 +163,7 @@ def _check_columns(connection: Any, files: Files) -> None:
         return
     first: dict[str, str] = {}
     for path in distinct:
-        name = re.sub(r"([\[\]*?])", r"[\1]", str(path))
-        one = connection.read_parquet(name) if files.parquet else _read_csv(connection, [name])
+        one = _read(connection, files, [path])
         found = dict(zip(one.columns, map(str, one.types), strict=True))
         first = first or found
         for mine, theirs, has, lacks in ((first, found, distinct[0], path), (found, first, path, distinct[0])):

@@ -14,7 +14,7 @@ from poolwise.progress import Scan
 from poolwise.sources.engines.engine import first_line, watched
 
 _PLACE = re.compile(r"[Ll]ine:?\s*(\d+)")
-_FILE = re.compile(r"""file[:=]?\s*["']?([^"'\n]+?\.(?:csv|tsv|txt|gz|parquet|pq))["']?""", re.IGNORECASE)
+_FILE = re.compile(r"""file\s*[:=]?\s*["']?([^"'\n=]+?\.(?:csv|tsv|txt|gz|parquet|pq))["'\s]""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,12 @@ def explained(error: Exception) -> PoolwiseError:
 
 def _reason(text: str) -> str:
     """The sentence of a message that says what was wrong: DuckDB puts it on the first lines, then options."""
+    text = text.split("\nLINE ")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reason = lines[0] if lines else "no reason was given"
     if _PLACE.search(reason) and len(lines) > 1:  # the first line of a CSV error says only where
         reason = next((line for line in lines[1:] if not line.startswith("Original Line")), reason)
-    return reason
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
 
 
 def plain(values: Any) -> np.ndarray:
