@@ -4,8 +4,6 @@ Parameters are drawn from the prior, data from the parameters, and the model is 
 the true value among the posterior draws must be uniform, for every parameter.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -27,7 +27,10 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
             f"The grouping column '{group}' holds labels beyond 2^53 as floating-point numbers, which lost digits: "
             "different groups may have become one. Store them as integers or text."
         )
-    if values.dtype.kind == "O" and len({type(value) for value in values}) > 1:
+    kinds = {type(value) for value in values} if values.dtype.kind == "O" else set()
+    if kinds == {int}:
+        values = values.astype(np.int64)
+    elif len(kinds) > 1:
         values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
     codes, levels = pd.factorize(values, sort=True)
     return np.asarray(levels), codes.astype(np.int64)

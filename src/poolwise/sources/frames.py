@@ -52,15 +52,8 @@ class Table:
 
     def keys(self, name: str) -> Any:
         """The labels in a grouping column, (n,): as in `columns`, but integers keep all their digits."""
-        values = self.columns([name])[name]
-        if not self.frame[name].dtype.is_integer():
-            return values
-        absent = np.isnan(values)
-        if not absent.any():
-            return self.frame[name].to_numpy()
-        if np.abs(values[~absent]).max(initial=0.0) < 2**53:
-            return values
-        return np.array(self.frame[name].to_list(), dtype=object)
+        check_column(name, self.names)
+        return to_labels(self.frame[name])
 
 
 def check_column(name: str, names: Iterable[str]) -> None:
@@ -108,18 +101,31 @@ def as_narwhals(data: Any) -> Any:
         raise DataError(f"Two columns have the same name: {error}") from error
 
 
+def to_labels(series: Any) -> Any:
+    """A column of labels, (n,): as `to_array` gives it, but integers keep all their digits."""
+    if not series.dtype.is_integer():
+        return to_array(series)
+    if series.null_count() == 0:
+        return series.to_numpy()
+    values = to_array(series)
+    if np.nanmax(np.abs(values), initial=0.0) < 2**53:
+        return values
+    return np.array(series.to_list(), dtype=object)
+
+
 def to_array(series: Any) -> Any:
     """Numbers as float64, so that no formula overflows a small integer; categories in their declared order."""
     import narwhals as nw
 
     name = series.name
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
-        labels = [str(label) for label in series.cat.get_categories().to_list()]
+        kind = series.dtype
+        labels = kind.categories if isinstance(kind, nw.Enum) else series.cat.get_categories().to_list()
         values = series.cast(nw.String).to_numpy().astype(object)
         used = set(values)
         import pandas as pd
 
-        return pd.Categorical(values, categories=[label for label in labels if label in used])
+        return pd.Categorical(values, categories=[str(label) for label in labels if str(label) in used])
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
         return series.to_numpy()
     if series.dtype.is_numeric() or isinstance(series.dtype, nw.Boolean):

@@ -51,14 +51,31 @@ def reduce_source(
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
         source = relation_of(source)
-    numeric = holds_numbers(needed.values, source)
+    try:
+        return _in_engine(needed, source, like, missing, threads, progress)
+    except Exception as error:
+        said = source.engine.explain(error)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _in_engine(
+    needed: Needed,
+    relation: Relation,
+    like: SufficientStatistics | None,
+    missing: str,
+    threads: int,
+    progress: Progress,
+) -> tuple[SufficientStatistics, Rows | None]:
+    numeric = holds_numbers(needed.values, relation)
     check_outcome(needed, numeric)
     try:
-        return _by_query(plan(needed, numeric), source, like, missing, progress), None
+        return _by_query(plan(needed, numeric), relation, like, missing, progress), None
     except NotExpressible as obstacle:
         if terms := column_terms(needed):
-            return _collected(needed, source, like, missing, threads, terms)
-        return _by_batches(needed, source, like, missing, threads, progress, str(obstacle)), None
+            return _collected(needed, relation, like, missing, threads, terms)
+        return _by_batches(needed, relation, like, missing, threads, progress, str(obstacle)), None
 
 
 def stream_again(data: SufficientStatistics, source: Source, missing: str, progress: Progress) -> Iterator[Rows]:

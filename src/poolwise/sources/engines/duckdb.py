@@ -51,6 +51,12 @@ class DuckDB:
         except Exception as error:
             raise explained(error) from error
 
+    def explain(self, error: Exception) -> PoolwiseError | None:
+        """DuckDB binds queries as they are built, so files that are gone show then."""
+        import duckdb
+
+        return explained(error) if isinstance(error, duckdb.Error) else None
+
 
 def _share(connection: Any) -> float | None:
     """How far the running query is, None while DuckDB does not know."""

@@ -33,6 +33,9 @@ class Engine(Protocol):
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
         """The rows of a query in order, as eager frames of about `rows` rows."""
 
+    def explain(self, error: Exception) -> PoolwiseError | None:
+        """An error of the engine itself in one sentence of ours, None for any other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Generic:
@@ -50,12 +53,16 @@ class Generic:
         for start in range(0, len(frame), rows):
             yield frame[start : start + rows].to_native()
 
+    def explain(self, error: Exception) -> PoolwiseError | None:
+        """Nothing: its errors are not known."""
+        return None
+
 
 def arrays_of(frame: Any) -> dict[str, np.ndarray]:
     """The columns of an eager narwhals frame."""
-    from poolwise.sources.frames import to_array
+    from poolwise.sources.frames import to_labels
 
-    return {str(name): to_array(frame[name]) for name in frame.columns}
+    return {str(name): to_labels(frame[name]) for name in frame.columns}
 
 
 def answered(engine: str, ask: Callable[[], Any]) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.errors import DataError, PoolwiseError
 from poolwise.progress import Scan
-from poolwise.sources.engines.engine import answered, arrays_of
+from poolwise.sources.engines.engine import answered, arrays_of, first_line
 
 _POLL = 0.02
 
@@ -43,3 +44,11 @@ class Polars:
             done += len(batch)
             yield batch
             scan.at(done / scan.rows if scan.rows else None)
+
+    def explain(self, error: Exception) -> PoolwiseError | None:
+        """Polars resolves types as queries are built."""
+        import polars as pl
+
+        if isinstance(error, pl.exceptions.PolarsError):
+            return DataError(f"Polars could not read the data: {first_line(error)}")
+        return None

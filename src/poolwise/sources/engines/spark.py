@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import DataError
+from poolwise.errors import DataError, PoolwiseError
 from poolwise.progress import Scan
-from poolwise.sources.engines.engine import answered, arrays_of, watched
+from poolwise.sources.engines.engine import answered, arrays_of, first_line, watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,14 @@ class Spark:
                 scan.at(done / scan.rows if scan.rows else None)
         if waiting:
             yield pa.concat_tables(waiting)
+
+    def explain(self, error: Exception) -> PoolwiseError | None:
+        """Spark analyses queries as they are built."""
+        from pyspark.errors import PySparkException
+
+        if isinstance(error, PySparkException):
+            return DataError(f"Spark could not read the data: {first_line(error)}")
+        return None
 
 
 def _packer() -> Callable[[Any], Any]:

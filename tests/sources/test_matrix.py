@@ -1,0 +1,133 @@
+"""Every formula from every source: the same design, the same statistics, the same draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.sources.engines import EVIL, IN_PROCESS, rows, source, spark_frame, spark_session
+
+import poolwise as pw
+
+QUERY = [
+    "y ~ x + (x | g)",
+    "log(y + 10) ~ x * z + I(w ** 2) + (1 + w || g)",
+    "y ~ scale(x) + center(w) * z + C(k) + (scale(x) | g)",
+    "y ~ 0 + z + x:w + flag + (0 + x | g)",
+    "y ~ C(z, contr.sum) * C(k) + np.sqrt(w) + x / w + (1 | g)",
+    "y ~ z:k + I((x - 2) / w ** 1.5 - exp(-w)) + (1 | k)",
+    f"y ~ `{EVIL}` + (1 | g)",
+    "y ~ x + w",
+    "y ~ x + z + (1 | flag)",
+]
+STREAM = [
+    "y ~ bs(w, df=4) + poly(x, 2) + z + (1 | g)",
+    "y ~ np.sin(x) * C(k) + np.where(w > 1.5, x, 0) + (1 + w | g)",
+    "y ~ scale(np.log1p(w)) + z + (1 | g)",
+]
+COLLECT = ["y ~ I(x - np.mean(x)) + (1 | g)"]
+FORMULAS = QUERY + STREAM + COLLECT
+DATA = rows()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return {formula: pw.SufficientStatistics.from_data(formula, DATA) for formula in FORMULAS}
+
+
+def assert_same(found, wanted):
+    assert found.design.columns == wanted.design.columns
+    assert found.design.coefficients == wanted.design.coefficients
+    assert found.design.effects == wanted.design.effects
+    np.testing.assert_array_equal(found.design.common_map, wanted.design.common_map)
+    assert found.dropped == wanted.dropped
+    mine, theirs = found.products, wanted.products
+    assert mine.levels.tolist() == theirs.levels.tolist()
+    np.testing.assert_array_equal(mine.counts, theirs.counts)
+    scale = np.sqrt(np.diag(theirs.merged().scatter[0]))
+    error = np.abs((mine.means + mine.origin) - (theirs.means + theirs.origin))
+    assert np.all(error <= 1e-12 * (scale + np.abs(theirs.origin)))
+    assert np.all(np.abs(mine.scatter - theirs.scatter) <= 1e-11 * np.outer(scale, scale))
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS)
+def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
+    data = source(kind, DATA, tmp_path, monkeypatch)
+    for formula in FORMULAS:
+        found = pw.SufficientStatistics.from_data(formula, data)
+        assert_same(found, expected[formula])
+        if kind not in ("pandas", "polars", "arrow", "dict"):
+            way = "one aggregate query" if formula in QUERY else "in batches" if formula in STREAM else "collected"
+            assert way in found.reading, formula
+
+
+@pytest.fixture(scope="module")
+def spark():
+    session = spark_session()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def in_spark(spark):
+    return spark_frame(spark, DATA).cache()
+
+
+@pytest.mark.parametrize("formula", [*QUERY[:4], QUERY[6], STREAM[1], *COLLECT])
+def test_spark_gives_the_same_statistics(formula, expected, in_spark):
+    assert_same(pw.SufficientStatistics.from_data(formula, in_spark), expected[formula])
+
+
+FIT = "y ~ scale(x) * z + (scale(x) | g)"
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return pw.fit(FIT, DATA.dropna(), seed=7, draws=300)
+
+
+def assert_same_draws(fit, fitted):
+    for name, variable in fitted.result.variables().items():
+        scale = np.abs(variable.values).max()
+        np.testing.assert_allclose(fit.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS)
+def test_same_seed_same_draws_from_every_source(kind, fitted, tmp_path, monkeypatch):
+    fit = pw.fit(FIT, source(kind, DATA.dropna(), tmp_path, monkeypatch), seed=7, draws=300)
+    assert_same_draws(fit, fitted)
+
+
+def test_same_seed_same_draws_from_spark(fitted, in_spark):
+    assert_same_draws(pw.fit(FIT, in_spark.dropna(), seed=7, draws=300), fitted)
+
+
+def test_charts_and_comparisons_fetch_the_rows_they_need(tmp_path, monkeypatch):
+    data = source("parquet", DATA.dropna(), tmp_path, monkeypatch)
+    fit = pw.fit("y ~ x + (x | g)", data, seed=1, draws=100)
+    assert fit.rows is None
+    assert "group 3" in fit.plot.groups(["group 3"]).to_json()
+    pooling = pw.compare_pooling("y ~ x", by="g", data=data, seed=1, draws=100)
+    memory = pw.compare_pooling("y ~ x", by="g", data=DATA.dropna(), seed=1, draws=100)
+    for name in ("rmsd_in_sample", "rmsd_10_fold"):
+        np.testing.assert_allclose(pooling.table[name], memory.table[name], rtol=0.02)
+
+
+def test_categories_keep_their_declared_order_in_an_engine():
+    import polars as pl
+
+    frame = pl.from_pandas(DATA.dropna()).with_columns(pl.col("z").cast(pl.Enum(["c", "a", "b", "unused"])))
+    for data in (frame, frame.lazy()):
+        found = pw.SufficientStatistics.from_data("y ~ z + (1 | g)", data)
+        assert found.design.coefficients == ("Intercept", "z[T.a]", "z[T.b]")
+
+
+def test_identifiers_beyond_double_precision_stay_apart():
+    import polars as pl
+
+    identifier = 2**60 + np.arange(40) // 4
+    frame = pl.DataFrame({"y": np.random.default_rng(0).normal(size=40), "g": identifier})
+    for data in (frame, frame.lazy(), frame.to_arrow()):
+        levels = pw.SufficientStatistics.from_data("y ~ 1 + (1 | g)", data).products.levels
+        assert levels.tolist() == sorted(set(identifier.tolist()))
+    with pytest.raises(pw.DataError, match="lost digits"):
+        pw.fit("y ~ 1 + (1 | g)", frame.with_columns(pl.col("g").cast(pl.Float64)))

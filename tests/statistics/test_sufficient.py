@@ -1,0 +1,182 @@
+"""Statistics as an object: they add, subtract, merge, travel in files, and come from published tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import RADON_FORMULA as FORMULA
+
+import poolwise as pw
+from poolwise.statistics.disclosure import small_cells
+
+
+def assert_same_posterior(one, other):
+    assert one.result.model.statistics.levels.tolist() == other.result.model.statistics.levels.tolist()
+    assert one.priors.keys() == other.priors.keys()
+    for name, variable in other.result.variables().items():
+        np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def whole(radon):
+    return pw.fit(FORMULA, radon, seed=3, draws=200)
+
+
+@pytest.fixture(scope="module")
+def halves(radon):
+    """Two parts that do not have the same counties."""
+    return radon.iloc[:400], radon.iloc[400:]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_update_and_forget_equal_refits(stored, whole, halves, tmp_path):
+    first = pw.fit(FORMULA, halves[0], seed=3, draws=200)
+    if stored:
+        first.save(tmp_path / "first")
+        first = pw.load(tmp_path / "first")
+    updated = first.update(halves[1])
+    assert_same_posterior(updated, whole)
+    assert_same_posterior(updated.forget(halves[1]), pw.fit(FORMULA, halves[0], seed=3, draws=200))
+
+
+def test_priors_that_were_set_stay_and_defaults_are_scaled_to_all_rows(halves, radon):
+    priors = {"floor": pw.Normal(-0.5, 0.3), "sd": pw.HalfNormal(1)}
+    updated = pw.fit(FORMULA, halves[0], priors=priors, seed=3, draws=200).update(halves[1])
+    refit = pw.fit(FORMULA, radon, priors=priors, seed=3, draws=200)
+    assert updated.priors == refit.priors
+    assert_same_posterior(updated, refit)
+
+
+def test_merge_equals_a_fit_of_all_rows(whole, halves):
+    fits = [pw.fit(FORMULA, half, seed=3, draws=200) for half in halves]
+    assert_same_posterior(pw.merge(*fits), whole)
+    with pytest.raises(pw.PriorError, match="different priors on: floor"):
+        pw.merge(fits[0], pw.fit(FORMULA, halves[1], priors={"floor": pw.Normal(0, 1)}, seed=3, draws=50))
+    with pytest.raises(pw.FormulaError, match="different formulas"):
+        pw.merge(fits[0], pw.fit("log_radon ~ floor + (1 | county)", halves[1], seed=3, draws=50))
+
+
+def test_updating_the_fits_of_a_comparison(halves, radon):
+    one = pw.compare_pooling("log_radon ~ floor", by="county", data=halves[0], folds=0, seed=3, draws=100)
+    two = pw.compare_pooling("log_radon ~ floor", by="county", data=radon, folds=0, seed=3, draws=100)
+    for kind in ("complete", "partial"):
+        updated = getattr(one, kind).update(halves[1])
+        assert updated.result.model.pooling is getattr(two, kind).result.model.pooling
+        np.testing.assert_allclose(updated.result.beta, getattr(two, kind).result.beta, rtol=1e-6, atol=1e-8)
+    with pytest.raises(pw.DataError, match="compare_pooling again"):
+        one.separate.update(halves[1])
+
+
+def test_statistics_travel_in_files(whole, halves, tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for half, path in zip(halves, paths, strict=True):
+        pw.SufficientStatistics.from_data(FORMULA, half).save(path)
+        assert path.stat().st_size < 12_000
+    parts = [pw.SufficientStatistics.load(path) for path in paths]
+    assert_same_posterior(pw.fit(FORMULA, parts[0] + parts[1], seed=3, draws=200), whole)
+    rest = (parts[0] + parts[1]) - parts[1]
+    assert rest.products.levels.tolist() == parts[0].products.levels.tolist()
+    with pytest.raises(pw.FileError, match="holds a poolwise statistics, not a fit"):
+        pw.load(paths[0])
+    with pytest.raises(pw.FormulaError, match="the statistics are of"):
+        pw.fit("log_radon ~ floor", parts[0])
+    with pytest.raises(pw.DataError, match="folds=0"):
+        pw.compare_pooling("log_radon ~ floor", by="county", data=parts[0])
+
+
+def test_parts_that_lack_a_category_need_a_common_encoding(small):
+    formula = "y ~ z + x + (1 | g)"
+    first, second = small[small.g != "d"], small[(small.g == "d") & (small.z != "mid")]
+    assert set(first.z) == {"low", "mid", "high"}
+    one = pw.SufficientStatistics.from_data(formula, first)
+    with pytest.raises(pw.DataError, match="'z' took its categories"):
+        one + pw.SufficientStatistics.from_data(formula, second)
+    both = one + pw.SufficientStatistics.from_data(formula, second, like=one)
+    wanted = pw.SufficientStatistics.from_data(formula, pd.concat([first, second]))
+    np.testing.assert_allclose(both.products.scatter, wanted.products.scatter, atol=1e-12)
+    with pytest.raises(pw.DataError, match="categories that the fit has not seen: 'z' is huge"):
+        pw.SufficientStatistics.from_data(formula, second.assign(z="huge"), like=one)
+
+
+@pytest.mark.parametrize("engine", ["memory", "polars", "batches"])
+def test_like_works_from_every_route(engine, small, monkeypatch):
+    import polars as pl
+
+    formula = "y ~ scale(x) * z + (1 | g)" if engine != "batches" else "y ~ scale(x) * z + np.sin(w) + (1 | g)"
+    one = pw.SufficientStatistics.from_data(formula, small)
+    few = small[small.z != "mid"]
+    data = few if engine == "memory" else pl.from_pandas(few).lazy()
+    found = pw.SufficientStatistics.from_data(formula, data, like=one)
+    assert ("in batches" in found.reading) == (engine == "batches")
+    rest = one - found
+    wanted = pw.SufficientStatistics.from_data(formula, small[small.z == "mid"], like=one)
+    np.testing.assert_allclose(rest.products.counts, wanted.products.counts)
+    np.testing.assert_allclose(rest.products.scatter, wanted.products.scatter, atol=1e-11)
+
+
+def test_a_scale_of_the_first_rows_is_kept_and_said(small):
+    fit = pw.fit("y ~ scale(x) + (1 | g)", small, seed=1, draws=50)
+    with pytest.warns(pw.PoolwiseWarning, match=r"scale\(x\) keeps the scale"):
+        fit.update(small)
+
+
+def test_rows_that_were_never_there_are_not_forgotten(halves):
+    fit = pw.fit(FORMULA, halves[0], seed=3, draws=50)
+    with pytest.raises(pw.DataError, match="not part of these statistics"):
+        fit.forget(halves[1])
+    strange = halves[0].iloc[:30].assign(log_radon=lambda frame: 50.0 * frame.log_radon)
+    with pytest.raises(pw.DataError, match="not part of these statistics"):
+        fit.forget(strange)
+
+
+def published(radon):
+    return radon.groupby(["county", "floor"]).log_radon.agg(n="size", mean="mean", sd="std").reset_index()
+
+
+def test_a_published_table_gives_the_posterior_of_its_rows(whole, radon):
+    assert_same_posterior(pw.fit(FORMULA, pw.from_cells(published(radon)), seed=3, draws=200), whole)
+
+
+def test_tables_that_cannot_be(radon):
+    table = published(radon)
+    for change, said in (
+        ({"n": table.n + 0.5}, "'n' must hold whole numbers"),
+        ({"n": -table.n}, "'n' must hold whole numbers"),
+        ({"sd": -table.sd}, "'sd' must hold the sd of each cell of two rows or more; see line"),
+        ({"sd": np.nan}, "'sd' must hold the sd"),
+        ({"mean": np.nan}, "'mean' must hold the mean"),
+        ({"county": table.county.where(table.index != 3)}, "1 of 145 rows have missing values, in: county"),
+    ):
+        with pytest.raises(pw.DataError, match=said):
+            pw.fit(FORMULA, pw.from_cells(table.assign(**change)))
+    with pytest.raises(pw.DataError, match="no column 'size'"):
+        pw.from_cells(table, n="size")
+    with pytest.raises(pw.FormulaError, match="from which 'log.y.' cannot be computed"):
+        pw.fit("log(y) ~ floor + (1 | county)", pw.from_cells(table))
+
+
+def test_small_cells_are_found_and_left_out(radon, tmp_path):
+    statistics = pw.SufficientStatistics.from_data(FORMULA, radon)
+    cells = small_cells(statistics.products, 3)
+    counts = radon.groupby(["county", "floor"]).size().unstack(fill_value=0)
+    wanted = set(counts.index[((counts > 0) & (counts < 3)).any(axis=1)])
+    assert set(cells["group"]) == wanted
+    with pytest.warns(pw.PoolwiseWarning, match=f"{len(wanted) - 5} more"):
+        statistics.save(tmp_path / "s", minimum_cell=3)
+    kept = pw.SufficientStatistics.load(tmp_path / "s")
+    assert set(kept.products.levels) == set(radon.county) - wanted
+    assert not len(small_cells(kept.products, 3))
+    with pytest.raises(pw.DataError, match="nothing would be left"):
+        statistics.save(tmp_path / "t", minimum_cell=10_000)
+    with pytest.raises(pw.DataError, match="minimum_cell must be a whole number"):
+        statistics.save(tmp_path / "t", minimum_cell=0)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_category_within_a_group_is_a_cell(small):
+    statistics = pw.SufficientStatistics.from_data("y ~ z + x + (1 | g)", small)
+    cells = small_cells(statistics.products, 2)
+    sizes = small.groupby(["g", "z"]).size()
+    lonely = {(g, f"z[T.{z}] = 1") for (g, z), n in sizes.items() if n == 1 and z != "high"}
+    assert lonely <= set(zip(cells["group"], cells["cell"], strict=True))
