@@ -223,7 +223,9 @@ class Fit:
 
     def _like_mine(self, rows: Any, missing: str, progress: Progress) -> SufficientStatistics:
         if self.result.model.pooling is Pooling.SEPARATE:
-            raise DataError("Separate regressions do not take rows; call compare_pooling again, or update the partial fit.")
+            raise DataError(
+                "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
+            )
         frozen = sorted({key for spec in self.statistics.encoding.specs for key in spec.transform_state})
         if frozen:
             warnings.warn(

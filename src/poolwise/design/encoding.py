@@ -251,7 +251,8 @@ def _rows(design: Design, matrices: Any, codes: np.ndarray, dropped: int) -> Row
 
 def _values(design: Design, matrices: list[Any], rows: int) -> np.ndarray:
     """The distinct columns of some matrices, (rows, K + 1), with the place of the outcome left as NaN."""
-    values = np.full((rows, len(design.columns) + 1), np.nan)
+    values = np.empty((rows, len(design.columns) + 1))
+    values[:, -1] = np.nan
     filled: set[str] = set()
     for matrix in matrices:
         array = np.asarray(matrix, dtype=float)

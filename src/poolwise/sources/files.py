@@ -12,7 +12,7 @@ from typing import Any
 from poolwise.errors import FileError
 from poolwise.progress import Scan
 from poolwise.sources.csv import literal, read_csv
-from poolwise.sources.engines.duckdb import explained
+from poolwise.sources.engines.duckdb import connect, explained
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation, as_relation, stamp_of
 
@@ -136,7 +136,7 @@ def open_files(files: Files) -> Relation:
 
     stamp = stamp_of(list(files.paths))
     # Rows in order cost memory; only those that are read whole need it.
-    connection = duckdb.connect(config={"preserve_insertion_order": files.bytes <= SMALL})
+    connection = connect(in_order=files.bytes <= SMALL)
     try:
         _check_columns(connection, files)
         rows = _read(connection, files, list(files.paths))

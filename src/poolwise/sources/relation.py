@@ -12,6 +12,7 @@ import numpy as np
 from poolwise.errors import FileError
 from poolwise.progress import Scan
 from poolwise.sources.engines import Engine, engine_of
+from poolwise.sources.engines.duckdb import connect
 from poolwise.sources.frames import Table
 
 Stamp = tuple[tuple[Path, int, int], ...]
@@ -90,9 +91,7 @@ def relation_of(table: Table) -> Relation:
     words = f"{type(table.frame.to_native()).__module__.split('.')[0]} frame"
     if table.frame.implementation.is_polars():
         return as_relation(table.frame.lazy(), words, (), table.rows)
-    import duckdb
-
-    native, connection = table.frame.to_native(), duckdb.connect()
+    native, connection = table.frame.to_native(), connect(in_order=False)
     arrow = table.frame.implementation.is_pyarrow()
     rows = connection.from_arrow(native) if arrow else connection.from_df(native)
     return as_relation(nw.from_native(rows), words, (), table.rows)

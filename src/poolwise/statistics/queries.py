@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.needed import Needed
+from poolwise.design.needed import Needed, check_dropped
 from poolwise.errors import DataError
+from poolwise.progress import Scan
 from poolwise.sources.frames import check_column
 from poolwise.sources.relation import Relation
 
@@ -40,24 +41,39 @@ def check_outcome(needed: Needed, numeric: Mapping[str, bool]) -> None:
             raise DataError(f"'{name}' must hold numbers for the outcome {needed.formula.response}, but it holds text.")
 
 
-def is_complete(relation: Relation, names: Sequence[str]) -> Any:
-    """No value of these columns is NULL or NaN."""
+def is_complete(relation: Relation, names: Sequence[str], *, nan: bool = True) -> Any:
+    """No value of these columns is NULL, or NaN where `nan` is set."""
     import narwhals as nw
 
     conditions = []
     for name in names:
         conditions.append(~nw.col(name).is_null())
-        if relation.schema[name].is_float():
+        if nan and relation.schema[name].is_float():
             conditions.append(~nw.col(name).is_nan())
     return nw.all_horizontal(*conditions, ignore_nulls=False)
 
 
-def missing_counts(relation: Relation, names: Sequence[str]) -> Any:
-    """How many values of each column are NULL or NaN, and the number of rows `n`."""
+def check_rows(relation: Relation, needed: Needed, rows: int, dropped: int, missing: str) -> None:
+    """Refuse data without rows, without complete rows, and missing values under "error": a query says where."""
     import narwhals as nw
 
-    counts = [(~is_complete(relation, [name])).cast(nw.Int64).sum().alias(f"m{i}") for i, name in enumerate(names)]
-    return relation.frame.select(nw.len().alias("n"), *counts)
+    if not rows:
+        raise DataError("The data hold no rows.")
+    if not dropped or (missing == "drop" and dropped < rows):
+        return
+    counts = [
+        (~is_complete(relation, [name])).cast(nw.Int64).sum().alias(f"m{i}") for i, name in enumerate(needed.columns)
+    ]
+    found = relation.fetch(relation.frame.select(*counts), Scan())
+    holes = {name: int(found[f"m{i}"][0]) for i, name in enumerate(needed.columns) if found[f"m{i}"][0]}
+    check_dropped(dropped, rows, holes, missing)
+
+
+def is_missing(labels: np.ndarray) -> np.ndarray:
+    """Which labels are None or NaN."""
+    import pandas as pd
+
+    return np.asarray(pd.isna(labels))
 
 
 def group_key(relation: Relation, name: str) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.expressions import as_expression
-from poolwise.design.needed import check_dropped
 from poolwise.design.plan import Plan
 from poolwise.errors import DataError
 from poolwise.progress import Progress, Scan
@@ -22,9 +21,10 @@ from poolwise.sources.relation import Relation
 from poolwise.statistics.queries import (
     Shifted,
     category_key,
+    check_rows,
     group_key,
     is_complete,
-    missing_counts,
+    is_missing,
     moments,
     number_columns,
 )
@@ -90,15 +90,17 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
         the engine complains of.
     """
     keys = _keys(plan, relation)
-    shifted, origin = _shifted(plan, relation, keys, states)
+    origin = _origin(plan, relation, states)
     step = Scan(progress, f"reading rows with {relation.engine.name}", relation.rows)
+    # Looking for NaN costs a sixth of the scan, and most data have none: their sums would show it.
+    shifted = _shifted(plan, relation, keys, states, origin, nan=False)
     found = relation.fetch(shifted.sums(), step)
-    incomplete = _is_missing(found[shifted.keys[0]])
+    if any(np.isnan(np.asarray(found[f"s_{name}"], dtype=float)).any() for name in shifted.names):
+        shifted = _shifted(plan, relation, keys, states, origin, nan=True)
+        found = relation.fetch(shifted.sums(), replace(step, step=f"{step.step}, without NaN"))
+    incomplete = is_missing(found[shifted.keys[0]])
     rows, dropped = int(found["n"].sum()), int(found["n"][incomplete].sum())
-    if not rows:
-        raise DataError("The data hold no rows.")
-    if dropped and (missing == "error" or dropped == rows):
-        check_dropped(dropped, rows, _missing_in(relation, plan.needed.columns), missing)
+    check_rows(relation, plan.needed, rows, dropped, missing)
     found = {name: column[~incomplete] for name, column in found.items()}
     _check_finite(plan, relation, shifted, found)
     cells = _cells(found, keys, shifted, origin, dropped)
@@ -126,25 +128,42 @@ def _keys(plan: Plan, relation: Relation) -> dict[str, Any]:
     return {**group, **categories} or {"": nw.lit(1)}
 
 
+def _numbers(plan: Plan, relation: Relation, states: Mapping[str, Any]) -> dict[str, Any]:
+    """The monomials of a plan as expressions, under short names."""
+    columns = number_columns(relation, plan.needed.values)
+    return {f"z{i}": plan.expression(monomial, columns, states) for i, monomial in enumerate(plan.monomials)}
+
+
+def _origin(plan: Plan, relation: Relation, states: Mapping[str, Any]) -> np.ndarray:
+    """A rough centre of each number, from the first rows."""
+    numbers = _numbers(plan, relation, states)
+    head = relation.frame.select(*(value.alias(name) for name, value in numbers.items()))
+    return rough_origin(_head(relation, head, list(numbers)))
+
+
 def _shifted(
-    plan: Plan, relation: Relation, keys: Mapping[str, Any], states: Mapping[str, Any]
-) -> tuple[Shifted, np.ndarray]:
+    plan: Plan,
+    relation: Relation,
+    keys: Mapping[str, Any],
+    states: Mapping[str, Any],
+    origin: np.ndarray,
+    *,
+    nan: bool,
+) -> Shifted:
     import narwhals as nw
 
-    columns = number_columns(relation, plan.needed.values)
-    names = [f"z{i}" for i in range(len(plan.monomials))]
-    values = [plan.expression(monomial, columns, states) for monomial in plan.monomials]
-    head = relation.frame.select(*(value.alias(name) for value, name in zip(values, names, strict=True)))
-    origin = rough_origin(_head(relation, head, names))
-    complete = is_complete(relation, plan.needed.columns)
+    numbers = _numbers(plan, relation, states)
+    complete = is_complete(relation, plan.needed.columns, nan=nan)
     # Incomplete rows share one cell without a label, so that the one pass counts them too.
     labels = [nw.when(complete).then(key).alias(f"k{i}") for i, key in enumerate(keys.values())]
-    moved = [(value - float(c)).alias(name) for value, name, c in zip(values, names, origin, strict=True)]
+    moved = [(value - float(c)).alias(name) for (name, value), c in zip(numbers.items(), origin, strict=True)]
     derived = [
-        name for name, monomial in zip(names, plan.monomials, strict=True) if any(f not in columns for f in monomial)
+        name
+        for name, monomial in zip(numbers, plan.monomials, strict=True)
+        if any(factor not in plan.needed.values for factor in monomial)
     ]
     frame = relation.frame.select(*labels, *moved)
-    return Shifted(frame, tuple(f"k{i}" for i in range(len(keys))), tuple(names), tuple(derived)), origin
+    return Shifted(frame, tuple(f"k{i}" for i in range(len(keys))), tuple(numbers), tuple(derived))
 
 
 def _head(relation: Relation, rows: Any, names: list[str]) -> np.ndarray:
@@ -152,18 +171,6 @@ def _head(relation: Relation, rows: Any, names: list[str]) -> np.ndarray:
     head = relation.fetch(rows.head(HEAD), Scan())
     values = np.column_stack([np.asarray(head[name], dtype=float) for name in names])
     return values[np.isfinite(values).all(axis=1)]
-
-
-def _is_missing(labels: np.ndarray) -> np.ndarray:
-    import pandas as pd
-
-    return np.asarray(pd.isna(labels))
-
-
-def _missing_in(relation: Relation, names: tuple[str, ...]) -> dict[str, int]:
-    found = relation.fetch(missing_counts(relation, names), Scan())
-    counts = {name: int(found[f"m{i}"][0]) for i, name in enumerate(names)}
-    return {name: count for name, count in counts.items() if count}
 
 
 def _check_finite(plan: Plan, relation: Relation, shifted: Shifted, found: Mapping[str, np.ndarray]) -> None:
@@ -214,7 +221,7 @@ def _constant(relation: Relation, shifted: Shifted, doubtful: np.ndarray) -> np.
     """(C, m) where a doubtful column, such as one that describes the groups, has one value in the whole cell."""
     names = [name for name, column in zip(shifted.names, doubtful.T, strict=True) if column.any()]
     found = relation.fetch(shifted.ranges(names), Scan())
-    found = {name: column[~_is_missing(found[shifted.keys[0]])] for name, column in found.items()}
+    found = {name: column[~is_missing(found[shifted.keys[0]])] for name, column in found.items()}
     order = _order(found, shifted.keys)
     constant = np.zeros(doubtful.shape, dtype=bool)
     for name in names:

@@ -12,27 +12,27 @@ from poolwise.design import Design, Encoding, Rows
 from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise
 from poolwise.design.expressions import reach
 from poolwise.design.levels import group_levels, ordered_levels
-from poolwise.design.needed import Needed, check_dropped, part_texts
+from poolwise.design.needed import Needed, part_texts
 from poolwise.design.replay import encoded_state, restore_specs
 from poolwise.design.variables import expression_names
-from poolwise.errors import DataError
 from poolwise.progress import Progress, Scan
-from poolwise.sources.frames import as_table
+from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.queries import (
     category_key,
     check_outcome,
+    check_rows,
     group_key,
     holds_numbers,
     is_complete,
-    missing_counts,
+    is_missing,
     number_columns,
 )
 from poolwise.statistics.reduce import HEAD, Reducer, rough_origin
 from poolwise.threads import map_slices
 
-BATCH = 1 << 18  # rows
+BATCH = 1 << 16  # rows: columns that stay in the cache, and enough of them to outweigh formulaic's own work
 _LANES = 2  # reducers that batches go to in turn; fixed, so that sums do not depend on the number of threads
 
 
@@ -57,12 +57,17 @@ class Stream:
 
     def batches(self, progress: Progress) -> Iterator[Rows]:
         """Encoded rows, batch by batch."""
+        yield from map(self.encode, self.raw_batches(progress))
+
+    def raw_batches(self, progress: Progress) -> Iterator[Table]:
+        """The needed columns, batch by batch."""
         scan = Scan(progress, f"reading rows from {self.relation.engine.name} in batches", self.rows)
-        for batch in self.relation.batches(self.query, BATCH, scan):
-            table = as_table(batch)
-            raw = table.columns(self.needed.values)
-            keys = None if self.needed.group is None else table.keys(self.needed.group)
-            yield encode_batch(self.design, self.encoding, raw, keys)
+        yield from map(as_table, self.relation.batches(self.query, BATCH, scan))
+
+    def encode(self, table: Table) -> Rows:
+        """The rows of one batch as design columns and group codes."""
+        keys = None if self.needed.group is None else table.keys(self.needed.group)
+        return encode_batch(self.design, self.encoding, table.columns(self.needed.values), keys)
 
 
 def column_terms(needed: Needed) -> list[str]:
@@ -79,18 +84,8 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     """
     numeric = holds_numbers(needed.values, relation)
     check_outcome(needed, numeric)
-    counts = relation.fetch(missing_counts(relation, needed.columns), Scan(progress, "counting missing values"))
     complete = relation.frame.filter(is_complete(relation, needed.columns))
-    rows, dropped = int(counts["n"][0]), 0
-    if not rows:
-        raise DataError("The data hold no rows.")
-    holes = {name: int(counts[f"m{i}"][0]) for i, name in enumerate(needed.columns) if counts[f"m{i}"][0]}
-    if holes:
-        dropped = rows - relation.count(complete)
-        check_dropped(dropped, rows, holes, missing)
-    levels = np.array(["all"])
-    if needed.group is not None:
-        levels, _ = group_levels(needed.group, _distinct(relation, complete, group_key(relation, needed.group)))
+    levels, rows, dropped = _levels(needed, relation, missing, progress)
     specs = _learn(needed, relation, complete, numeric) if like is None else like.specs
     columns = number_columns(relation, needed.values)
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in needed.values]
@@ -103,24 +98,40 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     return Stream(relation, query, design, encoding, needed, rows - dropped, dropped)
 
 
+def _levels(needed: Needed, relation: Relation, missing: str, progress: Progress) -> tuple[np.ndarray, int, int]:
+    """Labels of the groups, and how many rows there are and lack a value, in one query."""
+    import narwhals as nw
+
+    key = nw.lit(1) if needed.group is None else group_key(relation, needed.group)
+    labelled = relation.frame.select(nw.when(is_complete(relation, needed.columns)).then(key).alias("k"))
+    found = relation.fetch(labelled.group_by("k").agg(nw.len().alias("n")), Scan(progress, "finding groups"))
+    incomplete = is_missing(found["k"])
+    rows, dropped = int(found["n"].sum()), int(found["n"][incomplete].sum())
+    check_rows(relation, needed, rows, dropped, missing)
+    if needed.group is None:
+        return np.array(["all"]), rows, dropped
+    return group_levels(needed.group, found["k"][~incomplete])[0], rows, dropped
+
+
 def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProducts:
     """Statistics of all rows of a stream."""
     names = (*stream.design.columns, stream.design.response)
     reducers: list[Reducer] = []
-    waiting: list[Rows] = []
+    waiting: list[Table] = []
 
     def empty_waiting() -> None:
         def work(i: int, _: slice) -> None:
-            reducers[i].add(waiting[i].values, waiting[i].codes)
+            rows = stream.encode(waiting[i])
+            reducers[i].add(rows.values, rows.codes)
 
         map_slices(work, len(waiting), 1, threads)
         waiting.clear()
 
-    for rows in stream.batches(progress):
+    for table in stream.raw_batches(progress):
         if not reducers:
-            origin = rough_origin(rows.values[:HEAD])
+            origin = rough_origin(stream.encode(Table.of(table.frame.head(HEAD))).values)
             reducers = [Reducer(names, stream.design.levels, origin) for _ in range(_LANES)]
-        waiting.append(rows)
+        waiting.append(table)
         if len(waiting) == _LANES:
             empty_waiting()
     empty_waiting()

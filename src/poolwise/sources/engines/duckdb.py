@@ -58,6 +58,16 @@ class DuckDB:
         return explained(error) if isinstance(error, duckdb.Error) else None
 
 
+def connect(*, in_order: bool) -> Any:
+    """A connection of our own; rows in order cost memory."""
+    import duckdb
+
+    connection = duckdb.connect(config={"preserve_insertion_order": in_order})
+    # Progress is counted only for connections that would show it.
+    connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false").fetchall()
+    return connection
+
+
 def _share(connection: Any) -> float | None:
     """How far the running query is, None while DuckDB does not know."""
     percent = float(connection.query_progress())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,6 @@ from poolwise.errors import DataError, PoolwiseError
 from poolwise.progress import Scan
 from poolwise.sources.engines.engine import answered, arrays_of, first_line
 
-_POLL = 0.02
-
 
 @dataclass(frozen=True, slots=True)
 class Polars:
@@ -23,16 +22,15 @@ class Polars:
     name: str = "Polars"
 
     def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
-        """The result of a query, which runs in the background so that Ctrl-C is heard."""
+        """The result of a query. Polars itself hears Ctrl-C; in the background it would not stream."""
         import narwhals as nw
 
-        running = query.to_native().collect(engine="streaming", background=True)
+        scan.at(None)
         try:
-            while (found := answered(self.name, running.fetch)) is None:
-                scan.at(None)
-                time.sleep(_POLL)
-        except BaseException:
-            running.cancel()
+            found = answered(self.name, lambda: query.to_native().collect(engine="streaming"))
+        except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):  # Python's own note of the same Ctrl-C comes after Polars'
+                time.sleep(0.01)
             raise
         return arrays_of(nw.from_native(found))
 
