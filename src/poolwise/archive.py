@@ -7,6 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +79,20 @@ def restored(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, n
 def plain_labels(labels: np.ndarray) -> np.ndarray:
     """Labels as numbers, or as fixed-width text, which needs no pickle."""
     return labels.astype(str) if labels.dtype.kind == "O" else labels
+
+
+def kind_of_labels(labels: np.ndarray) -> str:
+    """What `plain_labels` makes text of: "text", "date", or nothing for labels that are numbers or times already."""
+    if labels.dtype.kind != "O":
+        return ""
+    return "date" if len(labels) and all(type(label) is date for label in labels) else "text"
+
+
+def labels_of_kind(plain: np.ndarray, kind: str) -> np.ndarray:
+    """The labels that `plain_labels` wrote."""
+    if kind == "date":
+        return np.array([date.fromisoformat(str(label)) for label in plain], dtype=object)
+    return plain.astype(object) if kind == "text" else plain
 
 
 def _umask() -> int:

@@ -233,9 +233,11 @@ class Fit:
                 PoolwiseWarning,
                 stacklevel=3,
             )
-        return SufficientStatistics.from_data(
+        data = SufficientStatistics.from_data(
             self.formula, rows, like=self.statistics, missing=missing, progress=progress
         )
+        warn_of_dropped(data)
+        return data
 
     def _refit(self, data: SufficientStatistics, progress: Progress) -> Fit:
         result, model = self.result, self.result.model

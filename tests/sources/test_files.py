@@ -53,3 +53,27 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
     (tmp_path / "radon.csv").write_text("a\n1\n")
     with pytest.raises(pw.FileError, match="In that folder there are: radon.csv"):
         pw.read_file(tmp_path / "radn.csv")
+
+
+@pytest.mark.parametrize("blank", ["", "NA"])
+def test_whole_numbers_with_blanks(blank, small, tmp_path):
+    path = tmp_path / "rows.csv"
+    frame = small.assign(x=np.arange(len(small)), g=np.arange(len(small)) % 5).astype({"x": object, "g": object})
+    frame.loc[[2, 9], "x"] = None
+    frame.loc[4, "g"] = None
+    frame.to_csv(path, index=False, na_rep=blank)
+    found = pw.SufficientStatistics.from_data("y ~ x + (x | g)", path)
+    assert (found.dropped, found.products.levels.tolist()) == (3, [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("first", ["", "inf"])
+def test_a_column_that_begins_without_a_number_is_no_category(first, tmp_path):
+    path = tmp_path / "rows.csv"
+    rng = np.random.default_rng(0)
+    lines = [f"{rng.normal():.4f},{first if i < 25_000 else round(rng.normal(), 3)},{i % 9}" for i in range(30_000)]
+    path.write_text("\n".join(["y,x,g", *lines]))
+    if first:
+        with pytest.raises(pw.DataError, match="'x' is .*inf.* every value must be finite"):
+            pw.fit("y ~ x + (1 | g)", path)
+    else:
+        assert pw.SufficientStatistics.from_data("y ~ x + (1 | g)", path).design.columns == ("x",)

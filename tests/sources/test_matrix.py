@@ -131,3 +131,80 @@ def test_identifiers_beyond_double_precision_stay_apart():
         assert levels.tolist() == sorted(set(identifier.tolist()))
     with pytest.raises(pw.DataError, match="lost digits"):
         pw.fit("y ~ 1 + (1 | g)", frame.with_columns(pl.col("g").cast(pl.Float64)))
+
+
+def engines(frame, tmp_path):
+    """The same rows by DuckDB from Parquet (which has no statistics of NaN), and by Polars."""
+    import duckdb
+    import polars as pl
+
+    pl.from_pandas(frame, nan_to_null=False).write_parquet(tmp_path / "rows.parquet")
+    yield duckdb.connect().read_parquet(str(tmp_path / "rows.parquet"))
+    yield pl.from_pandas(frame, nan_to_null=False).lazy()
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ w + (1 | g)",
+        "y ~ C(w) + x + (1 | g)",
+        "y ~ I(w ** 0 * x) + (1 | g)",
+        "y ~ np.where(w > 1.5, x, 0) + (1 | g)",
+        "y ~ x + (1 | w)",
+    ],
+)
+def test_nan_is_missing_wherever_it_hides(formula, tmp_path):
+    frame = DATA.dropna().head(400).assign(w=lambda f: np.round(2 * f.w))
+    frame.loc[frame.index[::7], "w"] = np.nan
+    wanted = pw.SufficientStatistics.from_data(formula, frame)
+    assert wanted.dropped == 58
+    for data in engines(frame, tmp_path):
+        assert_same(pw.SufficientStatistics.from_data(formula, data), wanted)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ C(k + 1) + (1 | g)",
+        "y ~ C(x > 3) * w + (1 | g)",
+        "y ~ C(k) + (1 | k)",
+        "y ~ `a name` * C(k) + (1 | g)",
+        "y ~ I(x - x.iloc[0]) + (1 | g)",
+        "y ~ I(x - x[x.index[0]]) + (1 | g)",
+    ],
+)
+def test_terms_that_look_harmless(formula, tmp_path):
+    frame = DATA.dropna().rename(columns={"z": "a name"})
+    wanted = pw.SufficientStatistics.from_data(formula, frame)
+    for data in engines(frame, tmp_path):
+        assert_same(pw.SufficientStatistics.from_data(formula, data), wanted)
+    new = frame.head(5)
+    again = pw.SufficientStatistics.from_data(formula, new, like=wanted)
+    assert again.design.columns == wanted.design.columns
+
+
+def test_categories_of_pandas_are_the_same_in_memory_and_in_an_engine(monkeypatch):
+    import pandas as pd
+
+    from poolwise.statistics import routes
+
+    frame = DATA.dropna().reset_index(drop=True)
+    frame["numbers"] = pd.Categorical(frame.k, categories=[3, 1, 2])
+    frame["words"] = pd.Categorical(frame.z, categories=["c", "a", "b"])
+    frame["mixed"] = frame.w.round(1).astype(object)
+    formulas = ["y ~ numbers + (1 | g)", "y ~ words * x + (1 | g)", "y ~ mixed + (1 | g)", "y ~ x + (1 | numbers)"]
+    wanted = [pw.SufficientStatistics.from_data(formula, frame) for formula in formulas]
+    assert wanted[0].design.coefficients == ("Intercept", "numbers[T.1]", "numbers[T.2]")
+    assert wanted[1].design.coefficients[1:3] == ("words[T.a]", "words[T.b]")
+    monkeypatch.setattr(routes, "LARGE", 0)
+    for formula, one in zip(formulas, wanted, strict=True):
+        assert_same(pw.SufficientStatistics.from_data(formula, frame), one)
+
+
+def test_levels_that_only_incomplete_rows_have_are_no_levels(tmp_path):
+    import pandas as pd
+
+    frame = DATA.dropna().assign(z=lambda f: pd.Categorical(f.z))
+    frame.loc[frame.z == "a", "y"] = np.nan
+    wanted = pw.SufficientStatistics.from_data("y ~ z + (1 | g)", frame)
+    assert wanted.design.coefficients == ("Intercept", "z[T.c]")

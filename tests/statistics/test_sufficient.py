@@ -180,3 +180,50 @@ def test_a_category_within_a_group_is_a_cell(small):
     sizes = small.groupby(["g", "z"]).size()
     lonely = {(g, f"z[T.{z}] = 1") for (g, z), n in sizes.items() if n == 1 and z != "high"}
     assert lonely <= set(zip(cells["group"], cells["cell"], strict=True))
+
+
+def test_the_reference_level_and_pairs_of_categories_are_cells():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(["one", "two", "three"], 60)
+    frame = pd.DataFrame({"g": groups, "z": np.tile(list("abc"), 60), "v": np.tile([0, 0, 0, 1, 1, 1], 30)})
+    frame["y"] = rng.normal(size=180)
+    lonely = (frame.g == "two") & (frame.z == "a") & (frame.index != frame.index[(frame.g == "two")][0])
+    pairs = (frame.g == "three") & (frame.z == "b") & (frame.v == 1)
+    frame = frame[~lonely & ~(pairs & (pairs.cumsum() > 1))]
+    found = small_cells(pw.SufficientStatistics.from_data("y ~ z + v + (1 | g)", frame).products, 5)
+    cells = set(zip(found["group"], found["cell"], found["rows"], strict=True))
+    assert ("two", "z = reference", 1) in cells
+    assert ("three", "z[T.b] = 1, v = 1", 1) in cells
+    assert set(found["group"]) == {"two", "three"}
+    sums = pw.SufficientStatistics.from_data("y ~ C(z, contr.sum) + (1 | g)", frame)
+    with pytest.raises(pw.DataError, match="cannot be counted; code the category by treatment"):
+        small_cells(sums.products, 5)
+
+
+def test_forgetting_an_outlier_that_has_eaten_the_digits_is_refused(small):
+    outlier = small.iloc[[5]].assign(y=1e9)
+    fit = pw.fit("y ~ x + (1 | g)", pd.concat([small, outlier]), seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="has lost its digits"):
+        fit.forget(outlier)
+
+
+def test_dropped_rows_of_an_update_are_said(small):
+    fit = pw.fit("y ~ x + (1 | g)", small, seed=1, draws=50)
+    with pytest.warns(pw.PoolwiseWarning, match="1 of 30 rows have missing values"):
+        fit.update(small.assign(x=small.x.where(small.index > 0)))
+
+
+def test_groups_that_are_days_survive_a_file(small, tmp_path):
+    import datetime
+
+    days = small.assign(g=[datetime.date(2024, 1, ord(g) - 96) for g in small.g])
+    fit = pw.fit("y ~ x + (1 | g)", days, seed=1, draws=50)
+    fit.save(tmp_path / "fit")
+    again = pw.load(tmp_path / "fit")
+    assert again.statistics.products.levels.tolist() == fit.statistics.products.levels.tolist()
+    assert len(again.update(days).statistics.products.levels) == 6
+
+
+def test_scales_are_not_learnt_from_the_lines_of_a_table(radon):
+    with pytest.raises(pw.FormulaError, match="'scale.floor.' would be learnt from the lines"):
+        pw.fit("log_radon ~ scale(floor) + (1 | county)", pw.from_cells(published(radon)))

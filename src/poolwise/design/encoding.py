@@ -6,8 +6,12 @@ share are kept once; groups stay codes and never become indicator columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,10 +19,13 @@ import numpy as np
 from poolwise.design.design import Design, Rows
 from poolwise.design.levels import group_levels
 from poolwise.design.needed import Needed, check_missing, complete
+from poolwise.design.variables import parse_expression
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Formula
 from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
+
+_WARNINGS = Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,10 +134,17 @@ def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], n
     keep, dropped = complete({**raw, **keys}, missing)
     if dropped:
         raw, keys = ({name: values[keep] for name, values in each.items()} for each in (raw, keys))
+    raw = {name: values.remove_unused_categories() if _is_category(values) else values for name, values in raw.items()}
     check_values(needed, raw)
     for name, values in keys.items():
         return raw, *group_levels(name, values), dropped
     return raw, np.array(["all"]), np.zeros(int(keep.sum()), dtype=np.int64), dropped
+
+
+def _is_category(values: Any) -> bool:
+    import pandas as pd
+
+    return isinstance(values, pd.Categorical)
 
 
 def check_values(needed: Needed, raw: dict[str, Any]) -> None:
@@ -156,20 +170,39 @@ def _is_number(value: object) -> bool:
 def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) -> Any:
     """formulaic's matrices for raw columns without missing values."""
     import pandas as pd
-    from formulaic.errors import FactorEvaluationError, FormulaicError
+    from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 
     _check_categories(parts, raw)
     frame = pd.DataFrame(raw, index=range(rows), copy=False)
     # What a transform makes of zero or of a negative number is found among the values, not warned of.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), _warned_of_categories(parts):
         try:
             return parts.get_model_matrix(frame, na_action="ignore", output="numpy")
+        except DataMismatchWarning as error:
+            raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
         except FactorEvaluationError as error:
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:
             raise FormulaError(f"Cannot build '{formula.text}': {_cause(error)}") from error
         except Exception as error:  # whatever a transform may raise on the user's data
             raise FormulaError(f"Cannot evaluate '{formula.text}' on these data: {_cause(error)}") from error
+
+
+@contextmanager
+def _warned_of_categories(parts: Any) -> Iterator[None]:
+    """formulaic warns of unknown categories of computed factors such as `C(x + 1)`; here that is an error.
+
+    Warning filters belong to the process, so this is done only where such a factor is, and by one thread at a time.
+    """
+    from formulaic.errors import DataMismatchWarning
+
+    states = [state for part in parts._flatten() for state in getattr(part, "encoder_state", {}).items()]
+    if not any("categories" in state and column_of_category(factor) is None for factor, (_, state) in states):
+        yield
+        return
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        yield
 
 
 def _check_categories(parts: Any, raw: dict[str, Any]) -> None:
@@ -180,7 +213,7 @@ def _check_categories(parts: Any, raw: dict[str, Any]) -> None:
         for factor, (_, state) in getattr(part, "encoder_state", {}).items():
             name = column_of_category(factor)
             if "categories" not in state or name not in raw:
-                continue
+                continue  # of `C(x + 1)` formulaic itself says so
             found = set(pd.unique(np.asarray(raw[name], dtype=object)))
             strange = sorted(str(value) for value in found - set(state["categories"]))
             if strange:
@@ -191,15 +224,13 @@ def _check_categories(parts: Any, raw: dict[str, Any]) -> None:
                 )
 
 
-def column_of_category(factor: str) -> str:
-    """The raw column behind a categorical factor such as `z`, `C(z)` or `C(z, contr.sum)`."""
-    from poolwise.design.variables import expression_names
-
-    try:
-        names = sorted(expression_names(factor) - {"contr"})
-    except SyntaxError:  # a quoted name with spaces
+def column_of_category(factor: str) -> str | None:
+    """The raw column behind a categorical factor: `z` for `z`, `C(z)` and `C(z, contr.sum)`, None for `C(z + 1)`."""
+    if not factor.startswith("C("):
         return unquote(factor)
-    return names[0] if len(names) == 1 and factor.lstrip().startswith("C(") else unquote(factor)
+    tree, names = parse_expression(factor)
+    inside = tree.args[0] if isinstance(tree, ast.Call) and tree.args else None
+    return names[inside.id] if isinstance(inside, ast.Name) else None
 
 
 def _cause(error: BaseException) -> str:

@@ -35,7 +35,32 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 # formulaic's own functions that look at each value alone, and those whose state can be learnt first.
 _ELEMENTWISE = {"I", "log", "log10", "log2", "exp", "exp10", "exp2", "hashed", "abs", "C", "Q"}
 _STATEFUL = {"bs", "cc", "cr", "cs", "center", "poly", "scale", "standardize"}
-_NUMPY_ELEMENTWISE = {"where", "clip", "round", "around", "nan_to_num", "interp", "select", "real_if_close"}
+_NUMPY_ELEMENTWISE = {"where", "clip", "round", "around"}
+# Syntax in which each row looks at itself alone: no `x[0]`, no `x.mean()`, no comprehension, no matrix product.
+_PLAIN = (
+    ast.Name,
+    ast.Constant,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.keyword,
+    ast.List,
+    ast.Tuple,
+    ast.expr_context,
+    ast.boolop,
+    ast.unaryop,
+    ast.cmpop,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.Pow,
+    ast.Mod,
+    ast.FloorDiv,
+    ast.BitAnd,
+    ast.BitOr,
+)
 
 
 class NotExpressible(Exception):
@@ -114,12 +139,16 @@ def reach(text: str) -> str:
         return "column"
     found = "row"
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = _called(node)
-        if isinstance(node.func, ast.Name) and name in _STATEFUL:
-            found = "learnt"
-        elif not (isinstance(node.func, ast.Name) and name in _ELEMENTWISE) and not _elementwise_numpy(node, name):
+        if isinstance(node, ast.Call):
+            name = _called(node)
+            if isinstance(node.func, ast.Name) and name in _STATEFUL:
+                found = "learnt"
+            elif not (isinstance(node.func, ast.Name) and name in _ELEMENTWISE) and not _elementwise_numpy(node, name):
+                return "column"
+        elif isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("np", "contr")):
+                return "column"
+        elif not isinstance(node, _PLAIN):
             return "column"
     return found
 
@@ -128,7 +157,8 @@ def _elementwise_numpy(node: ast.Call, name: str) -> bool:
     import numpy as np
 
     if isinstance(node.func, ast.Attribute) and name:
-        return isinstance(getattr(np, name, None), np.ufunc) or name in _NUMPY_ELEMENTWISE
+        function = getattr(np, name, None)
+        return (isinstance(function, np.ufunc) and function.signature is None) or name in _NUMPY_ELEMENTWISE
     # contr.sum(...) within C(...) is a coding, not a function of the data
     return (
         isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == "contr"

@@ -86,7 +86,7 @@ def plan(needed: Needed, numeric: Mapping[str, bool]) -> Plan:
             return numeric[text]
         if text.lstrip().startswith("C("):
             column = column_of_category(text)
-            if column not in numeric:
+            if column is None or column not in numeric:
                 raise NotExpressible(f"'{text}'")
             categories[text] = column
             return False
@@ -222,7 +222,7 @@ def _coding(spec: Any, factor: str, reduced: bool, values: np.ndarray) -> dict[s
     """Names of a category's columns and their values for each pattern."""
     import pandas as pd
 
-    column = column_of_category(factor)
+    column = str(column_of_category(factor))
     alone = coding_specs(spec, factor, reduced)
     matrix = alone.get_model_matrix(pd.DataFrame({column: values}), na_action="ignore", output="numpy")
     names = list(map(str, matrix.model_spec.column_names))

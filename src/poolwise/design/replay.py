@@ -78,8 +78,9 @@ def coding_specs(spec: Any, factor: str, reduced: bool) -> Any:
     from formulaic import ModelSpec
 
     kind, state = spec.encoder_state[factor]
+    quoted = factor if factor.startswith("C(") or factor.isidentifier() else f"`{factor}`"
     return ModelSpec(
-        formula=f"1 + {factor}" if reduced else f"0 + {factor}",
+        formula=f"1 + {quoted}" if reduced else f"0 + {quoted}",
         encoder_state={factor: (kind, {"categories": state["categories"]})},
         output="numpy",
         na_action="ignore",

@@ -8,7 +8,10 @@ import re
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from poolwise.errors import FileError
+from poolwise.sources.engines.duckdb import plain
 
 _NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."]  # as R, pandas, SQL and SAS write them
 _DELIMITERS = ",;\t|"
@@ -36,18 +39,35 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
         for path in dict.fromkeys(paths):
             check_lines(path, delimiter)
         raise
+    head = {str(name): plain(values) for name, values in _as_text(connection, names, options).items()}
     kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
-    whole = [name for name, kind in kinds.items() if kind in ("BIGINT", "HUGEINT")]
-    if not whole:
-        return rows
-    largest = _largest(rows, whole)
-    return connection.read_csv(names, **options, dtype={name: "DOUBLE" for name in whole if largest[name] < 2**53})
+    numbers = {name: "DOUBLE" for name, kind in kinds.items() if kind in ("VARCHAR", "DATE") and _infinite(head[name])}
+    if any(kind == "VARCHAR" and _is_blank(head[name]) for name, kind in kinds.items()):
+        options["sample_size"] = -1  # DuckDB saw blanks only: let it look at every row
+        return connection.read_csv(names, **options)
+    whole = [name for name, kind in kinds.items() if kind in ("BIGINT", "HUGEINT") and _largest(head[name]) < 2**53]
+    numbers |= dict.fromkeys(whole, "DOUBLE")
+    return connection.read_csv(names, **options, dtype=numbers) if numbers else rows
 
 
-def _largest(rows: Any, names: list[str]) -> dict[str, float]:
-    """The largest size of some columns among the first rows."""
-    head = rows.limit(_SNIFFED).fetchnumpy()
-    return {name: float(max(abs(head[name].max(initial=0)), abs(head[name].min(initial=0)))) for name in names}
+def _as_text(connection: Any, names: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """The first rows as they are written."""
+    return connection.read_csv(names, **options, all_varchar=True).limit(_SNIFFED).fetchnumpy()
+
+
+def _is_blank(values: np.ndarray) -> bool:
+    return all(value is None for value in values)
+
+
+def _infinite(values: np.ndarray) -> bool:
+    """Whether a column that DuckDB takes for text or dates holds nothing but infinity: then it is one of numbers."""
+    words = {str(value).strip().lower().lstrip("+-") for value in values if value is not None}
+    return bool(words) and words <= {"inf", "infinity"}
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest size of the numbers in a column, missing ones left out."""
+    return max((abs(float(value)) for value in values if value is not None), default=0.0)
 
 
 def literal(path: Path) -> str:

@@ -107,10 +107,26 @@ def to_labels(series: Any) -> Any:
         return to_array(series)
     if series.null_count() == 0:
         return series.to_numpy()
-    values = to_array(series)
-    if np.nanmax(np.abs(values), initial=0.0) < 2**53:
-        return values
-    return np.array(series.to_list(), dtype=object)
+    labels = series.to_list()
+    if all(label is None or abs(label) < 2**53 for label in labels):
+        return to_array(series)
+    return np.array(labels, dtype=object)
+
+
+def _beyond_double(series: Any) -> bool:
+    low, high = series.min(), series.max()
+    return low is not None and max(abs(int(low)), abs(int(high))) > 2**53
+
+
+def _declared(series: Any, used: set[Any]) -> list[str]:
+    """Categories in the order that their type declares; without one (Polars' and Arrow's dictionaries), sorted."""
+    import narwhals as nw
+
+    if isinstance(series.dtype, nw.Enum):
+        return list(map(str, series.dtype.categories))
+    if series.implementation.is_pandas_like():
+        return list(map(str, series.to_native().cat.categories))
+    return sorted(value for value in used if value is not None)
 
 
 def to_array(series: Any) -> Any:
@@ -119,16 +135,18 @@ def to_array(series: Any) -> Any:
 
     name = series.name
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
-        kind = series.dtype
-        labels = kind.categories if isinstance(kind, nw.Enum) else series.cat.get_categories().to_list()
-        values = series.cast(nw.String).to_numpy().astype(object)
-        used = set(values)
         import pandas as pd
 
-        return pd.Categorical(values, categories=[str(label) for label in labels if str(label) in used])
+        values = np.array([None if v is None or v != v else str(v) for v in series.to_list()], dtype=object)
+        used = set(values)
+        return pd.Categorical(values, categories=[label for label in _declared(series, used) if label in used])
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
         return series.to_numpy()
     if series.dtype.is_numeric() or isinstance(series.dtype, nw.Boolean):
+        if series.dtype.is_integer() and len(series) and _beyond_double(series):
+            raise DataError(
+                f"'{name}' holds whole numbers beyond 2^53, which lose digits as predictors; subtract some."
+            )
         return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=float)
     values = np.asarray(series.to_numpy())
     if values.dtype.kind in "Mm":

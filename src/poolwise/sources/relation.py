@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from poolwise.errors import FileError
 from poolwise.progress import Scan
 from poolwise.sources.engines import Engine, engine_of
 from poolwise.sources.engines.duckdb import connect
-from poolwise.sources.frames import Table
+from poolwise.sources.frames import Table, check_column
 
 Stamp = tuple[tuple[Path, int, int], ...]
 
@@ -69,12 +69,7 @@ class Relation:
         import narwhals as nw
 
         kind = self.schema[name]
-        if isinstance(kind, nw.Enum):
-            return list(kind.categories)
-        if not isinstance(kind, nw.Categorical):
-            return None
-        found = self.fetch(self.frame.select(nw.col(name)).unique(), Scan())[name]
-        return list(getattr(found, "categories", sorted(set(found) - {None})))
+        return list(kind.categories) if isinstance(kind, nw.Enum) else None
 
 
 def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None) -> Relation:
@@ -84,17 +79,36 @@ def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None
     return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows)
 
 
-def relation_of(table: Table) -> Relation:
-    """The rows of a frame in memory as an engine sees them, without a copy: Polars for its own, DuckDB for others."""
+def relation_of(table: Table, columns: Iterable[str] | None = None) -> Relation:
+    """The rows of a frame in memory as an engine sees them: Polars for its own, DuckDB for others.
+
+    Numbers are not copied. pandas' objects and categories are made what they are for rows in memory first: DuckDB would
+    guess their types from a sample.
+    """
     import narwhals as nw
 
     words = f"{type(table.frame.to_native()).__module__.split('.')[0]} frame"
     if table.frame.implementation.is_polars():
         return as_relation(table.frame.lazy(), words, (), table.rows)
     native, connection = table.frame.to_native(), connect(in_order=False)
-    arrow = table.frame.implementation.is_pyarrow()
-    rows = connection.from_arrow(native) if arrow else connection.from_df(native)
+    if table.frame.implementation.is_pyarrow():
+        rows = connection.from_arrow(native)
+    else:
+        rows = connection.from_df(_settled(table, table.names if columns is None else columns))
     return as_relation(nw.from_native(rows), words, (), table.rows)
+
+
+def _settled(table: Table, columns: Iterable[str]) -> Any:
+    """A pandas frame of some columns whose types leave nothing to guess."""
+    import pandas as pd
+
+    frame = pd.DataFrame(index=table.frame.to_native().index)
+    for name in columns:
+        check_column(name, table.names)
+        native = table.frame.to_native()[name]
+        guessed = native.dtype == object or isinstance(native.dtype, pd.CategoricalDtype)
+        frame[name] = table.columns([name])[name] if guessed else native
+    return frame
 
 
 def stamp_of(paths: list[Path]) -> Stamp:

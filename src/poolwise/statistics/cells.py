@@ -40,13 +40,13 @@ def from_cells(
         levels, codes = np.array(["all"]), np.zeros(size, dtype=np.int64)
     else:
         levels, codes = group_levels(plan.needed.group, cells.keys[plan.needed.group])
-    names = plan.category_columns
-    found = {name: ordered_levels(cells.keys[name], declared.get(name)) for name in names}
-    patterns, pattern = _patterns({name: cells.keys[name] for name in names}, size)
+    keys = {name: _as_category(cells.keys[name]) for name in plan.category_columns}
+    found = {name: ordered_levels(values, declared.get(name)) for name, values in keys.items()}
+    patterns, pattern = _patterns(keys, size)
     if like is None:
         design, encoding, columns = learn(plan, states, found, patterns, levels)
     else:
-        known = {name: _known(plan, like, name, found[name]) for name in names}
+        known = {name: _known(plan, like, name, found[name]) for name in keys}
         design, encoding, columns = learn_from(plan, like.specs, known, patterns, levels)
     origin = _origin(columns, cells.centre)
     products = merge_cells((*design.columns, design.response), levels, codes, pattern, cells, columns, origin)
@@ -81,6 +81,16 @@ def merge_cells(
         scatter,
     )
     return CrossProducts(names, levels, counts, origin, means, scatter)
+
+
+def _as_category(values: np.ndarray) -> np.ndarray:
+    """Numbers as float64, as rows in memory have them, also where a group is a category as well."""
+    if values.dtype.kind not in "biuf":
+        return values
+    numbers = values.astype(float)
+    if np.abs(numbers).max(initial=0.0) >= 2**53:
+        raise DataError("A category holds whole numbers beyond 2^53, which lose digits; store it as text.")
+    return numbers
 
 
 def add_cells(

@@ -5,6 +5,7 @@ A group of few rows, or few rows of a group in one category, reveal single rows:
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,26 +21,62 @@ if TYPE_CHECKING:
 
     from poolwise.statistics.sufficient import SufficientStatistics
 
+_TREATMENT = re.compile(r"([^:]+)\[T\.[^:]*\]")
+_OTHER_CODING = re.compile(r"\[(S|D|H)\.|\[\^|\.L\]|\.Q\]|\.C\]|\[M\.")
+
 
 def small_cells(products: CrossProducts, minimum: int) -> pd.DataFrame:
     """Groups and categories of groups with fewer than `minimum` rows: columns `group`, `cell` and `rows`.
 
-    A column of zeros and ones (an indicator, or a number that has no other values) splits a group into two cells.
+    Every column of zeros and ones (an indicator, or a number that has no other values) splits a group into two cells;
+    the indicators of one category leave a last cell, that of its reference level. Pairs of such columns split a group
+    into four.
+
+    Raises
+    ------
+    DataError : for codings of categories (sums, differences, polynomials) from which cells cannot be counted.
     """
     import pandas as pd
 
+    for name in products.columns[:-1]:
+        if _OTHER_CODING.search(name):
+            raise DataError(f"The cells behind '{name}' cannot be counted; code the category by treatment.")
+    ones = products.counts[:, None] * (products.means + products.origin)
+    both = products.scatter + ones[:, :, None] * (products.means + products.origin)[:, None, :]
+    size = np.maximum(products.counts, 1.0)[:, None]
+    binary = np.abs(np.einsum("jkk->jk", both) - ones) <= 1e-9 * size
+    whole = np.abs(ones - np.round(ones)) <= 1e-6 * size
+    indicators = [k for k in range(len(products.columns) - 1) if (binary & whole)[:, k].all()]
     sizes = {"all rows": products.counts}
-    for k, name in enumerate(products.columns[:-1]):
-        ones = products.counts * (products.means[:, k] + products.origin[k])
-        squares = products.scatter[:, k, k] + ones * (products.means[:, k] + products.origin[k])
-        binary = np.allclose(ones, squares, rtol=1e-9, atol=1e-9) and np.allclose(ones, np.round(ones), atol=1e-6)
-        if binary:
-            sizes |= {f"{name} = 1": np.round(ones), f"{name} = 0": products.counts - np.round(ones)}
+    for k in indicators:
+        name = products.columns[k]
+        sizes |= {f"{name} = 1": ones[:, k], f"{name} = 0": products.counts - ones[:, k]}
+        for h in indicators[: indicators.index(k)]:
+            other, together = products.columns[h], both[:, k, h]
+            sizes |= {
+                f"{other} = 1, {name} = 1": together,
+                f"{other} = 1, {name} = 0": ones[:, h] - together,
+                f"{other} = 0, {name} = 1": ones[:, k] - together,
+                f"{other} = 0, {name} = 0": products.counts - ones[:, k] - ones[:, h] + together,
+            }
+    for factor, levels in _levels_of_factors(products, indicators).items():
+        sizes[f"{factor} = reference"] = products.counts - ones[:, levels].sum(axis=1)
     tables = []
     for cell, rows in sizes.items():
-        few = (rows > 0) & (rows < minimum)
-        tables.append(pd.DataFrame({"group": products.levels[few], "cell": cell, "rows": rows[few].astype(int)}))
+        exact = np.round(rows)
+        few = (exact > 0) & (exact < minimum)
+        tables.append(pd.DataFrame({"group": products.levels[few], "cell": cell, "rows": exact[few].astype(int)}))
     return pd.concat(tables, ignore_index=True)
+
+
+def _levels_of_factors(products: CrossProducts, indicators: list[int]) -> dict[str, list[int]]:
+    """Positions of the indicators of each category that has a reference level."""
+    found: dict[str, list[int]] = {}
+    for k in indicators:
+        match = _TREATMENT.fullmatch(products.columns[k])
+        if match:
+            found.setdefault(match.group(1), []).append(k)
+    return found
 
 
 def without_small_cells(statistics: SufficientStatistics, minimum: int) -> SufficientStatistics:

@@ -63,7 +63,7 @@ class CrossProducts:
         scatter = self.scatter + sign * other.scatter + between
         scatter[counts == 0] = 0.0
         if sign < 0:
-            _check_remainder(scatter, self.scatter, self.levels)
+            _check_remainder(scatter, self.scatter, counts, self.levels, self.columns)
             _clear_rounding(scatter, self.scatter)
         return CrossProducts(self.columns, self.levels, counts, self.origin, means, scatter)
 
@@ -119,13 +119,21 @@ def _difference(one: CrossProducts, other: CrossProducts) -> str:
     return "; ".join(said) or "their order differs"
 
 
-def _check_remainder(scatter: np.ndarray, minuend: np.ndarray, levels: np.ndarray) -> None:
+def _check_remainder(
+    scatter: np.ndarray, minuend: np.ndarray, counts: np.ndarray, levels: np.ndarray, columns: tuple[str, ...]
+) -> None:
     """Refuse a subtraction that leaves negative squares: the rows were never part of these."""
     left, before = np.einsum("jkk->jk", scatter), np.einsum("jkk->jk", minuend)
     wrong = (left < -1e-9 * before).any(axis=1)
     if wrong.any():
         raise DataError(
             f"Cannot take away rows that are not part of these statistics: see group {levels[np.argmax(wrong)]!r}."
+        )
+    lost = (left[:, -1] < 1e-11 * before[:, -1]) & (counts > 1)
+    if lost.any():
+        raise DataError(
+            f"Nothing certain is left of the spread of '{columns[-1]}' in group {levels[np.argmax(lost)]!r}: what was "
+            "taken away is so much larger that the rest has lost its digits. Reduce the remaining rows anew."
         )
 
 

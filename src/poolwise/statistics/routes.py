@@ -8,7 +8,7 @@ import numpy as np
 
 from poolwise.design import Rows, build, needed_columns
 from poolwise.design.encoding import encode_batch, encode_like
-from poolwise.design.expressions import NotExpressible
+from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.needed import Needed, check_missing
 from poolwise.design.plan import Plan, plan
 from poolwise.errors import DataError, FormulaError
@@ -24,7 +24,7 @@ from poolwise.statistics.cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
-from poolwise.statistics.stream import column_terms, open_stream, reduce_stream
+from poolwise.statistics.stream import column_terms, open_stream, python_factors, reduce_stream
 from poolwise.statistics.sufficient import SufficientStatistics
 
 LARGE = 1 << 20  # rows; a frame in memory of more than these goes through an engine, which is faster
@@ -50,7 +50,7 @@ def reduce_source(
     if isinstance(source, Table):
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
-        source = relation_of(source)
+        source = relation_of(source, needed.columns)
     try:
         return _in_engine(needed, source, like, missing, threads, progress)
     except Exception as error:
@@ -116,6 +116,12 @@ def _published(
     outcome = needed.formula.response
     if needed.outcome != (unquote(outcome),):
         raise FormulaError(f"The table has means of the outcome, from which '{outcome}' cannot be computed.")
+    weighing = [text for text in python_factors(needed) if reach(text) != "row"]
+    if weighing and like is None:
+        raise FormulaError(
+            f"'{weighing[0]}' would be learnt from the lines of the table, not from the rows behind them; compute it "
+            "as a column of the table."
+        )
     n, mean, squares = cells.numbers()
     kept = n > 0
     covariates = cells.table.columns([name for name in needed.columns if name not in needed.outcome])

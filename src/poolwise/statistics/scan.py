@@ -93,7 +93,7 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
     origin = _origin(plan, relation, states)
     step = Scan(progress, f"reading rows with {relation.engine.name}", relation.rows)
     # Looking for NaN costs a sixth of the scan, and most data have none: their sums would show it.
-    shifted = _shifted(plan, relation, keys, states, origin, nan=False)
+    shifted = _shifted(plan, relation, keys, states, origin, nan=not _sums_show_nan(plan, relation))
     found = relation.fetch(shifted.sums(), step)
     if any(np.isnan(np.asarray(found[f"s_{name}"], dtype=float)).any() for name in shifted.names):
         shifted = _shifted(plan, relation, keys, states, origin, nan=True)
@@ -117,6 +117,12 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
     order = _order(found, shifted.keys)
     again = _cells(found, keys, shifted, origin, dropped)
     return replace(again, means=again.means + own[order], passes=2)
+
+
+def _sums_show_nan(plan: Plan, relation: Relation) -> bool:
+    """Whether NaN in any column would show in a sum: not in one of labels, or inside an expression such as `x ** 0`."""
+    summed = {monomial[0] for monomial in plan.monomials if len(monomial) == 1}
+    return all(name in summed or not relation.schema[name].is_float() for name in plan.needed.columns)
 
 
 def _keys(plan: Plan, relation: Relation) -> dict[str, Any]:

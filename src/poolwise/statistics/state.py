@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.archive import plain_labels
+from poolwise.archive import kind_of_labels, labels_of_kind, plain_labels
 from poolwise.design import Design, Encoding
 from poolwise.design.needed import part_texts
 from poolwise.design.replay import restore_specs, specs_state
@@ -29,7 +29,7 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
         "group": design.group,
         "correlated": design.correlated,
         "statistics_columns": products.columns,
-        "text_levels": products.levels.dtype.kind == "O",
+        "levels": kind_of_labels(products.levels),
         "dropped": statistics.dropped,
         "reading": statistics.reading,
         "encoding": {
@@ -55,7 +55,7 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
     """What `to_state` described."""
     from poolwise.statistics.sufficient import SufficientStatistics
 
-    levels = arrays["levels"].astype(object) if header["text_levels"] else arrays["levels"]
+    levels = labels_of_kind(arrays["levels"], header["levels"])
     design = Design(
         parse(header["formula"]),
         header["response"],

@@ -29,7 +29,7 @@ from poolwise.statistics.queries import (
     is_missing,
     number_columns,
 )
-from poolwise.statistics.reduce import HEAD, Reducer, rough_origin
+from poolwise.statistics.reduce import HEAD, Reducer, add_pairwise, rough_origin
 from poolwise.threads import map_slices
 
 BATCH = 1 << 16  # rows: columns that stay in the cache, and enough of them to outweigh formulaic's own work
@@ -72,7 +72,7 @@ class Stream:
 
 def column_terms(needed: Needed) -> list[str]:
     """Terms that look at more than their own row, and whose state cannot be learnt first."""
-    return [text for text in _python_factors(needed) if reach(text) == "column"]
+    return [text for text in python_factors(needed) if reach(text) == "column"]
 
 
 def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missing: str, progress: Progress) -> Stream:
@@ -135,10 +135,11 @@ def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProd
         if len(waiting) == _LANES:
             empty_waiting()
     empty_waiting()
-    return reducers[0].statistics() + reducers[1].statistics()
+    return add_pairwise([reducer.statistics() for reducer in reducers])
 
 
-def _python_factors(needed: Needed) -> list[str]:
+def python_factors(needed: Needed) -> list[str]:
+    """Terms that are computed, not looked up."""
     from formulaic.parser.types import Factor
 
     found = {
@@ -157,28 +158,40 @@ def _distinct(relation: Relation, rows: Any, key: Any) -> np.ndarray:
 
 def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[str, bool]) -> Any:
     """Specifications with the levels of categories and the states of transforms over all complete rows."""
-    columns = number_columns(relation, needed.values)
-    factors = _python_factors(needed)
+    factors = python_factors(needed)
     categories: dict[str, list[Any]] = {}
     states: dict[str, Any] = {}
-    lookups = {name: name for name in needed.values if not numeric[name]}
-    for factor, column in {**lookups, **{f: column_of_category(f) for f in factors if f.startswith("C(")}}.items():
+    columns = {name: name for name in needed.values if not numeric[name]}
+    columns |= {
+        f: str(column_of_category(f)) for f in factors if f.startswith("C(") and column_of_category(f) in numeric
+    }
+    for factor, column in columns.items():
         found = _distinct(relation, complete, category_key(relation, column))
         categories[factor] = ordered_levels(found, relation.declared_levels(column))
+    computed = set(_categories_of_head(needed, relation, complete)) - set(categories)
     for factor in factors:
-        if reach(factor) != "learnt":
-            continue
-        names = sorted(expression_names(factor) & set(needed.values))
-        chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
-        raw = relation.fetch(complete.select(*chosen), Scan())
-        states |= _states_of(factor, raw, needed)
+        if reach(factor) == "learnt" or factor in computed:
+            spec = _spec_of(factor, needed, relation, complete)
+            states |= spec.transform_state
+            if factor in computed:
+                categories[factor] = list(spec.encoder_state[factor][1]["categories"])
     texts = part_texts(needed.formula)
     return restore_specs({name: encoded_state(text, states, categories) for name, text in texts.items()})
 
 
-def _states_of(factor: str, raw: dict[str, np.ndarray], needed: Needed) -> dict[str, Any]:
-    """What a stateful transform learns from whole columns."""
+def _categories_of_head(needed: Needed, relation: Relation, complete: Any) -> list[str]:
+    """Factors that turn out to be categories, `C(x + 1)` or `np.where(x > 1, "a", "b")` among them."""
+    head = as_table(relation.fetch(complete.select(*needed.values).head(HEAD), Scan()))
+    specs = materialise(needed.parts, head.columns(needed.values), needed.formula, head.rows).model_spec
+    return [factor for spec in specs for factor, (_, state) in spec.encoder_state.items() if "categories" in state]
+
+
+def _spec_of(factor: str, needed: Needed, relation: Relation, complete: Any) -> Any:
+    """What a factor by itself learns from whole columns: only those that it needs are read."""
     from formulaic import Formula
 
-    matrix = materialise(Formula(f"0 + {factor}"), raw, needed.formula, len(next(iter(raw.values()))))
-    return dict(matrix.model_spec.transform_state)
+    columns = number_columns(relation, needed.values)
+    names = sorted(expression_names(factor) & set(needed.values))
+    chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
+    raw = as_table(relation.fetch(complete.select(*chosen), Scan())).columns(names)
+    return materialise(Formula(f"0 + {factor}"), raw, needed.formula, len(raw[names[0]])).model_spec

@@ -99,8 +99,8 @@ def watched(run: Callable[[], Any], look: Callable[[], float | None], stop: Call
                 try:
                     return future.result(timeout=_POLL)
                 except TimeoutError:
-                    if future.done():
-                        raise
+                    if future.done():  # just then, or with an error of that name of its own
+                        return future.result()
                     scan.at(look())
         except BaseException:
             if not future.done():
