@@ -74,11 +74,12 @@ MEMORY = (
 import statistics
 import duckdb, numba, numpy as np, polars as pl, pyarrow.parquet as pq
 import poolwise as pw
-table = pq.read_table(files[0]); frame = table.to_pandas(); polars = pl.from_arrow(table)
+arrow = pq.read_table(files[0])
+frame, polars = arrow.to_pandas(), pl.from_arrow(arrow)
 names = ["x1", "x2", "x3", "y"]
 products = [(a, b) for i, a in enumerate(names) for b in names[: i + 1]]
 sums = ", ".join([f"sum({a})" for a in names] + [f"sum({a} * {b})" for a, b in products])
-def by_duckdb(): return duckdb.sql(f"SELECT g, count(*), {sums} FROM table GROUP BY g").fetchnumpy()
+def by_duckdb(): return duckdb.sql(f"SELECT g, count(*), {sums} FROM arrow GROUP BY g").fetchnumpy()
 def by_polars():
     sums = [pl.col(a).sum() for a in names] + [(pl.col(a) * pl.col(b)).sum().alias(a + b) for a, b in products]
     return polars.lazy().group_by("g").agg(pl.len(), *sums).collect(engine="streaming")
@@ -100,13 +101,13 @@ formula = sys.argv[2]
 def ours(data, formula=formula): return lambda: pw.SufficientStatistics.from_data(formula, data)
 sine, spline = "y ~ np.sin(x1) + x2 + x3 + (x1 | g)", "y ~ bs(x1, df=4) + x2 + (1 | g)"
 todo = {"DuckDB on Arrow": by_duckdb, "lazy Polars": by_polars, "numba loop, one thread, not centred": by_numba,
-    "poolwise, pandas": ours(frame), "poolwise, Arrow": ours(table), "poolwise, Polars": ours(polars),
-    "poolwise in batches, np.sin(x1)": ours(table, sine), "poolwise in batches, bs(x1, df=4)": ours(table, spline)}
+    "poolwise, pandas": ours(frame), "poolwise, Arrow": ours(arrow), "poolwise, Polars": ours(polars),
+    "poolwise in batches, np.sin(x1)": ours(arrow, sine), "poolwise in batches, bs(x1, df=4)": ours(arrow, spline)}
 times = {name: [] for name in todo}
 for turn in range(6):
     for name, run in todo.items():
         started = time.perf_counter(); run(); times[name].append(time.perf_counter() - started)
-say(seconds={name: statistics.median(each[1:]) for name, each in times.items()}, rows=len(table))
+say(seconds={name: statistics.median(each[1:]) for name, each in times.items()}, rows=len(arrow))
 """
 )
 MANY_GROUPS = (
@@ -116,7 +117,7 @@ import duckdb
 import poolwise as pw
 groups, effects = int(sys.argv[2]), sys.argv[3]
 connection = duckdb.connect()
-def uniform(key): return f"hash({key}) / 2.0**64"
+def uniform(key): return f"(hash({key}) / 2.0**64)"
 x, group = f"({uniform('i')} - 0.5)", f"i % {groups}"
 spread = f"2 * {uniform(f'{group} + 1e12::BIGINT')} + (2 * {uniform(f'{group} + 2e12::BIGINT')} - 1) * {x}"
 outcome = f"1 + 0.5 * {x} + {spread} + 3 * {uniform('i + 3e12::BIGINT')}"
@@ -341,15 +342,20 @@ def chart() -> None:
         "what:N",
         title=None,
         sort=order,
-        scale=alt.Scale(domain=order, range=["#777777", theme.COMPLETE, theme.PARTIAL, "#a9c8dc"]),
+        scale=alt.Scale(domain=order, range=["#999999", theme.SEPARATE, theme.PARTIAL, "#a9c8dc"]),
         legend=alt.Legend(orient="top", columns=2, symbolType="stroke", symbolStrokeWidth=3, labelLimit=300),
     )
-    axis = alt.Axis(
-        values=[10**k for k in range(5, 10)], labelExpr="'10^' + round(log(datum.value) / LN10)", grid=False
-    )
+    words = "{5: '100 thousand', 6: '1 million', 7: '10 million', 8: '100 million', 9: '1 billion'}"
+    label = f"({words})[round(log(datum.value) / LN10)]"
+    axis = alt.Axis(values=[10**k for k in range(5, 10)], labelExpr=label, grid=False, labelFlush=False)
     base = alt.Chart(theme.data(lines)).encode(
         x=alt.X("rows:Q", title="rows", scale=alt.Scale(type="log"), axis=axis),
-        y=alt.Y("seconds:Q", title="seconds", scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=5, format="~g")),
+        y=alt.Y(
+            "seconds:Q",
+            title="seconds",
+            scale=alt.Scale(type="log"),
+            axis=alt.Axis(values=[0.1, 1, 10, 100], format="~g"),
+        ),
         color=colour,
     )
     title = alt.TitleParams(

@@ -23,7 +23,9 @@ def stacked(posterior: Any) -> Any:
 def fit() -> Any:
     normal, scale = pw.Normal(0, 1), pw.HalfCauchy(1)
     priors = {"Intercept": normal, "floor": normal, "sd": scale, "sigma": scale}
-    return pw.fit("log_radon ~ floor + (floor || county)", radon, priors=priors, seed=SEED)
+    found = pw.fit("log_radon ~ floor + (floor || county)", radon, priors=priors, seed=SEED)
+    found.result.variables()  # a fit draws the coefficients of counties when they are asked for; here they are
+    return found
 
 
 if __name__ == "__main__":

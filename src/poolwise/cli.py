@@ -23,7 +23,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Exact hierarchical regression, and what pooling bought."
 )
 
-Data = Annotated[Path, typer.Argument(help="A CSV or Parquet file.")]
+Data = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="CSV or Parquet: a file, folder or 'pattern*'; or a DuckDB database.")
+]
+Table = Annotated[str | None, typer.Option(help="The table, where SOURCE is a DuckDB database.")]
 Formula = Annotated[str, typer.Argument(help="Such as 'log_radon ~ floor + (floor | county)'.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the charts; made if it is not there.")]
 Draws = Annotated[int, typer.Option(help="Draws of each of four chains.")]
@@ -94,11 +97,13 @@ def demo(out: Out = None, seed: Seed = 1, quiet: Quiet = False) -> None:
 @app.command()
 def fit(
     data: Data, formula: Formula, out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
+    table: Table = None,
     save: Annotated[Path | None, typer.Option(help="Also keep the fit in this file, for pw.load().")] = None,
 ) -> None:  # fmt: skip
-    """Fit a formula to a file, print the fit, and write its charts."""
+    """Fit a formula to rows, wherever they live, print the fit, and write its charts."""
+    _check_out(out)
     with _progress(quiet) as progress:
-        result = pw.fit(formula, data, draws=draws, seed=seed, progress=progress)
+        result = pw.fit(formula, _source(data, table), draws=draws, seed=seed, progress=progress)
     typer.echo(repr(result))
     if result.result.model.design.group is not None:
         typer.echo(f"\nCoefficients by {result.result.model.design.group} (first 8):")
@@ -113,27 +118,49 @@ def fit(
     charts = {"trace": lambda: result.plot.trace()}
     if result.result.u is not None:
         charts["forest"] = lambda: result.plot.forest()
-    _write_charts(charts, out or Path(f"{data.stem}-poolwise"), quiet)
+    _write_charts(charts, out or _folder(data), quiet)
 
 
 @app.command()
 def compare(
     data: Data, formula: Formula,
     by: Annotated[str, typer.Option(help="The grouping column.")],
-    out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
+    out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False, table: Table = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation; 0 leaves it out.")] = 10,
     correlated: Annotated[bool, typer.Option(help="Let the effects of a group be correlated.")] = False,
 ) -> None:  # fmt: skip
     """Compare complete, no and partial pooling of a formula without group terms."""
+    _check_out(out)
     with _progress(quiet) as progress:
         pooling = pw.compare_pooling(
-            formula, by=by, data=data, folds=folds, draws=draws, seed=seed, correlated=correlated, progress=progress
+            formula,
+            by=by,
+            data=_source(data, table),
+            folds=folds,
+            draws=draws,
+            seed=seed,
+            correlated=correlated,
+            progress=progress,
         )
     _report_comparison(pooling)
     charts = {"forest": lambda: pooling.partial.plot.forest(), "trace": lambda: pooling.partial.plot.trace()}
     if len(pooling.partial.result.model.design.effects) > 1:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
-    _write_charts(charts, out or Path(f"{data.stem}-poolwise"), quiet)
+    _write_charts(charts, out or _folder(data), quiet)
+
+
+def _source(data: str, table: str | None) -> Any:
+    from poolwise.sources import open_table
+
+    if table is None and data.endswith((".duckdb", ".db")):
+        raise FileError(f"'{data}' is a database: name its table with --table.")
+    return data if table is None else open_table(data, table)
+
+
+def _folder(data: str) -> Path:
+    """Where charts go by default, after the name of the source without its wildcards."""
+    stem = "".join(c for c in Path(data).stem if c not in "*?[]").strip("-_. ")
+    return Path(f"{stem or 'fit'}-poolwise")
 
 
 def _report_comparison(pooling: pw.PoolingComparison) -> None:
@@ -148,6 +175,12 @@ def _quantile(draws: Any, share: float) -> float:
     import numpy as np
 
     return float(np.quantile(draws, share))
+
+
+def _check_out(folder: Path | None) -> None:
+    """Refuse, before anything is fitted, a folder that cannot be made."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise FileError(f"Cannot make the folder '{folder}': there is a file of that name.")
 
 
 def _write_charts(charts: dict[str, Any], folder: Path, quiet: bool) -> None:

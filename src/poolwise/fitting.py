@@ -56,7 +56,9 @@ def fit(
     ----------
     formula : such as `"log_radon ~ floor + (floor | county)"`; `||` makes the effects of a group independent. Without a
         bar it is one regression for all rows (complete pooling).
-    data : pandas, Polars or PyArrow frame, a dict of columns, or the path of a CSV or Parquet file.
+    data : pandas, Polars (eager or lazy) or PyArrow frame, a dict of columns; path, pattern, folder or list of CSV or
+        Parquet files; DuckDB table or query; Spark frame; `SufficientStatistics`; a published table by `from_cells`.
+        Rows in files and engines stay there: one query reduces them.
     priors : by term: a coefficient's name, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `cor`, `sigma`.
         What is not set has a default scaled to the data; `fit.priors` says which.
     draws, chains : size of the posterior sample.
@@ -65,6 +67,7 @@ def fit(
     missing : "drop" leaves out rows with missing values, counts them and says so; "error" refuses them.
     strict : raise `SamplingError` where the sampler's certificate fails, instead of returning the fit with advice.
     threads : the number of cores by default.
+    progress : called with a step in words and the share done, from 0 to 1; also while rows are read.
 
     Raises
     ------

@@ -135,6 +135,10 @@ class Posterior:
 
         levels = self.model.statistics.levels
         groups = list(groups)
+        if not groups:
+            raise DataError("The list of groups is empty.")
+        if self.model.design.group is None:
+            raise DataError("This fit pools all rows completely: it has no groups.")
         found = pd.Index(levels).get_indexer(groups)
         for i, group in enumerate(groups):
             if found[i] < 0:

@@ -227,3 +227,19 @@ def test_groups_that_are_days_survive_a_file(small, tmp_path):
 def test_scales_are_not_learnt_from_the_lines_of_a_table(radon):
     with pytest.raises(pw.FormulaError, match="'scale.floor.' would be learnt from the lines"):
         pw.fit("log_radon ~ scale(floor) + (1 | county)", pw.from_cells(published(radon)))
+
+
+def test_what_cannot_be_combined(small):
+    formula = "y ~ x + (1 | g)"
+    one = pw.SufficientStatistics.from_data(formula, small)
+    with pytest.raises(pw.DataError, match="combine with statistics only, not with int"):
+        one + 5
+    with pytest.raises(pw.DataError, match="No row would be left"):
+        one - one
+    fit = pw.fit(formula, one, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="fit.statistics has them"):
+        pw.SufficientStatistics.from_data(formula, small, like=fit)
+    with pytest.raises(pw.DataError, match="list of groups is empty"):
+        fit.group_coefficients(groups=[])
+    with pytest.raises(pw.DataError, match="There is no group 'z' in g. .*Valid names: a, b"):
+        fit.group_draws(["z"])

@@ -43,6 +43,8 @@ def reduce_source(
     """Statistics of a source; and its encoded rows where they are in memory anyway."""
     check_missing(missing)
     needed = needed_columns(parse(formula))
+    if like is not None and not isinstance(like, SufficientStatistics):
+        raise DataError(f"like must be SufficientStatistics (fit.statistics has them), not {type(like).__name__}.")
     if like is not None and str(needed.formula) != str(like.design.formula):
         raise FormulaError(f"The formula is '{formula}', but like= was made for '{like.formula}'.")
     if isinstance(source, CellTable):

@@ -93,6 +93,8 @@ class SufficientStatistics:
         """Statistics of the rows in `self` but not in `other`, a subset of them; groups without rows are gone."""
         self._check_same_design(other)
         rest = self.products - other.products
+        if not rest.rows:
+            raise DataError("No row would be left.")
         return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
 
     def _with(self, products: CrossProducts, dropped: int, reading: str) -> SufficientStatistics:
@@ -100,6 +102,8 @@ class SufficientStatistics:
         return SufficientStatistics(design, encoding, products, dropped, reading)
 
     def _check_same_design(self, other: SufficientStatistics) -> None:
+        if not isinstance(other, SufficientStatistics):
+            raise DataError(f"Statistics combine with statistics only, not with {type(other).__name__}.")
         if str(self.design.formula) != str(other.design.formula):
             raise FormulaError(
                 f"Statistics of different formulas cannot be combined: '{self.formula}' and '{other.formula}'."
