@@ -43,5 +43,6 @@ class Scan:
             self.report(f"{self.step}: {share:.0%}, {left}", share)
             return
         done = share * self.rows
-        rate = f"{done / max(elapsed, 1e-9):,.3g} rows/s"
-        self.report(f"{self.step}: {done:,.0f} of {self.rows:,} rows, {rate}, {left}", share)
+        rate = done / max(elapsed, 1e-9)
+        speed = f"{rate / 1e6:.1f} million" if rate >= 1e6 else f"{rate:,.0f}"
+        self.report(f"{self.step}: {done:,.0f} of {self.rows:,} rows, {speed} rows/s, {left}", share)

@@ -77,3 +77,13 @@ def test_a_column_that_begins_without_a_number_is_no_category(first, tmp_path):
             pw.fit("y ~ x + (1 | g)", path)
     else:
         assert pw.SufficientStatistics.from_data("y ~ x + (1 | g)", path).design.columns == ("x",)
+
+
+def test_folders_named_by_a_column_are_a_column(small, tmp_path):
+    for group, part in small.groupby("g"):
+        (tmp_path / f"g={group}").mkdir()
+        part.drop(columns="g").to_parquet(tmp_path / f"g={group}" / "part.parquet")
+    found = pw.SufficientStatistics.from_data("y ~ x + (x | g)", tmp_path)
+    wanted = pw.SufficientStatistics.from_data("y ~ x + (x | g)", small)
+    assert found.products.levels.tolist() == wanted.products.levels.tolist()
+    np.testing.assert_allclose(found.products.scatter, wanted.products.scatter, atol=1e-12)

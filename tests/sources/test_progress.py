@@ -22,7 +22,7 @@ def test_rows_rate_and_time_left_are_said():
     scan.at(0.25)
     scan.at(None)
     Scan(lambda step, share: said.append((step, share)), "reading", None, time.perf_counter() - 10.0).at(0.5)
-    assert said[0] == ("reading: 250,000 of 1,000,000 rows, 2.5e+04 rows/s, 30 s left", 0.25)
+    assert said[0] == ("reading: 250,000 of 1,000,000 rows, 25,000 rows/s, 30 s left", 0.25)
     assert said[1] == ("reading: 10 s so far", 0.0)
     assert said[2] == ("reading: 50%, 10 s left", 0.5)
 

@@ -153,7 +153,9 @@ def open_files(files: Files) -> Relation:
 def _read(connection: Any, files: Files, paths: list[Path]) -> Any:
     if not files.parquet:
         return read_csv(connection, paths)
-    return connection.read_parquet([literal(path) for path in paths], union_by_name=len(set(paths)) > 1)
+    names = [literal(path) for path in paths]
+    partitioned = any("=" in part for path in paths for part in path.parts[:-1])  # folders such as year=2026
+    return connection.read_parquet(names, union_by_name=len(set(paths)) > 1, hive_partitioning=partitioned)
 
 
 def _check_columns(connection: Any, files: Files) -> None:

@@ -91,7 +91,6 @@ def stream_again(data: SufficientStatistics, source: Source, missing: str, progr
 
 def rows_of_groups(data: SufficientStatistics, source: Source, labels: np.ndarray) -> Rows:
     """Encoded rows of some groups, at most `_SHOWN` of them, from where the rows live."""
-
     relation = source if isinstance(source, Relation) else relation_of(source)  # type: ignore[arg-type]
     needed = needed_columns(data.design.formula)
     key = group_key(relation, str(needed.group))
