@@ -84,3 +84,26 @@ def test_weights_of_a_perfect_and_of_a_useless_proposal():
     assert efficiency(np.where(np.arange(100) == 7, 0.0, -np.inf)) == pytest.approx(0.01)
     assert log_mean(np.log([1.0, 3.0])) == pytest.approx(np.log(2))
     assert tail_shape(np.zeros(1000)) == -np.inf
+
+
+def test_a_mode_is_found_where_the_density_falls_by_millions():
+    """With many groups BFGS gives up far from the mode; damped Newton steps go on."""
+    import pandas as pd
+
+    import poolwise as pw
+    from poolwise.density.collapsed import collapse
+    from poolwise.fitting import model_of
+    from poolwise.samplers.mode import find_modes
+
+    rng = np.random.default_rng(0)
+    groups = 20_000
+    group, x = np.repeat(np.arange(groups), 4), rng.uniform(-0.5, 0.5, 4 * groups)
+    y = 1 + rng.normal(size=groups)[group] + rng.normal(size=groups)[group] * x + rng.normal(size=4 * groups)
+    model = model_of(
+        pw.SufficientStatistics.from_data("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": x, "g": group})), {}
+    )
+    density = collapse(model.statistics, model.design, model.priors, threads=2)
+    for seed in range(4):
+        best = find_modes(density, np.random.default_rng(seed))[0]
+        gradient = density.value_and_gradient(best.point)[1]
+        assert gradient @ best.covariance @ gradient < 0.01

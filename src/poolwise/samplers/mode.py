@@ -11,6 +11,7 @@ from poolwise.samplers.base import LogDensity
 
 _SCATTERED = 512  # points of the box that are looked at, in one batch
 _CLIMBS = 4
+_STEPS, _GAIN = 60, 1e-3  # of Newton: at most, and while the rise they promise is worth it
 _FAR = 5.0  # standard deviations from every known mode
 
 
@@ -77,8 +78,30 @@ def climb(density: LogDensity, start: np.ndarray) -> Mode:
         return (-value, -gradient) if np.isfinite(value) else (1e300, np.zeros_like(point))
 
     found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-3, "maxiter": 200})
-    point = np.asarray(found.x)
-    return Mode(point, -float(found.fun), _inverse_curvature(density, point))
+    return _settle(density, np.asarray(found.x), -float(found.fun))
+
+
+def _settle(density: LogDensity, point: np.ndarray, value: float) -> Mode:
+    """Go on by damped Newton steps until none would gain anything.
+
+    BFGS gives up far from the mode where the density falls by millions within a unit, as it does with many groups.
+    """
+    covariance = _inverse_curvature(density, point)
+    for _ in range(_STEPS):
+        gradient = density.value_and_gradient(point)[1]
+        step = covariance @ gradient
+        if not gradient @ step > _GAIN:
+            break
+        step *= min(1.0, 1.0 / float(np.abs(step).max()))
+        for halving in range(20):
+            higher = density.value_and_gradient(point + 0.5**halving * step)[0]
+            if higher > value:
+                break
+        else:
+            break
+        point, value = point + 0.5**halving * step, higher
+        covariance = _inverse_curvature(density, point)
+    return Mode(point, value, covariance)
 
 
 def _inverse_curvature(density: LogDensity, mode: np.ndarray, step: float = 1e-3) -> np.ndarray:
