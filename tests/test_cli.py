@@ -87,7 +87,7 @@ def test_errors_are_one_message_without_a_traceback(arguments, code, said, radon
     assert "Traceback" not in done.stderr
 
 
-def test_folders_patterns_and_databases(radon_csv, tmp_path):
+def test_patterns_and_databases(tmp_path):
     import duckdb
 
     radon = pw.datasets.load_radon()[["county", "floor", "log_radon"]]
@@ -97,17 +97,10 @@ def test_folders_patterns_and_databases(radon_csv, tmp_path):
         connection.register("rows", radon)
         connection.execute("CREATE TABLE houses AS SELECT * FROM rows").fetchall()
     formula, rest = "log_radon ~ floor + (floor || county)", ("--seed", 1, "-q", "--draws", 100)
-    outputs = [
-        run("fit", data, formula, *rest, "--out", tmp_path / "out", *more)
-        for data, more in (
-            (f"{tmp_path}/*.csv", ()),
-            (radon_csv, ()),
-            (tmp_path / "radon.duckdb", ("--table", "houses")),
-        )
-    ]
-    tables = [done.stdout.split("OK:")[0] for done in outputs]
-    assert tables[0] == tables[1] == tables[2], [done.stderr for done in outputs]
-    assert "919 rows, 85 groups" in tables[0]
+    table = repr(pw.fit(formula, radon, seed=1, draws=100)).split("OK:")[0]
+    for data, more in ((f"{tmp_path}/*.csv", ()), (tmp_path / "radon.duckdb", ("--table", "houses"))):
+        done = run("fit", data, formula, *rest, "--out", tmp_path / "out", *more)
+        assert done.stdout.split("OK:")[0] == table, done.stderr
     wrong = run("fit", tmp_path / "radon.duckdb", formula, "--table", "house")
     assert "There is no table 'house'" in wrong.stderr and "Did you mean 'houses'?" in wrong.stderr
     assert "name its table with --table" in run("fit", tmp_path / "radon.duckdb", formula).stderr

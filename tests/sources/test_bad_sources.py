@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from tests.sources.engines import rows, spark_frame, spark_session
+from tests.sources.engines import rows, spark_frame
 
 import poolwise as pw
 from poolwise.sources import as_source
@@ -168,11 +168,10 @@ def test_terms_that_look_at_whole_columns_of_too_many_rows(frame, monkeypatch):
         pw.fit("y ~ I(x - np.mean(x)) + (1 | g)", frame)
 
 
-def test_a_spark_session_that_is_gone():
-    session = spark_session()
-    other = session.newSession()
+def test_a_spark_session_that_is_gone(spark):
+    other = spark.newSession()
     data = spark_frame(other, rows(50))
-    context = session.sparkContext
+    context = spark.sparkContext
     gone = type("Gone", (), {"_jsc": None})()
     other._sc = gone
     with pytest.raises(pw.DataError, match="session of these data is gone"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.sources.engines import EVIL, IN_PROCESS, rows, source, spark_frame, spark_session
+from tests.sources.engines import EVIL, IN_PROCESS, rows, source, spark_frame
 
 import poolwise as pw
 
@@ -58,13 +58,6 @@ def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
         if kind not in ("pandas", "polars", "arrow", "dict"):
             way = "one aggregate query" if formula in QUERY else "in batches" if formula in STREAM else "collected"
             assert way in found.reading, formula
-
-
-@pytest.fixture(scope="module")
-def spark():
-    session = spark_session()
-    yield session
-    session.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.sources.engines import IN_PROCESS, source, spark_frame, spark_session
+from tests.sources.engines import IN_PROCESS, source, spark_frame
 
 import poolwise as pw
 from poolwise.sources import as_source
@@ -54,8 +54,8 @@ def test_eight_digits(kind, frame, passes, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("frame", [LARGE, APART], ids=["large", "apart"])
-def test_eight_digits_from_spark(frame):
-    data = spark_frame(spark_session(), frame)
+def test_eight_digits_from_spark(frame, spark):
+    data = spark_frame(spark, frame)
     assert_eight_digits(pw.SufficientStatistics.from_data("y ~ t + x + (t | g)", data), frame)
 
 
