@@ -87,8 +87,8 @@ def test_a_predictor_of_groups_needs_no_second_pass(kind, tmp_path, monkeypatch)
     np.testing.assert_allclose(found.products.scatter, wanted.products.scatter, rtol=1e-9, atol=1e-9)
 
 
-def test_units_and_order_of_rows_do_not_change_the_draws():
-    monkey = as_source(LARGE.sample(frac=1, random_state=1))
+def test_the_order_of_rows_does_not_change_the_draws():
+    shuffled = as_source(LARGE.sample(frac=1, random_state=1))
     one = pw.fit("y ~ t + (1 | g)", LARGE, seed=1, draws=100).result
-    two = pw.fit("y ~ t + (1 | g)", monkey, seed=1, draws=100).result
+    two = pw.fit("y ~ t + (1 | g)", shuffled, seed=1, draws=100).result
     np.testing.assert_allclose(one.theta, two.theta, atol=1e-6)

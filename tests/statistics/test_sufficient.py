@@ -158,7 +158,7 @@ def test_tables_that_cannot_be(radon):
 
 def test_small_cells_are_found_and_left_out(radon, tmp_path):
     statistics = pw.SufficientStatistics.from_data(FORMULA, radon)
-    cells = small_cells(statistics.products, 3)
+    cells = statistics.small_cells(3)
     counts = radon.groupby(["county", "floor"]).size().unstack(fill_value=0)
     wanted = set(counts.index[((counts > 0) & (counts < 3)).any(axis=1)])
     assert set(cells["group"]) == wanted

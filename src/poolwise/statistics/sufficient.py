@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import default_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -118,6 +121,12 @@ class SufficientStatistics:
         """Refuse data that cannot inform the model."""
         total = self.products.merged()
         check_statistics(self.design, self.products.counts, total.means[0] + total.origin, np.diag(total.scatter[0]))
+
+    def small_cells(self, minimum: int = 5) -> pd.DataFrame:
+        """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""
+        from poolwise.statistics.disclosure import small_cells
+
+        return small_cells(self.products, minimum)
 
     def save(self, path: str | os.PathLike[str], *, minimum_cell: int = 1) -> None:
         """Write a small file without rows.
