@@ -27,9 +27,14 @@ def log_normal(y: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float
     return float(-0.5 * rest @ rest - np.log(np.diag(factor)).sum() - 0.5 * len(y) * math.log(2 * math.pi))
 
 
-def marginal(y, x, z, codes, mean, covariance, effects_covariance, sigma) -> float:
-    """log N(y; X m, X S X' + Z G Z' + sigma^2 I), as the textbook writes it."""
-    y, x, z = (np.asarray(array, dtype=np.longdouble) for array in (y, x, z))
-    same_group = np.equal.outer(codes, codes)
-    total = x @ covariance @ x.T + same_group * (z @ effects_covariance @ z.T) + sigma**2 * np.eye(len(y))
+def marginal(y, x, mean, covariance, group_terms, noise) -> float:
+    """log N(y; X m, X S X' + sum_f Z_f G_f Z_f' + diag(noise)), as the textbook writes it.
+
+    `group_terms` are triples of effect columns Z (n, q), group codes (n,) and covariance G (q, q) of the effects.
+    """
+    y, x = (np.asarray(array, dtype=np.longdouble) for array in (y, x))
+    total = x @ covariance @ x.T + np.diag(noise)
+    for z, codes, between in group_terms:
+        z = np.asarray(z, dtype=np.longdouble)
+        total = total + np.equal.outer(codes, codes) * (z @ between @ z.T)
     return log_normal(y, x @ np.asarray(mean, dtype=np.longdouble), total)

@@ -39,7 +39,7 @@ def simulated(formula, priors, pooling=None):
 def refit(model, rows, outcome, seed, draws=DRAWS):
     values = rows.values.copy()
     values[:, -1] = outcome
-    statistics = reduce_rows(values, rows.codes, model.statistics.columns, model.statistics.levels, threads=1)
+    statistics = reduce_rows(values, rows.codes, model.statistics.columns, model.statistics.cells, threads=1)
     settings = SamplerSettings(draws, 1, np.random.SeedSequence(seed))
     return infer(model.on(statistics), settings, threads=1)
 
@@ -65,18 +65,18 @@ def test_partial_pooling_is_calibrated(formula, correlated):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
         failed += not fit.certificate.passed
-        sd = model.priors.layout.sd(fit.theta[0])
+        sd = model.priors.layout.sd(fit.theta[0], "g")
         pairs = [
             (fit.beta[0, :, 0], one["beta"].values[0]),
             (fit.beta[0, :, 1], one["beta"].values[1]),
             (sd[:, 0], one["sd_g"].values[0]),
             (sd[:, 1], one["sd_g"].values[1]),
             (fit.sigma[0], float(one["sigma"])),
-            (fit.u.draws()[0, :, 0, 0], one["u_g"].values[0, 0]),
-            (fit.u.draws()[0, :, 7, 1], one["u_g"].values[7, 1]),
+            (fit.u[0].draws()[0, :, 0, 0], one["u_g"].values[0, 0]),
+            (fit.u[0].draws()[0, :, 7, 1], one["u_g"].values[7, 1]),
         ]
         if correlated:
-            correlation = model.priors.layout.correlation(fit.theta[0])
+            correlation = model.priors.layout.correlation(fit.theta[0], "g")
             pairs.append((correlation[:, 0, 1], one["cor_g"].values[0, 1]))
         ranks.append([rank(draws, value) for draws, value in pairs])
     assert failed < DATA_SETS // 50
@@ -108,7 +108,7 @@ def test_student_t_coefficients_are_calibrated():
     for i in range(DATA_SETS):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
-        sd = model.priors.layout.sd(fit.theta[0])
+        sd = model.priors.layout.sd(fit.theta[0], "g")
         pairs = [
             (fit.beta[0, :, 1], one["beta"].values[1]),
             (sd[:, 0], one["sd_g"].values[0]),

@@ -50,8 +50,8 @@ def test_too_many_draws_are_left_out_and_said(fit, monkeypatch):
 
 
 def test_the_mean_without_noise_is_near_the_mean_of_draws(fit):
-    draws = fit.result.u.draws()
-    error = fit.result.u.mean() - draws.mean(axis=(0, 1))
+    draws = fit.result.u[0].draws()
+    error = fit.result.u[0].mean() - draws.mean(axis=(0, 1))
     assert np.abs(error / (draws.std(axis=(0, 1)) / np.sqrt(400))).max() < 5
 
 

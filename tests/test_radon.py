@@ -10,11 +10,11 @@ from tests.conftest import RADON_FORMULA
 def named_draws(fit):
     """Draws of all 175 parameters under the reference's names, (chains, draws) each."""
     result = fit.result
-    _, coefficients = result.coefficients()
-    sd = result.model.priors.layout.sd(result.theta)
+    _, coefficients = result.coefficients(result.model.design.factor())
+    sd = result.model.priors.layout.sd(result.theta, "county")
     draws = {"mu_alpha": result.beta[..., 0], "mu_beta": result.beta[..., 1], "eps": result.sigma}
     draws |= {"sigma_alpha": sd[..., 0], "sigma_beta": sd[..., 1]}
-    for j, county in enumerate(result.model.statistics.levels):
+    for j, county in enumerate(result.model.statistics.cells[0]):
         draws[f"alpha[{county}]"], draws[f"beta[{county}]"] = coefficients[:, :, j, 0], coefficients[:, :, j, 1]
     return draws
 
@@ -76,7 +76,7 @@ def test_threads_and_sources_do_not_change_the_draws(radon, study_priors, radon_
     for threads, source in zip((1, 2, 3, 8), sources, strict=True):
         other = pw.fit(RADON_FORMULA, source, priors=study_priors, seed=1, threads=threads)
         np.testing.assert_array_equal(other.result.theta, radon_fit.result.theta)
-        np.testing.assert_array_equal(other.result.u.draws(), radon_fit.result.u.draws())
+        np.testing.assert_array_equal(other.result.u[0].draws(), radon_fit.result.u[0].draws())
 
 
 def test_the_conclusion_of_the_study(pooling):

@@ -37,7 +37,7 @@ def test_every_prior_and_transform_survives(small, tmp_path):
     fit.save(tmp_path / "fit")
     again = pw.load(tmp_path / "fit")
     assert again.describe() == fit.describe()
-    np.testing.assert_array_equal(again.result.u.draws(), fit.result.u.draws())
+    np.testing.assert_array_equal(again.result.u[0].draws(), fit.result.u[0].draws())
 
 
 def test_the_file_is_small(radon_fit, tmp_path):

@@ -17,7 +17,7 @@ from poolwise.errors import FileError
 
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

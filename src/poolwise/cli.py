@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,19 +106,18 @@ def fit(
     with _progress(quiet) as progress:
         result = pw.fit(formula, _source(data, table), draws=draws, seed=seed, progress=progress)
     typer.echo(repr(result))
-    if result.result.model.design.group is not None:
-        typer.echo(f"\nCoefficients by {result.result.model.design.group} (first 8):")
-        typer.echo(
-            result.group_coefficients(groups=result.result.model.statistics.levels[:8]).to_string(
-                index=False, float_format=digits
-            )
-        )
+    factors = result.result.model.design.factors
+    for factor in factors:
+        typer.echo(f"\nCoefficients by {factor.name} (first 8):")
+        first = result.group_coefficients(factor.name, groups=factor.levels[:8])
+        typer.echo(first.to_string(index=False, float_format=digits))
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")
-    charts = {"trace": lambda: result.plot.trace()}
-    if result.result.u is not None:
-        charts["forest"] = lambda: result.plot.forest()
+    charts: dict[str, Callable[[], Any]] = {"trace": lambda: result.plot.trace()}
+    for factor in factors:
+        name = "forest" if len(factors) == 1 else f"forest-{factor.name.replace(':', '-')}"
+        charts[name] = partial(result.plot.forest, by=factor.name)
     _write_charts(charts, out or _folder(data), quiet)
 
 
@@ -144,7 +144,7 @@ def compare(
         )
     _report_comparison(pooling)
     charts = {"forest": lambda: pooling.partial.plot.forest(), "trace": lambda: pooling.partial.plot.trace()}
-    if len(pooling.partial.result.model.design.effects) > 1:
+    if len(pooling.partial.result.model.design.factor().effects) > 1:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
     _write_charts(charts, out or _folder(data), quiet)
 

@@ -14,6 +14,7 @@ import numpy as np
 from poolwise import design as designs
 from poolwise import storage
 from poolwise.density.priors import resolve_priors
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError, FormulaError, PoolwiseWarning, PriorError, SamplingError
 from poolwise.formula import parse
 from poolwise.infer import infer
@@ -22,8 +23,9 @@ from poolwise.progress import Progress, silent
 from poolwise.samplers import Certificate, SamplerSettings
 from poolwise.show import describe, tables, text
 from poolwise.sources import CellTable, Source, as_source
+from poolwise.sources.groups import with_group_tables
 from poolwise.statistics import SufficientStatistics
-from poolwise.statistics.routes import reduce_source, rows_of_groups
+from poolwise.statistics.routes import reduce_source, rows_of_cells
 from poolwise.threads import default_threads
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def fit(
     data: Any,
     *,
     priors: Mapping[str, Prior] | None = None,
+    weights: str | None = None,
+    groups: Mapping[str, Any] | None = None,
     draws: int = 1000,
     chains: int = 4,
     seed: int | None = None,
@@ -54,13 +58,16 @@ def fit(
 
     Parameters
     ----------
-    formula : such as `"log_radon ~ floor + (floor | county)"`; `||` makes the effects of a group independent. Without a
-        bar it is one regression for all rows (complete pooling).
+    formula : such as `"log_radon ~ floor + (floor | county)"`; `||` makes the effects of a group independent. Several
+        bars, nested `(1 | a/b)` and crossed `(1 | a) + (1 | b)`, as in lme4; `offset(z)` for a known part of the mean.
+        Without a bar it is one regression for all rows (complete pooling).
     data : pandas, Polars (eager or lazy) or PyArrow frame, a dict of columns; path, pattern, folder or list of CSV or
         Parquet files; DuckDB table or query; Spark frame; `SufficientStatistics`; a published table by `from_cells`.
         Rows in files and engines stay there: one query reduces them.
     priors : by term: a coefficient's name, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `cor`, `sigma`.
         What is not set has a default scaled to the data; `fit.priors` says which.
+    weights : column of positive weights: a row of weight w has the residual sd sigma / sqrt(w).
+    groups : tables of group-level predictors by grouping column, `{"county": counties}`: one line for each group.
     draws, chains : size of the posterior sample.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
     sampler : "auto" picks and says why; "independence" or "nuts" insist.
@@ -75,8 +82,12 @@ def fit(
     """
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     workers = check_threads(threads)
-    source = None if isinstance(data, SufficientStatistics) else as_source(data)
-    model, rows = prepare(formula, source or data, priors=priors, missing=missing, threads=workers, progress=progress)
+    source = None if isinstance(data, SufficientStatistics) else with_group_tables(as_source(data), groups)
+    if source is None and (weights is not None or groups is not None):
+        raise DataError("Statistics hold their weights and group columns already; leave out weights= and groups=.")
+    model, rows = prepare(
+        formula, source or data, priors=priors, weights=weights, missing=missing, threads=workers, progress=progress
+    )
     return finish(infer(model, settings, threads=workers), rows, source, strict=strict)
 
 
@@ -144,34 +155,31 @@ class Fit:
 
         Parameters
         ----------
-        by : the grouping column.
+        by : the grouping factor, `county` or `school:class`; it may be left out where there is only one.
         groups : labels of the groups to show, all by default; their draws are summarised and not kept.
 
         Raises
         ------
-        DataError : when `by` is not the grouping column of this fit, or there is no such group.
+        DataError : when `by` is not a grouping factor of this fit, or there is no such group.
         """
-        group = self.result.model.design.group
-        if group is None or by not in (None, group):
-            known = f"its groups are '{group}'" if group else "it pools all rows completely"
-            raise DataError(f"This fit has no groups by '{by}': {known}.")
-        chosen = None if groups is None else self.result.positions(groups)
-        return tables.group_coefficients(self.result, chosen, interval=interval, progress=progress)
+        factor = self.result.model.design.factor(by)
+        chosen = None if groups is None else self.result.positions(factor, groups)
+        return tables.group_coefficients(self.result, factor, chosen, interval=interval, progress=progress)
 
-    def group_draws(self, groups: Iterable[object]) -> xr.DataArray:
+    def group_draws(self, groups: Iterable[object], by: str | None = None) -> xr.DataArray:
         """Draws of the coefficients of chosen groups, (chain, draw, group, effect): what they are among all draws.
 
         Raises
         ------
-        DataError : when there is no such group.
+        DataError : when there is no such group, or several grouping factors and no `by`.
         """
         import xarray as xr
 
-        positions = self.result.positions(groups)
-        names, draws = self.result.coefficients(positions)
-        design = self.result.model.design
-        labels = {str(design.group): self.result.model.statistics.levels[positions], "effect": list(names)}
-        return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{design.group}")
+        factor = self.result.model.design.factor(by)
+        positions = self.result.positions(factor, groups)
+        names, draws = self.result.coefficients(factor, positions)
+        labels = {factor.name: factor.levels[positions], "effect": list(names)}
+        return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{factor.name}")
 
     def describe(self) -> str:
         """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
@@ -204,7 +212,14 @@ class Fit:
         """All that the fit knows of its rows; they add, subtract, and can be saved and fitted."""
         return self.result.model.data
 
-    def update(self, rows: Any, *, missing: str = "drop", progress: Progress = silent) -> Fit:
+    def update(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
         """The fit of the rows so far and of these: the same posterior, draw for draw, as a refit of all of them.
 
         Only the new rows are read. Transforms with a state, such as `scale(x)`, keep the one of the first rows.
@@ -213,18 +228,27 @@ class Fit:
         ------
         DataError : as `pw.fit` does, and for a category that the first rows did not have.
         """
-        return self._refit(self.statistics + self._like_mine(rows, missing, progress), progress)
+        return self._refit(self.statistics + self._like_mine(rows, groups, missing, progress), progress)
 
-    def forget(self, rows: Any, *, missing: str = "drop", progress: Progress = silent) -> Fit:
+    def forget(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
         """The fit without these rows, which must have been part of it: as if they had never been there.
 
         Raises
         ------
         DataError : where it shows that they were not part of it.
         """
-        return self._refit(self.statistics - self._like_mine(rows, missing, progress), progress)
+        return self._refit(self.statistics - self._like_mine(rows, groups, missing, progress), progress)
 
-    def _like_mine(self, rows: Any, missing: str, progress: Progress) -> SufficientStatistics:
+    def _like_mine(
+        self, rows: Any, groups: Mapping[str, Any] | None, missing: str, progress: Progress
+    ) -> SufficientStatistics:
         if self.result.model.pooling is Pooling.SEPARATE:
             raise DataError(
                 "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
@@ -237,7 +261,13 @@ class Fit:
                 stacklevel=3,
             )
         data = SufficientStatistics.from_data(
-            self.formula, rows, like=self.statistics, missing=missing, progress=progress
+            self.formula,
+            rows,
+            like=self.statistics,
+            weights=self.statistics.encoding.weights,
+            groups=groups,
+            missing=missing,
+            progress=progress,
         )
         warn_of_dropped(data)
         return data
@@ -252,12 +282,11 @@ class Fit:
         """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
         storage.save(self.result, Path(path))
 
-    def rows_of(self, groups: Iterable[object]) -> designs.Rows | None:
-        """Encoded rows with those of some groups among them; None for a fit that has no rows."""
+    def rows_of(self, factor: Factor, positions: np.ndarray) -> designs.Rows | None:
+        """Encoded rows with those of some groups of a factor among them; None for a fit that has no rows."""
         if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
             return self.rows
-        levels = self.result.model.statistics.levels
-        return rows_of_groups(self.statistics, self.source, levels[self.result.positions(groups)])
+        return rows_of_cells(self.statistics, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
 
     def _needed_rows(self) -> designs.Rows:
         if self.rows is None:
@@ -304,6 +333,7 @@ def prepare(
     source: Any,
     *,
     priors: Mapping[str, Prior] | None,
+    weights: str | None = None,
     missing: str,
     threads: int,
     progress: Progress = silent,
@@ -313,7 +343,8 @@ def prepare(
         if str(parse(formula)) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
-    data, rows = reduce_source(formula, as_source(source), None, missing, threads, progress)
+    needed = designs.needed_columns(parse(formula), weights)
+    data, rows = reduce_source(needed, as_source(source), None, missing, threads, progress)
     warn_of_dropped(data)
     return model_of(data, priors or {}), rows
 
@@ -321,7 +352,7 @@ def prepare(
 def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
     """A model of statistics, ready for `infer`; complete pooling where there are no groups."""
     data.check()
-    pooling = Pooling.COMPLETE if data.design.group is None else Pooling.PARTIAL
+    pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
     return Model(data, resolve_priors(priors, data.design, data.products), dict(priors), pooling)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.collapsed import collapse
-from poolwise.density.offsets import GroupOffsets
+from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
@@ -39,7 +39,7 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     return Posterior(model, theta, beta, u, sigma, certificate, settings.entropy, elapsed)
 
 
-_Parts = tuple[np.ndarray | None, np.ndarray, GroupOffsets | None, np.ndarray, Certificate]
+_Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], np.ndarray, Certificate]
 
 
 def _collapsed(
@@ -52,7 +52,7 @@ def _collapsed(
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
     working = density.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
-    u = GroupOffsets(density, theta, working, seed) if model.pooling is Pooling.PARTIAL else None
+    u = (GroupOffsets(density, theta, working, seed),) if model.pooling is Pooling.PARTIAL else ()
     return theta, density.basis.written(working), u, density.layout.sigma(theta), certificate
 
 
@@ -65,17 +65,17 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     beta, sigma = regressions.draw(settings.chains * settings.draws, seed)
     certificate = _certify_direct(statistics, regressions)
     if alone:
-        return None, beta[:, 0].reshape(*shape, -1), None, sigma[:, 0].reshape(shape), certificate
-    return None, beta.reshape(*shape, *beta.shape[1:]), None, sigma.reshape(*shape, -1), certificate
+        return None, beta[:, 0].reshape(*shape, -1), (), sigma[:, 0].reshape(shape), certificate
+    return None, beta.reshape(*shape, *beta.shape[1:]), (), sigma.reshape(*shape, -1), certificate
 
 
 def _certify_direct(statistics: CrossProducts, regressions: SeparateRegressions) -> Certificate:
     """Exact, unless outcomes lie exactly on their regression: then the residual sd has no posterior."""
-    exact = statistics.levels[regressions.without_residual]
-    evidence = float(regressions.log_evidence().sum())
+    exact = [statistics.label(int(j)) for j in np.flatnonzero(regressions.without_residual)]
+    evidence = float(regressions.log_evidence().sum() + 0.5 * statistics.log_weights.sum())
     if not len(exact):
         return Certificate("quadrature", "no group effects", True, _EXACT, {}, evidence)
-    shown = ", ".join(map(str, exact[:5])) + (f" and {len(exact) - 5} more" if len(exact) > 5 else "")
+    shown = ", ".join(exact[:5]) + (f" and {len(exact) - 5} more" if len(exact) > 5 else "")
     advice = (
         f"The outcomes lie exactly on a regression in: {shown}. There the residual sd has no posterior; it is shown as "
         "if outcomes were measured to a millionth of their overall spread. Partial pooling does not have this problem."
@@ -101,4 +101,4 @@ def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _P
     evidences = [one.log_evidence for one in certificates]
     total = None if None in evidences else sum(one for one in evidences if one is not None)
     summed = replace(worst, reason="Student-t priors: each group's regression is sampled by itself", log_evidence=total)
-    return None, np.stack(betas, axis=2), None, np.stack(sigmas, axis=2), summed
+    return None, np.stack(betas, axis=2), (), np.stack(sigmas, axis=2), summed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError, FormulaError
 from poolwise.fitting import Fit, check_threads, finish, prepare, sampler_settings
 from poolwise.formula import parse
@@ -175,17 +176,22 @@ def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Mode
     design = replace(
         model.design,
         formula=parse(formula),
-        effects=(),
-        group_map=np.zeros((model.design.group_map.shape[0], 0)),
-        group=model.design.group if keep_groups else None,
-        correlated=False,
+        factors=tuple(_bare(factor) for factor in model.design.factors) if keep_groups else (),
     )
     data = replace(model.data, design=design)
-    priors = replace(
-        model.priors, layout=replace(model.priors.layout, effects=(), correlated=False), sd=(), group=design.group
-    )
+    if not keep_groups:
+        encoding = replace(data.encoding, keys=(), cells=())
+        data = replace(data, encoding=encoding, products=data.products.merged())
+    layout = replace(model.priors.layout, effects=(), starts=())
+    priors = replace(model.priors, layout=layout, sd=(), correlation={})
     given = {name: prior for name, prior in model.given.items() if name in (*design.coefficients, "slopes", "sigma")}
     return replace(model, data=data, priors=priors, given=given, pooling=Pooling.COMPLETE)
+
+
+def _bare(factor: Factor) -> Factor:
+    """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return replace(factor, effects=(), group_map=np.zeros((factor.group_map.shape[0], 0)), starts=nothing)
 
 
 def _fold_statistics(
@@ -195,7 +201,7 @@ def _fold_statistics(
     # A stream of its own: the folds must not depend on how many draws the fits take.
     rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(97,)))
     statistics = model.statistics
-    reducers = [Reducer(statistics.columns, statistics.levels, statistics.origin) for _ in range(folds)]
+    reducers = [Reducer(statistics.columns, statistics.cells, statistics.origin) for _ in range(folds)]
     for rows in batches:
         fold_of = rng.permutation(len(rows.codes)) % folds
         for k, reducer in enumerate(reducers):

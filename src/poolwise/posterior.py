@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.density.offsets import GroupOffsets
+from poolwise.density.offsets import Offsets
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError, PoolwiseWarning, suggest
 from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
@@ -85,7 +86,7 @@ class Posterior:
     model : what was fitted.
     theta : (chains, draws, d) unconstrained draws of a Markov chain, or None where draws are direct.
     beta : (chains, draws, p) common coefficients; (chains, draws, J, p) without pooling.
-    u : offsets of the groups, drawn when asked for, or None.
+    u : for each grouping factor of the design, offsets of its groups, drawn when asked for.
     sigma : (chains, draws) residual standard deviation; (chains, draws, J) without pooling.
     certificate : how far to trust the draws.
     seed : the entropy that reproduces them.
@@ -95,7 +96,7 @@ class Posterior:
     model: Model
     theta: np.ndarray | None
     beta: np.ndarray
-    u: GroupOffsets | None
+    u: tuple[Offsets, ...]
     sigma: np.ndarray
     certificate: Certificate
     seed: int
@@ -111,19 +112,23 @@ class Posterior:
         """Draws in each chain."""
         return self.sigma.shape[1]
 
-    def coefficients(self, groups: np.ndarray | None = None) -> tuple[tuple[str, ...], np.ndarray]:
-        """Names and draws of the coefficients of the groups at some positions, (chains, draws, len(groups), q).
+    def offsets(self, factor: Factor) -> Offsets:
+        """The offsets of the groups of a factor."""
+        return self.u[[one.name for one in self.model.design.factors].index(factor.name)]
+
+    def coefficients(
+        self, factor: Factor, groups: np.ndarray | None = None
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names and draws of the coefficients of a factor's groups at some positions, (chains, draws, groups, q).
 
         A group's coefficients are the common part plus its offset. All groups by default.
         """
         if self.model.pooling is Pooling.SEPARATE:
             return self.model.design.coefficients, self.beta if groups is None else self.beta[:, :, groups]
-        if self.u is None:
-            raise DataError("This fit pools all rows completely: it has no groups whose coefficients could be shown.")
-        return self.model.design.effects, self.u.draws(groups) + self.common_part()[:, :, None, :]
+        return factor.effects, self.offsets(factor).draws(groups) + self.common_part(factor)[:, :, None, :]
 
-    def positions(self, groups: Iterable[object]) -> np.ndarray:
-        """Positions of groups by their labels, or by the text of these.
+    def positions(self, factor: Factor, groups: Iterable[object]) -> np.ndarray:
+        """Positions of a factor's groups by their labels, or by the text of these.
 
         Raises
         ------
@@ -133,25 +138,21 @@ class Posterior:
             raise DataError(f"groups must be a list of labels, not {groups!r}.")
         import pandas as pd
 
-        levels = self.model.statistics.levels
         groups = list(groups)
         if not groups:
             raise DataError("The list of groups is empty.")
-        if self.model.design.group is None:
-            raise DataError("This fit pools all rows completely: it has no groups.")
+        levels = factor.levels
         found = pd.Index(levels).get_indexer(groups)
         for i, group in enumerate(groups):
             if found[i] < 0:
                 found[i] = pd.Index(levels.astype(str)).get_indexer([str(group)])[0]
             if found[i] < 0:
-                raise DataError(
-                    f"There is no group '{group}' in {self.model.design.group}. {suggest(str(group), map(str, levels))}"
-                )
+                raise DataError(f"There is no group '{group}' in {factor.name}. {suggest(str(group), map(str, levels))}")
         return found
 
-    def common_part(self) -> np.ndarray:
+    def common_part(self, factor: Factor) -> np.ndarray:
         """(chains, draws, q) what all groups share of each effect: its common coefficient, or zero."""
-        positions = self.model.design.effect_positions()
+        positions = self.model.design.common_positions(factor)
         common = np.zeros((*self.beta.shape[:-1], len(positions)))
         common[..., positions >= 0] = self.beta[..., positions[positions >= 0]]
         return common
@@ -159,43 +160,47 @@ class Posterior:
     def variables(self, *, groups: bool = True) -> dict[str, Variable]:
         """All quantities by name: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`, ..."""
         # Without `groups`, quantities of single groups are left out: there may be millions of them.
-        design, group = self.model.design, self.model.design.group
+        factors = self.model.design.factors
         if self.model.pooling is Pooling.SEPARATE:
+            name = factors[0].name
             return {
-                f"coef_{group}": Variable((str(group), "coefficient"), self.beta),
-                f"sigma_{group}": Variable((str(group),), self.sigma),
+                f"coef_{name}": Variable((name, "coefficient"), self.beta),
+                f"sigma_{name}": Variable((name,), self.sigma),
             }
         found = {"beta": Variable(("coefficient",), self.beta), "sigma": Variable((), self.sigma)}
-        if self.u is not None and self.theta is not None:
-            layout = self.model.priors.layout
-            found[f"sd_{group}"] = Variable(("effect",), layout.sd(self.theta))
-            if design.correlated and len(design.effects) > 1:
-                found[f"cor_{group}"] = Variable(("effect", "effect_"), layout.correlation(self.theta))
-            if not groups:
-                return found
-            offsets = self.u.draws()
-            found[f"coef_{group}"] = Variable((str(group), "effect"), offsets + self.common_part()[:, :, None, :])
-            found[f"u_{group}"] = Variable((str(group), "effect"), offsets)
+        for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
+            found |= self._of_factor(factor, offsets, groups=groups)
+        return found
+
+    def _of_factor(self, factor: Factor, offsets: Offsets, *, groups: bool) -> dict[str, Variable]:
+        effect, name, layout = self.model.design.effect_dimension(factor), factor.name, self.model.priors.layout
+        if self.theta is None:
+            return {}
+        found = {f"sd_{name}": Variable((effect,), layout.sd(self.theta, name))}
+        if factor.correlated:
+            found[f"cor_{name}"] = Variable((effect, f"{effect}_"), layout.correlation(self.theta, name))
+        if groups:
+            drawn = offsets.draws()
+            found[f"coef_{name}"] = Variable((name, effect), drawn + self.common_part(factor)[:, :, None, :])
+            found[f"u_{name}"] = Variable((name, effect), drawn)
         return found
 
     def coordinates(self) -> dict[str, Any]:
         """Labels of every dimension that `variables` uses."""
-        design = self.model.design
-        coords: dict[str, Any] = {"coefficient": list(design.coefficients)}
-        if design.group is not None:
-            coords[design.group] = self.model.statistics.levels
-        if self.u is not None:
-            coords |= {"effect": list(design.effects), "effect_": list(design.effects)}
+        coords: dict[str, Any] = {"coefficient": list(self.model.design.coefficients)}
+        for factor in self.model.design.factors:
+            effect = self.model.design.effect_dimension(factor)
+            coords |= {factor.name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
         return coords
 
     def dataset(self) -> xr.Dataset:
         """The draws as an xarray Dataset with dimensions `chain`, `draw` and the labelled ones."""
         import xarray as xr
 
-        few = self.u is None or self.u.fits_in_memory
-        if self.u is not None and not few:
+        few = all(offsets.fits_in_memory for offsets in self.u)
+        if not few:
             warnings.warn(
-                f"Draws of {self.u.groups:,} groups are left out here: they would not fit in memory. "
+                f"Draws of {max(offsets.groups for offsets in self.u):,} groups are left out here: they would not fit in memory. "
                 "fit.group_draws([...]) makes those of chosen groups, fit.group_coefficients() summarises all.",
                 PoolwiseWarning,
                 stacklevel=3,
@@ -210,8 +215,7 @@ class Posterior:
         )
 
     def mean_weights(self) -> np.ndarray:
-        """Posterior mean of the weights of the columns [1, W], (J or 1, 1 + K)."""
+        """Posterior mean of the weights of the columns [1, W], (cells or 1, 1 + K)."""
         if self.model.pooling is Pooling.SEPARATE:
             return self.beta.mean(axis=(0, 1)) @ self.model.design.common_map.T
-        u = None if self.u is None else self.u.mean()
-        return column_weights(self.model.design, self.beta.mean(axis=(0, 1)), u)
+        return column_weights(self.model.design, self.beta.mean(axis=(0, 1)), [offsets.mean() for offsets in self.u])

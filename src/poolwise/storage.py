@@ -53,8 +53,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
             "centred": priors.centred,
             "sd": [_prior_state(prior) for prior in priors.sd],
             "sigma": _prior_state(priors.sigma),
-            "correlation": _prior_state(priors.correlation),
-            "group": priors.group,
+            "correlation": {factor: _prior_state(prior) for factor, prior in priors.correlation.items()},
             "layout": asdict(priors.layout),
         },
         "seed": posterior.seed,
@@ -77,15 +76,18 @@ def _posterior(header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads
     data = from_state(header["statistics"], arrays)
     said, layout = header["priors"], header["priors"]["layout"]
     priors = ModelPriors(
-        ParameterLayout(tuple(layout["effects"]), layout["correlated"], tuple(layout["mixed"])),
+        ParameterLayout(
+            tuple((factor, effect) for factor, effect in layout["effects"]),
+            tuple(layout["starts"]),
+            tuple(layout["mixed"]),
+        ),
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
         tuple(said["centred"]),
         arrays["prior_rows"],
         tuple(map(_prior, said["sd"])),
         _prior(said["sigma"]),
-        _prior(said["correlation"]),
-        said["group"],
+        {factor: _prior(state) for factor, state in said["correlation"].items()},
     )
     given = {name: _prior(state) for name, state in header["given"].items()}
     model = Model(data, priors, given, Pooling(header["pooling"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import poolwise as pw
-from poolwise.density.collapsed import collapse
+from poolwise.density.gaussian import gaussian
 from poolwise.fitting import prepare
 from tests import naive
 
@@ -22,6 +22,7 @@ FORMULAS = [
     "y ~ 0 + z + (0 + x | g)",
     "y ~ x * z + (1 + x + w | g)",
     "y ~ x + w + (z || g)",
+    "y ~ x + (1 | g) + (0 + x + w | g)",
     "y ~ x",
 ]
 
@@ -34,23 +35,27 @@ def model_of(formula, frame, priors=PRIORS):
     if "(" not in formula:
         given.pop("sd", None)
     model, rows = prepare(formula, frame, priors=given, missing="drop", threads=1)
-    return model, rows, collapse(model.statistics, model.design, model.priors, threads=1)
+    return model, rows, gaussian(model.statistics, model.design, model.priors, threads=1)
 
 
 def dense_log_density(model, rows, theta) -> float:
     """The density of theta from dense matrices, without any of the algebra; Normal coefficient priors only."""
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
-    x, z = basis @ design.common_map, basis @ design.group_map
     to_beta = np.linalg.inv(priors.rows)
     covariance = to_beta @ np.diag(priors.width**2) @ to_beta.T
     layout = priors.layout
-    sd = layout.sd(theta)
-    between = np.outer(sd, sd) * layout.correlation(theta)
-    value = naive.marginal(
-        rows.response, x, z, rows.codes, to_beta @ priors.mean, covariance, between, layout.sigma(theta)
-    )
-    return value + log_prior(priors, theta)
+    terms = [(basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f)) for f in design.factors]
+    weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
+    noise = layout.sigma(theta) ** 2 / weights
+    x, y = basis @ design.common_map, rows.values[:, -1]
+    return naive.marginal(y, x, to_beta @ priors.mean, covariance, terms, noise) + log_prior(priors, theta)
+
+
+def between(layout, theta, factor):
+    """Covariance of the effects of one level."""
+    sd = layout.sd(theta, factor.name)
+    return np.outer(sd, sd) * layout.correlation(theta, factor.name)
 
 
 def log_prior(priors, theta) -> float:
@@ -58,8 +63,13 @@ def log_prior(priors, theta) -> float:
     layout, q = priors.layout, len(priors.layout.effects)
     scales = [*zip(priors.sd, theta[:q], strict=True), (priors.sigma, theta[q + layout.pairs])]
     value = sum(float(prior.log_density(np.exp(t))) + t for prior, t in scales)
-    if layout.pairs:
-        value += log_lkj(priors.correlation.eta, theta[q : q + layout.pairs], q)
+    at = q
+    for start in sorted(set(layout.starts)):
+        size = layout.starts.count(start)
+        pairs = size * (size - 1) // 2
+        if pairs:
+            value += log_lkj(priors.correlation[layout.effects[start][0]].eta, theta[at : at + pairs], size)
+            at += pairs
     return value
 
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import block_diag
 
 import poolwise as pw
 from poolwise.density.collapsed import collapse
 from poolwise.density.offsets import GroupOffsets
 from poolwise.fitting import prepare
-from tests.density.models import FORMULAS, PRIORS, dense_log_density, model_of
+from tests.density.models import FORMULAS, PRIORS, between, dense_log_density, model_of
 
 
 def random_theta(density, count, seed=0):
@@ -186,25 +187,21 @@ def test_outside_the_representable_range_there_is_no_density(small):
 
 
 def dense_posterior(model, rows, theta):
-    """Mean and covariance of (beta, u by group) given theta, from dense matrices."""
+    """Mean and covariance of (beta, u by factor and group) given theta, from dense matrices."""
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
-    x, z = basis @ design.common_map, basis @ design.group_map
-    groups, q = len(design.levels), z.shape[1]
-    wide = np.zeros((len(x), groups * q))
-    for i, j in enumerate(rows.codes):
-        wide[i, j * q : (j + 1) * q] = z[i]
-    whole = np.hstack([x, wide])
-    sd, sigma = priors.layout.sd(theta), priors.layout.sigma(theta)
-    between = np.linalg.inv(np.outer(sd, sd) * priors.layout.correlation(theta))
-    precision = np.zeros((whole.shape[1],) * 2)
-    p = x.shape[1]
-    precision[:p, :p] = priors.rows.T @ np.diag(priors.width**-2) @ priors.rows
-    precision[p:, p:] = np.kron(np.eye(groups), between)
+    columns, precisions = [basis @ design.common_map], [priors.rows.T @ np.diag(priors.width**-2) @ priors.rows]
+    for factor in design.factors:
+        indicators = np.eye(len(factor.levels))[factor.codes[rows.codes]]
+        z = basis @ factor.group_map
+        columns.append((indicators[:, :, None] * z[:, None, :]).reshape(len(z), -1))
+        precisions.append(np.kron(np.eye(len(factor.levels)), np.linalg.inv(between(priors.layout, theta, factor))))
+    whole, weights = np.hstack(columns), 1.0 if rows.weights is None else rows.weights[:, None]
     shift = np.zeros(whole.shape[1])
-    shift[:p] = priors.rows.T @ (priors.width**-2 * priors.mean)
-    covariance = np.linalg.inv(precision + whole.T @ whole / sigma**2)
-    return covariance @ (shift + whole.T @ rows.response / sigma**2), covariance
+    shift[: len(priors.mean)] = priors.rows.T @ (priors.width**-2 * priors.mean)
+    sigma = priors.layout.sigma(theta)
+    covariance = np.linalg.inv(block_diag(*precisions) + (weights * whole).T @ whole / sigma**2)
+    return covariance @ (shift + (weights * whole).T @ rows.values[:, -1] / sigma**2), covariance
 
 
 def coefficients(density, theta, draws, seed):
@@ -219,10 +216,10 @@ def test_chosen_groups_have_the_draws_that_they_have_among_all():
     frame = pd.DataFrame({"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": np.arange(2000) % 600})
     for threads in (1, 2):
         fit = pw.fit("y ~ x + (x | g)", frame, seed=3, draws=50, threads=threads)
-        everything = fit.result.u.draws()
+        everything = fit.result.u[0].draws()
         chosen = np.array([599, 3, 256, 255, 3])
-        np.testing.assert_array_equal(fit.result.u.draws(chosen), everything[:, :, chosen])
-        streamed = fit.result.u.map_blocks(lambda groups, draws: draws.transpose(0, 2, 1))
+        np.testing.assert_array_equal(fit.result.u[0].draws(chosen), everything[:, :, chosen])
+        streamed = fit.result.u[0].map_blocks(lambda groups, draws: draws.transpose(0, 2, 1))
         np.testing.assert_array_equal(np.concatenate(streamed, axis=1), everything.reshape(200, 600, 2))
 
 

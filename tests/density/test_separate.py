@@ -37,7 +37,7 @@ def test_means_and_evidence_equal_dense_quadrature(priors, small):
     frame = small[~small.g.isin(["a"])].reset_index(drop=True)
     model, rows, _ = model_of("y ~ x + (x || g)", frame, priors)
     regressions = separate(model.statistics, model.design, model.priors, threads=1)
-    for j in range(len(model.design.levels)):
+    for j in range(len(model.design.factors[0].levels)):
         mean, log_evidence = by_quadrature(model, rows, j)
         np.testing.assert_allclose(regressions.means()[j], mean, rtol=1e-5, atol=1e-6)
         assert regressions.log_evidence()[j] == pytest.approx(log_evidence, abs=1e-5)
@@ -49,7 +49,7 @@ def test_draws_have_the_distribution_of_the_reference(pooling, radon, study_prio
     )
     wanted = reference["radon_separate_and_pooled"]
     beta, sigma = fit.separate.result.beta.reshape(-1, 85, 2), fit.separate.result.sigma.reshape(-1, 85)
-    for j, county in enumerate(fit.separate.result.model.statistics.levels):
+    for j, county in enumerate(fit.separate.result.model.statistics.cells[0]):
         columns = {"alpha": beta[:, j, 0], "beta": beta[:, j, 1], "eps": sigma[:, j]}
         assert_quantiles(columns, wanted["counties"][county], county)
     pooled = fit.complete.result

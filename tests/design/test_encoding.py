@@ -31,7 +31,7 @@ def built(formula, frame):
 )  # fmt: skip
 def test_names_of_coefficients_and_effects(formula, coefficients, effects, small):
     design, _, _ = built(formula, small)
-    assert (design.coefficients, design.effects) == (coefficients, effects)
+    assert (design.coefficients, design.factors[0].effects if design.factors else ()) == (coefficients, effects)
 
 
 def test_shared_columns_are_kept_once(small):
@@ -46,15 +46,15 @@ def test_values_are_those_of_formulaic(small):
     design, _, rows = built("log(y + 10) ~ x * z + poly(w, 2) + (scale(w) | g)", small)
     basis = np.column_stack([np.ones(len(small)), rows.values[:, :-1]])
     np.testing.assert_allclose(basis @ design.common_map, model_matrix("x * z + poly(w, 2)", small).to_numpy())
-    np.testing.assert_allclose(basis @ design.group_map, model_matrix("scale(w)", small).to_numpy())
+    np.testing.assert_allclose(basis @ design.factors[0].group_map, model_matrix("scale(w)", small).to_numpy())
     np.testing.assert_allclose(rows.response, np.log(small.y + 10))
 
 
 def test_groups_are_sorted_and_coded(small):
     design, _, rows = built("y ~ x + (1 | g)", small.sample(frac=1, random_state=0))
-    assert list(design.levels) == list("abcdef")
+    assert list(design.factors[0].levels) == list("abcdef")
     shuffled = small.sample(frac=1, random_state=0)
-    np.testing.assert_array_equal(design.levels[rows.codes], shuffled.g)
+    np.testing.assert_array_equal(design.factors[0].levels[rows.codes], shuffled.g)
 
 
 def test_every_kind_of_frame_gives_the_same_design(small):
@@ -64,7 +64,7 @@ def test_every_kind_of_frame_gives_the_same_design(small):
     for frame in (pl.from_pandas(small), pl.from_pandas(small).to_arrow(), as_category, as_enum, small.to_dict("list")):
         design, _, rows = built("y ~ x * z + (x | g)", frame)
         assert design.coefficients == wanted.coefficients
-        assert list(design.levels) == list(wanted.levels)
+        assert list(design.factors[0].levels) == list(wanted.factors[0].levels)
         np.testing.assert_array_equal(rows.values, expected.values)
         np.testing.assert_array_equal(rows.codes, expected.codes)
 
@@ -109,9 +109,9 @@ def test_the_linear_predictor_is_x_beta_plus_z_u(small):
     beta, u = rng.normal(size=(3, 6)), rng.normal(size=(3, 6, 2))
     basis = np.column_stack([np.ones(len(small)), rows.values[:, :-1]])
     expected = beta @ (basis @ design.common_map).T + np.einsum(
-        "nq,dnq->dn", basis @ design.group_map, u[:, rows.codes]
+        "nq,dnq->dn", basis @ design.factors[0].group_map, u[:, rows.codes]
     )
-    found = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
+    found = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, [u]))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    common = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, None))
+    common = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, []))
     np.testing.assert_allclose(common, beta @ (basis @ design.common_map).T, rtol=1e-12, atol=1e-12)

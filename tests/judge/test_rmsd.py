@@ -31,7 +31,7 @@ def test_cross_validation_equals_refits_on_rows(small):
     error = 0.0
     for k in range(4):
         fit = pw.fit("y ~ x + (x || g)", frame[fold_of != k], priors=priors, seed=k, draws=2000)
-        weights, levels = fit.result.mean_weights(), list(fit.result.model.design.levels)
+        weights, levels = fit.result.mean_weights(), list(fit.result.model.design.factors[0].levels)
         held = frame[fold_of == k]
         assert set(held.g) <= set(levels)
         of_row = weights[[levels.index(g) for g in held.g]]

@@ -5,7 +5,7 @@ from poolwise import DataError
 from poolwise.statistics import reduce_rows
 
 COLUMNS = ("x", "t", "y")
-LEVELS = np.arange(7)
+CELLS = (np.arange(7),)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def assert_same(one, other, rtol=1e-9):
 
 def test_one_pass_keeps_the_digits_of_large_means(rows):
     values, codes = rows
-    reduced = reduce_rows(values, codes, COLUMNS, LEVELS)
+    reduced = reduce_rows(values, codes, COLUMNS, CELLS)
     for j, count, mean, scatter in naive(values, codes):
         assert reduced.counts[j] == count
         spread = np.sqrt(np.diag(scatter) / count)
@@ -49,26 +49,26 @@ def test_one_pass_keeps_the_digits_of_large_means(rows):
 
 @pytest.mark.parametrize("chunk", [1, 7, 100, 499])
 def test_chunks_do_not_change_the_statistics(rows, chunk):
-    assert_same(reduce_rows(*rows, COLUMNS, LEVELS, chunk=chunk), reduce_rows(*rows, COLUMNS, LEVELS))
+    assert_same(reduce_rows(*rows, COLUMNS, CELLS, chunk=chunk), reduce_rows(*rows, COLUMNS, CELLS))
 
 
 def test_row_order_does_not_change_the_statistics(rows):
     values, codes = rows
     order = np.random.default_rng(1).permutation(len(codes))
-    assert_same(reduce_rows(values[order], codes[order], COLUMNS, LEVELS), reduce_rows(values, codes, COLUMNS, LEVELS))
+    assert_same(reduce_rows(values[order], codes[order], COLUMNS, CELLS), reduce_rows(values, codes, COLUMNS, CELLS))
 
 
 def test_threads_give_identical_bits(rows):
-    one, four = (reduce_rows(*rows, COLUMNS, LEVELS, chunk=50, threads=threads) for threads in (1, 4))
+    one, four = (reduce_rows(*rows, COLUMNS, CELLS, chunk=50, threads=threads) for threads in (1, 4))
     np.testing.assert_array_equal(one.scatter, four.scatter)
     np.testing.assert_array_equal(one.means, four.means)
 
 
 def test_addition_and_subtraction_undo_each_other(rows):
     values, codes = rows
-    whole = reduce_rows(values, codes, COLUMNS, LEVELS)
-    first = reduce_rows(values[:200], codes[:200], COLUMNS, LEVELS)
-    rest = reduce_rows(values[200:], codes[200:], COLUMNS, LEVELS)
+    whole = reduce_rows(values, codes, COLUMNS, CELLS)
+    first = reduce_rows(values[:200], codes[:200], COLUMNS, CELLS)
+    rest = reduce_rows(values[200:], codes[200:], COLUMNS, CELLS)
     assert_same(first + rest, whole)
     assert_same(whole - first, rest, rtol=1e-8)
 
@@ -77,7 +77,7 @@ def test_subtracting_all_but_a_constant_column_leaves_exact_zeros():
     rng = np.random.default_rng(3)
     values, codes = rng.normal(size=(60, 3)), np.zeros(60, dtype=int)
     values[40:, 0] = 0.3
-    left = reduce_rows(values, codes, COLUMNS, LEVELS) - reduce_rows(values[:40], codes[:40], COLUMNS, LEVELS)
+    left = reduce_rows(values, codes, COLUMNS, CELLS) - reduce_rows(values[:40], codes[:40], COLUMNS, CELLS)
     assert not left.scatter[0, 0].any()
     assert left.scatter[0, 2, 2] > 0
 
@@ -85,16 +85,16 @@ def test_subtracting_all_but_a_constant_column_leaves_exact_zeros():
 def test_merging_groups_equals_reducing_them_together(rows):
     values, codes = rows
     assert_same(
-        reduce_rows(values, codes, COLUMNS, LEVELS).merged(), reduce_rows(values, 0 * codes, COLUMNS, np.array(["all"]))
+        reduce_rows(values, codes, COLUMNS, CELLS).merged(), reduce_rows(values, 0 * codes, COLUMNS, ())
     )
 
 
 def test_statistics_of_other_columns_or_too_many_rows_are_refused(rows):
     values, codes = rows
-    one = reduce_rows(values, codes, COLUMNS, LEVELS)
-    other = reduce_rows(values, codes, ("a", "b", "y"), LEVELS)
+    one = reduce_rows(values, codes, COLUMNS, CELLS)
+    other = reduce_rows(values, codes, ("a", "b", "y"), CELLS)
     with pytest.raises(DataError, match="only one has x, t; only one has a, b"):
         one + other
-    half = reduce_rows(values[:100], codes[:100], COLUMNS, LEVELS)
+    half = reduce_rows(values[:100], codes[:100], COLUMNS, CELLS)
     with pytest.raises(DataError, match="not part of these"):
         half - one

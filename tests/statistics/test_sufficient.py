@@ -12,7 +12,7 @@ from poolwise.statistics.disclosure import small_cells
 
 
 def assert_same_posterior(one, other):
-    assert one.result.model.statistics.levels.tolist() == other.result.model.statistics.levels.tolist()
+    assert one.result.model.statistics.cells[0].tolist() == other.result.model.statistics.cells[0].tolist()
     assert one.priors.keys() == other.priors.keys()
     for name, variable in other.result.variables().items():
         np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-8)
@@ -76,7 +76,7 @@ def test_statistics_travel_in_files(whole, halves, tmp_path):
     parts = [pw.SufficientStatistics.load(path) for path in paths]
     assert_same_posterior(pw.fit(FORMULA, parts[0] + parts[1], seed=3, draws=200), whole)
     rest = (parts[0] + parts[1]) - parts[1]
-    assert rest.products.levels.tolist() == parts[0].products.levels.tolist()
+    assert rest.products.cells[0].tolist() == parts[0].products.cells[0].tolist()
     with pytest.raises(pw.FileError, match="holds a poolwise statistics, not a fit"):
         pw.load(paths[0])
     with pytest.raises(pw.FormulaError, match="the statistics are of"):
@@ -165,7 +165,7 @@ def test_small_cells_are_found_and_left_out(radon, tmp_path):
     with pytest.warns(pw.PoolwiseWarning, match=f"{len(wanted) - 5} more"):
         statistics.save(tmp_path / "s", minimum_cell=3)
     kept = pw.SufficientStatistics.load(tmp_path / "s")
-    assert set(kept.products.levels) == set(radon.county) - wanted
+    assert set(kept.products.cells[0]) == set(radon.county) - wanted
     assert not len(small_cells(kept.products, 3))
     with pytest.raises(pw.DataError, match="nothing would be left"):
         statistics.save(tmp_path / "t", minimum_cell=10_000)
@@ -220,8 +220,8 @@ def test_groups_that_are_days_survive_a_file(small, tmp_path):
     fit = pw.fit("y ~ x + (1 | g)", days, seed=1, draws=50)
     fit.save(tmp_path / "fit")
     again = pw.load(tmp_path / "fit")
-    assert again.statistics.products.levels.tolist() == fit.statistics.products.levels.tolist()
-    assert len(again.update(days).statistics.products.levels) == 6
+    assert again.statistics.products.cells[0].tolist() == fit.statistics.products.cells[0].tolist()
+    assert len(again.update(days).statistics.products.cells[0]) == 6
 
 
 def test_scales_are_not_learnt_from_the_lines_of_a_table(radon):

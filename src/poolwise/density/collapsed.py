@@ -83,7 +83,7 @@ class CollapsedDensity:
 
         def solve(i: int, part: slice) -> None:
             if seed is not None:
-                _generator(seed, i).standard_normal(out=beta[part])
+                generator(seed, i).standard_normal(out=beta[part])
             kernels.common_given(points[part], self.problem, beta[part])
 
         map_slices(solve, len(points), _SLICE, self.threads)
@@ -98,14 +98,34 @@ class CollapsedDensity:
         numbers in every task, the first block the rest of the one that drew beta: so the draws of a group are the same
         whether or not other groups are drawn.
         """
-        effects = np.zeros((len(points), self.problem.zz.shape[1], self.block_width))
+        effects = np.zeros((len(points), self.width, self.block_width))
         if seed is not None:
-            stream = _generator(seed, i, *([block] if block else []))
+            stream = generator(seed, i, *([block] if block else []))
             if not block:
                 stream.standard_normal(working.shape)
             stream.standard_normal(out=effects)
         kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, effects)
         return effects
+
+    def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
+        """Common coefficients (m, p) to average effects over: their means for each theta, without noise."""
+        return self.draw_common(points, None)
+
+    def unexplained(self, points: np.ndarray, block: int) -> np.ndarray:
+        """Var(u_jk | y, beta, theta) / tau_k^2 of a block of groups, summed over points (m, d): (q, width)."""
+        total = np.zeros((self.width, self.block_width))
+        kernels.add_unexplained(points, self.problem, block, total)
+        return total
+
+    @property
+    def width(self) -> int:
+        """Number of effects of a group, q."""
+        return self.problem.zz.shape[1]
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of groups."""
+        return len(self.problem.zz)
 
     @property
     def block_width(self) -> int:
@@ -148,7 +168,7 @@ class CollapsedDensity:
         return NativeDensity(log_density_callback.address, words, arrays)
 
 
-def _generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))))
 
 
@@ -160,30 +180,20 @@ def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
     columns[:-1, :-1] = basis.columns
     columns[:, -1] = basis.residual
     projected = gram_root(statistics) @ columns
-    effects, group_map = _shift_effects(design.group_map, statistics.origin[:-1])
+    written = design.factors[0].group_map if design.factors else np.zeros((len(statistics.columns), 0))
+    effects, group_map = shift_effects(written, statistics.origin[:-1])
     q, groups = effects.shape[1], len(statistics.counts) if effects.shape[1] else 0
     zz, zxy = np.zeros((groups, q, q)), np.zeros((groups, q, len(mean) + 1))
     if q:
         z_mean = effects[0] + statistics.means[:, :-1] @ effects[1:]
         x_mean = columns[0] + statistics.means @ columns[1:]
-        weighted = (statistics.counts[:, None] * z_mean)[:, :, None]
+        weighted = (statistics.weights[:, None] * z_mean)[:, :, None]
         cross = effects[1:].T @ statistics.scatter[:, :-1, :]
         zz = weighted * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:]
         zxy = weighted * x_mean[:, None, :] + cross @ columns[1:]
-    problem = kernels.Problem(
-        _in_blocks(zz),
-        _in_blocks(zxy),
-        projected.T @ projected,
-        float(statistics.rows),
-        group_map,
-        rows @ basis.to_written,
-        mean - rows @ basis.reference,
-        width**-2.0,
-        priors.mixed,
-        priors.scale_priors,
-        priors.correlation_priors,
-        basis.log_volume,
-    )
+    prior = priors.arrays(basis, statistics)
+    gram = projected.T @ projected
+    problem = kernels.Problem(_in_blocks(zz), _in_blocks(zxy), gram, float(statistics.rows), group_map, prior)
     spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
     within = float(statistics.scatter[:, -1, -1].sum()) / spare
     return CollapsedDensity(priors.layout, basis, problem, groups, within, threads)
@@ -199,7 +209,7 @@ def _in_blocks(groups: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(filled.reshape(blocks, width, a, b).transpose(0, 2, 3, 1))
 
 
-def _shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Effects in the basis [1, W - origin] with their constant parts moved to the intercept, where there is one.
 
     Returns the shifted effects (1 + K, q) and T (q, q) with: effects as written = shifted effects @ T.

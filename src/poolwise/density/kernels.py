@@ -14,169 +14,52 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.density.dense import cholesky, common_solution, product
 from poolwise.density.elimination import add_multiple, clear, dot, eliminate, multiply, subtract_product
+from poolwise.density.theta import (
+    Prior,
+    add_prior_rows,
+    covariance_factor,
+    factor_pullback,
+    log_prior,
+    prior_penalty,
+    usable,
+)
 
 BLOCK = 256  # groups at a time: 20 rows of 256 doubles are 40 kB
 _LOG_2PI = math.log(2 * math.pi)
 
 
 class Problem(NamedTuple):
-    """All that the density knows, as arrays. p coefficients, q effects, J groups, m mixing precisions.
-
-    theta = [log tau (q), atanh of partial correlations (c), log sigma, log mixing precisions (m)].
-    """
+    """All that the density knows, as arrays: p coefficients, q effects, J groups."""
 
     zz: np.ndarray  # (blocks, q, q, width) Z_j'Z_j, groups in blocks; empty groups fill the last one
     zxy: np.ndarray  # (blocks, q, p + 1, width) Z_j'[X, y]
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
     group_map: np.ndarray  # (q, q) from the effects as written to the shifted effects in Z
-    prior_rows: np.ndarray  # (p, p) what the priors are put on, as combinations of the coefficients in X
-    prior_mean: np.ndarray  # (p,)
-    prior_precision: np.ndarray  # (p,) given mixing precisions of one
-    mixed: np.ndarray  # (m,) which of the prior rows have a mixing precision
-    scale_priors: np.ndarray  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
-    correlation_priors: np.ndarray  # (c, 2) exponent and log constant of each partial correlation
-    log_volume: float  # log |d beta / d (coefficients in X)|, so that densities keep their units
-
-
-@kernel
-def log_scale_prior(theta, row):
-    """Log density of exp(theta) with the Jacobian of the exponential, and its derivative."""
-    x = math.exp(theta)
-    tail = row[5] * x * x
-    value = row[0] + (row[1] + 1.0) * theta - row[2] * x - 0.5 * row[3] * x * x - 0.5 * row[4] * math.log1p(tail)
-    share = tail / (1.0 + tail) if tail < 1e300 else 1.0
-    return value, row[1] + 1.0 - row[2] * x - row[3] * x * x - row[4] * share
-
-
-@kernel
-def _log_prior(theta, problem, gradient):
-    """Log prior of theta; its derivative is written into `gradient`."""
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
-    total = 0.0
-    for i in range(theta.size):
-        if q <= i < q + pairs:
-            exponent, constant = problem.correlation_priors[i - q]
-            size = abs(theta[i])
-            log_cosh = size + math.log1p(math.exp(-2.0 * size)) - math.log(2.0)
-            total += constant - 2.0 * exponent * log_cosh
-            gradient[i] = -2.0 * exponent * math.tanh(theta[i])
-        else:
-            value, slope = log_scale_prior(theta[i], problem.scale_priors[i if i < q else i - pairs])
-            total += value
-            gradient[i] = slope
-    return total
-
-
-@kernel
-def covariance_factor(theta, pairs, factor):
-    """diag(tau) L, lower triangular, into `factor` (q, q); without correlations it is diagonal."""
-    at = q = factor.shape[0]
-    factor[:] = 0.0
-    for i in range(q):
-        rest = math.exp(theta[i])
-        if pairs > 0:
-            for j in range(i):
-                factor[i, j] = math.tanh(theta[at]) * rest
-                rest /= math.cosh(theta[at])
-                at += 1
-        factor[i, i] = rest
-
-
-@kernel
-def _product(x, y, out):
-    """x @ y for small matrices into `out`, without a call into BLAS."""
-    out[:] = 0.0
-    for i in range(x.shape[0]):
-        for k in range(x.shape[1]):
-            for j in range(y.shape[1]):
-                out[i, j] += x[i, k] * y[k, j]
-
-
-@kernel
-def _factor_pullback(theta, factor, slope, pairs, gradient):
-    """Add d/d theta to `gradient`, given `slope` = d/dM (q, q)."""
-    q = factor.shape[0]
-    at = q
-    for i in range(q):
-        for j in range(i + 1):
-            gradient[i] += slope[i, j] * factor[i, j]
-        if pairs > 0:
-            rest = math.exp(theta[i])
-            for j in range(i):
-                below = 0.0
-                for k in range(j + 1, i + 1):
-                    below += slope[i, k] * factor[i, k]
-                cosh = math.cosh(theta[at])
-                gradient[at] += slope[i, j] * rest / (cosh * cosh) - math.tanh(theta[at]) * below
-                rest /= cosh
-                at += 1
+    prior: Prior
 
 
 @kernel
 def _common_block(theta, problem, precision, schur):
-    """[X, y]'[X, y] / sigma^2 with the priors added as rows, into `schur` (p + 1, p + 1).
-
-    Returns the sum of the logs of the prior precisions.
-    """
-    columns = schur.shape[0]
-    p = columns - 1
-    first = theta.size - problem.mixed.size
-    for i in range(columns):
+    """[X, y]'[X, y] / sigma^2 with the priors added as rows, into `schur`; returns the log of the prior precisions."""
+    for i in range(schur.shape[0]):
         for j in range(i + 1):
             schur[i, j] = precision * problem.xy[i, j]
-    log_precisions = 0.0
-    for k in range(p):
-        weight = problem.prior_precision[k]
-        for m in range(problem.mixed.size):
-            if problem.mixed[m] == k:
-                weight *= math.exp(theta[first + m])
-        log_precisions += math.log(weight)
-        for i in range(columns):
-            left = weight * (problem.prior_rows[k, i] if i < p else problem.prior_mean[k])
-            if left != 0.0:
-                for j in range(i + 1):
-                    schur[i, j] += left * (problem.prior_rows[k, j] if j < p else problem.prior_mean[k])
-    return log_precisions
-
-
-@kernel
-def _cholesky(matrix):
-    """Lower Cholesky factor in place, without the last pivot, which stays squared. False if not positive."""
-    size = matrix.shape[0]
-    for i in range(size):
-        for j in range(i + 1):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            if j < i:
-                matrix[i, j] = total / matrix[j, j]
-            elif i == size - 1:
-                matrix[i, i] = total
-            elif total > 0.0:
-                matrix[i, i] = math.sqrt(total)
-            else:
-                return False
-    return True
-
-
-@kernel
-def _usable(theta):
-    """Whether the exponentials of theta and their squares are representable."""
-    return np.all(np.abs(theta) < 300.0)
+    return add_prior_rows(theta, problem.prior, schur)
 
 
 @kernel
 def _log_marginal(theta, problem, scratch):
     """log p(y | theta); leaves the factor of the common block, covariance factors and the last block in `scratch`."""
     schur, a, b, t, covariance, factor = scratch
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     columns = problem.xy.shape[0]
     log_sigma = theta[q + pairs]
     precision = math.exp(-2.0 * log_sigma)
-    covariance_factor(theta, pairs, covariance)
-    _product(problem.group_map, covariance, factor)
+    covariance_factor(theta, problem.prior.starts, covariance)
+    product(problem.group_map, covariance, factor)
     log_precisions = _common_block(theta, problem, precision, schur)
     log_determinant = 0.0
     for block in range(problem.zz.shape[0]):
@@ -185,11 +68,11 @@ def _log_marginal(theta, problem, scratch):
             for j in range(i + 1):
                 for k in range(q):
                     schur[i, j] -= dot(b, k, i, b, k, j)
-    if not _cholesky(schur):
+    if not cholesky(schur):
         return -np.inf
     for i in range(columns - 1):
         log_determinant += 2.0 * math.log(schur[i, i])
-    value = 0.5 * log_precisions + problem.log_volume - 0.5 * log_determinant - 0.5 * schur[columns - 1, columns - 1]
+    value = 0.5 * log_precisions + problem.prior.log_constant - 0.5 * log_determinant - 0.5 * schur[columns - 1, columns - 1]
     value -= problem.rows * (log_sigma + 0.5 * _LOG_2PI)
     return value if math.isfinite(value) else -np.inf
 
@@ -213,29 +96,10 @@ def log_densities(points, problem, out):
     scratch = _scratch(problem)
     unused = np.empty(points.shape[1])
     for i in range(points.shape[0]):
-        if _usable(points[i]):
-            out[i] = _log_marginal(points[i], problem, scratch) + _log_prior(points[i], problem, unused)
+        if usable(points[i]):
+            out[i] = _log_marginal(points[i], problem, scratch) + log_prior(points[i], problem.prior, unused)
         else:
             out[i] = -np.inf
-
-
-@kernel
-def _common_solution(schur):
-    """Mean of the coefficients and the inverse of their precision's Cholesky factor, (p,) and (p, p)."""
-    p = schur.shape[0] - 1
-    inverse = np.zeros((p, p))
-    for j in range(p):
-        inverse[j, j] = 1.0 / schur[j, j]
-        for i in range(j + 1, p):
-            total = 0.0
-            for k in range(j, i):
-                total -= schur[i, k] * inverse[k, j]
-            inverse[i, j] = total / schur[i, i]
-    mean = np.zeros(p)
-    for i in range(p):
-        for k in range(i, p):
-            mean[i] += inverse[k, i] * schur[p, k]
-    return mean, inverse
 
 
 @kernel
@@ -296,9 +160,9 @@ def _add_outer(left, t, right, slope):
 @kernel
 def value_and_gradient(theta, problem, gradient):
     """Unnormalised log posterior of theta; its gradient by Fisher's identity goes into `gradient` (d,)."""
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, blocks = problem.xy.shape[0] - 1, problem.zz.shape[0]
-    if not _usable(theta):
+    if not usable(theta):
         gradient[:] = 0.0
         return -np.inf
     scratch = _scratch(problem)
@@ -307,8 +171,8 @@ def value_and_gradient(theta, problem, gradient):
     if value == -np.inf:
         gradient[:] = 0.0
         return value
-    value += _log_prior(theta, problem, gradient)
-    mean, inverse = _common_solution(schur)
+    value += log_prior(theta, problem.prior, gradient)
+    mean, inverse = common_solution(schur)
     precision = math.exp(-2.0 * theta[q + pairs])
     slope, written_slope = np.zeros((q, q)), np.empty((q, q))
     spread = 0.0
@@ -316,26 +180,9 @@ def value_and_gradient(theta, problem, gradient):
         if blocks > 1:  # a single block still stands as the marginal left it
             eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         spread += _add_block_slopes(problem.zxy[block], mean, inverse, a, b, t, slope)
-    _product(problem.group_map.T, precision * slope, written_slope)
-    _factor_pullback(theta, covariance, written_slope, pairs, gradient)
-    first = theta.size - problem.mixed.size
-    penalty = 0.0
-    for k in range(p):
-        miss = -problem.prior_mean[k]
-        for i in range(p):
-            miss += problem.prior_rows[k, i] * mean[i]
-        square = miss * miss
-        for i in range(p):
-            image = 0.0
-            for j in range(p):
-                image += inverse[i, j] * problem.prior_rows[k, j]
-            square += image * image
-        weight = problem.prior_precision[k]
-        for m in range(problem.mixed.size):
-            if problem.mixed[m] == k:
-                weight *= math.exp(theta[first + m])
-                gradient[first + m] += 0.5 * (1.0 - weight * square)
-        penalty += weight * square
+    product(problem.group_map.T, precision * slope, written_slope)
+    factor_pullback(theta, covariance, written_slope, problem.prior.starts, gradient)
+    penalty = prior_penalty(theta, problem.prior, mean, inverse, gradient)
     # E[RSS] / sigma^2 is what remains of the expected total quadratic form, whose mean is its minimum plus its rank.
     gradient[q + pairs] += schur[p, p] + p + blocks * q * problem.zz.shape[3] - penalty - spread - problem.rows
     return value
@@ -359,7 +206,7 @@ def common_given(points, problem, beta):
     scratch = _scratch(problem)
     for draw in range(points.shape[0]):
         _log_marginal(points[draw], problem, scratch)
-        mean, inverse = _common_solution(scratch[0])
+        mean, inverse = common_solution(scratch[0])
         for i in range(p):
             total = mean[i]
             for k in range(i, p):
@@ -374,15 +221,15 @@ def offsets_given(points, problem, block, beta, u):
     points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, or zeros for the
     conditional means; it is overwritten by the effects in their own units.
     """
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, width = problem.xy.shape[0] - 1, problem.zz.shape[3]
     _, a, b, t, covariance, factor = _scratch(problem)
     v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
         theta = points[draw]
         precision = math.exp(-2.0 * theta[q + pairs])
-        covariance_factor(theta, pairs, covariance)
-        _product(problem.group_map, covariance, factor)
+        covariance_factor(theta, problem.prior.starts, covariance)
+        product(problem.group_map, covariance, factor)
         eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         effects = u[draw]
         for i in range(q):
@@ -403,15 +250,15 @@ def offsets_given(points, problem, block, beta, u):
 @kernel
 def add_unexplained(points, problem, block, total):
     """Add Var(u_jk | y, beta, theta) / tau_k^2 of one block, summed over `points` (m, d), to `total` (q, width)."""
-    q, pairs = problem.zz.shape[1], problem.correlation_priors.shape[0]
+    q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     width = problem.zz.shape[3]
     _, a, b, t, covariance, factor = _scratch(problem)
     v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
         theta = points[draw]
         precision = math.exp(-2.0 * theta[q + pairs])
-        covariance_factor(theta, pairs, covariance)
-        _product(problem.group_map, covariance, factor)
+        covariance_factor(theta, problem.prior.starts, covariance)
+        product(problem.group_map, covariance, factor)
         eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         # Var u = M A^-1 M' with A = L L': the squared rows of M L^-T, one column at a time.
         for column in range(q):

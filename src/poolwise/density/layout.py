@@ -15,20 +15,19 @@ class ParameterLayout:
 
     Attributes
     ----------
-    effects : (q,) names of the group effects.
-    correlated : whether they have a correlation matrix.
+    effects : (Q,) grouping factor and name of each group effect, factor by factor.
+    starts : (Q,) position of the first effect that each is correlated with; its own where it is independent.
     mixed : names of the coefficients whose Student-t prior adds a mixing precision.
     """
 
-    effects: tuple[str, ...]
-    correlated: bool
+    effects: tuple[tuple[str, str], ...]
+    starts: tuple[int, ...]
     mixed: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> int:
         """Number of correlations."""
-        q = len(self.effects)
-        return q * (q - 1) // 2 if self.correlated else 0
+        return sum(k - start for k, start in enumerate(self.starts))
 
     @property
     def dimension(self) -> int:
@@ -38,23 +37,40 @@ class ParameterLayout:
     @property
     def names(self) -> tuple[str, ...]:
         """One name for each number, for tables of diagnostics."""
-        q = self.effects
-        pairs = [f"cor[{q[i]}, {q[j]}]" for i in range(len(q)) for j in range(i)] if self.correlated else []
-        return (*(f"sd[{name}]" for name in q), *pairs, "sigma", *(f"mixing[{name}]" for name in self.mixed))
+        sds = [f"sd_{factor}[{effect}]" for factor, effect in self.effects]
+        pairs = [
+            f"cor_{factor}[{effect}, {self.effects[j][1]}]"
+            for (factor, effect), i, start in zip(self.effects, range(len(self.effects)), self.starts, strict=True)
+            for j in range(start, i)
+        ]
+        return (*sds, *pairs, "sigma", *(f"mixing[{name}]" for name in self.mixed))
 
-    def sd(self, theta: np.ndarray) -> np.ndarray:
-        """Standard deviations of the effects, (..., d) to (..., q)."""
-        return np.exp(theta[..., : len(self.effects)])
+    def places(self, factor: str) -> slice:
+        """Where the effects of a factor are among all effects."""
+        mine = [k for k, (name, _) in enumerate(self.effects) if name == factor]
+        return slice(mine[0], mine[-1] + 1)
+
+    def sd(self, theta: np.ndarray, factor: str) -> np.ndarray:
+        """Standard deviations of the effects of a factor, (..., d) to (..., q)."""
+        return np.exp(theta[..., self.places(factor)])
 
     def sigma(self, theta: np.ndarray) -> np.ndarray:
         """Residual standard deviation, (..., d) to (...)."""
         return np.exp(theta[..., len(self.effects) + self.pairs])
 
-    def correlation(self, theta: np.ndarray) -> np.ndarray:
-        """Correlation matrices of the effects, (..., d) to (..., q, q); the identity without correlations."""
-        q = len(self.effects)
-        if not self.pairs:
-            return np.broadcast_to(np.eye(q), (*theta.shape[:-1], q, q))
-        partial = np.tanh(theta[..., q : q + self.pairs]).reshape(-1, self.pairs)
-        factors = correlation_factors(partial)
-        return (factors @ factors.transpose(0, 2, 1)).reshape(*theta.shape[:-1], q, q)
+    def correlation(self, theta: np.ndarray, factor: str) -> np.ndarray:
+        """Correlation matrices of the effects of a factor, (..., d) to (..., q, q); zero where none is modelled."""
+        place = self.places(factor)
+        q = place.stop - place.start
+        found = np.broadcast_to(np.eye(q), (*theta.shape[:-1], q, q)).copy()
+        for start in sorted(set(self.starts[place])):
+            stop = max(k for k in range(place.start, place.stop) if self.starts[k] == start) + 1
+            size = stop - start
+            if size > 1:
+                first = len(self.effects) + sum(k - self.starts[k] for k in range(start))
+                partial = np.tanh(theta[..., first : first + size * (size - 1) // 2])
+                factors = correlation_factors(partial.reshape(-1, partial.shape[-1]))
+                mine = slice(start - place.start, stop - place.start)
+                matrices = factors @ factors.transpose(0, 2, 1)
+                found[..., mine, mine] = matrices.reshape(*theta.shape[:-1], size, size)
+        return found

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from poolwise.density import kernels
-from poolwise.density.collapsed import CollapsedDensity
 from poolwise.errors import DataError
 from poolwise.progress import Progress, silent
 from poolwise.threads import map_slices
@@ -27,19 +25,83 @@ _KEPT = 1 << 28  # numbers: 2 GB
 _WORK, _LEAST = 1 << 21, 256
 
 
+class Offsets(Protocol):
+    """How far the effects of each group of a factor lie from the common part: draws and what follows from them."""
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, J."""
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether the draws of all groups together are few enough to be kept."""
+
+    def draws(self, groups: np.ndarray | None = None) -> np.ndarray:
+        """Draws for the groups at these positions, all by default: (chains, draws, len(groups), q)."""
+
+    def mean(self) -> np.ndarray:
+        """Posterior means (J, q)."""
+
+    def unexplained(self) -> np.ndarray:
+        """Share of the variance between groups that stays unexplained by the data, (J, q)."""
+
+    def map_blocks(
+        self, work: Callable[[slice, np.ndarray], T], progress: Progress = silent, step: str = ""
+    ) -> list[T]:
+        """`work(groups, draws)` for consecutive groups and their draws (chains * draws, q, groups), not kept."""
+
+
+class Eliminated(Protocol):
+    """A density whose groups are independent given theta and the other coefficients, which `working` holds."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads work is spread over."""
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, J."""
+
+    @property
+    def width(self) -> int:
+        """Number of effects of a group, q."""
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of groups."""
+
+    @property
+    def block_width(self) -> int:
+        """Groups in a block; the last block is filled up with empty ones."""
+
+    def slices(self, points: int) -> list[slice]:
+        """Points in tasks of a fixed size, each with random numbers of its own."""
+
+    def draw_effects(
+        self, points: np.ndarray, working: np.ndarray, block: int, i: int, seed: np.random.SeedSequence | None
+    ) -> np.ndarray:
+        """Exact draws of a block of groups for the points of task `i`, (m, q, block_width); without a seed, means."""
+
+    def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
+        """Other coefficients over which conditional means of effects average to posterior means."""
+
+    def unexplained(self, points: np.ndarray, block: int) -> np.ndarray:
+        """Share of the variance between groups that stays unexplained, summed over points: (q, block_width)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupOffsets:
     """How far the effects of each group lie from the common part.
 
     Attributes
     ----------
-    density : the collapsed density that theta was drawn from.
+    density : the density that theta was drawn from.
     theta : (chains, draws, d).
-    working : (chains, draws, p) common coefficients in working coordinates.
-    seed : the one that the common coefficients were drawn with.
+    working : (chains, draws, w) the other coefficients, in coordinates of the density's own.
+    seed : the one that those were drawn with.
     """
 
-    density: CollapsedDensity
+    density: Eliminated
     theta: np.ndarray
     working: np.ndarray
     seed: np.random.SeedSequence
@@ -55,7 +117,7 @@ class GroupOffsets:
         return self._size() <= _KEPT
 
     def _size(self) -> int:
-        return int(np.prod(self.theta.shape[:2])) * self.groups * self.density.problem.zz.shape[1]
+        return int(np.prod(self.theta.shape[:2])) * self.groups * self.density.width
 
     def draws(self, groups: np.ndarray | None = None) -> np.ndarray:
         """Draws for the groups at these positions, all by default: (chains, draws, len(groups), q)."""
@@ -66,7 +128,7 @@ class GroupOffsets:
             )
         chosen = np.arange(self.groups) if groups is None else np.asarray(groups, dtype=np.int64)
         width = self.density.block_width
-        out = np.empty((*self.theta.shape[:2], len(chosen), self.density.problem.zz.shape[1]))
+        out = np.empty((*self.theta.shape[:2], len(chosen), self.density.width))
         points, working = self._flat()
         flat = out.reshape(len(points), *out.shape[2:])
         parts = self.density.slices(len(points))
@@ -84,36 +146,32 @@ class GroupOffsets:
     def mean(self) -> np.ndarray:
         """Posterior means (J, q): conditional means averaged over theta, without the noise of the draws."""
         points, _ = self._flat()
-        working = self.density.draw_common(points, None)
+        working = self.density.conditional_means(points, self._flat()[1])
 
         def average(block: int, _: slice) -> np.ndarray:
-            total = np.zeros((self.density.problem.zz.shape[1], self.density.block_width))
+            total = np.zeros((self.density.width, self.density.block_width))
             for i, part in enumerate(self.density.slices(len(points))):
                 total += self.density.draw_effects(points[part], working[part], block, i, None).sum(axis=0)
             return total.T / len(points)
 
-        blocks = len(self.density.problem.zz)
-        return np.concatenate(map_slices(average, blocks, 1, self.density.threads))[: self.groups]
+        return np.concatenate(map_slices(average, self.density.blocks, 1, self.density.threads))[: self.groups]
 
     def unexplained(self) -> np.ndarray:
         """Var(u_jk | y, beta, theta) / tau_k^2 averaged over thetas spread over the chains, (J, q)."""
         points, _ = self._flat()
         kept = max(_LEAST, _WORK // self.groups)
         points = np.ascontiguousarray(points[:: -(-len(points) // kept)])
-        problem = self.density.problem
 
         def average(block: int, _: slice) -> np.ndarray:
-            total = np.zeros((problem.zz.shape[1], self.density.block_width))
-            kernels.add_unexplained(points, problem, block, total)
-            return total.T / len(points)
+            return self.density.unexplained(points, block).T / len(points)
 
-        return np.concatenate(map_slices(average, len(problem.zz), 1, self.density.threads))[: self.groups]
+        return np.concatenate(map_slices(average, self.density.blocks, 1, self.density.threads))[: self.groups]
 
     def map_blocks(
         self, work: Callable[[slice, np.ndarray], T], progress: Progress = silent, step: str = ""
     ) -> list[T]:
         """`work(groups, draws)` for consecutive groups and their draws (chains * draws, q, groups), not kept."""
-        width, blocks = self.density.block_width, len(self.density.problem.zz)
+        width, blocks = self.density.block_width, self.density.blocks
         points, working = self._flat()
         parts = list(enumerate(self.density.slices(len(points))))
         done: list[int] = []

@@ -9,9 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
-from poolwise.density.working import gram_root, shifted
+from poolwise.density.working import WorkingBasis, gram_root, shifted
 from poolwise.design.design import Design
+from poolwise.design.factors import Factor
 from poolwise.errors import PriorError, suggest
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.products import CrossProducts
@@ -30,8 +32,9 @@ class ModelPriors:
         means.
     centred : (p,) which ones are.
     rows : (p, p) of determinant one, with rows @ beta ~ coefficients.
-    sd : (q,) priors of the effects' standard deviations.
-    sigma, correlation : prior of the residual sd and of the effects' correlation matrix.
+    sd : (Q,) priors of the effects' standard deviations, factor by factor.
+    sigma : prior of the residual sd.
+    correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
     """
 
     layout: ParameterLayout
@@ -41,8 +44,7 @@ class ModelPriors:
     rows: np.ndarray
     sd: tuple[ScalePrior, ...]
     sigma: ScalePrior
-    correlation: LKJ
-    group: str | None
+    correlation: Mapping[str, LKJ]
 
     @property
     def mean(self) -> np.ndarray:
@@ -75,11 +77,26 @@ class ModelPriors:
     @property
     def correlation_priors(self) -> np.ndarray:
         """(c, 2) exponent and log constant of each partial correlation."""
-        if not self.layout.pairs:
-            return np.zeros((0, 2))
-        exponents = self.correlation.partial_exponents(len(self.sd))
+        exponents: list[float] = []
+        for start in sorted(set(self.layout.starts)):
+            size = self.layout.starts.count(start)
+            if size > 1:
+                exponents += list(self.correlation[self.layout.effects[start][0]].partial_exponents(size))
         constants = [math.lgamma(a + 0.5) - math.lgamma(a) - 0.5 * math.log(math.pi) for a in exponents]
-        return np.column_stack([exponents, constants])
+        return np.column_stack([exponents, constants]) if exponents else np.zeros((0, 2))
+
+    def arrays(self, basis: WorkingBasis, statistics: CrossProducts) -> theta.Prior:
+        """The priors for kernels, those of the coefficients in working coordinates."""
+        return theta.Prior(
+            np.array(self.layout.starts, dtype=np.int64),
+            self.rows @ basis.to_written,
+            self.mean - self.rows @ basis.reference,
+            self.width**-2.0,
+            self.mixed,
+            self.scale_priors,
+            self.correlation_priors,
+            basis.log_volume + 0.5 * float(statistics.log_weights.sum()),
+        )
 
     def words(self) -> dict[str, str]:
         """Every prior in words, by the name under which it can be set."""
@@ -87,10 +104,9 @@ class ModelPriors:
         for name, prior, centred in zip(self.names, self.coefficients, self.centred, strict=True):
             at = " at the mean of every predictor" if centred else ""
             said[name] = f"{prior}{at}"
-        for effect, sd in zip(self.layout.effects, self.sd, strict=True):
-            said[f"sd_{self.group}[{effect}]"] = str(sd)
-        if self.layout.pairs:
-            said[f"cor_{self.group}"] = str(self.correlation)
+        for (factor, effect), sd in zip(self.layout.effects, self.sd, strict=True):
+            said[f"sd_{factor}[{effect}]"] = str(sd)
+        said |= {f"cor_{factor}": str(prior) for factor, prior in self.correlation.items()}
         said["sigma"] = str(self.sigma)
         return said
 
@@ -112,7 +128,7 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Cross
     PriorError : for a name that is not in the model, or a prior of the wrong kind.
     """
     total = statistics.merged()
-    rows = max(total.rows, 1)
+    rows = max(float(total.weights[0]), 1e-300)
     mean = total.means[0] + total.origin
     spread = np.sqrt(np.diag(total.scatter[0]) / rows)
     outcome_sd = float(spread[-1])
@@ -120,7 +136,6 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Cross
     x_sd = np.sqrt(
         np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows
     )
-    z_size = _effect_sizes(design, total, mean)
     _check_names(given, design)
     slope_width = 2.5 * outcome_sd / np.where(x_sd > 0, x_sd, 1.0)
     constant = _constant_part(design, total)
@@ -135,48 +150,54 @@ def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: Cross
         centred.append(bool(level and chosen is default and np.any((constant == 0) & (x_mean != 0))))
         if centred[-1]:
             matrix[k] = np.where(constant == 0, x_mean, matrix[k])
-    away = np.array([level / size for level, size in _levels_and_sizes(design, total, mean) if size > 0])
-    lever = math.sqrt(1.0 + float(np.square(away).sum()))
-    sd = []
-    for k, effect in enumerate(design.effects):
-        name = f"sd_{design.group}[{effect}]"
-        # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
-        reach = lever if effect == "Intercept" else 1.0
-        default_sd = HalfStudentT(3.0, float(reach * outcome_sd / z_size[k]))
-        chosen_sd = given.get(name, given.get(f"sd_{design.group}", given.get("sd", default_sd)))
-        sd.append(_expect(chosen_sd, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
-    sigma = _expect(given.get("sigma", HalfStudentT(3.0, outcome_sd)), ScalePrior, "sigma", "HalfCauchy or HalfNormal")
-    correlation = _expect(given.get(f"cor_{design.group}", given.get("cor", LKJ(2.0))), LKJ, "cor", "LKJ")
+    sds: list[ScalePrior] = []
+    correlations = {}
+    for factor in design.factors:
+        sds += _sd_priors(given, factor, total, mean, outcome_sd)
+        if factor.correlated:
+            chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
+            correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
+    # A row of weight w has the residual sd sigma / sqrt(w).
+    usual = HalfStudentT(3.0, outcome_sd * math.sqrt(rows / max(total.rows, 1)))
+    sigma = _expect(given.get("sigma", usual), ScalePrior, "sigma", "HalfCauchy or HalfNormal")
     mixed = tuple(
         name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
     )
-    layout = ParameterLayout(design.effects, design.correlated and len(design.effects) > 1, mixed)
+    layout = layout_of(design, mixed)
     return ModelPriors(
-        layout,
-        design.coefficients,
-        tuple(coefficients),
-        tuple(centred),
-        matrix,
-        tuple(sd),
-        sigma,
-        correlation,
-        design.group,
+        layout, design.coefficients, tuple(coefficients), tuple(centred), matrix, tuple(sds), sigma, correlations
     )
 
 
-def _levels_and_sizes(design: Design, total: CrossProducts, mean: np.ndarray) -> list[tuple[float, float]]:
-    """Mean and standard deviation of each effect's column; the intercept's has none."""
-    levels = design.group_map[0] + mean[:-1] @ design.group_map[1:]
-    variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
-    return list(zip(levels, np.sqrt(np.maximum(variance, 0.0) / max(total.rows, 1)), strict=True))
+def layout_of(design: Design, mixed: tuple[str, ...]) -> ParameterLayout:
+    """The layout of theta for the factors of a design."""
+    effects = tuple((factor.name, effect) for factor in design.factors for effect in factor.effects)
+    starts: list[int] = []
+    for factor in design.factors:
+        first = len(starts)
+        starts += [first + int(start) for start in factor.starts]
+    return ParameterLayout(effects, tuple(starts), mixed)
 
 
-def _effect_sizes(design: Design, total: CrossProducts, mean: np.ndarray) -> np.ndarray:
-    """(q,) what one unit of an effect moves the outcome by, typically: 1 for an intercept, the sd of a predictor."""
-    variance = np.einsum("kq,kl,lq->q", design.group_map[1:], total.scatter[0][:-1, :-1], design.group_map[1:])
-    size = np.sqrt(variance / max(total.rows, 1))
-    level = np.abs(design.group_map[0] + mean[:-1] @ design.group_map[1:])
-    return np.where(size > 0, size, np.where(level > 0, level, 1.0))
+def _sd_priors(
+    given: Mapping[str, Prior], factor: Factor, total: CrossProducts, mean: np.ndarray, outcome_sd: float
+) -> list[ScalePrior]:
+    """Priors of the sds of a factor's effects: as given, or scaled to what one unit of an effect moves."""
+    level = factor.group_map[0] + mean[:-1] @ factor.group_map[1:]
+    variance = np.einsum("kq,kl,lq->q", factor.group_map[1:], total.scatter[0][:-1, :-1], factor.group_map[1:])
+    spread = np.sqrt(np.maximum(variance, 0.0) / max(float(total.weights[0]), 1e-300))
+    size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
+    # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
+    away = np.divide(level, spread, out=np.zeros_like(level), where=spread > 0)
+    lever = math.sqrt(1.0 + float(np.square(away).sum()))
+    chosen = []
+    for k, effect in enumerate(factor.effects):
+        name = f"sd_{factor.name}[{effect}]"
+        reach = lever if effect == "Intercept" else 1.0
+        default = HalfStudentT(3.0, float(reach * outcome_sd / size[k]))
+        prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
+        chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
+    return chosen
 
 
 def _constant_part(design: Design, total: CrossProducts) -> np.ndarray:
@@ -196,10 +217,10 @@ def _check_names(given: Mapping[str, Prior], design: Design) -> None:
     if not isinstance(given, Mapping):
         raise PriorError("priors must be a dict from names of terms to distributions, {'x': pw.Normal(0, 1)}.")
     valid = {*design.coefficients, "slopes", "sigma"}
-    if design.group is not None:
-        valid |= {"sd", f"sd_{design.group}", *(f"sd_{design.group}[{name}]" for name in design.effects)}
-        if design.correlated and len(design.effects) > 1:
-            valid |= {"cor", f"cor_{design.group}"}
+    for factor in design.factors:
+        valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
+        if factor.correlated:
+            valid |= {"cor", f"cor_{factor.name}"}
     for name, prior in given.items():
         if str(name) not in valid:
             raise PriorError(f"There is no term '{name}' in this model to put a prior on. {suggest(str(name), valid)}")

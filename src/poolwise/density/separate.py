@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.density.kernels import log_scale_prior
 from poolwise.density.priors import ModelPriors
+from poolwise.density.theta import log_scale_prior
 from poolwise.density.working import group_roots, shifted
 from poolwise.design.design import Design
 from poolwise.samplers.base import child_seeds

@@ -54,8 +54,8 @@ def group_roots(statistics: CrossProducts) -> np.ndarray:
     scale = np.where(spread > 0, spread, 1.0)
     values, vectors = np.linalg.eigh(statistics.scatter / scale[:, :, None] / scale[:, None, :])
     width = 1 + statistics.means.shape[1]
-    roots = np.zeros((len(statistics.counts), width, width))
-    weight = np.sqrt(statistics.counts)
+    roots = np.zeros((len(statistics.weights), width, width))
+    weight = np.sqrt(statistics.weights)
     roots[:, 0, 0] = weight
     roots[:, 0, 1:] = weight[:, None] * statistics.means
     # Eigenvalues that only rounding makes differ from zero are zero: a constant column has no scatter.

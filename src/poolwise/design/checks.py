@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.design.design import Design
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 
 
@@ -13,7 +14,7 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
 
     Parameters
     ----------
-    counts : (J,) rows of each group.
+    counts : (C,) rows of each cell.
     mean, scatter : (K + 1,) and (K + 1,) mean and sum of squared deviations of every column over all rows, outcome
         last.
 
@@ -25,16 +26,8 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
     constant = scatter <= 1e-30 * rows * mean**2
     if constant[-1]:
         raise DataError(f"The outcome '{design.response}' is constant ({mean[-1]:g}): there is nothing to explain.")
-    if design.group is not None and len(design.levels) == 1:
-        raise DataError(
-            f"'{design.group}' has one group only ({design.levels[0]}); a spread between groups needs at least two. "
-            f"Leave the group term out: '{design.formula.response} ~ {design.formula.common}'."
-        )
-    if design.group is not None and rows > 1 and counts.max() == 1:
-        raise DataError(
-            f"Every row has a group of its own in '{design.group}': the spread between groups and the residual "
-            "spread cannot be told apart. Choose a grouping column with repeated values."
-        )
+    for factor in design.factors:
+        _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)))
     for name, bad, value in zip(design.columns, constant, mean, strict=False):
         if bad:
             raise DataError(f"'{name}' is constant ({value:g}) in the complete rows; leave it out.")
@@ -42,4 +35,20 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
         raise DataError(
             f"There are fewer rows ({rows}) than coefficients ({len(design.coefficients)}). "
             "Use fewer terms or more data."
+        )
+
+
+def _check_factor(design: Design, factor: Factor, counts: np.ndarray) -> None:
+    """Refuse a factor whose spread cannot be told from anything else; `counts` (J,) are the rows of its levels."""
+    if len(factor.levels) == 1:
+        others = [str(bar) for bar in design.formula.bars if frozenset(bar.keys) != frozenset(factor.keys)]
+        without = " + ".join([f"{design.formula.response} ~ {design.formula.common}", *others])
+        raise DataError(
+            f"'{factor.name}' has one group only ({factor.levels[0]}); a spread between groups needs at least two. "
+            f"Leave the group term out: '{without}'."
+        )
+    if counts.sum() > 1 and counts.max() == 1:
+        raise DataError(
+            f"Every row has a group of its own in '{factor.name}': the spread between groups and the residual "
+            "spread cannot be told apart. Choose a grouping column with repeated values."
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.design.factors import Factor
+from poolwise.errors import DataError, suggest
 from poolwise.formula import Formula
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """What the columns, coefficients and groups of a model are.
+    """What the columns, coefficients and grouping factors of a model are.
 
     Attributes
     ----------
@@ -21,11 +24,7 @@ class Design:
         term and a group effect stands here once.
     coefficients : (p,) names of the common coefficients.
     common_map : (1 + K, p) common columns X as combinations of [1, W].
-    effects : (q,) names of the effects that vary by group.
-    group_map : (1 + K, q) effect columns Z as combinations of [1, W].
-    group : name of the grouping column, None without groups.
-    levels : (J,) labels of the groups, sorted.
-    correlated : whether the effects of a group are correlated.
+    factors : the grouping factors, in the order of the formula; none without group terms.
     """
 
     formula: Formula
@@ -33,15 +32,34 @@ class Design:
     columns: tuple[str, ...]
     coefficients: tuple[str, ...]
     common_map: np.ndarray
-    effects: tuple[str, ...]
-    group_map: np.ndarray
-    group: str | None
-    levels: np.ndarray
-    correlated: bool
+    factors: tuple[Factor, ...]
 
-    def effect_positions(self) -> np.ndarray:
-        """(q,) position of each effect among the coefficients, -1 where it has no common part."""
-        return np.array([self.coefficients.index(e) if e in self.coefficients else -1 for e in self.effects], dtype=int)
+    def factor(self, name: str | None = None) -> Factor:
+        """The factor of a name; without one the only factor.
+
+        Raises
+        ------
+        DataError : when there is none, or several and no name.
+        """
+        known = [one.name for one in self.factors]
+        if not known:
+            raise DataError("This fit pools all rows completely: it has no groups.")
+        if name is None:
+            if len(known) > 1:
+                raise DataError(f"This fit has groups by {', '.join(known)}: say which, as in by='{known[0]}'.")
+            return self.factors[0]
+        if name not in known:
+            raise DataError(f"This fit has no groups by '{name}'. {suggest(str(name), known)}")
+        return self.factors[known.index(name)]
+
+    def effect_dimension(self, factor: Factor) -> str:
+        """Name of the dimension of a factor's effects: `effect`, or `effect_county` where those of factors differ."""
+        alike = all(other.effects == factor.effects for other in self.factors)
+        return "effect" if alike else f"effect_{factor.name}"
+
+    def common_positions(self, factor: Factor) -> np.ndarray:
+        """(q,) position of each effect of a factor among the coefficients, -1 where it has no common part."""
+        return np.array([self.coefficients.index(e) if e in self.coefficients else -1 for e in factor.effects], int)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,32 +68,38 @@ class Rows:
 
     Attributes
     ----------
-    values : (n, K + 1) float64, columns [W, y].
-    codes : (n,) position of each row's group among the levels; -1 for a group not seen before.
+    values : (n, K + 1) float64, columns [W, y]; known offsets have been taken away from y.
+    codes : (n,) cell of each row; -1 for a combination of labels not seen before.
     dropped : how many rows were left out because of missing values.
+    weights : (n,) how many rows each row counts for in precision, None for one each.
+    offset : (n,) known part of the linear predictor, None for zero.
     """
 
     values: np.ndarray
     codes: np.ndarray
     dropped: int
+    weights: np.ndarray | None = None
+    offset: np.ndarray | None = None
 
     @property
     def response(self) -> np.ndarray:
-        """(n,) the outcome."""
-        return self.values[:, -1]
+        """(n,) the outcome as observed."""
+        return self.values[:, -1] if self.offset is None else self.values[:, -1] + self.offset
 
 
-def column_weights(design: Design, beta: np.ndarray, u: np.ndarray | None) -> np.ndarray:
-    """Weights of the columns [1, W] for each group: X beta + Z u_j = [1, W] @ weights_j.
+def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray]) -> np.ndarray:
+    """Weights of the columns [1, W] for each cell: X beta + sum_f Z_f u_f = [1, W] @ weights_c.
 
-    beta (..., p) and u (..., J, q) give (..., J, 1 + K); without u, (..., 1, 1 + K).
+    beta (..., p) and for each factor u (..., J, q) give (..., C, 1 + K); without factors, (..., 1, 1 + K).
     """
-    common = (beta @ design.common_map.T)[..., None, :]
-    return common if u is None else common + u @ design.group_map.T
+    total = (beta @ design.common_map.T)[..., None, :]
+    for factor, effects in zip(design.factors, u, strict=False):
+        total = total + (effects @ factor.group_map.T)[..., factor.codes, :]
+    return total
 
 
 def linear_predictor(values: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The linear predictor of rows: values (n, K), codes (n,) and weights (..., J or 1, 1 + K) to (..., n)."""
+    """The linear predictor of rows: values (n, K), codes (n,) and weights (..., C or 1, 1 + K) to (..., n)."""
     if weights.shape[-2] == 1:
         return weights[..., 0, :1] + weights[..., 0, 1:] @ values.T
     of_row = weights[..., codes, :]

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.design import Design, Rows
-from poolwise.design.levels import group_levels
-from poolwise.design.needed import Needed, check_missing, complete
+from poolwise.design.factors import Cells, Factor, cells_of, levels_of
+from poolwise.design.levels import group_levels, label_codes
+from poolwise.design.needed import Needed, check_missing, complete, design_parts, effects_part
 from poolwise.design.variables import parse_expression
 from poolwise.errors import DataError, FormulaError
-from poolwise.formula import Formula
+from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
 
@@ -34,18 +35,20 @@ class Encoding:
 
     Attributes
     ----------
-    specs : formulaic's model specifications of `response`, `common` and, with a bar, `effects`; they hold the state
-        of transforms (`scale`, splines) and the levels of categories.
+    specs : formulaic's model specifications of the parts of the formula; they hold the state of transforms (`scale`,
+        splines) and the levels of categories.
     outcome, variables : raw columns that the outcome and the predictors need.
-    group : raw grouping column, or None.
-    levels : (J,) labels of the groups.
+    weights : the raw column of the rows' weights, or None.
+    keys : raw grouping columns.
+    cells : for each of them, the label (C,) in each cell.
     """
 
     specs: Any
     outcome: tuple[str, ...]
     variables: tuple[str, ...]
-    group: str | None
-    levels: np.ndarray
+    weights: str | None
+    keys: tuple[str, ...]
+    cells: Cells
 
 
 def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
@@ -59,10 +62,10 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     ------
     FormulaError, DataError : what is wrong, where, and what would be valid.
     """
-    raw, levels, codes, dropped = _read(needed, table, missing)
+    raw, cells, codes, dropped = _read(needed, table, missing)
     matrices = materialise(needed.parts, raw, needed.formula, len(codes))
-    design, encoding = describe_columns(needed, matrices.model_spec, levels)
-    return design, encoding, _rows(design, matrices, codes, dropped)
+    design, encoding = describe_columns(needed, matrices.model_spec, cells)
+    return design, encoding, _rows(design, encoding, matrices, raw, codes, dropped)
 
 
 def encode_like(
@@ -74,61 +77,72 @@ def encode_like(
     ------
     DataError : as `build` does, and for a category that the encoding does not know.
     """
-    raw, levels, codes, dropped = _read(needed, table, missing)
+    raw, cells, codes, dropped = _read(needed, table, missing)
     matrices = materialise(encoding.specs, raw, design.formula, len(codes))
-    relevelled = with_levels(design, encoding, levels)
-    return *relevelled, _rows(relevelled[0], matrices, codes, dropped)
+    design, encoding = with_cells(design, encoding, cells)
+    return design, encoding, _rows(design, encoding, matrices, raw, codes, dropped)
 
 
-def with_levels(design: Design, encoding: Encoding, levels: np.ndarray) -> tuple[Design, Encoding]:
+def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design, Encoding]:
     """The same design for other groups."""
-    return replace(design, levels=levels), replace(encoding, levels=levels)
+    factors = []
+    for factor in design.factors:
+        levels, codes = levels_of(factor.keys, encoding.keys, cells)
+        factors.append(replace(factor, levels=levels, codes=codes))
+    return replace(design, factors=tuple(factors)), replace(encoding, cells=cells)
 
 
 def encode(design: Design, encoding: Encoding, table: Table) -> Rows:
     """Encode new rows as at the fit; they need no outcome, whose column comes as NaN.
 
-    Rows of a group that the fit has not seen have code -1. Missing values are refused.
+    Rows of a combination of groups that the fit has not seen have code -1. Missing values are refused.
 
     Raises
     ------
     DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
     """
     raw = table.columns(encoding.variables)
-    codes = np.zeros(table.rows, dtype=np.int64)
-    if encoding.group:
-        keys = table.keys(encoding.group)
-        complete({**raw, encoding.group: keys}, "error")
-        codes = codes_of(encoding.levels, keys)
-    else:
-        complete(raw, "error")
-    names = [name for name in ("common", "effects") if hasattr(encoding.specs, name)]
+    keys = {name: table.keys(name) for name in encoding.keys}
+    complete({**raw, **keys}, "error")
+    codes = codes_of(encoding.cells, list(keys.values())) if keys else np.zeros(table.rows, dtype=np.int64)
+    names = design_parts(design.formula)
     specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
     matrices = materialise(specs, raw, design.formula, table.rows)
     return Rows(_values(design, [getattr(matrices, name) for name in names], table.rows), codes, 0)
 
 
-def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: Any) -> Rows:
-    """Encode complete rows, outcome included; `raw` holds the needed columns, `keys` (n,) the groups, or None."""
-    length = len(next(iter(raw.values()))) if raw else len(keys)
-    codes = np.zeros(length, dtype=np.int64) if keys is None else codes_of(encoding.levels, keys)
-    return _rows(design, materialise(encoding.specs, raw, design.formula, length), codes, 0)
+def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: list[Any]) -> Rows:
+    """Encode complete rows, outcome included; `raw` holds the needed columns, `keys` (n,) each grouping column."""
+    length = len(next(iter(raw.values()))) if raw else len(keys[0])
+    codes = codes_of(encoding.cells, keys) if keys else np.zeros(length, dtype=np.int64)
+    return _rows(design, encoding, materialise(encoding.specs, raw, design.formula, length), raw, codes, 0)
 
 
-def codes_of(levels: np.ndarray, keys: Any) -> np.ndarray:
-    """(n,) position of each label among the levels, -1 for one that is not there."""
+def codes_of(cells: Cells, keys: list[Any]) -> np.ndarray:
+    """(n,) position of the cell of each row, -1 for a combination of labels that is not there."""
     import pandas as pd
 
-    if isinstance(keys, pd.Categorical):
-        keys = np.asarray(keys, dtype=object)
-    return pd.Index(levels).get_indexer(keys).astype(np.int64)
+    keys = [np.asarray(each, dtype=object) if isinstance(each, pd.Categorical) else each for each in keys]
+    if len(keys) == 1:
+        return pd.Index(cells[0]).get_indexer(keys[0]).astype(np.int64)
+    place, known = np.zeros(len(keys[0]), dtype=np.int64), np.zeros(len(cells[0]), dtype=np.int64)
+    for mine, theirs in zip(keys, cells, strict=True):
+        codes, levels = label_codes(theirs)
+        found = pd.Index(levels).get_indexer(mine).astype(np.int64)
+        place = np.where((place < 0) | (found < 0), -1, place * len(levels) + found)
+        known = known * len(levels) + codes
+        distinct = np.unique(known)  # renumbered, so that products of many columns stay whole numbers
+        known = np.searchsorted(distinct, known)
+        at = np.searchsorted(distinct, place).clip(max=len(distinct) - 1)
+        place = np.where(distinct[at] == place, at, -1)
+    return pd.Index(known).get_indexer(pd.Index(place)).astype(np.int64)
 
 
-def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], np.ndarray, np.ndarray, int]:
-    """Complete raw columns of a table, group labels, the code of each row, and how many rows were dropped."""
+def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], Cells, np.ndarray, int]:
+    """Complete raw columns of a table, labels of the cells, the cell of each row, and how many rows were dropped."""
     check_missing(missing)
     raw = table.columns(needed.values)
-    keys = {} if needed.group is None else {needed.group: table.keys(needed.group)}
+    keys = {name: table.keys(name) for name in needed.keys}
     if not table.rows:
         raise DataError("The data hold no rows.")
     keep, dropped = complete({**raw, **keys}, missing)
@@ -136,9 +150,13 @@ def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], n
         raw, keys = ({name: values[keep] for name, values in each.items()} for each in (raw, keys))
     raw = {name: values.remove_unused_categories() if _is_category(values) else values for name, values in raw.items()}
     check_values(needed, raw)
-    for name, values in keys.items():
-        return raw, *group_levels(name, values), dropped
-    return raw, np.array(["all"]), np.zeros(int(keep.sum()), dtype=np.int64), dropped
+    if not keys:
+        return raw, (), np.zeros(int(keep.sum()), dtype=np.int64), dropped
+    found = [group_levels(name, values) for name, values in keys.items()]
+    if len(found) == 1:
+        return raw, (found[0][0],), found[0][1], dropped
+    combinations, codes = cells_of([codes for _, codes in found])
+    return raw, tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found)), codes, dropped
 
 
 def _is_category(values: Any) -> bool:
@@ -154,6 +172,8 @@ def check_values(needed: Needed, raw: dict[str, Any]) -> None:
             raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
     for name in needed.outcome:
         _check_numeric(name, raw[name], f"the outcome {needed.formula.response}")
+    if needed.weights is not None:
+        _check_numeric(needed.weights, raw[needed.weights], "the weights")
 
 
 def _check_numeric(name: str, values: Any, role: str) -> None:
@@ -238,27 +258,50 @@ def _cause(error: BaseException) -> str:
     return f"{inner} ({type(inner).__name__})" if inner is not error else str(error)
 
 
-def describe_columns(needed: Needed, specs: Any, levels: np.ndarray) -> tuple[Design, Encoding]:
+def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, Encoding]:
     """Design and encoding from formulaic's specifications after they have met data."""
-    formula, bar = needed.formula, needed.bar
-    coefficients = tuple(map(str, specs.common.column_names))
-    effects = tuple(map(str, specs.effects.column_names)) if bar else ()
-    if bar and not effects:
-        raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
-    columns = tuple(dict.fromkeys(name for name in (*coefficients, *effects) if name != "Intercept"))
+    formula = needed.formula
+    names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
+    for bar in formula.bars:
+        if not names[effects_part(formula, bar)]:
+            raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
+    columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
+    by_factor: dict[frozenset[str], list[Bar]] = {}
+    for bar in formula.bars:
+        by_factor.setdefault(frozenset(bar.keys), []).append(bar)
+    factors = tuple(_factor(formula, bars, names, columns, cells) for bars in by_factor.values())
     design = Design(
         formula,
         unquote(formula.response),
         columns,
-        coefficients,
-        _selection(columns, coefficients),
-        effects,
-        _selection(columns, effects),
-        bar.group if bar else None,
-        levels,
-        bool(bar and bar.correlated),
+        names["common"],
+        _selection(columns, names["common"]),
+        factors,
     )
-    return design, Encoding(specs, needed.outcome, needed.predictors, needed.group, levels)
+    return design, Encoding(specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells)
+
+
+def _factor(
+    formula: Formula, bars: list[Bar], names: dict[str, tuple[str, ...]], columns: tuple[str, ...], cells: Cells
+) -> Factor:
+    """The factor of some bars, whose effects are correlated within each bar that says so."""
+    effects: list[str] = []
+    starts: list[int] = []
+    for bar in bars:
+        mine = names[effects_part(formula, bar)]
+        twice = [name for name in mine if name in effects]
+        if twice:
+            what = "Intercepts vary" if twice[0] == "Intercept" else f"'{twice[0]}' varies"
+            raise FormulaError(
+                f"{what} by {bar.factor} in two group terms of '{formula.text}', and nothing could tell the two apart. "
+                f"Put all effects into one bar, or start the second with 0: (0 + ... | {bar.factor})."
+            )
+        starts += [len(effects) if bar.correlated else len(effects) + k for k in range(len(mine))]
+        effects += mine
+    keys = bars[0].keys
+    levels, codes = levels_of(keys, formula.keys, cells)
+    group_map = _selection(columns, tuple(effects))
+    return Factor(bars[0].factor, keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64))
 
 
 def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
@@ -269,15 +312,40 @@ def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
     return selected
 
 
-def _rows(design: Design, matrices: Any, codes: np.ndarray, dropped: int) -> Rows:
+def _rows(
+    design: Design, encoding: Encoding, matrices: Any, raw: dict[str, Any], codes: np.ndarray, dropped: int
+) -> Rows:
     response = np.asarray(matrices.response, dtype=float)
     if response.shape[1] != 1:
         raise DataError(f"The outcome '{design.response}' must be one numeric column; it gives {response.shape[1]}.")
-    sources = [matrices.common, matrices.effects] if design.group is not None else [matrices.common]
-    values = _values(design, sources, len(codes))
+    values = _values(design, [getattr(matrices, part) for part in design_parts(design.formula)], len(codes))
     values[:, -1] = response[:, 0]
+    weights = offset = None
+    if design.formula.offsets:
+        offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
+        values[:, -1] -= offset
+    if encoding.weights is not None:
+        weights = np.asarray(raw[encoding.weights], dtype=float)
+        check_weights(encoding.weights, float(weights.min(initial=1.0)))
     _check_finite((*design.columns, design.response), values)
-    return Rows(values, codes, dropped)
+    if weights is not None:
+        _check_finite([str(encoding.weights)], weights[:, None])
+    return Rows(values, codes, dropped, weights, offset)
+
+
+def check_weights(name: str, smallest: float) -> None:
+    """Refuse weights that are not positive."""
+    if not smallest > 0:
+        raise DataError(
+            f"The weights '{name}' must be positive; the smallest is {smallest:g}. Leave out rows that count for nothing."
+        )
+
+
+def _offset(design: Design, matrix: np.ndarray, spec: Any) -> np.ndarray:
+    """The sum (n,) of the offsets, each of which must be one number for each row."""
+    if matrix.shape[1] != len(design.formula.offsets):
+        raise FormulaError(f"An offset of '{design.formula.text}' is not one numeric column: {spec.column_names}.")
+    return matrix.sum(axis=1)
 
 
 def _values(design: Design, matrices: list[Any], rows: int) -> np.ndarray:

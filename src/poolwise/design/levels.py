@@ -10,7 +10,7 @@ from poolwise.errors import DataError
 
 
 def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted labels (J,) and the code (n,) of each value.
+    """Sorted labels (J,) and the code (n,) of each value of a grouping column.
 
     Whole numbers are integers however they are stored; a mix of kinds is ordered as text.
     """
@@ -32,8 +32,16 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         values = values.astype(np.int64)
     elif len(kinds) > 1:
         values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
-    codes, levels = pd.factorize(values, sort=True)
-    return np.asarray(levels), codes.astype(np.int64)
+    codes, levels = label_codes(values)
+    return levels, codes
+
+
+def label_codes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The code (n,) of each label, and the distinct labels sorted (J,)."""
+    import pandas as pd
+
+    codes, levels = pd.factorize(labels, sort=True)
+    return codes.astype(np.int64), np.asarray(levels)
 
 
 def ordered_levels(values: np.ndarray, declared: list[Any] | None) -> list[Any]:

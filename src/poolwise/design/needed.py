@@ -22,57 +22,75 @@ class Needed:
     Attributes
     ----------
     formula : as parsed.
-    parts : formulaic's own formulas of `response`, `common` and, with a bar, `effects`.
-    outcome, predictors : names of the columns that the outcome and the other terms evaluate.
-    bar : the group term, or None.
+    parts : formulaic's own formulas, by the names that `part_texts` gives them.
+    outcome, predictors : names of the columns that the outcome and the other terms, offsets included, evaluate.
+    weights : the column of the rows' weights, or None.
     """
 
     formula: Formula
     parts: Any
     outcome: tuple[str, ...]
     predictors: tuple[str, ...]
-    bar: Bar | None
+    weights: str | None
 
     @property
-    def group(self) -> str | None:
-        """The raw grouping column."""
-        return self.bar.group if self.bar else None
+    def keys(self) -> tuple[str, ...]:
+        """The raw grouping columns."""
+        return self.formula.keys
 
     @property
     def values(self) -> tuple[str, ...]:
-        """Columns that terms evaluate, outcome first."""
-        return (*self.outcome, *(name for name in self.predictors if name not in self.outcome))
+        """Columns that are evaluated: the outcome's, the predictors' and the weights."""
+        weights = () if self.weights is None else (self.weights,)
+        return tuple(dict.fromkeys((*self.outcome, *self.predictors, *weights)))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column; a row counts when none of them is missing in it."""
-        return self.values if self.group in (None, *self.values) else (*self.values, str(self.group))
+        return tuple(dict.fromkeys((*self.values, *self.keys)))
 
 
-def needed_columns(formula: Formula) -> Needed:
+def needed_columns(formula: Formula, weights: str | None = None) -> Needed:
     """Find the raw columns of a formula.
 
     Raises
     ------
     FormulaError, DataError : for a formula that formulaic cannot read, or names that mean something else.
     """
-    bar = _single_bar(formula)
+    if weights is not None and not isinstance(weights, str):
+        raise DataError(f"weights must be the name of a column, not {type(weights).__name__}.")
     parts = _formulaic(formula)
     outcome = sorted(required_columns(parts.response))
     predictors = sorted(
         {name for part in parts._flatten() if part is not parts.response for name in required_columns(part)}
     )
-    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), bar)
+    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights)
     _check_names(needed)
     return needed
 
 
 def part_texts(formula: Formula) -> dict[str, str]:
-    """The parts of a formula that formulaic evaluates."""
+    """The parts of a formula that formulaic evaluates: bars with the same left side share one."""
     texts = {"response": f"0 + {formula.response}", "common": formula.common}
-    if formula.bars:
-        texts["effects"] = formula.bars[0].effects
+    texts |= {name: effects for effects, name in _effect_parts(formula).items()}
+    if formula.offsets:
+        texts["offset"] = "0 + " + " + ".join(f"I({offset})" for offset in formula.offsets)
     return texts
+
+
+def effects_part(formula: Formula, bar: Bar) -> str:
+    """Name of the part that has the effects of a bar."""
+    return _effect_parts(formula)[bar.effects]
+
+
+def design_parts(formula: Formula) -> list[str]:
+    """Names of the parts whose columns make the design: the common terms and the left sides of bars."""
+    return ["common", *_effect_parts(formula).values()]
+
+
+def _effect_parts(formula: Formula) -> dict[str, str]:
+    distinct = dict.fromkeys(bar.effects for bar in formula.bars)
+    return {effects: f"effects_{i}" for i, effects in enumerate(distinct)}
 
 
 def check_missing(missing: str) -> None:
@@ -107,15 +125,6 @@ def check_dropped(dropped: int, rows: int, holes: dict[str, int], missing: str) 
         raise DataError(f"No row is complete: missing values in {where}.")
 
 
-def _single_bar(formula: Formula) -> Bar | None:
-    if len(formula.bars) > 1:
-        raise FormulaError(
-            f"This formula has {len(formula.bars)} group terms ({', '.join(map(str, formula.bars))}); "
-            "one grouping factor with one bar is supported so far. Put all effects into one bar: (1 + x | group)."
-        )
-    return formula.bars[0] if formula.bars else None
-
-
 def _formulaic(formula: Formula) -> Any:
     """The parts of a formula as formulaic's own structured formula."""
     from formulaic import Formula as Formulaic
@@ -145,9 +154,7 @@ def _parse_part(text: str) -> Any:
 
 def _check_names(needed: Needed) -> None:
     """Refuse names that mean something else in formulas, or in the labels of a posterior."""
-    taken = {"", "1", "0", "Intercept"} & set(needed.values)
-    if needed.group is not None:
-        reserved = {"", "chain", "draw", "coefficient", "effect", "effect_", "observation", "beta", "sigma"}
-        taken |= reserved & {needed.group}
+    reserved = {"", "chain", "draw", "coefficient", "effect", "effect_", "observation", "beta", "sigma"}
+    taken = ({"", "1", "0", "Intercept"} & set(needed.values)) | (reserved & set(needed.keys))
     if taken:
         raise DataError(f"A column cannot be called '{sorted(taken)[0]}' here: the name is taken. Rename it.")

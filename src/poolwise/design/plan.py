@@ -16,7 +16,8 @@ import numpy as np
 from poolwise.design.design import Design
 from poolwise.design.encoding import Encoding, column_of_category, describe_columns, materialise
 from poolwise.design.expressions import NotExpressible, as_expression, stateful_call
-from poolwise.design.needed import Needed, part_texts
+from poolwise.design.factors import Cells
+from poolwise.design.needed import Needed, design_parts, part_texts
 from poolwise.design.replay import coding_specs, encoded_state, restore_specs
 
 Monomial = tuple[str, ...]
@@ -51,6 +52,13 @@ class Plan:
             value = self._factor(factor, columns, states)
             product = value if product is None else product * value
         return product
+
+    def outcome(self, columns: Mapping[str, Any], states: Mapping[str, Any]) -> Any:
+        """The outcome without the known parts of its linear predictor."""
+        value = self.expression(self.monomials[-1], columns, states)
+        for offset in self.needed.formula.offsets:
+            value = value - as_expression(offset, columns)
+        return value
 
     def _factor(self, factor: str, columns: Mapping[str, Any], states: Mapping[str, Any]) -> Any:
         if factor not in self.scaled:
@@ -96,12 +104,14 @@ def plan(needed: Needed, numeric: Mapping[str, bool]) -> Plan:
         as_expression(call[1] if call else text, stand_ins)
         return True
 
-    for part in (needed.parts.common, *([needed.parts.effects] if needed.bar else [])):
-        for term in part:
+    for part in design_parts(needed.formula):
+        for term in getattr(needed.parts, part):
             factors = [f for f in term.factors if f.eval_method is not Factor.EvalMethod.LITERAL]
             monomial = tuple(sorted(str(f.expr) for f in factors if is_numeric(f)))
             if monomial:
                 monomials[monomial] = None
+    for offset in needed.formula.offsets:
+        as_expression(offset, stand_ins)
     outcome = [factor for term in needed.parts.response for factor in term.factors]
     if len(outcome) != 1 or not is_numeric(outcome[0]) or str(outcome[0].expr) in scaled:
         raise NotExpressible(f"'{needed.formula.response}'")
@@ -137,7 +147,7 @@ def learn(
     states: Mapping[str, Any],
     levels_of: Mapping[str, list[Any]],
     patterns: Mapping[str, np.ndarray],
-    groups: np.ndarray,
+    cells: Cells,
 ) -> tuple[Design, Encoding, ColumnMap]:
     """Design and encoding as rows in memory would give them, and how columns arise from monomials.
 
@@ -146,16 +156,16 @@ def learn(
     states : of the scaled factors.
     levels_of : for each raw category column, its levels in order.
     patterns : for each raw category column, its level in each of P patterns.
-    groups : (J,) labels of the groups.
+    cells : for each grouping column, the label in each cell.
     """
     texts = part_texts(plan.needed.formula)
     categories = {factor: levels_of[column] for factor, column in plan.categories.items()}
     specs = restore_specs({name: encoded_state(text, states, categories) for name, text in texts.items()})
-    return learn_from(plan, specs, levels_of, patterns, groups)
+    return learn_from(plan, specs, levels_of, patterns, cells)
 
 
 def learn_from(
-    plan: Plan, specs: Any, levels_of: Mapping[str, list[Any]], patterns: Mapping[str, np.ndarray], groups: np.ndarray
+    plan: Plan, specs: Any, levels_of: Mapping[str, list[Any]], patterns: Mapping[str, np.ndarray], cells: Cells
 ) -> tuple[Design, Encoding, ColumnMap]:
     """As `learn`, with specifications that are there already."""
     size = max([2, *map(len, levels_of.values())])
@@ -167,7 +177,7 @@ def learn_from(
         if name in levels_of and all(isinstance(level, float) for level in levels_of[name]):
             exemplar[name] = exemplar[name].astype(float)
     learnt = materialise(specs, exemplar, plan.needed.formula, size).model_spec
-    design, encoding = describe_columns(plan.needed, learnt, groups)
+    design, encoding = describe_columns(plan.needed, learnt, cells)
     return design, encoding, _column_map(plan, design, learnt, patterns)
 
 
@@ -177,7 +187,7 @@ def _column_map(plan: Plan, design: Design, specs: Any, patterns: Mapping[str, n
     coefficients = np.ones((count, len(design.columns) + 1))
     place[-1] = len(plan.monomials) - 1
     found: set[str] = set()
-    for spec in (specs.common, *([specs.effects] if design.group is not None else [])):
+    for spec in (getattr(specs, part) for part in design_parts(design.formula)):
         for entry in spec.structure:
             monomial, columns = _columns_of_term(plan, spec, entry, patterns, count)
             for name, values in columns.items():

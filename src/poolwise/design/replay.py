@@ -88,7 +88,7 @@ def coding_specs(spec: Any, factor: str, reduced: bool) -> Any:
 
 
 def _parts(specs: Any) -> list[tuple[str, Any]]:
-    return [(name, getattr(specs, name)) for name in ("response", "common", "effects") if hasattr(specs, name)]
+    return list(specs._to_dict(recurse=False).items())
 
 
 def _encode(value: Any) -> Any:

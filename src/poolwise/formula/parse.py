@@ -10,14 +10,15 @@ import re
 from collections.abc import Iterator
 
 from poolwise.errors import FormulaError
+from poolwise.formula.grouping import NotGrouping, read_factors
 from poolwise.formula.terms import Bar, Formula
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_NAME = re.compile(r"`[^`]+`|[^\W\d][\w.]*")
+_OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 
 
 def parse(text: str) -> Formula:
-    """Read `y ~ x + (1 + x | g)`.
+    """Read `y ~ x + (1 + x | g)`; `offset(z)` and bars such as `(1 | a/b)` among its terms.
 
     Raises
     ------
@@ -38,17 +39,19 @@ def parse(text: str) -> Formula:
     operators = [at for at, symbol, depth in symbols if depth == 0 and symbol in "+-*/^:|" and at < tildes[0]]
     if operators:
         raise _error(text, operators[0], f"arithmetic on the outcome needs I(...): 'I({response}) ~ ...'")
-    common, bars = [], []
+    common, bars, offsets = [], [], []
     for begin, end in _summands(text, symbols, start):
         unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))
-        bar = _read_bar(text, symbols, unsigned, end)
-        if bar is None:
+        found = _read_bars(text, symbols, unsigned, end)
+        offset = _OFFSET.fullmatch(text[unsigned:end].strip())
+        if not found and not offset:
             common.append(text[begin:end].strip())
         elif unsigned > begin:
-            raise _error(text, unsigned, "a group term cannot be subtracted")
-        else:
-            bars.append(bar)
-    return Formula(text.strip(), response, _join(common), tuple(bars))
+            raise _error(text, unsigned, f"{'a group term' if found else 'an offset'} cannot be subtracted")
+        elif offset:
+            offsets.append(_inside(text, unsigned, offset.group(1)))
+        bars += found
+    return Formula(text.strip(), response, _join(common), tuple(bars), tuple(offsets))
 
 
 def unquote(name: str) -> str:
@@ -99,14 +102,14 @@ def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Ite
         begin = at if symbol == "-" else at + 1
 
 
-def _read_bar(text: str, symbols: list[tuple[int, str, int]], begin: int, end: int) -> Bar | None:
-    """The bar that the summand `text[begin:end]` is, or None when it holds none."""
+def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: int) -> list[Bar]:
+    """The group terms that the summand `text[begin:end]` stands for; none when it holds no bar."""
     inside = [(at, symbol, depth) for at, symbol, depth in symbols if begin <= at < end]
     # A `|` within a call such as `f(x | y)` is Python's own: only a bracket that no name precedes can hold a bar.
     bars = [(at, symbol) for at, symbol, depth in inside if symbol in ("|", "||") and depth <= 1]
     bars = [(at, symbol) for at, symbol in bars if not _in_call(text, inside, at)]
     if not bars:
-        return None
+        return []
     if len(bars) > 1:
         raise _error(text, bars[1][0], "a group term has one '|' or '||'")
     at, symbol = bars[0]
@@ -118,19 +121,27 @@ def _read_bar(text: str, symbols: list[tuple[int, str, int]], begin: int, end: i
         raise _error(text, at, f"a group term needs brackets: write '({summand})'")
     if first[1] != "(" or last != ")" or len(closes) != 1:
         raise _error(text, begin, "a group term can only be added with '+', not multiplied or nested in another term")
-    effects, group = text[begin + 1 : at].strip(), text[at + len(symbol) : closes[0]].strip()
+    effects, right = text[begin + 1 : at].strip(), at + len(symbol)
     if not effects:
         raise _error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
-    if not group:
-        raise _error(text, at + len(symbol), "no grouping column stands on the right of the bar")
-    if not _NAME.fullmatch(group):
-        kind = "nested or crossed groups" if re.search(r"[:/+*]", group) else "anything but one column"
-        raise _error(
-            text,
-            at + len(symbol),
-            f"{kind} on the right of a bar are not supported yet; for a:b make a column that joins both",
-        )
-    return Bar(effects, unquote(group), symbol == "|")
+    if not text[right : closes[0]].strip():
+        raise _error(text, right, "no grouping column stands on the right of the bar")
+    try:
+        factors = read_factors(text[right : closes[0]])
+    except NotGrouping as error:
+        raise _error(text, right + error.at, str(error)) from error
+    return [Bar(effects, keys, symbol == "|") for keys in factors]
+
+
+def _inside(text: str, at: int, offset: str) -> str:
+    """What stands inside `offset(...)`, which must be a whole term."""
+    if not offset.strip():
+        raise _error(text, at, "the offset is empty; write offset(column)")
+    try:
+        list(_scan(offset))
+    except FormulaError:  # `offset(a) * (b)`: the last bracket is not the one that `offset(` opened
+        raise _error(text, at, "an offset can only be added with '+'") from None
+    return offset.strip()
 
 
 def _in_call(text: str, symbols: list[tuple[int, str, int]], at: int) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.design import column_weights, linear_predictor
+from poolwise.design.factors import Factor
 from poolwise.posterior import Model
 
 if TYPE_CHECKING:
@@ -30,23 +31,39 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
         "beta": (("draw", "coefficient"), beta),
         "sigma": (("draw",), sigma),
     }
-    u = None
-    if design.group is not None:
-        q, groups = len(design.effects), len(design.levels)
-        sd = np.column_stack([prior.sample(rng, (draws,)) for prior in priors.sd])
-        factors = np.broadcast_to(np.eye(q), (draws, q, q))
-        if priors.layout.pairs:
-            factors = priors.correlation.sample_factors(rng, draws, q)
-            correlations = factors @ factors.transpose(0, 2, 1)
-            found[f"cor_{design.group}"] = (("draw", "effect", "effect_"), correlations)
-        u = np.einsum("dab,djb->dja", sd[:, :, None] * factors, rng.standard_normal((draws, groups, q)))
-        found[f"sd_{design.group}"] = (("draw", "effect"), sd)
-        found[f"u_{design.group}"] = (("draw", design.group, "effect"), u)
-    predictor = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
-    outcome = predictor + sigma[:, None] * rng.standard_normal(predictor.shape)
-    found[design.response] = (("draw", "observation"), outcome)
+    u: list[np.ndarray] = []
     coordinates: dict[str, Any] = {"coefficient": list(design.coefficients)}
-    if design.group is not None:
-        coordinates |= {design.group: design.levels, "effect": list(design.effects), "effect_": list(design.effects)}
+    for factor in design.factors:
+        sd, factors, offsets = _effects(model, factor, rng, draws)
+        effect, name = design.effect_dimension(factor), factor.name
+        if factor.correlated:
+            found[f"cor_{name}"] = (("draw", effect, f"{effect}_"), factors @ factors.transpose(0, 2, 1))
+        found[f"sd_{name}"] = (("draw", effect), sd)
+        found[f"u_{name}"] = (("draw", name, effect), offsets)
+        coordinates |= {name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
+        u.append(offsets)
+    predictor = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
+    noise = sigma[:, None] * rng.standard_normal(predictor.shape)
+    if rows.weights is not None:
+        noise = noise / np.sqrt(rows.weights)
+    known = 0.0 if rows.offset is None else rows.offset
+    found[design.response] = (("draw", "observation"), predictor + known + noise)
     used = {dim for dims, _ in found.values() for dim in dims}
     return xr.Dataset(found, coords={name: labels for name, labels in coordinates.items() if name in used})
+
+
+def _effects(
+    model: Model, factor: Factor, rng: np.random.Generator, draws: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sds (draws, q), Cholesky factors of correlations (draws, q, q) and offsets (draws, J, q) of one factor."""
+    place = model.priors.layout.places(factor.name)
+    sd = np.column_stack([prior.sample(rng, (draws,)) for prior in model.priors.sd[place]])
+    q = len(factor.effects)
+    roots = np.broadcast_to(np.eye(q), (draws, q, q)).copy()
+    for start in sorted(set(factor.starts.tolist())):
+        size = int(np.sum(factor.starts == start))
+        if size > 1:
+            block = slice(start, start + size)
+            roots[:, block, block] = model.priors.correlation[factor.name].sample_factors(rng, draws, size)
+    noise = rng.standard_normal((draws, len(factor.levels), q))
+    return sd, roots, np.einsum("dab,djb->dja", sd[:, :, None] * roots, noise)

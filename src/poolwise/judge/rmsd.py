@@ -31,19 +31,19 @@ class Rmsd:
 
 
 def squared_error(statistics: CrossProducts, weights: np.ndarray) -> float:
-    """Sum over rows of (y - [1, W] w_j)^2, for weights (J or 1, 1 + K)."""
+    """Sum over rows of (y - [1, W] w_c)^2, weighted as the rows are, for column weights (cells or 1, 1 + K)."""
     weights = np.broadcast_to(weights, (len(statistics.counts), weights.shape[1]))
     contrast = np.hstack([-weights[:, 1:], np.ones((len(weights), 1))])
     origin = statistics.origin
     mean = np.einsum("jk,jk->j", contrast, statistics.means) + (contrast @ origin - weights[:, 0])
     within = np.einsum("jk,jkl,jl->j", contrast, statistics.scatter, contrast)
-    return float(np.sum(within + statistics.counts * mean**2))
+    return float(np.sum(within + statistics.weights * mean**2))
 
 
 def in_sample(posterior: Posterior) -> float:
     """RMSD over the rows that were fitted."""
     statistics = posterior.model.statistics
-    return math.sqrt(squared_error(statistics, posterior.mean_weights()) / statistics.rows)
+    return math.sqrt(squared_error(statistics, posterior.mean_weights()) / float(statistics.weights.sum()))
 
 
 def cross_validated(
@@ -65,4 +65,4 @@ def cross_validated(
         progress(f"{len(folds)}-fold cross-validation, {label or model.pooling.value}", k / len(folds))
         rest = model.on(reduce(add, (other for i, other in enumerate(folds) if i != k)))
         error += squared_error(fold, infer(rest, settings, threads=threads).mean_weights())
-    return math.sqrt(error / sum(fold.rows for fold in folds))
+    return math.sqrt(error / sum(float(fold.weights.sum()) for fold in folds))

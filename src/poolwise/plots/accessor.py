@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poolwise.design import Rows
+from poolwise.design.factors import Factor
 from poolwise.plots import theme
 from poolwise.posterior import Pooling, Posterior
 
 if TYPE_CHECKING:
     import altair as alt
+    import numpy as np
 
 _COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Pooling.COMPLETE: theme.COMPLETE}
 
@@ -21,7 +23,7 @@ class FitPlots:
     """Charts of one fit. Each is an Altair chart: show it in a notebook, or `chart.save("name.png")`."""
 
     posterior: Posterior
-    rows_of: Callable[[list[object]], Rows | None]
+    rows_of: Callable[[Factor, np.ndarray], Rows | None]
 
     def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
         """Marginal posteriors and chains of the population's parameters, or of those named."""
@@ -29,15 +31,17 @@ class FitPlots:
 
         return trace(self.posterior, names)
 
-    def forest(self, effect: str | None = None, *, interval: float = 0.9) -> alt.HConcatChart:
-        """Interval and mean of each group's coefficients."""
+    def forest(self, effect: str | None = None, *, by: str | None = None, interval: float = 0.9) -> alt.HConcatChart:
+        """Interval and mean of the coefficients of each group of a factor."""
         from poolwise.plots.forest import forest
 
-        return forest(self.posterior, effect, interval=interval)
+        return forest(self.posterior, self.posterior.model.design.factor(by), effect, interval=interval)
 
-    def groups(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
-        """Data and regression lines of chosen groups."""
-        return _lines([self.posterior], self.rows_of(groups), groups, labels)
+    def groups(
+        self, groups: list[object], *, by: str | None = None, labels: dict[float, str] | None = None
+    ) -> alt.ConcatChart:
+        """Data and regression lines of chosen groups of a factor; the other factors at their population mean."""
+        return _lines([self.posterior], self.rows_of, self.posterior.model.design.factor(by), groups, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,12 @@ class PoolingPlots:
 
     separate: Posterior
     partial: Posterior
-    rows_of: Callable[[list[object]], Rows | None]
+    rows_of: Callable[[Factor, np.ndarray], Rows | None]
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data of chosen groups with their separate and their partially pooled lines."""
-        return _lines([self.separate, self.partial], self.rows_of(groups), groups, labels)
+        factor = self.partial.model.design.factor()
+        return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
 
     def shrinkage(
         self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
@@ -62,9 +67,14 @@ class PoolingPlots:
 
 
 def _lines(
-    posteriors: list[Posterior], rows: Rows | None, groups: list[object], labels: dict[float, str] | None
+    posteriors: list[Posterior],
+    rows_of: Callable[[Factor, np.ndarray], Rows | None],
+    factor: Factor,
+    groups: list[object],
+    labels: dict[float, str] | None,
 ) -> alt.ConcatChart:
     from poolwise.plots.lines import lines
 
     shown = {one.model.pooling.value: (one, _COLOURS[one.model.pooling]) for one in posteriors}
-    return lines(shown, rows, groups, labels=labels)
+    positions = posteriors[0].positions(factor, groups)
+    return lines(shown, rows_of(factor, positions), factor, positions, labels=labels)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.design.factors import Factor
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
 from poolwise.show.tables import group_coefficients, interval_names
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _MOST = 150  # groups that can still be read
 
 
-def forest(posterior: Posterior, effect: str | None = None, *, interval: float = 0.9) -> alt.FacetChart:
+def forest(
+    posterior: Posterior, factor: Factor, effect: str | None = None, *, interval: float = 0.9
+) -> alt.HConcatChart:
     """One panel for each effect (or the one named), groups sorted by their first coefficient; hollow: prior only.
 
     With many groups the largest ones are shown, and the title says so.
@@ -25,10 +28,11 @@ def forest(posterior: Posterior, effect: str | None = None, *, interval: float =
 
     from poolwise.errors import DataError, suggest
 
-    counts = posterior.model.statistics.counts
+    counts = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))
     largest = np.sort(np.argsort(-counts, kind="stable")[:_MOST])
-    table = group_coefficients(posterior, largest, interval=interval)
-    group = str(posterior.model.design.group)
+    table = group_coefficients(posterior, factor, largest, interval=interval)
+    group = factor.name.replace(":", " ")  # a colon means something else to Vega
+    table = table.rename(columns={factor.name: group})
     low, high = interval_names(interval)
     effects = list(dict.fromkeys(table["effect"]))
     if effect is not None:
@@ -72,6 +76,6 @@ def forest(posterior: Posterior, effect: str | None = None, *, interval: float =
             .encode(x=alt.X("x:Q", title=title))
         )
         panels.append((rule + bars + points).properties(width=300, height={"step": 10}))
-    shown = "" if len(order) == len(posterior.model.design.levels) else f"; the {len(order)} with most rows"
-    heading = alt.TitleParams(f"Coefficients by {group}", subtitle=f"{len(order)} groups{shown}; dashed: their average")
+    shown = "" if len(order) == len(factor.levels) else f"; the {len(order)} with most rows"
+    heading = alt.TitleParams(f"Coefficients by {factor.name}", subtitle=f"{len(order)} groups{shown}; dashed: their average")
     return theme.styled(alt.hconcat(*panels, spacing=24).properties(title=heading))

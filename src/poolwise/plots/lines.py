@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 from poolwise.plots import theme
-from poolwise.posterior import Posterior
+from poolwise.posterior import Pooling, Posterior
 
 if TYPE_CHECKING:
     import altair as alt
@@ -21,7 +22,8 @@ _DRAWS = 60  # faint lines of each model in each panel
 def lines(
     fits: dict[str, tuple[Posterior, str]],
     rows: Rows | None,
-    groups: list[object],
+    factor: Factor,
+    groups: np.ndarray,
     *,
     labels: dict[float, str] | None = None,
     columns: int = 3,
@@ -32,7 +34,7 @@ def lines(
     ----------
     fits : name in the legend to posterior and colour.
     rows : encoded rows; the predictor is the first slope of the model.
-    groups : labels of the groups to show.
+    factor, groups : the grouping factor, and positions of its groups to show.
     labels : words for values of the predictor, such as `{0: "basement", 1: "first floor"}`.
     """
     import altair as alt
@@ -41,15 +43,16 @@ def lines(
     if rows is None:
         raise DataError("This fit was loaded from a file, which holds no rows to draw; fit again to see its lines.")
     first = next(iter(fits.values()))[0]
-    design, levels = first.model.design, first.model.statistics.levels
-    slope = _slope(first)
+    design, levels = first.model.design, factor.levels
+    slope = _slope(first, factor)
     column = design.columns.index(slope)
     x_all = rows.values[:, column]
     ends = np.array([x_all.min(), x_all.max()])
     margin = 0.25 * (ends[1] - ends[0])
     x_scale = alt.Scale(domain=[float(ends[0] - margin), float(ends[1] + margin)], nice=False)
-    shown = [int(j) for j in first.positions(groups)]
-    y_domain = _range(fits, rows, shown, column)
+    shown = [int(j) for j in groups]
+    group_of = factor.codes[rows.codes]
+    y_domain = _range(fits, rows, factor, shown, column)
     axis = alt.Axis(grid=False)
     if labels:
         words = "{" + ", ".join(f"'{value:g}': '{word}'" for value, word in labels.items()) + "}"
@@ -65,11 +68,11 @@ def lines(
     binary = len(np.unique(x_all)) <= 2
     panels = []
     for j in shown:
-        drawn, mean = _line_tables(fits, j, ends, slope, column)
-        mine = rows.codes == j
+        drawn, mean = _line_tables(fits, factor, j, ends, slope)
+        mine = group_of == j
         # Houses on one floor would hide one another: they are spread a little, always in the same way.
         spread = np.random.default_rng(j).uniform(-0.06, 0.06, int(mine.sum())) * (ends[1] - ends[0]) * binary
-        dots = pd.DataFrame({"x": x_all[mine] + spread, "y": rows.response[mine]})
+        dots = pd.DataFrame({"x": x_all[mine] + spread, "y": rows.values[mine, -1]})
         faint = alt.Chart(theme.data(drawn)).mark_line(strokeWidth=0.6, opacity=0.18, clip=True)
         faint = faint.encode(x=x, y=y, color=colour, detail="draw:N")
         bold = alt.Chart(theme.data(mean)).mark_line(strokeWidth=3, clip=True).encode(x=x, y=y, color=colour)
@@ -82,8 +85,8 @@ def lines(
     return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
 
 
-def _slope(posterior: Posterior) -> str:
-    names = [name for name in posterior.coefficients(np.zeros(0, dtype=int))[0] if name != "Intercept"]
+def _slope(posterior: Posterior, factor: Factor) -> str:
+    names = [name for name in posterior.coefficients(factor, np.zeros(0, dtype=int))[0] if name != "Intercept"]
     if not names:
         raise DataError(
             "Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest()."
@@ -91,32 +94,34 @@ def _slope(posterior: Posterior) -> str:
     return names[0]
 
 
-def _endpoints(posterior: Posterior, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
+def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
     """Draws of the line at both ends, (chains * draws, 2); other predictors at their mean in the group."""
     model = posterior.model
-    names, draws = posterior.coefficients(np.array([j]))
+    design = model.design
+    names, draws = posterior.coefficients(factor, np.array([j]))
     mine = draws.reshape(-1, len(names))
-    weights = np.zeros((len(mine), 1 + len(model.design.columns)))
-    design_map = model.design.common_map if model.design.group_map.shape[1] == 0 else model.design.group_map
-    weights += mine @ design_map.T
-    if model.design.group_map.shape[1]:
-        only_common = [k for k, name in enumerate(model.design.coefficients) if name not in names]
+    separate = model.pooling is Pooling.SEPARATE
+    weights = mine @ (design.common_map if separate else factor.group_map).T
+    if not separate:
+        only_common = [k for k, name in enumerate(design.coefficients) if name not in names]
         beta = posterior.beta.reshape(len(mine), -1)[:, only_common]
-        weights += beta @ model.design.common_map[:, only_common].T
-    column = 1 + model.design.columns.index(slope)
-    average = model.statistics.means[j, :-1] + model.statistics.origin[:-1]
+        weights += beta @ design.common_map[:, only_common].T
+    column = 1 + design.columns.index(slope)
+    cells = factor.codes == j
+    shares = model.statistics.weights[cells] / model.statistics.weights[cells].sum()
+    average = shares @ model.statistics.means[cells, :-1] + model.statistics.origin[:-1]
     rest = weights[:, 0] + weights[:, 1:] @ average - weights[:, column] * average[column - 1]
     return rest[:, None] + weights[:, column, None] * ends
 
 
 def _line_tables(
-    fits: dict[str, tuple[Posterior, str]], j: int, ends: np.ndarray, slope: str, column: int
+    fits: dict[str, tuple[Posterior, str]], factor: Factor, j: int, ends: np.ndarray, slope: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     import pandas as pd
 
     drawn, mean = [], []
     for name, (posterior, _) in fits.items():
-        values = _endpoints(posterior, j, ends, slope)
+        values = _endpoints(posterior, factor, j, ends, slope)
         some = values[:: max(1, len(values) // _DRAWS)]
         for i, pair in enumerate(some):
             drawn += [{"x": float(ends[k]), "y": float(pair[k]), "draw": f"{name} {i}", "model": name} for k in (0, 1)]
@@ -125,14 +130,16 @@ def _line_tables(
     return pd.DataFrame(drawn), pd.DataFrame(mean)
 
 
-def _range(fits: dict[str, tuple[Posterior, str]], rows: Rows, shown: list[int], column: int) -> list[float]:
+def _range(
+    fits: dict[str, tuple[Posterior, str]], rows: Rows, factor: Factor, shown: list[int], column: int
+) -> list[float]:
     """One range of y for all panels: all rows shown, and most of the drawn lines."""
-    outcome = rows.response[np.isin(rows.codes, shown)]
+    outcome = rows.values[np.isin(factor.codes[rows.codes], shown), -1]
     x_all = rows.values[:, column]
     ends = np.array([x_all.min(), x_all.max()])
     slope = next(iter(fits.values()))[0].model.design.columns[column]
     drawn = [
-        np.quantile(_endpoints(posterior, j, ends, slope), [0.02, 0.98])
+        np.quantile(_endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
         for posterior, _ in fits.values()
         for j in shown
     ]

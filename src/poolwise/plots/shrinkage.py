@@ -36,8 +36,9 @@ def shrinkage(
 
     from poolwise.errors import DataError, suggest
 
-    names, raw = separate.coefficients()
-    pooled_names, pooled = partial.coefficients()
+    factor = partial.model.design.factor()
+    names, raw = separate.coefficients(factor)
+    pooled_names, pooled = partial.coefficients(factor)
     shared = [name for name in names if name in pooled_names]
     if len(shared) < 2:
         raise DataError("Shrinkage arrows need two coefficients that vary by group; use plot.forest() for one.")
@@ -46,10 +47,10 @@ def shrinkage(
         if name not in shared:
             raise DataError(f"There is no coefficient '{name}' that varies by group. {suggest(name, shared)}")
     model = partial.model
-    group, levels, counts = str(model.design.group), model.statistics.levels, model.statistics.counts
+    group, levels, counts = factor.name, factor.levels, model.statistics.counts
     start = raw.mean(axis=(0, 1))[:, [names.index(x), names.index(y)]]
     end = pooled.mean(axis=(0, 1))[:, [pooled_names.index(x), pooled_names.index(y)]]
-    silent = prior_only(separate.model)[:, [names.index(x), names.index(y)]].any(axis=1)
+    silent = prior_only(separate.model, factor)[:, [names.index(x), names.index(y)]].any(axis=1)
     told, untold = "own data on both coefficients", "one coefficient from the prior alone"
     table = pd.DataFrame(
         {

@@ -9,7 +9,7 @@ def describe(posterior: Posterior) -> str:
     """Blocks, their kinds and sizes, cost of an evaluation, priors, and which sampler was chosen and why."""
     model, certificate = posterior.model, posterior.certificate
     design, statistics = model.design, model.statistics
-    p, q, groups = len(design.coefficients), len(design.effects), len(statistics.levels)
+    p = len(design.coefficients)
     size = sum(array.nbytes for array in (statistics.counts, statistics.means, statistics.scatter))
     lines = [
         f"{design.formula.text}   ({model.pooling.value})",
@@ -17,10 +17,12 @@ def describe(posterior: Posterior) -> str:
         f"source      {model.data.reading}",
     ]
     if model.pooling is Pooling.PARTIAL:
+        factor = design.factors[0]
+        q, groups = len(factor.effects), len(factor.levels)
         flops = groups * (2 * q**3 + 2 * q * q * (p + 1) + q * (p + 1) * (p + 2)) + (p + 1) ** 3 // 3
         kind = "correlated" if model.priors.layout.pairs else "independent"
         lines += [
-            f"u_{design.group}".ljust(12)
+            f"u_{factor.name}".ljust(12)
             + f"{groups:,} groups x {q} {kind} effects: block-diagonal, {groups:,} blocks of "
             f"{q} x {q}, eliminated first",
             f"beta        {p} coefficients: dense {p} x {p}, eliminated last",
@@ -29,7 +31,7 @@ def describe(posterior: Posterior) -> str:
             f"cost        about {flops:,} flops an evaluation, whatever the number of rows",
         ]
     elif model.pooling is Pooling.SEPARATE:
-        lines.append(f"beta        {groups:,} regressions of {p} coefficients, each by itself: diagonal after one SVD")
+        lines.append(f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one SVD")
     else:
         lines.append(f"beta        one regression of {p} coefficients: diagonal after one SVD")
     lines += [f"sampler     {certificate.sampler}: {certificate.reason}"]

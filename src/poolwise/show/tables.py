@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.density.working import shifted
+from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.progress import Progress, silent
@@ -28,18 +29,25 @@ def interval_names(interval: float) -> tuple[str, str]:
 def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.ndarray]]:
     """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group."""
     coordinates = posterior.coordinates()
-    group = posterior.model.design.group
+    factors = {factor.name for factor in posterior.model.design.factors}
     for name, variable in posterior.variables(groups=groups or posterior.model.pooling is Pooling.SEPARATE).items():
-        by_group = group in variable.dims
-        if (by_group and not groups) or name == f"u_{group}":
+        kind, _, of = name.partition("_")
+        by_group = variable.dims[:1] == (of,) and of in factors
+        if (by_group and not groups) or (kind == "u" and by_group):
             continue
         labels = [list(coordinates[dim]) for dim in variable.dims]
         for place in product(*(range(len(each)) for each in labels)):
-            if name == f"cor_{group}" and place[0] <= place[1]:
+            if kind == "cor" and of in factors and not _modelled(posterior, of, place):
                 continue
             picked = [str(each[i]) for each, i in zip(labels, place, strict=True)]
             where: Any = (slice(None), slice(None), *place)
             yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[where]
+
+
+def _modelled(posterior: Posterior, factor: str, pair: tuple[int, ...]) -> bool:
+    """Whether a correlation stands below the diagonal and is a parameter."""
+    starts = posterior.model.design.factor(factor).starts
+    return pair[0] > pair[1] and starts[pair[0]] == starts[pair[1]]
 
 
 def summary(
@@ -77,9 +85,14 @@ def summary(
 
 
 def group_coefficients(
-    posterior: Posterior, groups: np.ndarray | None = None, *, interval: float = 0.9, progress: Progress = silent
+    posterior: Posterior,
+    factor: Factor,
+    groups: np.ndarray | None = None,
+    *,
+    interval: float = 0.9,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Coefficients of the groups at some positions, all by default: one row for each group and effect.
+    """Coefficients of a factor's groups at some positions, all by default: one row for each group and effect.
 
     Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
     speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
@@ -87,28 +100,29 @@ def group_coefficients(
     """
     import pandas as pd
 
-    model, design = posterior.model, posterior.model.design
-    chosen = np.arange(len(model.statistics.counts)) if groups is None else np.asarray(groups)
+    model = posterior.model
+    chosen = np.arange(len(factor.levels)) if groups is None else np.asarray(groups)
+    rows = np.bincount(factor.codes, model.statistics.counts, len(factor.levels))
     low, high = interval_names(interval)
     ends = ((1 - interval) / 2, (1 + interval) / 2)
-    if groups is None and posterior.u is not None:
-        common = posterior.common_part().reshape(-1, len(design.effects))
-        parts = posterior.u.map_blocks(
+    if groups is None and posterior.u:
+        common = posterior.common_part(factor).reshape(-1, len(factor.effects))
+        parts = posterior.offsets(factor).map_blocks(
             lambda _, draws: _summarised(draws + common[:, :, None], ends), progress, "summarising groups"
         )
-        figures, names = np.concatenate(parts, axis=1), design.effects
+        figures, names = np.concatenate(parts, axis=1), factor.effects
     else:
-        names, draws = posterior.coefficients(groups)
+        names, draws = posterior.coefficients(factor, groups)
         figures = _summarised(draws.reshape(-1, *draws.shape[2:]).transpose(0, 2, 1), ends)
     q = len(names)
     return pd.DataFrame(
         {
-            str(design.group): np.repeat(model.statistics.levels[chosen], q),
+            factor.name: np.repeat(factor.levels[chosen], q),
             "effect": np.tile(names, len(chosen)),
-            "n": np.repeat(model.statistics.counts[chosen].astype(int), q),
+            "n": np.repeat(rows[chosen].astype(int), q),
             **{name: column.ravel() for name, column in zip(("estimate", "sd", low, high), figures, strict=True)},
-            "shrinkage": shrinkage(posterior)[chosen].ravel(),
-            "prior_only": prior_only(model)[chosen].ravel(),
+            "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
+            "prior_only": prior_only(model, factor)[chosen].ravel(),
         }
     )
 
@@ -125,23 +139,25 @@ def _summarised(draws: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     return np.array(found)
 
 
-def shrinkage(posterior: Posterior) -> np.ndarray:
+def shrinkage(posterior: Posterior, factor: Factor) -> np.ndarray:
     """Share of a group effect's variance between groups that its own data leave unexplained, (J, q), from 0 to 1.
 
     Var(u_jk | y, beta, theta) / tau_k^2, averaged over theta. For intercepts alone it is the textbook factor
     (sigma^2 / n_j) / (sigma^2 / n_j + tau^2) (Gelman and Hill 2007, chapter 12). Without pooling it is zero.
     """
-    if posterior.u is None:
-        return np.zeros((len(posterior.model.statistics.counts), posterior.beta.shape[-1]))
-    return posterior.u.unexplained()
+    if not posterior.u:
+        return np.zeros((len(factor.levels), posterior.beta.shape[-1]))
+    return posterior.offsets(factor).unexplained()
 
 
-def prior_only(model: Model) -> np.ndarray:
+def prior_only(model: Model, factor: Factor) -> np.ndarray:
     """(J, q) whether a group's rows say nothing of a coefficient: its column is zero in all of them."""
     design, statistics = model.design, model.statistics
     separate = model.pooling is Pooling.SEPARATE
-    columns = shifted(design.common_map if separate else design.group_map, statistics.origin[:-1])
+    columns = shifted(design.common_map if separate else factor.group_map, statistics.origin[:-1])
     scatter = np.einsum("kq,jkl,lq->jq", columns[1:], statistics.scatter[:, :-1, :-1], columns[1:])
     level = columns[0] + statistics.means[:, :-1] @ columns[1:]
-    squares = scatter + statistics.counts[:, None] * level**2
+    by_cell = scatter + statistics.weights[:, None] * level**2
+    squares = np.zeros((len(factor.levels), by_cell.shape[1]))
+    np.add.at(squares, factor.codes, by_cell)
     return squares <= 1e-20 * squares.sum(axis=0)

@@ -20,7 +20,7 @@ def headline(posterior: Posterior) -> str:
     rows = f"{model.statistics.rows:,} rows"
     if model.data.dropped:
         rows += f" ({model.data.dropped:,} dropped for missing values)"
-    groups = f", {len(model.statistics.levels):,} groups in {model.design.group}" if model.design.group else ""
+    groups = "".join(f", {len(factor.levels):,} groups in {factor.name}" for factor in model.design.factors)
     return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}"
 
 

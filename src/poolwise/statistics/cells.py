@@ -9,6 +9,7 @@ import numpy as np
 
 from poolwise.compiled import exact_kernel
 from poolwise.design import Design, Encoding, Rows
+from poolwise.design.factors import cells_of
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.plan import ColumnMap, Plan, learn, learn_from
 from poolwise.errors import DataError
@@ -36,51 +37,58 @@ def from_cells(
     DataError : for a category that `like` does not know.
     """
     size = len(cells.counts)
-    if plan.needed.group is None:
-        levels, codes = np.array(["all"]), np.zeros(size, dtype=np.int64)
-    else:
-        levels, codes = group_levels(plan.needed.group, cells.keys[plan.needed.group])
+    labels: tuple[np.ndarray, ...] = ()
+    codes = np.zeros(size, dtype=np.int64)
+    if plan.needed.keys:
+        coded = [group_levels(name, cells.keys[name]) for name in plan.needed.keys]
+        combinations, codes = cells_of([each for _, each in coded])
+        labels = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(coded))
     keys = {name: _as_category(cells.keys[name]) for name in plan.category_columns}
     found = {name: ordered_levels(values, declared.get(name)) for name, values in keys.items()}
     patterns, pattern = _patterns(keys, size)
     if like is None:
-        design, encoding, columns = learn(plan, states, found, patterns, levels)
+        design, encoding, columns = learn(plan, states, found, patterns, labels)
     else:
         known = {name: _known(plan, like, name, found[name]) for name in keys}
-        design, encoding, columns = learn_from(plan, like.specs, known, patterns, levels)
+        design, encoding, columns = learn_from(plan, like.specs, known, patterns, labels)
     origin = _origin(columns, cells.centre)
-    products = merge_cells((*design.columns, design.response), levels, codes, pattern, cells, columns, origin)
+    products = merge_cells((*design.columns, design.response), labels, codes, pattern, cells, columns, origin)
     return design, encoding, products
 
 
 def merge_cells(
     names: tuple[str, ...],
-    levels: np.ndarray,
+    labels: tuple[np.ndarray, ...],
     codes: np.ndarray,
     pattern: np.ndarray,
     cells: Cells,
     columns: ColumnMap,
     origin: np.ndarray,
 ) -> CrossProducts:
-    """Statistics of groups: `codes` and `pattern` (C,) say which group and which pattern of categories a cell has."""
-    width = len(names)
-    counts, means = np.zeros(len(levels)), np.zeros((len(levels), width))
-    scatter = np.zeros((len(levels), width, width))
+    """Statistics of combinations of groups: `codes` and `pattern` (C,) say which one, and which categories, a cell has.
+
+    `labels` are those of the combinations, by grouping column.
+    """
+    width, size = len(names), len(labels[0]) if labels else 1
+    weights, means = np.zeros(size), np.zeros((size, width))
+    scatter = np.zeros((size, width, width))
     _merge(
         codes,
         pattern,
-        cells.counts,
+        cells.weights,
         cells.centre,
         cells.means,
         cells.scatter,
         columns.place,
         columns.coefficients,
         origin,
-        counts,
+        weights,
         means,
         scatter,
     )
-    return CrossProducts(names, levels, counts, origin, means, scatter)
+    counts = np.bincount(codes, cells.counts, size)
+    logs = np.bincount(codes, cells.log_weights, size)
+    return CrossProducts(names, labels, counts, weights, origin, means, scatter, logs)
 
 
 def _as_category(values: np.ndarray) -> np.ndarray:
@@ -94,7 +102,7 @@ def _as_category(values: np.ndarray) -> np.ndarray:
 
 
 def add_cells(
-    names: tuple[str, ...], levels: np.ndarray, rows: Rows, counts: np.ndarray, squares: np.ndarray
+    names: tuple[str, ...], labels: tuple[np.ndarray, ...], rows: Rows, counts: np.ndarray, squares: np.ndarray
 ) -> CrossProducts:
     """Statistics of groups from cells whose rows share their covariates.
 
@@ -105,9 +113,9 @@ def add_cells(
     scatter = np.zeros((len(counts), width, width))
     scatter[:, -1, -1] = squares
     origin = rough_origin(rows.values)
-    cells = Cells({}, counts, np.zeros(width), rows.values, scatter, 0, 0)
+    cells = Cells({}, counts, counts, np.zeros(len(counts)), np.zeros(width), rows.values, scatter, 0, 0)
     columns = ColumnMap(np.arange(width), np.ones((1, width)))
-    return merge_cells(names, levels, rows.codes, np.zeros(len(counts), dtype=np.int64), cells, columns, origin)
+    return merge_cells(names, labels, rows.codes, np.zeros(len(counts), dtype=np.int64), cells, columns, origin)
 
 
 def _known(plan: Plan, like: Encoding, column: str, found: list[Any]) -> list[Any]:
@@ -147,16 +155,16 @@ def _origin(columns: ColumnMap, centre: np.ndarray) -> np.ndarray:
 
 @exact_kernel
 def _merge(
-    codes, pattern, cell_counts, centre, cell_means, cell_scatter, place, coefficients, origin, counts, means, scatter
+    codes, pattern, cell_weights, centre, cell_means, cell_scatter, place, coefficients, origin, weights, means, scatter
 ):
-    """Add each cell to its group, by the pairwise update of Chan, Golub and LeVeque (1983)."""
+    """Add each cell to its combination of groups, by the pairwise update of Chan, Golub and LeVeque (1983)."""
     width = place.size
     step = np.empty(width)
     for c in range(codes.size):
         j, own = codes[c], coefficients[pattern[c]]
-        before = counts[j]
-        counts[j] = before + cell_counts[c]
-        weight = cell_counts[c] / counts[j]
+        before = weights[j]
+        weights[j] = before + cell_weights[c]
+        weight = cell_weights[c] / weights[j]
         for k in range(width):
             at = place[k]
             value = own[k] - origin[k]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.design.encoding import with_levels
+from poolwise.design.encoding import with_cells
 from poolwise.errors import DataError, PoolwiseWarning
 from poolwise.statistics.products import CrossProducts
 
@@ -41,6 +41,8 @@ def small_cells(products: CrossProducts, minimum: int) -> pd.DataFrame:
     for name in products.columns[:-1]:
         if _OTHER_CODING.search(name):
             raise DataError(f"The cells behind '{name}' cannot be counted; code the category by treatment.")
+    if np.any(products.log_weights != 0):
+        raise DataError("The cells of weighted rows cannot be counted; save the statistics of unweighted rows.")
     ones = products.counts[:, None] * (products.means + products.origin)
     both = products.scatter + ones[:, :, None] * (products.means + products.origin)[:, None, :]
     size = np.maximum(products.counts, 1.0)[:, None]
@@ -61,12 +63,20 @@ def small_cells(products: CrossProducts, minimum: int) -> pd.DataFrame:
             }
     for factor, levels in _levels_of_factors(products, indicators).items():
         sizes[f"{factor} = reference"] = products.counts - ones[:, levels].sum(axis=1)
+    labels = cell_labels(products)
     tables = []
     for cell, rows in sizes.items():
         exact = np.round(rows)
         few = (exact > 0) & (exact < minimum)
-        tables.append(pd.DataFrame({"group": products.levels[few], "cell": cell, "rows": exact[few].astype(int)}))
+        tables.append(pd.DataFrame({"group": labels[few], "cell": cell, "rows": exact[few].astype(int)}))
     return pd.concat(tables, ignore_index=True)
+
+
+def cell_labels(products: CrossProducts) -> np.ndarray:
+    """(C,) one label for each cell: that of its group, or those of its groups joined."""
+    if len(products.cells) == 1:
+        return products.cells[0]
+    return np.array([products.label(c) for c in range(len(products.counts))], dtype=object)
 
 
 def _levels_of_factors(products: CrossProducts, indicators: list[int]) -> dict[str, list[int]]:
@@ -92,7 +102,7 @@ def without_small_cells(statistics: SufficientStatistics, minimum: int) -> Suffi
         return statistics
     products = statistics.products
     groups = set(small_cells(products, minimum)["group"])
-    keep = np.array([level not in groups for level in products.levels])
+    keep = ~np.isin(cell_labels(products), list(groups))
     if not keep.any():
         raise DataError(f"Every group has a cell of fewer than {minimum} rows; nothing would be left to save.")
     if groups:
@@ -105,5 +115,5 @@ def without_small_cells(statistics: SufficientStatistics, minimum: int) -> Suffi
             stacklevel=4,
         )
     kept = products.take(np.flatnonzero(keep))
-    design, encoding = with_levels(statistics.design, statistics.encoding, kept.levels)
+    design, encoding = with_cells(statistics.design, statistics.encoding, kept.cells)
     return replace(statistics, design=design, encoding=encoding, products=kept)

@@ -1,4 +1,4 @@
-"""The sufficient statistics of a Gaussian regression, per group, centred so that no digits are lost."""
+"""The sufficient statistics of a Gaussian regression, cell by cell, centred so that no digits are lost."""
 
 from __future__ import annotations
 
@@ -6,39 +6,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.design.encoding import codes_of
+from poolwise.design.factors import Cells, cells_of
+from poolwise.design.levels import label_codes
 from poolwise.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossProducts:
-    """Counts, means and centred cross-products of the design's columns and the outcome in each group.
+    """Counts, means and centred cross-products of the design's columns and the outcome in each cell.
+
+    A cell is a combination of labels of all grouping columns; with one grouping column, a group.
 
     Attributes
     ----------
-    columns : (K,) names; the last one is the outcome. The constant column is not among them: `counts` is its sum.
-    levels : (J,) labels of the groups.
-    counts : (J,) number of rows, zero for a group without rows.
+    columns : (K,) names; the last one is the outcome. The constant column is not among them: `weights` is its sum.
+    cells : for each grouping column, the label (C,) in each cell; nothing without groups, when there is one cell.
+    counts : (C,) number of rows, zero for a cell without rows.
+    weights : (C,) sum of the rows' weights; the counts where every row weighs one.
     origin : (K,) a rough centre; `means` are relative to it, so a mean near 1e9 keeps all its digits.
-    means : (J, K) mean of each column within each group, minus `origin`; zero for an empty group.
-    scatter : (J, K, K) sums of products of deviations from the group's own mean.
+    means : (C, K) weighted mean of each column within each cell, minus `origin`; zero for an empty cell.
+    scatter : (C, K, K) weighted sums of products of deviations from the cell's own mean.
+    log_weights : (C,) sum of the logs of the rows' weights.
 
     Statistics of disjoint sets of rows add up, by the pairwise update of Chan, Golub and LeVeque (1983), and subtract.
     """
 
     columns: tuple[str, ...]
-    levels: np.ndarray
+    cells: Cells
     counts: np.ndarray
+    weights: np.ndarray
     origin: np.ndarray
     means: np.ndarray
     scatter: np.ndarray
+    log_weights: np.ndarray
 
     @property
     def rows(self) -> int:
         """Number of rows behind the statistics."""
         return int(self.counts.sum())
 
+    def label(self, cell: int) -> str:
+        """A cell by its labels, for messages."""
+        return ":".join(str(column[cell]) for column in self.cells) or "all rows"
+
     def __add__(self, other: CrossProducts) -> CrossProducts:
-        """Statistics of both sets of rows, with the groups of either."""
+        """Statistics of both sets of rows, with the cells of either."""
         return self._combine(other, 1.0)
 
     def __sub__(self, other: CrossProducts) -> CrossProducts:
@@ -48,58 +61,70 @@ class CrossProducts:
     def _combine(self, other: CrossProducts, sign: float) -> CrossProducts:
         if self.columns != other.columns:
             raise DataError(f"Statistics of different columns cannot be combined: {_difference(self, other)}.")
-        if not np.array_equal(self.levels, other.levels):
-            levels = union_of_levels(self.levels, other.levels)
-            self, other = self.aligned(levels), other.aligned(levels)
-        if sign < 0 and np.any(other.counts > self.counts):
-            group = self.levels[np.argmax(other.counts > self.counts)]
-            raise DataError(f"Cannot take away rows that are not part of these statistics: see group {group!r}.")
+        if not same_cells(self.cells, other.cells):
+            cells = union_of_cells(self.cells, other.cells)
+            self, other = self.aligned(cells), other.aligned(cells)
         counts = self.counts + sign * other.counts
-        weight = np.divide(sign * other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
+        if np.any(counts < 0):
+            raise DataError(
+                "Cannot take away rows that are not part of these statistics: "
+                f"see group '{self.label(int(np.argmax(counts < 0)))}'."
+            )
+        weights = np.where(counts > 0, self.weights + sign * other.weights, 0.0)
+        share = np.divide(sign * other.weights, weights, out=np.zeros_like(weights), where=weights > 0)
         # Relative to our origin; the difference of the origins is exact where they are equal.
         step = other.means + (other.origin - self.origin) - self.means
-        means = np.where((counts > 0)[:, None], self.means + weight[:, None] * step, 0.0)
-        between = (self.counts * weight)[:, None, None] * (step[:, :, None] * step[:, None, :])
+        means = np.where((counts > 0)[:, None], self.means + share[:, None] * step, 0.0)
+        between = (self.weights * share)[:, None, None] * (step[:, :, None] * step[:, None, :])
         scatter = self.scatter + sign * other.scatter + between
         scatter[counts == 0] = 0.0
+        log_weights = np.where(counts > 0, self.log_weights + sign * other.log_weights, 0.0)
+        found = CrossProducts(self.columns, self.cells, counts, weights, self.origin, means, scatter, log_weights)
         if sign < 0:
-            _check_remainder(scatter, self.scatter, counts, self.levels, self.columns)
+            _check_remainder(found, self)
             _clear_rounding(scatter, self.scatter)
-        return CrossProducts(self.columns, self.levels, counts, self.origin, means, scatter)
+        return found
 
-    def aligned(self, levels: np.ndarray) -> CrossProducts:
-        """The same statistics for groups `levels`, which hold all of ours; the others are empty."""
-        import pandas as pd
-
-        places = pd.Index(levels).get_indexer(self.levels)
-        width = len(self.columns)
-        counts, means = np.zeros(len(levels)), np.zeros((len(levels), width))
-        scatter = np.zeros((len(levels), width, width))
-        counts[places], means[places], scatter[places] = self.counts, self.means, self.scatter
-        return CrossProducts(self.columns, levels, counts, self.origin, means, scatter)
+    def aligned(self, cells: Cells) -> CrossProducts:
+        """The same statistics for cells that hold all of ours; the others are empty."""
+        places = codes_of(cells, list(self.cells))
+        width, count = len(self.columns), len(cells[0])
+        counts, weights, logs = np.zeros(count), np.zeros(count), np.zeros(count)
+        means, scatter = np.zeros((count, width)), np.zeros((count, width, width))
+        counts[places], weights[places], logs[places] = self.counts, self.weights, self.log_weights
+        means[places], scatter[places] = self.means, self.scatter
+        return CrossProducts(self.columns, cells, counts, weights, self.origin, means, scatter, logs)
 
     def merged(self) -> CrossProducts:
-        """The same rows as one single group."""
-        rows = self.counts.sum()
-        mean = self.counts @ self.means / max(rows, 1.0)
+        """The same rows as one single cell."""
+        total = self.weights.sum()
+        mean = self.weights @ self.means / (total if total > 0 else 1.0)
         deviations = self.means - mean
-        scatter = self.scatter.sum(axis=0) + (deviations * self.counts[:, None]).T @ deviations
-        return CrossProducts(self.columns, np.array(["all"]), np.array([rows]), self.origin, mean[None], scatter[None])
+        scatter = self.scatter.sum(axis=0) + (deviations * self.weights[:, None]).T @ deviations
+        counts, weights, logs = (np.array([each.sum()]) for each in (self.counts, self.weights, self.log_weights))
+        return CrossProducts(self.columns, (), counts, weights, self.origin, mean[None], scatter[None], logs)
 
-    def take(self, groups: np.ndarray) -> CrossProducts:
-        """The statistics of the groups with these positions."""
+    def take(self, cells: np.ndarray) -> CrossProducts:
+        """The statistics of the cells at these positions."""
         return CrossProducts(
             self.columns,
-            self.levels[groups],
-            self.counts[groups],
+            tuple(column[cells] for column in self.cells),
+            self.counts[cells],
+            self.weights[cells],
             self.origin,
-            self.means[groups],
-            self.scatter[groups],
+            self.means[cells],
+            self.scatter[cells],
+            self.log_weights[cells],
         )
 
 
-def union_of_levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Labels of either, sorted.
+def same_cells(one: Cells, other: Cells) -> bool:
+    """Whether two sets of cells are equal, order included."""
+    return all(np.array_equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def union_of_cells(one: Cells, other: Cells) -> Cells:
+    """Combinations of labels of either, in the order of the columns.
 
     Raises
     ------
@@ -107,9 +132,15 @@ def union_of_levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
     import pandas as pd
 
-    if (one.dtype.kind in "OUS") != (other.dtype.kind in "OUS"):
-        raise DataError(f"Groups have labels of different kinds, such as {one[0]!r} and {other[0]!r}.")
-    return np.asarray(pd.Index(one).union(pd.Index(other), sort=True))
+    codes, levels = [], []
+    for mine, theirs in zip(one, other, strict=True):
+        if (mine.dtype.kind in "OUS") != (theirs.dtype.kind in "OUS"):
+            raise DataError(f"Groups have labels of different kinds, such as {mine[0]!r} and {theirs[0]!r}.")
+        both, distinct = label_codes(np.asarray(pd.Index(mine).append(pd.Index(theirs))))
+        codes.append(both)
+        levels.append(distinct)
+    combinations, _ = cells_of(codes)
+    return tuple(labels[combinations[:, k]] for k, labels in enumerate(levels))
 
 
 def _difference(one: CrossProducts, other: CrossProducts) -> str:
@@ -119,21 +150,21 @@ def _difference(one: CrossProducts, other: CrossProducts) -> str:
     return "; ".join(said) or "their order differs"
 
 
-def _check_remainder(
-    scatter: np.ndarray, minuend: np.ndarray, counts: np.ndarray, levels: np.ndarray, columns: tuple[str, ...]
-) -> None:
-    """Refuse a subtraction that leaves negative squares: the rows were never part of these."""
-    left, before = np.einsum("jkk->jk", scatter), np.einsum("jkk->jk", minuend)
-    wrong = (left < -1e-9 * before).any(axis=1)
+def _check_remainder(rest: CrossProducts, minuend: CrossProducts) -> None:
+    """Refuse a subtraction that leaves negative squares or weights: the rows were never part of these."""
+    left, before = np.einsum("jkk->jk", rest.scatter), np.einsum("jkk->jk", minuend.scatter)
+    wrong = (left < -1e-9 * before).any(axis=1) | ((rest.counts > 0) & (rest.weights <= 0))
     if wrong.any():
         raise DataError(
-            f"Cannot take away rows that are not part of these statistics: see group {levels[np.argmax(wrong)]!r}."
+            "Cannot take away rows that are not part of these statistics: "
+            f"see group '{rest.label(int(np.argmax(wrong)))}'."
         )
-    lost = (left[:, -1] < 1e-11 * before[:, -1]) & (counts > 1)
+    lost = (left[:, -1] < 1e-11 * before[:, -1]) & (rest.counts > 1)
     if lost.any():
         raise DataError(
-            f"Nothing certain is left of the spread of '{columns[-1]}' in group {levels[np.argmax(lost)]!r}: what was "
-            "taken away is so much larger that the rest has lost its digits. Reduce the remaining rows anew."
+            f"Nothing certain is left of the spread of '{rest.columns[-1]}' in group "
+            f"'{rest.label(int(np.argmax(lost)))}': what was taken away is so much larger that the rest has lost its "
+            "digits. Reduce the remaining rows anew."
         )
 
 

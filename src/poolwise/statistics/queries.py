@@ -36,7 +36,9 @@ def holds_numbers(names: Sequence[str], relation: Relation) -> dict[str, bool]:
 
 
 def check_outcome(needed: Needed, numeric: Mapping[str, bool]) -> None:
-    """Refuse an outcome that is not numeric."""
+    """Refuse an outcome or weights that are not numeric."""
+    if needed.weights is not None and not numeric[needed.weights]:
+        raise DataError(f"'{needed.weights}' must hold numbers for the weights, but it holds text.")
     for name in needed.outcome:
         if not numeric[name]:
             raise DataError(f"'{name}' must hold numbers for the outcome {needed.formula.response}, but it holds text.")
@@ -117,18 +119,23 @@ class Shifted:
 
     Attributes
     ----------
-    frame : lazy frame with columns `keys` and `names`; incomplete rows have no key.
+    frame : lazy frame with columns `keys` and `names`, and `w` where rows have weights; incomplete rows have no key.
     keys, names : of its columns.
     derived : those of `names` that an expression makes, which may be undefined.
+    weighted : whether rows have weights.
     """
 
     frame: Any
     keys: tuple[str, ...]
     names: tuple[str, ...]
     derived: tuple[str, ...]
+    weighted: bool = False
 
     def sums(self) -> Any:
-        """For each combination of keys: rows `n`, sums `s_i`, sums of products `p_i_j`, defined values `c_i`."""
+        """For each combination of keys: rows `n`, sums `s_i`, sums of products `p_i_j`, defined values `c_i`.
+
+        With weights all sums are weighted; their own sum is `w`, of their logs `l`, and their least `v`.
+        """
         import narwhals as nw
 
         defined = [nw.col(name).count().alias(f"c_{name}") for name in self.derived]
@@ -138,11 +145,17 @@ class Shifted:
         """The same about the means of each combination of keys, which come as `m_i`."""
         import narwhals as nw
 
-        means = self.frame.group_by(*self.keys).agg(*(nw.col(name).mean().alias(f"m_{name}") for name in self.names))
+        if self.weighted:
+            weighed = self.frame.with_columns(*((nw.col("w") * nw.col(name)).alias(name) for name in self.names))
+            totals = [(nw.col(name).sum() / nw.col("w").sum()).alias(f"m_{name}") for name in self.names]
+            means = weighed.group_by(*self.keys).agg(*totals)
+        else:
+            averages = [nw.col(name).mean().alias(f"m_{name}") for name in self.names]
+            means = self.frame.group_by(*self.keys).agg(*averages)
         deviations = [(nw.col(name) - nw.col(f"m_{name}")).alias(name) for name in self.names]
         joined = self.frame.join(means, on=list(self.keys), how="inner").with_columns(*deviations)
         centres = [nw.col(f"m_{name}").max() for name in self.names]
-        about = Shifted(joined, self.keys, self.names, ())
+        about = Shifted(joined, self.keys, self.names, (), self.weighted)
         return about._products().group_by(*self.keys).agg(nw.len().alias("n"), *about._totals(), *centres)
 
     def ranges(self, names: Sequence[str]) -> Any:
@@ -166,27 +179,35 @@ class Shifted:
         import narwhals as nw
 
         pairs = self._pairs()
-        return self.frame.with_columns(*((nw.col(a) * nw.col(b)).alias(f"p_{a}_{b}") for a, b in pairs))
+        if not self.weighted:
+            return self.frame.with_columns(*((nw.col(a) * nw.col(b)).alias(f"p_{a}_{b}") for a, b in pairs))
+        first = [(nw.col("w") * nw.col(name)).alias(f"s_{name}") for name in self.names]
+        logs = nw.col("w").log().alias("l")
+        second = [(nw.col(f"s_{a}") * nw.col(b)).alias(f"p_{a}_{b}") for a, b in pairs]
+        return self.frame.with_columns(*first, logs).with_columns(*second)
 
     def _totals(self) -> list[Any]:
         import narwhals as nw
 
-        sums = [nw.col(name).sum().alias(f"s_{name}") for name in self.names]
-        return [*sums, *(nw.col(f"p_{a}_{b}").sum() for a, b in self._pairs())]
+        products = [nw.col(f"p_{a}_{b}").sum() for a, b in self._pairs()]
+        if not self.weighted:
+            return [*(nw.col(name).sum().alias(f"s_{name}") for name in self.names), *products]
+        weights = [nw.col("w").min().alias("v"), nw.col("w").sum(), nw.col("l").sum()]
+        return [*weights, *(nw.col(f"s_{name}").sum() for name in self.names), *products]
 
     def _pairs(self) -> list[tuple[str, str]]:
         return [(a, b) for i, a in enumerate(self.names) for b in self.names[: i + 1]]
 
 
 def moments(found: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts (C,), means (C, m) and scatter about them (C, m, m) from the sums of a query."""
-    counts = np.asarray(found["n"], dtype=float)
+    """Weights (C,), means (C, m) and scatter about them (C, m, m) from the sums of a query."""
+    weights = np.asarray(found["w" if "w" in found else "n"], dtype=float)
     sums = np.column_stack([np.asarray(found[f"s_{name}"], dtype=float) for name in names])
-    means = sums / counts[:, None]
-    scatter = np.empty((len(counts), len(names), len(names)))
+    means = sums / weights[:, None]
+    scatter = np.empty((len(weights), len(names), len(names)))
     for i, a in enumerate(names):
         for j, b in enumerate(names[: i + 1]):
             centred = np.asarray(found[f"p_{a}_{b}"], dtype=float) - sums[:, i] * means[:, j]
             scatter[:, i, j] = scatter[:, j, i] = centred
         scatter[:, i, i] = np.maximum(scatter[:, i, i], 0.0)
-    return counts, means, scatter
+    return weights, means, scatter

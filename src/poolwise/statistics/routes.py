@@ -12,7 +12,6 @@ from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.needed import Needed, check_missing
 from poolwise.design.plan import Plan, plan
 from poolwise.errors import DataError, FormulaError
-from poolwise.formula import parse
 from poolwise.formula.parse import unquote
 from poolwise.progress import Progress, Scan
 from poolwise.sources.cells import CellTable
@@ -33,7 +32,7 @@ _FITS = 1 << 28  # values; terms that need whole columns are evaluated in memory
 
 
 def reduce_source(
-    formula: str,
+    needed: Needed,
     source: Source,
     like: SufficientStatistics | None,
     missing: str,
@@ -42,11 +41,12 @@ def reduce_source(
 ) -> tuple[SufficientStatistics, Rows | None]:
     """Statistics of a source; and its encoded rows where they are in memory anyway."""
     check_missing(missing)
-    needed = needed_columns(parse(formula))
     if like is not None and not isinstance(like, SufficientStatistics):
         raise DataError(f"like must be SufficientStatistics (fit.statistics has them), not {type(like).__name__}.")
     if like is not None and str(needed.formula) != str(like.design.formula):
-        raise FormulaError(f"The formula is '{formula}', but like= was made for '{like.formula}'.")
+        raise FormulaError(f"The formula is '{needed.formula.text}', but like= was made for '{like.formula}'.")
+    if like is not None and needed.weights != like.encoding.weights:
+        raise DataError(f"The weights are {needed.weights!r}, but like= was made with {like.encoding.weights!r}.")
     if isinstance(source, CellTable):
         return _published(needed, source, like, missing), None
     if isinstance(source, Table):
@@ -84,19 +84,29 @@ def stream_again(data: SufficientStatistics, source: Source, missing: str, progr
     """The rows behind statistics once more, encoded in the same way, in batches."""
     if isinstance(source, CellTable):
         raise DataError("A table of cells has no rows to read again.")
-    needed = needed_columns(data.design.formula)
+    needed = needed_columns(data.design.formula, data.encoding.weights)
     relation = source if isinstance(source, Relation) else relation_of(source)
     yield from open_stream(needed, relation, data.encoding, missing, progress).batches(progress)
 
 
-def rows_of_groups(data: SufficientStatistics, source: Source, labels: np.ndarray) -> Rows:
-    """Encoded rows of some groups, at most `_SHOWN` of them, from where the rows live."""
+def rows_of_cells(data: SufficientStatistics, source: Source, cells: np.ndarray) -> Rows:
+    """Encoded rows of the cells at some positions, at most `_SHOWN` of them, from where the rows live."""
+    import narwhals as nw
+
     relation = source if isinstance(source, Relation) else relation_of(source)  # type: ignore[arg-type]
-    needed = needed_columns(data.design.formula)
-    key = group_key(relation, str(needed.group))
-    chosen = relation.frame.filter(is_complete(relation, needed.columns)).filter(key.is_in(labels.tolist()))
+    needed = needed_columns(data.design.formula, data.encoding.weights)
+    keys = [group_key(relation, name) for name in needed.keys]
+    labels = [column[cells].tolist() for column in data.encoding.cells]
+    # Every label by itself narrows the rows down; combinations that nobody asked for are left out below.
+    wanted = nw.all_horizontal(*(key.is_in(each) for key, each in zip(keys, labels, strict=True)), ignore_nulls=False)
+    chosen = relation.frame.filter(is_complete(relation, needed.columns)).filter(wanted)
     table = as_table(relation.fetch(chosen.select(*needed.columns).head(_SHOWN), Scan()))
-    return encode_batch(data.design, data.encoding, table.columns(needed.values), table.keys(str(needed.group)))
+    rows = encode_batch(
+        data.design, data.encoding, table.columns(needed.values), [table.keys(name) for name in needed.keys]
+    )
+    mine = np.isin(rows.codes, cells)
+    weights, offset = (None if each is None else each[mine] for each in (rows.weights, rows.offset))
+    return Rows(rows.values[mine], rows.codes[mine], 0, weights, offset)
 
 
 def _in_memory(
@@ -107,7 +117,7 @@ def _in_memory(
     else:
         design, encoding, rows = encode_like(like.design, like.encoding, needed, table, missing=missing)
     names = (*design.columns, design.response)
-    products = reduce_rows(rows.values, rows.codes, names, design.levels, threads=threads)
+    products = reduce_rows(rows.values, rows.codes, names, encoding.cells, weights=rows.weights, threads=threads)
     return SufficientStatistics(design, encoding, products, rows.dropped, reading), rows
 
 
@@ -115,6 +125,8 @@ def _published(
     needed: Needed, cells: CellTable, like: SufficientStatistics | None, missing: str
 ) -> SufficientStatistics:
     outcome = needed.formula.response
+    if needed.weights is not None:
+        raise DataError("A table of cells has the number of rows of each cell; it takes no weights.")
     if needed.outcome != (unquote(outcome),):
         raise FormulaError(f"The table has means of the outcome, from which '{outcome}' cannot be computed.")
     weighing = [text for text in python_factors(needed) if reach(text) != "row"]
@@ -131,7 +143,7 @@ def _published(
         design, encoding, rows = build(needed, table, missing="error")
     else:
         design, encoding, rows = encode_like(like.design, like.encoding, needed, table, missing="error")
-    products = add_cells((*design.columns, design.response), design.levels, rows, n[kept], squares[kept])
+    products = add_cells((*design.columns, design.response), encoding.cells, rows, n[kept], squares[kept])
     reading = f"{int(kept.sum()):,} published cells with their number, mean and sd of the outcome"
     return SufficientStatistics(design, encoding, products, 0, reading)
 

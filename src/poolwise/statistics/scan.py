@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.encoding import check_weights
 from poolwise.design.expressions import as_expression
 from poolwise.design.plan import Plan
 from poolwise.errors import DataError
@@ -36,12 +37,12 @@ _TELLING = 10  # rows from which a cell's own spread says how its column varies
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """What a scan brings back: one entry for each group and combination of categories.
+    """What a scan brings back: one entry for each combination of groups and categories.
 
     Attributes
     ----------
-    keys : by raw column, (C,) labels: the group first, then categories.
-    counts : (C,) rows.
+    keys : by raw column, (C,) labels: groups first, then categories.
+    counts, weights, log_weights : (C,) rows, sum of their weights and of the logs of these.
     centre : (m,) a rough centre of each number.
     means, scatter : (C, m) and (C, m, m), means minus `centre` and sums of products of deviations from the means.
     dropped : rows with a missing value in a needed column.
@@ -50,6 +51,8 @@ class Cells:
 
     keys: dict[str, np.ndarray]
     counts: np.ndarray
+    weights: np.ndarray
+    log_weights: np.ndarray
     centre: np.ndarray
     means: np.ndarray
     scatter: np.ndarray
@@ -102,6 +105,8 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
     rows, dropped = int(found["n"].sum()), int(found["n"][incomplete].sum())
     check_rows(relation, plan.needed, rows, dropped, missing)
     found = {name: column[~incomplete] for name, column in found.items()}
+    if shifted.weighted:
+        check_weights(str(plan.needed.weights), float(np.min(found["v"])))
     _check_finite(plan, relation, shifted, found)
     cells = _cells(found, keys, shifted, origin, dropped)
     doubtful = _doubtful(cells)
@@ -122,6 +127,7 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
 def _sums_show_nan(plan: Plan, relation: Relation) -> bool:
     """Whether NaN in any column would show in a sum: not in one of labels, or inside an expression such as `x ** 0`."""
     summed = {monomial[0] for monomial in plan.monomials if len(monomial) == 1}
+    summed.add(str(plan.needed.weights))
     return all(name in summed or not relation.schema[name].is_float() for name in plan.needed.columns)
 
 
@@ -129,15 +135,16 @@ def _keys(plan: Plan, relation: Relation) -> dict[str, Any]:
     """What the query groups by: raw column to key expression; a constant where there is neither group nor category."""
     import narwhals as nw
 
-    group = {} if plan.needed.group is None else {plan.needed.group: group_key(relation, plan.needed.group)}
-    categories = {name: category_key(relation, name) for name in plan.category_columns if name not in group}
-    return {**group, **categories} or {"": nw.lit(1)}
+    groups = {name: group_key(relation, name) for name in plan.needed.keys}
+    categories = {name: category_key(relation, name) for name in plan.category_columns if name not in groups}
+    return {**groups, **categories} or {"": nw.lit(1)}
 
 
 def _numbers(plan: Plan, relation: Relation, states: Mapping[str, Any]) -> dict[str, Any]:
     """The monomials of a plan as expressions, under short names."""
     columns = number_columns(relation, plan.needed.values)
-    return {f"z{i}": plan.expression(monomial, columns, states) for i, monomial in enumerate(plan.monomials)}
+    predictors = [plan.expression(monomial, columns, states) for monomial in plan.monomials[:-1]]
+    return {f"z{i}": value for i, value in enumerate([*predictors, plan.outcome(columns, states)])}
 
 
 def _origin(plan: Plan, relation: Relation, states: Mapping[str, Any]) -> np.ndarray:
@@ -168,8 +175,12 @@ def _shifted(
         for name, monomial in zip(numbers, plan.monomials, strict=True)
         if any(factor not in plan.needed.values for factor in monomial)
     ]
-    frame = relation.frame.select(*labels, *moved)
-    return Shifted(frame, tuple(f"k{i}" for i in range(len(keys))), tuple(numbers), tuple(derived))
+    if plan.needed.formula.offsets:
+        derived = list(dict.fromkeys([*derived, list(numbers)[-1]]))
+    weights = [] if plan.needed.weights is None else [plan.needed.weights]
+    weighing = [value.alias("w") for value in number_columns(relation, weights).values()]
+    frame = relation.frame.select(*labels, *moved, *weighing)
+    return Shifted(frame, tuple(f"k{i}" for i in range(len(keys))), tuple(numbers), tuple(derived), bool(weights))
 
 
 def _head(relation: Relation, rows: Any, names: list[str]) -> np.ndarray:
@@ -181,7 +192,8 @@ def _head(relation: Relation, rows: Any, names: list[str]) -> np.ndarray:
 
 def _check_finite(plan: Plan, relation: Relation, shifted: Shifted, found: Mapping[str, np.ndarray]) -> None:
     """Refuse values that are infinite or undefined: they show in the sums, then one more query says where."""
-    numbers = [np.asarray(column, dtype=float) for name, column in found.items() if name[:2] in ("s_", "p_")]
+    summed = [name for name in found if name in ("w", "l") or name[:2] in ("s_", "p_")]
+    numbers = [np.asarray(found[name], dtype=float) for name in summed]
     defined = all(np.array_equal(found[f"c_{name}"], found["n"]) for name in shifted.derived)
     if defined and all(np.isfinite(column).all() for column in numbers):
         return
@@ -202,8 +214,10 @@ def _cells(
     order = _order(found, shifted.keys)
     found = {name: column[order] for name, column in found.items()}
     labels = {column: found[key] for column, key in zip(keys, shifted.keys, strict=True) if column}
-    counts, means, scatter = moments(found, shifted.names)
-    return Cells(labels, counts, origin, means, scatter, dropped, 1)
+    weights, means, scatter = moments(found, shifted.names)
+    counts = np.asarray(found["n"], dtype=float)
+    logs = np.asarray(found["l"], dtype=float) if shifted.weighted else np.zeros(len(counts))
+    return Cells(labels, counts, weights, logs, origin, means, scatter, dropped, 1)
 
 
 def _order(found: Mapping[str, np.ndarray], keys: tuple[str, ...]) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwise.archive import kind_of_labels, labels_of_kind, plain_labels
 from poolwise.design import Design, Encoding
+from poolwise.design.factors import Factor, levels_of
 from poolwise.design.needed import part_texts
 from poolwise.design.replay import restore_specs, specs_state
 from poolwise.formula import parse
@@ -25,28 +26,32 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
         "response": design.response,
         "columns": design.columns,
         "coefficients": design.coefficients,
-        "effects": design.effects,
-        "group": design.group,
-        "correlated": design.correlated,
+        "factors": [
+            {"name": factor.name, "keys": factor.keys, "effects": factor.effects, "starts": factor.starts.tolist()}
+            for factor in design.factors
+        ],
         "statistics_columns": products.columns,
-        "levels": kind_of_labels(products.levels),
+        "cells": [kind_of_labels(labels) for labels in products.cells],
         "dropped": statistics.dropped,
         "reading": statistics.reading,
         "encoding": {
             "outcome": encoding.outcome,
             "variables": encoding.variables,
-            "group": encoding.group,
+            "weights": encoding.weights,
+            "keys": encoding.keys,
             "specs": specs_state(encoding.specs, part_texts(design.formula)),
         },
     }
     arrays = {
         "common_map": design.common_map,
-        "group_map": design.group_map,
         "counts": products.counts,
+        "weights": products.weights,
+        "log_weights": products.log_weights,
         "origin": products.origin,
         "means": products.means,
         "scatter": products.scatter,
-        "levels": plain_labels(products.levels),
+        **{f"cells_{i}": plain_labels(labels) for i, labels in enumerate(products.cells)},
+        **{f"group_map_{i}": factor.group_map for i, factor in enumerate(design.factors)},
     }
     return header, arrays
 
@@ -55,30 +60,43 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
     """What `to_state` described."""
     from poolwise.statistics.sufficient import SufficientStatistics
 
-    levels = labels_of_kind(arrays["levels"], header["levels"])
+    encoding = header["encoding"]
+    cells = tuple(labels_of_kind(arrays[f"cells_{i}"], kind) for i, kind in enumerate(header["cells"]))
+    keys = tuple(encoding["keys"])
     design = Design(
         parse(header["formula"]),
         header["response"],
         tuple(header["columns"]),
         tuple(header["coefficients"]),
         arrays["common_map"],
-        tuple(header["effects"]),
-        arrays["group_map"],
-        header["group"],
-        levels,
-        header["correlated"],
+        tuple(
+            Factor(
+                said["name"],
+                tuple(said["keys"]),
+                *levels_of(tuple(said["keys"]), keys, cells),
+                tuple(said["effects"]),
+                arrays[f"group_map_{i}"],
+                np.array(said["starts"], dtype=np.int64),
+            )
+            for i, said in enumerate(header["factors"])
+        ),
     )
-    encoding = header["encoding"]
-    specs = restore_specs(encoding["specs"])
     products = CrossProducts(
         tuple(header["statistics_columns"]),
-        levels,
+        cells,
         arrays["counts"],
+        arrays["weights"],
         arrays["origin"],
         arrays["means"],
         arrays["scatter"],
+        arrays["log_weights"],
     )
-    names = tuple(encoding["outcome"]), tuple(encoding["variables"])
-    return SufficientStatistics(
-        design, Encoding(specs, *names, encoding["group"], levels), products, header["dropped"], header["reading"]
+    how = Encoding(
+        restore_specs(encoding["specs"]),
+        tuple(encoding["outcome"]),
+        tuple(encoding["variables"]),
+        encoding["weights"],
+        keys,
+        cells,
     )
+    return SufficientStatistics(design, how, products, header["dropped"], header["reading"])

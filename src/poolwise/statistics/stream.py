@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise
 from poolwise.design.expressions import reach
+from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.needed import Needed, part_texts
 from poolwise.design.replay import encoded_state, restore_specs
@@ -66,7 +67,7 @@ class Stream:
 
     def encode(self, table: Table) -> Rows:
         """The rows of one batch as design columns and group codes."""
-        keys = None if self.needed.group is None else table.keys(self.needed.group)
+        keys = [table.keys(name) for name in self.needed.keys]
         return encode_batch(self.design, self.encoding, table.columns(self.needed.values), keys)
 
 
@@ -85,32 +86,35 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     numeric = holds_numbers(needed.values, relation)
     check_outcome(needed, numeric)
     complete = relation.frame.filter(is_complete(relation, needed.columns))
-    levels, rows, dropped = _levels(needed, relation, missing, progress)
+    labels, rows, dropped = _cells(needed, relation, missing, progress)
     specs = _learn(needed, relation, complete, numeric) if like is None else like.specs
     columns = number_columns(relation, needed.values)
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in needed.values]
-    if needed.group is not None and needed.group not in needed.values:
-        chosen.append(group_key(relation, needed.group).alias(needed.group))
+    chosen += [group_key(relation, name).alias(name) for name in needed.keys if name not in needed.values]
     query = complete.select(*chosen)
     head = as_table(next(relation.batches(query.head(HEAD), HEAD, Scan())))
     learnt = materialise(specs, head.columns(needed.values), needed.formula, head.rows).model_spec
-    design, encoding = describe_columns(needed, learnt, levels)
+    design, encoding = describe_columns(needed, learnt, labels)
     return Stream(relation, query, design, encoding, needed, rows - dropped, dropped)
 
 
-def _levels(needed: Needed, relation: Relation, missing: str, progress: Progress) -> tuple[np.ndarray, int, int]:
-    """Labels of the groups, and how many rows there are and lack a value, in one query."""
+def _cells(needed: Needed, relation: Relation, missing: str, progress: Progress) -> tuple[Cells, int, int]:
+    """Labels of the cells, and how many rows there are and lack a value, in one query."""
     import narwhals as nw
 
-    key = nw.lit(1) if needed.group is None else group_key(relation, needed.group)
-    labelled = relation.frame.select(nw.when(is_complete(relation, needed.columns)).then(key).alias("k"))
-    found = relation.fetch(labelled.group_by("k").agg(nw.len().alias("n")), Scan(progress, "finding groups"))
-    incomplete = is_missing(found["k"])
+    keys = [group_key(relation, name) for name in needed.keys] or [nw.lit(1)]
+    complete = is_complete(relation, needed.columns)
+    labelled = relation.frame.select(*(nw.when(complete).then(key).alias(f"k{i}") for i, key in enumerate(keys)))
+    counted = labelled.group_by(*(f"k{i}" for i in range(len(keys)))).agg(nw.len().alias("n"))
+    found = relation.fetch(counted, Scan(progress, "finding groups"))
+    incomplete = is_missing(found["k0"])
     rows, dropped = int(found["n"].sum()), int(found["n"][incomplete].sum())
     check_rows(relation, needed, rows, dropped, missing)
-    if needed.group is None:
-        return np.array(["all"]), rows, dropped
-    return group_levels(needed.group, found["k"][~incomplete])[0], rows, dropped
+    if not needed.keys:
+        return (), rows, dropped
+    coded = [group_levels(name, found[f"k{i}"][~incomplete]) for i, name in enumerate(needed.keys)]
+    combinations, _ = cells_of([codes for _, codes in coded])
+    return tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(coded)), rows, dropped
 
 
 def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProducts:
@@ -122,7 +126,7 @@ def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProd
     def empty_waiting() -> None:
         def work(i: int, _: slice) -> None:
             rows = stream.encode(waiting[i])
-            reducers[i].add(rows.values, rows.codes)
+            reducers[i].add(rows.values, rows.codes, rows.weights)
 
         map_slices(work, len(waiting), 1, threads)
         waiting.clear()
@@ -130,7 +134,7 @@ def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProd
     for table in stream.raw_batches(progress):
         if not reducers:
             origin = rough_origin(stream.encode(Table.of(table.frame.head(HEAD))).values)
-            reducers = [Reducer(names, stream.design.levels, origin) for _ in range(_LANES)]
+            reducers = [Reducer(names, stream.encoding.cells, origin) for _ in range(_LANES)]
         waiting.append(table)
         if len(waiting) == _LANES:
             empty_waiting()

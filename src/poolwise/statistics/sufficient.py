@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,14 @@ import numpy as np
 from poolwise import archive
 from poolwise.design import Design, Encoding
 from poolwise.design.checks import check_statistics
-from poolwise.design.encoding import with_levels
+from poolwise.design.encoding import with_cells
+from poolwise.design.needed import needed_columns
 from poolwise.design.replay import first_difference
 from poolwise.errors import DataError, FormulaError
+from poolwise.formula import parse
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
+from poolwise.sources.groups import with_group_tables
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import default_threads
 
@@ -52,6 +56,8 @@ class SufficientStatistics:
         data: Any,
         *,
         like: SufficientStatistics | None = None,
+        weights: str | None = None,
+        groups: Mapping[str, Any] | None = None,
         missing: str = "drop",
         threads: int | None = None,
         progress: Progress = silent,
@@ -60,7 +66,7 @@ class SufficientStatistics:
 
         Parameters
         ----------
-        formula, data, missing, threads, progress : as in `pw.fit`.
+        formula, data, weights, groups, missing, threads, progress : as in `pw.fit`.
         like : statistics whose encoding is used: the same categories, splines and scales, so that both can be added
             even where these rows lack a category. The groups are the rows' own.
 
@@ -70,7 +76,9 @@ class SufficientStatistics:
         """
         from poolwise.statistics.routes import reduce_source
 
-        return reduce_source(formula, as_source(data), like, missing, threads or default_threads(), progress)[0]
+        source = with_group_tables(as_source(data), groups)
+        needed = needed_columns(parse(formula), weights)
+        return reduce_source(needed, source, like, missing, threads or default_threads(), progress)[0]
 
     @property
     def formula(self) -> str:
@@ -83,7 +91,8 @@ class SufficientStatistics:
         return self.products.rows
 
     def __repr__(self) -> str:
-        groups = f" in {len(self.products.levels):,} groups of {self.design.group}" if self.design.group else ""
+        factors = [f"{len(factor.levels):,} groups of {factor.name}" for factor in self.design.factors]
+        groups = f" in {' and '.join(factors)}" if factors else ""
         return f"Sufficient statistics of {self.formula}\n{self.rows:,} rows{groups}; read: {self.reading}"
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
@@ -101,7 +110,7 @@ class SufficientStatistics:
         return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
 
     def _with(self, products: CrossProducts, dropped: int, reading: str) -> SufficientStatistics:
-        design, encoding = with_levels(self.design, self.encoding, products.levels)
+        design, encoding = with_cells(self.design, self.encoding, products.cells)
         return SufficientStatistics(design, encoding, products, dropped, reading)
 
     def _check_same_design(self, other: SufficientStatistics) -> None:

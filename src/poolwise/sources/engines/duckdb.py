@@ -51,6 +51,14 @@ class DuckDB:
         except Exception as error:
             raise explained(error) from error
 
+    def bring(self, frame: Any, table: Any) -> Any:
+        """A table beside the rows: relations join only within one connection."""
+        import duckdb
+        import narwhals as nw
+
+        connection = getattr(frame.to_native(), "_con", None)
+        return nw.from_native(duckdb.from_arrow(table) if connection is None else connection.from_arrow(table))
+
     def explain(self, error: Exception) -> PoolwiseError | None:
         """DuckDB binds queries as they are built, so files that are gone show then."""
         import duckdb

@@ -33,6 +33,9 @@ class Engine(Protocol):
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
         """The rows of a query in order, as eager frames of about `rows` rows."""
 
+    def bring(self, frame: Any, table: Any) -> Any:
+        """A small Arrow table as a lazy narwhals frame that can be joined with `frame`."""
+
     def explain(self, error: Exception) -> PoolwiseError | None:
         """An error of the engine itself in one sentence of ours, None for any other."""
 
@@ -52,6 +55,10 @@ class Generic:
         frame = answered(self.name, lambda: query.collect("pyarrow"))
         for start in range(0, len(frame), rows):
             yield frame[start : start + rows].to_native()
+
+    def bring(self, frame: Any, table: Any) -> Any:
+        """Only the engines we know take tables."""
+        raise DataError(f"Tables of groups cannot be joined in {self.name}; join them there, before the fit.")
 
     def explain(self, error: Exception) -> PoolwiseError | None:
         """Nothing: its errors are not known."""

@@ -43,6 +43,13 @@ class Polars:
             yield batch
             scan.at(done / scan.rows if scan.rows else None)
 
+    def bring(self, frame: Any, table: Any) -> Any:
+        """A table as a lazy frame."""
+        import narwhals as nw
+        import polars as pl
+
+        return nw.from_native(pl.DataFrame(pl.from_arrow(table)).lazy())
+
     def explain(self, error: Exception) -> PoolwiseError | None:
         """Polars resolves types as queries are built."""
         import polars as pl

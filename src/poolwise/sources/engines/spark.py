@@ -60,6 +60,12 @@ class Spark:
         if waiting:
             yield pa.concat_tables(waiting)
 
+    def bring(self, frame: Any, table: Any) -> Any:
+        """A table as a frame of the same session."""
+        import narwhals as nw
+
+        return nw.from_native(frame.to_native().sparkSession.createDataFrame(table))
+
     def explain(self, error: Exception) -> PoolwiseError | None:
         """Spark analyses queries as they are built."""
         from pyspark.errors import PySparkException

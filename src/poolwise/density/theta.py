@@ -1,0 +1,148 @@
+"""What depends on theta alone: its prior, the covariance factor of the group effects, the priors of the coefficients.
+
+theta = [log tau (q), atanh of partial correlations (c), log sigma, log mixing precisions (m)].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from poolwise.compiled import kernel
+
+
+class Prior(NamedTuple):
+    """Priors as arrays: p coefficients, q effects of all factors, c correlations, m mixing precisions."""
+
+    starts: np.ndarray  # (q,) first effect that each effect is correlated with; its own where it is independent
+    rows: np.ndarray  # (p, p) what the priors are put on, as combinations of the coefficients in X
+    mean: np.ndarray  # (p,)
+    precision: np.ndarray  # (p,) given mixing precisions of one
+    mixed: np.ndarray  # (m,) which of the prior rows have a mixing precision
+    scales: np.ndarray  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
+    correlations: np.ndarray  # (c, 2) exponent and log constant of each partial correlation
+    log_constant: float  # log |d beta / d (coefficients in X)| and of the rows' weights: densities keep their units
+
+
+@kernel
+def log_scale_prior(theta, row):
+    """Log density of exp(theta) with the Jacobian of the exponential, and its derivative."""
+    x = math.exp(theta)
+    tail = row[5] * x * x
+    value = row[0] + (row[1] + 1.0) * theta - row[2] * x - 0.5 * row[3] * x * x - 0.5 * row[4] * math.log1p(tail)
+    share = tail / (1.0 + tail) if tail < 1e300 else 1.0
+    return value, row[1] + 1.0 - row[2] * x - row[3] * x * x - row[4] * share
+
+
+@kernel
+def log_prior(theta, prior, gradient):
+    """Log prior of theta; its derivative is written into `gradient`."""
+    q, pairs = prior.starts.size, prior.correlations.shape[0]
+    total = 0.0
+    for i in range(theta.size):
+        if q <= i < q + pairs:
+            exponent, constant = prior.correlations[i - q]
+            size = abs(theta[i])
+            log_cosh = size + math.log1p(math.exp(-2.0 * size)) - math.log(2.0)
+            total += constant - 2.0 * exponent * log_cosh
+            gradient[i] = -2.0 * exponent * math.tanh(theta[i])
+        else:
+            value, slope = log_scale_prior(theta[i], prior.scales[i if i < q else i - pairs])
+            total += value
+            gradient[i] = slope
+    return total
+
+
+@kernel
+def covariance_factor(theta, starts, factor):
+    """diag(tau) L, lower triangular, into `factor` (q, q); diagonal where effects are independent."""
+    at = q = factor.shape[0]
+    factor[:] = 0.0
+    for i in range(q):
+        rest = math.exp(theta[i])
+        for j in range(starts[i], i):
+            factor[i, j] = math.tanh(theta[at]) * rest
+            rest /= math.cosh(theta[at])
+            at += 1
+        factor[i, i] = rest
+
+
+@kernel
+def factor_pullback(theta, factor, slope, starts, gradient):
+    """Add d/d theta to `gradient`, given `slope` = d/dM (q, q)."""
+    q = factor.shape[0]
+    at = q
+    for i in range(q):
+        for j in range(starts[i], i + 1):
+            gradient[i] += slope[i, j] * factor[i, j]
+        rest = math.exp(theta[i])
+        for j in range(starts[i], i):
+            below = 0.0
+            for k in range(j + 1, i + 1):
+                below += slope[i, k] * factor[i, k]
+            cosh = math.cosh(theta[at])
+            gradient[at] += slope[i, j] * rest / (cosh * cosh) - math.tanh(theta[at]) * below
+            rest /= cosh
+            at += 1
+
+
+@kernel
+def usable(theta):
+    """Whether the exponentials of theta and their squares are representable."""
+    return np.all(np.abs(theta) < 300.0)
+
+
+@kernel
+def add_prior_rows(theta, prior, schur):
+    """Add the priors of the coefficients as rows to the lower triangle of `schur` (p + 1, p + 1).
+
+    Returns the sum of the logs of the prior precisions.
+    """
+    p = prior.mean.size
+    log_precisions = 0.0
+    for k in range(p):
+        weight = _precision(theta, prior, k)
+        log_precisions += math.log(weight)
+        for i in range(p + 1):
+            left = weight * (prior.rows[k, i] if i < p else prior.mean[k])
+            if left != 0.0:
+                for j in range(i + 1):
+                    schur[i, j] += left * (prior.rows[k, j] if j < p else prior.mean[k])
+    return log_precisions
+
+
+@kernel
+def _precision(theta, prior, k):
+    weight = prior.precision[k]
+    for m in range(prior.mixed.size):
+        if prior.mixed[m] == k:
+            weight *= math.exp(theta[theta.size - prior.mixed.size + m])
+    return weight
+
+
+@kernel
+def prior_penalty(theta, prior, mean, inverse, gradient):
+    """E[sum of the squared, weighed misses of the coefficients' priors]; adds the mixing precisions' slopes.
+
+    beta ~ N(mean, inverse' inverse), inverse (p, p) lower triangular.
+    """
+    p = prior.mean.size
+    penalty = 0.0
+    for k in range(p):
+        miss = -prior.mean[k]
+        for i in range(p):
+            miss += prior.rows[k, i] * mean[i]
+        square = miss * miss
+        for i in range(p):
+            image = 0.0
+            for j in range(p):
+                image += inverse[i, j] * prior.rows[k, j]
+            square += image * image
+        weight = _precision(theta, prior, k)
+        for m in range(prior.mixed.size):
+            if prior.mixed[m] == k:
+                gradient[theta.size - prior.mixed.size + m] += 0.5 * (1.0 - weight * square)
+        penalty += weight * square
+    return penalty

@@ -1,0 +1,71 @@
+"""Grouping factors: which level of each factor the rows of a cell belong to.
+
+A cell is one combination of labels of all grouping columns that occurs in the data. Statistics are kept by cell; a
+level of a factor is a set of cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.design.levels import label_codes
+
+Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """A grouping factor with the effects that vary by its levels.
+
+    Attributes
+    ----------
+    name : `county`, or `school:class` for combinations of columns.
+    keys : the grouping columns.
+    levels : (J,) labels, sorted; combinations are joined as `A:1`.
+    codes : (C,) position of each cell's level.
+    effects : (q,) names of the effects that vary by level, of all its group terms.
+    group_map : (1 + K, q) effect columns Z as combinations of [1, W].
+    starts : (q,) position of the first effect that each effect is correlated with; its own where it is independent.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    levels: np.ndarray
+    codes: np.ndarray
+    effects: tuple[str, ...]
+    group_map: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def correlated(self) -> bool:
+        """Whether any two effects are correlated."""
+        return bool(np.any(self.starts != np.arange(len(self.starts))))
+
+
+def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct combinations of codes, (C, number of columns), in the order of their columns; and each row's, (n,)."""
+    import pandas as pd
+
+    place, first = pd.factorize(codes[0], sort=True)
+    found = np.asarray(first)[:, None]
+    for column in codes[1:]:
+        size = int(column.max(initial=0)) + 1
+        place, pairs = pd.factorize(place.astype(np.int64) * size + column, sort=True)
+        found = np.column_stack([found[pairs // size], pairs % size])
+    return found, np.asarray(place, dtype=np.int64)
+
+
+def levels_of(keys: tuple[str, ...], names: tuple[str, ...], cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """Levels (J,) of the factor of some keys, and the code (C,) of each cell; `names` are those of the columns."""
+    columns = [cells[names.index(key)] for key in keys]
+    coded = [label_codes(column) for column in columns]
+    if len(keys) == 1:
+        return coded[0][1], coded[0][0]
+    combinations, codes = cells_of([code for code, _ in coded])
+    labels = [levels.astype(str)[combinations[:, k]] for k, (_, levels) in enumerate(coded)]
+    joined = labels[0].astype(object)
+    for column in labels[1:]:
+        joined = joined + ":" + column.astype(object)
+    return joined, codes
