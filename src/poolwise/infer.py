@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from poolwise.density.collapsed import collapse
-from poolwise.density.offsets import GroupOffsets, Offsets
+from poolwise.density.gaussian import gaussian
+from poolwise.density.offsets import Offsets
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
@@ -45,15 +45,15 @@ _Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], np.ndarray, C
 def _collapsed(
     model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int, theta: np.ndarray | None
 ) -> _Parts:
-    density = collapse(model.statistics, model.design, model.priors, threads=threads)
+    density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     if theta is None:
         drawn = sample(density, settings)
         theta, certificate = drawn.points, drawn.certificate
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
     working = density.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
-    u = (GroupOffsets(density, theta, working, seed),) if model.pooling is Pooling.PARTIAL else ()
-    return theta, density.basis.written(working), u, density.layout.sigma(theta), certificate
+    beta = density.basis.written(density.common_of(working))
+    return theta, beta, density.offsets(theta, working, seed), density.layout.sigma(theta), certificate
 
 
 def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:

@@ -12,6 +12,7 @@ import numpy as np
 
 from poolwise.density import kernels
 from poolwise.density.layout import ParameterLayout
+from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
 from poolwise.design.design import Design
@@ -19,6 +20,8 @@ from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
+# Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
+_WORK, _LEAST = 1 << 21, 256
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 
 
@@ -111,11 +114,24 @@ class CollapsedDensity:
         """Common coefficients (m, p) to average effects over: their means for each theta, without noise."""
         return self.draw_common(points, None)
 
-    def unexplained(self, points: np.ndarray, block: int) -> np.ndarray:
-        """Var(u_jk | y, beta, theta) / tau_k^2 of a block of groups, summed over points (m, d): (q, width)."""
-        total = np.zeros((self.width, self.block_width))
-        kernels.add_unexplained(points, self.problem, block, total)
-        return total
+    def unexplained(self, points: np.ndarray) -> np.ndarray:
+        """Var(u_jk | y, beta, theta) / tau_k^2 averaged over some of the points (m, d), (J, q)."""
+        some = np.ascontiguousarray(points[:: -(-len(points) // max(_LEAST, _WORK // self.groups))])
+
+        def average(block: int, _: slice) -> np.ndarray:
+            total = np.zeros((self.width, self.block_width))
+            kernels.add_unexplained(some, self.problem, block, total)
+            return total.T / len(some)
+
+        return np.concatenate(map_slices(average, self.blocks, 1, self.threads))[: self.groups]
+
+    def common_of(self, working: np.ndarray) -> np.ndarray:
+        """The common coefficients among those that `draw_common` makes: all of them."""
+        return working
+
+    def offsets(self, theta: np.ndarray, working: np.ndarray, seed: np.random.SeedSequence) -> tuple[Offsets, ...]:
+        """Offsets of the groups of the factor; nothing without one."""
+        return (GroupOffsets(self, theta, working, seed),) if self.groups else ()
 
     @property
     def width(self) -> int:
@@ -134,25 +150,11 @@ class CollapsedDensity:
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the spread of the outcome between groups, within them, or in both."""
-        noise, size = self._scales()
-        q, d = len(self.layout.effects), self.dimension
-        within = max(math.sqrt(max(self.within_variance, 0.0)), 1e-3 * noise)
-        points = np.zeros((3, d))
-        points[:, :q] = np.log(noise / size) - np.log([[3.0], [1.0], [30.0]])
-        points[:, q + self.layout.pairs] = np.log([noise, within, noise])
-        heavy = points.copy()
-        heavy[:, q + self.layout.pairs + 1 :] = -6.0  # Student-t coefficients far out in their tails
-        return np.vstack([points, heavy]) if self.layout.mixed else points
+        return starting_points(self.layout, *self._scales(), self.within_variance)
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """From a thousandth of the outcome's spread and less, to fifty times it."""
-        noise, size = self._scales()
-        q, sigma = len(self.layout.effects), len(self.layout.effects) + self.layout.pairs
-        low, high = np.full(self.dimension, -1.5), np.full(self.dimension, 1.5)
-        low[:q], high[:q] = np.log(noise / size) - 7.0, np.log(noise / size) + 4.0
-        low[sigma], high[sigma] = math.log(noise) - 10.0, math.log(noise) + 3.0
-        low[sigma + 1 :], high[sigma + 1 :] = -12.0, 3.0
-        return low, high
+        return search_box(self.layout, *self._scales())
 
     def _scales(self) -> tuple[float, np.ndarray]:
         """The residual spread of the pooled regression, and the root mean square (q,) of each effect's column."""
@@ -166,6 +168,35 @@ class CollapsedDensity:
 
         words, arrays = describe_problem(self.problem)
         return NativeDensity(log_density_callback.address, words, arrays)
+
+
+def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, within_variance: float) -> np.ndarray:
+    """Points (k, d) to begin from.
+
+    Parameters
+    ----------
+    noise : residual spread of the pooled regression.
+    size : (Q,) root mean square of each effect's column.
+    within_variance : of the outcome within groups.
+    """
+    within = max(math.sqrt(max(within_variance, 0.0)), 1e-3 * noise)
+    q = len(layout.effects)
+    points = np.zeros((3, layout.dimension))
+    points[:, :q] = np.log(noise / size) - np.log([[3.0], [1.0], [30.0]])
+    points[:, q + layout.pairs] = np.log([noise, within, noise])
+    heavy = points.copy()
+    heavy[:, q + layout.pairs + 1 :] = -6.0  # Student-t coefficients far out in their tails
+    return np.vstack([points, heavy]) if layout.mixed else points
+
+
+def search_box(layout: ParameterLayout, noise: float, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends (d,) of a box around the modes: from a thousandth of the outcome's spread and less, to fifty times it."""
+    q, sigma = len(layout.effects), len(layout.effects) + layout.pairs
+    low, high = np.full(layout.dimension, -1.5), np.full(layout.dimension, 1.5)
+    low[:q], high[:q] = np.log(noise / size) - 7.0, np.log(noise / size) + 4.0
+    low[sigma], high[sigma] = math.log(noise) - 10.0, math.log(noise) + 3.0
+    low[sigma + 1 :], high[sigma + 1 :] = -12.0, 3.0
+    return low, high
 
 
 def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:

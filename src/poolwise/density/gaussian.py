@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from poolwise.density.blocks.density import BlockedDensity, block
 from poolwise.density.collapsed import CollapsedDensity, collapse
 from poolwise.density.priors import ModelPriors
 from poolwise.design.design import Design
 from poolwise.statistics.products import CrossProducts
 
 
-def gaussian(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> CollapsedDensity:
-    """One factor at the most: group by group. Several: by sparse blocks."""
-    return collapse(statistics, design, priors, threads=threads)
+def gaussian(
+    statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int
+) -> CollapsedDensity | BlockedDensity:
+    """One factor at the most: group by group, in vector registers. Several: by sparse blocks."""
+    build = block if len(design.factors) > 1 else collapse
+    return build(statistics, design, priors, threads=threads)

@@ -21,9 +21,6 @@ T = TypeVar("T")
 
 _KEPT = 1 << 28  # numbers: 2 GB
 
-# Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
-_WORK, _LEAST = 1 << 21, 256
-
 
 class Offsets(Protocol):
     """How far the effects of each group of a factor lie from the common part: draws and what follows from them."""
@@ -85,8 +82,8 @@ class Eliminated(Protocol):
     def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
         """Other coefficients over which conditional means of effects average to posterior means."""
 
-    def unexplained(self, points: np.ndarray, block: int) -> np.ndarray:
-        """Share of the variance between groups that stays unexplained, summed over points: (q, block_width)."""
+    def unexplained(self, points: np.ndarray) -> np.ndarray:
+        """Share of the variance between groups that stays unexplained, averaged over some of the points: (J, q)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,14 +155,7 @@ class GroupOffsets:
 
     def unexplained(self) -> np.ndarray:
         """Var(u_jk | y, beta, theta) / tau_k^2 averaged over thetas spread over the chains, (J, q)."""
-        points, _ = self._flat()
-        kept = max(_LEAST, _WORK // self.groups)
-        points = np.ascontiguousarray(points[:: -(-len(points) // kept)])
-
-        def average(block: int, _: slice) -> np.ndarray:
-            return self.density.unexplained(points, block).T / len(points)
-
-        return np.concatenate(map_slices(average, self.density.blocks, 1, self.density.threads))[: self.groups]
+        return self.density.unexplained(self._flat()[0])
 
     def map_blocks(
         self, work: Callable[[slice, np.ndarray], T], progress: Progress = silent, step: str = ""

@@ -1,0 +1,1 @@
+"""Several grouping factors: elimination of a sparse, blocked system; what is left over is one dense root."""

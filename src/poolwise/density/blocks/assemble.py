@@ -1,0 +1,166 @@
+"""From statistics of cells to the arrays of the blocked system."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.density.blocks.kernels import System
+from poolwise.density.blocks.ordering import Ordering
+from poolwise.density.blocks.structure import Ranks, Structure
+from poolwise.density.theta import Prior
+from poolwise.design.factors import Factor
+from poolwise.statistics.products import CrossProducts
+
+
+def assemble(
+    statistics: CrossProducts,
+    factors: tuple[Factor, ...],
+    effects: list[np.ndarray],
+    maps: np.ndarray,
+    columns: np.ndarray,
+    xy: np.ndarray,
+    prior: Prior,
+    order: Ordering,
+    structure: Structure,
+    ranks: Ranks,
+) -> System:
+    """Cross-products of effects with effects, coefficients and the outcome, where `structure` wants them.
+
+    Parameters
+    ----------
+    effects : for each factor its shifted effect columns (1 + K + 1, q), in the basis [1, W - origin, y - origin].
+    maps : (Q, Q) from effects as written to shifted effects.
+    columns : (1 + K + 1, p + 1) common columns in working coordinates and the residual outcome, in the same basis.
+    xy : (p + 1, p + 1) cross-products of these.
+    """
+    border = columns.shape[1]
+    leaf, mine = factors[order.leaf].codes, effects[order.leaf]
+    q = mine.shape[1]
+    width, offset = structure.width, structure.offset
+    values = np.zeros(int((width[: structure.leaves] * q).sum()))
+    _add(values, offset[leaf], width[leaf], _products(statistics, mine, mine))
+    _add(values, offset[leaf] + width[leaf] - border, width[leaf], _products(statistics, mine, columns))
+    first = np.concatenate([[0], np.cumsum([len(factors[f].levels) for f in order.others])])
+    rank = [ranks.rank[factors[f].codes + first[i]] for i, f in enumerate(order.others)]
+    for i, f in enumerate(order.others):
+        entry = _entries(structure, ranks, leaf, rank[i])
+        _add(values, offset[leaf] + structure.entry_column[entry], width[leaf], _products(statistics, mine, effects[f]))
+    blocks = _Blocks(structure, ranks)
+    for i, f in enumerate(order.others):
+        blocks.own(f, rank[i], _products(statistics, effects[f], effects[f]))
+        blocks.border(f, rank[i], _products(statistics, effects[f], columns))
+        for j in range(i):
+            g = order.others[j]
+            blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
+    return System(structure, values, *blocks.arrays(), xy, float(statistics.rows), maps, prior)
+
+
+def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Sums over the rows of each cell of products of two sets of columns, (C, a, b)."""
+    one, other = left[0] + statistics.means @ left[1:], right[0] + statistics.means @ right[1:]
+    between = (statistics.weights[:, None] * one)[:, :, None] * other[:, None, :]
+    return between + left[1:].T @ statistics.scatter @ right[1:]
+
+
+def _add(values: np.ndarray, place: np.ndarray, stride: np.ndarray, products: np.ndarray) -> None:
+    """Add each cell's matrix (C, a, b) to the rows that begin at `place` and follow by `stride`."""
+    for i in range(products.shape[1]):
+        for j in range(products.shape[2]):
+            np.add.at(values, place + i * stride + j, products[:, i, j])
+
+
+def _entries(structure: Structure, ranks: Ranks, node: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """The entry in which an eliminated node meets the node of some rank, for each cell."""
+    owner = np.repeat(np.arange(len(structure.entries) - 1), np.diff(structure.entries))
+    # Kept places grow with ranks, so that entries are sorted by owner and then by them.
+    size = len(ranks.rank)
+    kept = np.concatenate([structure.entry_kept, structure.root_kept])
+    distinct = np.unique(kept)
+    key = owner * (size + 1) + np.searchsorted(distinct, structure.entry_kept)
+    wanted = node * (size + 1) + np.searchsorted(distinct, kept_of(structure)[rank])
+    return np.searchsorted(key, wanted)
+
+
+def kept_of(structure: Structure) -> np.ndarray:
+    """(nodes,) place among the kept coefficients, by rank."""
+    widths = np.diff(structure.first_effect)
+    eliminated = widths[structure.factor[structure.leaves :]]
+    return np.concatenate([np.cumsum(eliminated) - eliminated, structure.root_kept]).astype(np.int64)
+
+
+class _Blocks:
+    """Blocks of the store, collected pair by pair of factors."""
+
+    def __init__(self, structure: Structure, ranks: Ranks) -> None:
+        self.structure, self.ranks, self.kept = structure, ranks, kept_of(structure)
+        self.parts: list[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def own(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
+        """Blocks on the diagonal."""
+        distinct, inverse = np.unique(rank, return_inverse=True)
+        place, stride = self._rows(distinct)
+        in_root = distinct >= self.ranks.eliminated
+        shift = np.where(in_root, self.kept[distinct] - self._root_first(), 0)
+        self.parts.append((factor, factor, place + shift, stride, _sums(products, inverse, len(distinct))))
+
+    def border(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
+        """Blocks with the common coefficients and the outcome."""
+        distinct, inverse = np.unique(rank, return_inverse=True)
+        place, stride = self._rows(distinct)
+        self.parts.append(
+            (factor, -1, place + stride - products.shape[2], stride, _sums(products, inverse, len(distinct)))
+        )
+
+    def pair(self, one: int, other: int, rank: np.ndarray, rank_other: np.ndarray, products: np.ndarray) -> None:
+        """Blocks of two factors; the rows are the node's that comes first."""
+        for f, g, rows, columns, values in (
+            (one, other, rank, rank_other, products),
+            (other, one, rank_other, rank, products.transpose(0, 2, 1)),
+        ):
+            chosen = rows < columns
+            if not chosen.any():
+                continue
+            size = len(self.ranks.rank)
+            distinct, inverse = np.unique(rows[chosen] * size + columns[chosen], return_inverse=True)
+            first, second = distinct // size, distinct % size
+            place, stride = self._rows(first)
+            in_root = first >= self.ranks.eliminated
+            column = np.where(in_root, self.kept[second] - self._root_first(), 0)
+            early = ~in_root
+            if early.any():
+                node = self.structure.leaves + first[early]
+                entry = _entries(self.structure, self.ranks, node, second[early])
+                column[early] = self.structure.entry_column[entry]
+            self.parts.append((f, g, place + column, stride, _sums(values[chosen], inverse, len(distinct))))
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Factors of rows and columns, places, strides, starts, and all numbers one after the other."""
+        counts = [len(place) for _, _, place, _, _ in self.parts]
+        sizes = np.repeat([values[0].size for *_, values in self.parts], counts)
+        return (
+            np.repeat([f for f, *_ in self.parts], counts).astype(np.int64),
+            np.repeat([g for _, g, *_ in self.parts], counts).astype(np.int64),
+            np.concatenate([place for _, _, place, _, _ in self.parts]).astype(np.int64),
+            np.concatenate([stride for *_, stride, _ in self.parts]).astype(np.int64),
+            np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            np.concatenate([values.ravel() for *_, values in self.parts]),
+        )
+
+    def _rows(self, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the rows of nodes begin, and from one row to the next."""
+        structure, in_root = self.structure, rank >= self.ranks.eliminated
+        node = np.where(in_root, 0, structure.leaves + rank)
+        in_rows = structure.root + (self.kept[rank] - self._root_first()) * structure.root_size
+        place = np.where(in_root, in_rows, structure.offset[node])
+        return place, np.where(in_root, structure.root_size, structure.width[node])
+
+    def _root_first(self) -> int:
+        """The first place of the root among the kept coefficients."""
+        widths = np.diff(self.structure.first_effect)
+        return int(widths[self.structure.factor[self.structure.leaves :]].sum())
+
+
+def _sums(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
+    total = np.zeros((count, *values.shape[1:]))
+    np.add.at(total, group.reshape(-1), values)
+    return total

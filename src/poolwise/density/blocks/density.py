@@ -1,0 +1,357 @@
+"""The log density of a Gaussian model with several grouping factors, all coefficients integrated out.
+
+Cost of an evaluation: for each eliminated level the square of what it meets, and a third of the cube of the root.
+Derivation: `docs/explanation/algebra.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from scipy.linalg import block_diag
+
+from poolwise.density.blocks import evaluate, kernels, root
+from poolwise.density.blocks.assemble import assemble, kept_of
+from poolwise.density.blocks.kept import KeptOffsets
+from poolwise.density.blocks.ordering import Ordering, order_levels
+from poolwise.density.blocks.structure import Ranks, build_structure
+from poolwise.density.collapsed import generator, search_box, shift_effects, starting_points
+from poolwise.density.dense import common_solution
+from poolwise.density.layout import ParameterLayout
+from poolwise.density.offsets import GroupOffsets, Offsets
+from poolwise.density.priors import ModelPriors
+from poolwise.density.theta import factor_pullback, log_prior, prior_penalty, usable
+from poolwise.density.working import WorkingBasis, gram_root, working_basis
+from poolwise.design.design import Design
+from poolwise.design.factors import Factor
+from poolwise.samplers.base import NativeDensity
+from poolwise.statistics.products import CrossProducts
+from poolwise.threads import map_slices
+
+_TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
+_BLOCK = 256  # levels of the leaf whose draws are made together
+_SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockedDensity:
+    """log p(theta | y) up to the constant p(y), for samplers; and exact draws of the coefficients given theta.
+
+    Attributes
+    ----------
+    layout : what each number of theta is.
+    basis : working coordinates of the common coefficients.
+    factors : of the design.
+    order, ranks : of elimination.
+    system : arrays for the kernels.
+    sizes : (Q,) root mean square of each effect's column.
+    within_variance : of the outcome around the means of its cells, to begin from.
+    threads : how many threads batches are spread over.
+    """
+
+    layout: ParameterLayout
+    basis: WorkingBasis
+    factors: tuple[Factor, ...]
+    order: Ordering
+    ranks: Ranks
+    system: kernels.System
+    sizes: np.ndarray
+    within_variance: float
+    threads: int
+
+    @property
+    def dimension(self) -> int:
+        """Length of theta."""
+        return self.layout.dimension
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions in theta of the log standard deviations of effects, which may be close to zero."""
+        return np.arange(len(self.layout.effects))
+
+    @property
+    def cost(self) -> float:
+        """Flops of an evaluation, about."""
+        structure, border = self.system.structure, self.system.xy.shape[0]
+        rows = np.diff(structure.first_effect)[structure.factor]
+        return float((rows * structure.width.astype(float) ** 2).sum() + structure.root_size**3 / 3 + border**2)
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
+        out = np.empty(len(points))
+        points = np.ascontiguousarray(points)
+        if self._large_root:
+            work = evaluate.scratch(self.system)
+            for i, point in enumerate(points):
+                out[i] = self._log_density_at(point, work)
+            return out
+
+        def values(_: int, part: slice) -> None:
+            evaluate.log_densities(points[part], self.system, out[part])
+
+        map_slices(values, len(points), self._task, self.threads)
+        return out
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and its gradient (d,) at one point (d,), by Fisher's identity."""
+        point, gradient = np.ascontiguousarray(point), np.zeros(self.dimension)
+        if not usable(point):
+            return -math.inf, gradient
+        parts = self._eliminated(point)
+        if parts is None:
+            return -math.inf, gradient
+        covariance, value, store, panels = parts
+        value += log_prior(point, self.system.prior, gradient)
+        kept, leaf = self._means(store, panels)
+        structure, p = self.system.structure, len(self.basis.reference)
+        inverse = np.empty_like(store)
+        root.invert(structure, store, structure.root_size - 1, inverse)
+        own = self._own_covariances(store, panels, inverse, p)
+        moments = np.zeros_like(covariance)
+        kernels.add_moments(self.system, inverse, own, kept, leaf, moments)
+        q, levels = len(self.layout.effects), self._levels_of_effects()
+        slope = np.linalg.solve(covariance.T, moments - np.diag(levels))
+        factor_pullback(point, covariance, slope, self.system.prior.starts, gradient)
+        size = structure.root_size
+        schur = store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :].T.copy()
+        mean, spread = common_solution(schur)
+        penalty = prior_penalty(point, self.system.prior, mean, spread, gradient)
+        # As with one factor: the expected quadratic form is its minimum plus its rank.
+        rank = p + float(levels.sum())
+        gradient[q + self.layout.pairs] += schur[p, p] + rank - penalty - np.trace(moments) - self.system.rows
+        return value, gradient
+
+    def slices(self, points: int) -> list[slice]:
+        """Points in tasks of a fixed size, each with random numbers of its own."""
+        return [slice(start, min(start + self._task, points)) for start in range(0, points, self._task)]
+
+    def draw_common(self, points: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
+        """One exact draw of all coefficients but the leaf's for each theta; without a seed, their means.
+
+        (m, d) to (m, n): scaled effects of the other factors, then common coefficients in working coordinates.
+        """
+        points = np.ascontiguousarray(points)
+        kept = np.zeros((len(points), self._kept))
+
+        def solve(i: int, part: slice) -> None:
+            if seed is not None:
+                generator(seed, i).standard_normal(out=kept[part])
+            if self._large_root:
+                for draw in range(part.start, part.stop):
+                    self._solve_large(points[draw], kept[draw])
+            else:
+                evaluate.kept_given(points[part], self.system, kept[part])
+
+        map_slices(solve, len(points), self._task, 1 if self._large_root else self.threads)
+        return kept
+
+    def common_of(self, working: np.ndarray) -> np.ndarray:
+        """The common coefficients among the kept ones, (..., n) to (..., p)."""
+        return working[..., self._kept - len(self.basis.reference) :]
+
+    def offsets(self, theta: np.ndarray, working: np.ndarray, seed: np.random.SeedSequence) -> tuple[Offsets, ...]:
+        """Offsets of the groups of every factor: the leaf's are drawn when asked for, the others' are kept."""
+        leaf = GroupOffsets(self, theta, working, seed)
+        kept = {f: KeptOffsets(self, f, self._places(f), theta, working) for f in self.order.others}
+        return tuple(leaf if f == self.order.leaf else kept[f] for f in range(len(self.factors)))
+
+    # What `GroupOffsets` asks of the leaf.
+
+    @property
+    def groups(self) -> int:
+        """Levels of the leaf."""
+        return int(self.system.structure.leaves)
+
+    @property
+    def width(self) -> int:
+        """Effects of a level of the leaf."""
+        return len(self.factors[self.order.leaf].effects)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of levels of the leaf."""
+        return -(-self.groups // _BLOCK)
+
+    @property
+    def block_width(self) -> int:
+        """Levels in a block."""
+        return _BLOCK
+
+    def draw_effects(
+        self, points: np.ndarray, working: np.ndarray, block: int, i: int, seed: np.random.SeedSequence | None
+    ) -> np.ndarray:
+        """One exact draw of the effects of a block of the leaf's levels, (m, q, width); without a seed, their means."""
+        effects = np.zeros((len(points), self.width, _BLOCK))
+        if seed is not None:
+            generator(seed, i, block + 1).standard_normal(out=effects)
+        place = self._effects_of(self.order.leaf)
+        evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, effects, place.start)
+        return effects
+
+    def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
+        """Draws of the kept coefficients: conditional means of the leaf's effects, averaged over them, are its means."""
+        return working
+
+    def unexplained(self, points: np.ndarray) -> np.ndarray:
+        """Var(u_jk | y, beta, theta) / tau_k^2 of the leaf, averaged over some thetas, (J, q)."""
+        return self.unexplained_of(self.order.leaf, points)
+
+    def unexplained_of(self, f: int, points: np.ndarray) -> np.ndarray:
+        """Var(u_jk | y, beta, theta) / tau_k^2 of a factor, averaged over some of the points (m, d), (J, q)."""
+        some = points[:: max(1, len(points) // (8 if self._large_root else _SHRUNK))]
+        place = self._effects_of(f)
+        total = np.zeros((len(self.factors[f].levels), place.stop - place.start))
+        for point in some:
+            parts = self._eliminated(np.ascontiguousarray(point))
+            if parts is None:
+                continue
+            covariance, _, store, panels = parts
+            structure, inverse = self.system.structure, np.empty_like(store)
+            root.invert(structure, store, structure.root_size - self.system.xy.shape[0], inverse)
+            own = self._own_covariances(store, panels, inverse, 0)
+            blocks = own if f == self.order.leaf else inverse[self._squares(f)]
+            blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
+            factor = covariance[place, place]
+            variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
+            total += variance / np.exp(2 * point[place])
+        return total / len(some)
+
+    def starts(self) -> np.ndarray:
+        """Points to begin from: the spread of the outcome between groups, within them, or in both."""
+        return starting_points(self.layout, self._noise(), self.sizes, self.within_variance)
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """From a thousandth of the outcome's spread and less, to fifty times it."""
+        return search_box(self.layout, self._noise(), self.sizes)
+
+    def native(self) -> NativeDensity | None:
+        """There is none."""
+        return None
+
+    def _noise(self) -> float:
+        rows = max(self.system.rows, 1.0)
+        return max(math.sqrt(max(self.system.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise)
+
+    @property
+    def _task(self) -> int:
+        return int(min(512, max(1, _TASK // self.cost)))
+
+    @property
+    def _large_root(self) -> bool:
+        return bool(self.system.structure.root_size >= root.LARGE)
+
+    @property
+    def _kept(self) -> int:
+        """Number of coefficients but the leaf's."""
+        widths = np.diff(self.system.structure.first_effect)
+        levels = [len(self.factors[f].levels) for f in self.order.others]
+        return int(np.dot(widths[list(self.order.others)], levels)) + len(self.basis.reference)
+
+    def _effects_of(self, f: int) -> slice:
+        first = self.system.structure.first_effect
+        return slice(int(first[f]), int(first[f + 1]))
+
+    def _levels_of_effects(self) -> np.ndarray:
+        """(Q,) number of levels behind each effect."""
+        return np.repeat([float(len(factor.levels)) for factor in self.factors], np.diff(self.system.structure.first_effect))
+
+    def _ranks_of(self, f: int) -> np.ndarray:
+        first = sum(len(self.factors[g].levels) for g in self.order.others[: self.order.others.index(f)])
+        return self.ranks.rank[first : first + len(self.factors[f].levels)]
+
+    def _places(self, f: int) -> np.ndarray:
+        """(J, q) of a factor's effects among the kept coefficients."""
+        q = len(self.factors[f].effects)
+        return kept_of(self.system.structure)[self._ranks_of(f)][:, None] + np.arange(q)
+
+    def _squares(self, f: int) -> np.ndarray:
+        """(J, q, q) of a factor's own blocks in the store; their lower triangles mean nothing."""
+        structure, rank = self.system.structure, self._ranks_of(f)
+        node = np.minimum(structure.leaves + rank, len(structure.factor) - 1)
+        early = rank < self.ranks.eliminated
+        row = kept_of(structure)[rank] - (self._kept - structure.root_size + 1)
+        start = np.where(early, structure.offset[node], structure.root + row * (structure.root_size + 1))
+        stride = np.where(early, structure.width[node], structure.root_size)
+        k = np.arange(len(self.factors[f].effects))
+        return start[:, None, None] + k[:, None] * stride[:, None, None] + k
+
+    def _log_density_at(self, point: np.ndarray, work: tuple[np.ndarray, ...]) -> float:
+        """One value, with the root by LAPACK."""
+        if not usable(point):
+            return -math.inf
+        covariance, scale, store, panel = work
+        kernels.scales(point, self.system, covariance, scale)
+        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panel, False)
+        log_determinant += root.factorise(self.system.structure, store)
+        sigma = point[len(self.layout.effects) + self.layout.pairs]
+        value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system)
+        return float(value) + float(log_prior(point, self.system.prior, np.empty(len(point))))
+
+    def _eliminated(self, point: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, np.ndarray] | None:
+        """Covariance factor, log likelihood, store and all panels of the leaf at one point; None where not finite."""
+        q = len(self.layout.effects)
+        covariance, scale = np.empty((q, q)), np.empty((q, q))
+        store, panels = np.empty(self.system.structure.size), np.empty(len(self.system.leaf))
+        kernels.scales(point, self.system, covariance, scale)
+        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels, True)
+        log_determinant += root.factorise(self.system.structure, store)
+        sigma = point[q + self.layout.pairs]
+        value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
+        return None if value == -math.inf else (covariance, value, store, panels)
+
+    def _means(self, store: np.ndarray, panels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Conditional means of the kept coefficients (n,) and of the leaf's scaled effects (leaves, q)."""
+        kept, leaf = np.zeros(self._kept), np.empty((self.groups, self.width))
+        structure = self.system.structure
+        solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
+        kernels.solve_kept(self.system, store, solved, np.zeros(self._kept), kept)
+        evaluate.leaf_means(self.system, panels, kept, leaf)
+        return kept, leaf
+
+    def _own_covariances(self, store: np.ndarray, panels: np.ndarray, inverse: np.ndarray, common: int) -> np.ndarray:
+        """Covariances (leaves, q, q) of the leaf's effects; those of the other factors are left in `inverse`."""
+        structure = self.system.structure
+        most, q = int(structure.width.max(initial=1)), int(np.diff(structure.first_effect).max())
+        own = np.empty((self.groups, self.width, self.width))
+        work = np.empty((most, most)), np.empty((q, most)), np.empty((q, most)), own
+        kernels.selected_inverse(self.system, store, panels, inverse, common, work)
+        return own
+
+    def _solve_large(self, point: np.ndarray, kept: np.ndarray) -> None:
+        """Kept coefficients of one theta, with the root by LAPACK; `kept` holds the noise."""
+        covariance, scale, store, panel = evaluate.scratch(self.system)
+        kernels.scales(point, self.system, covariance, scale)
+        kernels.reduce_to_root(point, self.system, scale, store, panel, False)
+        root.factorise(self.system.structure, store)
+        noise, size = kept.copy(), self.system.structure.root_size
+        solved = root.solve(self.system.structure, store, noise[len(noise) - size + 1 :])
+        kernels.solve_kept(self.system, store, solved, noise, kept)
+
+
+def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
+    """Build the density of a design with two grouping factors or more."""
+    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
+    columns = np.zeros((len(statistics.columns) + 1, len(priors.mean) + 1))
+    columns[:-1, :-1] = basis.columns
+    columns[:, -1] = basis.residual
+    gram = gram_root(statistics)
+    projected = gram @ columns
+    effects, maps = [], []
+    for factor in design.factors:
+        shifted, move = shift_effects(factor.group_map, statistics.origin[:-1])
+        effects.append(np.vstack([shifted, np.zeros((1, shifted.shape[1]))]))
+        maps.append(move)
+    order = order_levels(design.factors)
+    structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
+    prior = priors.arrays(basis, statistics)
+    moves = block_diag(*maps)
+    system = assemble(
+        statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
+    )
+    sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
+    spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
+    within = float(statistics.scatter[:, -1, -1].sum()) / spare
+    return BlockedDensity(priors.layout, basis, design.factors, order, ranks, system, sizes, within, threads)

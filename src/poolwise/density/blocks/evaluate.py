@@ -1,0 +1,115 @@
+"""Whole evaluations: log densities and draws of the kept coefficients, for roots small enough to stay in kernels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.density.blocks.kernels import (
+    factorise_root,
+    leaf_given,
+    reduce_to_root,
+    scales,
+    solve_kept,
+    solve_node,
+    solve_root,
+)
+from poolwise.density.theta import covariance_factor, log_prior, usable
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@kernel
+def assembled(log_determinant, log_precisions, pivot, log_sigma, system):
+    """log p(y | theta) from what the elimination has left."""
+    value = 0.5 * log_precisions + system.prior.log_constant - 0.5 * log_determinant - 0.5 * pivot
+    value -= system.rows * (log_sigma + 0.5 * _LOG_2PI)
+    return value if math.isfinite(value) else -np.inf
+
+
+@kernel
+def scratch(system):
+    """Room for one evaluation: covariance factor, the same for shifted effects, store, and one panel of the leaf."""
+    structure, q = system.structure, system.prior.starts.size
+    most = 1
+    for node in range(structure.leaves):
+        factor = structure.factor[node]
+        rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
+        most = max(most, rows * structure.width[node])
+    return np.empty((q, q)), np.empty((q, q)), np.empty(structure.size), np.empty(most)
+
+
+@kernel
+def log_densities(points, system, out):
+    """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
+    covariance, scale, store, panel = scratch(system)
+    structure, unused = system.structure, np.empty(points.shape[1])
+    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
+    for i in range(points.shape[0]):
+        theta = points[i]
+        out[i] = -np.inf
+        if usable(theta):
+            scales(theta, system, covariance, scale)
+            log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panel, False)
+            log_determinant += factorise_root(store, structure.root, structure.root_size)
+            value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
+            out[i] = value + log_prior(theta, system.prior, unused)
+
+
+@kernel
+def kept_given(points, system, kept):
+    """All coefficients but the leaf's given each theta, exact; kept (m, n) holds standard normals, or zeros for means.
+
+    Effects are scaled, v of u = M v; common coefficients in working coordinates.
+    """
+    covariance, scale, store, panel = scratch(system)
+    structure = system.structure
+    root = np.empty(structure.root_size - 1)
+    first = kept.shape[1] - root.size
+    for i in range(points.shape[0]):
+        scales(points[i], system, covariance, scale)
+        reduce_to_root(points[i], system, scale, store, panel, False)
+        factorise_root(store, structure.root, structure.root_size)
+        noise = kept[i].copy()
+        solve_root(store, structure.root, structure.root_size, noise[first:], root)
+        solve_kept(system, store, root, noise, kept[i])
+
+
+@kernel
+def leaf_means(system, panels, kept, means):
+    """Conditional means of the leaf's scaled effects, (leaves, q), from its panels."""
+    structure, border = system.structure, system.xy.shape[0]
+    silent, out = np.zeros(means.shape[1]), np.empty(means.shape[1])
+    for node in range(structure.leaves):
+        solve_node(structure, node, panels, structure.offset[node], means.shape[1], border, kept, silent, 0, out)
+        means[node] = out
+
+
+@kernel
+def leaf_draws(points, system, first_level, kept, effects, first_effect):
+    """Effects of consecutive levels of the leaf, in their own units, given each theta and the kept coefficients.
+
+    effects (m, q, width) holds standard normals, or zeros for the conditional means; it is overwritten.
+    """
+    covariance, scale, _, panel = scratch(system)
+    q, column = effects.shape[1], np.empty(effects.shape[1])
+    for draw in range(points.shape[0]):
+        scales(points[draw], system, covariance, scale)
+        leaf_given(points[draw], system, scale, first_level, kept[draw], effects[draw], panel)
+        for g in range(effects.shape[2]):
+            for i in range(q):
+                column[i] = effects[draw, i, g]
+            for i in range(q):
+                total = 0.0
+                for k in range(i + 1):
+                    total += covariance[first_effect + i, first_effect + k] * column[k]
+                effects[draw, i, g] = total
+
+
+@kernel
+def covariance_factors(points, starts, out):
+    """M (Q, Q) for each theta (m, d), into `out` (m, Q, Q)."""
+    for i in range(points.shape[0]):
+        covariance_factor(points[i], starts, out[i])

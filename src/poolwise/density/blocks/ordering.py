@@ -1,0 +1,139 @@
+"""In which order the levels of several factors are eliminated, and what fills in on the way.
+
+The leaf, the factor with most effects, goes first, level by level: its levels never meet. A further factor whose
+levels do not meet either, as in nested designs, goes next, without fill. Levels that remain sparse are eliminated in
+order of least degree; the rest is one dense root, with the common coefficients.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.factors import Factor
+from poolwise.errors import DataError
+
+_SMALL = 64  # effects: a root of so few costs less dense than sparse
+_SPARSE = 0.25  # share of pairs that meet, up to which level-by-level elimination pays
+_MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
+MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ordering:
+    """The order of elimination.
+
+    A node is a level of a factor other than the leaf, numbered factor by factor in `others`.
+
+    Attributes
+    ----------
+    leaf : position of the leaf among the factors.
+    others : positions of the other factors.
+    stages : nodes of each stage after the leaf, with the factor's position, or -1 for levels in order of least degree.
+    root : nodes that are left over.
+    neighbours : for each eliminated node in order, the later nodes that it meets.
+    leaf_neighbours : (leaf levels + 1,) and (pairs,): for each level of the leaf the nodes that it meets, as in CSR.
+    """
+
+    leaf: int
+    others: tuple[int, ...]
+    stages: tuple[tuple[int, np.ndarray], ...]
+    root: np.ndarray
+    neighbours: tuple[np.ndarray, ...]
+    leaf_neighbours: tuple[np.ndarray, np.ndarray]
+
+
+def order_levels(factors: Sequence[Factor]) -> Ordering:
+    """Choose the order for two factors or more.
+
+    Raises
+    ------
+    DataError : when the dense root would not fit in memory.
+    """
+    from scipy.sparse import csr_array
+
+    sizes = [len(factor.levels) * len(factor.effects) for factor in factors]
+    leaf = int(np.argmax(sizes))
+    others = tuple(sorted((f for f in range(len(factors)) if f != leaf), key=lambda f: -sizes[f]))
+    first = np.concatenate([[0], np.cumsum([len(factors[f].levels) for f in others])])
+    total, cells = int(first[-1]), len(factors[leaf].codes)
+    nodes = np.stack([factors[f].codes + first[i] for i, f in enumerate(others)])
+    ones = np.ones(nodes.size, dtype=np.int8)
+    leaves = np.tile(factors[leaf].codes, len(others))
+    shape = (len(factors[leaf].levels), total)
+    met = _pattern(csr_array((ones, (leaves, nodes.ravel())), shape=shape))
+    width = np.repeat([len(factors[f].effects) for f in others], np.diff(first))
+    stages: list[tuple[int, np.ndarray]] = []
+    neighbours: list[np.ndarray] = []
+    remaining = np.ones(total, dtype=bool)
+    if np.square(np.diff(met.indptr).astype(float)).sum() <= _MOST_MEETINGS:
+        rows = np.tile(np.arange(cells), len(others))
+        together = csr_array((ones, (rows, nodes.ravel())), shape=(cells, total))
+        graph = _pattern(met.T.astype(np.int32) @ met.astype(np.int32) + together.T.astype(np.int32) @ together)
+        for i, f in enumerate(others):
+            mine = np.arange(first[i], first[i + 1])
+            if width[remaining].sum() <= _SMALL or graph[mine][:, mine].nnz > len(mine):
+                continue
+            remaining[mine] = False
+            between = graph[mine].tocsr()
+            for k in range(len(mine)):
+                row = between.indices[between.indptr[k] : between.indptr[k + 1]]
+                neighbours.append(np.sort(row[remaining[row]]))
+            stages.append((f, mine))
+            graph = _pattern(graph + between.T.astype(np.int32) @ between.astype(np.int32))
+        left = np.flatnonzero(remaining)
+        if width[left].sum() > _SMALL and graph[left][:, left].nnz < _SPARSE * len(left) ** 2:
+            eliminated, theirs = _least_degree(graph, left)
+            stages.append((-1, eliminated))
+            neighbours += theirs
+            remaining[eliminated] = False
+    root = np.flatnonzero(remaining)
+    _check_root(int(width[root].sum()), [factors[f].name for f in others])
+    return Ordering(leaf, others, tuple(stages), root, tuple(neighbours), (met.indptr, met.indices))
+
+
+def _pattern(matrix: Any) -> Any:
+    """Ones where a sparse matrix has entries, columns sorted."""
+    found = matrix.tocsr()
+    found.sum_duplicates()
+    found.data = np.ones(len(found.data), dtype=np.int8)
+    found.sort_indices()
+    return found
+
+
+def _least_degree(graph: Any, nodes: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Eliminate nodes in order of least degree until what is left is dense or small."""
+    meets = {int(v): set(graph.indices[graph.indptr[v] : graph.indptr[v + 1]].tolist()) & set(nodes.tolist()) for v in nodes}
+    for v, mine in meets.items():
+        mine.discard(v)
+    queue = [(len(mine), v) for v, mine in meets.items()]
+    heapq.heapify(queue)
+    order: list[int] = []
+    neighbours: list[np.ndarray] = []
+    while queue and len(meets) > _SMALL:
+        degree, v = heapq.heappop(queue)
+        if v not in meets or degree != len(meets[v]):
+            continue
+        if degree > 0.5 * (len(meets) - 1):
+            break
+        mine = meets.pop(v)
+        for u in mine:
+            meets[u] |= mine
+            meets[u] -= {u, v}
+            heapq.heappush(queue, (len(meets[u]), u))
+        order.append(v)
+        neighbours.append(np.array(sorted(mine), dtype=np.int64))
+    return np.array(order, dtype=np.int64), neighbours
+
+
+def _check_root(size: int, names: list[str]) -> None:
+    if size > MOST_ROOT:
+        raise DataError(
+            f"{' and '.join(names)} cross so densely that {size:,} effects must be solved for together: "
+            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3e10:.0f} s for each of thousands of evaluations. The limit is "
+            f"{MOST_ROOT:,}; leave out the factor whose levels are least of interest, or fit a sample of them."
+        )
