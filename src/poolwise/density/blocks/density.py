@@ -48,7 +48,6 @@ class BlockedDensity:
     order, ranks : of elimination.
     system : arrays for the kernels.
     sizes : (Q,) root mean square of each effect's column.
-    within_variance : of the outcome around the means of its cells, to begin from.
     threads : how many threads batches are spread over.
     """
 
@@ -59,7 +58,6 @@ class BlockedDensity:
     ranks: Ranks
     system: kernels.System
     sizes: np.ndarray
-    within_variance: float
     threads: int
 
     @property
@@ -221,7 +219,7 @@ class BlockedDensity:
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the spread of the outcome between groups, within them, or in both."""
-        return starting_points(self.layout, self._noise(), self.sizes, self.within_variance)
+        return starting_points(self.layout, self._noise(), self.sizes, 0.5 * self._noise() ** 2)
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """From a thousandth of the outcome's spread and less, to fifty times it."""
@@ -282,9 +280,9 @@ class BlockedDensity:
         """One value, with the root by LAPACK."""
         if not usable(point):
             return -math.inf
-        covariance, scale, store, panel = work
+        covariance, scale, store, panels = work
         kernels.scales(point, self.system, covariance, scale)
-        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panel, False)
+        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
         log_determinant += root.factorise(self.system.structure, store)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system)
@@ -292,13 +290,11 @@ class BlockedDensity:
 
     def _eliminated(self, point: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, np.ndarray] | None:
         """Covariance factor, log likelihood, store and all panels of the leaf at one point; None where not finite."""
-        q = len(self.layout.effects)
-        covariance, scale = np.empty((q, q)), np.empty((q, q))
-        store, panels = np.empty(self.system.structure.size), np.empty(len(self.system.leaf))
+        covariance, scale, store, panels = evaluate.scratch(self.system)
         kernels.scales(point, self.system, covariance, scale)
-        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels, True)
+        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
         log_determinant += root.factorise(self.system.structure, store)
-        sigma = point[q + self.layout.pairs]
+        sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
 
@@ -308,7 +304,7 @@ class BlockedDensity:
         structure = self.system.structure
         solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
         kernels.solve_kept(self.system, store, solved, np.zeros(self._kept), kept)
-        evaluate.leaf_means(self.system, panels, kept, leaf)
+        kernels.solve_leaf(self.system, panels, kept, leaf)
         return kept, leaf
 
     def _own_covariances(self, store: np.ndarray, panels: np.ndarray, inverse: np.ndarray, common: int) -> np.ndarray:
@@ -322,9 +318,9 @@ class BlockedDensity:
 
     def _solve_large(self, point: np.ndarray, kept: np.ndarray) -> None:
         """Kept coefficients of one theta, with the root by LAPACK; `kept` holds the noise."""
-        covariance, scale, store, panel = evaluate.scratch(self.system)
+        covariance, scale, store, panels = evaluate.scratch(self.system)
         kernels.scales(point, self.system, covariance, scale)
-        kernels.reduce_to_root(point, self.system, scale, store, panel, False)
+        kernels.reduce_to_root(point, self.system, scale, store, panels)
         root.factorise(self.system.structure, store)
         noise, size = kept.copy(), self.system.structure.root_size
         solved = root.solve(self.system.structure, store, noise[len(noise) - size + 1 :])
@@ -352,6 +348,4 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
         statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
     )
     sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
-    spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
-    within = float(statistics.scatter[:, -1, -1].sum()) / spare
-    return BlockedDensity(priors.layout, basis, design.factors, order, ranks, system, sizes, within, threads)
+    return BlockedDensity(priors.layout, basis, design.factors, order, ranks, system, sizes, threads)

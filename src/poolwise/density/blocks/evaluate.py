@@ -13,7 +13,6 @@ from poolwise.density.blocks.kernels import (
     reduce_to_root,
     scales,
     solve_kept,
-    solve_node,
     solve_root,
 )
 from poolwise.density.theta import covariance_factor, log_prior, usable
@@ -31,20 +30,15 @@ def assembled(log_determinant, log_precisions, pivot, log_sigma, system):
 
 @kernel
 def scratch(system):
-    """Room for one evaluation: covariance factor, the same for shifted effects, store, and one panel of the leaf."""
-    structure, q = system.structure, system.prior.starts.size
-    most = 1
-    for node in range(structure.leaves):
-        factor = structure.factor[node]
-        rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
-        most = max(most, rows * structure.width[node])
-    return np.empty((q, q)), np.empty((q, q)), np.empty(structure.size), np.empty(most)
+    """Room for one evaluation: covariance factor, the same for shifted effects, store, and the panels of the leaf."""
+    q = system.prior.starts.size
+    return np.empty((q, q)), np.empty((q, q)), np.empty(system.structure.size), np.empty(system.leaf.size)
 
 
 @kernel
 def log_densities(points, system, out):
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
-    covariance, scale, store, panel = scratch(system)
+    covariance, scale, store, panels = scratch(system)
     structure, unused = system.structure, np.empty(points.shape[1])
     q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
     for i in range(points.shape[0]):
@@ -52,7 +46,7 @@ def log_densities(points, system, out):
         out[i] = -np.inf
         if usable(theta):
             scales(theta, system, covariance, scale)
-            log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panel, False)
+            log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
             log_determinant += factorise_root(store, structure.root, structure.root_size)
             value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
             out[i] = value + log_prior(theta, system.prior, unused)
@@ -64,27 +58,17 @@ def kept_given(points, system, kept):
 
     Effects are scaled, v of u = M v; common coefficients in working coordinates.
     """
-    covariance, scale, store, panel = scratch(system)
+    covariance, scale, store, panels = scratch(system)
     structure = system.structure
     root = np.empty(structure.root_size - 1)
     first = kept.shape[1] - root.size
     for i in range(points.shape[0]):
         scales(points[i], system, covariance, scale)
-        reduce_to_root(points[i], system, scale, store, panel, False)
+        reduce_to_root(points[i], system, scale, store, panels)
         factorise_root(store, structure.root, structure.root_size)
         noise = kept[i].copy()
         solve_root(store, structure.root, structure.root_size, noise[first:], root)
         solve_kept(system, store, root, noise, kept[i])
-
-
-@kernel
-def leaf_means(system, panels, kept, means):
-    """Conditional means of the leaf's scaled effects, (leaves, q), from its panels."""
-    structure, border = system.structure, system.xy.shape[0]
-    silent, out = np.zeros(means.shape[1]), np.empty(means.shape[1])
-    for node in range(structure.leaves):
-        solve_node(structure, node, panels, structure.offset[node], means.shape[1], border, kept, silent, 0, out)
-        means[node] = out
 
 
 @kernel
@@ -93,8 +77,9 @@ def leaf_draws(points, system, first_level, kept, effects, first_effect):
 
     effects (m, q, width) holds standard normals, or zeros for the conditional means; it is overwritten.
     """
-    covariance, scale, _, panel = scratch(system)
-    q, column = effects.shape[1], np.empty(effects.shape[1])
+    size, q = system.prior.starts.size, effects.shape[1]
+    covariance, scale = np.empty((size, size)), np.empty((size, size))
+    panel, column = np.empty(q * system.structure.width[: system.structure.leaves].max()), np.empty(q)
     for draw in range(points.shape[0]):
         scales(points[draw], system, covariance, scale)
         leaf_given(points[draw], system, scale, first_level, kept[draw], effects[draw], panel)

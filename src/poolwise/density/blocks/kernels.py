@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, lane
 from poolwise.density.blocks.structure import Structure
 from poolwise.density.dense import product
 from poolwise.density.theta import Prior, add_prior_rows, covariance_factor
@@ -35,70 +35,76 @@ class System(NamedTuple):
     prior: Prior
 
 
-@kernel
-def _load(values, start, stride, target, place, target_stride, left, rows, first, right, columns, begin, precision):
-    """target = precision * left' C right for one block C (rows, columns); right is None's stand-in where begin < 0."""
+@lane
+def _scale_rows(values, data, stride, panel, start, width, rows, columns, scale, first, precision):
+    """Rows of a block, precision * left' C, into `panel`."""
     for i in range(rows):
         for j in range(columns):
             total = 0.0
             for k in range(rows):
-                weight = left[first + k, first + i]
-                if weight != 0.0:
-                    if begin < 0:
-                        total += weight * values[start + k * stride + j]
-                    else:
-                        inner = 0.0
-                        for m in range(columns):
-                            inner += values[start + k * stride + m] * right[begin + m, begin + j]
-                        total += weight * inner
-            target[place + i * target_stride + j] = precision * total
+                total += scale[first + k, first + i] * values[data + k * stride + j]
+            panel[start + i * width + j] = precision * total
 
 
-@kernel
+@lane
+def _scale_columns(panel, start, width, rows, columns, scale, first, room):
+    """Some columns of a panel times a factor's `scale`, in place."""
+    for i in range(rows):
+        at = start + i * width
+        for j in range(columns):
+            room[j] = 0.0
+            for k in range(columns):
+                room[j] += panel[at + k] * scale[first + k, first + j]
+        for j in range(columns):
+            panel[at + j] = room[j]
+
+
+@lane
 def _factorise(panel, start, rows, width):
-    """R and B in place of a panel; returns the log determinant of R'R."""
-    log_product = 0.0
+    """R and B in place of a panel; returns the log determinant of R'R, inf where it is not positive definite."""
+    log_determinant = 0.0
     for i in range(rows):
         at = start + i * width
         for k in range(i):
             above = start + k * width
             weight = panel[above + i]
-            if weight != 0.0:
-                for j in range(i, width):
-                    panel[at + j] -= weight * panel[above + j]
+            for j in range(i, width):
+                panel[at + j] -= weight * panel[above + j]
         pivot = panel[at + i]
-        if not pivot > 0.0:
-            return np.inf
-        log_product += math.log(pivot)
-        pivot = math.sqrt(pivot)
+        log_determinant += math.log(pivot) if pivot > 0.0 else np.inf
+        pivot = math.sqrt(pivot) if pivot > 0.0 else 1.0
         panel[at + i] = pivot
-        scale = 1.0 / pivot
         for j in range(i + 1, width):
-            panel[at + j] *= scale
-    return log_product
+            panel[at + j] /= pivot
+    return log_determinant
 
 
-@kernel
-def _update(structure, node, panel, start, rows, border, store):
-    """Subtract B'B of a node from the rest: rows of the nodes that it meets, then those of the border."""
-    width = structure.width[node]
-    for e in range(structure.entries[node], structure.entries[node + 1] + 1):
-        if e < structure.entries[node + 1]:
-            column, base, stride = structure.entry_column[e], structure.entry_base[e], structure.entry_stride[e]
-            factor, places = structure.entry_factor[e], structure.entry_places[e]
-            count = structure.first_effect[factor + 1] - structure.first_effect[factor]
-        else:
-            column, stride, count = width - border, structure.root_size, border
-            base = structure.root + (structure.root_size - border) * stride
-            places = structure.border_places[node]
-        for i in range(rows):
-            at = start + i * width
-            for r in range(count):
-                weight = panel[at + column + r]
-                if weight != 0.0:
-                    row = base + r * stride
-                    for j in range(column + r, width):
-                        store[row + structure.places[places + j - column]] -= weight * panel[at + j]
+@lane
+def _subtract(panel, start, width, rows, column, count, store, row, stride, places, place):
+    """Subtract B'B from `count` rows of the store, whose own columns in the panel begin at `column`."""
+    for i in range(rows):
+        at = start + i * width
+        for r in range(count):
+            weight, base = panel[at + column + r], row + r * stride
+            for j in range(column + r, width):
+                store[base + places[place + j - column]] -= weight * panel[at + j]
+
+
+@lane
+def _load_leaf(entries, entry_factor, entry_column, first_effect, node, values, data, own, width, border, scale,
+               precision, room, panel, start):  # fmt: skip
+    """The scaled panel of a level of the leaf, into `panel` from `start` on; returns its rows."""
+    first = first_effect[own]
+    rows = first_effect[own + 1] - first
+    _scale_rows(values, data, width, panel, start, width, rows, width, scale, first, precision)
+    _scale_columns(panel, start, width, rows, rows, scale, first, room)
+    for i in range(rows):
+        panel[start + i * width + i] += 1.0
+    for e in range(entries[node], entries[node + 1]):
+        begin = first_effect[entry_factor[e]]
+        count = first_effect[entry_factor[e] + 1] - begin
+        _scale_columns(panel, start + entry_column[e], width, rows, count, scale, begin, room)
+    return rows
 
 
 @kernel
@@ -109,56 +115,85 @@ def scales(theta, system, covariance, scale):
 
 
 @kernel
-def load_leaf(system, node, scale, precision, panel, start):
-    """The scaled panel of a level of the leaf, into `panel` from `start` on."""
-    structure = system.structure
-    own, width, data = structure.factor[node], structure.width[node], structure.offset[node]
-    first, rows = structure.first_effect[own], structure.first_effect[own + 1] - structure.first_effect[own]
-    border = system.xy.shape[0]
-    _load(system.leaf, data, width, panel, start, width, scale, rows, first, scale, rows, first, precision)
-    for i in range(rows):
-        panel[start + i * width + i] += 1.0
-    for e in range(structure.entries[node], structure.entries[node + 1]):
-        column, factor = structure.entry_column[e], structure.entry_factor[e]
-        begin = structure.first_effect[factor]
-        count = structure.first_effect[factor + 1] - begin
-        _load(
-            system.leaf, data + column, width, panel, start + column, width, scale, rows, first, scale, count, begin,
-            precision,
+def _eliminate_leaf(structure, values, scale, precision, border, panels, store):
+    """Panels of the leaf, and what they take away from the rest; returns the log determinant of their own blocks."""
+    # Loops see plain arrays: to hand on a tuple of arrays would cost more than a level's arithmetic.
+    first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    entry_base, entry_stride, entry_places = structure.entry_base, structure.entry_stride, structure.entry_places
+    border_places, places, size = structure.border_places, structure.places, structure.root_size
+    last = structure.root + (size - border) * size
+    room, log_determinant = np.empty(scale.shape[0]), 0.0
+    for node in range(structure.leaves):
+        start, columns = offset[node], width[node]
+        rows = _load_leaf(
+            entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border, scale,
+            precision, room, panels, start,
         )  # fmt: skip
-    column = width - border
-    _load(
-        system.leaf, data + column, width, panel, start + column, width, scale, rows, first, scale, border, -1, precision
-    )
+        log_determinant += _factorise(panels, start, rows, columns)
+        for e in range(entries[node], entries[node + 1]):
+            count = first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]
+            _subtract(
+                panels, start, columns, rows, entry_column[e], count, store, entry_base[e], entry_stride[e], places,
+                entry_places[e],
+            )  # fmt: skip
+        _subtract(
+            panels, start, columns, rows, columns - border, border, store, last, size, places, border_places[node]
+        )
+    return log_determinant
 
 
 @kernel
-def reduce_to_root(theta, system, scale, store, panels, kept):
+def _eliminate_others(structure, border, store):
+    """Further eliminated nodes within the store, in order; returns the log determinant of their own blocks."""
+    first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    entry_base, entry_stride, entry_places = structure.entry_base, structure.entry_stride, structure.entry_places
+    border_places, places, size = structure.border_places, structure.places, structure.root_size
+    last = structure.root + (size - border) * size
+    log_determinant = 0.0
+    for node in range(structure.leaves, factor.size):
+        start, columns = offset[node], width[node]
+        rows = first_effect[factor[node] + 1] - first_effect[factor[node]]
+        log_determinant += _factorise(store, start, rows, columns)
+        for e in range(entries[node], entries[node + 1]):
+            count = first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]
+            _subtract(
+                store, start, columns, rows, entry_column[e], count, store, entry_base[e], entry_stride[e], places,
+                entry_places[e],
+            )  # fmt: skip
+        _subtract(store, start, columns, rows, columns - border, border, store, last, size, places, border_places[node])
+    return log_determinant
+
+
+@kernel
+def reduce_to_root(theta, system, scale, store, panels):
     """Eliminate all but the root; returns the logs of the determinant so far and of the prior precisions.
 
-    `store` (size,) is left with panels R, B of eliminated nodes and the upper triangle of the root. Panels of the leaf
-    go to `panels`: each to its place where `kept`, else all to its beginning.
+    `store` (size,) is left with panels R, B of eliminated nodes and the upper triangle of the root, `panels` with those
+    of the leaf.
     """
-    structure = system.structure
-    border = system.xy.shape[0]
+    structure, border = system.structure, system.xy.shape[0]
+    first_effect = structure.first_effect
     q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
     precision = math.exp(-2.0 * theta[q + pairs])
+    room = np.empty(q)
     store[:] = 0.0
     for b in range(system.block_rows.size):
-        factor, other = system.block_rows[b], system.block_columns[b]
-        first, rows = structure.first_effect[factor], structure.first_effect[factor + 1] - structure.first_effect[factor]
-        begin, columns = -1, border
-        if other >= 0:
-            begin = structure.first_effect[other]
-            columns = structure.first_effect[other + 1] - begin
-        _load(
-            system.block_values, system.block_start[b], columns, store, system.block_place[b], system.block_stride[b],
-            scale, rows, first, scale, columns, begin, precision,
+        factor, other, place, stride = (
+            system.block_rows[b], system.block_columns[b], system.block_place[b], system.block_stride[b],
         )  # fmt: skip
+        first = first_effect[factor]
+        rows = first_effect[factor + 1] - first
+        columns = border if other < 0 else first_effect[other + 1] - first_effect[other]
+        data = system.block_start[b]
+        _scale_rows(system.block_values, data, columns, store, place, stride, rows, columns, scale, first, precision)
+        if other >= 0:
+            _scale_columns(store, place, stride, rows, columns, scale, first_effect[other], room)
     for node in range(structure.leaves, structure.factor.size):
-        factor, width = structure.factor[node], structure.width[node]
-        for i in range(structure.first_effect[factor + 1] - structure.first_effect[factor]):
-            store[structure.offset[node] + i * width + i] += 1.0
+        factor = structure.factor[node]
+        for i in range(first_effect[factor + 1] - first_effect[factor]):
+            store[structure.offset[node] + i * structure.width[node] + i] += 1.0
     size = structure.root_size
     for i in range(size - border):
         store[structure.root + i * size + i] += 1.0
@@ -170,20 +205,8 @@ def reduce_to_root(theta, system, scale, store, panels, kept):
     for i in range(border):
         for j in range(i + 1):
             store[structure.root + (size - border + j) * size + size - border + i] = common[i, j]
-    log_determinant = 0.0
-    for node in range(structure.factor.size):
-        factor = structure.factor[node]
-        rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
-        if node < structure.leaves:
-            start = structure.offset[node] if kept else 0
-            load_leaf(system, node, scale, precision, panels, start)
-            log_determinant += _factorise(panels, start, rows, structure.width[node])
-            _update(structure, node, panels, start, rows, border, store)
-        else:
-            start = structure.offset[node]
-            log_determinant += _factorise(store, start, rows, structure.width[node])
-            _update(structure, node, store, start, rows, border, store)
-    return log_determinant, log_precisions
+    log_determinant = _eliminate_leaf(structure, system.leaf, scale, precision, border, panels, store)
+    return log_determinant + _eliminate_others(structure, border, store), log_precisions
 
 
 @kernel
@@ -240,20 +263,19 @@ def invert_root(store, start, size, count, inverse):
             inverse[start + i * size + j] = total
 
 
-@kernel
-def solve_node(structure, node, panel, start, rows, border, kept, noise, at, out):
+@lane
+def _solve_node(entries, entry_factor, entry_column, entry_kept, first_effect, node, panel, start, width, rows, border,
+                kept, noise, at, out):  # fmt: skip
     """R^-1 (outcome + noise - columns of later nodes times their values) for one node, into `out` (rows,)."""
-    width = structure.width[node]
     common = kept.size - border + 1
     for i in range(rows - 1, -1, -1):
         row = start + i * width
         total = panel[row + width - 1] + noise[at + i]
         for j in range(i + 1, rows):
             total -= panel[row + j] * out[j]
-        for e in range(structure.entries[node], structure.entries[node + 1]):
-            factor, first = structure.entry_factor[e], structure.entry_kept[e]
-            for k in range(structure.first_effect[factor + 1] - structure.first_effect[factor]):
-                total -= panel[row + structure.entry_column[e] + k] * kept[first + k]
+        for e in range(entries[node], entries[node + 1]):
+            for k in range(first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]):
+                total -= panel[row + entry_column[e] + k] * kept[entry_kept[e] + k]
         for k in range(border - 1):
             total -= panel[row + width - border + k] * kept[common + k]
         out[i] = total / panel[row + i]
@@ -263,20 +285,65 @@ def solve_node(structure, node, panel, start, rows, border, kept, noise, at, out
 def solve_kept(system, store, root, noise, kept):
     """All kept values from those of the root: eliminated nodes after the leaf, the last one first."""
     structure, border = system.structure, system.xy.shape[0]
-    first = kept.size - root.size
-    kept[first:] = root
-    at = first
+    first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    entry_kept = structure.entry_kept
+    at = kept.size - root.size
+    kept[at:] = root
     out = np.empty(system.prior.starts.size)
-    for node in range(structure.factor.size - 1, structure.leaves - 1, -1):
-        factor = structure.factor[node]
-        rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
+    for node in range(factor.size - 1, structure.leaves - 1, -1):
+        rows = first_effect[factor[node] + 1] - first_effect[factor[node]]
         at -= rows
-        solve_node(structure, node, store, structure.offset[node], rows, border, kept, noise, at, out)
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, store, offset[node], width[node], rows,
+            border, kept, noise, at, out,
+        )  # fmt: skip
         for i in range(rows):
             kept[at + i] = out[i]
 
 
 @kernel
+def solve_leaf(system, panels, kept, means):
+    """Conditional means of the leaf's scaled effects, (leaves, q), from its panels."""
+    structure, border, rows = system.structure, system.xy.shape[0], means.shape[1]
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    first_effect, entry_kept = structure.first_effect, structure.entry_kept
+    silent, out = np.zeros(rows), np.empty(rows)
+    for node in range(structure.leaves):
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, panels, structure.offset[node],
+            structure.width[node], rows, border, kept, silent, 0, out,
+        )  # fmt: skip
+        means[node] = out
+
+
+@kernel
+def leaf_given(theta, system, scale, first, kept, noise, panel):
+    """Scaled effects v of consecutive levels of the leaf given the kept ones: noise (q, width) is overwritten."""
+    structure, border = system.structure, system.xy.shape[0]
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    first_effect, entry_kept = structure.first_effect, structure.entry_kept
+    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
+    precision = math.exp(-2.0 * theta[q + pairs])
+    mine, out, room = np.empty(noise.shape[0]), np.empty(noise.shape[0]), np.empty(q)
+    for g in range(min(noise.shape[1], structure.leaves - first)):
+        node, width = first + g, structure.width[first + g]
+        rows = _load_leaf(
+            entries, entry_factor, entry_column, first_effect, node, system.leaf, structure.offset[node],
+            structure.factor[node], width, border, scale, precision, room, panel, 0,
+        )  # fmt: skip
+        _factorise(panel, 0, rows, width)
+        for i in range(rows):
+            mine[i] = noise[i, g]
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, panel, 0, width, rows, border, kept,
+            mine, 0, out,
+        )  # fmt: skip
+        for i in range(rows):
+            noise[i, g] = out[i]
+
+
+@lane
 def _covariance_among(structure, node, border, inverse, common, gathered):
     """Covariances (m, m) of all that a node meets, `common` coefficients included, from `inverse`; returns m."""
     own = structure.first_effect[structure.factor[node] + 1] - structure.first_effect[structure.factor[node]]
@@ -387,22 +454,3 @@ def _add_moment(moments, first, rows, inverse, start, stride, means, at):
         for j in range(rows):
             low, high = min(i, j), max(i, j)
             moments[first + i, first + j] += inverse[start + low * stride + high] + means[at + i] * means[at + j]
-
-
-@kernel
-def leaf_given(theta, system, scale, first, kept, noise, panel):
-    """Scaled effects v of consecutive levels of the leaf given the kept ones: noise (q, width) is overwritten."""
-    structure, border = system.structure, system.xy.shape[0]
-    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
-    precision = math.exp(-2.0 * theta[q + pairs])
-    rows = noise.shape[0]
-    mine, out = np.empty(rows), np.empty(rows)
-    for g in range(min(noise.shape[1], structure.leaves - first)):
-        node = first + g
-        load_leaf(system, node, scale, precision, panel, 0)
-        _factorise(panel, 0, rows, structure.width[node])
-        for i in range(rows):
-            mine[i] = noise[i, g]
-        solve_node(structure, node, panel, 0, rows, border, kept, mine, 0, out)
-        for i in range(rows):
-            noise[i, g] = out[i]

@@ -18,7 +18,7 @@ from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
-_SPARSE = 0.25  # share of pairs that meet, up to which level-by-level elimination pays
+_SPARSE = 0.05  # share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
 MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
 
@@ -86,11 +86,12 @@ def order_levels(factors: Sequence[Factor]) -> Ordering:
             stages.append((f, mine))
             graph = _pattern(graph + between.T.astype(np.int32) @ between.astype(np.int32))
         left = np.flatnonzero(remaining)
-        if width[left].sum() > _SMALL and graph[left][:, left].nnz < _SPARSE * len(left) ** 2:
+        if width[left].sum() > _SMALL:
             eliminated, theirs = _least_degree(graph, left)
-            stages.append((-1, eliminated))
-            neighbours += theirs
-            remaining[eliminated] = False
+            if len(eliminated):
+                stages.append((-1, eliminated))
+                neighbours += theirs
+                remaining[eliminated] = False
     root = np.flatnonzero(remaining)
     _check_root(int(width[root].sum()), [factors[f].name for f in others])
     return Ordering(leaf, others, tuple(stages), root, tuple(neighbours), (met.indptr, met.indices))
@@ -107,7 +108,10 @@ def _pattern(matrix: Any) -> Any:
 
 def _least_degree(graph: Any, nodes: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Eliminate nodes in order of least degree until what is left is dense or small."""
-    meets = {int(v): set(graph.indices[graph.indptr[v] : graph.indptr[v + 1]].tolist()) & set(nodes.tolist()) for v in nodes}
+    within = graph[nodes][:, nodes].tocsr()
+    meets = {
+        int(v): set(nodes[within.indices[within.indptr[k] : within.indptr[k + 1]]].tolist()) for k, v in enumerate(nodes)
+    }
     for v, mine in meets.items():
         mine.discard(v)
     queue = [(len(mine), v) for v, mine in meets.items()]
@@ -118,7 +122,7 @@ def _least_degree(graph: Any, nodes: np.ndarray) -> tuple[np.ndarray, list[np.nd
         degree, v = heapq.heappop(queue)
         if v not in meets or degree != len(meets[v]):
             continue
-        if degree > 0.5 * (len(meets) - 1):
+        if degree > _SPARSE * len(meets):
             break
         mine = meets.pop(v)
         for u in mine:
