@@ -46,12 +46,13 @@ def _collapsed(
     model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int, theta: np.ndarray | None
 ) -> _Parts:
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
+    asked = density.remembering(seed)
     if theta is None:
-        drawn = sample(density, settings)
+        drawn = sample(asked, settings)
         theta, certificate = drawn.points, drawn.certificate
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
-    working = density.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
+    working = asked.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
     beta = density.basis.written(density.common_of(working))
     return theta, beta, density.offsets(theta, working, seed), density.layout.sigma(theta), certificate
 

@@ -20,6 +20,7 @@ class Gaussian:
         self.covariance = 0.7 * np.ones((d, d)) + 0.3 * np.eye(d)
         self.precision = np.linalg.inv(self.covariance)
         self.log_scales = np.zeros(0, dtype=int)
+        self.cost = 1.0
 
     def log_density(self, points):
         rest = points - self.mean
@@ -70,6 +71,29 @@ def test_moments_of_a_normal(sampler, d):
     flat = drawn.points.reshape(-1, d)
     assert np.max(np.abs(flat.mean(axis=0) - density.mean)) < 0.09
     np.testing.assert_allclose(np.cov(flat.T).reshape(d, d), density.covariance, atol=0.12)
+
+
+@pytest.mark.parametrize("d", [1, 4])
+def test_a_density_that_costs_much_takes_few_evaluations(d):
+    density = Gaussian(d)
+    density.cost = 1e9
+    drawn = sample_independence(density, settings())
+    assert drawn.certificate.passed
+    assert drawn.certificate.figures["evaluations"] < 1.1 * 4 * 2020 + 600
+    assert drawn.certificate.figures["efficiency"] > 0.98
+    flat = drawn.points.reshape(-1, d)
+    assert np.max(np.abs(flat.mean(axis=0) - density.mean)) < 0.09
+    np.testing.assert_allclose(np.cov(flat.T).reshape(d, d), density.covariance, atol=0.12)
+    exact = 0.5 * np.linalg.slogdet(2 * np.pi * density.covariance)[1]
+    assert drawn.certificate.log_evidence == pytest.approx(exact, abs=0.03)
+
+
+def test_a_skewed_density_that_costs_much():
+    density = HalfNormalScale()
+    density.cost = 1e9
+    tau = np.exp(sample_independence(density, settings()).points).ravel()
+    quantiles = np.quantile(tau, [0.05, 0.25, 0.5, 0.95])
+    np.testing.assert_allclose(quantiles, norm.ppf((1 + np.array([0.05, 0.25, 0.5, 0.95])) / 2), atol=0.06)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -56,6 +56,12 @@ class CollapsedDensity:
         """Positions in theta of the log standard deviations of effects, which may be close to zero."""
         return np.arange(len(self.layout.effects))
 
+    @property
+    def cost(self) -> float:
+        """Flops of an evaluation, about."""
+        q, p = self.width, self.problem.xy.shape[0]
+        return float(self.groups * (2 * q**3 + 2 * q * q * p + q * p * (p + 1)) + p**3 / 3 + 1)
+
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
         out = np.empty(len(points))
@@ -128,6 +134,10 @@ class CollapsedDensity:
     def common_of(self, working: np.ndarray) -> np.ndarray:
         """The common coefficients among those that `draw_common` makes: all of them."""
         return working
+
+    def remembering(self, seed: np.random.SeedSequence) -> CollapsedDensity:
+        """The density for a sampler whose draws of theta will want coefficients: these are cheap to draw later."""
+        return self
 
     def offsets(self, theta: np.ndarray, working: np.ndarray, seed: np.random.SeedSequence) -> tuple[Offsets, ...]:
         """Offsets of the groups of the factor; nothing without one."""

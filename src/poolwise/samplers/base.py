@@ -22,6 +22,10 @@ class LogDensity(Protocol):
     def log_scales(self) -> np.ndarray:
         """Positions of the coordinates that are logs of standard deviations which may be close to zero."""
 
+    @property
+    def cost(self) -> float:
+        """Flops of an evaluation, about: what searches and adaptations are rationed by."""
+
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, d), shape (m,); -inf where there is no density."""
 

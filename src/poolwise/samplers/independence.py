@@ -20,13 +20,16 @@ from poolwise.compiled import kernel
 from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
+from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
 
-_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.2  # efficiencies: stop adapting, be content after a few rounds, fail below
+_ENOUGH, _LEAST = 0.5, 0.2  # efficiencies: be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
-_STAY = 0.002  # share of steps that may stay where they are; sets the bound
+# Share of steps that may stay where they are; sets the bound. The second where an evaluation costs more than a
+# repeated draw is worth.
+_STAY, _STAY_DEAR, _DEAR = 0.002, 0.05, 1e7
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH = 1 << 17  # proposals at a time, so that Ctrl-C is heard soon
 
@@ -35,15 +38,15 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     """Draw (chains, draws, d) points from a density of few dimensions."""
     adapt_seed, draw_seed = child_seeds(settings.seed, 2)
     settings.progress("adapting the proposal", 0.0)
-    adapted = adapt(density, np.random.default_rng(adapt_seed))
-    log_bound, kept = choose_bound(adapted.log_weights)
+    needed = settings.chains * (_SETTLE + settings.draws)
+    adapted = adapt(density, np.random.default_rng(adapt_seed), needed)
+    log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
     settings.progress("sampling", 0.4)
     rng = np.random.Generator(np.random.SFC64(draw_seed))
-    needed = settings.chains * (_SETTLE + settings.draws)
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     all_weights: list[np.ndarray] = []
     while (have := sum(len(log_weights) for _, log_weights in batches)) < needed:
-        size = min(int(1.05 * (needed - have) / kept) + 64, _BATCH)
+        size = min(int(1.05 * (needed - have) / kept) + 8, _BATCH)
         candidates, log_weights, _ = _weighted(density, adapted.warp, adapted.proposal, rng, size)
         passed = np.log(rng.random(size)) < log_weights - log_bound
         batches.append((candidates[passed], log_weights[passed]))
@@ -66,17 +69,17 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     return Sample(points.reshape(shape), _certify(figures, log_mean(log_weights)))
 
 
-def choose_bound(log_weights: np.ndarray) -> tuple[float, float]:
+def choose_bound(log_weights: np.ndarray, stay: float = _STAY) -> tuple[float, float]:
     """Log of the bound on the weights, and the share of proposals that pass under it.
 
-    The bound is the least one under which a stationary chain stays in place in at most `_STAY` of its steps, that is
-    E[(w - bound)+] <= _STAY E[w], unless a draw would cost more than `_MOST_PROPOSALS` proposals.
+    The bound is the least one under which a stationary chain stays in place in at most a share `stay` of its steps,
+    that is E[(w - bound)+] <= stay E[w], unless a draw would cost more than `_MOST_PROPOSALS` proposals.
     """
     top = float(log_weights.max())
     weights = np.sort(np.exp(log_weights - top))[::-1]
     total = weights.sum()
     above = np.cumsum(weights) - weights * np.arange(1, len(weights) + 1)  # sum of (w - w_k)+ over the k largest
-    bound = weights[np.searchsorted(above, _STAY * total, side="right") - 1]
+    bound = weights[np.searchsorted(above, stay * total, side="right") - 1]
     bound = min(bound, _MOST_PROPOSALS * total / len(weights))
     return top + math.log(bound), float(np.minimum(weights / bound, 1.0).mean())
 
@@ -87,12 +90,12 @@ class Adapted:
 
     Attributes
     ----------
-    proposal, warp : the mixture, and the coordinates it lives in.
+    proposal, warp : the mixture or what was made of it, and the coordinates it lives in.
     log_weights : (m,) of fresh points drawn from it.
     rounds, evaluations : what the adaptation took.
     """
 
-    proposal: StudentMixture
+    proposal: StudentMixture | Surrogate
     warp: Warp
     log_weights: np.ndarray
     rounds: int
@@ -100,7 +103,7 @@ class Adapted:
 
 
 def _weighted(
-    density: LogDensity, warp: Warp, proposal: StudentMixture, rng: np.random.Generator, size: int
+    density: LogDensity, warp: Warp, proposal: StudentMixture | Surrogate, rng: np.random.Generator, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points from the proposal (size, d), their log weights and log densities, all in warped coordinates."""
     points = proposal.sample(rng, size)
@@ -109,24 +112,27 @@ def _weighted(
     return points, values - proposal.log_density(points), values
 
 
-def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
-    """Fit the proposal to the density."""
+def adapt(density: LogDensity, rng: np.random.Generator, needed: int) -> Adapted:
+    """Fit the proposal to the density, until another round would cost more than the `needed` draws could save by it."""
     modes = find_modes(density, rng)
-    d = density.dimension
+    d, first = density.dimension, 100 if density.cost < _DEAR else 40
     warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
     proposal = _laplace(modes, warp).with_defence(0.1, 2.0, 3.0)
     best, reached, spent, done = (proposal, np.empty(0)), 0.0, 0, 0
     points, values, proposals, sizes = np.empty((0, d)), np.empty(0), [], []
     for done in range(1, _ROUNDS + 1):
-        size = (100 if done == 1 else 200) * (d + 1)
+        size = (first if done == 1 else 2 * first) * (d + 1)
         fresh, log_weights, density_there = _weighted(density, warp, proposal, rng, size)
         spent += size
         now = efficiency(log_weights)
         if now > reached:
             best, reached = (proposal, log_weights), now
-        if reached > _GOOD or (done >= 4 and reached > _ENOUGH):
-            break
         points, values = np.vstack([points, fresh]), np.append(values, density_there)
+        spared = needed * (1 / max(reached, 1e-9) - 1)
+        if spared < 2 * first * (d + 1) or (done >= 4 and reached > _ENOUGH):
+            break
+        if density.cost >= _DEAR and reached > _ENOUGH:  # from here a surrogate goes further, for nothing
+            break
         proposals.append(proposal)
         sizes.append(size)
         # Deterministic-mixture weights: every point as if drawn from all proposals so far.
@@ -138,6 +144,11 @@ def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
         proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
+    if density.cost >= _DEAR and reached > _LEAST:
+        surrogate = fit_surrogate(best[0], points, values, rng)
+        if surrogate is not None:
+            middle = values > values.max() - d  # where most draws will be: that is what a bound must suit
+            return Adapted(surrogate, warp, (values - surrogate.log_density(points))[middle], done, spent)
     return Adapted(best[0], warp, best[1], done, spent)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from poolwise.errors import SamplingError
 from poolwise.samplers.base import LogDensity
 
-_SCATTERED = 512  # points of the box that are looked at, in one batch
+# Points of the box that are looked at, in one batch: fewer where each costs much, as it does with much data and few
+# modes.
+_MOST_SCATTERED, _LEAST_SCATTERED, _BUDGET = 512, 32, 1e9
 _CLIMBS = 4
 _STEPS, _GAIN = 60, 1e-3  # of Newton: at most, and while the rise they promise is worth it
 _FAR = 5.0  # standard deviations from every known mode
@@ -41,7 +43,8 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     Priors that contradict the data, and Student-t priors, make posteriors with two modes. So the best of many scattered
     points is climbed from, and then those that are far from the modes known so far and yet not much less likely.
     """
-    points = np.vstack([density.starts(), _scattered(*density.box(), rng)])
+    count = int(min(_MOST_SCATTERED, max(_LEAST_SCATTERED, _BUDGET // density.cost)))
+    points = np.vstack([density.starts(), _scattered(*density.box(), count, rng)])
     values = density.log_density(points)
     if not np.isfinite(values).any():
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data and priors.")
@@ -59,10 +62,10 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     return sorted(modes, key=lambda mode: -mode.value)
 
 
-def _scattered(low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _scattered(low: np.ndarray, high: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """A Latin hypercube (m, d): each coordinate is spread evenly (McKay, Beckman and Conover 1979)."""
-    cells = rng.permuted(np.tile(np.arange(_SCATTERED), (len(low), 1)), axis=1).T
-    return low + (high - low) * (cells + rng.random(cells.shape)) / _SCATTERED
+    cells = rng.permuted(np.tile(np.arange(count), (len(low), 1)), axis=1).T
+    return low + (high - low) * (cells + rng.random(cells.shape)) / count
 
 
 def climb(density: LogDensity, start: np.ndarray) -> Mode:

@@ -7,7 +7,9 @@ Derivation: `docs/explanation/algebra.md`.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from poolwise.density.blocks import evaluate, kernels, root
 from poolwise.density.blocks.assemble import assemble, kept_of
 from poolwise.density.blocks.kept import KeptOffsets
 from poolwise.density.blocks.ordering import Ordering, order_levels
+from poolwise.density.blocks.remembering import Remembering
 from poolwise.density.blocks.structure import Ranks, build_structure
 from poolwise.density.collapsed import generator, search_box, shift_effects, starting_points
 from poolwise.density.dense import common_solution
@@ -32,6 +35,7 @@ from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
+_TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
 _SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
 
@@ -79,19 +83,32 @@ class BlockedDensity:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
-        out = np.empty(len(points))
-        points = np.ascontiguousarray(points)
-        if self._large_root:
-            work = evaluate.scratch(self.system)
-            for i, point in enumerate(points):
-                out[i] = self._log_density_at(point, work)
-            return out
+        return self.log_density_with_draws(points, None)[0]
+
+    def log_density_with_draws(
+        self, points: np.ndarray, seed: np.random.SeedSequence | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,), and with a seed, where the root is large, a draw (m, n) of the kept coefficients."""
+        points, out = np.ascontiguousarray(points), np.empty(len(points))
+        kept = np.empty((0 if seed is None else len(points), self.coefficients_kept))
 
         def values(_: int, part: slice) -> None:
-            evaluate.log_densities(points[part], self.system, out[part])
+            if not self._large_root:
+                evaluate.log_densities(points[part], self.system, out[part])
+                return
+            room = evaluate.scratch(self.system)
+            for i in range(part.start, part.stop):
+                out[i] = self._log_density_at(points[i], room)
+                if seed is not None and np.isfinite(out[i]):
+                    kept[i] = self._kept_from(room[2], points[i], seed)
 
-        map_slices(values, len(points), self._task, self.threads)
-        return out
+        with self._alone():
+            map_slices(values, len(points), self._task, self.threads)
+        return out, kept
+
+    def remembering(self, seed: np.random.SeedSequence) -> BlockedDensity | Remembering:
+        """The density for a sampler whose draws of theta will want coefficients."""
+        return Remembering(self, seed) if self._large_root else self
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and its gradient (d,) at one point (d,), by Fisher's identity."""
@@ -132,23 +149,26 @@ class BlockedDensity:
         (m, d) to (m, n): scaled effects of the other factors, then common coefficients in working coordinates.
         """
         points = np.ascontiguousarray(points)
-        kept = np.zeros((len(points), self._kept))
+        kept = np.zeros((len(points), self.coefficients_kept))
 
         def solve(i: int, part: slice) -> None:
+            if self._large_root:
+                room = evaluate.scratch(self.system)
+                for draw in range(part.start, part.stop):
+                    self._log_density_at(points[draw], room)
+                    kept[draw] = self._kept_from(room[2], points[draw], seed)
+                return
             if seed is not None:
                 generator(seed, i).standard_normal(out=kept[part])
-            if self._large_root:
-                for draw in range(part.start, part.stop):
-                    self._solve_large(points[draw], kept[draw])
-            else:
-                evaluate.kept_given(points[part], self.system, kept[part])
+            evaluate.kept_given(points[part], self.system, kept[part])
 
-        map_slices(solve, len(points), self._task, 1 if self._large_root else self.threads)
+        with self._alone():
+            map_slices(solve, len(points), self._task, self.threads)
         return kept
 
     def common_of(self, working: np.ndarray) -> np.ndarray:
         """The common coefficients among the kept ones, (..., n) to (..., p)."""
-        return working[..., self._kept - len(self.basis.reference) :]
+        return working[..., self.coefficients_kept - len(self.basis.reference) :]
 
     def offsets(self, theta: np.ndarray, working: np.ndarray, seed: np.random.SeedSequence) -> tuple[Offsets, ...]:
         """Offsets of the groups of every factor: the leaf's are drawn when asked for, the others' are kept."""
@@ -235,14 +255,14 @@ class BlockedDensity:
 
     @property
     def _task(self) -> int:
-        return int(min(512, max(1, _TASK // self.cost)))
+        return int(min(512, max(_TOGETHER, _TASK // self.cost)))
 
     @property
     def _large_root(self) -> bool:
         return bool(self.system.structure.root_size >= root.LARGE)
 
     @property
-    def _kept(self) -> int:
+    def coefficients_kept(self) -> int:
         """Number of coefficients but the leaf's."""
         widths = np.diff(self.system.structure.first_effect)
         levels = [len(self.factors[f].levels) for f in self.order.others]
@@ -270,17 +290,21 @@ class BlockedDensity:
         structure, rank = self.system.structure, self._ranks_of(f)
         node = np.minimum(structure.leaves + rank, len(structure.factor) - 1)
         early = rank < self.ranks.eliminated
-        row = kept_of(structure)[rank] - (self._kept - structure.root_size + 1)
+        row = kept_of(structure)[rank] - (self.coefficients_kept - structure.root_size + 1)
         start = np.where(early, structure.offset[node], structure.root + row * (structure.root_size + 1))
         stride = np.where(early, structure.width[node], structure.root_size)
         k = np.arange(len(self.factors[f].effects))
         return start[:, None, None] + k[:, None] * stride[:, None, None] + k
 
-    def _log_density_at(self, point: np.ndarray, work: tuple[np.ndarray, ...]) -> float:
-        """One value, with the root by LAPACK."""
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Where points go to LAPACK side by side, each takes one core."""
+        return root.one_core_each() if self._large_root else nullcontext()
+
+    def _log_density_at(self, point: np.ndarray, room: tuple[np.ndarray, ...]) -> float:
+        """One value, with the root by LAPACK; the factorised store stays in `room`."""
         if not usable(point):
             return -math.inf
-        covariance, scale, store, panels = work
+        covariance, scale, store, panels = room
         kernels.scales(point, self.system, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
         log_determinant += root.factorise(self.system.structure, store)
@@ -300,10 +324,10 @@ class BlockedDensity:
 
     def _means(self, store: np.ndarray, panels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Conditional means of the kept coefficients (n,) and of the leaf's scaled effects (leaves, q)."""
-        kept, leaf = np.zeros(self._kept), np.empty((self.groups, self.width))
+        kept, leaf = np.zeros(self.coefficients_kept), np.empty((self.groups, self.width))
         structure = self.system.structure
         solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
-        kernels.solve_kept(self.system, store, solved, np.zeros(self._kept), kept)
+        kernels.solve_kept(self.system, store, solved, np.zeros(self.coefficients_kept), kept)
         kernels.solve_leaf(self.system, panels, kept, leaf)
         return kept, leaf
 
@@ -316,15 +340,17 @@ class BlockedDensity:
         kernels.selected_inverse(self.system, store, panels, inverse, common, work)
         return own
 
-    def _solve_large(self, point: np.ndarray, kept: np.ndarray) -> None:
-        """Kept coefficients of one theta, with the root by LAPACK; `kept` holds the noise."""
-        covariance, scale, store, panels = evaluate.scratch(self.system)
-        kernels.scales(point, self.system, covariance, scale)
-        kernels.reduce_to_root(point, self.system, scale, store, panels)
-        root.factorise(self.system.structure, store)
-        noise, size = kept.copy(), self.system.structure.root_size
-        solved = root.solve(self.system.structure, store, noise[len(noise) - size + 1 :])
+    def _kept_from(self, store: np.ndarray, point: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
+        """One draw (n,) of the kept coefficients from a factorised store; without a seed, their means.
+
+        The random numbers hang on theta itself, so that the draw is the same whenever it is made.
+        """
+        noise, kept = np.zeros(self.coefficients_kept), np.empty(self.coefficients_kept)
+        if seed is not None:
+            generator(seed, *np.ascontiguousarray(point).view(np.uint32).tolist()).standard_normal(out=noise)
+        solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
         kernels.solve_kept(self.system, store, solved, noise, kept)
+        return kept
 
 
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:

@@ -1,11 +1,15 @@
 """The dense root: loops within kernels while it is small, LAPACK when it is large.
 
-LAPACK runs on all cores by itself, so large roots are taken one after the other.
+Large roots are taken side by side, each by LAPACK on one core: so results do not depend on the number of threads, and
+what surrounds LAPACK runs on all cores as well.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -23,27 +27,63 @@ def factorise(structure: Structure, store: np.ndarray) -> float:
     size = structure.root_size
     if size < LARGE:
         return float(factorise_root(store, structure.root, size))
-    from scipy.linalg import lapack
-
-    # The upper triangle by rows is the lower one by columns, which is how LAPACK reads it, without a copy. The last
-    # pivot may be rounded to zero where outcomes lie exactly on the model, so one is added to it meanwhile.
+    # The last pivot may be rounded to zero where outcomes lie exactly on the model, so one is added to it meanwhile.
     store[-1] += 1.0
     root = store[structure.root :].reshape(size, size)
-    factor, failed = lapack.dpotrf(root.T, lower=1, clean=0, overwrite_a=1)
-    if failed:
+    if _potrf(root):
         return math.inf
-    if not np.shares_memory(factor, store):
-        root[:] = factor.T
     store[-1] = store[-1] ** 2 - 1.0
     return 2.0 * float(np.log(np.diagonal(root)[:-1]).sum())
 
 
+def _potrf(matrix: np.ndarray) -> int:
+    """LAPACK's Cholesky factorisation in place, of the upper triangle of rows; without the lock that Python holds.
+
+    By rows the upper triangle is what LAPACK, by columns, calls the lower one: nothing is copied. Returns 0 where the
+    matrix is positive definite.
+    """
+    size, failed = ctypes.c_int(len(matrix)), ctypes.c_int(0)
+    _function("cython_lapack", "dpotrf", 5)(
+        b"L", ctypes.byref(size), _address(matrix), ctypes.byref(size), ctypes.byref(failed)
+    )
+    return failed.value
+
+
+@cache
+def _function(library: str, name: str, arguments: int) -> Any:
+    """A function of SciPy's BLAS or LAPACK, by the address that SciPy publishes for other languages."""
+    from numba.extending import get_cython_function_address
+
+    address = get_cython_function_address(f"scipy.linalg.{library}", name)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+
+
+def _address(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def one_core_each() -> Any:
+    """While this context is open, LAPACK uses one core for each call."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> Any:
+    import scipy.linalg  # noqa: F401  its libraries must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def solve(structure: Structure, store: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """R^-1 (the outcome's column + noise) for the root's effects and coefficients, (size - 1,)."""
-    from scipy.linalg import solve_triangular
-
     root = store[structure.root :].reshape(structure.root_size, structure.root_size)
-    return solve_triangular(root[:-1, :-1].T, root[:-1, -1] + noise, lower=True, trans=1, check_finite=False)
+    found = np.ascontiguousarray(root[:-1, -1] + noise)
+    size, stride, step = ctypes.c_int(len(found)), ctypes.c_int(structure.root_size), ctypes.c_int(1)
+    _function("cython_blas", "dtrsv", 8)(
+        b"L", b"T", b"N", ctypes.byref(size), _address(root), ctypes.byref(stride), _address(found), ctypes.byref(step)
+    )
+    return found
 
 
 def invert(structure: Structure, store: np.ndarray, count: int, inverse: np.ndarray) -> None:
