@@ -13,8 +13,10 @@ import numpy as np
 
 from poolwise import design as designs
 from poolwise import storage
+from poolwise.density.gaussian import gaussian
 from poolwise.density.priors import resolve_priors
 from poolwise.design.factors import Factor
+from poolwise.design.relations import relations
 from poolwise.errors import DataError, FormulaError, PoolwiseWarning, PriorError, SamplingError
 from poolwise.formula import parse
 from poolwise.infer import infer
@@ -107,10 +109,10 @@ class Fit:
     source: Source | None = None
 
     def __repr__(self) -> str:
-        return text.as_text(self.result)
+        return text.as_text(self.result, self.notes)
 
     def _repr_html_(self) -> str:
-        return text.as_html(self.result)
+        return text.as_html(self.result, self.notes)
 
     @property
     def formula(self) -> str:
@@ -121,6 +123,20 @@ class Fit:
     def outcome(self) -> Certificate:
         """Whether the draws can be trusted, what was measured, and advice."""
         return self.result.certificate
+
+    @property
+    def notes(self) -> list[str]:
+        """What the data leave open and what may not have been meant, in sentences: spreads that might be zero,
+        correlations that might be anything, factors nested by accident.
+        """
+        from poolwise.judge.undecided import undecided
+
+        model = self.result.model
+        said = relations(model.design.factors)
+        if self.result.u:
+            density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())
+            said += undecided(self.result, density)
+        return said
 
     @property
     def priors(self) -> PriorWords:

@@ -14,6 +14,7 @@ from poolwise.density import kernels
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
+from poolwise.density.theta import Prior
 from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
 from poolwise.design.design import Design
 from poolwise.samplers.base import NativeDensity
@@ -55,6 +56,11 @@ class CollapsedDensity:
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the log standard deviations of effects, which may be close to zero."""
         return np.arange(len(self.layout.effects))
+
+    @property
+    def prior(self) -> Prior:
+        """The priors as arrays."""
+        return self.problem.prior
 
     @property
     def cost(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from poolwise.density.blocks.density import BlockedDensity, block
 from poolwise.density.collapsed import CollapsedDensity, collapse
 from poolwise.density.priors import ModelPriors
@@ -9,9 +11,10 @@ from poolwise.design.design import Design
 from poolwise.statistics.products import CrossProducts
 
 
-def gaussian(
-    statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int
-) -> CollapsedDensity | BlockedDensity:
+GaussianDensity: TypeAlias = CollapsedDensity | BlockedDensity
+
+
+def gaussian(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> GaussianDensity:
     """One factor at the most: group by group, in vector registers. Several: by sparse blocks."""
     build = block if len(design.factors) > 1 else collapse
     return build(statistics, design, priors, threads=threads)

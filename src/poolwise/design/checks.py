@@ -6,6 +6,7 @@ import numpy as np
 
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
+from poolwise.design.relations import check_distinct
 from poolwise.errors import DataError
 
 
@@ -26,6 +27,7 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
     constant = scatter <= 1e-30 * rows * mean**2
     if constant[-1]:
         raise DataError(f"The outcome '{design.response}' is constant ({mean[-1]:g}): there is nothing to explain.")
+    check_distinct(design.factors)
     for factor in design.factors:
         _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)))
     for name, bad, value in zip(design.columns, constant, mean, strict=False):

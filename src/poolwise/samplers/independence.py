@@ -24,7 +24,7 @@ from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
 
-_ENOUGH, _LEAST = 0.5, 0.2  # efficiencies: be content after a few rounds, fail below
+_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.2  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
 _SETTLE = 20  # steps before a chain's first kept draw
 # Share of steps that may stay where they are; sets the bound. The second where an evaluation costs more than a
@@ -39,7 +39,7 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     adapt_seed, draw_seed = child_seeds(settings.seed, 2)
     settings.progress("adapting the proposal", 0.0)
     needed = settings.chains * (_SETTLE + settings.draws)
-    adapted = adapt(density, np.random.default_rng(adapt_seed), needed)
+    adapted = adapt(density, np.random.default_rng(adapt_seed))
     log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
     settings.progress("sampling", 0.4)
     rng = np.random.Generator(np.random.SFC64(draw_seed))
@@ -112,8 +112,8 @@ def _weighted(
     return points, values - proposal.log_density(points), values
 
 
-def adapt(density: LogDensity, rng: np.random.Generator, needed: int) -> Adapted:
-    """Fit the proposal to the density, until another round would cost more than the `needed` draws could save by it."""
+def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
+    """Fit the proposal to the density."""
     modes = find_modes(density, rng)
     d, first = density.dimension, 100 if density.cost < _DEAR else 40
     warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
@@ -128,8 +128,7 @@ def adapt(density: LogDensity, rng: np.random.Generator, needed: int) -> Adapted
         if now > reached:
             best, reached = (proposal, log_weights), now
         points, values = np.vstack([points, fresh]), np.append(values, density_there)
-        spared = needed * (1 / max(reached, 1e-9) - 1)
-        if spared < 2 * first * (d + 1) or (done >= 4 and reached > _ENOUGH):
+        if reached > _GOOD or (done >= 4 and reached > _ENOUGH):
             break
         if density.cost >= _DEAR and reached > _ENOUGH:  # from here a surrogate goes further, for nothing
             break

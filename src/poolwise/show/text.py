@@ -31,19 +31,21 @@ def outcome_line(posterior: Posterior) -> str:
     return f"{'OK' if certificate.passed else 'NOT CERTIFIED'}: {drawn}. {certificate.advice}"
 
 
-def as_text(posterior: Posterior) -> str:
-    """Headline, table of the population, outcome."""
+def as_text(posterior: Posterior, notes: list[str]) -> str:
+    """Headline, table of the population, outcome, notes."""
     table, more = _shown(posterior)
     body = table.to_string(float_format=digits)
-    return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior)])
+    said = [f"Note: {note}" for note in notes]
+    return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior), *said])
 
 
-def as_html(posterior: Posterior) -> str:
+def as_html(posterior: Posterior, notes: list[str]) -> str:
     """The same for notebooks."""
     table, more = _shown(posterior)
     body = table.to_html(float_format=digits, border=0)
     lines = "<br>".join(escape(line) for line in headline(posterior).splitlines())
-    return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p></div>"
+    said = "".join(f"<p>Note: {escape(note)}</p>" for note in notes)
+    return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p>{said}</div>"
 
 
 def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:

