@@ -83,6 +83,33 @@ def test_partial_pooling_is_calibrated(formula, correlated):
     assert_uniform(ranks, ["Intercept", "x", "sd 0", "sd x", "sigma", "u 0", "u x", "cor"][: len(ranks[0])])
 
 
+@pytest.mark.parametrize("kind", [pytest.param("nested", marks=pytest.mark.slow), "crossed"])
+def test_several_factors_are_calibrated(kind):
+    rng = np.random.default_rng(12)
+    rows = 60
+    a, x = rng.integers(0, 5, rows), rng.normal(size=rows)
+    frame = pd.DataFrame({"a": a, "b": rng.integers(0, 3, rows), "c": rng.integers(0, 4, rows), "x": x, "y": x})
+    formula = "y ~ x + (1 | a/b)" if kind == "nested" else "y ~ x + (x | a) + (1 | c)"
+    priors = PRIORS if kind == "crossed" else {name: prior for name, prior in PRIORS.items() if name != "cor"}
+    model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
+    truth = prior_predictive(model, rows, 250, 99)
+    ranks, failed = [], 0
+    names = [factor.name for factor in model.design.factors]
+    for i in range(250):
+        one = truth.isel(draw=i)
+        fit = refit(model, rows, one["y"].values, i)
+        failed += not fit.certificate.passed
+        pairs = [(fit.beta[0, :, k], one["beta"].values[k]) for k in (0, 1)] + [(fit.sigma[0], float(one["sigma"]))]
+        for name, offsets in zip(names, fit.u, strict=True):
+            sd, u = model.priors.layout.sd(fit.theta[0], name), offsets.draws()[0]
+            pairs += [(sd[:, 0], one[f"sd_{name}"].values[0]), (u[:, 1, 0], one[f"u_{name}"].values[1, 0])]
+            if kind == "crossed" and name == "a":
+                pairs += [(sd[:, 1], one["sd_a"].values[1]), (u[:, 2, 1], one["u_a"].values[2, 1])]
+        ranks.append([rank(draws, value) for draws, value in pairs])
+    assert failed < 6
+    assert_uniform(ranks, list(range(len(ranks[0]))))
+
+
 def test_complete_pooling_is_calibrated():
     model, rows, truth = simulated("y ~ x", {name: PRIORS[name] for name in ("Intercept", "x", "sigma")})
     ranks = []

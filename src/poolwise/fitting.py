@@ -368,8 +368,22 @@ def prepare(
 def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
     """A model of statistics, ready for `infer`; complete pooling where there are no groups."""
     data.check()
+    warn_of_many_effects(data)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
     return Model(data, resolve_priors(priors, data.design, data.products), dict(priors), pooling)
+
+
+def warn_of_many_effects(data: SufficientStatistics) -> None:
+    """Say where a factor has as many effects as there are rows: the residual spread is then told from theirs by priors."""
+    for factor in data.design.factors:
+        effects = len(factor.levels) * len(factor.effects)
+        if effects >= data.rows:
+            warnings.warn(
+                f"'{factor.name}' has {effects:,} effects for {data.rows:,} rows: how much of the spread is theirs and "
+                "how much is residual rests on the priors. Let fewer effects vary.",
+                PoolwiseWarning,
+                stacklevel=4,
+            )
 
 
 def warn_of_dropped(data: SufficientStatistics) -> None:

@@ -116,9 +116,7 @@ class Posterior:
         """The offsets of the groups of a factor."""
         return self.u[[one.name for one in self.model.design.factors].index(factor.name)]
 
-    def coefficients(
-        self, factor: Factor, groups: np.ndarray | None = None
-    ) -> tuple[tuple[str, ...], np.ndarray]:
+    def coefficients(self, factor: Factor, groups: np.ndarray | None = None) -> tuple[tuple[str, ...], np.ndarray]:
         """Names and draws of the coefficients of a factor's groups at some positions, (chains, draws, groups, q).
 
         A group's coefficients are the common part plus its offset. All groups by default.
@@ -147,7 +145,9 @@ class Posterior:
             if found[i] < 0:
                 found[i] = pd.Index(levels.astype(str)).get_indexer([str(group)])[0]
             if found[i] < 0:
-                raise DataError(f"There is no group '{group}' in {factor.name}. {suggest(str(group), map(str, levels))}")
+                raise DataError(
+                    f"There is no group '{group}' in {factor.name}. {suggest(str(group), map(str, levels))}"
+                )
         return found
 
     def common_part(self, factor: Factor) -> np.ndarray:

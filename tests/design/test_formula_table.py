@@ -49,9 +49,13 @@ def test_same_spelling_same_model(row, frame):
     x = basis @ design.common_map
     np.testing.assert_allclose(x @ (0.1 * np.arange(1, x.shape[1] + 1)), row["fixed"]["x_product"], atol=1e-10)
     ours = {frozenset(factor.keys): len(factor.levels) for factor in design.factors}
-    theirs = {frozenset(term["group"].replace("(", "").replace(")", "").split(":")): term["levels"] for term in row["terms"]}
+    theirs = {
+        frozenset(term["group"].replace("(", "").replace(")", "").split(":")): term["levels"] for term in row["terms"]
+    }
     assert ours == theirs
-    assert sum(len(f.effects) + int(np.sum(np.arange(len(f.starts)) - f.starts)) for f in design.factors) == row["theta"]
+    assert (
+        sum(len(f.effects) + int(np.sum(np.arange(len(f.starts)) - f.starts)) for f in design.factors) == row["theta"]
+    )
     product = np.zeros(len(frame))
     for factor in design.factors:
         place = np.arange(len(factor.effects)) - factor.starts

@@ -84,9 +84,7 @@ def test_subtracting_all_but_a_constant_column_leaves_exact_zeros():
 
 def test_merging_groups_equals_reducing_them_together(rows):
     values, codes = rows
-    assert_same(
-        reduce_rows(values, codes, COLUMNS, CELLS).merged(), reduce_rows(values, 0 * codes, COLUMNS, ())
-    )
+    assert_same(reduce_rows(values, codes, COLUMNS, CELLS).merged(), reduce_rows(values, 0 * codes, COLUMNS, ()))
 
 
 def test_statistics_of_other_columns_or_too_many_rows_are_refused(rows):

@@ -10,7 +10,6 @@ from poolwise.density.priors import ModelPriors
 from poolwise.design.design import Design
 from poolwise.statistics.products import CrossProducts
 
-
 GaussianDensity: TypeAlias = CollapsedDensity | BlockedDensity
 
 

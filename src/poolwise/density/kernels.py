@@ -72,7 +72,12 @@ def _log_marginal(theta, problem, scratch):
         return -np.inf
     for i in range(columns - 1):
         log_determinant += 2.0 * math.log(schur[i, i])
-    value = 0.5 * log_precisions + problem.prior.log_constant - 0.5 * log_determinant - 0.5 * schur[columns - 1, columns - 1]
+    value = (
+        0.5 * log_precisions
+        + problem.prior.log_constant
+        - 0.5 * log_determinant
+        - 0.5 * schur[columns - 1, columns - 1]
+    )
     value -= problem.rows * (log_sigma + 0.5 * _LOG_2PI)
     return value if math.isfinite(value) else -np.inf
 

@@ -48,7 +48,9 @@ def _tokens(text: str) -> _Tokens:
         found = _TOKEN.match(text, at)
         if found is None:
             start = at + len(text[at:]) - len(text[at:].lstrip())
-            raise NotGrouping("only column names, ':', '/', '*', '+' and brackets can stand on the right of a bar", start)
+            raise NotGrouping(
+                "only column names, ':', '/', '*', '+' and brackets can stand on the right of a bar", start
+            )
         kind = str(found.lastgroup)
         tokens.append((found.group(kind), found.start(kind)))
         at = found.end()

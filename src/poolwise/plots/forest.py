@@ -77,5 +77,7 @@ def forest(
         )
         panels.append((rule + bars + points).properties(width=300, height={"step": 10}))
     shown = "" if len(order) == len(factor.levels) else f"; the {len(order)} with most rows"
-    heading = alt.TitleParams(f"Coefficients by {factor.name}", subtitle=f"{len(order)} groups{shown}; dashed: their average")
+    heading = alt.TitleParams(
+        f"Coefficients by {factor.name}", subtitle=f"{len(order)} groups{shown}; dashed: their average"
+    )
     return theme.styled(alt.hconcat(*panels, spacing=24).properties(title=heading))

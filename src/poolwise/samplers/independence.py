@@ -35,27 +35,38 @@ _BATCH = 1 << 17  # proposals at a time, so that Ctrl-C is heard soon
 
 
 def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sample:
-    """Draw (chains, draws, d) points from a density of few dimensions."""
-    adapt_seed, draw_seed = child_seeds(settings.seed, 2)
+    """Draw (chains, draws, d) points from a density of few dimensions.
+
+    Where the certificate fails, what the run has seen makes a better proposal, and a second run is the last word.
+    """
+    adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
-    needed = settings.chains * (_SETTLE + settings.draws)
     adapted = adapt(density, np.random.default_rng(adapt_seed))
-    log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
     settings.progress("sampling", 0.4)
-    rng = np.random.Generator(np.random.SFC64(draw_seed))
-    batches: list[tuple[np.ndarray, np.ndarray]] = []
-    all_weights: list[np.ndarray] = []
-    while (have := sum(len(log_weights) for _, log_weights in batches)) < needed:
+    found, points, log_weights = _run(density, adapted, settings, draw_seed)
+    if found.certificate.passed or not np.isfinite(log_weights).any():
+        return found
+    settings.progress("sampling once more, from a better proposal", 0.7)
+    better = _refined(adapted, points, log_weights, np.random.default_rng(second_seed))
+    return _run(density, better, settings, second_seed)[0]
+
+
+def _run(
+    density: LogDensity, adapted: Adapted, settings: SamplerSettings, seed: np.random.SeedSequence
+) -> tuple[Sample, np.ndarray, np.ndarray]:
+    """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,)."""
+    needed = settings.chains * (_SETTLE + settings.draws)
+    log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
+    rng = np.random.Generator(np.random.SFC64(seed))
+    batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    while (have := sum(int(passed.sum()) for *_, passed in batches)) < needed:
         size = min(int(1.05 * (needed - have) / kept) + 8, _BATCH)
-        candidates, log_weights, _ = _weighted(density, adapted.warp, adapted.proposal, rng, size)
-        passed = np.log(rng.random(size)) < log_weights - log_bound
-        batches.append((candidates[passed], log_weights[passed]))
-        all_weights.append(log_weights)
-    candidates = np.concatenate([points for points, _ in batches])[:needed]
-    excess = np.concatenate([log_weights for _, log_weights in batches])[:needed] - log_bound
+        proposed, log_weights = _weighted(density, adapted.warp, adapted.proposal, rng, size)[:2]
+        batches.append((proposed, log_weights, np.log(rng.random(size)) < log_weights - log_bound))
+    points, log_weights, passed = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    candidates, excess = points[passed][:needed], log_weights[passed][:needed] - log_bound
     chosen = np.empty((settings.chains, _SETTLE + settings.draws), dtype=np.int64)
     moves = _run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
-    log_weights = np.concatenate(all_weights)
     figures = {
         "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
         "efficiency": efficiency(log_weights),
@@ -64,9 +75,22 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
         "rounds": float(adapted.rounds),
         "evaluations": float(adapted.evaluations + len(log_weights)),
     }
-    points, _ = adapted.warp.forward(candidates[chosen[:, _SETTLE:]].reshape(-1, density.dimension))
+    drawn, _ = adapted.warp.forward(candidates[chosen[:, _SETTLE:]].reshape(-1, density.dimension))
     shape = (settings.chains, settings.draws, density.dimension)
-    return Sample(points.reshape(shape), _certify(figures, log_mean(log_weights)))
+    return Sample(drawn.reshape(shape), _certify(figures, log_mean(log_weights))), points, log_weights
+
+
+def _refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator) -> Adapted:
+    """A proposal fitted to the points of a run, which are many more than adaptation had."""
+    weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
+    weights /= weights.sum()
+    proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
+    values = log_weights + adapted.proposal.log_density(points)
+    # Resampled in proportion to how much more likely they are now: as if they came from the new proposal.
+    ratio = normalised(proposal.log_density(points) - adapted.proposal.log_density(points))
+    some = rng.choice(len(points), size=len(points), p=ratio)
+    spent = adapted.evaluations + len(points)
+    return Adapted(proposal, adapted.warp, (values - proposal.log_density(points))[some], adapted.rounds + 1, spent)
 
 
 def choose_bound(log_weights: np.ndarray, stay: float = _STAY) -> tuple[float, float]:

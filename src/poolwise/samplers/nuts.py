@@ -109,6 +109,9 @@ def _certify(points: np.ndarray, divergences: int) -> Certificate:
     from arviz_stats.base import array_stats
 
     columns = np.moveaxis(points, 2, 0)
+    if len(points) == 1:  # R-hat needs chains: the halves of the only one
+        half = points.shape[1] // 2
+        columns = np.moveaxis(points[0, : 2 * half].reshape(2, half, -1), 2, 0)
     rhat = float(np.max(array_stats.rhat(columns, chain_axis=1, draw_axis=2)))
     ess = float(np.min(array_stats.ess(columns, chain_axis=1, draw_axis=2)))
     share = divergences / (points.shape[0] * points.shape[1])

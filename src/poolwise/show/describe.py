@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+from poolwise.density.collapsed import CollapsedDensity
+from poolwise.density.gaussian import GaussianDensity, gaussian
+from poolwise.design.factors import Factor
 from poolwise.posterior import Pooling, Posterior
+
+_FEW = 64  # effects
+
+
+def _blocks(density: GaussianDensity, factors: tuple[Factor, ...]) -> list[str]:
+    """One line for each factor in the order of elimination, and one for the root."""
+    if isinstance(density, CollapsedDensity):
+        return [_line(factors[0], "block-diagonal, eliminated first")]
+    order, structure = density.order, density.system.structure
+    lines = [_line(factors[order.leaf], "block-diagonal, eliminated first, draws made when asked for")]
+    in_root = structure.root_size - density.system.xy.shape[0]
+    staged = [f for f, _ in order.stages if f >= 0]
+    for f in staged:
+        lines.append(_line(factors[f], "levels that never meet: eliminated next, one by one, without fill among them"))
+    sparse = sum(len(nodes) for f, nodes in order.stages if f < 0)
+    for f in order.others:
+        if f not in staged:
+            lines.append(_line(factors[f], "crossed" if in_root + sparse > _FEW else "few: left to the root"))
+    if sparse:
+        lines.append(f"sparse      {sparse:,} crossed levels that meet few others: eliminated in order of least degree")
+    lines.append(
+        f"root        {in_root:,} effects and the coefficients are solved for together, dense: "
+        f"{8e-6 * structure.root_size**2:,.1f} MB, {structure.root_size**3 / 3:,.0f} flops"
+    )
+    return lines
+
+
+def _line(factor: Factor, kind: str) -> str:
+    q = len(factor.effects)
+    joint = "correlated" if factor.correlated else "independent"
+    effects = f"{q} {joint} effects" if q > 1 else "1 effect"
+    return f"u_{factor.name}".ljust(11) + f" {len(factor.levels):,} groups x {effects}: blocks of {q} x {q}, {kind}"
 
 
 def describe(posterior: Posterior) -> str:
@@ -17,21 +52,18 @@ def describe(posterior: Posterior) -> str:
         f"source      {model.data.reading}",
     ]
     if model.pooling is Pooling.PARTIAL:
-        factor = design.factors[0]
-        q, groups = len(factor.effects), len(factor.levels)
-        flops = groups * (2 * q**3 + 2 * q * q * (p + 1) + q * (p + 1) * (p + 2)) + (p + 1) ** 3 // 3
-        kind = "correlated" if model.priors.layout.pairs else "independent"
+        density = gaussian(statistics, design, model.priors, threads=1)
+        lines += _blocks(density, design.factors)
         lines += [
-            f"u_{factor.name}".ljust(12)
-            + f"{groups:,} groups x {q} {kind} effects: block-diagonal, {groups:,} blocks of "
-            f"{q} x {q}, eliminated first",
             f"beta        {p} coefficients: dense {p} x {p}, eliminated last",
             f"theta       {model.priors.layout.dimension} parameters are left to sample: "
             + ", ".join(model.priors.layout.names),
-            f"cost        about {flops:,} flops an evaluation, whatever the number of rows",
+            f"cost        about {density.cost:,.0f} flops an evaluation, whatever the number of rows",
         ]
     elif model.pooling is Pooling.SEPARATE:
-        lines.append(f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one SVD")
+        lines.append(
+            f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one SVD"
+        )
     else:
         lines.append(f"beta        one regression of {p} coefficients: diagonal after one SVD")
     lines += [f"sampler     {certificate.sampler}: {certificate.reason}"]

@@ -107,7 +107,9 @@ def _checked(names: tuple[str, ...], keys: tuple[str, ...], name: str, table: Ta
     added = [column for column in table.names if column not in keys]
     both = [column for column in added if column in names]
     if both:
-        raise DataError(f"'{both[0]}' is a column of the rows and of the table of '{name}'; rename or drop one of them.")
+        raise DataError(
+            f"'{both[0]}' is a column of the rows and of the table of '{name}'; rename or drop one of them."
+        )
     return table.columns(added)
 
 

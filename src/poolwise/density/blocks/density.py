@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from scipy.linalg import block_diag
 
 from poolwise.density.blocks import evaluate, kernels, root
@@ -279,7 +278,9 @@ class BlockedDensity:
 
     def _levels_of_effects(self) -> np.ndarray:
         """(Q,) number of levels behind each effect."""
-        return np.repeat([float(len(factor.levels)) for factor in self.factors], np.diff(self.system.structure.first_effect))
+        return np.repeat(
+            [float(len(factor.levels)) for factor in self.factors], np.diff(self.system.structure.first_effect)
+        )
 
     def _ranks_of(self, f: int) -> np.ndarray:
         first = sum(len(self.factors[g].levels) for g in self.order.others[: self.order.others.index(f)])

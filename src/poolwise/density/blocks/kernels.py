@@ -429,13 +429,19 @@ def add_moments(system, inverse, own, kept, leaf_means, moments):
     at = 0
     for node in range(structure.leaves, structure.factor.size):
         factor = structure.factor[node]
-        first, rows = structure.first_effect[factor], structure.first_effect[factor + 1] - structure.first_effect[factor]
+        first, rows = (
+            structure.first_effect[factor],
+            structure.first_effect[factor + 1] - structure.first_effect[factor],
+        )
         start, width = structure.offset[node], structure.width[node]
         _add_moment(moments, first, rows, inverse, start, width, kept, at)
         at += rows
     for node in range(structure.root_factor.size):
         factor = structure.root_factor[node]
-        first, rows = structure.first_effect[factor], structure.first_effect[factor + 1] - structure.first_effect[factor]
+        first, rows = (
+            structure.first_effect[factor],
+            structure.first_effect[factor + 1] - structure.first_effect[factor],
+        )
         place = structure.root_kept[node]
         row = place - structure.root_kept[0]
         start = structure.root + row * structure.root_size + row

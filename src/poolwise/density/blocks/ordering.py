@@ -18,7 +18,9 @@ from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
-_SPARSE = 0.05  # share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level
+_SPARSE = (
+    0.05  # share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level
+)
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
 MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
 
@@ -110,7 +112,8 @@ def _least_degree(graph: Any, nodes: np.ndarray) -> tuple[np.ndarray, list[np.nd
     """Eliminate nodes in order of least degree until what is left is dense or small."""
     within = graph[nodes][:, nodes].tocsr()
     meets = {
-        int(v): set(nodes[within.indices[within.indptr[k] : within.indptr[k + 1]]].tolist()) for k, v in enumerate(nodes)
+        int(v): set(nodes[within.indices[within.indptr[k] : within.indptr[k + 1]]].tolist())
+        for k, v in enumerate(nodes)
     }
     for v, mine in meets.items():
         mine.discard(v)

@@ -74,7 +74,9 @@ def build_structure(factors: Sequence[Factor], order: Ordering, border: int) -> 
     before = np.concatenate([[0], np.cumsum(sizes)])
     entry_column = before[:-1] - before[entries[owner]] + widths[factor[owner]]
     width = widths[factor] + (before[entries[1:]] - before[entries[:-1]]) + border
-    offset = np.concatenate([_starts(widths[factor[:leaves]] * width[:leaves]), _starts((widths[factor] * width)[leaves:])])
+    offset = np.concatenate(
+        [_starts(widths[factor[:leaves]] * width[:leaves]), _starts((widths[factor] * width)[leaves:])]
+    )
     root = int((widths[factor] * width)[leaves:].sum())
     root_size = int(kept[-1] - kept[eliminated]) + border
     in_root = entry_rank >= eliminated

