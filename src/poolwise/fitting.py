@@ -374,7 +374,7 @@ def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
 
 
 def warn_of_many_effects(data: SufficientStatistics) -> None:
-    """Say where a factor has as many effects as there are rows: the residual spread is then told from theirs by priors."""
+    """Say where a factor has as many effects as there are rows: priors then tell their spread from the residual's."""
     for factor in data.design.factors:
         effects = len(factor.levels) * len(factor.effects)
         if effects >= data.rows:

@@ -200,8 +200,9 @@ class Posterior:
         few = all(offsets.fits_in_memory for offsets in self.u)
         if not few:
             warnings.warn(
-                f"Draws of {max(offsets.groups for offsets in self.u):,} groups are left out here: they would not fit in memory. "
-                "fit.group_draws([...]) makes those of chosen groups, fit.group_coefficients() summarises all.",
+                f"Draws of {max(offsets.groups for offsets in self.u):,} groups are left out here: they would not fit "
+                "in memory. fit.group_draws([...]) makes those of chosen groups, fit.group_coefficients() summarises "
+                "all.",
                 PoolwiseWarning,
                 stacklevel=3,
             )

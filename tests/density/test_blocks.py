@@ -1,4 +1,4 @@
-"""The blocked density against dense matrices: nested, crossed, with slopes, weights, and by every route of elimination."""
+"""The blocked density against dense matrices: nested, crossed, slopes, weights; by every route of elimination."""
 
 import numpy as np
 import pandas as pd

@@ -18,7 +18,8 @@ from poolwise.sources import as_table
 
 REFERENCES = Path(__file__).parent.parent / "references"
 TABLE = json.loads((REFERENCES / "formulas.json").read_text())["formulas"]
-# lme4 before 2.0 makes correlated indicators of `(f || a)`; as glmmTMB and lme4's own diag() do, we keep `||` independent.
+# lme4 by default makes correlated indicators of `(f || a)`; here, as in glmmTMB and lme4's own diag(), `||` is
+# independent.
 OWN_WAY = {"y ~ f + (f || a)", "y ~ f + (0 + f || a)"}
 # lme4 fits two intercepts that nothing can tell apart; we say so.
 TWICE = {"y ~ x + (1 | a) + (x | a)"}

@@ -11,7 +11,7 @@ from poolwise.formula import Bar, parse
         ("y ~ x + C(z) + x:z + (1 + x | g)", "y", "x + C(z) + x:z", (Bar("1 + x", ("g",), True),)),
         ("y ~ x + (x || g)", "y", "x", (Bar("x", ("g",), False),)),
         ("y~(1|g)", "y", "1", (Bar("1", ("g",), True),)),
-        ("log(y) ~ x*bs(z, df=4) + (0 + scale(x) | g)", "log(y)", "x*bs(z, df=4)", (Bar("0 + scale(x)", ("g",), True),)),
+        ("log(y) ~ x*bs(z, df=4) + (0 + c(x) | g)", "log(y)", "x*bs(z, df=4)", (Bar("0 + c(x)", ("g",), True),)),
         ("y ~ 0 + x", "y", "0 + x", ()),
         ("y ~ -1 + x", "y", "-1 + x", ()),
         ("y ~ x - 1 + (1 | g)", "y", "x - 1", (Bar("1", ("g",), True),)),

@@ -17,7 +17,9 @@ FORMULAS = {
 }
 DATA = rows()
 WHOLE = DATA.dropna().reset_index(drop=True)  # a fit would say that it leaves rows out
-GROUPS = pd.DataFrame({"g": [f"group {j}" for j in range(25)], "u": np.linspace(-1, 1, 25), "t": ["p", "q"] * 12 + ["p"]})
+GROUPS = pd.DataFrame(
+    {"g": [f"group {j}" for j in range(25)], "u": np.linspace(-1, 1, 25), "t": ["p", "q"] * 12 + ["p"]}
+)
 KINDS = pd.DataFrame({"k": [1, 2, 3], "v": [1.5, 2.5, 0.5]})
 
 
@@ -37,7 +39,9 @@ def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
         found = pw.SufficientStatistics.from_data(formula, data, **asked(name))
         assert_same(found, expected[name])
         np.testing.assert_allclose(found.products.weights, expected[name].products.weights, rtol=1e-12)
-        np.testing.assert_allclose(found.products.log_weights, expected[name].products.log_weights, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            found.products.log_weights, expected[name].products.log_weights, rtol=1e-9, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -84,7 +88,10 @@ def test_cells_add_up_and_can_be_saved(tmp_path):
     ("groups", "said"),
     [
         ({"g": GROUPS.iloc[1:]}, "table of 'g' has no line for 'group 0'"),
-        ({"g": pd.concat([GROUPS, GROUPS.iloc[:2]])}, "one line for each group, but has several for 'group 0', 'group 1'"),
+        (
+            {"g": pd.concat([GROUPS, GROUPS.iloc[:2]])},
+            "one line for each group, but has several for 'group 0', 'group 1'",
+        ),
         ({"g": GROUPS.assign(x=1.0)}, "'x' is a column of the rows and of the table of 'g'"),
         ({"h": GROUPS}, "no column 'h' in the data"),
         ({"g": KINDS}, "no column 'g' in the data"),
@@ -137,8 +144,18 @@ def test_an_offset_is_a_coefficient_of_one():
     [
         ("y ~ x + (1 | g) + (1 | h)", {"h": WHOLE.g.str.upper()}, pw.DataError, "'g' and 'h' are the same grouping"),
         ("y ~ x + (1 | g) + (1 | nosuch)", {}, pw.DataError, "no column 'nosuch'"),
-        ("y ~ x + (1 | g) + (1 | one)", {"one": 1}, pw.DataError, "'one' has one group only.*Leave the group term out: 'y ~"),
-        ("y ~ x + (1 | g) + (1 | i)", {"i": range(len(WHOLE))}, pw.DataError, "Every row has a group of its own in 'i'"),
+        (
+            "y ~ x + (1 | g) + (1 | one)",
+            {"one": 1},
+            pw.DataError,
+            "'one' has one group only.*Leave the group term out: 'y ~",
+        ),
+        (
+            "y ~ x + (1 | g) + (1 | i)",
+            {"i": range(len(WHOLE))},
+            pw.DataError,
+            "Every row has a group of its own in 'i'",
+        ),
         ("y ~ x + (x | g) + (x | g:z) + (0 + x | g)", {}, pw.FormulaError, "'x' varies by g in two group terms"),
         ("y ~ x + offset(z) + (1 | g)", {}, pw.FormulaError, "offset|Cannot evaluate"),
         ("y ~ x + offset(nosuch)", {}, pw.DataError, "no column 'nosuch'"),

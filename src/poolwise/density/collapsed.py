@@ -216,6 +216,7 @@ def search_box(layout: ParameterLayout, noise: float, size: np.ndarray) -> tuple
 
 
 def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    """The stream of random numbers of a task, by its place in the work."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))))
 
 

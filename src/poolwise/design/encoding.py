@@ -337,7 +337,7 @@ def check_weights(name: str, smallest: float) -> None:
     """Refuse weights that are not positive."""
     if not smallest > 0:
         raise DataError(
-            f"The weights '{name}' must be positive; the smallest is {smallest:g}. Leave out rows that count for nothing."
+            f"The weights '{name}' must be positive; the smallest is {smallest:g}. Leave out rows without weight."
         )
 
 

@@ -36,13 +36,13 @@ def undecided(posterior: Posterior, density: GaussianDensity) -> list[str]:
             of = "" if effect == "Intercept" else f" of the effect of '{effect}'"
             high = np.exp(np.quantile(points[:, k], 0.95))
             said.append(f"The data cannot tell a between-{factor} sd{of} of 0 from {high:.2g}.")
-    return said + _open_correlations(posterior)
+    return said + _open_correlations(posterior, points)
 
 
-def _open_correlations(posterior: Posterior) -> list[str]:
+def _open_correlations(posterior: Posterior, points: np.ndarray) -> list[str]:
     said = []
     for factor in posterior.model.design.factors:
-        matrices = posterior.model.priors.layout.correlation(posterior.theta, factor.name)
+        matrices = posterior.model.priors.layout.correlation(points, factor.name)
         for i in range(len(factor.effects)):
             for j in range(int(factor.starts[i]), i):
                 low, high = np.quantile(matrices[..., i, j], [0.05, 0.95])

@@ -25,7 +25,7 @@ _LEAST = math.log(1e-2)  # of the mixture's density, relative to the bound
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surrogate:
-    """q(x) proportional to exp(polynomial), but within [low, high] times the mixture's density; far out it is the former.
+    """q(x) proportional to exp(polynomial), but within [low, high] times the mixture's density, and far out the former.
 
     Attributes
     ----------

@@ -62,7 +62,8 @@ def describe(posterior: Posterior) -> str:
         ]
     elif model.pooling is Pooling.SEPARATE:
         lines.append(
-            f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one SVD"
+            f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one "
+            "SVD"
         )
     else:
         lines.append(f"beta        one regression of {p} coefficients: diagonal after one SVD")

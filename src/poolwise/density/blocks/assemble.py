@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.density.blocks.kernels import System
+from poolwise.density.blocks.kernels import Blocks, System
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.structure import Ranks, Structure
 from poolwise.density.theta import Prior
@@ -52,7 +52,7 @@ def assemble(
         for j in range(i):
             g = order.others[j]
             blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
-    return System(structure, values, *blocks.arrays(), xy, float(statistics.rows), maps, prior)
+    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, prior)
 
 
 def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -133,11 +133,11 @@ class _Blocks:
                 column[early] = self.structure.entry_column[entry]
             self.parts.append((f, g, place + column, stride, _sums(values[chosen], inverse, len(distinct))))
 
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """Factors of rows and columns, places, strides, starts, and all numbers one after the other."""
+    def arrays(self) -> Blocks:
+        """The blocks for kernels."""
         counts = [len(place) for _, _, place, _, _ in self.parts]
         sizes = np.repeat([values[0].size for *_, values in self.parts], counts)
-        return (
+        return Blocks(
             np.repeat([f for f, *_ in self.parts], counts).astype(np.int64),
             np.repeat([g for _, g, *_ in self.parts], counts).astype(np.int64),
             np.concatenate([place for _, _, place, _, _ in self.parts]).astype(np.int64),

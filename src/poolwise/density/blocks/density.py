@@ -214,7 +214,7 @@ class BlockedDensity:
         return effects
 
     def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
-        """Draws of the kept coefficients: conditional means of the leaf's effects, averaged over them, are its means."""
+        """Draws of the kept coefficients: conditional means of the leaf, averaged over them, are its means."""
         return working
 
     def unexplained(self, points: np.ndarray) -> np.ndarray:

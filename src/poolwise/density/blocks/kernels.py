@@ -1,8 +1,8 @@
 """Compiled kernels of the blocked system: elimination, what is left for the root, and the way back.
 
-Notation of `docs/explanation/algebra.md`: u = M v with v ~ N(0, I). The system is I + M' Z'Z M / sigma^2 for v, bordered
-by the common coefficients and the outcome. Eliminating a node with R'R = its own block and B = R^-T (its other columns)
-subtracts B'B from the rest. `structure.py` says where everything is.
+Notation of `docs/explanation/algebra.md`: u = M v with v ~ N(0, I). The system is I + M' Z'Z M / sigma^2 for v, with
+the common coefficients and the outcome as its border. Eliminating a node with R'R = its own block and B = R^-T (its
+other columns) subtracts B'B from the rest. `structure.py` says where everything is.
 """
 
 from __future__ import annotations
@@ -18,17 +18,23 @@ from poolwise.density.dense import product
 from poolwise.density.theta import Prior, add_prior_rows, covariance_factor
 
 
+class Blocks(NamedTuple):
+    """Cross-products of nodes other than the leaf, block by block of the store."""
+
+    rows: np.ndarray  # (blocks,) factor of the rows of each
+    columns: np.ndarray  # (blocks,) factor of its columns, -1 for the border
+    place: np.ndarray  # (blocks,) where it begins in the store
+    stride: np.ndarray  # (blocks,) from one row to the next
+    start: np.ndarray  # (blocks,) where its numbers begin
+    values: np.ndarray  # the numbers
+
+
 class System(NamedTuple):
     """All that the density knows, as arrays. p coefficients, Q effects of all factors."""
 
     structure: Structure
     leaf: np.ndarray  # panels of the leaf: cross-products of its effects with its own columns
-    block_rows: np.ndarray  # (blocks,) factor of the rows of each block of the store
-    block_columns: np.ndarray  # (blocks,) factor of its columns, -1 for the border
-    block_place: np.ndarray  # (blocks,) where it begins in the store
-    block_stride: np.ndarray  # (blocks,) from one row to the next
-    block_start: np.ndarray  # (blocks,) where its numbers begin
-    block_values: np.ndarray  # cross-products
+    blocks: Blocks
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
     maps: np.ndarray  # (Q, Q) block-diagonal: from effects as written to shifted effects
@@ -127,8 +133,8 @@ def _eliminate_leaf(structure, values, scale, precision, border, panels, store):
     for node in range(structure.leaves):
         start, columns = offset[node], width[node]
         rows = _load_leaf(
-            entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border, scale,
-            precision, room, panels, start,
+            entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
+            scale, precision, room, panels, start,
         )  # fmt: skip
         log_determinant += _factorise(panels, start, rows, columns)
         for e in range(entries[node], entries[node + 1]):
@@ -179,15 +185,14 @@ def reduce_to_root(theta, system, scale, store, panels):
     precision = math.exp(-2.0 * theta[q + pairs])
     room = np.empty(q)
     store[:] = 0.0
-    for b in range(system.block_rows.size):
-        factor, other, place, stride = (
-            system.block_rows[b], system.block_columns[b], system.block_place[b], system.block_stride[b],
-        )  # fmt: skip
+    blocks = system.blocks
+    for b in range(blocks.rows.size):
+        factor, other, place, stride = blocks.rows[b], blocks.columns[b], blocks.place[b], blocks.stride[b]
         first = first_effect[factor]
         rows = first_effect[factor + 1] - first
         columns = border if other < 0 else first_effect[other + 1] - first_effect[other]
-        data = system.block_start[b]
-        _scale_rows(system.block_values, data, columns, store, place, stride, rows, columns, scale, first, precision)
+        data = blocks.start[b]
+        _scale_rows(blocks.values, data, columns, store, place, stride, rows, columns, scale, first, precision)
         if other >= 0:
             _scale_columns(store, place, stride, rows, columns, scale, first_effect[other], room)
     for node in range(structure.leaves, structure.factor.size):

@@ -18,7 +18,7 @@ from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
-_SPARSE = (
+_SPARSE = 0.05(
     0.05  # share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level
 )
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
@@ -141,6 +141,6 @@ def _check_root(size: int, names: list[str]) -> None:
     if size > MOST_ROOT:
         raise DataError(
             f"{' and '.join(names)} cross so densely that {size:,} effects must be solved for together: "
-            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3e10:.0f} s for each of thousands of evaluations. The limit is "
-            f"{MOST_ROOT:,}; leave out the factor whose levels are least of interest, or fit a sample of them."
+            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3e10:.0f} s for each of thousands of evaluations. The limit "
+            f"is {MOST_ROOT:,}; leave out the factor whose levels are least of interest, or fit a sample of them."
         )
