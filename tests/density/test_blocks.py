@@ -182,3 +182,28 @@ def test_draws_do_not_depend_on_threads_or_on_what_is_asked_first(school, monkey
         np.testing.assert_array_equal(mine.draws(), theirs.draws())
         np.testing.assert_array_equal(mine.draws(np.array([2, 0])), theirs.draws()[:, :, [2, 0]])
     np.testing.assert_array_equal(one.result.beta, two.result.beta)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (1 | a/b)", "y ~ x + (x | a) + (1 | b:a)", "y ~ x + (1 | a) + (1 | b:a) + (1 | c)"]
+)
+def test_levels_that_are_alike_are_eliminated_together(formula):
+    rng = np.random.default_rng(4)
+    b = np.repeat(np.arange(160), rng.integers(2, 4, 160))
+    frame = pd.DataFrame({"a": b // 40, "b": b, "c": b % 2, "x": (b // 40) - 1.5, "y": rng.normal(size=len(b))})
+    frame["x"] = frame.x + (rng.normal(size=len(b)) if "(x" not in formula else 0.0)
+    model, rows, density = model_of(formula, frame)
+    assert density.smaller.structure.leaves < 0.2 * density.system.structure.leaves
+    for theta in 0.7 * random_theta(density, 3):
+        value, gradient = density.value_and_gradient(theta)
+        assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-9)
+        assert value == pytest.approx(density.log_density(theta[None])[0], rel=1e-12)
+        np.testing.assert_allclose(gradient, finite_difference(density, theta), rtol=1e-5, atol=1e-5)
+    theta = 0.3 * random_theta(density, 1)[0]
+    mean, _ = dense_posterior(model, rows, theta)
+    working = density.draw_common(theta[None], None)
+    np.testing.assert_allclose(density.basis.written(density.common_of(working))[0], mean[:2], rtol=1e-8)
+    offsets = density.offsets(theta[None, None], working[None], np.random.SeedSequence(0))
+    np.testing.assert_allclose(
+        np.concatenate([each.mean().ravel() for each in offsets]), mean[2:], rtol=1e-6, atol=1e-8
+    )

@@ -139,7 +139,7 @@ def _weighted(
 def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
     """Fit the proposal to the density."""
     modes = find_modes(density, rng)
-    d, first = density.dimension, 100 if density.cost < _DEAR else 40
+    d, first = density.dimension, 100 if density.cost < _DEAR else 60
     warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
     proposal = _laplace(modes, warp).with_defence(0.1, 2.0, 3.0)
     best, reached, spent, done = (proposal, np.empty(0)), 0.0, 0, 0

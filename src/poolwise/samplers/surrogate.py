@@ -20,7 +20,8 @@ _POINTS_A_TERM = 3  # known points for each coefficient, at the least
 _DEPTH = 15.0  # log density below the highest at which points still count
 _PILOT = 20_000  # evaluations of the polynomial, which cost next to nothing
 _TRUSTED = 8.0  # log density below the highest down to which the polynomial is believed
-_LEAST = math.log(1e-2)  # of the mixture's density, relative to the bound
+# Of the mixture's density, relative to the bound: at the least, and where the polynomial says nothing.
+_LEAST, _FAR = math.log(0.1), math.log(0.25)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,7 @@ class Surrogate:
         local = self._local(points)
         relative = _features(local, self.degree) @ self.coefficients - self.mixture.log_density(points)
         far = np.linalg.norm(local, axis=1) > self.radius
-        return np.where(far, self.low, np.clip(relative, self.low, self.high))
+        return np.where(far, self.high + _FAR, np.clip(relative, self.low, self.high))
 
     def _local(self, points: np.ndarray) -> np.ndarray:
         return np.linalg.solve(self.spread, (points - self.centre).T).T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.density.blocks.kernels import Blocks, System
+from poolwise.density.blocks.kernels import Alike, Blocks, System
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.structure import Ranks, Structure
 from poolwise.density.theta import Prior
@@ -52,7 +52,8 @@ def assemble(
         for j in range(i):
             g = order.others[j]
             blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
-    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, prior)
+    alike = Alike(np.ones(structure.leaves), np.zeros(0), np.zeros((0, border, border)))
+    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, prior, alike)
 
 
 def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from scipy.linalg import block_diag
 
 from poolwise.density.blocks import evaluate, kernels, root
 from poolwise.density.blocks.assemble import assemble, kept_of
+from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.kept import KeptOffsets
 from poolwise.density.blocks.ordering import Ordering, order_levels
 from poolwise.density.blocks.remembering import Remembering
@@ -29,6 +30,7 @@ from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_pena
 from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
+from poolwise.errors import SamplingError
 from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
@@ -49,7 +51,7 @@ class BlockedDensity:
     basis : working coordinates of the common coefficients.
     factors : of the design.
     order, ranks : of elimination.
-    system : arrays for the kernels.
+    system, smaller : arrays for the kernels; in the latter levels that are alike are one.
     sizes : (Q,) root mean square of each effect's column.
     threads : how many threads batches are spread over.
     """
@@ -60,6 +62,7 @@ class BlockedDensity:
     order: Ordering
     ranks: Ranks
     system: kernels.System
+    smaller: kernels.System
     sizes: np.ndarray
     threads: int
 
@@ -81,7 +84,7 @@ class BlockedDensity:
     @property
     def cost(self) -> float:
         """Flops of an evaluation, about."""
-        structure, border = self.system.structure, self.system.xy.shape[0]
+        structure, border = self.smaller.structure, self.system.xy.shape[0]
         rows = np.diff(structure.first_effect)[structure.factor]
         return float((rows * structure.width.astype(float) ** 2).sum() + structure.root_size**3 / 3 + border**2)
 
@@ -98,9 +101,9 @@ class BlockedDensity:
 
         def values(_: int, part: slice) -> None:
             if not self._large_root:
-                evaluate.log_densities(points[part], self.system, out[part])
+                evaluate.log_densities(points[part], self.smaller, out[part])
                 return
-            room = evaluate.scratch(self.system)
+            room = evaluate.scratch(self.smaller)
             for i in range(part.start, part.stop):
                 out[i] = self._log_density_at(points[i], room)
                 if seed is not None and np.isfinite(out[i]):
@@ -119,6 +122,10 @@ class BlockedDensity:
         point, gradient = np.ascontiguousarray(point), np.zeros(self.dimension)
         if not usable(point):
             return -math.inf, gradient
+        with self._alone():
+            return self._value_and_gradient(point, gradient)
+
+    def _value_and_gradient(self, point: np.ndarray, gradient: np.ndarray) -> tuple[float, np.ndarray]:
         parts = self._eliminated(point)
         if parts is None:
             return -math.inf, gradient
@@ -157,14 +164,14 @@ class BlockedDensity:
 
         def solve(i: int, part: slice) -> None:
             if self._large_root:
-                room = evaluate.scratch(self.system)
+                room = evaluate.scratch(self.smaller)
                 for draw in range(part.start, part.stop):
                     self._log_density_at(points[draw], room)
                     kept[draw] = self._kept_from(room[2], points[draw], seed)
                 return
             if seed is not None:
                 generator(seed, i).standard_normal(out=kept[part])
-            evaluate.kept_given(points[part], self.system, kept[part])
+            evaluate.kept_given(points[part], self.smaller, kept[part])
 
         with self._alone():
             map_slices(solve, len(points), self._task, self.threads)
@@ -226,20 +233,25 @@ class BlockedDensity:
         some = points[:: max(1, len(points) // (8 if self._large_root else _SHRUNK))]
         place = self._effects_of(f)
         total = np.zeros((len(self.factors[f].levels), place.stop - place.start))
-        for point in some:
-            parts = self._eliminated(np.ascontiguousarray(point))
-            if parts is None:
-                continue
-            covariance, _, store, panels = parts
-            structure, inverse = self.system.structure, np.empty_like(store)
-            root.invert(structure, store, structure.root_size - self.system.xy.shape[0], inverse)
-            own = self._own_covariances(store, panels, inverse, 0)
-            blocks = own if f == self.order.leaf else inverse[self._squares(f)]
-            blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
-            factor = covariance[place, place]
-            variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
-            total += variance / np.exp(2 * point[place])
+        with self._alone():
+            for point in some:
+                total += self._unexplained_at(f, np.ascontiguousarray(point))
         return total / len(some)
+
+    def _unexplained_at(self, f: int, point: np.ndarray) -> np.ndarray:
+        place = self._effects_of(f)
+        parts = self._eliminated(point)
+        if parts is None:
+            raise SamplingError("A draw of the variances has no density: the fit was made for other data.")
+        covariance, _, store, panels = parts
+        structure, inverse = self.system.structure, np.empty_like(store)
+        root.invert(structure, store, structure.root_size - self.system.xy.shape[0], inverse)
+        own = self._own_covariances(store, panels, inverse, 0)
+        blocks = own if f == self.order.leaf else inverse[self._squares(f)]
+        blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
+        factor = covariance[place, place]
+        variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
+        return variance / np.exp(2 * point[place])
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the spread of the outcome between groups, within them, or in both."""
@@ -311,11 +323,11 @@ class BlockedDensity:
         if not usable(point):
             return -math.inf
         covariance, scale, store, panels = room
-        kernels.scales(point, self.system, covariance, scale)
-        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
-        log_determinant += root.factorise(self.system.structure, store)
+        kernels.scales(point, self.smaller, covariance, scale)
+        log_determinant, log_precisions = kernels.reduce_to_root(point, self.smaller, scale, store, panels)
+        log_determinant += root.factorise(self.smaller.structure, store)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
-        value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system)
+        value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.smaller)
         return float(value) + float(log_prior(point, self.system.prior, np.empty(len(point))))
 
     def _eliminated(self, point: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, np.ndarray] | None:
@@ -380,4 +392,6 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
         statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
     )
     sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
-    return BlockedDensity(priors.layout, basis, design.factors, order, ranks, system, sizes, threads)
+    return BlockedDensity(
+        priors.layout, basis, design.factors, order, ranks, system, compressed(system), sizes, threads
+    )

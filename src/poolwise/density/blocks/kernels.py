@@ -29,6 +29,14 @@ class Blocks(NamedTuple):
     values: np.ndarray  # the numbers
 
 
+class Alike(NamedTuple):
+    """Levels of the leaf that are eliminated together; each by itself where `levels` is ones and `own` is empty."""
+
+    levels: np.ndarray  # (leaves,) how many levels each stands for
+    own: np.ndarray  # (kinds of own blocks,) distinct values of these
+    spread: np.ndarray  # (kinds of own blocks, p + 1, p + 1) of border vectors around the mean of their kind
+
+
 class System(NamedTuple):
     """All that the density knows, as arrays. p coefficients, Q effects of all factors."""
 
@@ -39,6 +47,7 @@ class System(NamedTuple):
     rows: float  # n
     maps: np.ndarray  # (Q, Q) block-diagonal: from effects as written to shifted effects
     prior: Prior
+    alike: Alike
 
 
 @lane
@@ -86,12 +95,12 @@ def _factorise(panel, start, rows, width):
 
 
 @lane
-def _subtract(panel, start, width, rows, column, count, store, row, stride, places, place):
-    """Subtract B'B from `count` rows of the store, whose own columns in the panel begin at `column`."""
+def _subtract(panel, start, width, rows, column, count, store, row, stride, places, place, times):
+    """Subtract B'B, so many times, from `count` rows of the store, whose own columns in the panel begin at `column`."""
     for i in range(rows):
         at = start + i * width
         for r in range(count):
-            weight, base = panel[at + column + r], row + r * stride
+            weight, base = times * panel[at + column + r], row + r * stride
             for j in range(column + r, width):
                 store[base + places[place + j - column]] -= weight * panel[at + j]
 
@@ -121,7 +130,7 @@ def scales(theta, system, covariance, scale):
 
 
 @kernel
-def _eliminate_leaf(structure, values, scale, precision, border, panels, store):
+def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, store):
     """Panels of the leaf, and what they take away from the rest; returns the log determinant of their own blocks."""
     # Loops see plain arrays: to hand on a tuple of arrays would cost more than a level's arithmetic.
     first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
@@ -136,16 +145,24 @@ def _eliminate_leaf(structure, values, scale, precision, border, panels, store):
             entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
             scale, precision, room, panels, start,
         )  # fmt: skip
-        log_determinant += _factorise(panels, start, rows, columns)
+        times = alike.levels[node]
+        log_determinant += times * _factorise(panels, start, rows, columns)
         for e in range(entries[node], entries[node + 1]):
             count = first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]
             _subtract(
                 panels, start, columns, rows, entry_column[e], count, store, entry_base[e], entry_stride[e], places,
-                entry_places[e],
+                entry_places[e], times,
             )  # fmt: skip
         _subtract(
-            panels, start, columns, rows, columns - border, border, store, last, size, places, border_places[node]
-        )
+            panels, start, columns, rows, columns - border, border, store, last, size, places, border_places[node],
+            times,
+        )  # fmt: skip
+    weight = scale[first_effect[factor[0]], first_effect[factor[0]]]
+    for kind in range(alike.own.size):
+        share = (precision * weight) ** 2 / (1.0 + precision * weight * weight * alike.own[kind])
+        for i in range(border):
+            for j in range(i, border):
+                store[last + i * size + size - border + j] -= share * alike.spread[kind, i, j]
     return log_determinant
 
 
@@ -166,9 +183,11 @@ def _eliminate_others(structure, border, store):
             count = first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]
             _subtract(
                 store, start, columns, rows, entry_column[e], count, store, entry_base[e], entry_stride[e], places,
-                entry_places[e],
+                entry_places[e], 1.0,
             )  # fmt: skip
-        _subtract(store, start, columns, rows, columns - border, border, store, last, size, places, border_places[node])
+        _subtract(
+            store, start, columns, rows, columns - border, border, store, last, size, places, border_places[node], 1.0
+        )
     return log_determinant
 
 
@@ -210,7 +229,7 @@ def reduce_to_root(theta, system, scale, store, panels):
     for i in range(border):
         for j in range(i + 1):
             store[structure.root + (size - border + j) * size + size - border + i] = common[i, j]
-    log_determinant = _eliminate_leaf(structure, system.leaf, scale, precision, border, panels, store)
+    log_determinant = _eliminate_leaf(structure, system.leaf, system.alike, scale, precision, border, panels, store)
     return log_determinant + _eliminate_others(structure, border, store), log_precisions
 
 
