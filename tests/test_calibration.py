@@ -92,10 +92,10 @@ def test_several_factors_are_calibrated(kind):
     formula = "y ~ x + (1 | a/b)" if kind == "nested" else "y ~ x + (x | a) + (1 | c)"
     priors = PRIORS if kind == "crossed" else {name: prior for name, prior in PRIORS.items() if name != "cor"}
     model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
-    truth = prior_predictive(model, rows, 250, 99)
+    truth = prior_predictive(model, rows, 160, 99)
     ranks, failed = [], 0
     names = [factor.name for factor in model.design.factors]
-    for i in range(250):
+    for i in range(160):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
         failed += not fit.certificate.passed

@@ -1,6 +1,6 @@
 """The same spelling gives the same model as in lme4: 52 formulas, with lme4's own design as reference.
 
-`tests/references/formulas.R` writes the reference: column names, levels, and the products of X and of Z Sigma Z' with
+`tests/reference/formulas.R` writes the reference: column names, levels, and the products of X and of Z Sigma Z' with
 fixed vectors, for effects with the sd 0.5 + 0.25 k (k-th of its term) and correlations of 0.3 within a term.
 """
 
@@ -16,7 +16,7 @@ from poolwise.design import build, needed_columns
 from poolwise.formula import parse
 from poolwise.sources import as_table
 
-REFERENCES = Path(__file__).parent.parent / "references"
+REFERENCES = Path(__file__).parent.parent / "reference"
 TABLE = json.loads((REFERENCES / "formulas.json").read_text())["formulas"]
 # lme4 by default makes correlated indicators of `(f || a)`; here, as in glmmTMB and lme4's own diag(), `||` is
 # independent.

@@ -2,7 +2,7 @@
 #
 # From the root of the repository, with the packages lme4 and jsonlite:
 #
-#     Rscript tests/references/formulas.R
+#     Rscript tests/reference/formulas.R
 #
 # No model is fitted. For every formula, formulas.json holds
 #
@@ -20,7 +20,7 @@
 
 suppressPackageStartupMessages(library(lme4))
 
-directory <- file.path("tests", "references")
+directory <- file.path("tests", "reference")
 options(contrasts = c("contr.treatment", "contr.poly"))
 
 # ---- Data ----------------------------------------------------------------------------------------------------------

