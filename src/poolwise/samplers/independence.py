@@ -58,9 +58,10 @@ def _run(
     needed = settings.chains * (_SETTLE + settings.draws)
     log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
     rng = np.random.Generator(np.random.SFC64(seed))
+    spare = 1.05 if density.cost < _DEAR else 1.0
     batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     while (have := sum(int(passed.sum()) for *_, passed in batches)) < needed:
-        size = min(int(1.05 * (needed - have) / kept) + 8, _BATCH)
+        size = min(int(spare * (needed - have) / kept) + 8, _BATCH)
         proposed, log_weights = _weighted(density, adapted.warp, adapted.proposal, rng, size)[:2]
         batches.append((proposed, log_weights, np.log(rng.random(size)) < log_weights - log_bound))
     points, log_weights, passed = (np.concatenate(parts) for parts in zip(*batches, strict=True))

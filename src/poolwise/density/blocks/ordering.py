@@ -19,7 +19,7 @@ from poolwise.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
 # Share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level.
-_SPARSE = 0.05
+_SPARSE = 0.1
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
 MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
 
