@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import block_diag
 
-from poolwise.density.blocks import evaluate, kernels, root
+from poolwise.density.blocks import back, evaluate, kernels, root
 from poolwise.density.blocks.assemble import assemble, kept_of
 from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.kept import KeptOffsets
@@ -137,7 +137,7 @@ class BlockedDensity:
         root.invert(structure, store, structure.root_size - 1, inverse)
         own = self._own_covariances(store, panels, inverse, p)
         moments = np.zeros_like(covariance)
-        kernels.add_moments(self.system, inverse, own, kept, leaf, moments)
+        back.add_moments(self.system, inverse, own, kept, leaf, moments)
         q, levels = len(self.layout.effects), self._levels_of_effects()
         slope = np.linalg.solve(covariance.T, moments - np.diag(levels))
         factor_pullback(point, covariance, slope, self.system.prior.starts, gradient)
@@ -345,8 +345,8 @@ class BlockedDensity:
         kept, leaf = np.zeros(self.coefficients_kept), np.empty((self.groups, self.width))
         structure = self.system.structure
         solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
-        kernels.solve_kept(self.system, store, solved, np.zeros(self.coefficients_kept), kept)
-        kernels.solve_leaf(self.system, panels, kept, leaf)
+        back.solve_kept(self.system, store, solved, np.zeros(self.coefficients_kept), kept)
+        back.solve_leaf(self.system, panels, kept, leaf)
         return kept, leaf
 
     def _own_covariances(self, store: np.ndarray, panels: np.ndarray, inverse: np.ndarray, common: int) -> np.ndarray:
@@ -355,7 +355,7 @@ class BlockedDensity:
         most, q = int(structure.width.max(initial=1)), int(np.diff(structure.first_effect).max())
         own = np.empty((self.groups, self.width, self.width))
         work = np.empty((most, most)), np.empty((q, most)), np.empty((q, most)), own
-        kernels.selected_inverse(self.system, store, panels, inverse, common, work)
+        back.selected_inverse(self.system, store, panels, inverse, common, work)
         return own
 
     def _kept_from(self, store: np.ndarray, point: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
@@ -367,7 +367,7 @@ class BlockedDensity:
         if seed is not None:
             generator(seed, *np.ascontiguousarray(point).view(np.uint32).tolist()).standard_normal(out=noise)
         solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
-        kernels.solve_kept(self.system, store, solved, noise, kept)
+        back.solve_kept(self.system, store, solved, noise, kept)
         return kept
 
 

@@ -7,14 +7,8 @@ import math
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.density.blocks.kernels import (
-    factorise_root,
-    leaf_given,
-    reduce_to_root,
-    scales,
-    solve_kept,
-    solve_root,
-)
+from poolwise.density.blocks.back import leaf_given, solve_kept, solve_root
+from poolwise.density.blocks.kernels import factorise_root, reduce_to_root, scales
 from poolwise.density.theta import covariance_factor, log_prior, usable
 
 _LOG_2PI = math.log(2 * math.pi)

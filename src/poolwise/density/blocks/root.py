@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.density.blocks.kernels import factorise_root, invert_root
+from poolwise.density.blocks.back import invert_root
+from poolwise.density.blocks.kernels import factorise_root
 from poolwise.density.blocks.structure import Structure
 
 LARGE = 96  # rows from which a call of LAPACK is worth its way

@@ -1,0 +1,239 @@
+"""The way back: coefficients from an eliminated system, and the parts of its inverse that gradients need."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel, lane
+from poolwise.density.blocks.kernels import factorise_panel, load_leaf
+
+
+@kernel
+def solve_root(store, start, size, noise, out):
+    """R^-1 (the outcome's column + noise) for the root's effects and coefficients: `out` (size - 1,)."""
+    for i in range(size - 2, -1, -1):
+        at = start + i * size
+        total = store[at + size - 1] + noise[i]
+        for j in range(i + 1, size - 1):
+            total -= store[at + j] * out[j]
+        out[i] = total / store[at + i]
+
+
+@kernel
+def invert_root(store, start, size, count, inverse):
+    """Upper triangle of the inverse of the first `count` rows of the root, into `inverse` at the root's place."""
+    upper = np.zeros((count, count))
+    for j in range(count):
+        upper[j, j] = 1.0 / store[start + j * size + j]
+        for i in range(j - 1, -1, -1):
+            total = 0.0
+            for k in range(i + 1, j + 1):
+                total -= store[start + i * size + k] * upper[k, j]
+            upper[i, j] = total / store[start + i * size + i]
+    for i in range(count):
+        for j in range(i, count):
+            total = 0.0
+            for k in range(j, count):
+                total += upper[i, k] * upper[j, k]
+            inverse[start + i * size + j] = total
+
+
+@lane
+def _solve_node(entries, entry_factor, entry_column, entry_kept, first_effect, node, panel, start, width, rows, border,
+                kept, noise, at, out):  # fmt: skip
+    """R^-1 (outcome + noise - columns of later nodes times their values) for one node, into `out` (rows,)."""
+    common = kept.size - border + 1
+    for i in range(rows - 1, -1, -1):
+        row = start + i * width
+        total = panel[row + width - 1] + noise[at + i]
+        for j in range(i + 1, rows):
+            total -= panel[row + j] * out[j]
+        for e in range(entries[node], entries[node + 1]):
+            for k in range(first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]):
+                total -= panel[row + entry_column[e] + k] * kept[entry_kept[e] + k]
+        for k in range(border - 1):
+            total -= panel[row + width - border + k] * kept[common + k]
+        out[i] = total / panel[row + i]
+
+
+@kernel
+def solve_kept(system, store, root, noise, kept):
+    """All kept values from those of the root: eliminated nodes after the leaf, the last one first."""
+    structure, border = system.structure, system.xy.shape[0]
+    first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    entry_kept = structure.entry_kept
+    at = kept.size - root.size
+    kept[at:] = root
+    out = np.empty(system.prior.starts.size)
+    for node in range(factor.size - 1, structure.leaves - 1, -1):
+        rows = first_effect[factor[node] + 1] - first_effect[factor[node]]
+        at -= rows
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, store, offset[node], width[node], rows,
+            border, kept, noise, at, out,
+        )  # fmt: skip
+        for i in range(rows):
+            kept[at + i] = out[i]
+
+
+@kernel
+def solve_leaf(system, panels, kept, means):
+    """Conditional means of the leaf's scaled effects, (leaves, q), from its panels."""
+    structure, border, rows = system.structure, system.xy.shape[0], means.shape[1]
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    first_effect, entry_kept = structure.first_effect, structure.entry_kept
+    silent, out = np.zeros(rows), np.empty(rows)
+    for node in range(structure.leaves):
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, panels, structure.offset[node],
+            structure.width[node], rows, border, kept, silent, 0, out,
+        )  # fmt: skip
+        means[node] = out
+
+
+@kernel
+def leaf_given(theta, system, scale, first, kept, noise, panel):
+    """Scaled effects v of consecutive levels of the leaf given the kept ones: noise (q, width) is overwritten."""
+    structure, border = system.structure, system.xy.shape[0]
+    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
+    first_effect, entry_kept = structure.first_effect, structure.entry_kept
+    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
+    precision = math.exp(-2.0 * theta[q + pairs])
+    mine, out, room = np.empty(noise.shape[0]), np.empty(noise.shape[0]), np.empty(q)
+    for g in range(min(noise.shape[1], structure.leaves - first)):
+        node, width = first + g, structure.width[first + g]
+        rows = load_leaf(
+            entries, entry_factor, entry_column, first_effect, node, system.leaf, structure.offset[node],
+            structure.factor[node], width, border, scale, precision, room, panel, 0,
+        )  # fmt: skip
+        factorise_panel(panel, 0, rows, width)
+        for i in range(rows):
+            mine[i] = noise[i, g]
+        _solve_node(
+            entries, entry_factor, entry_column, entry_kept, first_effect, node, panel, 0, width, rows, border, kept,
+            mine, 0, out,
+        )  # fmt: skip
+        for i in range(rows):
+            noise[i, g] = out[i]
+
+
+@lane
+def _covariance_among(structure, node, border, inverse, common, gathered):
+    """Covariances (m, m) of all that a node meets, `common` coefficients included, from `inverse`; returns m."""
+    own = structure.first_effect[structure.factor[node] + 1] - structure.first_effect[structure.factor[node]]
+    width = structure.width[node]
+    size = width - own - border + common
+    for e in range(structure.entries[node], structure.entries[node + 1] + 1):
+        if e < structure.entries[node + 1]:
+            column, base, stride = structure.entry_column[e], structure.entry_base[e], structure.entry_stride[e]
+            factor, places = structure.entry_factor[e], structure.entry_places[e]
+            count = structure.first_effect[factor + 1] - structure.first_effect[factor]
+        else:
+            column, stride, count = width - border, structure.root_size, common
+            base = structure.root + (structure.root_size - border) * stride
+            places = structure.border_places[node]
+        for r in range(count):
+            for j in range(column + r, own + size):
+                value = inverse[base + r * stride + structure.places[places + j - column]]
+                gathered[column + r - own, j - own] = value
+                gathered[j - own, column + r - own] = value
+    return size
+
+
+@kernel
+def selected_inverse(system, store, panels, inverse, common, work):
+    """Posterior covariance of each node's own effects, from the last eliminated to the first.
+
+    `inverse` (store's size) holds the root's; covariances that earlier nodes need are added to it. Own blocks of the
+    leaf go to `work.own` (leaves, q, q). `common` is p, or 0 for covariances given the common coefficients.
+    """
+    structure, border = system.structure, system.xy.shape[0]
+    gathered, ahead, spread, own = work
+    for node in range(structure.factor.size - 1, -1, -1):
+        leaf = node < structure.leaves
+        panel = panels if leaf else store
+        start, width = structure.offset[node], structure.width[node]
+        factor = structure.factor[node]
+        rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
+        size = _covariance_among(structure, node, border, inverse, common, gathered)
+        # H = -R^-1 B: how the node's effects follow those that it meets.
+        for i in range(rows - 1, -1, -1):
+            pivot = panel[start + i * width + i]
+            for j in range(size):
+                total = -panel[start + i * width + rows + j]
+                for k in range(i + 1, rows):
+                    total -= panel[start + i * width + k] * ahead[k, j]
+                ahead[i, j] = total / pivot
+        for i in range(rows):
+            for j in range(size):
+                total = 0.0
+                for k in range(size):
+                    total += ahead[i, k] * gathered[k, j]
+                spread[i, j] = total
+        # Own covariance: R^-1 R^-T + H S H'.
+        upper = np.zeros((rows, rows))
+        for j in range(rows):
+            upper[j, j] = 1.0 / panel[start + j * width + j]
+            for i in range(j - 1, -1, -1):
+                total = 0.0
+                for k in range(i + 1, j + 1):
+                    total -= panel[start + i * width + k] * upper[k, j]
+                upper[i, j] = total / panel[start + i * width + i]
+        for i in range(rows):
+            for j in range(i, rows):
+                total = 0.0
+                for k in range(j, rows):
+                    total += upper[i, k] * upper[j, k]
+                for k in range(size):
+                    total += spread[i, k] * ahead[j, k]
+                if leaf:
+                    own[node, i, j] = total
+                    own[node, j, i] = total
+                else:
+                    inverse[start + i * width + j] = total
+            if not leaf:
+                for j in range(size):
+                    inverse[start + i * width + rows + j] = spread[i, j]
+
+
+@kernel
+def add_moments(system, inverse, own, kept, leaf_means, moments):
+    """Add E[v v'] of all levels, factor by factor, to the diagonal blocks of `moments` (Q, Q)."""
+    structure = system.structure
+    at = 0
+    for node in range(structure.leaves, structure.factor.size):
+        factor = structure.factor[node]
+        first, rows = (
+            structure.first_effect[factor],
+            structure.first_effect[factor + 1] - structure.first_effect[factor],
+        )
+        start, width = structure.offset[node], structure.width[node]
+        _add_moment(moments, first, rows, inverse, start, width, kept, at)
+        at += rows
+    for node in range(structure.root_factor.size):
+        factor = structure.root_factor[node]
+        first, rows = (
+            structure.first_effect[factor],
+            structure.first_effect[factor + 1] - structure.first_effect[factor],
+        )
+        place = structure.root_kept[node]
+        row = place - structure.root_kept[0]
+        start = structure.root + row * structure.root_size + row
+        _add_moment(moments, first, rows, inverse, start, structure.root_size, kept, place)
+    factor = structure.factor[0]
+    first = structure.first_effect[factor]
+    for node in range(structure.leaves):
+        for i in range(own.shape[1]):
+            for j in range(own.shape[1]):
+                moments[first + i, first + j] += own[node, i, j] + leaf_means[node, i] * leaf_means[node, j]
+
+
+@kernel
+def _add_moment(moments, first, rows, inverse, start, stride, means, at):
+    for i in range(rows):
+        for j in range(rows):
+            low, high = min(i, j), max(i, j)
+            moments[first + i, first + j] += inverse[start + low * stride + high] + means[at + i] * means[at + j]
