@@ -55,8 +55,8 @@ def test_posterior_equals_the_reference(name):
             assert abs(np.quantile(values, share) - wanted[key]) < 0.1 * wanted["sd"], (parameter, key)
 
 
-# Estimates by restricted maximum likelihood, as lme4 prints them (Bates 2010, lme4: Mixed-effects modeling with R; Bates,
-# Maechler, Bolker and Walker 2015). With flat priors of the coefficients the integrated likelihood is the restricted.
+# Estimates by restricted maximum likelihood, as lme4 prints them (Bates 2010, lme4: Mixed-effects modeling with R).
+# With flat priors of the coefficients the integrated likelihood is the restricted one.
 REML = {
     "penicillin": {"sd_plate[Intercept]": 0.8467, "sd_sample[Intercept]": 1.9316, "sigma": 0.5499},
     "pastes": {"sd_batch[Intercept]": 1.2874, "sd_batch:cask[Intercept]": 2.9041, "sigma": 0.8234},
