@@ -120,6 +120,11 @@ class SufficientStatistics:
             raise FormulaError(
                 f"Statistics of different formulas cannot be combined: '{self.formula}' and '{other.formula}'."
             )
+        if self.encoding.weights != other.encoding.weights:
+            raise DataError(
+                f"Statistics with different weights cannot be combined: {self.encoding.weights!r} and "
+                f"{other.encoding.weights!r}."
+            )
         if strange := first_difference(self.encoding.specs, other.encoding.specs):
             raise DataError(
                 f"The two sets of rows were encoded differently: '{strange}' took its categories, scale or knots from "

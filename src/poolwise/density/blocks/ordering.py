@@ -21,7 +21,7 @@ _SMALL = 64  # effects: a root of so few costs less dense than sparse
 # Share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level.
 _SPARSE = 0.1
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
-MOST_ROOT = 25_000  # effects: 5 GB, and a minute for each evaluation
+MOST_ROOT = 25_000  # effects: 5 GB, and minutes for each evaluation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +140,6 @@ def _check_root(size: int, names: list[str]) -> None:
     if size > MOST_ROOT:
         raise DataError(
             f"{' and '.join(names)} cross so densely that {size:,} effects must be solved for together: "
-            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3e10:.0f} s for each of thousands of evaluations. The limit "
+            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3 / 3e10:.0f} s for each of thousands of evaluations. The limit "
             f"is {MOST_ROOT:,}; leave out the factor whose levels are least of interest, or fit a sample of them."
         )
