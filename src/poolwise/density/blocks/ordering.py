@@ -140,6 +140,6 @@ def _check_root(size: int, names: list[str]) -> None:
     if size > MOST_ROOT:
         raise DataError(
             f"{' and '.join(names)} cross so densely that {size:,} effects must be solved for together: "
-            f"{8e-9 * size**2:.0f} GB and about {size**3 / 3 / 3e10:.0f} s for each of thousands of evaluations. The limit "
+            f"{8e-9 * size**2:.0f} GB and about {size**3 / 9e10:.0f} s for each of thousands of evaluations. The limit "
             f"is {MOST_ROOT:,}; leave out the factor whose levels are least of interest, or fit a sample of them."
         )
