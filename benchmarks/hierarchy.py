@@ -163,7 +163,7 @@ LEVELS = (
     + """
 import statistics
 from poolwise.density.gaussian import gaussian
-from poolwise.fitting import prepare
+from poolwise.prepare import prepare
 rng, (larger, smaller) = np.random.default_rng(1), task["levels"]
 rows = 10 * larger
 b = np.arange(rows) % larger

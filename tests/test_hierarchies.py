@@ -71,7 +71,7 @@ def test_modes_under_flat_priors_are_restricted_maximum_likelihood(name):
 
     from poolwise.density.gaussian import gaussian
     from poolwise.density.theta import log_prior
-    from poolwise.fitting import prepare
+    from poolwise.prepare import prepare
 
     known = MODELS[name]
     flat = {"Intercept": pw.Normal(0, 1e5)} | ({"slopes": pw.Normal(0, 1e5)} if name == "sleepstudy" else {})

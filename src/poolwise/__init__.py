@@ -20,7 +20,8 @@ _HOMES = {
         "PriorError",
         "SamplingError",
     ),
-    "poolwise.fitting": ("Fit", "fit", "load", "merge"),
+    "poolwise.fitted": ("Fit",),
+    "poolwise.fitting": ("fit", "load", "merge"),
     "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": ("LKJ", "Exponential", "HalfCauchy", "HalfNormal", "HalfStudentT", "Normal", "StudentT"),
     "poolwise.sources": ("from_cells", "read_file"),
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
         PriorError,
         SamplingError,
     )
-    from poolwise.fitting import Fit, fit, load, merge
+    from poolwise.fitted import Fit
+    from poolwise.fitting import fit, load, merge
     from poolwise.pooling import PoolingComparison, compare_pooling
     from poolwise.priors import LKJ, Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
     from poolwise.sources import from_cells, read_file

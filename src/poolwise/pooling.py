@@ -11,16 +11,20 @@ import numpy as np
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, FormulaError
-from poolwise.fitting import Fit, check_threads, finish, prepare, sampler_settings
+from poolwise.fitted import Fit
+from poolwise.fitting import finish
 from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
+from poolwise.prepare import prepare
 from poolwise.progress import Progress, silent
+from poolwise.samplers.settings import sampler_settings
 from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, SufficientStatistics
 from poolwise.statistics.reduce import Reducer
 from poolwise.statistics.routes import stream_again
+from poolwise.threads import check_threads
 
 if TYPE_CHECKING:
     import pandas as pd

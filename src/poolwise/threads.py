@@ -12,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
+
+from poolwise.errors import DataError
+
 T = TypeVar("T")
 
 
@@ -20,6 +24,15 @@ def default_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_threads(threads: int | None) -> int:
+    """The number of threads to use."""
+    if threads is None:
+        return default_threads()
+    if not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise DataError(f"threads must be a whole number of at least 1, not {threads!r}.")
+    return int(threads)
 
 
 def map_slices(work: Callable[[int, slice], T], length: int, size: int, threads: int | None = None) -> list[T]:

@@ -6,7 +6,7 @@ import numpy as np
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
-from poolwise.fitting import prepare
+from poolwise.prepare import prepare
 from tests import naive
 
 PRIORS = {

@@ -1,0 +1,263 @@
+"""The face of a fit: what users hold. Methods only call the rooms below."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise import design as designs
+from poolwise import storage
+from poolwise.density.gaussian import gaussian
+from poolwise.design.factors import Factor
+from poolwise.design.relations import relations
+from poolwise.errors import DataError, PoolwiseWarning
+from poolwise.infer import infer
+from poolwise.posterior import Pooling, Posterior
+from poolwise.prepare import model_of, warn_of_dropped
+from poolwise.progress import Progress, silent
+from poolwise.samplers import Certificate
+from poolwise.samplers.settings import sampler_settings
+from poolwise.show import describe, tables, text
+from poolwise.sources import CellTable, Source
+from poolwise.statistics import SufficientStatistics
+from poolwise.statistics.routes import rows_of_cells
+from poolwise.threads import default_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from poolwise.plots.accessor import FitPlots
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fit:
+    """A fitted regression.
+
+    Attributes
+    ----------
+    result : the posterior as a plain record, for code that works on arrays.
+    rows : the encoded rows where they are in memory, else None.
+    source : where the rows are, if they stayed there; None for a fit that was loaded from a file.
+    """
+
+    result: Posterior
+    rows: designs.Rows | None
+    source: Source | None = None
+
+    def __repr__(self) -> str:
+        return text.as_text(self.result, self.notes)
+
+    def _repr_html_(self) -> str:
+        return text.as_html(self.result, self.notes)
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.result.model.design.formula.text
+
+    @property
+    def outcome(self) -> Certificate:
+        """Whether the draws can be trusted, what was measured, and advice."""
+        return self.result.certificate
+
+    @property
+    def notes(self) -> list[str]:
+        """What the data leave open and what may not have been meant, in sentences: spreads that might be zero,
+        correlations that might be anything, factors nested by accident.
+        """
+        from poolwise.judge.undecided import undecided
+
+        model = self.result.model
+        said = relations(model.design.factors)
+        if self.result.u:
+            density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())
+            said += undecided(self.result, density)
+        return said
+
+    @property
+    def priors(self) -> PriorWords:
+        """Every prior in words, by the name under which it can be set."""
+        return PriorWords(self.result.model.priors.words())
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """All draws as an xarray Dataset: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`."""
+        return self.result.dataset()
+
+    @property
+    def plot(self) -> FitPlots:
+        """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
+        from poolwise.plots.accessor import FitPlots
+
+        return FitPlots(self.result, self.rows_of)
+
+    def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
+        """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
+        return tables.summary(self.result, groups=groups, interval=interval)
+
+    def group_coefficients(
+        self,
+        by: str | None = None,
+        *,
+        groups: Iterable[object] | None = None,
+        interval: float = 0.9,
+        progress: Progress = silent,
+    ) -> pd.DataFrame:
+        """Coefficients of groups with interval, rows, shrinkage factor and `prior_only` mark.
+
+        Parameters
+        ----------
+        by : the grouping factor, `county` or `school:class`; it may be left out where there is only one.
+        groups : labels of the groups to show, all by default; their draws are summarised and not kept.
+
+        Raises
+        ------
+        DataError : when `by` is not a grouping factor of this fit, or there is no such group.
+        """
+        factor = self.result.model.design.factor(by)
+        chosen = None if groups is None else self.result.positions(factor, groups)
+        return tables.group_coefficients(self.result, factor, chosen, interval=interval, progress=progress)
+
+    def group_draws(self, groups: Iterable[object], by: str | None = None) -> xr.DataArray:
+        """Draws of the coefficients of chosen groups, (chain, draw, group, effect): what they are among all draws.
+
+        Raises
+        ------
+        DataError : when there is no such group, or several grouping factors and no `by`.
+        """
+        import xarray as xr
+
+        factor = self.result.model.design.factor(by)
+        positions = self.result.positions(factor, groups)
+        names, draws = self.result.coefficients(factor, positions)
+        labels = {factor.name: factor.levels[positions], "effect": list(names)}
+        return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{factor.name}")
+
+    def describe(self) -> str:
+        """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
+        return describe.describe(self.result)
+
+    def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
+        """Parameters drawn from the priors, and outcomes at the rows of the data."""
+        from poolwise.judge.prior_predictive import prior_predictive
+
+        return prior_predictive(self.result.model, self._needed_rows(), draws, seed)
+
+    def rmsd(self) -> float:
+        """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
+        from poolwise.judge.rmsd import in_sample
+
+        return in_sample(self.result)
+
+    def to_datatree(self) -> xr.DataTree:
+        """Posterior and observed data as a DataTree, for ArviZ."""
+        import xarray as xr
+
+        groups = {"posterior": self.posterior}
+        if self.rows is not None:
+            name = self.result.model.design.response
+            groups["observed_data"] = xr.Dataset({name: (("observation",), self.rows.response)})
+        return xr.DataTree.from_dict(groups)
+
+    @property
+    def statistics(self) -> SufficientStatistics:
+        """All that the fit knows of its rows; they add, subtract, and can be saved and fitted."""
+        return self.result.model.data
+
+    def update(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
+        """The fit of the rows so far and of these: the same posterior, draw for draw, as a refit of all of them.
+
+        Only the new rows are read. Transforms with a state, such as `scale(x)`, keep the one of the first rows.
+
+        Raises
+        ------
+        DataError : as `pw.fit` does, and for a category that the first rows did not have.
+        """
+        return self._refit(self.statistics + self._like_mine(rows, groups, missing, progress), progress)
+
+    def forget(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
+        """The fit without these rows, which must have been part of it: as if they had never been there.
+
+        Raises
+        ------
+        DataError : where it shows that they were not part of it.
+        """
+        return self._refit(self.statistics - self._like_mine(rows, groups, missing, progress), progress)
+
+    def _like_mine(
+        self, rows: Any, groups: Mapping[str, Any] | None, missing: str, progress: Progress
+    ) -> SufficientStatistics:
+        if self.result.model.pooling is Pooling.SEPARATE:
+            raise DataError(
+                "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
+            )
+        frozen = sorted({key for spec in self.statistics.encoding.specs for key in spec.transform_state})
+        if frozen:
+            warnings.warn(
+                f"{', '.join(frozen)} keeps the scale or knots of the first rows; a refit would learn new ones.",
+                PoolwiseWarning,
+                stacklevel=3,
+            )
+        data = SufficientStatistics.from_data(
+            self.formula,
+            rows,
+            like=self.statistics,
+            weights=self.statistics.encoding.weights,
+            groups=groups,
+            missing=missing,
+            progress=progress,
+        )
+        warn_of_dropped(data)
+        return data
+
+    def _refit(self, data: SufficientStatistics, progress: Progress) -> Fit:
+        result, model = self.result, self.result.model
+        settings = sampler_settings(result.draws, result.chains, result.seed, "auto", progress)
+        again = replace(model_of(data, model.given), pooling=model.pooling)
+        return Fit(infer(again, settings, threads=default_threads()), None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
+        storage.save(self.result, Path(path))
+
+    def rows_of(self, factor: Factor, positions: np.ndarray) -> designs.Rows | None:
+        """Encoded rows with those of some groups of a factor among them; None for a fit that has no rows."""
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        return rows_of_cells(self.statistics, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
+
+    def _needed_rows(self) -> designs.Rows:
+        if self.rows is None:
+            where = (
+                "was loaded from a file, which holds no rows" if self.source is None else "left its rows where they are"
+            )
+            raise DataError(f"This fit {where}; fit a part of them in memory to do this.")
+        return self.rows
+
+
+class PriorWords(dict[str, str]):
+    """Priors in words; prints one to a line."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name} ~ {words}" for name, words in self.items())

@@ -1,0 +1,1 @@
+"""The same model as code for other systems."""
