@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "poolwise.comparing": ("compare",),
     "poolwise.errors": (
         "DataError",
         "FileError",
@@ -50,6 +51,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from poolwise import datasets
+    from poolwise.comparing import compare
     from poolwise.errors import (
         DataError,
         FileError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,23 +16,24 @@ from poolwise import storage
 from poolwise.density.gaussian import gaussian
 from poolwise.design.factors import Factor
 from poolwise.design.relations import relations
-from poolwise.errors import DataError, PoolwiseWarning
+from poolwise.errors import DataError, PoolwiseWarning, SamplingError
 from poolwise.infer import infer
 from poolwise.posterior import Pooling, Posterior
 from poolwise.prepare import model_of, warn_of_dropped
 from poolwise.progress import Progress, silent
 from poolwise.samplers import Certificate
-from poolwise.samplers.settings import sampler_settings
+from poolwise.samplers.settings import check_folds, sampler_settings
 from poolwise.show import describe, tables, text
 from poolwise.sources import CellTable, Source
 from poolwise.statistics import SufficientStatistics
-from poolwise.statistics.routes import rows_of_cells
+from poolwise.statistics.routes import rows_of_cells, stream_again
 from poolwise.threads import default_threads
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from poolwise.judge.leave_out.record import LeaveOut
     from poolwise.plots.accessor import FitPlots
 
 
@@ -44,7 +45,7 @@ class Fit:
     ----------
     result : the posterior as a plain record, for code that works on arrays.
     rows : the encoded rows where they are in memory, else None.
-    source : where the rows are, if they stayed there; None for a fit that was loaded from a file.
+    source : where the rows came from; None for a fit of statistics, or one that was loaded from a file.
     """
 
     result: Posterior
@@ -155,6 +156,85 @@ class Fit:
         from poolwise.judge.rmsd import in_sample
 
         return in_sample(self.result)
+
+    @property
+    def log_evidence(self) -> float:
+        """Log marginal likelihood of the data, priors and all; differences are logs of Bayes factors.
+
+        From the importance weights of the sampler, or from a grid where nothing was sampled. It hangs on the widths of
+        the priors; defaults are scaled to the data.
+
+        Raises
+        ------
+        SamplingError : where NUTS sampled, which does not estimate it.
+        """
+        found = self.outcome.log_evidence
+        if found is None:
+            raise SamplingError("The sampler of this fit does not estimate the evidence: sampler='independence' does.")
+        return found
+
+    def loo(self, *, by: str | None = None, progress: Progress = silent) -> LeaveOut:
+        """How well each row, or with `by` each group as a whole, is predicted by all others; without refits.
+
+        Given the variances the densities are closed; over these they are averaged by importance weights (PSIS).
+        Units whose weights cannot be trusted (Pareto k-hat above 0.7) are left out by refitting. Of more than 4,000
+        rows a random part is done, and an approximation for all makes up for it.
+
+        Parameters
+        ----------
+        by : a grouping factor, or any other column of the data: log p(rows of the group | all other rows).
+
+        Raises
+        ------
+        DataError : when there is no such column, or the fit has no rows.
+        """
+        from poolwise.judge.leave_out.groups import leave_groups_out, parting
+        from poolwise.judge.leave_out.rows import leave_rows_out
+
+        threads = default_threads()
+        if by is None:
+            return leave_rows_out(self.result, self._batches(progress), threads=threads, progress=progress)
+        parted = parting(self.result.model, by, self.source, threads)
+        return leave_groups_out(self.result, parted, threads=threads, progress=progress)
+
+    def kfold(
+        self,
+        folds: int = 10,
+        *,
+        by: str | None = None,
+        draws: int = 1000,
+        seed: int | None = None,
+        progress: Progress = silent,
+    ) -> LeaveOut:
+        """The same by refitting: random folds of rows, or with `by` each group in turn (then `folds` plays no part).
+
+        Parameters
+        ----------
+        draws : of each of four chains of every refit.
+        seed : of folds and refits; by default the seed of the fit.
+
+        Raises
+        ------
+        DataError : as `loo` does, and for more folds than rows.
+        """
+        from poolwise.judge.leave_out.folds import Folds, leave_folds_out, leave_groups_out_by_refitting
+        from poolwise.judge.leave_out.groups import parting
+
+        threads = default_threads()
+        settings = sampler_settings(draws, 4, self.result.seed if seed is None else seed, "auto", progress)
+        if by is not None:
+            parted = parting(self.result.model, by, self.source, threads)
+            return leave_groups_out_by_refitting(self.result, parted, settings, threads=threads)
+        check_folds(folds, self.result.model.statistics.rows)
+        parts = Folds(int(folds), settings.entropy)
+        return leave_folds_out(self.result, self._batches(progress), parts, settings, threads=threads)
+
+    def _batches(self, progress: Progress) -> Callable[[], Iterator[designs.Rows]]:
+        if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
+            source = self.source
+            return lambda: stream_again(self.statistics, source, "drop", progress)
+        rows = self._needed_rows()
+        return lambda: iter([rows])
 
     def to_datatree(self) -> xr.DataTree:
         """Posterior and observed data as a DataTree, for ArviZ."""

@@ -106,4 +106,4 @@ def finish(posterior: Posterior, rows: designs.Rows | None, source: Source | Non
     """Dress a posterior as a `Fit`; under `strict` only where its certificate holds."""
     if strict and not posterior.certificate.passed:
         raise SamplingError(posterior.certificate.advice)
-    return Fit(posterior, rows, source if rows is None else None)
+    return Fit(posterior, rows, source)

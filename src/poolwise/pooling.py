@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, FormulaError
 from poolwise.fitted import Fit
 from poolwise.fitting import finish
 from poolwise.formula import parse
 from poolwise.infer import infer
+from poolwise.judge.leave_out.folds import Folds
 from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
 from poolwise.prepare import prepare
@@ -22,7 +22,6 @@ from poolwise.progress import Progress, silent
 from poolwise.samplers.settings import sampler_settings
 from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, SufficientStatistics
-from poolwise.statistics.reduce import Reducer
 from poolwise.statistics.routes import stream_again
 from poolwise.threads import check_threads
 
@@ -95,7 +94,7 @@ def compare_pooling(
     parts: list[CrossProducts] = []
     if folds and source is not None:
         batches = iter([rows]) if rows is not None else stream_again(partial.data, source, missing, progress)
-        parts = _fold_statistics(partial, batches, int(folds), settings.seed)
+        parts = Folds(int(folds), settings.entropy).statistics(partial, batches)
     refit = replace(settings, draws=_REFIT_DRAWS)
     scores = {}
     for kind, one in fits.items():
@@ -196,18 +195,3 @@ def _bare(factor: Factor) -> Factor:
     """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
     nothing = np.zeros(0, dtype=np.int64)
     return replace(factor, effects=(), group_map=np.zeros((factor.group_map.shape[0], 0)), starts=nothing)
-
-
-def _fold_statistics(
-    model: Model, batches: Iterator[Rows], folds: int, seed: np.random.SeedSequence
-) -> list[CrossProducts]:
-    """Statistics of random folds of nearly equal size."""
-    # A stream of its own: the folds must not depend on how many draws the fits take.
-    rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(97,)))
-    statistics = model.statistics
-    reducers = [Reducer(statistics.columns, statistics.cells, statistics.origin) for _ in range(folds)]
-    for rows in batches:
-        fold_of = rng.permutation(len(rows.codes)) % folds
-        for k, reducer in enumerate(reducers):
-            reducer.add(rows.values[fold_of == k], rows.codes[fold_of == k])
-    return [reducer.statistics() for reducer in reducers]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density import kernels
+from poolwise.density import kernels, left_out
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
+from poolwise.density.projection import Projection, project
 from poolwise.density.theta import Prior
-from poolwise.density.working import WorkingBasis, gram_root, shifted, working_basis
+from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.products import CrossProducts
@@ -23,6 +24,7 @@ from poolwise.threads import map_slices
 
 # Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
 _WORK, _LEAST = 1 << 21, 256
+_FEW = 64  # points per task of dearer work
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 
 
@@ -34,6 +36,7 @@ class CollapsedDensity:
     ----------
     layout : what each number of theta is.
     basis : working coordinates of the common coefficients.
+    projection : of rows and groups into the coordinates of the kernels.
     problem : arrays for the kernels; its groups are filled up to whole blocks.
     groups : J.
     within_variance : of the outcome around its group means, to begin from.
@@ -42,6 +45,7 @@ class CollapsedDensity:
 
     layout: ParameterLayout
     basis: WorkingBasis
+    projection: Projection
     problem: kernels.Problem
     groups: int
     within_variance: float
@@ -149,6 +153,43 @@ class CollapsedDensity:
         """Offsets of the groups of the factor; nothing without one."""
         return (GroupOffsets(self, theta, working, seed),) if self.groups else ()
 
+    def row_moments(self, points: np.ndarray, values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta: both (m, n).
+
+        Parameters
+        ----------
+        points : (m, d).
+        values : (n, K + 1) rows [W, y]; they need not be rows of the data.
+        codes : (n,) position of each row's group, -1 for a group that is not among the data's.
+        """
+        width = self.block_width
+        block = np.where(codes < 0, self.blocks, codes // width) if self.groups else np.zeros(len(codes), dtype=int)
+        order = np.argsort(block, kind="stable")
+        x, z = (np.ascontiguousarray(part[order]) for part in self.projection.rows(values))
+        lanes = np.where(codes < 0, 0, codes % width)[order] if self.groups else np.zeros(len(codes), dtype=int)
+        bounds = np.searchsorted(block[order], np.arange(self.blocks + 2))
+        residual, variance = np.empty((len(points), len(codes))), np.empty((len(points), len(codes)))
+        points = np.ascontiguousarray(points)
+
+        def fill(_: int, part: slice) -> None:
+            left_out.row_moments(points[part], self.problem, x, z, lanes, bounds, residual[part], variance[part])
+
+        map_slices(fill, len(points), _FEW, self.threads)
+        back = np.argsort(order)
+        return residual[:, back], variance[:, back]
+
+    def groups_left_out(self, points: np.ndarray, statistics: CrossProducts) -> np.ndarray:
+        """log p(rows of a group | rows of all others, theta), points (m, d) to (m, J)."""
+        own, counts = self.projection.own(statistics), statistics.counts.astype(float)
+        out = np.empty((len(points), self.groups))
+        points = np.ascontiguousarray(points)
+
+        def fill(_: int, part: slice) -> None:
+            left_out.groups_left_out(points[part], self.problem, own, counts, statistics.log_weights, out[part])
+
+        map_slices(fill, len(points), _FEW, self.threads)
+        return out
+
     @property
     def width(self) -> int:
         """Number of effects of a group, q."""
@@ -224,27 +265,19 @@ def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
     """Build the collapsed density of a design with one grouping factor, or with none (q = 0)."""
     rows, mean, width = priors.rows, priors.mean, priors.width
     basis = working_basis(statistics, design.common_map, rows, mean, width)
-    columns = np.zeros((len(statistics.columns) + 1, len(mean) + 1))
-    columns[:-1, :-1] = basis.columns
-    columns[:, -1] = basis.residual
-    projected = gram_root(statistics) @ columns
     written = design.factors[0].group_map if design.factors else np.zeros((len(statistics.columns), 0))
-    effects, group_map = shift_effects(written, statistics.origin[:-1])
-    q, groups = effects.shape[1], len(statistics.counts) if effects.shape[1] else 0
+    projection, group_map = project(statistics, basis, written)
+    projected = gram_root(statistics) @ projection.columns
+    q, groups = written.shape[1], len(statistics.counts) if written.shape[1] else 0
     zz, zxy = np.zeros((groups, q, q)), np.zeros((groups, q, len(mean) + 1))
     if q:
-        z_mean = effects[0] + statistics.means[:, :-1] @ effects[1:]
-        x_mean = columns[0] + statistics.means @ columns[1:]
-        weighted = (statistics.weights[:, None] * z_mean)[:, :, None]
-        cross = effects[1:].T @ statistics.scatter[:, :-1, :]
-        zz = weighted * z_mean[:, None, :] + cross[:, :, :-1] @ effects[1:]
-        zxy = weighted * x_mean[:, None, :] + cross @ columns[1:]
+        zz, zxy = projection.groups(statistics)
     prior = priors.arrays(basis, statistics)
     gram = projected.T @ projected
     problem = kernels.Problem(_in_blocks(zz), _in_blocks(zxy), gram, float(statistics.rows), group_map, prior)
     spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
     within = float(statistics.scatter[:, -1, -1].sum()) / spare
-    return CollapsedDensity(priors.layout, basis, problem, groups, within, threads)
+    return CollapsedDensity(priors.layout, basis, projection, problem, groups, within, threads)
 
 
 def _in_blocks(groups: np.ndarray) -> np.ndarray:
@@ -255,19 +288,3 @@ def _in_blocks(groups: np.ndarray) -> np.ndarray:
     filled = np.zeros((blocks * width, a, b))
     filled[:count] = groups
     return np.ascontiguousarray(filled.reshape(blocks, width, a, b).transpose(0, 2, 3, 1))
-
-
-def shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Effects in the basis [1, W - origin] with their constant parts moved to the intercept, where there is one.
-
-    Returns the shifted effects (1 + K, q) and T (q, q) with: effects as written = shifted effects @ T.
-    """
-    effects = shifted(written, origin)
-    move = np.eye(effects.shape[1])
-    constant = [k for k in range(effects.shape[1]) if written[0, k] == 1 and not np.any(written[1:, k])]
-    if constant:
-        for k in range(effects.shape[1]):
-            if k != constant[0]:
-                move[constant[0], k] = effects[0, k]
-                effects[0, k] = 0.0
-    return effects, move

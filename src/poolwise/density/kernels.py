@@ -27,7 +27,7 @@ from poolwise.density.theta import (
 )
 
 BLOCK = 256  # groups at a time: 20 rows of 256 doubles are 40 kB
-_LOG_2PI = math.log(2 * math.pi)
+LOG_2PI = math.log(2 * math.pi)
 
 
 class Problem(NamedTuple):
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 
 @kernel
-def _common_block(theta, problem, precision, schur):
+def common_block(theta, problem, precision, schur):
     """[X, y]'[X, y] / sigma^2 with the priors added as rows, into `schur`; returns the log of the prior precisions."""
     for i in range(schur.shape[0]):
         for j in range(i + 1):
@@ -51,7 +51,7 @@ def _common_block(theta, problem, precision, schur):
 
 
 @kernel
-def _log_marginal(theta, problem, scratch):
+def log_marginal(theta, problem, scratch):
     """log p(y | theta); leaves the factor of the common block, covariance factors and the last block in `scratch`."""
     schur, a, b, t, covariance, factor = scratch
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
@@ -60,7 +60,7 @@ def _log_marginal(theta, problem, scratch):
     precision = math.exp(-2.0 * log_sigma)
     covariance_factor(theta, problem.prior.starts, covariance)
     product(problem.group_map, covariance, factor)
-    log_precisions = _common_block(theta, problem, precision, schur)
+    log_precisions = common_block(theta, problem, precision, schur)
     log_determinant = 0.0
     for block in range(problem.zz.shape[0]):
         log_determinant += eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
@@ -78,12 +78,13 @@ def _log_marginal(theta, problem, scratch):
         - 0.5 * log_determinant
         - 0.5 * schur[columns - 1, columns - 1]
     )
-    value -= problem.rows * (log_sigma + 0.5 * _LOG_2PI)
+    value -= problem.rows * (log_sigma + 0.5 * LOG_2PI)
     return value if math.isfinite(value) else -np.inf
 
 
 @kernel
-def _scratch(problem):
+def scratch_of(problem):
+    """Room for one evaluation: common block, one block of groups, covariance factors."""
     q, columns, width = problem.zz.shape[1], problem.xy.shape[0], problem.zz.shape[3]
     return (
         np.empty((columns, columns)),
@@ -98,11 +99,11 @@ def _scratch(problem):
 @kernel
 def log_densities(points, problem, out):
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
-    scratch = _scratch(problem)
+    scratch = scratch_of(problem)
     unused = np.empty(points.shape[1])
     for i in range(points.shape[0]):
         if usable(points[i]):
-            out[i] = _log_marginal(points[i], problem, scratch) + log_prior(points[i], problem.prior, unused)
+            out[i] = log_marginal(points[i], problem, scratch) + log_prior(points[i], problem.prior, unused)
         else:
             out[i] = -np.inf
 
@@ -170,9 +171,9 @@ def value_and_gradient(theta, problem, gradient):
     if not usable(theta):
         gradient[:] = 0.0
         return -np.inf
-    scratch = _scratch(problem)
+    scratch = scratch_of(problem)
     schur, a, b, t, covariance, factor = scratch
-    value = _log_marginal(theta, problem, scratch)
+    value = log_marginal(theta, problem, scratch)
     if value == -np.inf:
         gradient[:] = 0.0
         return value
@@ -208,9 +209,9 @@ def common_given(points, problem, beta):
     coefficients of X in working coordinates.
     """
     p = problem.xy.shape[0] - 1
-    scratch = _scratch(problem)
+    scratch = scratch_of(problem)
     for draw in range(points.shape[0]):
-        _log_marginal(points[draw], problem, scratch)
+        log_marginal(points[draw], problem, scratch)
         mean, inverse = common_solution(scratch[0])
         for i in range(p):
             total = mean[i]
@@ -228,7 +229,7 @@ def offsets_given(points, problem, block, beta, u):
     """
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, width = problem.xy.shape[0] - 1, problem.zz.shape[3]
-    _, a, b, t, covariance, factor = _scratch(problem)
+    _, a, b, t, covariance, factor = scratch_of(problem)
     v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
         theta = points[draw]
@@ -257,7 +258,7 @@ def add_unexplained(points, problem, block, total):
     """Add Var(u_jk | y, beta, theta) / tau_k^2 of one block, summed over `points` (m, d), to `total` (q, width)."""
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     width = problem.zz.shape[3]
-    _, a, b, t, covariance, factor = _scratch(problem)
+    _, a, b, t, covariance, factor = scratch_of(problem)
     v = np.empty((q, 1, width))
     for draw in range(points.shape[0]):
         theta = points[draw]

@@ -54,9 +54,13 @@ class ParameterLayout:
         """Standard deviations of the effects of a factor, (..., d) to (..., q)."""
         return np.exp(theta[..., self.places(factor)])
 
+    def log_sigma(self, theta: np.ndarray) -> np.ndarray:
+        """Log of the residual standard deviation, (..., d) to (...)."""
+        return theta[..., len(self.effects) + self.pairs]
+
     def sigma(self, theta: np.ndarray) -> np.ndarray:
         """Residual standard deviation, (..., d) to (...)."""
-        return np.exp(theta[..., len(self.effects) + self.pairs])
+        return np.exp(self.log_sigma(theta))
 
     def correlation(self, theta: np.ndarray, factor: str) -> np.ndarray:
         """Correlation matrices of the effects of a factor, (..., d) to (..., q, q); zero where none is modelled."""

@@ -73,6 +73,14 @@ class SeparateRegressions:
 
     def means(self) -> np.ndarray:
         """Posterior means of the coefficients, (J, p), by quadrature."""
+        return self.mean + np.einsum("jpk,jk->jp", self.to_written, self._integrated()[0])
+
+    def log_evidence(self) -> np.ndarray:
+        """Log marginal likelihood of each regression, (J,)."""
+        return self._integrated()[1]
+
+    def _integrated(self) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior means in the diagonal coordinates (J, p), and log marginal likelihoods (J,)."""
         shrunk = np.empty_like(self.information)
         log_evidence = np.empty(len(self.counts))
 
@@ -80,14 +88,7 @@ class SeparateRegressions:
             _average(*self._arrays(part), shrunk[part], log_evidence[part])
 
         map_slices(work, len(self.counts), _SLICE, self.threads)
-        return self.mean + np.einsum("jpk,jk->jp", self.to_written, shrunk)
-
-    def log_evidence(self) -> np.ndarray:
-        """Log marginal likelihood of each regression, (J,)."""
-        shrunk = np.empty_like(self.information)
-        log_evidence = np.empty(len(self.counts))
-        _average(*self._arrays(slice(None)), shrunk, log_evidence)
-        return log_evidence
+        return shrunk, log_evidence
 
     def _arrays(self, part: slice) -> tuple[np.ndarray, ...]:
         return self.counts[part], self.information[part], self.estimate[part], self.residual[part], self.sigma_prior

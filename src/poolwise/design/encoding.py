@@ -92,23 +92,42 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
     return replace(design, factors=tuple(factors)), replace(encoding, cells=cells)
 
 
-def encode(design: Design, encoding: Encoding, table: Table) -> Rows:
-    """Encode new rows as at the fit; they need no outcome, whose column comes as NaN.
+def encode(
+    design: Design, encoding: Encoding, table: Table, *, grouped: bool = True, weighted: bool = False
+) -> tuple[Design, Rows]:
+    """Encode new rows as at the fit: the design of their own groups, and the rows.
 
-    Rows of a combination of groups that the fit has not seen have code -1. Missing values are refused.
+    They need no outcome, whose column comes as NaN. Missing values are refused.
+
+    Parameters
+    ----------
+    grouped : whether the rows' groups are wanted; else the factors come without levels, and every code is 0.
+    weighted : whether the rows' weights are wanted, where the fit has them.
 
     Raises
     ------
     DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
     """
-    raw = table.columns(encoding.variables)
-    keys = {name: table.keys(name) for name in encoding.keys}
+    weights = (encoding.weights,) if weighted and encoding.weights is not None else ()
+    raw = table.columns([*encoding.variables, *weights])
+    keys = {name: table.keys(name) for name in encoding.keys} if grouped else {}
     complete({**raw, **keys}, "error")
-    codes = codes_of(encoding.cells, list(keys.values())) if keys else np.zeros(table.rows, dtype=np.int64)
-    names = design_parts(design.formula)
+    cells: Cells = tuple(np.zeros(0, dtype=int) for _ in encoding.keys)
+    codes = np.zeros(table.rows, dtype=np.int64)
+    if keys:
+        found = [group_levels(name, values) for name, values in keys.items()]
+        combinations, codes = cells_of([codes for _, codes in found])
+        cells = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found))
+    names = [*design_parts(design.formula), *(["offset"] if design.formula.offsets else [])]
     specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
     matrices = materialise(specs, raw, design.formula, table.rows)
-    return Rows(_values(design, [getattr(matrices, name) for name in names], table.rows), codes, 0)
+    design, encoding = with_cells(design, encoding, cells)
+    values = _values(design, [getattr(matrices, name) for name in design_parts(design.formula)], table.rows)
+    _check_finite(design.columns, values[:, :-1])
+    offset = None
+    if design.formula.offsets:
+        offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
+    return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset)
 
 
 def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: list[Any]) -> Rows:
@@ -325,12 +344,17 @@ def _rows(
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
         values[:, -1] -= offset
     if encoding.weights is not None:
-        weights = np.asarray(raw[encoding.weights], dtype=float)
-        check_weights(encoding.weights, float(weights.min(initial=1.0)))
+        weights = _weights(encoding, raw)
     _check_finite((*design.columns, design.response), values)
-    if weights is not None:
-        _check_finite([str(encoding.weights)], weights[:, None])
     return Rows(values, codes, dropped, weights, offset)
+
+
+def _weights(encoding: Encoding, raw: dict[str, Any]) -> np.ndarray:
+    name = str(encoding.weights)
+    weights = np.asarray(raw[name], dtype=float)
+    check_weights(name, float(weights.min(initial=1.0)))
+    _check_finite([name], weights[:, None])
+    return weights
 
 
 def check_weights(name: str, smallest: float) -> None:

@@ -23,3 +23,11 @@ def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, pr
     return SamplerSettings(
         int(draws), int(chains), np.random.SeedSequence(None if seed is None else int(seed)), sampler, progress
     )
+
+
+def check_folds(folds: int, rows: int, least: int = 2) -> None:
+    """Refuse a number of folds that makes no sense for so many rows."""
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < least:
+        raise DataError(f"folds must be a whole number of at least {least}, not {folds!r}.")
+    if folds > rows:
+        raise DataError(f"There are only {rows} rows; {folds} folds need at least as many.")

@@ -95,6 +95,20 @@ class CrossProducts:
         means[places], scatter[places] = self.means, self.scatter
         return CrossProducts(self.columns, cells, counts, weights, self.origin, means, scatter, logs)
 
+    def coarser(self, codes: np.ndarray, cells: Cells) -> CrossProducts:
+        """The same rows in fewer cells: `codes` (C,) says in which of `cells` each of ours is; some may stay empty."""
+        count, width = len(cells[0]) if cells else 1, len(self.columns)
+        counts, weights, logs = (np.zeros(count, each.dtype) for each in (self.counts, self.weights, self.log_weights))
+        means, scatter = np.zeros((count, width)), np.zeros((count, width, width))
+        for total, each in ((counts, self.counts), (weights, self.weights), (logs, self.log_weights)):
+            np.add.at(total, codes, each)
+        np.add.at(means, codes, self.weights[:, None] * self.means)
+        means /= np.where(weights > 0, weights, 1.0)[:, None]
+        apart = self.means - means[codes]
+        between = self.weights[:, None, None] * (apart[:, :, None] * apart[:, None, :])
+        np.add.at(scatter, codes, self.scatter + between)
+        return CrossProducts(self.columns, cells, counts, weights, self.origin, means, scatter, logs)
+
     def merged(self) -> CrossProducts:
         """The same rows as one single cell."""
         total = self.weights.sum()

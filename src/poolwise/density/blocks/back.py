@@ -121,7 +121,7 @@ def leaf_given(theta, system, scale, first, kept, noise, panel):
 
 
 @lane
-def _covariance_among(structure, node, border, inverse, common, gathered):
+def covariance_among(structure, node, border, inverse, common, gathered):
     """Covariances (m, m) of all that a node meets, `common` coefficients included, from `inverse`; returns m."""
     own = structure.first_effect[structure.factor[node] + 1] - structure.first_effect[structure.factor[node]]
     width = structure.width[node]
@@ -158,7 +158,7 @@ def selected_inverse(system, store, panels, inverse, common, work):
         start, width = structure.offset[node], structure.width[node]
         factor = structure.factor[node]
         rows = structure.first_effect[factor + 1] - structure.first_effect[factor]
-        size = _covariance_among(structure, node, border, inverse, common, gathered)
+        size = covariance_among(structure, node, border, inverse, common, gathered)
         # H = -R^-1 B: how the node's effects follow those that it meets.
         for i in range(rows - 1, -1, -1):
             pivot = panel[start + i * width + i]

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from poolwise.density.blocks import back, evaluate, kernels, root
+from poolwise.density.blocks import back, evaluate, kernels, left_out, root
 from poolwise.density.blocks.assemble import assemble, kept_of
 from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.kept import KeptOffsets
 from poolwise.density.blocks.ordering import Ordering, order_levels
 from poolwise.density.blocks.remembering import Remembering
 from poolwise.density.blocks.structure import Ranks, build_structure
-from poolwise.density.collapsed import generator, search_box, shift_effects, starting_points
+from poolwise.density.collapsed import generator, search_box, starting_points
 from poolwise.density.dense import common_solution
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
+from poolwise.density.projection import Projection, project
 from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
 from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
@@ -38,6 +39,7 @@ from poolwise.threads import map_slices
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
 _TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
+_STRANGE = "A draw of the variances has no density: the fit was made for other data."
 _SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
 
 
@@ -49,6 +51,7 @@ class BlockedDensity:
     ----------
     layout : what each number of theta is.
     basis : working coordinates of the common coefficients.
+    projection : of rows into the coordinates of the kernels, effects of all factors side by side.
     factors : of the design.
     order, ranks : of elimination.
     system, smaller : arrays for the kernels; in the latter levels that are alike are one.
@@ -58,6 +61,7 @@ class BlockedDensity:
 
     layout: ParameterLayout
     basis: WorkingBasis
+    projection: Projection
     factors: tuple[Factor, ...]
     order: Ordering
     ranks: Ranks
@@ -242,7 +246,7 @@ class BlockedDensity:
         place = self._effects_of(f)
         parts = self._eliminated(point)
         if parts is None:
-            raise SamplingError("A draw of the variances has no density: the fit was made for other data.")
+            raise SamplingError(_STRANGE)
         covariance, _, store, panels = parts
         structure, inverse = self.system.structure, np.empty_like(store)
         root.invert(structure, store, structure.root_size - self.system.xy.shape[0], inverse)
@@ -252,6 +256,43 @@ class BlockedDensity:
         factor = covariance[place, place]
         variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
         return variance / np.exp(2 * point[place])
+
+    def row_moments(self, points: np.ndarray, values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta: both (m, n).
+
+        Parameters
+        ----------
+        points : (m, d).
+        values : (n, K + 1) rows [W, y]; they need not be rows of the data.
+        codes : (n,) cell of each row, which must be among those of the data.
+        """
+        nodes = self.factors[self.order.leaf].codes[codes]
+        order = np.argsort(nodes, kind="stable")
+        x, z = (np.ascontiguousarray(part[order]) for part in self.projection.rows(values))
+        places = np.full((len(codes), len(self.factors)), -1, dtype=np.int64)
+        for f in self.order.others:
+            places[:, f] = self._places(f)[self.factors[f].codes[codes[order]], 0]
+        residual, variance = np.empty((len(points), len(codes))), np.empty((len(points), len(codes)))
+        nodes, back_to = nodes[order], np.argsort(order)
+
+        def fill(i: int, part: slice) -> None:
+            parts = self._eliminated(np.ascontiguousarray(points[i]))
+            if parts is None:
+                raise SamplingError(_STRANGE)
+            covariance, value, store, panels = parts
+            structure, inverse = self.system.structure, np.empty_like(store)
+            kept, leaf = self._means(store, panels)
+            root.invert(structure, store, structure.root_size - 1, inverse)
+            self._own_covariances(store, panels, inverse, len(self.basis.reference))
+            most = int(structure.width.max(initial=1))
+            left_out.row_moments(
+                self.system, panels, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
+                np.empty((most, most)), residual[i], variance[i],
+            )  # fmt: skip
+
+        with self._alone():
+            map_slices(fill, len(points), 1, self.threads)
+        return residual[:, back_to], variance[:, back_to]
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the spread of the outcome between groups, within them, or in both."""
@@ -374,16 +415,12 @@ class BlockedDensity:
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
     """Build the density of a design with two grouping factors or more."""
     basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
-    columns = np.zeros((len(statistics.columns) + 1, len(priors.mean) + 1))
-    columns[:-1, :-1] = basis.columns
-    columns[:, -1] = basis.residual
     gram = gram_root(statistics)
+    parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
+    columns, maps = parts[0][0].columns, [move for _, move in parts]
+    projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
+    effects = [np.vstack([one.effects, np.zeros((1, one.effects.shape[1]))]) for one, _ in parts]
     projected = gram @ columns
-    effects, maps = [], []
-    for factor in design.factors:
-        shifted, move = shift_effects(factor.group_map, statistics.origin[:-1])
-        effects.append(np.vstack([shifted, np.zeros((1, shifted.shape[1]))]))
-        maps.append(move)
     order = order_levels(design.factors)
     structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
     prior = priors.arrays(basis, statistics)
@@ -393,5 +430,5 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     )
     sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
     return BlockedDensity(
-        priors.layout, basis, design.factors, order, ranks, system, compressed(system), sizes, threads
+        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
     )

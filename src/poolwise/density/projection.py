@@ -1,0 +1,75 @@
+"""Columns and rows in the coordinates that a density works in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.working import WorkingBasis, shifted
+from poolwise.statistics.products import CrossProducts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """[X, y] and Z as combinations of the columns [1, W - origin, y - origin].
+
+    Attributes
+    ----------
+    origin : (K + 1,) centre of the columns and the outcome.
+    columns : (1 + K + 1, p + 1) X in working coordinates, and y minus the reference regression.
+    effects : (1 + K, q) effects that vary by group.
+    """
+
+    origin: np.ndarray
+    columns: np.ndarray
+    effects: np.ndarray
+
+    def rows(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows [W, y], (n, K + 1), as [X, y] (n, p + 1) and Z (n, q)."""
+        centred = values - self.origin
+        x = self.columns[0] + centred @ self.columns[1:]
+        return x, self.effects[0] + centred[:, :-1] @ self.effects[1:]
+
+    def groups(self, statistics: CrossProducts) -> tuple[np.ndarray, np.ndarray]:
+        """Z_j'Z_j (J, q, q) and Z_j'[X, y] (J, q, p + 1) of each group."""
+        z_mean = self.effects[0] + statistics.means[:, :-1] @ self.effects[1:]
+        x_mean = self.columns[0] + statistics.means @ self.columns[1:]
+        weighted = (statistics.weights[:, None] * z_mean)[:, :, None]
+        cross = self.effects[1:].T @ statistics.scatter[:, :-1, :]
+        zz = weighted * z_mean[:, None, :] + cross[:, :, :-1] @ self.effects[1:]
+        return zz, weighted * x_mean[:, None, :] + cross @ self.columns[1:]
+
+    def own(self, statistics: CrossProducts) -> np.ndarray:
+        """[X, y]'[X, y] of each group, (J, p + 1, p + 1)."""
+        x_mean = self.columns[0] + statistics.means @ self.columns[1:]
+        between = statistics.weights[:, None, None] * (x_mean[:, :, None] * x_mean[:, None, :])
+        return between + self.columns[1:].T @ statistics.scatter @ self.columns[1:]
+
+
+def project(statistics: CrossProducts, basis: WorkingBasis, written: np.ndarray) -> tuple[Projection, np.ndarray]:
+    """The projection of a design with effects `written` (1 + K, q) in the basis [1, W].
+
+    Also T (q, q) with: effects as written = effects of the projection @ T.
+    """
+    columns = np.zeros((len(statistics.columns) + 1, basis.columns.shape[1] + 1))
+    columns[:-1, :-1] = basis.columns
+    columns[:, -1] = basis.residual
+    effects, group_map = shift_effects(written, statistics.origin[:-1])
+    return Projection(statistics.origin, columns, effects), group_map
+
+
+def shift_effects(written: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Effects in the basis [1, W - origin] with their constant parts moved to the intercept, where there is one.
+
+    Returns the shifted effects (1 + K, q) and T (q, q) with: effects as written = shifted effects @ T.
+    """
+    effects = shifted(written, origin)
+    move = np.eye(effects.shape[1])
+    constant = [k for k in range(effects.shape[1]) if written[0, k] == 1 and not np.any(written[1:, k])]
+    if constant:
+        for k in range(effects.shape[1]):
+            if k != constant[0]:
+                move[constant[0], k] = effects[0, k]
+                effects[0, k] = 0.0
+    return effects, move

@@ -1,0 +1,115 @@
+"""Which of several fits predicts best what it has not seen, and by how much more than chance would have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.errors import DataError
+from poolwise.judge.leave_out.record import GOOD_K, LeaveOut
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """Fits ranked by expected log predictive density.
+
+    Attributes
+    ----------
+    records : what each fit predicts, by the fit's name.
+    table : one line for each fit, the best first: `elpd`, its standard error, the difference from the best with the
+        standard error of that, the stacking weight (Yao, Vehtari, Simpson and Gelman 2018), log evidence.
+    """
+
+    records: Mapping[str, LeaveOut]
+    table: pd.DataFrame
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in a sentence."""
+        best, *others = self.table.index
+        if not others:
+            return f"{best} is alone."
+        unit = next(iter(self.records.values())).unit
+        said = []
+        for name in others:
+            line = self.table.loc[name]
+            apart = abs(line["elpd_diff"]) > 2 * line["diff_se"]
+            close = "clearly worse" if apart else "not told apart"
+            said.append(f"{name} ({line['elpd_diff']:.1f} ± {line['diff_se']:.1f}: {close})")
+        return f"On each {unit} left out, {best} predicts best; against it: {', '.join(said)}."
+
+    def __repr__(self) -> str:
+        return f"{self.table.to_string(float_format=lambda value: f'{value:.2f}')}\n\n{self.verdict}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        table = self.table.to_html(float_format=lambda value: f"{value:.2f}", border=0)
+        return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
+
+
+def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, float | None]) -> Comparison:
+    """Rank fits of the same rows.
+
+    Raises
+    ------
+    DataError : when they are of different data, naming the difference.
+    """
+    import pandas as pd
+    from arviz_stats import compare
+
+    names = list(records)
+    for name in names[1:]:
+        check_same_data(names[0], records[names[0]], name, records[name])
+    ranked = compare({name: to_arviz(record) for name, record in records.items()})
+    columns = {
+        "elpd": ranked["elpd"].astype(float),
+        "se": pd.Series({name: record.se for name, record in records.items()}),
+        "elpd_diff": -ranked["elpd_diff"].astype(float).abs(),
+        "diff_se": ranked["dse"].astype(float),
+        "weight": ranked["weight"].astype(float),
+        "log_evidence": pd.Series(evidences, dtype=float),
+        f"k_above_{GOOD_K}": pd.Series({name: int(np.sum(one.pareto_k > GOOD_K)) for name, one in records.items()}),
+    }
+    return Comparison(dict(records), pd.DataFrame(columns).loc[list(ranked.index)].rename_axis("model"))
+
+
+def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> None:
+    """Refuse to compare fits of different outcomes or rows."""
+    if one.unit != other.unit:
+        raise DataError(f"'{first}' leaves out each {one.unit}, but '{second}' each {other.unit}.")
+    if one.total != other.total:
+        what = "rows" if one.unit == "row" else "groups"
+        raise DataError(
+            f"'{first}' is a fit of {one.total:,} {what}, but '{second}' of {other.total:,}: fits can be compared on "
+            "the same data only. Rows with missing values in a column that only one formula uses do this."
+        )
+    if not np.array_equal(one.labels, other.labels):
+        raise DataError(f"'{first}' and '{second}' are fits of different {one.unit}s.")
+    scale = max(float(np.abs(one.outcome).max()), 1e-300)
+    apart = np.abs(one.outcome - other.outcome) > 1e-9 * scale
+    if apart.any():
+        i = int(np.argmax(apart))
+        raise DataError(
+            f"'{first}' and '{second}' are fits of different outcomes: in {one.unit} {one.labels[i]} the outcome "
+            f"{'is' if one.unit == 'row' else 'adds up to'} {one.outcome[i]:.6g} and {other.outcome[i]:.6g}."
+        )
+
+
+def to_arviz(record: LeaveOut) -> object:
+    """The record as the `ELPDData` of arviz-stats."""
+    import xarray as xr
+    from arviz_stats.utils import ELPDData
+
+    coordinates = {record.unit: record.labels}
+    elpd, shapes = (xr.DataArray(each, coordinates, (record.unit,)) for each in (record.elpd_i, record.pareto_k))
+    return ELPDData(
+        "loo", record.elpd, record.se, record.p_loo or 0.0, 1_000, len(record.labels), "log", bool(record.bad),
+        GOOD_K, elpd, shapes,
+    )  # fmt: skip

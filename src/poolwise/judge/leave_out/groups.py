@@ -1,0 +1,184 @@
+"""Each group given all others: log p(y_g | the rest), its rows together, predicted as rows of a group never seen.
+
+For each theta it is a ratio of two marginal likelihoods, both closed; no refits. Groups of the one factor of a model
+are left out inside a kernel; any other set of rows by evaluating the density of the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.collapsed import CollapsedDensity
+from poolwise.density.gaussian import gaussian
+from poolwise.design.encoding import codes_of
+from poolwise.design.factors import levels_of
+from poolwise.design.needed import needed_columns
+from poolwise.errors import DataError, suggest
+from poolwise.formula import parse
+from poolwise.infer import infer
+from poolwise.judge.leave_out import weighing
+from poolwise.judge.leave_out.evidence import group_log_densities
+from poolwise.judge.leave_out.record import GOOD_K, LeaveOut
+from poolwise.judge.leave_out.rows import spread_out
+from poolwise.posterior import Model, Pooling, Posterior
+from poolwise.progress import Progress, silent
+from poolwise.samplers import SamplerSettings, child_seeds
+from poolwise.sources import CellTable, Source
+from poolwise.statistics import CrossProducts, SufficientStatistics
+from poolwise.statistics.routes import reduce_source
+
+_REFIT_DRAWS = 1_000  # the density of a whole group hangs on theta more than that of a row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parting:
+    """Groups to leave out, as sets of cells.
+
+    Attributes
+    ----------
+    name : of the grouping column or factor.
+    levels : (G,) labels.
+    statistics : by cells that are at least as fine as the model's and as the groups.
+    group_of, cell_of : (C,) group of each of these cells, and its cell in the model.
+    """
+
+    name: str
+    levels: np.ndarray
+    statistics: CrossProducts
+    group_of: np.ndarray
+    cell_of: np.ndarray
+
+    def without(self, model: Model, group: int) -> Model:
+        """The model of all other rows; its cells stay, some of them empty."""
+        keep = np.flatnonzero(self.group_of != group)
+        return model.on(self.statistics.take(keep).coarser(self.cell_of[keep], model.statistics.cells))
+
+
+def parting(model: Model, by: str, source: Source | None, threads: int) -> Parting:
+    """The groups of a factor or grouping column of the model; for any other column the rows are read once more."""
+    if not isinstance(by, str):
+        raise DataError(f"by must be the name of a grouping column, not {by!r}.")
+    statistics = model.statistics
+    everything = np.arange(len(statistics.counts))
+    for factor in model.design.factors:
+        if factor.name == by:
+            return Parting(by, factor.levels, statistics, factor.codes, everything)
+    if by in model.encoding.keys:
+        levels, codes = levels_of((by,), model.encoding.keys, model.encoding.cells)
+        return Parting(by, levels, statistics, codes, everything)
+    found = finer_statistics(model, source, by, threads)
+    if found.products.columns != statistics.columns or found.rows != statistics.rows:
+        raise DataError(
+            f"With '{by}' the data have {found.rows:,} complete rows, but {statistics.rows:,} were fitted: '{by}' is "
+            "missing in some, or the data have changed since."
+        )
+    levels, codes = levels_of((by,), found.encoding.keys, found.encoding.cells)
+    keys = [found.encoding.cells[found.encoding.keys.index(name)] for name in model.encoding.keys]
+    cell_of = codes_of(model.encoding.cells, keys) if keys else np.zeros(len(codes), dtype=np.int64)
+    return Parting(by, levels, found.products, codes, cell_of)
+
+
+def finer_statistics(model: Model, source: Source | None, by: str, threads: int) -> SufficientStatistics:
+    """The rows of a fit once more, reduced by one grouping column more."""
+    if source is None or isinstance(source, CellTable):
+        known = [factor.name for factor in model.design.factors]
+        raise DataError(
+            f"'{by}' is no grouping factor of this fit, and its rows are not at hand to be grouped by it. "
+            f"{suggest(by, known)}"
+        )
+    quoted = by if ":" in by or by.isidentifier() else f"`{by}`"
+    needed = needed_columns(parse(f"{model.design.formula.text} + (1 | {quoted})"), model.encoding.weights)
+    return reduce_source(needed, source, None, "drop", threads, silent)[0]
+
+
+def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, progress: Progress = silent) -> LeaveOut:
+    """log p(rows of g | rows of all other groups) of every group g."""
+    started = time.perf_counter()
+    model, groups = posterior.model, len(parted.levels)
+    shapes, refitted = np.full(groups, np.nan), np.zeros(groups, dtype=bool)
+    if posterior.theta is None:
+        regression = parted.cell_of if model.pooling is Pooling.SEPARATE else np.zeros_like(parted.cell_of)
+        pairs = np.column_stack([regression, parted.group_of])
+        elpd = group_log_densities(model, parted.statistics, pairs, threads)
+        method = "ratios of marginal likelihoods, integrated on a grid"
+    else:
+        if groups < 2:
+            raise DataError(f"'{parted.name}' has one group only: nothing would be left to learn from.")
+        conditional = _conditional(posterior, parted, threads)
+        theta = spread_out(posterior.theta, conditional.cost)
+        elpd, _, shapes = weighing.left_out(conditional.of_all(theta, progress))
+        bad = np.flatnonzero(shapes > GOOD_K)
+        seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(33,)), len(bad))
+        for k, (group, seed) in enumerate(zip(bad, seeds, strict=True)):
+            progress("refitting without groups of heavy weight", k / len(bad))
+            settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
+            again = infer(parted.without(model, int(group)), settings, threads=threads).theta
+            points = spread_out(np.asarray(again), conditional.cost)
+            elpd[group] = weighing.average(conditional.of_one(points, int(group))[:, None])[0]
+        refitted = shapes > GOOD_K
+        method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
+    return LeaveOut(
+        model.design.formula.text, parted.name, method, parted.levels, group_outcomes(parted), elpd, shapes, refitted,
+        None, None, groups, 0.0, 0.0, time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def group_outcomes(parted: Parting) -> np.ndarray:
+    """(G,) sum of the outcomes of each group, offsets taken away."""
+    sums = parted.statistics.weights * (parted.statistics.means[:, -1] + parted.statistics.origin[-1])
+    return np.bincount(parted.group_of, weights=sums, minlength=len(parted.levels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _InKernel:
+    """Groups of the model's one factor."""
+
+    density: CollapsedDensity
+    statistics: CrossProducts
+
+    @property
+    def cost(self) -> float:
+        return 4 * self.density.cost
+
+    def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
+        progress("leaving groups out", 0.0)
+        return self.density.groups_left_out(theta, self.statistics)
+
+    def of_one(self, theta: np.ndarray, group: int) -> np.ndarray:
+        return self.of_all(theta, silent)[:, group]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByDensities:
+    """Any groups: the density of all rows less that of the rest, evaluated."""
+
+    model: Model
+    parted: Parting
+    threads: int
+    cost: float
+
+    def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
+        whole = self._log_density(self.model, theta)
+        found = []
+        for group in range(len(self.parted.levels)):
+            progress("leaving groups out", group / len(self.parted.levels))
+            found.append(whole - self._log_density(self.parted.without(self.model, group), theta))
+        return np.column_stack(found)
+
+    def of_one(self, theta: np.ndarray, group: int) -> np.ndarray:
+        rest = self.parted.without(self.model, group)
+        return self._log_density(self.model, theta) - self._log_density(rest, theta)
+
+    def _log_density(self, model: Model, theta: np.ndarray) -> np.ndarray:
+        return gaussian(model.statistics, model.design, model.priors, threads=self.threads).log_density(theta)
+
+
+def _conditional(posterior: Posterior, parted: Parting, threads: int) -> _InKernel | _ByDensities:
+    model = posterior.model
+    density = gaussian(model.statistics, model.design, model.priors, threads=threads)
+    if isinstance(density, CollapsedDensity) and [factor.name for factor in model.design.factors] == [parted.name]:
+        return _InKernel(density, model.statistics)
+    return _ByDensities(model, parted, threads, density.cost * len(parted.levels))
