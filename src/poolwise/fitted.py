@@ -177,7 +177,8 @@ class Fit:
         """How well each row, or with `by` each group as a whole, is predicted by all others; without refits.
 
         Given the variances the densities are closed; over these they are averaged by importance weights (PSIS).
-        Units whose weights cannot be trusted (Pareto k-hat above 0.7) are left out by refitting. Of more than 4,000
+        Rows whose weights cannot be trusted (Pareto k-hat above 0.7), and groups whose weights have no variance (above
+        0.5), are left out by refitting. Of more than 4,000
         rows a random part is done, and an approximation for all makes up for it.
 
         Parameters

@@ -90,7 +90,8 @@ def compare_pooling(
     fits = {}
     for kind, model in models.items():
         progress(f"fitting: {kind.value}", 0.0)
-        fits[kind] = finish(infer(model, settings, threads=workers), rows, source, strict=False)
+        mine = replace(rows, codes=np.zeros_like(rows.codes)) if rows and kind is Pooling.COMPLETE else rows
+        fits[kind] = finish(infer(model, settings, threads=workers), mine, source, strict=False)
     parts: list[CrossProducts] = []
     if folds and source is not None:
         batches = iter([rows]) if rows is not None else stream_again(partial.data, source, missing, progress)

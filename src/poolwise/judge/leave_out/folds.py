@@ -136,7 +136,7 @@ def leave_groups_out_by_refitting(
             theta = np.asarray(refit.theta).reshape(-1, whole.dimension)
             rest = gaussian(refit.model.statistics, refit.model.design, refit.model.priors, threads=threads)
             ratio = whole.log_density(theta) - rest.log_density(theta)
-            elpd[group] = weighing.average(ratio[:, None])[0]
+            elpd[group] = weighing.after_refit(ratio, posterior.certificate, refit.certificate)
     return LeaveOut(
         model.design.formula.text, parted.name, "by refitting without each", parted.levels, group_outcomes(parted),
         elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0,

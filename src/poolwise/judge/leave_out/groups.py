@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.density.collapsed import CollapsedDensity
-from poolwise.density.gaussian import gaussian
+from poolwise.density.gaussian import GaussianDensity, gaussian
 from poolwise.design.encoding import codes_of
 from poolwise.design.factors import levels_of
 from poolwise.design.needed import needed_columns
@@ -21,7 +21,7 @@ from poolwise.formula import parse
 from poolwise.infer import infer
 from poolwise.judge.leave_out import weighing
 from poolwise.judge.leave_out.evidence import group_log_densities
-from poolwise.judge.leave_out.record import GOOD_K, LeaveOut
+from poolwise.judge.leave_out.record import LeaveOut
 from poolwise.judge.leave_out.rows import spread_out
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.progress import Progress, silent
@@ -30,6 +30,8 @@ from poolwise.sources import CellTable, Source
 from poolwise.statistics import CrossProducts, SufficientStatistics
 from poolwise.statistics.routes import reduce_source
 
+_THETAS = 4_000
+_CHEAP = 1e7  # flops of an evaluation, above which gradients are not asked for
 _REFIT_DRAWS = 1_000  # the density of a whole group hangs on theta more than that of a row
 
 
@@ -108,17 +110,19 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         if groups < 2:
             raise DataError(f"'{parted.name}' has one group only: nothing would be left to learn from.")
         conditional = _conditional(posterior, parted, threads)
-        theta = spread_out(posterior.theta, conditional.cost)
-        elpd, _, shapes = weighing.left_out(conditional.of_all(theta, progress))
-        bad = np.flatnonzero(shapes > GOOD_K)
+        theta = spread_out(posterior.theta, conditional.cost, _THETAS)
+        variates = weighing.control_variates(theta, conditional.gradients(theta)) if conditional.cheap else None
+        elpd, _, shapes = weighing.left_out(conditional.of_all(theta, progress), variates)
+        bad = np.flatnonzero(shapes > weighing.FINITE)
         seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(33,)), len(bad))
         for k, (group, seed) in enumerate(zip(bad, seeds, strict=True)):
             progress("refitting without groups of heavy weight", k / len(bad))
             settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
-            again = infer(parted.without(model, int(group)), settings, threads=threads).theta
-            points = spread_out(np.asarray(again), conditional.cost)
-            elpd[group] = weighing.average(conditional.of_one(points, int(group))[:, None])[0]
-        refitted = shapes > GOOD_K
+            again = infer(parted.without(model, int(group)), settings, threads=threads)
+            points = spread_out(np.asarray(again.theta), conditional.cost, _THETAS)
+            ratio = conditional.of_one(points, int(group))
+            elpd[group] = weighing.after_refit(ratio, posterior.certificate, again.certificate)
+        refitted = shapes > weighing.FINITE
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
     return LeaveOut(
         model.design.formula.text, parted.name, method, parted.levels, group_outcomes(parted), elpd, shapes, refitted,
@@ -139,9 +143,14 @@ class _InKernel:
     density: CollapsedDensity
     statistics: CrossProducts
 
+    cheap = True
+
     @property
     def cost(self) -> float:
         return 4 * self.density.cost
+
+    def gradients(self, theta: np.ndarray) -> np.ndarray:
+        return self.density.gradients(theta)
 
     def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
         progress("leaving groups out", 0.0)
@@ -160,6 +169,14 @@ class _ByDensities:
     threads: int
     cost: float
 
+    @property
+    def cheap(self) -> bool:
+        return self.cost < _CHEAP * len(self.parted.levels)
+
+    def gradients(self, theta: np.ndarray) -> np.ndarray:
+        whole = self._density(self.model)
+        return np.array([whole.value_and_gradient(point)[1] for point in theta])
+
     def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
         whole = self._log_density(self.model, theta)
         found = []
@@ -173,7 +190,10 @@ class _ByDensities:
         return self._log_density(self.model, theta) - self._log_density(rest, theta)
 
     def _log_density(self, model: Model, theta: np.ndarray) -> np.ndarray:
-        return gaussian(model.statistics, model.design, model.priors, threads=self.threads).log_density(theta)
+        return self._density(model).log_density(theta)
+
+    def _density(self, model: Model) -> GaussianDensity:
+        return gaussian(model.statistics, model.design, model.priors, threads=self.threads)
 
 
 def _conditional(posterior: Posterior, parted: Parting, threads: int) -> _InKernel | _ByDensities:

@@ -97,10 +97,10 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     )
 
 
-def spread_out(theta: np.ndarray, cost: float) -> np.ndarray:
+def spread_out(theta: np.ndarray, cost: float, most: int = _THETAS) -> np.ndarray:
     """Thetas (m, d) spread evenly over the draws of all chains: as many as the work allows."""
     flat = theta.reshape(-1, theta.shape[-1])
-    count = int(min(len(flat), _THETAS, max(_LEAST, _WORK / cost)))
+    count = int(min(len(flat), most, max(_LEAST, _WORK / cost)))
     return np.ascontiguousarray(flat[np.linspace(0, len(flat) - 1, count).astype(int)])
 
 
@@ -167,8 +167,9 @@ def _weighed(
             chosen.values[one], chosen.codes[one], statistics.columns, statistics.cells, weights=chosen.weights[one]
         )
         settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
-        again = infer(posterior.model.on(statistics - own), settings, threads=threads).theta
-        points = spread_out(np.asarray(again), density.cost)
+        again = infer(posterior.model.on(statistics - own), settings, threads=threads)
+        points = spread_out(np.asarray(again.theta), density.cost)
         parts = _densities(density, points, chosen.values[one], chosen.codes[one], chosen.weights[one])
-        elpd[i], residual[i] = weighing.average(parts[0])[0], parts[1].mean()
+        elpd[i] = weighing.after_refit(parts[0][:, 0], posterior.certificate, again.certificate)
+        residual[i] = parts[1].mean()
     return elpd, shapes, shapes > GOOD_K, residual, weighing.average(inside)
