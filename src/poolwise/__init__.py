@@ -12,6 +12,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "poolwise.comparing": ("compare",),
+    "poolwise.effects": (
+        "avg_comparisons",
+        "avg_predictions",
+        "avg_slopes",
+        "comparisons",
+        "datagrid",
+        "predictions",
+        "slopes",
+    ),
     "poolwise.errors": (
         "DataError",
         "FileError",
@@ -52,6 +61,15 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from poolwise import datasets
     from poolwise.comparing import compare
+    from poolwise.effects import (
+        avg_comparisons,
+        avg_predictions,
+        avg_slopes,
+        comparisons,
+        datagrid,
+        predictions,
+        slopes,
+    )
     from poolwise.errors import (
         DataError,
         FileError,

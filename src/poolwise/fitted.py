@@ -15,6 +15,7 @@ from poolwise import design as designs
 from poolwise import storage
 from poolwise.density.gaussian import gaussian
 from poolwise.design.factors import Factor
+from poolwise.design.needed import needed_columns
 from poolwise.design.relations import relations
 from poolwise.errors import DataError, PoolwiseWarning, SamplingError
 from poolwise.infer import infer
@@ -25,6 +26,8 @@ from poolwise.samplers import Certificate
 from poolwise.samplers.settings import check_folds, sampler_settings
 from poolwise.show import describe, tables, text
 from poolwise.sources import CellTable, Source
+from poolwise.sources.files import read_all
+from poolwise.sources.frames import Table, as_table
 from poolwise.statistics import SufficientStatistics
 from poolwise.statistics.routes import rows_of_cells, stream_again
 from poolwise.threads import default_threads
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
     from poolwise.judge.leave_out.record import LeaveOut
     from poolwise.plots.accessor import FitPlots
+
+_READ = 1 << 20  # rows; more are not brought into memory unasked
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -156,6 +161,63 @@ class Fit:
         from poolwise.judge.rmsd import in_sample
 
         return in_sample(self.result)
+
+    def predict(
+        self,
+        new_data: Any = None,
+        *,
+        kind: str = "mean",
+        new_groups: str = "error",
+        draws: bool = False,
+        interval: float = 0.9,
+        seed: int | None = None,
+    ) -> Any:
+        """Predictions for rows: a table with mean, sd and interval, or all draws.
+
+        Parameters
+        ----------
+        new_data : any eager frame or a dict of columns; the rows of the fit by default. No outcome is needed.
+        kind : "mean" is the expected outcome, "response" a new outcome with its residual noise.
+        new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
+            drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
+            known groups, but unknown which; "population" is the average group, and needs no grouping columns.
+        draws : give an xarray DataArray (chain, draw, observation) instead of the table.
+        interval : probability of the table's central interval.
+        seed : of noise and new groups; by default that of the fit. Same seed, same draws; a new group's hang on its
+            label, and are the same in any table.
+
+        Raises
+        ------
+        DataError : for missing columns or values, categories or groups that the fit has not seen.
+        """
+        from poolwise.judge import predict
+
+        question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else int(seed))
+        if new_data is None:
+            predictor = predict.predictor_of_rows(self.result, self._needed_rows(), question)
+            labels = self.frame()[list(self.result.model.encoding.keys)]
+        else:
+            table = as_table(new_data)
+            predictor = predict.predictor_of(self.result, table, question)
+            frame = table.frame.to_pandas()
+            labels = frame[[name for name in self.result.model.encoding.keys if name in frame]]
+        if draws:
+            return predict.prediction_draws(predictor, labels.index.to_numpy())
+        return labels.join(predict.predictions(predictor, labels.index, interval))
+
+    def frame(self) -> pd.DataFrame:
+        """The complete rows that were fitted, with the columns that the formula uses.
+
+        Raises
+        ------
+        DataError : when the rows are not in memory.
+        """
+        source = self.source
+        if source is None or isinstance(source, CellTable) or self.statistics.rows > _READ:
+            raise DataError("The rows of this fit are not in memory: give new_data.")
+        needed = needed_columns(self.result.model.design.formula, self.result.model.encoding.weights)
+        table = source if isinstance(source, Table) else read_all(source, needed.columns)
+        return table.frame.select(list(needed.columns)).to_pandas().dropna()
 
     @property
     def log_evidence(self) -> float:

@@ -56,6 +56,11 @@ class ModelPriors:
         """(p,) prior mean of the coefficients as written."""
         return np.linalg.solve(self.rows, self.mean)
 
+    def sample_coefficients(self, rng: np.random.Generator, draws: int) -> np.ndarray:
+        """Draws (draws, p) of the coefficients as written from their priors."""
+        drawn = np.array([prior.sample(rng, (draws,)) for prior in self.coefficients]).reshape(-1, draws)
+        return np.linalg.solve(self.rows, drawn).T
+
     @property
     def width(self) -> np.ndarray:
         """(p,) standard deviations given mixing precisions of one."""

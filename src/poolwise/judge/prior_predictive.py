@@ -24,8 +24,7 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
 
     rng = np.random.default_rng(seed)
     design, priors = model.design, model.priors
-    drawn = np.array([prior.sample(rng, (draws,)) for prior in priors.coefficients]).reshape(-1, draws).T
-    beta = np.linalg.solve(priors.rows, drawn.T).T
+    beta = priors.sample_coefficients(rng, draws)
     sigma = priors.sigma.sample(rng, (draws,))
     found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "beta": (("draw", "coefficient"), beta),

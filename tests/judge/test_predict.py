@@ -1,0 +1,200 @@
+"""Predictions and what is made of them, against sums written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+
+
+def frame(rows=60, groups=6, seed=1):
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, groups, rows)
+    x, z = rng.normal(size=rows), rng.choice(["a", "b", "c"], rows)
+    y = 1 + 0.5 * x + (z == "b") + rng.normal(size=groups)[g] + rng.normal(size=rows)
+    names = np.array([f"g{i}" for i in g])
+    return pd.DataFrame({"y": y, "x": x, "g": names, "h": rng.integers(0, 3, rows), "z": z, "o": 2.0 * x, "n": 4.0})
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return pw.fit("y ~ x + z + (1 + x | g)", frame(), seed=1, draws=500)
+
+
+def by_hand(fit, x, z, group):
+    """Draws (m, rows) of the mean; group None is the average group."""
+    post = fit.posterior
+    beta = post["beta"].values.reshape(-1, 4)
+    eta = beta[:, [0]] + beta[:, [1]] * x + beta[:, [2]] * (z == "b") + beta[:, [3]] * (z == "c")
+    if group is not None:
+        u = post["u_g"].sel(g=group).values.reshape(len(beta), -1, 2)
+        eta = eta + u[..., 0] + u[..., 1] * x
+    return eta
+
+
+NEW = pd.DataFrame({"x": [0.0, 1.5, -2.0], "z": ["a", "b", "c"], "g": ["g3", "g0", "g3"]}, index=["p", "q", "r"])
+
+
+def test_known_groups(fit):
+    drawn = fit.predict(NEW, draws=True)
+    np.testing.assert_allclose(
+        drawn.values.reshape(-1, 3),
+        by_hand(fit, NEW["x"].to_numpy(), NEW["z"].to_numpy(), NEW["g"].tolist()),
+        atol=1e-10,
+    )
+    assert list(drawn["observation"].values) == ["p", "q", "r"]
+    table = fit.predict(NEW)
+    assert list(table.index) == ["p", "q", "r"]
+    np.testing.assert_allclose(table["mean"], drawn.mean(("chain", "draw")))
+    np.testing.assert_allclose(table["95%"], drawn.quantile(0.95, ("chain", "draw")))
+
+
+def test_its_own_rows_by_default(fit):
+    np.testing.assert_allclose(fit.predict()["mean"], fit.predict(frame())["mean"])
+    assert fit.predict().index.equals(frame().index)
+
+
+def test_the_average_group_needs_no_label(fit):
+    new = NEW.drop(columns="g")
+    drawn = fit.predict(new, new_groups="population", draws=True).values.reshape(-1, 3)
+    np.testing.assert_allclose(drawn, by_hand(fit, new["x"].to_numpy(), new["z"].to_numpy(), None), atol=1e-10)
+    with pytest.raises(pw.DataError, match="no column 'g'"):
+        fit.predict(new, new_groups="sample")
+
+
+def test_a_new_group_is_drawn_from_the_groups_and_shared_by_its_rows(fit):
+    new = pd.DataFrame({"x": [0.0, 0.0, 2.0, 0.0], "z": "a", "g": ["new", "new", "new", "other"]})
+    drawn = fit.predict(new, new_groups="sample", draws=True).values.reshape(-1, 4)
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
+    post = fit.posterior
+    u = drawn - by_hand(fit, new["x"].to_numpy(), new["z"].to_numpy(), None)
+    sd = post["sd_g"].values.reshape(-1, 2)
+    cor = post["cor_g"].values.reshape(-1, 2, 2)[:, 0, 1]
+    standard = u[:, 0] / sd[:, 0]
+    assert standard.mean() == pytest.approx(0, abs=0.1)
+    assert standard.std() == pytest.approx(1, abs=0.06)
+    slope = (u[:, 2] - u[:, 0]) / 2 / sd[:, 1]
+    assert np.mean(standard * slope - cor) == pytest.approx(0, abs=0.1)
+    assert abs(np.corrcoef(u[:, 0], u[:, 3])[0, 1]) < 0.1
+    again = fit.predict(new[2:], new_groups="sample", draws=True).values.reshape(-1, 2)
+    np.testing.assert_allclose(again, drawn[:, 2:])
+
+
+def test_one_of_these_is_one_of_the_known_groups(fit):
+    new = pd.DataFrame({"x": [0.0], "z": ["a"], "g": ["who"]})
+    drawn = fit.predict(new, new_groups="one_of_these", draws=True).values.reshape(-1)
+    known = fit.predict(pd.DataFrame({"x": 0.0, "z": "a", "g": [f"g{i}" for i in range(6)]}), draws=True)
+    known = known.values.reshape(len(drawn), 6)
+    hit = np.isclose(drawn[:, None], known, atol=1e-10)
+    assert hit.any(axis=1).all()
+    assert hit.mean(axis=0) == pytest.approx(np.full(6, 1 / 6), abs=0.04)
+
+
+def test_unseen_groups_are_refused_with_the_choices(fit):
+    with pytest.raises(pw.DataError, match="has not seen g 'g9'.*g0.*new_groups='sample'"):
+        fit.predict(NEW.assign(g="g9"))
+    with pytest.raises(pw.DataError, match="new_groups must be one of"):
+        fit.predict(NEW, new_groups="guess")
+    with pytest.raises(pw.DataError, match="kind must be one of"):
+        fit.predict(NEW, kind="link")
+    with pytest.raises(pw.DataError, match="no column 'x'"):
+        fit.predict(NEW.drop(columns="x"))
+    with pytest.raises(pw.DataError, match="missing values"):
+        fit.predict(NEW.assign(x=[0.0, None, 1.0]))
+    with pytest.raises(pw.DataError, match="categories that the fit has not seen"):
+        fit.predict(NEW.assign(z="d"))
+    with pytest.raises(pw.DataError, match="no rows"):
+        fit.predict(NEW[:0])
+
+
+def test_a_response_has_residual_noise_and_the_same_seed_the_same_draws(fit):
+    mean, response = (fit.predict(NEW, kind=kind, draws=True).values for kind in ("mean", "response"))
+    sigma = fit.posterior["sigma"].values[..., None]
+    standard = (response - mean) / sigma
+    assert standard.std() == pytest.approx(1, abs=0.03)
+    np.testing.assert_array_equal(response, fit.predict(NEW, kind="response", draws=True).values)
+    assert not np.array_equal(response, fit.predict(NEW, kind="response", draws=True, seed=5).values)
+
+
+def test_offsets_are_added_and_weights_narrow_the_noise():
+    fit = pw.fit("y ~ x + offset(o) + (1 | g)", frame(), weights="n", seed=1, draws=500)
+    new = NEW.assign(o=[0.0, 10.0, 0.0], n=[1.0, 1.0, 10_000.0])
+    without = fit.predict(new.assign(o=0.0), draws=True).values
+    np.testing.assert_allclose(
+        fit.predict(new, draws=True).values - without, np.broadcast_to([0.0, 10.0, 0.0], without.shape)
+    )
+    noise = fit.predict(new, kind="response", draws=True).values - fit.predict(new, draws=True).values
+    assert noise[..., 0].std() / noise[..., 2].std() == pytest.approx(100, rel=0.1)
+    with pytest.raises(pw.DataError, match="no column 'n'"):
+        fit.predict(new.drop(columns="n"), kind="response")
+
+
+def test_several_factors_and_complete_and_separate_fits():
+    fit = pw.fit("y ~ x + (1 | g) + (x | h)", frame(), seed=1, draws=200)
+    post = fit.posterior
+    new = pd.DataFrame({"x": [1.0, 2.0], "g": ["g1", "brand new"], "h": [2, 0]})
+    beta = post["beta"].values.reshape(-1, 2)
+    drawn = fit.predict(new, new_groups="population", draws=True).values.reshape(-1, 2)
+    u, v = post["u_g"].sel(g="g1").values.reshape(-1), post["u_h"].values.reshape(len(beta), 3, 2)
+    np.testing.assert_allclose(drawn[:, 0], beta @ [1, 1] + u + v[:, 2] @ [1, 1], atol=1e-10)
+    np.testing.assert_allclose(drawn[:, 1], beta @ [1, 2] + v[:, 0] @ [1, 2], atol=1e-10)
+    pooling = pw.compare_pooling("y ~ x", by="g", data=frame(), seed=1, folds=0, draws=200)
+    line = pooling.complete.posterior["beta"].values.reshape(-1, 2) @ [1, 1]
+    np.testing.assert_allclose(pooling.complete.predict(new, draws=True).values.reshape(-1, 2)[:, 0], line)
+    separate = pooling.separate.predict(new, new_groups="sample", draws=True).values.reshape(-1, 2)
+    own = pooling.separate.posterior["coef_g"].sel(g="g1").values.reshape(-1, 2) @ [1, 1]
+    np.testing.assert_allclose(separate[:, 0], own)
+    assert separate[:, 1].std() > 3 * separate[:, 0].std()
+    with pytest.raises(pw.DataError, match="no population"):
+        pooling.separate.predict(new, new_groups="population")
+
+
+def test_predictions_comparisons_and_slopes(fit):
+    data = frame()
+    drawn = fit.predict(data, draws=True).values.reshape(-1, 60)
+    averaged = pw.avg_predictions(fit)
+    assert averaged.table["estimate"][0] == pytest.approx(drawn.mean())
+    np.testing.assert_allclose(averaged.draws.values.reshape(-1), drawn.mean(axis=1))
+    by_z = pw.predictions(fit, by="z")
+    assert list(by_z.table["z"]) == ["a", "b", "c"]
+    assert by_z.table["estimate"][1] == pytest.approx(drawn[:, data["z"] == "b"].mean())
+
+    post = fit.posterior
+    slope = (post["beta"][..., 1].values[..., None] + post["u_g"].sel(g=data["g"].tolist()).values[..., 1]).reshape(
+        -1, 60
+    )
+    found = pw.slopes(fit, "x")
+    np.testing.assert_allclose(found.draws.values.reshape(-1, 60), slope, atol=1e-6)
+    assert found.table["above_zero"][0] == pytest.approx((slope[:, 0] > 0).mean())
+    np.testing.assert_allclose(pw.avg_slopes(fit, "x").draws.values.reshape(-1), slope.mean(axis=1), atol=1e-6)
+
+    change = pw.avg_comparisons(fit)
+    assert list(change.table["contrast"]) == ["+1", "b - a", "c - a"]
+    assert change.table["estimate"][1] == pytest.approx(float(post["beta"][..., 2].mean()))
+    each = pw.comparisons(fit, "x", by="g")
+    assert list(each.table["g"]) == sorted(data["g"].unique())
+    with pytest.raises(pw.DataError, match="not a predictor"):
+        pw.comparisons(fit, "xx")
+    with pytest.raises(pw.DataError, match="no slope"):
+        pw.slopes(fit, "z")
+    with pytest.raises(pw.DataError, match="no column 'zz' to average by"):
+        pw.predictions(fit, by="zz")
+
+
+def test_a_grid_of_rows(fit):
+    grid = pw.datagrid(fit, x=[0, 1], g=["g1", "g2"])
+    assert len(grid) == 4
+    assert (grid["z"] == frame()["z"].mode()[0]).all()
+    assert len(pw.predictions(fit, grid).table) == 4
+    with pytest.raises(pw.DataError, match="uses no column 'w'"):
+        pw.datagrid(fit, w=[1])
+
+
+def test_far_units_keep_their_digits():
+    data = frame()
+    far = data.assign(y=data["y"] + 1e6, x=1.7e9 + data["x"])
+    near = pw.fit("y ~ x + (1 | g)", data, seed=1, draws=200).predict()
+    shifted = pw.fit("y ~ x + (1 | g)", far, seed=1, draws=200).predict()
+    np.testing.assert_allclose(shifted["mean"] - 1e6, near["mean"], atol=0.2)
