@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poolwise import design as designs
-from poolwise import storage
+from poolwise import storage, updating
 from poolwise.density.gaussian import gaussian
 from poolwise.design.factors import Factor
 from poolwise.design.needed import needed_columns
 from poolwise.design.relations import relations
-from poolwise.errors import DataError, PoolwiseWarning, SamplingError
-from poolwise.infer import infer
-from poolwise.posterior import Pooling, Posterior
-from poolwise.prepare import model_of, warn_of_dropped
+from poolwise.errors import DataError, SamplingError
+from poolwise.posterior import Posterior
 from poolwise.progress import Progress, silent
 from poolwise.samplers import Certificate
 from poolwise.samplers.settings import check_folds, sampler_settings
@@ -194,16 +191,15 @@ class Fit:
 
         question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else int(seed))
         if new_data is None:
+            keys = self.frame()[list(self.result.model.encoding.keys)]
             predictor = predict.predictor_of_rows(self.result, self._needed_rows(), question)
-            labels = self.frame()[list(self.result.model.encoding.keys)]
         else:
             table = as_table(new_data)
+            keys = table.frame.to_pandas().filter(list(self.result.model.encoding.keys))
             predictor = predict.predictor_of(self.result, table, question)
-            frame = table.frame.to_pandas()
-            labels = frame[[name for name in self.result.model.encoding.keys if name in frame]]
         if draws:
-            return predict.prediction_draws(predictor, labels.index.to_numpy())
-        return labels.join(predict.predictions(predictor, labels.index, interval))
+            return predict.prediction_draws(predictor, keys.index.to_numpy())
+        return keys.join(predict.predictions(predictor, keys.index, interval))
 
     def frame(self) -> pd.DataFrame:
         """The complete rows that were fitted, with the columns that the formula uses.
@@ -330,7 +326,8 @@ class Fit:
         ------
         DataError : as `pw.fit` does, and for a category that the first rows did not have.
         """
-        return self._refit(self.statistics + self._like_mine(rows, groups, missing, progress), progress)
+        more = updating.like(self.result, rows, groups, missing, progress)
+        return Fit(updating.refit(self.result, self.statistics + more, progress), None)
 
     def forget(
         self,
@@ -346,39 +343,8 @@ class Fit:
         ------
         DataError : where it shows that they were not part of it.
         """
-        return self._refit(self.statistics - self._like_mine(rows, groups, missing, progress), progress)
-
-    def _like_mine(
-        self, rows: Any, groups: Mapping[str, Any] | None, missing: str, progress: Progress
-    ) -> SufficientStatistics:
-        if self.result.model.pooling is Pooling.SEPARATE:
-            raise DataError(
-                "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
-            )
-        frozen = sorted({key for spec in self.statistics.encoding.specs for key in spec.transform_state})
-        if frozen:
-            warnings.warn(
-                f"{', '.join(frozen)} keeps the scale or knots of the first rows; a refit would learn new ones.",
-                PoolwiseWarning,
-                stacklevel=3,
-            )
-        data = SufficientStatistics.from_data(
-            self.formula,
-            rows,
-            like=self.statistics,
-            weights=self.statistics.encoding.weights,
-            groups=groups,
-            missing=missing,
-            progress=progress,
-        )
-        warn_of_dropped(data)
-        return data
-
-    def _refit(self, data: SufficientStatistics, progress: Progress) -> Fit:
-        result, model = self.result, self.result.model
-        settings = sampler_settings(result.draws, result.chains, result.seed, "auto", progress)
-        again = replace(model_of(data, model.given), pooling=model.pooling)
-        return Fit(infer(again, settings, threads=default_threads()), None)
+        fewer = updating.like(self.result, rows, groups, missing, progress)
+        return Fit(updating.refit(self.result, self.statistics - fewer, progress), None)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""

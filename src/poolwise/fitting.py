@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwise import design as designs
-from poolwise import storage
+from poolwise import storage, updating
 from poolwise.errors import DataError, PriorError, SamplingError
 from poolwise.fitted import Fit
 from poolwise.infer import infer
@@ -89,7 +89,7 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
     if differing:
         raise PriorError(f"The fits have different priors on: {', '.join(differing)}.")
-    return first._refit(first.statistics + second.statistics, progress)
+    return Fit(updating.refit(first.result, first.statistics + second.statistics, progress), None)
 
 
 def load(path: str | os.PathLike[str]) -> Fit:

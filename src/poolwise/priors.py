@@ -62,6 +62,10 @@ class CoefficientPrior(ABC):
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         """Independent draws of shape `size`."""
 
+    @abstractmethod
+    def widened(self, factor: float) -> CoefficientPrior:
+        """The same prior, so many times as wide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Normal(CoefficientPrior):
@@ -80,6 +84,9 @@ class Normal(CoefficientPrior):
 
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return self.mean + self.sd * rng.standard_normal(size)
+
+    def widened(self, factor: float) -> Normal:
+        return Normal(self.mean, factor * self.sd)
 
     def __str__(self) -> str:
         return f"Normal(mean {_number(self.mean)}, sd {_number(self.sd)})"
@@ -104,6 +111,9 @@ class StudentT(CoefficientPrior):
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return self.mean + self.scale * rng.standard_t(self.df, size)
 
+    def widened(self, factor: float) -> StudentT:
+        return StudentT(self.df, self.mean, factor * self.scale)
+
     def __str__(self) -> str:
         return f"Student-t(df {_number(self.df)}, mean {_number(self.mean)}, scale {_number(self.scale)})"
 
@@ -121,6 +131,10 @@ class ScalePrior(ABC):
     @abstractmethod
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         """Independent draws of shape `size`."""
+
+    @abstractmethod
+    def widened(self, factor: float) -> ScalePrior:
+        """The same prior, so many times as wide."""
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log density at positive `x`, normalised."""
@@ -145,6 +159,9 @@ class HalfNormal(ScalePrior):
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return np.abs(self.sd * rng.standard_normal(size))
 
+    def widened(self, factor: float) -> HalfNormal:
+        return HalfNormal(factor * self.sd)
+
     def __str__(self) -> str:
         return f"half-Normal(sd {_number(self.sd)})"
 
@@ -168,6 +185,9 @@ class HalfStudentT(ScalePrior):
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return np.abs(self.scale * rng.standard_t(self.df, size))
 
+    def widened(self, factor: float) -> HalfStudentT:
+        return HalfStudentT(self.df, factor * self.scale)
+
     def __str__(self) -> str:
         return f"half-Student-t(df {_number(self.df)}, scale {_number(self.scale)})"
 
@@ -188,6 +208,9 @@ class HalfCauchy(ScalePrior):
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return np.abs(self.scale * rng.standard_cauchy(size))
 
+    def widened(self, factor: float) -> HalfCauchy:
+        return HalfCauchy(factor * self.scale)
+
     def __str__(self) -> str:
         return f"half-Cauchy(scale {_number(self.scale)})"
 
@@ -207,6 +230,9 @@ class Exponential(ScalePrior):
 
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         return rng.exponential(1 / self.rate, size)
+
+    def widened(self, factor: float) -> Exponential:
+        return Exponential(self.rate / factor)
 
     def __str__(self) -> str:
         return f"Exponential(rate {_number(self.rate)})"

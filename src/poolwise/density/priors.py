@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -55,6 +55,29 @@ class ModelPriors:
     def mean_of_beta(self) -> np.ndarray:
         """(p,) prior mean of the coefficients as written."""
         return np.linalg.solve(self.rows, self.mean)
+
+    def widened(self, term: str, factor: float) -> ModelPriors:
+        """The same priors with those of one term so many times as wide; names as in `resolve_priors`.
+
+        Raises
+        ------
+        PriorError : for a name that is not in the model.
+        """
+        sds = {f"sd_{group}[{effect}]": k for k, (group, effect) in enumerate(self.layout.effects)}
+        groups = {group for group, _ in self.layout.effects}
+        valid = {*self.names, "slopes", "sigma", *sds, *(f"sd_{group}" for group in groups), *(["sd"] if sds else [])}
+        if term not in valid:
+            raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
+        coefficients = tuple(
+            prior.widened(factor) if term == name or (term == "slopes" and name != "Intercept") else prior
+            for name, prior in zip(self.names, self.coefficients, strict=True)
+        )
+        sd = tuple(
+            prior.widened(factor) if term in ("sd", f"sd_{group}", f"sd_{group}[{effect}]") else prior
+            for (group, effect), prior in zip(self.layout.effects, self.sd, strict=True)
+        )
+        sigma = self.sigma.widened(factor) if term == "sigma" else self.sigma
+        return replace(self, coefficients=coefficients, sd=sd, sigma=sigma)
 
     def sample_coefficients(self, rng: np.random.Generator, draws: int) -> np.ndarray:
         """Draws (draws, p) of the coefficients as written from their priors."""

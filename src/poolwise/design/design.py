@@ -81,6 +81,32 @@ class Rows:
     weights: np.ndarray | None = None
     offset: np.ndarray | None = None
 
+    def take(self, positions: np.ndarray) -> Rows:
+        """The rows at some positions."""
+        weights, offset = (None if each is None else each[positions] for each in (self.weights, self.offset))
+        return Rows(self.values[positions], self.codes[positions], 0, weights, offset)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Rows of one design one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        values, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "codes"))
+        weights = [part.weights for part in parts if part.weights is not None]
+        offsets = [part.offset for part in parts if part.offset is not None]
+        return cls(
+            values,
+            codes,
+            sum(part.dropped for part in parts),
+            np.concatenate(weights) if weights else None,
+            np.concatenate(offsets) if offsets else None,
+        )
+
+    @property
+    def precisions(self) -> np.ndarray:
+        """(n,) weights, ones where there are none."""
+        return np.ones(len(self.codes)) if self.weights is None else self.weights
+
     @property
     def response(self) -> np.ndarray:
         """(n,) the outcome as observed."""

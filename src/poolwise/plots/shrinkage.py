@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.judge.shrinkage import prior_only
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
-from poolwise.show.tables import prior_only
 
 if TYPE_CHECKING:
     import altair as alt

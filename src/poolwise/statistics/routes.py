@@ -104,9 +104,7 @@ def rows_of_cells(data: SufficientStatistics, source: Source, cells: np.ndarray)
     rows = encode_batch(
         data.design, data.encoding, table.columns(needed.values), [table.keys(name) for name in needed.keys]
     )
-    mine = np.isin(rows.codes, cells)
-    weights, offset = (None if each is None else each[mine] for each in (rows.weights, rows.offset))
-    return Rows(rows.values[mine], rows.codes[mine], 0, weights, offset)
+    return rows.take(np.flatnonzero(np.isin(rows.codes, cells)))
 
 
 def _in_memory(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from poolwise.density.separate import SeparateRegressions, separate
-from poolwise.design.design import linear_predictor
+from poolwise.design.design import Rows, linear_predictor
 from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling
 from poolwise.statistics import CrossProducts
@@ -43,12 +43,10 @@ def integrate(model: Model, statistics: CrossProducts, threads: int) -> tuple[Se
     return found, found.log_evidence() + 0.5 * statistics.log_weights
 
 
-def row_ratios(
-    model: Model, values: np.ndarray, codes: np.ndarray, weights: np.ndarray, threads: int, *, seen: bool = True
-) -> Ratios:
-    """Rows [W, y] (n, K + 1) of cells `codes`, which the statistics of the model hold (`seen`) or not."""
-    base = regressions_of(model)
-    codes = np.zeros(len(codes), dtype=np.int64) if model.pooling is Pooling.COMPLETE else codes
+def row_ratios(model: Model, rows: Rows, threads: int, *, seen: bool = True) -> Ratios:
+    """Of rows that the statistics of the model hold (`seen`) or not."""
+    base, values, weights = regressions_of(model), rows.values, rows.precisions
+    codes = np.zeros_like(rows.codes) if model.pooling is Pooling.COMPLETE else rows.codes
     whole = integrate(model, base, threads)[1][codes]
     each = _relabelled(base.take(codes))
     with_row = _add(each, values, weights, 1.0)

@@ -12,18 +12,16 @@ import numpy as np
 
 from poolwise.density.gaussian import gaussian
 from poolwise.design import Rows
-from poolwise.infer import infer
 from poolwise.judge.leave_out import weighing
 from poolwise.judge.leave_out.evidence import group_log_densities, row_ratios
 from poolwise.judge.leave_out.groups import Parting, group_outcomes
 from poolwise.judge.leave_out.record import LeaveOut
 from poolwise.judge.leave_out.rows import Batches, gaussian_log_density
+from poolwise.judge.refits import refit_all
 from poolwise.posterior import Model, Pooling, Posterior
-from poolwise.progress import Progress, silent
-from poolwise.samplers import SamplerSettings, child_seeds
+from poolwise.samplers import SamplerSettings
 from poolwise.statistics import CrossProducts
 from poolwise.statistics.reduce import Reducer
-from poolwise.threads import map_slices
 
 _VALUES = 4_000_000  # rows x thetas at a time
 
@@ -52,23 +50,6 @@ class Folds:
                 weights = None if rows.weights is None else rows.weights[mine]
                 reducer.add(rows.values[mine], rows.codes[mine], weights)
         return [reducer.statistics() for reducer in reducers]
-
-
-def refit_all(
-    models: list[Model], settings: SamplerSettings, threads: int, step: str, progress: Progress = silent
-) -> list[Posterior]:
-    """Posteriors of several models, side by side on the threads, each with a seed of its own."""
-    seeds = child_seeds(settings.seed, len(models))
-    done: list[int] = []
-
-    def one(k: int, _: slice) -> Posterior:
-        mine = SamplerSettings(settings.draws, settings.chains, seeds[k], settings.sampler)
-        found = infer(models[k], mine, threads=1)
-        done.append(k)
-        progress(step, len(done) / len(models))
-        return found
-
-    return map_slices(one, len(models), 1, threads)
 
 
 def leave_folds_out(
@@ -100,19 +81,18 @@ def leave_folds_out(
 
 def _predicted(refit: Posterior, rows: Rows, inside: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
     """Log predictive densities and residuals of some rows by a fit that has not seen them."""
-    values, codes = rows.values[inside], rows.codes[inside]
-    weights = np.ones(len(inside)) if rows.weights is None else rows.weights[inside]
+    mine = rows.take(inside)
     model = refit.model
     if refit.theta is None:
-        ratios = row_ratios(model, values, codes, weights, threads, seen=False)
+        ratios = row_ratios(model, mine, threads, seen=False)
         return ratios.elpd, ratios.residual
     theta = refit.theta.reshape(-1, refit.theta.shape[-1])
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     elpd, residual = np.empty(len(inside)), np.empty(len(inside))
     step = max(1, _VALUES // len(theta))
     for part in (slice(start, start + step) for start in range(0, len(inside), step)):
-        rest, variance = density.row_moments(theta, values[part], codes[part])
-        spread = variance + np.exp(2 * density.layout.log_sigma(theta))[:, None] / weights[part]
+        rest, variance = density.row_moments(theta, mine.values[part], mine.codes[part])
+        spread = variance + np.exp(2 * density.layout.log_sigma(theta))[:, None] / mine.precisions[part]
         elpd[part] = weighing.average(gaussian_log_density(rest, spread))
         residual[part] = rest.mean(axis=0)
     return elpd, residual

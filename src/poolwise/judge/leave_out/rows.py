@@ -39,20 +39,15 @@ class Chosen:
     Attributes
     ----------
     positions : (n,) among all rows.
-    values, codes, weights, offset : of these rows; see `poolwise.design.Rows`.
+    rows : encoded.
     approximate : (n,) log predictive densities at one theta.
     overall : mean of the approximation over all rows.
-    total : number of all rows.
     """
 
     positions: np.ndarray
-    values: np.ndarray
-    codes: np.ndarray
-    weights: np.ndarray
-    offset: np.ndarray
+    rows: Rows
     approximate: np.ndarray
     overall: float
-    total: int
 
 
 def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, progress: Progress = silent) -> LeaveOut:
@@ -61,21 +56,16 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     total = posterior.model.statistics.rows
     if posterior.theta is None:
         chosen = _choose(batches, total, posterior.seed, lambda rows: np.zeros(len(rows.codes)))
-        ratios = row_ratios(posterior.model, chosen.values, chosen.codes, chosen.weights, threads)
-        nothing = np.full(len(chosen.codes), np.nan)
+        ratios = row_ratios(posterior.model, chosen.rows, threads)
+        nothing = np.full(len(chosen.positions), np.nan)
         parts = (ratios.elpd, nothing, np.isfinite(nothing), ratios.residual, ratios.lpd)
         method = "ratios of marginal likelihoods, integrated on a grid"
     else:
         density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
         theta = spread_out(posterior.theta, density.cost)
         centre = theta.mean(axis=0, keepdims=True)
-        chosen = _choose(
-            batches,
-            total,
-            posterior.seed,
-            lambda rows: _densities(density, centre, rows.values, rows.codes, _ones(rows.weights, rows))[0][0],
-        )
-        parts = _weighed(posterior, density, theta, chosen, threads, progress)
+        chosen = _choose(batches, total, posterior.seed, lambda rows: _densities(density, centre, rows)[0][0])
+        parts = _weighed(posterior, density, theta, chosen.rows, threads, progress)
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
     elpd, shapes, refitted, residual, lpd = parts
     exact = elpd - chosen.approximate
@@ -84,7 +74,7 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
         "row",
         method,
         chosen.positions + 1,
-        chosen.values[:, -1] + chosen.offset,
+        chosen.rows.response,
         elpd,
         shapes,
         refitted,
@@ -97,6 +87,18 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     )
 
 
+def rmsd_left_out(posterior: Posterior, rows: Rows, *, threads: int) -> float:
+    """RMSD of rows from their predictive means when left out: as in `leave_rows_out`, without its densities."""
+    if posterior.theta is None:
+        residual = row_ratios(posterior.model, rows, threads).residual
+    else:
+        density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
+        outside, residuals, _ = _densities(density, spread_out(posterior.theta, density.cost), rows)
+        weights = np.exp(outside.min(axis=0) - outside)
+        residual = (weights * residuals).sum(axis=0) / weights.sum(axis=0)
+    return float(np.sqrt(np.square(residual).mean()))
+
+
 def spread_out(theta: np.ndarray, cost: float, most: int = _THETAS) -> np.ndarray:
     """Thetas (m, d) spread evenly over the draws of all chains: as many as the work allows."""
     flat = theta.reshape(-1, theta.shape[-1])
@@ -104,57 +106,50 @@ def spread_out(theta: np.ndarray, cost: float, most: int = _THETAS) -> np.ndarra
     return np.ascontiguousarray(flat[np.linspace(0, len(flat) - 1, count).astype(int)])
 
 
-def _choose(batches: Batches, total: int, seed: int, approximate: Callable[[Rows], np.ndarray]) -> Chosen:
-    """All rows, or `MOST` of them at random, from one pass over the batches."""
-    positions = np.arange(total)
-    if total > MOST:
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(31,)))
-        positions = np.sort(rng.choice(total, MOST, replace=False))
-    parts: list[tuple[np.ndarray, ...]] = []
-    before, overall = 0, 0.0
-    for rows in batches():
-        low, high = np.searchsorted(positions, [before, before + len(rows.codes)])
-        mine = positions[low:high] - before
-        before += len(rows.codes)
-        known = approximate(rows) if total > MOST else np.zeros(len(rows.codes))
-        overall += float(known.sum())
-        offset = np.zeros(len(rows.codes)) if rows.offset is None else rows.offset
-        parts.append((rows.values[mine], rows.codes[mine], _ones(rows.weights, rows)[mine], offset[mine], known[mine]))
-    values, codes, weights, offsets, known = (np.concatenate([part[k] for part in parts]) for k in range(5))
-    return Chosen(positions, values, codes, weights, offsets, known, overall / total, total)
-
-
 def gaussian_log_density(residual: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """log N(residual; 0, variance)."""
     return -0.5 * (_LOG_2PI + np.log(variance) + residual**2 / variance)
 
 
-def _ones(weights: np.ndarray | None, rows: Rows) -> np.ndarray:
-    return np.ones(len(rows.codes)) if weights is None else weights
+def some_positions(total: int, most: int, seed: int, key: int) -> np.ndarray:
+    """All positions, or `most` of them at random, in ascending order."""
+    if total <= most:
+        return np.arange(total)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+    return np.sort(rng.choice(total, most, replace=False))
 
 
-def _densities(
-    density: GaussianDensity, theta: np.ndarray, values: np.ndarray, codes: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _choose(batches: Batches, total: int, seed: int, approximate: Callable[[Rows], np.ndarray]) -> Chosen:
+    """All rows, or `MOST` of them at random, from one pass over the batches."""
+    positions = some_positions(total, MOST, seed, 31)
+    parts: list[Rows] = []
+    known: list[np.ndarray] = []
+    before, overall = 0, 0.0
+    for rows in batches():
+        low, high = np.searchsorted(positions, [before, before + len(rows.codes)])
+        mine = positions[low:high] - before
+        before += len(rows.codes)
+        approximation = approximate(rows) if total > MOST else np.zeros(len(rows.codes))
+        overall += float(approximation.sum())
+        parts.append(rows.take(mine))
+        known.append(approximation[mine])
+    return Chosen(positions, Rows.joined(parts), np.concatenate(known), overall / total)
+
+
+def _densities(density: GaussianDensity, theta: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Left out, for each theta: log densities and residuals; and log densities in sample; all (m, n)."""
-    residual, variance = density.row_moments(theta, values, codes)
-    noise = np.exp(2 * density.layout.log_sigma(theta))[:, None] / weights
+    residual, variance = density.row_moments(theta, rows.values, rows.codes)
+    noise = np.exp(2 * density.layout.log_sigma(theta))[:, None] / rows.precisions
     rest = 1.0 - variance / noise
     outside = gaussian_log_density(residual / rest, noise / rest)
-    inside = gaussian_log_density(residual, noise + variance)
-    return outside, residual / rest, inside
+    return outside, residual / rest, gaussian_log_density(residual, noise + variance)
 
 
 def _weighed(
-    posterior: Posterior,
-    density: GaussianDensity,
-    theta: np.ndarray,
-    chosen: Chosen,
-    threads: int,
-    progress: Progress,
+    posterior: Posterior, density: GaussianDensity, theta: np.ndarray, rows: Rows, threads: int, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     progress("leaving rows out", 0.0)
-    outside, residuals, inside = _densities(density, theta, chosen.values, chosen.codes, chosen.weights)
+    outside, residuals, inside = _densities(density, theta, rows)
     elpd, weights, shapes = weighing.left_out(outside)
     residual = np.einsum("mn,mn->n", weights, residuals)
     bad = np.flatnonzero(shapes > GOOD_K)
@@ -162,14 +157,12 @@ def _weighed(
     seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(32,)), len(bad))
     for k, (i, seed) in enumerate(zip(bad, seeds, strict=True)):
         progress("refitting without rows of heavy weight", k / len(bad))
-        one = slice(i, i + 1)
-        own = reduce_rows(
-            chosen.values[one], chosen.codes[one], statistics.columns, statistics.cells, weights=chosen.weights[one]
-        )
+        one = rows.take(np.array([i]))
+        own = reduce_rows(one.values, one.codes, statistics.columns, statistics.cells, weights=one.weights)
         settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
         again = infer(posterior.model.on(statistics - own), settings, threads=threads)
         points = spread_out(np.asarray(again.theta), density.cost)
-        parts = _densities(density, points, chosen.values[one], chosen.codes[one], chosen.weights[one])
+        parts = _densities(density, points, one)
         elpd[i] = weighing.after_refit(parts[0][:, 0], posterior.certificate, again.certificate)
         residual[i] = parts[1].mean()
     return elpd, shapes, shapes > GOOD_K, residual, weighing.average(inside)
