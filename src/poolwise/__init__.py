@@ -32,6 +32,7 @@ _HOMES = {
     ),
     "poolwise.fitted": ("Fit",),
     "poolwise.fitting": ("fit", "load", "merge"),
+    "poolwise.planning": ("balanced_design", "power"),
     "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": ("LKJ", "Exponential", "HalfCauchy", "HalfNormal", "HalfStudentT", "Normal", "StudentT"),
     "poolwise.sources": ("from_cells", "read_file"),
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     )
     from poolwise.fitted import Fit
     from poolwise.fitting import fit, load, merge
+    from poolwise.planning import balanced_design, power
     from poolwise.pooling import PoolingComparison, compare_pooling
     from poolwise.priors import LKJ, Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
     from poolwise.sources import from_cells, read_file

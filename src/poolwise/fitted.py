@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,30 +13,29 @@ import numpy as np
 from poolwise import design as designs
 from poolwise import storage, updating
 from poolwise.density.gaussian import gaussian
-from poolwise.design.factors import Factor
-from poolwise.design.needed import needed_columns
 from poolwise.design.relations import relations
-from poolwise.errors import DataError, SamplingError
+from poolwise.errors import SamplingError
+from poolwise.judge.sensitivity import SCALES
 from poolwise.posterior import Posterior
 from poolwise.progress import Progress, silent
+from poolwise.rows_behind import RowsBehind
 from poolwise.samplers import Certificate
 from poolwise.samplers.settings import check_folds, sampler_settings
 from poolwise.show import describe, tables, text
-from poolwise.sources import CellTable, Source
-from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources import Source
+from poolwise.sources.frames import as_table
 from poolwise.statistics import SufficientStatistics
-from poolwise.statistics.routes import rows_of_cells, stream_again
 from poolwise.threads import default_threads
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from poolwise.judge.checks import Checks
+    from poolwise.judge.explain import Explanation
     from poolwise.judge.leave_out.record import LeaveOut
+    from poolwise.judge.sensitivity import Sensitivity
     from poolwise.plots.accessor import FitPlots
-
-_READ = 1 << 20  # rows; more are not brought into memory unasked
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -99,7 +98,7 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.rows_of)
+        return FitPlots(self.result, self.behind.of_groups)
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
@@ -147,11 +146,80 @@ class Fit:
         """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
         return describe.describe(self.result)
 
+    def check(self, *, draws: int = 200, seed: int | None = None, progress: Progress = silent) -> Checks:
+        """Posterior predictive checks: the data beside `draws` replications, with tail probabilities; and RMSD.
+
+        Of more than 10,000 rows a random part is replicated.
+
+        Raises
+        ------
+        DataError : when the fit has no rows.
+        """
+        from poolwise.judge.checks import check
+
+        chosen = self.result.seed if seed is None else int(seed)
+        return check(self.result, self.behind.batches(progress), draws=draws, seed=chosen, threads=default_threads())
+
+    def explain(
+        self, group: object, by: str | None = None, *, noun: str = "rows", words: Mapping[str, str] | None = None
+    ) -> Explanation:
+        """Where a group's coefficients come from, in a sentence: its own rows or the pool, and what would tip it.
+
+        Parameters
+        ----------
+        group, by : label of a group, and its grouping factor where there are several.
+        noun : what a row is, in the plural: "houses".
+        words : what an indicator says of a row: `{"floor": "on the first floor"}`.
+
+        Raises
+        ------
+        DataError : when there is no such group, or the fit does not pool partially.
+        """
+        from poolwise.judge.explain import explain
+
+        factor = self.result.model.design.factor(by)
+        return explain(self.result, factor, int(self.result.positions(factor, [group])[0]), noun, words or {})
+
+    def sensitivity(
+        self,
+        term: str = "sd",
+        scales: Sequence[float] = SCALES,
+        *,
+        by: str | None = None,
+        groups: Iterable[object] | None = None,
+        interval: float = 0.9,
+        draws: int = 1000,
+        progress: Progress = silent,
+    ) -> Sensitivity:
+        """The fit again with one prior narrower and wider: which signs and ranks hang on it, and from where on.
+
+        Parameters
+        ----------
+        term : as in `priors=`: a coefficient, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `sigma`.
+        scales : factors of the prior's width.
+        by, groups : whose ranks are followed; all groups of the first factor by default.
+
+        Raises
+        ------
+        PriorError, DataError : for a term or group that is not in the model, or a scale that is not positive.
+        """
+        from poolwise.judge.sensitivity import sensitivity
+
+        factor, positions = None, np.zeros(0, dtype=int)
+        if self.result.u:
+            design = self.result.model.design
+            factor = design.factor(by or design.factors[0].name)
+            positions = self.result.positions(factor, factor.levels if groups is None else groups)
+        settings = sampler_settings(draws, 4, self.result.seed, "auto", progress)
+        return sensitivity(
+            self.result, term, scales, factor, positions, settings, interval=interval, threads=default_threads()
+        )
+
     def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
         """Parameters drawn from the priors, and outcomes at the rows of the data."""
         from poolwise.judge.prior_predictive import prior_predictive
 
-        return prior_predictive(self.result.model, self._needed_rows(), draws, seed)
+        return prior_predictive(self.result.model, self.behind.encoded(), draws, seed)
 
     def rmsd(self) -> float:
         """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
@@ -192,7 +260,7 @@ class Fit:
         question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else int(seed))
         if new_data is None:
             keys = self.frame()[list(self.result.model.encoding.keys)]
-            predictor = predict.predictor_of_rows(self.result, self._needed_rows(), question)
+            predictor = predict.predictor_of_rows(self.result, self.behind.encoded(), question)
         else:
             table = as_table(new_data)
             keys = table.frame.to_pandas().filter(list(self.result.model.encoding.keys))
@@ -206,14 +274,9 @@ class Fit:
 
         Raises
         ------
-        DataError : when the rows are not in memory.
+        DataError : when they are neither in memory nor few enough to be read.
         """
-        source = self.source
-        if source is None or isinstance(source, CellTable) or self.statistics.rows > _READ:
-            raise DataError("The rows of this fit are not in memory: give new_data.")
-        needed = needed_columns(self.result.model.design.formula, self.result.model.encoding.weights)
-        table = source if isinstance(source, Table) else read_all(source, needed.columns)
-        return table.frame.select(list(needed.columns)).to_pandas().dropna()
+        return self.behind.frame()
 
     @property
     def log_evidence(self) -> float:
@@ -252,7 +315,7 @@ class Fit:
 
         threads = default_threads()
         if by is None:
-            return leave_rows_out(self.result, self._batches(progress), threads=threads, progress=progress)
+            return leave_rows_out(self.result, self.behind.batches(progress), threads=threads, progress=progress)
         parted = parting(self.result.model, by, self.source, threads)
         return leave_groups_out(self.result, parted, threads=threads, progress=progress)
 
@@ -286,14 +349,7 @@ class Fit:
             return leave_groups_out_by_refitting(self.result, parted, settings, threads=threads)
         check_folds(folds, self.result.model.statistics.rows)
         parts = Folds(int(folds), settings.entropy)
-        return leave_folds_out(self.result, self._batches(progress), parts, settings, threads=threads)
-
-    def _batches(self, progress: Progress) -> Callable[[], Iterator[designs.Rows]]:
-        if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
-            source = self.source
-            return lambda: stream_again(self.statistics, source, "drop", progress)
-        rows = self._needed_rows()
-        return lambda: iter([rows])
+        return leave_folds_out(self.result, self.behind.batches(progress), parts, settings, threads=threads)
 
     def to_datatree(self) -> xr.DataTree:
         """Posterior and observed data as a DataTree, for ArviZ."""
@@ -350,19 +406,10 @@ class Fit:
         """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
         storage.save(self.result, Path(path))
 
-    def rows_of(self, factor: Factor, positions: np.ndarray) -> designs.Rows | None:
-        """Encoded rows with those of some groups of a factor among them; None for a fit that has no rows."""
-        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
-            return self.rows
-        return rows_of_cells(self.statistics, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
-
-    def _needed_rows(self) -> designs.Rows:
-        if self.rows is None:
-            where = (
-                "was loaded from a file, which holds no rows" if self.source is None else "left its rows where they are"
-            )
-            raise DataError(f"This fit {where}; fit a part of them in memory to do this.")
-        return self.rows
+    @property
+    def behind(self) -> RowsBehind:
+        """The rows behind the fit, wherever they are."""
+        return RowsBehind(self.statistics, self.rows, self.source)
 
 
 class PriorWords(dict[str, str]):

@@ -163,7 +163,7 @@ class PoolingComparison:
         """Charts: `pooling.plot.lines([...])`, `pooling.plot.shrinkage()`."""
         from poolwise.plots.accessor import PoolingPlots
 
-        return PoolingPlots(self.separate.result, self.partial.result, self.partial.rows_of)
+        return PoolingPlots(self.separate.result, self.partial.result, self.partial.behind.of_groups)
 
     def __repr__(self) -> str:
         return f"{self.table.to_string(float_format=lambda value: f'{value:.3f}')}\n\n{self.verdict}"

@@ -113,8 +113,7 @@ def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.nda
     question = Question(Kind.RESPONSE, NewGroups.ERROR, seed)
     count = posterior.chains * posterior.draws
     chosen = np.linspace(0, count - 1, min(draws, count)).astype(int)
-    predictor = predictor_of_rows(posterior, rows, question)
-    return np.hstack([drawn[chosen] for _, drawn in predictor.batches()])
+    return predictor_of_rows(posterior, rows, question, chosen).draws()
 
 
 def _some_rows(batches: Batches, posterior: Posterior, seed: int) -> tuple[Rows, int]:

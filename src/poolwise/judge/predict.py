@@ -86,12 +86,14 @@ class Predictor:
     design : with the rows' own groups.
     rows : encoded.
     question : what is predicted.
+    kept : positions of the draws that are wanted, of all chains one after the other; None for all.
     """
 
     posterior: Posterior
     design: Design
     rows: Rows
     question: Question
+    kept: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,6 +122,8 @@ class Predictor:
         values, cells = self.rows.values[part, :-1], self.rows.codes[part]
         used, codes = np.unique(cells, return_inverse=True)
         weights, sigma = self._of_cells(used)
+        if self.kept is not None:
+            weights, sigma = weights[self.kept], sigma[self.kept]
         drawn = linear_predictor(values, codes, weights)
         if self.rows.offset is not None:
             drawn = drawn + self.rows.offset[part]
@@ -245,9 +249,11 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
     return Predictor(posterior, design, rows, question)
 
 
-def predictor_of_rows(posterior: Posterior, rows: Rows, question: Question) -> Predictor:
+def predictor_of_rows(
+    posterior: Posterior, rows: Rows, question: Question, kept: np.ndarray | None = None
+) -> Predictor:
     """A predictor for rows of the data themselves."""
-    return Predictor(posterior, posterior.model.design, rows, question)
+    return Predictor(posterior, posterior.model.design, rows, question, kept)
 
 
 def predictions(predictor: Predictor, index: pd.Index, interval: float) -> pd.DataFrame:

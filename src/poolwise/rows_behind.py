@@ -1,0 +1,82 @@
+"""The rows behind a fit, wherever they are: encoded, in batches, or as a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.design import Rows, needed_columns
+from poolwise.design.factors import Factor
+from poolwise.errors import DataError
+from poolwise.progress import Progress
+from poolwise.sources import CellTable, Source
+from poolwise.sources.files import read_all
+from poolwise.sources.frames import Table
+from poolwise.statistics import SufficientStatistics
+from poolwise.statistics.routes import rows_of_cells, stream_again
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_READ = 1 << 20  # rows; more are not brought into memory unasked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsBehind:
+    """Where the rows of a fit can be had.
+
+    Attributes
+    ----------
+    data : their statistics.
+    rows : encoded, where they are in memory.
+    source : where they came from; None for statistics and for a fit from a file.
+    """
+
+    data: SufficientStatistics
+    rows: Rows | None
+    source: Source | None
+
+    def encoded(self) -> Rows:
+        """All of them, where they are in memory.
+
+        Raises
+        ------
+        DataError : where they are not.
+        """
+        if self.rows is None:
+            where = (
+                "was loaded from a file, which holds no rows" if self.source is None else "left its rows where they are"
+            )
+            raise DataError(f"This fit {where}; fit a part of them in memory to do this.")
+        return self.rows
+
+    def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
+        """A function that goes through all of them once, from memory or from where they live."""
+        if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
+            source = self.source
+            return lambda: stream_again(self.data, source, "drop", progress)
+        rows = self.encoded()
+        return lambda: iter([rows])
+
+    def of_groups(self, factor: Factor, positions: np.ndarray) -> Rows | None:
+        """Rows with those of some groups of a factor among them; None for a fit that has no rows."""
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        return rows_of_cells(self.data, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
+
+    def frame(self) -> pd.DataFrame:
+        """The complete rows with the columns that the formula uses.
+
+        Raises
+        ------
+        DataError : when they are neither in memory nor few enough to be read.
+        """
+        source = self.source
+        if source is None or isinstance(source, CellTable) or self.data.rows > _READ:
+            raise DataError("The rows of this fit are not in memory: give new_data.")
+        needed = needed_columns(self.data.design.formula, self.data.encoding.weights)
+        table = source if isinstance(source, Table) else read_all(source, needed.columns)
+        return table.frame.select(list(needed.columns)).to_pandas().dropna()
