@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from poolwise.errors import FileError
+from poolwise.whole import whole_file
 
 T = TypeVar("T")
 
@@ -28,19 +27,8 @@ def write(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str,
     FileError : when the path cannot be written; nothing half-written remains.
     """
     text = json.dumps({**header, "format": FORMAT, "kind": kind}, default=str)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                np.savez_compressed(file, header=np.array(text), **arrays)  # type: ignore[arg-type]
-                file.close()
-                os.chmod(temporary, 0o666 & ~_umask())
-                os.replace(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise FileError(f"Cannot write '{path}': {error.strerror or error}.") from error
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, header=np.array(text), **arrays)  # type: ignore[arg-type]
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -93,10 +81,3 @@ def labels_of_kind(plain: np.ndarray, kind: str) -> np.ndarray:
     if kind == "date":
         return np.array([date.fromisoformat(str(label)) for label in plain], dtype=object)
     return plain.astype(object) if kind == "text" else plain
-
-
-def _umask() -> int:
-    """The permissions that this process withholds from new files; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

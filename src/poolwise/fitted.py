@@ -26,6 +26,7 @@ from poolwise.sources import Source
 from poolwise.sources.frames import as_table
 from poolwise.statistics import SufficientStatistics
 from poolwise.threads import default_threads
+from poolwise.whole import check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.behind.of_groups)
+        return FitPlots(self.result, self.behind.of_groups, self.check)
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
@@ -350,6 +351,39 @@ class Fit:
         check_folds(folds, self.result.model.statistics.rows)
         parts = Folds(int(folds), settings.entropy)
         return leave_folds_out(self.result, self.behind.batches(progress), parts, settings, threads=threads)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        question: str | None = None,
+        title: str | None = None,
+        progress: Progress = silent,
+    ) -> Path:
+        """Write one self-contained HTML page that opens offline: answers, model, priors, charts, checks, limits, code.
+
+        Parameters
+        ----------
+        question, title : in your own words; by default made from the formula.
+
+        Raises
+        ------
+        FileError : when the path cannot be written; nothing half-written remains.
+        """
+        from poolwise.report.page import write_report
+
+        check_writable(Path(path))
+        checks, left_out = self.judged(progress)
+        rows = self.rows or self.behind.of_all_groups()
+        return write_report(Path(path), self.result, rows, self.notes, checks, left_out, None, question, title)
+
+    def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
+        """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
+        factors = [factor.name for factor in self.result.model.design.factors if len(factor.levels) > 1]
+        by_group = [self.loo(by=name, progress=progress) for name in factors]
+        if not self.behind.at_hand:
+            return None, by_group
+        return self.check(progress=progress), [self.loo(progress=progress), *by_group]
 
     def to_datatree(self) -> xr.DataTree:
         """Posterior and observed data as a DataTree, for ArviZ."""

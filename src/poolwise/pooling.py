@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from poolwise.fitted import Fit
 from poolwise.fitting import finish
 from poolwise.formula import parse
 from poolwise.infer import infer
+from poolwise.judge.leave_out.comparison import Comparison, compare_records
 from poolwise.judge.leave_out.folds import Folds
 from poolwise.judge.rmsd import Rmsd, cross_validated, in_sample
 from poolwise.posterior import Model, Pooling
@@ -24,6 +27,7 @@ from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, SufficientStatistics
 from poolwise.statistics.routes import stream_again
 from poolwise.threads import check_threads
+from poolwise.whole import check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +161,45 @@ class PoolingComparison:
             f"On rows left out, {best.value} predicts best: RMSD {self.scores[best].cross_validated:.3f} "
             f"against {shown}.{trap}"
         )
+
+    def compare(self, *, by: str | None = None, progress: Progress = silent) -> Comparison:
+        """The three fits by expected log predictive density of rows left out, or with `by` of groups left out."""
+        fits = {"complete": self.complete, "separate": self.separate, "partial": self.partial}
+        records = {name: one.loo(by=by, progress=progress) for name, one in fits.items()}
+        return compare_records(records, {name: one.outcome.log_evidence for name, one in fits.items()})
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        question: str | None = None,
+        title: str | None = None,
+        progress: Progress = silent,
+    ) -> Path:
+        """Write one self-contained HTML page about the partially pooled fit and what pooling bought.
+
+        Parameters
+        ----------
+        question, title : in your own words; by default made from the formula.
+
+        Raises
+        ------
+        FileError : when the path cannot be written; nothing half-written remains.
+        """
+        from poolwise.report.page import Compared, write_report
+
+        check_writable(Path(path))
+        factor = self.partial.result.model.design.factor()
+        several = len(factor.effects) > 1
+        checks, left_out = self.partial.judged(progress)
+        by_row, by_group = self.compare(progress=progress).table, self.compare(by=factor.name, progress=progress).table
+        table = self.table.drop(columns="seconds").set_axis(["complete", "separate", "partial"])
+        table = table.assign(elpd_rows=by_row["elpd"], weight_rows=by_row["weight"])
+        table[f"elpd_{factor.name}"], table[f"weight_{factor.name}"] = by_group["elpd"], by_group["weight"]
+        chart = self.plot.shrinkage() if several else None
+        compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
+        fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
+        return write_report(Path(path), fit.result, rows, fit.notes, checks, left_out, compared, question, title)
 
     @property
     def plot(self) -> PoolingPlots:

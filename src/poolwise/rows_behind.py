@@ -39,6 +39,11 @@ class RowsBehind:
     rows: Rows | None
     source: Source | None
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether they can be read."""
+        return self.rows is not None or not (self.source is None or isinstance(self.source, CellTable))
+
     def encoded(self) -> Rows:
         """All of them, where they are in memory.
 
@@ -66,6 +71,13 @@ class RowsBehind:
         if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
             return self.rows
         return rows_of_cells(self.data, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
+
+    def of_all_groups(self) -> Rows | None:
+        """As many rows as a picture can show; None for a fit that has no rows."""
+        cells = np.arange(len(self.data.products.counts))
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        return rows_of_cells(self.data, self.source, cells) if self.data.design.factors else None
 
     def frame(self) -> pd.DataFrame:
         """The complete rows with the columns that the formula uses.

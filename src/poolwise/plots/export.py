@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from poolwise.errors import FileError
+from poolwise.whole import whole_file
 
 _KINDS = (".png", ".svg", ".html", ".json")
 
@@ -24,16 +23,6 @@ def save_chart(chart: Any, path: Path, *, scale: float = 2.0) -> Path:
     options: dict[str, Any] = {"scale_factor": scale} if path.suffix == ".png" else {}
     if path.suffix == ".html":
         options["inline"] = True  # opens without a network
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-    except OSError as error:
-        raise FileError(f"Cannot write '{path}': {error.strerror}.") from error
-    try:
-        chart.save(name, **options)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as temporary:
+        chart.save(str(temporary), **options)
     return path

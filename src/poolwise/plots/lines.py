@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.design import Rows
+from poolwise.design import Design, Rows
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 from poolwise.plots import theme
@@ -58,7 +58,7 @@ def lines(
         words = "{" + ", ".join(f"'{value:g}': '{word}'" for value, word in labels.items()) + "}"
         axis = alt.Axis(values=list(labels), labelExpr=f"({words})[datum.value]", grid=False)
     x = alt.X("x:Q", title=None if labels else slope, scale=x_scale, axis=axis)
-    y = alt.Y("y:Q", title=design.response, scale=alt.Scale(domain=y_domain, nice=False))
+    y = alt.Y("y:Q", title=outcome_title(design), scale=alt.Scale(domain=y_domain, nice=False))
     colour = alt.Color(
         "model:N",
         title=None,
@@ -83,6 +83,11 @@ def lines(
         )
         panels.append((faint + bold + points).properties(width=210, height=240, title=title))
     return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
+
+
+def outcome_title(design: Design) -> str:
+    """Name of what lies on the lines: rows are shown less their offsets, as lines are."""
+    return f"{design.response} less its offset" if design.formula.offsets else design.response
 
 
 def _slope(posterior: Posterior, factor: Factor) -> str:

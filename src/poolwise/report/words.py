@@ -1,0 +1,134 @@
+"""A model and its answers in words and formulas."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from poolwise.posterior import Pooling, Posterior
+
+
+def question(posterior: Posterior) -> str:
+    """What the formula asks."""
+    design = posterior.model.design
+    slopes = [name for name in design.coefficients if name != "Intercept"]
+    asked = f"How does {design.response} depend on {_listed(slopes)}" if slopes else f"How large is {design.response}"
+    groups = [f"the {len(factor.levels):,} groups of {factor.name}" for factor in design.factors]
+    return f"{asked}, and how do {_listed(groups)} differ?" if groups else f"{asked}?"
+
+
+def answers(posterior: Posterior) -> list[str]:
+    """One sentence for each slope and each spread between groups, with 90% intervals."""
+    design, said = posterior.model.design, []
+    if posterior.model.pooling is Pooling.SEPARATE:
+        return ["Every group is a regression of its own: nothing is said of groups that were not seen."]
+    for k, name in enumerate(design.coefficients):
+        if name != "Intercept":
+            draws = posterior.beta[..., k]
+            low, high = np.quantile(draws, [0.05, 0.95])
+            sure = "" if low > 0 or high < 0 else " Its sign is open."
+            said.append(
+                f"One unit more of {name}, all else equal, goes with {draws.mean():+.3g} of {design.response} "
+                f"(90% interval {low:.3g} to {high:.3g}).{sure}"
+            )
+    for factor in design.factors:
+        if posterior.theta is None:
+            continue
+        sd = posterior.model.priors.layout.sd(posterior.theta, factor.name)
+        for k, effect in enumerate(factor.effects):
+            low, high = np.quantile(sd[..., k], [0.05, 0.95])
+            what = "levels" if effect == "Intercept" else f"effects of {effect}"
+            said.append(
+                f"Between groups of {factor.name} the {what} have a standard deviation of {sd[..., k].mean():.3g} "
+                f"({low:.3g} to {high:.3g})."
+            )
+    said.append(f"Single outcomes scatter around that with a standard deviation of {posterior.sigma.mean():.3g}.")
+    return said
+
+
+def model_in_words(posterior: Posterior) -> str:
+    """The model in a paragraph."""
+    design = posterior.model.design
+    if posterior.model.pooling is Pooling.SEPARATE:
+        return f"One regression for each group of {design.factors[0].name}, each fitted to its own rows alone."
+    if not design.factors:
+        return "One regression for all rows: what group a row belongs to plays no part (complete pooling)."
+    parts = []
+    for factor in design.factors:
+        names = ["level" if effect == "Intercept" else f"effect of {effect}" for effect in factor.effects]
+        joint = ", which may go together," if factor.correlated else ""
+        parts.append(f"Every group of {factor.name} has its own {_listed(names)}{joint}")
+    return (
+        f"{'. '.join(parts)}. The groups are not fitted alone: each is drawn towards the others, the more so the less "
+        "its own rows say (partial pooling). How strongly is learnt from the data."
+    )
+
+
+def formula_lines(posterior: Posterior) -> list[str]:
+    """The model as statements of distributions."""
+    design = posterior.model.design
+    mean = [f"β[{name}]" if name == "Intercept" else f"β[{name}]·{name}" for name in design.coefficients]
+    spreads = []
+    if posterior.model.pooling is not Pooling.SEPARATE:
+        for factor in design.factors:
+            group = factor.name
+            mean += [
+                f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
+                for effect in factor.effects
+            ]
+            own = "a covariance matrix of its own" if factor.correlated else "independent"
+            spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {own}" if len(factor.effects) > 1 else ""))
+    mean += [f"offset({text})" for text in design.formula.offsets]
+    noise = "σ" if posterior.model.encoding.weights is None else f"σ / √{posterior.model.encoding.weights}"
+    return [f"{design.response} ~ Normal(μ, {noise})", f"μ = {' + '.join(mean) or '0'}", *spreads]
+
+
+def limits(posterior: Posterior, notes: list[str]) -> list[str]:
+    """What a reader must know before trusting the page."""
+    model, said = posterior.model, list(notes)
+    if not posterior.certificate.passed:
+        said.insert(0, f"The draws are not certified: {posterior.certificate.advice}")
+    if model.data.dropped:
+        said.append(f"{model.data.dropped:,} rows with missing values were left out.")
+    for factor in model.design.factors:
+        rows = np.bincount(factor.codes, model.statistics.counts, len(factor.levels))
+        few = int(np.sum(rows < 3))
+        if few:
+            said.append(f"{few:,} of {len(rows):,} groups of {factor.name} have fewer than three rows.")
+    said.append(
+        "Residuals are taken to be Normal with one standard deviation, and effects to be linear; intervals hold under "
+        "the model, not beyond it."
+    )
+    said.append("Nothing here says what causes what: coefficients compare rows, they do not change them.")
+    return said
+
+
+def reproduction(posterior: Posterior) -> str:
+    """Code that fits the same model again, with the versions, the seed and a fingerprint of the data."""
+    import platform
+    from importlib.metadata import version
+
+    model = posterior.model
+    given = ", ".join(f"{name!r}: pw.{prior!r}" for name, prior in model.given.items())
+    weights = f", weights={model.encoding.weights!r}" if model.encoding.weights else ""
+    return (
+        "import poolwise as pw\n\n"
+        f"fit = pw.fit({model.design.formula.text!r}, data{weights}, priors={{{given}}}, "
+        f"draws={posterior.draws}, chains={posterior.chains}, seed={posterior.seed})\n\n"
+        f"# poolwise {version('poolwise')}, Python {platform.python_version()}, NumPy {np.__version__}\n"
+        f"# {model.statistics.rows:,} rows; fingerprint of their statistics: {fingerprint(posterior)}"
+    )
+
+
+def fingerprint(posterior: Posterior) -> str:
+    """Sixteen hexadecimal digits that hang on the statistics of the data."""
+    statistics = posterior.model.statistics
+    found = hashlib.sha256()
+    for array in (statistics.counts, statistics.weights, statistics.means, statistics.scatter, statistics.origin):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
