@@ -32,6 +32,7 @@ Formula = Annotated[str, typer.Argument(help="Such as 'log_radon ~ floor + (floo
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the charts; made if it is not there.")]
 Draws = Annotated[int, typer.Option(help="Draws of each of four chains.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same draws.")]
+Report = Annotated[Path | None, typer.Option(help="Also write a self-contained HTML page to this file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress.")]
 
 _INTERRUPTED = 130
@@ -100,9 +101,12 @@ def fit(
     data: Data, formula: Formula, out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
     table: Table = None,
     save: Annotated[Path | None, typer.Option(help="Also keep the fit in this file, for pw.load().")] = None,
+    report: Report = None,
 ) -> None:  # fmt: skip
     """Fit a formula to rows, wherever they live, print the fit, and write its charts."""
     _check_out(out)
+    _check_file(report)
+    _check_file(save)
     with _progress(quiet) as progress:
         result = pw.fit(formula, _source(data, table), draws=draws, seed=seed, progress=progress)
     typer.echo(repr(result))
@@ -114,6 +118,7 @@ def fit(
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")
+    _write_report(result, report, quiet)
     charts: dict[str, Callable[[], Any]] = {"trace": lambda: result.plot.trace()}
     for factor in factors:
         name = "forest" if len(factors) == 1 else f"forest-{factor.name.replace(':', '-')}"
@@ -128,9 +133,11 @@ def compare(
     out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False, table: Table = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation; 0 leaves it out.")] = 10,
     correlated: Annotated[bool, typer.Option(help="Let the effects of a group be correlated.")] = False,
+    report: Report = None,
 ) -> None:  # fmt: skip
     """Compare complete, no and partial pooling of a formula without group terms."""
     _check_out(out)
+    _check_file(report)
     with _progress(quiet) as progress:
         pooling = pw.compare_pooling(
             formula,
@@ -143,6 +150,7 @@ def compare(
             progress=progress,
         )
     _report_comparison(pooling)
+    _write_report(pooling, report, quiet)
     charts = {"forest": lambda: pooling.partial.plot.forest(), "trace": lambda: pooling.partial.plot.trace()}
     if len(pooling.partial.result.model.design.factor().effects) > 1:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
@@ -181,6 +189,22 @@ def _check_out(folder: Path | None) -> None:
     """Refuse, before anything is fitted, a folder that cannot be made."""
     if folder is not None and folder.exists() and not folder.is_dir():
         raise FileError(f"Cannot make the folder '{folder}': there is a file of that name.")
+
+
+def _check_file(path: Path | None) -> None:
+    """Refuse, before anything is fitted, a file that cannot be written."""
+    from poolwise.whole import check_writable
+
+    if path is not None:
+        check_writable(path)
+
+
+def _write_report(fitted: pw.Fit | pw.PoolingComparison, path: Path | None, quiet: bool) -> None:
+    if path is None:
+        return
+    with _progress(quiet) as progress:
+        fitted.report(path, progress=progress)
+    typer.echo(f"\nThe report is in {path.resolve()}.")
 
 
 def _write_charts(charts: dict[str, Any], folder: Path, quiet: bool) -> None:

@@ -191,12 +191,13 @@ class PoolingComparison:
         check_writable(Path(path))
         factor = self.partial.result.model.design.factor()
         several = len(factor.effects) > 1
-        checks, left_out = self.partial.judged(progress)
-        by_row, by_group = self.compare(progress=progress).table, self.compare(by=factor.name, progress=progress).table
+        by_row, by_group = self.compare(progress=progress), self.compare(by=factor.name, progress=progress)
+        left_out = [found.records["partial"] for found in (by_row, by_group)]
         table = self.table.drop(columns="seconds").set_axis(["complete", "separate", "partial"])
-        table = table.assign(elpd_rows=by_row["elpd"], weight_rows=by_row["weight"])
-        table[f"elpd_{factor.name}"], table[f"weight_{factor.name}"] = by_group["elpd"], by_group["weight"]
-        chart = self.plot.shrinkage() if several else None
+        for unit, found in (("rows", by_row), (factor.name, by_group)):
+            table[f"elpd_{unit}"], table[f"weight_{unit}"] = found.table["elpd"], found.table["weight"]
+        checks = self.partial.check(progress=progress)
+        chart = self.plot.shrinkage().properties(width=400) if several else None
         compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
         fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
         return write_report(Path(path), fit.result, rows, fit.notes, checks, left_out, compared, question, title)

@@ -59,7 +59,7 @@ def chooser(
         "model:N",
         title=None,
         scale=alt.Scale(domain=list(fits), range=[shade for _, shade in fits.values()]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", symbolOpacity=1),
     )
     table = alt.Chart(theme.data(lines)).transform_filter(is_chosen)
     band = table.mark_area(opacity=0.18).encode(

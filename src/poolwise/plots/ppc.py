@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-_SHOWN, _POINTS = 50, 100  # replications, and points of each curve
+_SHOWN, _POINTS = 40, 60  # replications, and points of each curve
 
 
 def ppc(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
     """Faint curves for replications, a bold one for the data."""
     import altair as alt
+    import pandas as pd
 
     some = checks.replicated[:: max(1, len(checks.replicated) // _SHOWN)][:_SHOWN]
     low, high = np.quantile(np.concatenate([some.ravel(), checks.observed]), [0.0005, 0.9995])
@@ -32,8 +33,6 @@ def ppc(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
     )
     x = alt.X("x:Q", title=checks.outcome, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False))
     y = alt.Y("density:Q", axis=None)
-    import pandas as pd
-
     background = alt.Chart(theme.data(pd.concat(faint))).mark_line(strokeWidth=0.6, opacity=0.35)
     data = alt.Chart(theme.data(_curve(checks.observed, grid).assign(kind="observed"))).mark_line(strokeWidth=2.5)
     layers = background.encode(x=x, y=y, color=colour, detail="curve:N") + data.encode(x=x, y=y, color=colour)

@@ -40,4 +40,4 @@ def forest(posterior: Posterior, factor: Factor, groups: np.ndarray, effect: str
         ],
     )
     layers = (bars + points).add_params(alt.param(name="chosen", value=chosen))
-    return theme.styled(layers.properties(width="container", height={"step": 11}))
+    return theme.styled(layers.properties(width="container", height=11 * len(order)))

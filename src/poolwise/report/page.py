@@ -147,17 +147,19 @@ def _charts(
             fits = {one.model.pooling.value: (one, colours[one.model.pooling]) for one in several}
             chart = chooser(fits, rows, factor, shown, first, width="container")
             alt = f"Rows of one group of {factor.name} with its regression line and 90% band"
-            found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict()))
+            found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict(validate=False)))
         for k, effect in enumerate(dict.fromkeys(group_coefficients(posterior, factor, shown[:1])["effect"])):
             chart = forest(posterior, factor, shown, effect, first)
             alt = f"Mean and 90% interval of {effect} for {len(shown)} groups of {factor.name}, in order"
-            found.append(Chart(f"forest-{k}", f"{effect} by {factor.name}", alt, chart.to_dict()))
+            found.append(Chart(f"forest-{k}", f"{effect} by {factor.name}", alt, chart.to_dict(validate=False)))
     if compared is not None and compared.shrinkage is not None:
         alt = "An arrow for each group from its separate to its partially pooled coefficients"
-        found.append(Chart("shrinkage", "What pooling moved", alt, compared.shrinkage.to_dict()))
+        found.append(Chart("shrinkage", "What pooling moved", alt, compared.shrinkage.to_dict(validate=False)))
     if checks is not None:
-        alt = f"Density of the observed {checks.outcome} over densities of replicated data. {checks.verdict}"
-        found.append(Chart("ppc", "Observed and replicated", alt, ppc(checks, width="container").to_dict()))
+        alt = f"Density of the observed {checks.outcome} over densities of replicated data"
+        found.append(
+            Chart("ppc", "Observed and replicated", alt, ppc(checks, width="container").to_dict(validate=False))
+        )
     return found, groups
 
 
