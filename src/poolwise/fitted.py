@@ -377,6 +377,17 @@ class Fit:
         rows = self.rows or self.behind.of_all_groups()
         return write_report(Path(path), self.result, rows, self.notes, checks, left_out, None, question, title)
 
+    def as_code(self, system: str) -> str:
+        """The same model and priors as a script for "pymc", "bambi", "brms" or "lme4" (which has no priors).
+
+        Raises
+        ------
+        DataError : for something that the other system cannot express.
+        """
+        from poolwise.translate import as_code
+
+        return as_code(self.result, system)
+
     def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
         """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
         factors = [factor.name for factor in self.result.model.design.factors if len(factor.levels) > 1]

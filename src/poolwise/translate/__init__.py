@@ -1,1 +1,28 @@
-"""The same model as code for other systems."""
+"""The same model as code for other systems: one file for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from poolwise.errors import DataError, suggest
+from poolwise.posterior import Pooling, Posterior
+from poolwise.translate.bambi import bambi
+from poolwise.translate.brms import brms
+from poolwise.translate.lme4 import lme4
+from poolwise.translate.pymc import pymc
+
+SYSTEMS: dict[str, Callable[[Posterior], str]] = {"pymc": pymc, "bambi": bambi, "brms": brms, "lme4": lme4}
+
+
+def as_code(posterior: Posterior, system: str) -> str:
+    """A script that fits the model of a posterior in another system, to rows in `data.csv`.
+
+    Raises
+    ------
+    DataError : for an unknown system, for separate regressions, or for something that the system cannot express.
+    """
+    if system not in SYSTEMS:
+        raise DataError(f"There is no translation for '{system}'. {suggest(str(system), SYSTEMS)}")
+    if posterior.model.pooling is Pooling.SEPARATE:
+        raise DataError("Separate regressions are many models; translate the partially pooled fit.")
+    return SYSTEMS[system](posterior)

@@ -1,0 +1,172 @@
+"""Translations, run in the systems that they are for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import poolwise as pw
+
+RSCRIPT = shutil.which("Rscript")
+
+
+def frame(rows=150, groups=10):
+    rng = np.random.default_rng(4)
+    g, x = rng.integers(0, groups, rows), rng.normal(size=rows)
+    z = rng.choice(["a", "b", "c"], rows)
+    level, slope = rng.normal(size=groups), 0.5 + 0.4 * rng.normal(size=groups)
+    y = 1 + (z == "b") + level[g] + slope[g] * x + rng.normal(size=rows)
+    h = rng.integers(0, 4, rows)
+    return pd.DataFrame({"y": y, "x": x, "z": z, "g": [f"g{i}" for i in g], "h": h, "o": 0.5 * x, "n": 1.0 + h})
+
+
+def fitted(formula, **more):
+    return pw.fit(formula, frame(), seed=1, **more)
+
+
+def built(fit, system):
+    """What `build` of a translation makes of the data."""
+    names: dict[str, object] = {"__name__": "translated"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(fit.as_code(system), names)
+        return names["build"](frame())
+
+
+PRIORS = {
+    "Intercept": pw.Normal(0, 2), "x": pw.StudentT(4, 0, 1), "sd": pw.HalfCauchy(0.7), "sigma": pw.Exponential(0.5),
+}  # fmt: skip
+
+
+def test_the_density_of_pymc_is_ours_term_by_term():
+    fit = fitted("y ~ x + z + offset(o) + (1 + x | g) + (1 | h)", priors=PRIORS, weights="n", draws=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = built(fit, "pymc")
+        rng = np.random.default_rng(1)
+        point = {name: value + 0.1 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
+        total = model.compile_logp(mode="FAST_COMPILE")(point)
+        wanted = [model[name] for name in ("beta", "u_g", "u_h")]
+        inside = model.compile_fn(
+            model.replace_rvs_by_values(wanted),
+            inputs=model.value_vars,
+            mode="FAST_COMPILE",
+            on_unused_input="ignore",
+        )
+        deterministic = inside(point)
+    beta, u, v = (np.asarray(value) for value in deterministic)
+    sds = [np.exp(point[f"sd_{effect}_log__"]) for effect in ("g[Intercept]", "g[x]", "h[Intercept]")]
+    sigma = np.exp(point["sigma_log__"])
+    root = np.linalg.lstsq(point["z_g"], u / sds[:2], rcond=None)[0].T
+    cor = root @ root.T
+    priors = fit.result.model.priors
+    on_priors = priors.rows @ beta
+    value = sum(
+        stats.norm.logpdf(b, prior.mean, prior.sd)
+        if isinstance(prior, pw.Normal)
+        else stats.t.logpdf(b, prior.df, prior.mean, prior.scale)
+        for b, prior in zip(on_priors, priors.coefficients, strict=True)
+    )
+    value += sum(float(prior.log_density(sd)) + np.log(sd) for prior, sd in zip(priors.sd, sds, strict=True))
+    value += float(priors.sigma.log_density(sigma)) + np.log(sigma)
+    covariance = np.outer(sds[:2], sds[:2]) * cor
+    value += stats.multivariate_normal.logpdf(u, np.zeros(2), covariance).sum() + stats.norm.logpdf(v, 0, sds[2]).sum()
+    # The script's own variables are z, with u = M z.
+    value += len(u) * np.log(sds[0] * sds[1] * np.sqrt(1 - cor[0, 1] ** 2)) + len(v) * np.log(sds[2])
+    data, design = frame(), fit.result.model.design
+    columns = {"Intercept": np.ones(150), "x": data["x"], "z[T.b]": data["z"] == "b", "z[T.c]": data["z"] == "c"}
+    x = np.column_stack([columns[name] for name in design.coefficients]).astype(float)
+    code = pd.factorize(data["g"], sort=True)[0]
+    mu = x @ beta + u[code, 0] + u[code, 1] * data["x"] + v[data["h"], 0] + data["o"]
+    value += stats.norm.logpdf(data["y"], mu, sigma / np.sqrt(data["n"])).sum()
+    rest = total - value  # the LKJ prior and its Jacobian
+    half = stats.beta(2.0, 2.0)
+    # PyMC moves along t with correlation t / sqrt(1 + t^2).
+    expected = half.logpdf((1 + cor[0, 1]) / 2) - np.log(2) + 1.5 * np.log(1 - cor[0, 1] ** 2)
+    assert rest == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["pymc", "bambi"])
+def test_posteriors_agree(system):
+    fit = fitted("y ~ x + z + (x || g)")
+    model = built(fit, system)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if system == "pymc":
+            import pymc as pm
+
+            with model:
+                draws = pm.sample(1000, chains=2, nuts_sampler="nutpie", random_seed=1, progressbar=False)
+            theirs = {name: draws.posterior["beta"].sel(coefficient=name) for name in ("Intercept", "x", "z[T.b]")}
+            theirs |= {"sd": draws.posterior["sd_g[Intercept]"], "sigma": draws.posterior["sigma"]}
+        else:
+            draws = model.fit(draws=1000, chains=2, inference_method="nutpie", random_seed=1, progressbar=False)
+            post = draws.posterior
+            theirs = {"Intercept": post["Intercept"], "x": post["x"], "z[T.b]": post["z"].isel(z_dim=0)}
+            theirs |= {"sd": post["1|g_sigma"], "sigma": post["sigma"]}
+    post = fit.posterior
+    ours = {name: post["beta"].sel(coefficient=name) for name in ("Intercept", "x", "z[T.b]")}
+    ours |= {"sd": post["sd_g"].sel(effect="Intercept"), "sigma": post["sigma"]}
+    for name, draws in ours.items():
+        spread = float(draws.std())
+        assert float(theirs[name].mean()) == pytest.approx(float(draws.mean()), abs=0.15 * spread), name
+        assert float(theirs[name].std()) == pytest.approx(spread, rel=0.15), name
+
+
+@pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine")
+@pytest.mark.parametrize("formula", ["y ~ x + z + (x | g)", "y ~ x + (x || g) + (1 | h)", "y ~ x + z"])
+def test_lme4_runs_it_and_agrees(formula, tmp_path):
+    frame().to_csv(tmp_path / "data.csv", index=False)
+    fit = fitted(formula, priors={"sd": pw.HalfStudentT(3, 10)} if "|" in formula else {})
+    last = "write(if (inherits(fit, 'lm')) coef(fit) else fixef(fit), 'out.txt', ncolumns = 1)\n"
+    last += "write(names(if (inherits(fit, 'lm')) coef(fit) else fixef(fit)), 'names.txt', ncolumns = 1)\n"
+    (tmp_path / "fit.R").write_text(fit.as_code("lme4") + last)
+    subprocess.run([RSCRIPT, "fit.R"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    theirs = dict(zip((tmp_path / "names.txt").read_text().split(), np.loadtxt(tmp_path / "out.txt"), strict=True))
+    for k, name in enumerate(fit.result.model.design.coefficients):
+        there = "(Intercept)" if name == "Intercept" else name.replace("[T.", "").replace("]", "")
+        draws = fit.result.beta[..., k]
+        assert draws.mean() == pytest.approx(theirs[there], abs=0.2 * draws.std())
+
+
+@pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine")
+def test_brms_code_is_r(tmp_path):
+    code = fitted("y ~ x + z + (x | g) + (1 | h)", priors={"sd": pw.HalfCauchy(1)}, draws=50).as_code("brms")
+    (tmp_path / "fit.R").write_text(code)
+    subprocess.run([RSCRIPT, "-e", "invisible(parse('fit.R'))"], cwd=tmp_path, check=True, capture_output=True)
+    for line in (
+        'prior(cauchy(0, 1), class = "sd", group = "g", coef = "x")',
+        'prior(lkj(2), class = "cor", group = "g")',
+        'class = "b", coef = "zb")',
+        'class = "Intercept")',
+    ):
+        assert line in code
+    given = fitted("y ~ x + (1 | g)", priors={"Intercept": pw.Normal(0, 1)}, draws=50).as_code("brms")
+    assert "brm(y ~ 0 + Intercept + x + (1 | g)," in given
+    assert 'prior(normal(0, 1), class = "b", coef = "Intercept")' in given
+
+
+def test_what_cannot_be_said_is_refused():
+    fit = fitted("y ~ x + (x | g)", draws=50)
+    with pytest.raises(pw.DataError, match="no translation for 'stan'.*brms"):
+        fit.as_code("stan")
+    with pytest.raises(pw.DataError, match="no correlated group effects"):
+        fit.as_code("bambi")
+    weighted = fitted("y ~ x + (1 | g)", weights="n", draws=50)
+    for system in ("bambi", "brms"):
+        with pytest.raises(pw.DataError, match="Weights mean something else"):
+            weighted.as_code(system)
+    assert "weights = n" in weighted.as_code("lme4")
+    with pytest.raises(pw.DataError, match="may mean something else in lme4"):
+        fitted("y ~ bs(x, df=4) + (1 | g)", draws=50).as_code("lme4")
+    pooling = pw.compare_pooling("y ~ x", by="g", data=frame(), seed=1, folds=0, draws=50)
+    with pytest.raises(pw.DataError, match="many models"):
+        pooling.separate.as_code("pymc")
