@@ -98,8 +98,17 @@ def _effects(posterior: Posterior, factor: Factor, k: int) -> list[str]:
                 blocks.append(mine)
                 continue
             label = f"cor_{name}" if size == len(factor.effects) else f"cor_{name}_{start}"
-            lines.append(f"        cor = pm.LKJCorr({label!r}, n={size}, eta={eta}, return_matrix=True)")
-            lines.append(f"        part_{start} = {mine} @ pt.linalg.cholesky(cor).T")
+            if size == 2:
+                lines.append(f"        cor = pm.LKJCorr({label!r}, n=2, eta={eta}, return_matrix=True)")
+                lines.append("        root = pt.linalg.cholesky(cor)")
+            else:
+                lines += [
+                    "        # PyMC moves larger correlation matrices safely only along with scales; these are not used.",
+                    f"        unused = pm.Exponential.dist(1, shape={size})",
+                    f"        root, _, scales = pm.LKJCholeskyCov({label!r}, n={size}, eta={eta}, sd_dist=unused)",
+                    "        root = root / scales[:, None]",
+                ]
+            lines.append(f"        part_{start} = {mine} @ root.T")
             blocks.append(f"part_{start}")
         joined = blocks[0] if len(blocks) == 1 else f"pm.math.concatenate([{', '.join(blocks)}], axis=1)"
         root = f"{joined} * sd"
