@@ -145,16 +145,16 @@ class SufficientStatistics:
     def save(self, path: str | os.PathLike[str], *, minimum_cell: int = 1) -> None:
         """Write a small file without rows.
 
-        Parameters
-        ----------
-        minimum_cell : groups in which fewer rows than this share a category, or that have fewer rows at all, are left
-            out of the file, with a warning that names them; 1 keeps all. `small_cells` lists them.
-
         A file reveals the mean and the spread of every column in each group, the levels of categories, and what
         transforms have learnt: `bs(x)` stores the smallest and the largest x. A group of one row is that row; of two
         rows, nearly so; a category that one row of a group has gives away that row's outcome. Cells are counted for
         groups, zero-one columns, categories coded by treatment, and pairs of these; not for three together, nor for
         numbers that few rows of a group share.
+
+        Parameters
+        ----------
+        minimum_cell : groups in which fewer rows than this share a category, or that have fewer rows at all, are left
+            out of the file, with a warning that names them; 1 keeps all. `small_cells` lists them.
         """
         from poolwise.statistics.disclosure import without_small_cells
         from poolwise.statistics.state import to_state

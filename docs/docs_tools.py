@@ -1,0 +1,14 @@
+"""How pages show what their code draws."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+
+def picture(drawn: Any, words: str) -> str:
+    """An Altair chart as part of a page, with words for those who cannot see it."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(drawn.to_dict())
+    return f'<figure class="chart" role="img" aria-label="{escape(words)}">{svg}</figure>'
