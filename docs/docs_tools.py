@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from html import escape
+from pathlib import Path
 from typing import Any
+
+
+def on_startup(**_: Any) -> None:
+    """Called by MkDocs: pages may import this file."""
+    sys.path.insert(0, str(Path(__file__).parent))
 
 
 def picture(drawn: Any, words: str) -> str:

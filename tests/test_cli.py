@@ -53,11 +53,15 @@ def test_fit_and_compare_any_file(radon_csv, tmp_path):
         1,
         "--save",
         tmp_path / "f",
+        "--report",
+        tmp_path / "r.html",
     )
     assert done.returncode == 0, done.stderr
+    assert "The report is in" in done.stdout
+    assert "Leave-one-county-out" in (tmp_path / "r.html").read_text()
     assert "cor_county[floor, Intercept]" in done.stdout
     assert "OK: 4 x 1,000 draws by independence" in done.stdout
-    assert {"trace.png", "forest.png", "f"} == set(os.listdir(tmp_path))
+    assert {"trace.png", "forest.png", "f", "r.html"} == set(os.listdir(tmp_path))
     assert pw.load(tmp_path / "f").outcome.passed
     done = run("compare", radon_csv, "log_radon ~ floor", "--by", "county", "--out", tmp_path, "--folds", 3, "-q")
     assert done.returncode == 0, done.stderr
@@ -69,6 +73,7 @@ def test_fit_and_compare_any_file(radon_csv, tmp_path):
     ("arguments", "code", "said"),
     [
         (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
+        (("fit", "{csv}", "log_radon ~ floor", "--report", "gone/r.html"), 1, "Error: Cannot write 'gone/r.html'"),
         (
             ("fit", "{csv}", "log_radon ~ flor"),
             1,
