@@ -233,3 +233,19 @@ def test_every_county_left_out_in_turn_to_a_hundredth():
     exact = -np.log(weights @ np.exp(-density.groups_left_out(grid, model.statistics)) / weights.sum())
     assert np.abs(loo.elpd_i - exact).max() < 0.01
     assert loo.pareto_k.max() < GOOD_K
+
+
+def test_a_part_of_many_groups_stands_for_all_and_is_the_same_for_any_seed(monkeypatch):
+    from poolwise.judge.leave_out import groups as groups_out
+
+    data = frame(900, 150)
+    one, other = (pw.fit("y ~ x + (1 | g)", data, priors=PRIORS, seed=seed, draws=500) for seed in (1, 2))
+    whole = one.loo(by="g")
+    monkeypatch.setattr(groups_out._InKernel, "most", 60)
+    part = one.loo(by="g")
+    assert len(part.elpd_i) == 60
+    assert part.total == len(whole.elpd_i)
+    assert part.elpd == pytest.approx(whole.elpd, abs=4 * part.subsampling_se)
+    assert "Only 60 of them" in repr(part)
+    found = pw.compare(one=one, other=other, by="g")
+    assert abs(found.table["elpd_diff"]).max() < 1

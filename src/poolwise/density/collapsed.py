@@ -24,6 +24,7 @@ from poolwise.threads import map_slices
 
 # Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
 _WORK, _LEAST = 1 << 21, 256
+_ROOM = 1 << 22  # numbers that a task may hold
 _FEW = 64  # points per task of dearer work
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 
@@ -188,16 +189,20 @@ class CollapsedDensity:
         back = np.argsort(order)
         return residual[:, back], variance[:, back]
 
-    def groups_left_out(self, points: np.ndarray, statistics: CrossProducts) -> np.ndarray:
-        """log p(rows of a group | rows of all others, theta), points (m, d) to (m, J)."""
+    def groups_left_out(
+        self, points: np.ndarray, statistics: CrossProducts, groups: np.ndarray | None = None
+    ) -> np.ndarray:
+        """log p(rows of a group | rows of all others, theta), points (m, d) to (m, J), or to (m, groups chosen)."""
         own, counts = self.projection.own(statistics), statistics.counts.astype(float)
-        out = np.empty((len(points), self.groups))
+        out = np.empty((len(points), self.groups if groups is None else len(groups)))
         points = np.ascontiguousarray(points)
 
         def fill(_: int, part: slice) -> None:
-            left_out.groups_left_out(points[part], self.problem, own, counts, statistics.log_weights, out[part])
+            room = np.empty((part.stop - part.start, self.groups))
+            left_out.groups_left_out(points[part], self.problem, own, counts, statistics.log_weights, room)
+            out[part] = room if groups is None else room[:, groups]
 
-        map_slices(fill, len(points), _FEW, self.threads)
+        map_slices(fill, len(points), max(1, min(_FEW, _ROOM // max(self.groups, 1))), self.threads)
         return out
 
     @property

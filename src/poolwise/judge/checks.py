@@ -87,7 +87,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     """Replicate the data and compare."""
     import pandas as pd
 
-    rows, total = _some_rows(batches, posterior, seed)
+    rows, total = _some_rows(batches, posterior)
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in STATISTICS.items()}
@@ -101,7 +101,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         table,
         groups,
         in_sample(posterior),
-        rmsd_left_out(posterior, rows.take(some_positions(len(rows.codes), ROWS_OUT, seed, 44)), threads=threads),
+        rmsd_left_out(posterior, rows.take(some_positions(len(rows.codes), ROWS_OUT)), threads=threads),
         observed,
         replicated,
         total,
@@ -116,10 +116,10 @@ def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.nda
     return predictor_of_rows(posterior, rows, question, chosen).draws()
 
 
-def _some_rows(batches: Batches, posterior: Posterior, seed: int) -> tuple[Rows, int]:
+def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
     """All rows, or `MOST` of them at random, from one pass."""
     total = posterior.model.statistics.rows
-    positions = some_positions(total, MOST, seed, 43)
+    positions = some_positions(total, MOST)
     parts, before = [], 0
     for rows in batches():
         low, high = np.searchsorted(positions, [before, before + len(rows.codes)])

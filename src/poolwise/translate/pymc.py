@@ -103,7 +103,7 @@ def _effects(posterior: Posterior, factor: Factor, k: int) -> list[str]:
                 lines.append("        root = pt.linalg.cholesky(cor)")
             else:
                 lines += [
-                    "        # PyMC moves larger correlation matrices safely only along with scales, which are not used.",
+                    "        # PyMC moves larger correlation matrices safely only along with scales; unused here.",
                     f"        unused = pm.Exponential.dist(1, shape={size})",
                     f"        root, _, scales = pm.LKJCholeskyCov({label!r}, n={size}, eta={eta}, sd_dist=unused)",
                     "        root = root / scales[:, None]",

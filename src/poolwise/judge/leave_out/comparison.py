@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,17 +68,26 @@ def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, flo
     names = list(records)
     for name in names[1:]:
         check_same_data(names[0], records[names[0]], name, records[name])
-    ranked = compare({name: to_arviz(record) for name, record in records.items()})
+    weights = compare({name: to_arviz(record) for name, record in records.items()})["weight"]
+    best = max(records.values(), key=lambda record: record.elpd)
     columns = {
-        "elpd": ranked["elpd"].astype(float),
+        "elpd": pd.Series({name: record.elpd for name, record in records.items()}),
         "se": pd.Series({name: record.se for name, record in records.items()}),
-        "elpd_diff": -ranked["elpd_diff"].astype(float).abs(),
-        "diff_se": ranked["dse"].astype(float),
-        "weight": ranked["weight"].astype(float),
+        "elpd_diff": pd.Series({name: record.elpd - best.elpd for name, record in records.items()}),
+        "diff_se": pd.Series({name: difference_se(record, best) for name, record in records.items()}),
+        "weight": weights.astype(float),
         "log_evidence": pd.Series(evidences, dtype=float),
         f"k_above_{GOOD_K}": pd.Series({name: int(np.sum(one.pareto_k > GOOD_K)) for name, one in records.items()}),
     }
-    return Comparison(dict(records), pd.DataFrame(columns).loc[list(ranked.index)].rename_axis("model"))
+    table = pd.DataFrame(columns).sort_values("elpd", ascending=False).rename_axis("model")
+    return Comparison(dict(records), table)
+
+
+def difference_se(one: LeaveOut, other: LeaveOut) -> float:
+    """Standard error of the difference of two elpds: units are shared, so their differences are what varies."""
+    if len(one.elpd_i) < 2:
+        return math.nan
+    return math.sqrt(one.total) * float((one.elpd_i - other.elpd_i).std(ddof=1))
 
 
 def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> None:

@@ -22,7 +22,7 @@ from poolwise.infer import infer
 from poolwise.judge.leave_out import weighing
 from poolwise.judge.leave_out.evidence import group_log_densities
 from poolwise.judge.leave_out.record import LeaveOut
-from poolwise.judge.leave_out.rows import spread_out
+from poolwise.judge.leave_out.rows import some_positions, spread_out
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.progress import Progress, silent
 from poolwise.samplers import SamplerSettings, child_seeds
@@ -100,7 +100,7 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
     """log p(rows of g | rows of all other groups) of every group g."""
     started = time.perf_counter()
     model, groups = posterior.model, len(parted.levels)
-    shapes, refitted = np.full(groups, np.nan), np.zeros(groups, dtype=bool)
+    shapes, refitted, chosen = np.full(groups, np.nan), np.zeros(groups, dtype=bool), np.arange(groups)
     if posterior.theta is None:
         regression = parted.cell_of if model.pooling is Pooling.SEPARATE else np.zeros_like(parted.cell_of)
         pairs = np.column_stack([regression, parted.group_of])
@@ -110,23 +110,27 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         if groups < 2:
             raise DataError(f"'{parted.name}' has one group only: nothing would be left to learn from.")
         conditional = _conditional(posterior, parted, threads)
+        chosen = some_positions(groups, conditional.most)
+        shapes, refitted = shapes[chosen], refitted[chosen]
         theta = spread_out(posterior.theta, conditional.cost, _THETAS)
         variates = weighing.control_variates(theta, conditional.gradients(theta)) if conditional.cheap else None
-        elpd, _, shapes = weighing.left_out(conditional.of_all(theta, progress), variates)
+        elpd, _, shapes = weighing.left_out(conditional.of_groups(theta, chosen, progress), variates)
         bad = np.flatnonzero(shapes > weighing.FINITE)
         seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(33,)), len(bad))
-        for k, (group, seed) in enumerate(zip(bad, seeds, strict=True)):
+        for k, (i, seed) in enumerate(zip(bad, seeds, strict=True)):
             progress("refitting without groups of heavy weight", k / len(bad))
+            group = chosen[i : i + 1]
             settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
-            again = infer(parted.without(model, int(group)), settings, threads=threads)
+            again = infer(parted.without(model, int(group[0])), settings, threads=threads)
             points = spread_out(np.asarray(again.theta), conditional.cost, _THETAS)
-            ratio = conditional.of_one(points, int(group))
-            elpd[group] = weighing.after_refit(ratio, posterior.certificate, again.certificate)
+            ratio = conditional.of_groups(points, group, silent)[:, 0]
+            elpd[i] = weighing.after_refit(ratio, posterior.certificate, again.certificate)
         refitted = shapes > weighing.FINITE
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
+    spread = float(elpd.std(ddof=1)) if len(chosen) < groups else 0.0
     return LeaveOut(
-        model.design.formula.text, parted.name, method, parted.levels, group_outcomes(parted), elpd, shapes, refitted,
-        None, None, groups, 0.0, 0.0, time.perf_counter() - started,
+        model.design.formula.text, parted.name, method, parted.levels[chosen], group_outcomes(parted)[chosen], elpd,
+        shapes, refitted, None, None, groups, 0.0, spread, time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -144,6 +148,7 @@ class _InKernel:
     statistics: CrossProducts
 
     cheap = True
+    most = 4_000  # groups; of more, a random part is left out
 
     @property
     def cost(self) -> float:
@@ -152,12 +157,9 @@ class _InKernel:
     def gradients(self, theta: np.ndarray) -> np.ndarray:
         return self.density.gradients(theta)
 
-    def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
+    def of_groups(self, theta: np.ndarray, groups: np.ndarray, progress: Progress) -> np.ndarray:
         progress("leaving groups out", 0.0)
-        return self.density.groups_left_out(theta, self.statistics)
-
-    def of_one(self, theta: np.ndarray, group: int) -> np.ndarray:
-        return self.of_all(theta, silent)[:, group]
+        return self.density.groups_left_out(theta, self.statistics, groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +171,8 @@ class _ByDensities:
     threads: int
     cost: float
 
+    most = 1_000
+
     @property
     def cheap(self) -> bool:
         return self.cost < _CHEAP * len(self.parted.levels)
@@ -177,17 +181,13 @@ class _ByDensities:
         whole = self._density(self.model)
         return np.array([whole.value_and_gradient(point)[1] for point in theta])
 
-    def of_all(self, theta: np.ndarray, progress: Progress) -> np.ndarray:
+    def of_groups(self, theta: np.ndarray, groups: np.ndarray, progress: Progress) -> np.ndarray:
         whole = self._log_density(self.model, theta)
         found = []
-        for group in range(len(self.parted.levels)):
-            progress("leaving groups out", group / len(self.parted.levels))
-            found.append(whole - self._log_density(self.parted.without(self.model, group), theta))
+        for k, group in enumerate(groups):
+            progress("leaving groups out", k / len(groups))
+            found.append(whole - self._log_density(self.parted.without(self.model, int(group)), theta))
         return np.column_stack(found)
-
-    def of_one(self, theta: np.ndarray, group: int) -> np.ndarray:
-        rest = self.parted.without(self.model, group)
-        return self._log_density(self.model, theta) - self._log_density(rest, theta)
 
     def _log_density(self, model: Model, theta: np.ndarray) -> np.ndarray:
         return self._density(model).log_density(theta)

@@ -100,8 +100,8 @@ class LeaveOut:
         ]
         if len(self.elpd_i) < self.total:
             said.append(
-                f"{len(self.elpd_i):,} of them, taken at random, exactly, the others by an approximation: "
-                f"that adds ± {self.subsampling_se:.2f}"
+                f"Only {len(self.elpd_i):,} of them, taken at random, were left out exactly: that adds ± "
+                f"{self.subsampling_se:.2g}"
             )
         if self.rmsd is not None and self.p_loo is not None:
             said.append(f"RMSD out of sample {self.rmsd:.4g}; effective number of parameters {self.p_loo:.1f}")

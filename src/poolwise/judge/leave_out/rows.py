@@ -55,7 +55,7 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     started = time.perf_counter()
     total = posterior.model.statistics.rows
     if posterior.theta is None:
-        chosen = _choose(batches, total, posterior.seed, lambda rows: np.zeros(len(rows.codes)))
+        chosen = _choose(batches, total, lambda rows: np.zeros(len(rows.codes)))
         ratios = row_ratios(posterior.model, chosen.rows, threads)
         nothing = np.full(len(chosen.positions), np.nan)
         parts = (ratios.elpd, nothing, np.isfinite(nothing), ratios.residual, ratios.lpd)
@@ -64,7 +64,7 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
         density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
         theta = spread_out(posterior.theta, density.cost)
         centre = theta.mean(axis=0, keepdims=True)
-        chosen = _choose(batches, total, posterior.seed, lambda rows: _densities(density, centre, rows)[0][0])
+        chosen = _choose(batches, total, lambda rows: _densities(density, centre, rows)[0][0])
         parts = _weighed(posterior, density, theta, chosen.rows, threads, progress)
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
     elpd, shapes, refitted, residual, lpd = parts
@@ -96,7 +96,7 @@ def rmsd_left_out(posterior: Posterior, rows: Rows, *, threads: int) -> float:
         outside, residuals, _ = _densities(density, spread_out(posterior.theta, density.cost), rows)
         weights = np.exp(outside.min(axis=0) - outside)
         residual = (weights * residuals).sum(axis=0) / weights.sum(axis=0)
-    return float(np.sqrt(np.square(residual).mean()))
+    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions)))
 
 
 def spread_out(theta: np.ndarray, cost: float, most: int = _THETAS) -> np.ndarray:
@@ -111,17 +111,20 @@ def gaussian_log_density(residual: np.ndarray, variance: np.ndarray) -> np.ndarr
     return -0.5 * (_LOG_2PI + np.log(variance) + residual**2 / variance)
 
 
-def some_positions(total: int, most: int, seed: int, key: int) -> np.ndarray:
-    """All positions, or `most` of them at random, in ascending order."""
+def some_positions(total: int, most: int) -> np.ndarray:
+    """All positions, or `most` of them at random, in ascending order: for a total always the same ones.
+
+    So fits of the same rows are compared on the same part of them, whatever their seeds.
+    """
     if total <= most:
         return np.arange(total)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+    rng = np.random.default_rng(np.random.SeedSequence(total, spawn_key=(31,)))
     return np.sort(rng.choice(total, most, replace=False))
 
 
-def _choose(batches: Batches, total: int, seed: int, approximate: Callable[[Rows], np.ndarray]) -> Chosen:
+def _choose(batches: Batches, total: int, approximate: Callable[[Rows], np.ndarray]) -> Chosen:
     """All rows, or `MOST` of them at random, from one pass over the batches."""
-    positions = some_positions(total, MOST, seed, 31)
+    positions = some_positions(total, MOST)
     parts: list[Rows] = []
     known: list[np.ndarray] = []
     before, overall = 0, 0.0
