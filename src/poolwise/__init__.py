@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "poolwise.comparing": ("compare",),
+    "poolwise.comparing": ("bayes_factor", "compare"),
     "poolwise.effects": (
         "avg_comparisons",
         "avg_predictions",
@@ -61,7 +61,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from poolwise import datasets
-    from poolwise.comparing import compare
+    from poolwise.comparing import bayes_factor, compare
     from poolwise.effects import (
         avg_comparisons,
         avg_predictions,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from poolwise.errors import DataError
 from poolwise.fitted import Fit
 from poolwise.judge.leave_out.comparison import Comparison, compare_records
@@ -32,3 +34,28 @@ def compare(*fits: Fit, by: str | None = None, progress: Progress = silent, **na
         raise DataError("compare takes two fits or more.")
     records = {name: fit.loo(by=by, progress=progress) for name, fit in everyone.items()}
     return compare_records(records, {name: fit.outcome.log_evidence for name, fit in everyone.items()})
+
+
+def bayes_factor(first: Fit, second: Fit) -> float:
+    """How much more probable the data are under the first fit than under the second, priors and all.
+
+    exp of the difference of `Fit.log_evidence`. It hangs on the widths of the priors: ask `Fit.sensitivity`, set the
+    priors that matter. Kass and Raftery (1995) call 3 to 20 positive, 20 to 150 strong evidence.
+
+    Raises
+    ------
+    DataError : for fits of different data.
+    SamplingError : where a sampler does not estimate the evidence.
+    """
+    for fit in (first, second):
+        if not isinstance(fit, Fit):
+            raise DataError(f"bayes_factor takes two fits, not {type(fit).__name__}.")
+    one, other = (fit.statistics.products.merged() for fit in (first, second))
+    if one.rows != other.rows:
+        raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
+    (mine, mine_spread), (theirs, _) = (
+        (total.means[0, -1] + total.origin[-1], total.scatter[0, -1, -1]) for total in (one, other)
+    )
+    if abs(mine - theirs) > 1e-9 * max(abs(mine), abs(theirs), math.sqrt(mine_spread / max(one.rows, 1))):
+        raise DataError(f"The fits are of different outcomes, whose means are {mine:.6g} and {theirs:.6g}.")
+    return math.exp(min(first.log_evidence - second.log_evidence, 700.0))

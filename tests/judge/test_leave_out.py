@@ -204,6 +204,17 @@ def test_evidence_equals_an_integral_and_bayes_factors_follow():
         assert fit.log_evidence == pytest.approx(log_integral(fit.result.model, points), abs=0.03)
 
 
+def test_bayes_factors_are_ratios_of_evidences():
+    varying, pooled = fitted("y ~ x + (1 | g)"), fitted("y ~ x")
+    expected = log_integral(varying.result.model, 121) - log_integral(pooled.result.model, 2001)
+    assert np.log(pw.bayes_factor(varying, pooled)) == pytest.approx(expected, abs=0.05)
+    assert pw.bayes_factor(pooled, varying) == pytest.approx(1 / pw.bayes_factor(varying, pooled))
+    with pytest.raises(pw.DataError, match="36 and 30 rows"):
+        pw.bayes_factor(varying, fitted("y ~ x", frame()[:30], draws=50))
+    with pytest.raises(pw.DataError, match="different outcomes"):
+        pw.bayes_factor(varying, fitted("y ~ x", frame().assign(y=lambda d: d["y"] + 1), draws=50))
+
+
 def test_a_loaded_fit_says_that_it_has_no_rows(tmp_path):
     fit = fitted("y ~ x + (1 | g)", draws=50)
     fit.save(tmp_path / "fit")
