@@ -85,9 +85,9 @@ class Fit:
         return said
 
     @property
-    def priors(self) -> PriorWords:
+    def priors(self) -> text.PriorWords:
         """Every prior in words, by the name under which it can be set."""
-        return PriorWords(self.result.model.priors.words())
+        return text.PriorWords(self.result.model.priors.words())
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -455,10 +455,3 @@ class Fit:
     def behind(self) -> RowsBehind:
         """The rows behind the fit, wherever they are."""
         return RowsBehind(self.statistics, self.rows, self.source)
-
-
-class PriorWords(dict[str, str]):
-    """Priors in words; prints one to a line."""
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name} ~ {words}" for name, words in self.items())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from poolwise.density.blocks.density import BlockedDensity, block
+from poolwise.density.blocks.build import block
+from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.collapsed import CollapsedDensity, collapse
 from poolwise.density.priors import ModelPriors
 from poolwise.design.design import Design

@@ -58,3 +58,10 @@ def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
 def digits(value: float) -> str:
     """Four significant digits, whatever the units; trailing zeros kept so that columns line up."""
     return f"{value:#.4g}".rstrip(".")
+
+
+class PriorWords(dict[str, str]):
+    """Priors in words; prints one to a line."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name} ~ {words}" for name, words in self.items())

@@ -8,32 +8,27 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from poolwise.density.blocks import back, evaluate, kernels, left_out, root
-from poolwise.density.blocks.assemble import assemble, kept_of
-from poolwise.density.blocks.compress import compressed
+from poolwise.density.blocks.assemble import kept_of
 from poolwise.density.blocks.kept import KeptOffsets
-from poolwise.density.blocks.ordering import Ordering, order_levels
+from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.remembering import Remembering
-from poolwise.density.blocks.structure import Ranks, build_structure
+from poolwise.density.blocks.structure import Ranks
 from poolwise.density.collapsed import generator, search_box, starting_points
 from poolwise.density.dense import common_solution
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
-from poolwise.density.priors import ModelPriors
-from poolwise.density.projection import Projection, project
+from poolwise.density.projection import Projection
 from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
-from poolwise.density.working import WorkingBasis, gram_root, working_basis
-from poolwise.design.design import Design
+from poolwise.density.working import WorkingBasis
 from poolwise.design.factors import Factor
 from poolwise.errors import SamplingError
 from poolwise.samplers.base import NativeDensity
-from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
@@ -410,25 +405,3 @@ class BlockedDensity:
         solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
         back.solve_kept(self.system, store, solved, noise, kept)
         return kept
-
-
-def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
-    """Build the density of a design with two grouping factors or more."""
-    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
-    gram = gram_root(statistics)
-    parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
-    columns, maps = parts[0][0].columns, [move for _, move in parts]
-    projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
-    effects = [np.vstack([one.effects, np.zeros((1, one.effects.shape[1]))]) for one, _ in parts]
-    projected = gram @ columns
-    order = order_levels(design.factors)
-    structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
-    prior = priors.arrays(basis, statistics)
-    moves = block_diag(*maps)
-    system = assemble(
-        statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
-    )
-    sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
-    return BlockedDensity(
-        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
-    )

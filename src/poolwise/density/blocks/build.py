@@ -1,0 +1,41 @@
+"""From statistics, design and priors to the density of a model with several grouping factors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from poolwise.density.blocks.assemble import assemble
+from poolwise.density.blocks.compress import compressed
+from poolwise.density.blocks.density import BlockedDensity
+from poolwise.density.blocks.ordering import order_levels
+from poolwise.density.blocks.structure import build_structure
+from poolwise.density.priors import ModelPriors
+from poolwise.density.projection import project
+from poolwise.density.working import gram_root, working_basis
+from poolwise.design.design import Design
+from poolwise.statistics.products import CrossProducts
+
+
+def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
+    """Build the density of a design with two grouping factors or more."""
+    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
+    gram = gram_root(statistics)
+    parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
+    columns, maps = parts[0][0].columns, [move for _, move in parts]
+    projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
+    effects = [np.vstack([one.effects, np.zeros((1, one.effects.shape[1]))]) for one, _ in parts]
+    projected = gram @ columns
+    order = order_levels(design.factors)
+    structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
+    prior = priors.arrays(basis, statistics)
+    moves = block_diag(*maps)
+    system = assemble(
+        statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
+    )
+    sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
+    return BlockedDensity(
+        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
+    )
