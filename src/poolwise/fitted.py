@@ -325,7 +325,7 @@ class Fit:
         folds: int = 10,
         *,
         by: str | None = None,
-        draws: int = 1000,
+        draws: int = 500,
         seed: int | None = None,
         progress: Progress = silent,
     ) -> LeaveOut:

@@ -30,7 +30,7 @@ from poolwise.sources import CellTable, Source
 from poolwise.statistics import CrossProducts, SufficientStatistics
 from poolwise.statistics.routes import reduce_source
 
-_THETAS = 4_000
+_THETAS = 2_000
 _CHEAP = 1e7  # flops of an evaluation, above which gradients are not asked for
 _REFIT_DRAWS = 1_000  # the density of a whole group hangs on theta more than that of a row
 

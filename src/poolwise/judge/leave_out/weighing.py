@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.samplers import Certificate
+from poolwise.samplers.weights import tail_shape
 
 _NOISY = 0.03  # standard error of a log density
+_EVEN = 0.98  # Kish efficiency from which there is no tail to smooth
 FINITE = 0.5  # Pareto k-hat below which weights have a variance, so that least squares make sense
 
 
@@ -33,24 +35,29 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     """The same for draws that have seen it: log densities (n,), weights of the draws (m, n), and Pareto k-hat (n,).
 
     p(theta | the rest) is proportional to p(theta | all) / p(unit | the rest, theta), so draws are weighed by the
-    reciprocal of the density, smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024). With control variates (m, v)
+    reciprocal of the density, smoothed unless they are nearly even (Vehtari, Simpson, Gelman, Yao and Gabry 2024). With
+    control variates (m, v)
     the mean of the reciprocals is taken by least squares instead wherever these have a variance.
     """
-    from arviz_stats.base import array_stats
-
-    smoothed, shapes = array_stats.psislw(np.ascontiguousarray(log_density.T), axis=-1)
-    log_weights = smoothed.T - smoothed.T.max(axis=0)
-    weights = np.exp(log_weights)
+    top = log_density.min(axis=0)
+    weights = np.exp(top - log_density)
     weights /= weights.sum(axis=0)
-    top = log_density.max(axis=0)
+    uneven = np.flatnonzero(np.square(weights).sum(axis=0) * len(weights) > 1 / _EVEN)
+    shapes = np.array([tail_shape(-column) for column in log_density.T])
+    if len(uneven):
+        from arviz_stats.base import array_stats
+
+        smoothed, shapes[uneven] = array_stats.psislw(np.ascontiguousarray(log_density[:, uneven].T), axis=-1)
+        weights[:, uneven] = np.exp(smoothed.T - smoothed.T.max(axis=0))
+        weights[:, uneven] /= weights[:, uneven].sum(axis=0)
     found = top + np.log(np.sum(weights * np.exp(log_density - top), axis=0))
     if variates is not None:
         centre = log_density.mean(axis=0)
         explained = np.column_stack([np.ones(len(variates)), variates])
         mean = np.linalg.lstsq(explained, np.exp(centre - log_density), rcond=None)[0][0]
-        tame = (np.asarray(shapes) < FINITE) & (mean > 0)
+        tame = (shapes < FINITE) & (mean > 0)
         found = np.where(tame, centre - np.log(np.where(tame, mean, 1.0)), found)
-    return found, weights, np.asarray(shapes, dtype=float)
+    return found, weights, shapes
 
 
 def control_variates(theta: np.ndarray, gradients: np.ndarray) -> np.ndarray:
