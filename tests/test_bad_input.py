@@ -152,7 +152,7 @@ def test_questions_that_a_fit_cannot_answer(small, radon_fit):
         radon_fit.plot.trace(["beta[flor]"])
     with pytest.raises(pw.DataError, match="no group 'CAS' in county. Did you mean 'CASS'"):
         radon_fit.plot.groups(["CAS"])
-    with pytest.raises(pw.DataError, match="interval must lie between 0 and 1"):
+    with pytest.raises(pw.DataError, match="interval must be a number between 0 and 1"):
         radon_fit.summary(interval=90)
 
 

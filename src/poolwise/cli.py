@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +52,8 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's own complaints know how to be said
             raise
-        code = _complain(error.format_message(), 2)
+        said = error.format_message()
+        code = _complain(said, 2) if said else 2  # without a command it has printed its help already
     if code == _INTERRUPTED:
         typer.secho("Stopped. No half-written file is left.", err=True)
     sys.exit(code)
@@ -60,6 +62,22 @@ def main() -> None:
 def _complain(what: str, code: int) -> int:
     typer.secho(f"Error: {what}", fg="red", err=True)
     return code
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"poolwise {version('poolwise')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+]
+
+
+@app.callback()
+def everywhere(show_version: Version = False) -> None:
+    """Exact hierarchical regression, and what pooling bought."""
 
 
 @app.command()

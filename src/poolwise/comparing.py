@@ -23,6 +23,8 @@ def compare(*fits: Fit, by: str | None = None, progress: Progress = silent, **na
     DataError : for fits of different data, naming the difference; for fewer than two.
     """
     unnamed = [fit.formula if isinstance(fit, Fit) else "" for fit in fits]
+    if len(set(unnamed)) < len(unnamed):
+        unnamed = [_with_pooling(fit) if isinstance(fit, Fit) else "" for fit in fits]
     labels = [text if unnamed.count(text) == 1 else f"{text} [{i}]" for i, text in enumerate(unnamed, start=1)]
     everyone = dict(zip(labels, fits, strict=True)) | named
     for fit in everyone.values():
@@ -34,6 +36,10 @@ def compare(*fits: Fit, by: str | None = None, progress: Progress = silent, **na
         raise DataError("compare takes two fits or more.")
     records = {name: fit.loo(by=by, progress=progress) for name, fit in everyone.items()}
     return compare_records(records, {name: fit.outcome.log_evidence for name, fit in everyone.items()})
+
+
+def _with_pooling(fit: Fit) -> str:
+    return f"{fit.formula} ({fit.result.model.pooling.value})"
 
 
 def bayes_factor(first: Fit, second: Fit) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,13 @@ from poolwise.fitted import Fit
 from poolwise.judge import estimates
 from poolwise.judge.estimates import Estimates
 from poolwise.judge.predict import Question
-from poolwise.sources.frames import as_table
+from poolwise.samplers.settings import check_seed
+from poolwise.sources.files import table_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Variables = str | list[str] | Mapping[str, Any] | None
 
 
 def predictions(
@@ -41,14 +44,14 @@ def predictions(
     ------
     DataError : as `Fit.predict` does.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed)
+    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
     found = estimates.predictions(fit.result, frame, question)
     return estimates.estimate(fit.result, found, frame, _columns(by), interval)
 
 
 def comparisons(
     fit: Fit,
-    variables: str | list[str] | None = None,
+    variables: Variables = None,
     new_data: Any = None,
     *,
     by: str | list[str] | None = None,
@@ -59,15 +62,16 @@ def comparisons(
 ) -> Estimates:
     """What a change of a predictor does to the prediction of each row, all else equal; or its average by columns.
 
-    A number goes up by one unit, an indicator from one value to the other, a category from the first to each other.
+    A number goes up by one unit, an indicator from zero to one, a category from the first to each other.
 
     Parameters
     ----------
-    variables : predictors to change, all by default.
+    variables : predictors to change, all by default; or a dict that says how: `{"age": 10}` is ten more,
+        `{"age": [20, 60]}` from 20 to 60.
     fit, new_data, by, kind, new_groups, interval, seed : as in `predictions`.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed)
-    found = estimates.comparisons(fit.result, frame, question, _variables(fit, variables))
+    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
+    found = estimates.comparisons(fit.result, frame, question, _changes(fit, variables))
     return estimates.estimate(fit.result, found, frame, _columns(by), interval)
 
 
@@ -88,8 +92,8 @@ def slopes(
     ----------
     fit, variables, new_data, by, kind, new_groups, interval, seed : as in `comparisons`.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed)
-    found = estimates.slopes(fit.result, frame, question, _variables(fit, variables))
+    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
+    found = estimates.slopes(fit.result, frame, question, _numbers(fit, frame, variables), _rows_of(fit))
     return estimates.estimate(fit.result, found, frame, _columns(by), interval)
 
 
@@ -100,7 +104,7 @@ def avg_predictions(fit: Fit, new_data: Any = None, *, by: str | list[str] | Non
 
 def avg_comparisons(
     fit: Fit,
-    variables: str | list[str] | None = None,
+    variables: Variables = None,
     new_data: Any = None,
     *,
     by: str | list[str] | None = None,
@@ -123,9 +127,9 @@ def avg_slopes(
 
 
 def datagrid(fit: Fit, **values: Any) -> pd.DataFrame:
-    """Rows for every combination of the values given, the other columns at their mean or most frequent value.
+    """Rows for every combination of the values given, other numbers at their mean, all else at the most frequent value.
 
-    `datagrid(fit, floor=[0, 1], county=["CASS", "ANOKA"])` has four rows.
+    `datagrid(fit, floor=[0, 1], county=["CASS", "ANOKA"])` has four rows; a value may be a function of the column.
 
     Raises
     ------
@@ -133,35 +137,77 @@ def datagrid(fit: Fit, **values: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = fit.frame()
-    for name in values:
+    check_fit(fit)
+    encoding = fit.result.model.encoding
+    frame = fit.frame()[list(dict.fromkeys([*encoding.variables, *encoding.keys]))]
+    lists = {}
+    for name, given in values.items():
         if name not in frame:
-            raise DataError(f"The formula uses no column '{name}'. {suggest(name, map(str, frame.columns))}")
-    lists = {
-        name: list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-        for name, given in values.items()
-    }
+            raise DataError(
+                f"The formula uses no predictor or group '{name}'. {suggest(name, map(str, frame.columns))}"
+            )
+        found = given(frame[name]) if callable(given) else given
+        lists[name] = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+        if not lists[name]:
+            raise DataError(f"The list of values of '{name}' is empty.")
     grid = pd.DataFrame(list(product(*lists.values())), columns=list(lists))
     for name in map(str, frame.columns):
         if name not in grid:
             column = frame[name]
-            indicator = column.nunique() <= 2
-            grid[name] = column.mean() if column.dtype.kind in "iuf" and not indicator else column.mode().iloc[0]
+            label = name in encoding.keys or estimates.categories(fit.result, name) is not None
+            number = not label and column.dtype.kind in "iuf" and column.nunique() > 2
+            grid[name] = column.mean() if number else column.mode().iloc[0]
     return grid[list(frame.columns)]
 
 
-def _asked(fit: Fit, new_data: Any, kind: str, new_groups: str, seed: int | None) -> tuple[pd.DataFrame, Question]:
+def _asked(
+    fit: Fit, new_data: Any, kind: str, new_groups: str, seed: int | None, by: str | list[str] | None = None
+) -> tuple[pd.DataFrame, Question]:
+    """Rows to predict for, with the columns of `by`, and the question in the words of `judge.predict`."""
+    check_fit(fit)
+    question = Question.asked(kind, new_groups, fit.result.seed if seed is None else check_seed(seed))
+    if new_data is None:
+        return fit.behind.frame(_columns(by) or []), question
+    return table_of(new_data).frame.to_pandas(), question
+
+
+def check_fit(fit: object) -> None:
+    """Refuse what is not a fit."""
     if not isinstance(fit, Fit):
         raise DataError(f"The first argument must be a fit, not {type(fit).__name__}.")
-    question = Question.asked(kind, new_groups, fit.result.seed if seed is None else int(seed))
-    return (fit.frame() if new_data is None else as_table(new_data).frame.to_pandas()), question
 
 
 def _columns(by: str | list[str] | None) -> list[str] | None:
-    return [by] if isinstance(by, str) else by
+    if by is None or (isinstance(by, (list, tuple)) and all(isinstance(name, str) for name in by)):
+        return None if by is None else list(by)
+    if not isinstance(by, str):
+        raise DataError(f"by must be the name of a column or a list of names, not {by!r}.")
+    return [by]
 
 
-def _variables(fit: Fit, variables: str | list[str] | None) -> list[str]:
+def _changes(fit: Fit, variables: Variables) -> dict[str, Any]:
+    """How each variable changes; None for the usual way."""
     if variables is None:
-        return list(fit.result.model.encoding.variables)
-    return [variables] if isinstance(variables, str) else list(variables)
+        return dict.fromkeys(estimates.predictors(fit.result))
+    if isinstance(variables, Mapping):
+        return dict(variables)
+    return dict.fromkeys(_columns(variables) or [])
+
+
+def _numbers(fit: Fit, frame: pd.DataFrame, variables: str | list[str] | None) -> list[str]:
+    """Variables that slopes are asked of: all that are numbers on a scale, by default."""
+    if variables is not None:
+        return _columns(variables) or []
+    return [
+        name
+        for name in estimates.predictors(fit.result)
+        if name in frame and frame[name].dtype.kind in "iuf" and estimates.categories(fit.result, name) is None
+    ]
+
+
+def _rows_of(fit: Fit) -> pd.DataFrame | None:
+    """The rows that were fitted, where they are at hand."""
+    try:
+        return fit.frame()
+    except DataError:
+        return None

@@ -14,15 +14,16 @@ from poolwise import design as designs
 from poolwise import storage, updating
 from poolwise.density.gaussian import gaussian
 from poolwise.design.relations import relations
-from poolwise.errors import SamplingError
+from poolwise.errors import DataError, SamplingError
 from poolwise.judge.sensitivity import SCALES
 from poolwise.posterior import Posterior
 from poolwise.progress import Progress, silent
 from poolwise.rows_behind import RowsBehind
 from poolwise.samplers import Certificate
-from poolwise.samplers.settings import check_folds, sampler_settings
+from poolwise.samplers.settings import check_count, check_folds, check_interval, check_seed, sampler_settings
 from poolwise.show import describe, tables, text
 from poolwise.sources import Source
+from poolwise.sources.files import table_of
 from poolwise.sources.frames import as_table
 from poolwise.statistics import SufficientStatistics
 from poolwise.threads import default_threads
@@ -103,7 +104,7 @@ class Fit:
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
-        return tables.summary(self.result, groups=groups, interval=interval)
+        return tables.summary(self.result, groups=groups, interval=check_interval(interval))
 
     def group_coefficients(
         self,
@@ -126,7 +127,9 @@ class Fit:
         """
         factor = self.result.model.design.factor(by)
         chosen = None if groups is None else self.result.positions(factor, groups)
-        return tables.group_coefficients(self.result, factor, chosen, interval=interval, progress=progress)
+        return tables.group_coefficients(
+            self.result, factor, chosen, interval=check_interval(interval), progress=progress
+        )
 
     def group_draws(self, groups: Iterable[object], by: str | None = None) -> xr.DataArray:
         """Draws of the coefficients of chosen groups, (chain, draw, group, effect): what they are among all draws.
@@ -158,8 +161,9 @@ class Fit:
         """
         from poolwise.judge.checks import check
 
-        chosen = self.result.seed if seed is None else int(seed)
-        return check(self.result, self.behind.batches(progress), draws=draws, seed=chosen, threads=default_threads())
+        chosen = self.result.seed if seed is None else check_seed(seed)
+        count = check_count("draws", draws, 1)
+        return check(self.result, self.behind.batches(progress), draws=count, seed=chosen, threads=default_threads())
 
     def explain(
         self, group: object, by: str | None = None, *, noun: str = "rows", words: Mapping[str, str] | None = None
@@ -213,7 +217,14 @@ class Fit:
             positions = self.result.positions(factor, factor.levels if groups is None else groups)
         settings = sampler_settings(draws, 4, self.result.seed, "auto", progress)
         return sensitivity(
-            self.result, term, scales, factor, positions, settings, interval=interval, threads=default_threads()
+            self.result,
+            term,
+            scales,
+            factor,
+            positions,
+            settings,
+            interval=check_interval(interval),
+            threads=default_threads(),
         )
 
     def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
@@ -242,7 +253,7 @@ class Fit:
 
         Parameters
         ----------
-        new_data : any eager frame or a dict of columns; the rows of the fit by default. No outcome is needed.
+        new_data : a frame, a dict of columns or a file; the rows of the fit by default. No outcome is needed.
         kind : "mean" is the expected outcome, "response" a new outcome with its residual noise.
         new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
             drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
@@ -258,17 +269,16 @@ class Fit:
         """
         from poolwise.judge import predict
 
-        question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else int(seed))
-        if new_data is None:
-            keys = self.frame()[list(self.result.model.encoding.keys)]
-            predictor = predict.predictor_of_rows(self.result, self.behind.encoded(), question)
-        else:
-            table = as_table(new_data)
-            keys = table.frame.to_pandas().filter(list(self.result.model.encoding.keys))
-            predictor = predict.predictor_of(self.result, table, question)
+        question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else check_seed(seed))
+        if not isinstance(draws, bool):
+            raise DataError(f"draws must be True or False, not {draws!r}.")
+        table = as_table(self.frame()) if new_data is None else table_of(new_data)
+        predictor = predict.predictor_of(self.result, table, question)
+        encoding = self.result.model.encoding
+        labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
         if draws:
-            return predict.prediction_draws(predictor, keys.index.to_numpy())
-        return keys.join(predict.predictions(predictor, keys.index, interval))
+            return predict.prediction_draws(predictor, labels.index.to_numpy())
+        return labels.join(predict.predictions(predictor, labels.index, interval))
 
     def frame(self) -> pd.DataFrame:
         """The complete rows that were fitted, with the columns that the formula uses.
@@ -372,10 +382,10 @@ class Fit:
         """
         from poolwise.report.page import write_report
 
-        check_writable(Path(path))
+        target = check_writable(path)
         checks, left_out = self.judged(progress)
         rows = self.rows or self.behind.of_all_groups()
-        return write_report(Path(path), self.result, rows, self.notes, checks, left_out, None, question, title)
+        return write_report(target, self.result, rows, self.notes, checks, left_out, None, question, title)
 
     def as_code(self, system: str) -> str:
         """The same model and priors as a script for "pymc", "bambi", "brms" or "lme4" (which has no priors).
@@ -449,7 +459,7 @@ class Fit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
-        storage.save(self.result, Path(path))
+        storage.save(self.result, check_writable(path))
 
     @property
     def behind(self) -> RowsBehind:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import design as designs
 from poolwise import storage, updating
-from poolwise.errors import DataError, PriorError, SamplingError
+from poolwise.errors import DataError, FileError, PriorError, SamplingError
 from poolwise.fitted import Fit
 from poolwise.infer import infer
 from poolwise.posterior import Posterior
@@ -99,6 +99,8 @@ def load(path: str | os.PathLike[str]) -> Fit:
     ------
     FileError : when the file is missing, not a fit, damaged, or of a newer version.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise FileError(f"The path must be text, not {path!r}.")
     return Fit(storage.load(Path(path), threads=default_threads()), None)
 
 

@@ -15,7 +15,7 @@ from poolwise.formula import parse
 from poolwise.judge.power import Power, in_words, truth_of
 from poolwise.judge.power import power as simulated_power
 from poolwise.progress import Progress, silent
-from poolwise.samplers.settings import sampler_settings
+from poolwise.samplers.settings import check_count, check_interval, sampler_settings
 from poolwise.sources.frames import as_table
 from poolwise.threads import check_threads
 
@@ -63,10 +63,8 @@ def power(
     started = time.perf_counter()
     settings = sampler_settings(draws, 4, seed, "auto", progress)
     workers = check_threads(threads)
-    if not isinstance(studies, (int, np.integer)) or studies < 2:
-        raise DataError(f"studies must be a whole number of at least 2, not {studies!r}.")
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie between 0 and 1, not {interval!r}.")
+    check_count("studies", studies, 2)
+    check_interval(interval)
     needed = needed_columns(parse(formula), weights)
     if needed.outcome != (needed.formula.response.strip("`"),):
         raise FormulaError(f"The outcome is simulated: its side of '{formula}' must be a plain name.")
@@ -107,8 +105,17 @@ def balanced_design(
     if not groups:
         raise DataError("Name the groups and their number: balanced_design(25, school=20).")
     for name, count in {"rows": rows, **groups}.items():
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise DataError(f"{name} must be a whole number of at least 1, not {count!r}.")
+        check_count(name, count, 1)
+    for choices in (within, between):
+        if choices is not None and not isinstance(choices, Mapping):
+            raise DataError(f"within and between must be dicts from columns to values, not {choices!r}.")
+    columns = [*groups, *(within or {}), *(between or {})]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise DataError(f"'{twice[0]}' is named twice among groups, within and between.")
+    for name, values in {**(within or {}), **(between or {})}.items():
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise DataError(f"The values of '{name}' must be a list that is not empty, not {values!r}.")
     cells = list(product(*(range(1, count + 1) for count in groups.values())))
     frame = pd.DataFrame(np.repeat(cells, rows, axis=0), columns=list(groups))
     for name, values in (within or {}).items():

@@ -188,7 +188,7 @@ class PoolingComparison:
         """
         from poolwise.report.page import Compared, write_report
 
-        check_writable(Path(path))
+        target = check_writable(path)
         factor = self.partial.result.model.design.factor()
         several = len(factor.effects) > 1
         by_row, by_group = self.compare(progress=progress), self.compare(by=factor.name, progress=progress)
@@ -200,7 +200,7 @@ class PoolingComparison:
         chart = self.plot.shrinkage().properties(width=400) if several else None
         compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
         fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
-        return write_report(Path(path), fit.result, rows, fit.notes, checks, left_out, compared, question, title)
+        return write_report(target, fit.result, rows, fit.notes, checks, left_out, compared, question, title)
 
     @property
     def plot(self) -> PoolingPlots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from poolwise.errors import DataError
 from poolwise.progress import Progress
 from poolwise.sources import CellTable, Source
 from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table
+from poolwise.sources.frames import Table, check_column
 from poolwise.statistics import SufficientStatistics
 from poolwise.statistics.routes import rows_of_cells, stream_again
 
@@ -53,9 +53,11 @@ class RowsBehind:
         """
         if self.rows is None:
             where = (
-                "was loaded from a file, which holds no rows" if self.source is None else "left its rows where they are"
+                "was loaded from a file, which holds no rows, updated, or made of statistics"
+                if self.source is None
+                else "left its rows where they are"
             )
-            raise DataError(f"This fit {where}; fit a part of them in memory to do this.")
+            raise DataError(f"This fit {where}; fit the rows, or a part of them, in memory to do this.")
         return self.rows
 
     def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
@@ -79,8 +81,8 @@ class RowsBehind:
             return self.rows
         return rows_of_cells(self.data, self.source, cells) if self.data.design.factors else None
 
-    def frame(self) -> pd.DataFrame:
-        """The complete rows with the columns that the formula uses.
+    def frame(self, more: Sequence[str] = ()) -> pd.DataFrame:
+        """The complete rows with the columns that the formula uses, and `more` columns.
 
         Raises
         ------
@@ -90,5 +92,9 @@ class RowsBehind:
         if source is None or isinstance(source, CellTable) or self.data.rows > _READ:
             raise DataError("The rows of this fit are not in memory: give new_data.")
         needed = needed_columns(self.data.design.formula, self.data.encoding.weights)
-        table = source if isinstance(source, Table) else read_all(source, needed.columns)
-        return table.frame.select(list(needed.columns)).to_pandas().dropna()
+        columns = list(dict.fromkeys([*needed.columns, *self.data.encoding.keys]))
+        for name in more:
+            check_column(name, source.names)
+        wanted = list(dict.fromkeys([*columns, *more]))
+        table = source if isinstance(source, Table) else read_all(source, wanted)
+        return table.frame.select(wanted).to_pandas().dropna(subset=columns)

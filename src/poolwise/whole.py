@@ -43,16 +43,20 @@ def _umask() -> int:
     return mask
 
 
-def check_writable(path: Path) -> None:
-    """Refuse, before long work is begun, a path that cannot be written.
+def check_writable(given: str | os.PathLike[str]) -> Path:
+    """The path, or before long work is begun a refusal of one that cannot be written.
 
     Raises
     ------
     FileError : when its folder is missing or closed, or it is a folder itself.
     """
+    if not isinstance(given, (str, os.PathLike)):
+        raise FileError(f"The path must be text, not {given!r}.")
+    path = Path(given)
     if path.is_dir():
         raise FileError(f"Cannot write '{path}': it is a folder.")
     if not path.parent.is_dir():
         raise FileError(f"Cannot write '{path}': there is no folder '{path.parent}'.")
     if not os.access(path.parent, os.W_OK):
         raise FileError(f"Cannot write '{path}': the folder cannot be written.")
+    return path

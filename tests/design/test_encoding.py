@@ -116,3 +116,12 @@ def test_the_linear_predictor_is_x_beta_plus_z_u(small):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     common = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, []))
     np.testing.assert_allclose(common, beta @ (basis @ design.common_map).T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "string"])
+def test_missing_labels_of_nullable_types_are_dropped(small, kind):
+    data = small.assign(g=pd.Series(range(len(small))).floordiv(6).astype(kind))
+    data.loc[data.index[3], "g"] = pd.NA
+    with pytest.warns(pw.PoolwiseWarning, match="1 of"):
+        fit = pw.fit("y ~ x + (1 | g)", data, seed=1, draws=20)
+    assert fit.statistics.rows == len(small) - 1

@@ -179,7 +179,7 @@ def test_predictions_comparisons_and_slopes(fit):
         pw.comparisons(fit, "xx")
     with pytest.raises(pw.DataError, match="no slope"):
         pw.slopes(fit, "z")
-    with pytest.raises(pw.DataError, match="no column 'zz' to average by"):
+    with pytest.raises(pw.DataError, match="no column 'zz'"):
         pw.predictions(fit, by="zz")
 
 
@@ -188,7 +188,7 @@ def test_a_grid_of_rows(fit):
     assert len(grid) == 4
     assert (grid["z"] == frame()["z"].mode()[0]).all()
     assert len(pw.predictions(fit, grid).table) == 4
-    with pytest.raises(pw.DataError, match="uses no column 'w'"):
+    with pytest.raises(pw.DataError, match="no predictor or group 'w'"):
         pw.datagrid(fit, w=[1])
 
 
@@ -198,3 +198,102 @@ def test_far_units_keep_their_digits():
     near = pw.fit("y ~ x + (1 | g)", data, seed=1, draws=200).predict()
     shifted = pw.fit("y ~ x + (1 | g)", far, seed=1, draws=200).predict()
     np.testing.assert_allclose(shifted["mean"] - 1e6, near["mean"], atol=0.2)
+
+
+def test_what_changes_can_be_said_and_hangs_on_the_fit_and_not_on_the_new_rows(fit):
+    slope = float(fit.posterior["beta"][..., 1].mean())
+    nobody = {"x": [1.0], "z": ["a"]}
+    for asked, words, factor in ((None, "+1", 1), ({"x": [0, 9]}, "9 - 0", 9), ({"x": 10}, "+10", 10)):
+        found = pw.avg_comparisons(fit, asked or "x", nobody, new_groups="population").table
+        assert list(found["contrast"]) == [words]
+        assert found["estimate"][0] == pytest.approx(factor * slope)
+    with pytest.raises(pw.DataError, match="a step or a list"):
+        pw.comparisons(fit, {"x": "up"})
+    indicator = pw.fit("y ~ x + b + (1 | g)", frame().assign(b=lambda d: (d["x"] > 0) * 1), seed=1, draws=50)
+    one = {"x": [0.0], "b": [1], "g": ["g1"]}
+    assert list(pw.comparisons(indicator, "b", one).table["contrast"]) == ["1 - 0"]
+
+
+def test_splines_end_at_the_values_that_were_seen():
+    fit = pw.fit("y ~ bs(x, df=4) + (1 | g)", frame(), seed=1, draws=100)
+    found = pw.slopes(fit, "x")
+    assert np.isfinite(found.draws.values).all()
+    with pytest.raises(pw.DataError, match="beyond the values"):
+        pw.comparisons(fit, "x")
+
+
+def test_the_usual_variables():
+    fit = pw.fit("y ~ x * z + offset(o) + (1 | g)", frame(), seed=1, draws=100)
+    assert set(pw.avg_slopes(fit).table["term"]) == {"x"}
+    assert set(pw.avg_comparisons(fit).table["term"]) == {"x", "z"}
+    empty = pw.fit("y ~ 1 + (1 | g)", frame(), seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="no predictor to vary"):
+        pw.avg_comparisons(empty)
+
+
+def test_labels_are_never_averaged():
+    data = frame().assign(g=lambda d: d["g"].str[1:].astype(int))
+    fit = pw.fit("y ~ x + (1 | g)", data, seed=1, draws=50)
+    grid = pw.datagrid(fit, x=np.mean)
+    assert list(grid.columns) == ["x", "g"]
+    assert grid["g"][0] == data["g"].mode()[0]
+    assert grid["x"][0] == pytest.approx(data["x"].mean())
+    with pytest.raises(pw.DataError, match="numbers in the fit and text in the new data"):
+        fit.predict({"x": [0.0], "g": ["1"]}, new_groups="sample")
+    with pytest.raises(pw.DataError, match="is empty"):
+        pw.datagrid(fit, x=[])
+
+
+def test_the_average_of_one_factor_beside_a_known_group_of_another():
+    fit = pw.fit("y ~ 1 + (1 | g) + (1 | h)", frame(), seed=1, draws=100)
+    with_label = fit.predict({"g": ["nobody"], "h": [1]}, new_groups="population")
+    np.testing.assert_allclose(fit.predict({"h": [1]}, new_groups="population")["mean"], with_label["mean"])
+
+
+def test_rows_from_files_and_lazy_frames(tmp_path, fit):
+    import polars as pl
+
+    NEW.to_csv(tmp_path / "new.csv", index=False)
+    expected = fit.predict(NEW)["mean"].to_numpy()
+    for rows in (str(tmp_path / "new.csv"), pl.from_pandas(NEW), pl.from_pandas(NEW).lazy(), NEW.to_dict("list")):
+        np.testing.assert_allclose(fit.predict(rows)["mean"], expected)
+    lazy = pw.fit("y ~ x + z + (1 + x | g)", pl.from_pandas(frame()).lazy(), seed=1, draws=500)
+    np.testing.assert_allclose(lazy.predict()["mean"], fit.predict()["mean"], atol=1e-6)
+
+
+def test_separate_fits_know_their_groups():
+    separate = pw.compare_pooling("y ~ x", by="g", data=frame(), seed=1, folds=0, draws=50).separate
+    assert len(separate.predict()) == 60
+    assert len(pw.avg_comparisons(separate).table) == 1
+    with pytest.raises(pw.DataError, match="no column 'g'"):
+        separate.predict({"x": [1.0]}, new_groups="population")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda fit: fit.predict(interval="a"), "interval must be a number"),
+        (lambda fit: fit.predict(seed=-1), "seed must be a whole number"),
+        (lambda fit: fit.predict(seed="a"), "seed must be a whole number"),
+        (lambda fit: fit.predict(draws=5), "draws must be True or False"),
+        (lambda fit: pw.predictions(fit, by=3), "by must be the name"),
+        (lambda fit: pw.avg_comparisons(fit, 3), "by must be the name"),
+        (lambda fit: fit.check(draws=0), "draws must be a whole number"),
+        (lambda fit: fit.sensitivity("sd", 2), "scales must be a list"),
+        (lambda fit: fit.sensitivity("sd", interval=2), "interval must be a number"),
+        (lambda fit: fit.predict({"x": ["1"], "z": ["a"], "g": ["g1"]}), "another kind than at the fit"),
+        (lambda fit: pw.datagrid(3), "must be a fit"),
+        (lambda fit: pw.balanced_design(4, g=3, within={"g": [1]}), "named twice"),
+        (lambda fit: pw.balanced_design(4, g=3, within={"t": []}), "list that is not empty"),
+        (lambda fit: pw.power("y ~ t", {"t": [0, 1]}, effects={"t": "a"}), "must be numbers"),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_sentence(fit, call, said):
+    with pytest.raises(pw.DataError, match=said):
+        call(fit)
+
+
+def test_paths_that_are_no_paths(fit):
+    for call in (fit.report, fit.save, pw.load):
+        with pytest.raises(pw.FileError, match="path must be text"):
+            call(3)

@@ -176,3 +176,17 @@ def test_what_cannot_be_said_is_refused():
     pooling = pw.compare_pooling("y ~ x", by="g", data=frame(), seed=1, folds=0, draws=50)
     with pytest.raises(pw.DataError, match="many models"):
         pooling.separate.as_code("pymc")
+
+
+def test_names_in_other_systems():
+    from poolwise.translate.common import brms_coefficient
+
+    names = {
+        "z[T.b]": "zb", "z[a]": "za", "z[a]:x": "za:x", "C(h)[T.1.0]": "factorh1", "scale(x)": "scalex",
+        "poly(x, 2)[1]": "polyx21", "I(x ** 2)": "IxE2", "Intercept": "Intercept",
+    }  # fmt: skip
+    assert {name: brms_coefficient(name) for name in names} == names
+    code = fitted("y ~ z * x + (1 | g)", draws=50, priors={"slopes": pw.Normal(0, 1)}).as_code("bambi")
+    assert "'z:x': bmb.Prior('Normal', mu=0, sigma=1)" in code
+    with pytest.raises(pw.DataError, match="may mean something else in Bambi"):
+        fitted("y ~ np.log(n) + (1 | g)", draws=50).as_code("bambi")

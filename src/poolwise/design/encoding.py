@@ -27,6 +27,7 @@ from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
 
 _WARNINGS = Lock()
+NOBODY = "(no group)"  # label of rows whose group is not asked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +94,7 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
 
 
 def encode(
-    design: Design, encoding: Encoding, table: Table, *, grouped: bool = True, weighted: bool = False
+    design: Design, encoding: Encoding, table: Table, *, absent: tuple[str, ...] = (), weighted: bool = False
 ) -> tuple[Design, Rows]:
     """Encode new rows as at the fit: the design of their own groups, and the rows.
 
@@ -101,7 +102,7 @@ def encode(
 
     Parameters
     ----------
-    grouped : whether the rows' groups are wanted; else the factors come without levels, and every code is 0.
+    absent : grouping columns that the table lacks and that are not asked for: all rows share a label of no group.
     weighted : whether the rows' weights are wanted, where the fit has them.
 
     Raises
@@ -110,8 +111,9 @@ def encode(
     """
     weights = (encoding.weights,) if weighted and encoding.weights is not None else ()
     raw = table.columns([*encoding.variables, *weights])
-    keys = {name: table.keys(name) for name in encoding.keys} if grouped else {}
-    complete({**raw, **keys}, "error")
+    nobody = np.full(table.rows, NOBODY, dtype=object)
+    keys = {name: nobody if name in absent else table.keys(name) for name in encoding.keys}
+    _refuse_holes({**raw, **keys}, table.rows)
     cells: Cells = tuple(np.zeros(0, dtype=int) for _ in encoding.keys)
     codes = np.zeros(table.rows, dtype=np.int64)
     if keys:
@@ -128,6 +130,16 @@ def encode(
     if design.formula.offsets:
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
     return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset)
+
+
+def _refuse_holes(columns: dict[str, Any], rows: int) -> None:
+    """Refuse new rows with missing values."""
+    import pandas as pd
+
+    holes = {name: int(np.asarray(pd.isna(values)).sum()) for name, values in columns.items()}
+    where = ", ".join(f"{name} ({count})" for name, count in holes.items() if count)
+    if where:
+        raise DataError(f"New rows have missing values, in: {where}, of {rows} rows. Leave these rows out.")
 
 
 def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: list[Any]) -> Rows:
@@ -220,8 +232,15 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
         except DataMismatchWarning as error:
             raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
         except FactorEvaluationError as error:
+            if "extrapolation" in str(error):
+                raise DataError(
+                    f"A spline of '{formula.text}' is evaluated beyond the values that it was fitted to."
+                ) from error
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:
+            if "inconsistent with specification" in str(error):
+                said = f"A column of '{formula.text}' has another kind than at the fit, such as text for numbers"
+                raise DataError(f"{said}: {_cause(error)}") from error
             raise FormulaError(f"Cannot build '{formula.text}': {_cause(error)}") from error
         except Exception as error:  # whatever a transform may raise on the user's data
             raise FormulaError(f"Cannot evaluate '{formula.text}' on these data: {_cause(error)}") from error

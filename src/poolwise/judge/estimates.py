@@ -5,24 +5,31 @@ The verbs of marginaleffects (Arel-Bundock, Greifer and Heiss 2024), on draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.design import Encoding
 from poolwise.design.encoding import column_of_category
+from poolwise.design.needed import design_parts, needed_columns
+from poolwise.design.variables import required_columns
 from poolwise.errors import DataError, suggest
+from poolwise.judge.explain import is_indicator
 from poolwise.judge.predict import Predictor, Question, predictor_of
 from poolwise.posterior import Posterior
+from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import as_table
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+_SHOWN = 20  # lines of a table that are printed
 _STEP = 1e-4  # of a predictor's spread: slopes are central differences over twice this
+
+
+Weight = float | np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -39,10 +46,16 @@ class Estimates:
     draws: xr.DataArray
 
     def __repr__(self) -> str:
-        return self.table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+        shown = self.table.head(_SHOWN).to_string(index=False, float_format=lambda value: f"{value:.4g}")
+        return shown + self._rest()
 
     def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}")
+        shown = self.table.head(_SHOWN)
+        return shown.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}") + self._rest()
+
+    def _rest(self) -> str:
+        more = len(self.table) - _SHOWN
+        return f"\n... {more:,} more; see .table" if more > 0 else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,37 +65,66 @@ class Contrast:
     Attributes
     ----------
     labels : what it is, by column of the table.
-    parts : weights and predictors.
+    parts : weights, one for all rows or (n,), and predictors.
     """
 
     labels: dict[str, str]
-    parts: tuple[tuple[float, Predictor], ...]
+    parts: tuple[tuple[Weight, Predictor], ...]
 
     def batches(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Consecutive rows and their draws, (chains * draws, rows)."""
         for several in zip(*(predictor.batches() for _, predictor in self.parts), strict=True):
-            weights = [weight for weight, _ in self.parts]
+            part = several[0][0]
+            weights = [weight[part] if isinstance(weight, np.ndarray) else weight for weight, _ in self.parts]
             total = sum(weight * drawn for weight, (_, drawn) in zip(weights, several, strict=True))
-            yield several[0][0], np.asarray(total)
+            yield part, np.asarray(total)
 
 
-def levels_of_variable(posterior: Posterior, frame: pd.DataFrame, name: str) -> list[Any] | None:
-    """The categories of a predictor, the two values of an indicator, or None where it is a number on a scale."""
-    check_variable(posterior.model.encoding, frame, name)
+def categories(posterior: Posterior, name: str) -> list[Any] | None:
+    """The categories of a predictor, in order; None where it is a number."""
     for part in posterior.model.encoding.specs._flatten():
         for factor, (_, state) in getattr(part, "encoder_state", {}).items():
             if column_of_category(factor) == name and "categories" in state:
                 return list(state["categories"])
-    values = sorted(frame[name].unique())
-    return values if len(values) <= 2 else None
+    return None
 
 
-def check_variable(encoding: Encoding, frame: pd.DataFrame, name: str) -> None:
+def check_variable(posterior: Posterior, frame: pd.DataFrame, name: str) -> None:
     """Refuse a name that is not a predictor."""
-    if name not in encoding.variables:
-        raise DataError(f"'{name}' is not a predictor of this fit. {suggest(str(name), encoding.variables)}")
+    known = predictors(posterior)
+    if name not in known:
+        raise DataError(f"'{name}' is not a predictor of this fit. {suggest(str(name), known)}")
     if name not in frame:
         raise DataError(f"There is no column '{name}' in the new data. {suggest(str(name), map(str, frame.columns))}")
+
+
+def predictors(posterior: Posterior) -> list[str]:
+    """Raw columns that terms are made of; those of offsets alone are known, and nothing is learnt of them."""
+    formula = posterior.model.design.formula
+    parts = needed_columns(formula).parts
+    used = {name for part in design_parts(formula) for name in required_columns(getattr(parts, part))}
+    return [name for name in posterior.model.encoding.variables if name in used]
+
+
+def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> list[tuple[str, Any, Any]]:
+    """Words, and high and low values, of the changes of one variable."""
+    column = frame[name]
+    if asked is None:
+        levels = categories(posterior, name)
+        if levels is None and (column.dtype.kind == "b" or is_indicator(posterior.model.statistics, name)):
+            levels = [False, True] if column.dtype.kind == "b" else [0, 1]
+        if levels is None:
+            return [("+1", column + 1, column)]
+        return [(f"{_said(level)} - {_said(levels[0])}", level, levels[0]) for level in levels[1:]]
+    if isinstance(asked, (int, float, np.number)) and not isinstance(asked, bool):
+        return [(f"{asked:+g}", column + asked, column)]
+    if isinstance(asked, (list, tuple)) and len(asked) >= 2:
+        return [(f"{_said(value)} - {_said(asked[0])}", value, asked[0]) for value in asked[1:]]
+    raise DataError(f"The change of '{name}' must be a step or a list of values to compare, not {asked!r}.")
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else str(value)
 
 
 def predictions(posterior: Posterior, frame: pd.DataFrame, question: Question) -> list[Contrast]:
@@ -91,43 +133,47 @@ def predictions(posterior: Posterior, frame: pd.DataFrame, question: Question) -
 
 
 def comparisons(
-    posterior: Posterior, frame: pd.DataFrame, question: Question, variables: Sequence[str]
+    posterior: Posterior, frame: pd.DataFrame, question: Question, variables: Mapping[str, Any]
 ) -> list[Contrast]:
-    """What a change of each variable does: one unit more, the other of two values, each category against the first."""
+    """What a change of each variable does: as asked for, or one unit more, the other of two values, each category."""
     found = []
-    for name in variables:
-        levels = levels_of_variable(posterior, frame, name)
-        if levels is None:
-            pairs = [("+1", frame[name] + 1, frame[name])]
-        elif len(levels) < 2:
-            raise DataError(f"'{name}' has one value only, {levels[0]}: there is nothing to compare it with.")
-        else:
-            pairs = [(f"{level} - {levels[0]}", level, levels[0]) for level in levels[1:]]
-        for words, high, low in pairs:
+    for name, asked in variables.items():
+        check_variable(posterior, frame, name)
+        for words, high, low in _pairs(posterior, frame, name, asked):
             parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (-1.0, low))]
             found.append(_contrast(posterior, question, {"term": name, "contrast": words}, parts))
     return found
 
 
-def slopes(posterior: Posterior, frame: pd.DataFrame, question: Question, variables: Sequence[str]) -> list[Contrast]:
-    """Derivatives of the prediction in each numeric variable, at each row."""
+def slopes(
+    posterior: Posterior, frame: pd.DataFrame, question: Question, variables: Sequence[str], seen: pd.DataFrame | None
+) -> list[Contrast]:
+    """Derivatives of the prediction in each numeric variable, at each row.
+
+    Parameters
+    ----------
+    seen : rows of the fit, beyond whose values no difference reaches: splines end there.
+    """
     found = []
     for name in variables:
-        check_variable(posterior.model.encoding, frame, name)
-        if frame[name].dtype.kind not in "iuf":
-            raise DataError(f"'{name}' is not a number, so it has no slope; comparisons() takes categories.")
+        check_variable(posterior, frame, name)
+        if frame[name].dtype.kind not in "iuf" or categories(posterior, name) is not None:
+            raise DataError(f"'{name}' is not a number on a scale, so it has no slope; comparisons() takes categories.")
         values = frame[name].astype(float)
-        step = _STEP * (float(values.std(ddof=0)) or 1.0)
-        ends = [
-            (0.5 / step, frame.assign(**{name: values + step})),
-            (-0.5 / step, frame.assign(**{name: values - step})),
-        ]
+        known = values if seen is None else seen[name].astype(float)
+        step = _STEP * (float(known.std(ddof=0)) or 1.0)
+        high, low = values + step, values - step
+        if seen is not None and known.min() < known.max():
+            high = high.where(high <= known.max(), values).where(values <= known.max(), high)
+            low = low.where(low >= known.min(), values).where(values >= known.min(), low)
+        weight = 1.0 / (high - low).to_numpy()
+        ends = [(weight, frame.assign(**{name: high})), (-weight, frame.assign(**{name: low}))]
         found.append(_contrast(posterior, question, {"term": name, "contrast": "dy/dx"}, ends))
     return found
 
 
 def _contrast(
-    posterior: Posterior, question: Question, labels: dict[str, str], parts: list[tuple[float, pd.DataFrame]]
+    posterior: Posterior, question: Question, labels: dict[str, str], parts: Sequence[tuple[Weight, pd.DataFrame]]
 ) -> Contrast:
     made = tuple((weight, predictor_of(posterior, as_table(frame), question)) for weight, frame in parts)
     return Contrast(labels, made)
@@ -142,8 +188,9 @@ def estimate(
     """
     import pandas as pd
 
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie between 0 and 1, not {interval!r}.")
+    check_interval(interval)
+    if not contrasts:
+        raise DataError("There is no predictor to vary.")
     codes: np.ndarray
     if by is None:
         codes, lines = np.arange(len(frame), dtype=np.int64), frame.reset_index(drop=True)

@@ -17,7 +17,7 @@ from poolwise.posterior import Pooling, Posterior
 from poolwise.statistics import CrossProducts
 
 _HALF = 0.5  # share from which a group's own rows outweigh the pool
-_FAR = 1 << 20  # rows; of more nobody wants to know
+_FAR = 10_000  # rows; of more nobody wants to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def explain(posterior: Posterior, factor: Factor, group: int, noun: str, words: 
         share = float(own[k]) if told[k] else 0.0
         tipping = _tipping_point(curve, k, rows, share, bool(told[k]))
         shares.append(Share(effect, share, bool(told[k]), tipping))
-    absent = tuple(words.get(name, f"with {name} {_one(name)}") for name in _absent_indicators(posterior, cells))
+    absent = tuple(words.get(name, f"with {name} = 1") for name in _absent_indicators(posterior, cells))
     return Explanation(str(factor.levels[group]), rows, noun, absent, tuple(shares))
 
 
@@ -172,24 +172,30 @@ def _tipping_point(curve: Callable[[float], np.ndarray], effect: int, rows: int,
     return high
 
 
+def is_indicator(statistics: CrossProducts, name: str) -> bool:
+    """Whether a column of the design is zero or one in all rows."""
+    if name not in statistics.columns[:-1]:
+        return False
+    k = statistics.columns.index(name)
+    mean, weight = statistics.means[:, k] + statistics.origin[k], statistics.weights
+    total, squares = weight @ mean, weight @ mean**2 + statistics.scatter[:, k, k].sum()
+    # Only for zeros and ones is the sum of squares the sum, and every mean a share.
+    whole = abs(total - squares) <= 1e-9 * max(total, 1.0)
+    return bool(whole and total > 0 and mean.min() > -1e-9 and mean.max() < 1 + 1e-9)
+
+
 def _absent_indicators(posterior: Posterior, cells: np.ndarray) -> list[str]:
-    """Columns that are zero or one in all rows, and zero in all rows of some cells."""
-    statistics = posterior.model.statistics
-    found = []
-    for k, name in enumerate(statistics.columns[:-1]):
-        mean = statistics.means[:, k] + statistics.origin[k]
-        weight = statistics.weights
-        total, squares = weight @ mean, weight @ mean**2 + statistics.scatter[:, k, k].sum()
-        # Only for zeros and ones is the sum of squares the sum, and every mean a share.
-        indicator = abs(total - squares) <= 1e-9 * max(total, 1.0) and mean.min() > -1e-9 and mean.max() < 1 + 1e-9
-        if indicator and total > 0 and weight[cells] @ np.abs(mean[cells]) < 1e-9 * weight[cells].sum():
-            found.append(name)
-    return found
+    """Predictors that are zero or one in all rows, and zero in all rows of some cells."""
+    statistics, variables = posterior.model.statistics, posterior.model.encoding.variables
+    weight = statistics.weights[cells]
+    return [
+        name
+        for k, name in enumerate(statistics.columns[:-1])
+        if name in variables
+        and is_indicator(statistics, name)
+        and weight @ np.abs(statistics.means[cells, k] + statistics.origin[k]) < 1e-9 * weight.sum()
+    ]
 
 
 def _called(effect: str) -> str:
     return "intercept" if effect == "Intercept" else f"slope of {effect}"
-
-
-def _one(name: str) -> str:
-    return "= 1" if "[" not in name else "(its category)"

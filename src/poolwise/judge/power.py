@@ -99,6 +99,9 @@ def truth_of(design: Design, effects: Mapping[str, float], sd: float | Mapping[s
     missing = [name for name in design.coefficients if name not in effects and name != "Intercept"]
     if missing:
         raise DataError(f"effects lacks {', '.join(missing)}; say 0 for none.")
+    for value in [*effects.values(), sigma, *(sd.values() if isinstance(sd, Mapping) else [sd])]:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise DataError(f"effects, sd and sigma must be numbers, not {value!r}.")
     beta = np.array([float(effects.get(name, 0.0)) for name in design.coefficients])
     spreads = []
     for factor in design.factors:

@@ -16,6 +16,7 @@ from poolwise.design.encoding import encode
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, suggest
 from poolwise.posterior import Pooling, Posterior
+from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import Table
 
 if TYPE_CHECKING:
@@ -141,9 +142,6 @@ class Predictor:
         beta = posterior.beta.reshape(count, -1)
         effects = []
         for fitted, asked in zip(posterior.model.design.factors, self.design.factors, strict=True):
-            if not len(asked.levels):  # no labels were needed: the average group
-                effects.append(np.zeros((count, len(used), len(fitted.effects))))
-                continue
             levels, back = np.unique(asked.codes[used], return_inverse=True)
             effects.append(self._effects(fitted, asked.levels[levels])[:, back])
         sigma = np.broadcast_to(posterior.sigma.reshape(count, 1), (count, len(used)))
@@ -219,9 +217,19 @@ class Predictor:
 
 
 def _positions(factor: Factor, labels: np.ndarray) -> np.ndarray:
-    """(labels,) positions among the levels of a factor, -1 where there is none."""
+    """(labels,) positions among the levels of a factor, -1 where there is none.
+
+    Raises
+    ------
+    DataError : where numbers of the fit come as text: they would all be new groups.
+    """
     import pandas as pd
 
+    text = {str(label): label for label in labels if isinstance(label, str)}
+    if factor.levels.dtype.kind in "iuf" and (twins := text.keys() & set(factor.levels.astype(str))):
+        raise DataError(
+            f"Labels of {factor.name} are numbers in the fit and text in the new data, such as '{min(twins)}'."
+        )
     return pd.Index(factor.levels).get_indexer(pd.Index(labels))
 
 
@@ -243,9 +251,9 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
         raise DataError("The new data hold no rows.")
     # The average group needs no label; every other choice does.
     absent = [name for name in model.encoding.keys if name not in table.names]
-    grouped = bool(model.encoding.keys) and not (absent and question.new_groups is NewGroups.POPULATION)
+    average = absent if question.new_groups is NewGroups.POPULATION and model.pooling is Pooling.PARTIAL else []
     weighted = question.kind is Kind.RESPONSE
-    design, rows = encode(model.design, model.encoding, table, grouped=grouped, weighted=weighted)
+    design, rows = encode(model.design, model.encoding, table, absent=tuple(average), weighted=weighted)
     return Predictor(posterior, design, rows, question)
 
 
@@ -260,9 +268,7 @@ def predictions(predictor: Predictor, index: pd.Index, interval: float) -> pd.Da
     """Mean, sd and central interval of each row's prediction; draws are not kept."""
     import pandas as pd
 
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie between 0 and 1, not {interval!r}.")
-    tail = (1 - interval) / 2
+    tail = (1 - check_interval(interval)) / 2
     parts = []
     for _, drawn in predictor.batches():
         low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)

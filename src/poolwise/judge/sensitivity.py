@@ -59,8 +59,8 @@ class Sensitivity:
         )
 
     def __repr__(self) -> str:
-        wide = self.table.pivot(index="times", columns="quantity", values="estimate")
-        wide = wide[list(dict.fromkeys(self.table["quantity"]))]
+        wide = self.table.pivot(index="quantity", columns="times", values="estimate")
+        wide = wide.loc[list(dict.fromkeys(self.table["quantity"]))].rename(columns=lambda scale: f"x {scale:.3g}")
         shown = wide.to_string(float_format=lambda value: f"{value:.3g}")
         lines = "\n".join(self.conclusions)
         return f"Posterior means with the prior of '{self.term}' so many times as wide\n{shown}\n\n{lines}"
@@ -87,9 +87,10 @@ def sensitivity(
     """
     import pandas as pd
 
+    listed = isinstance(scales, Sequence) and not isinstance(scales, str)
+    if not listed or not all(isinstance(scale, (int, float, np.number)) and 0 < scale < np.inf for scale in scales):
+        raise DataError(f"scales must be a list of positive numbers, not {scales!r}.")
     times = sorted({float(scale) for scale in scales} | {1.0})
-    if not all(np.isfinite(scale) and scale > 0 for scale in times):
-        raise DataError(f"scales must be positive numbers, not {list(scales)!r}.")
     model = posterior.model
     models = [replace(model, priors=model.priors.widened(term, scale)) for scale in times]
     refits = refit_all(models, settings, threads, f"widening the prior of {term}", settings.progress)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.design.encoding import NOBODY
 from poolwise.design.factors import Factor
 from poolwise.judge.predict import Kind, NewGroups, Predictor, Question
 from poolwise.plots import theme
@@ -145,7 +146,7 @@ def _predicted(posterior: Posterior, factor: Factor, group: int, values: np.ndar
     alone = []
     for other in design.factors:
         mine = other.name == factor.name
-        levels = other.levels[[group]] if mine else np.zeros(0, dtype=other.levels.dtype)
+        levels = other.levels[[group]] if mine else np.array([NOBODY], dtype=object)
         alone.append(replace(other, levels=levels, codes=np.zeros(1, dtype=np.int64)))
     rows = Rows(np.column_stack([values, np.full(len(values), np.nan)]), np.zeros(len(values), dtype=np.int64), 0)
     question = Question(Kind.MEAN, NewGroups.POPULATION, posterior.seed)

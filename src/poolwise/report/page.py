@@ -96,6 +96,7 @@ def write_report(
             priors=posterior.model.priors.words(),
             outcome=outcome_line(posterior),
             passed=posterior.certificate.passed,
+            hierarchical=posterior.model.pooling is Pooling.PARTIAL,
             coefficients=_table(_population(posterior)),
             compared=compared,
             comparison=None if compared is None else _table(compared.table.reset_index()),

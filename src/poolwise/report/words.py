@@ -57,7 +57,7 @@ def model_in_words(posterior: Posterior) -> str:
     parts = []
     for factor in design.factors:
         names = ["level" if effect == "Intercept" else f"effect of {effect}" for effect in factor.effects]
-        joint = ", which may go together," if factor.correlated else ""
+        joint = ", which may go together" if factor.correlated else ""
         parts.append(f"Every group of {factor.name} has its own {_listed(names)}{joint}")
     return (
         f"{'. '.join(parts)}. The groups are not fitted alone: each is drawn towards the others, the more so the less "
@@ -68,19 +68,22 @@ def model_in_words(posterior: Posterior) -> str:
 def formula_lines(posterior: Posterior) -> list[str]:
     """The model as statements of distributions."""
     design = posterior.model.design
-    mean = [f"β[{name}]" if name == "Intercept" else f"β[{name}]·{name}" for name in design.coefficients]
+    separate = posterior.model.pooling is Pooling.SEPARATE
+    own = f", {design.factors[0].name}" if separate else ""
+    mean = [f"β[{name}{own}]" + ("" if name == "Intercept" else f"·{name}") for name in design.coefficients]
     spreads = []
-    if posterior.model.pooling is not Pooling.SEPARATE:
+    if not separate:
         for factor in design.factors:
             group = factor.name
             mean += [
                 f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
                 for effect in factor.effects
             ]
-            own = "a covariance matrix of its own" if factor.correlated else "independent"
-            spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {own}" if len(factor.effects) > 1 else ""))
+            joint = "correlated" if factor.correlated else "independent"
+            spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {joint}" if len(factor.effects) > 1 else ""))
     mean += [f"offset({text})" for text in design.formula.offsets]
-    noise = "σ" if posterior.model.encoding.weights is None else f"σ / √{posterior.model.encoding.weights}"
+    sigma = f"σ[{design.factors[0].name}]" if separate else "σ"
+    noise = sigma if posterior.model.encoding.weights is None else f"{sigma} / √{posterior.model.encoding.weights}"
     return [f"{design.response} ~ Normal(μ, {noise})", f"μ = {' + '.join(mean) or '0'}", *spreads]
 
 
@@ -96,9 +99,10 @@ def limits(posterior: Posterior, notes: list[str]) -> list[str]:
         few = int(np.sum(rows < 3))
         if few:
             said.append(f"{few:,} of {len(rows):,} groups of {factor.name} have fewer than three rows.")
+    each = " for each group" if model.pooling is Pooling.SEPARATE else ""
     said.append(
-        "Residuals are taken to be Normal with one standard deviation, and effects to be linear; intervals hold under "
-        "the model, not beyond it."
+        f"Residuals are taken to be Normal with one standard deviation{each}, and effects to be linear; intervals hold "
+        "under the model, not beyond it."
     )
     said.append("Nothing here says what causes what: coefficients compare rows, they do not change them.")
     return said
@@ -112,10 +116,13 @@ def reproduction(posterior: Posterior) -> str:
     model = posterior.model
     given = ", ".join(f"{name!r}: pw.{prior!r}" for name, prior in model.given.items())
     weights = f", weights={model.encoding.weights!r}" if model.encoding.weights else ""
+    settings = f"priors={{{given}}}, draws={posterior.draws}, chains={posterior.chains}, seed={posterior.seed}"
+    call = f"fit = pw.fit({model.design.formula.text!r}, data{weights}, {settings})"
+    if model.pooling is Pooling.SEPARATE:
+        by = model.design.factors[0].name
+        call = f"fit = pw.compare_pooling({model.design.formula.text!r}, by={by!r}, data=data, {settings}).separate"
     return (
-        "import poolwise as pw\n\n"
-        f"fit = pw.fit({model.design.formula.text!r}, data{weights}, priors={{{given}}}, "
-        f"draws={posterior.draws}, chains={posterior.chains}, seed={posterior.seed})\n\n"
+        f"import poolwise as pw\n\n{call}\n\n"
         f"# poolwise {version('poolwise')}, Python {platform.python_version()}, NumPy {np.__version__}\n"
         f"# {model.statistics.rows:,} rows; fingerprint of their statistics: {fingerprint(posterior)}"
     )

@@ -13,21 +13,38 @@ _SAMPLERS = ("auto", "independence", "nuts")
 
 def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, progress: Progress) -> SamplerSettings:
     """Checked settings."""
-    for name, value, least in (("draws", draws, 4), ("chains", chains, 1)):
-        if not isinstance(value, (int, np.integer)) or value < least:
-            raise DataError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    check_count("draws", draws, 4)
+    check_count("chains", chains, 1)
     if sampler not in _SAMPLERS:
         raise DataError(f"There is no sampler {sampler!r}. Valid names: {', '.join(_SAMPLERS)}.")
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise DataError(f"seed must be a whole number of at least 0, or None, not {seed!r}.")
+    if seed is not None:
+        check_seed(seed)
     return SamplerSettings(
         int(draws), int(chains), np.random.SeedSequence(None if seed is None else int(seed)), sampler, progress
     )
 
 
-def check_folds(folds: int, rows: int, least: int = 2) -> None:
+def check_seed(seed: object) -> int:
+    """A seed, or a clear refusal."""
+    return check_count("seed", seed, 0, " or None")
+
+
+def check_count(name: str, value: object, least: int, otherwise: str = "") -> int:
+    """A whole number that is large enough, or a clear refusal."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise DataError(f"{name} must be a whole number of at least {least}{otherwise}, not {value!r}.")
+    return int(value)
+
+
+def check_interval(interval: object) -> float:
+    """The probability of an interval, or a clear refusal."""
+    if isinstance(interval, bool) or not isinstance(interval, (int, float, np.number)) or not 0 < interval < 1:
+        raise DataError(f"interval must be a number between 0 and 1, not {interval!r}.")
+    return float(interval)
+
+
+def check_folds(folds: int, rows: int) -> None:
     """Refuse a number of folds that makes no sense for so many rows."""
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < least:
-        raise DataError(f"folds must be a whole number of at least {least}, not {folds!r}.")
+    check_count("folds", folds, 2)
     if folds > rows:
         raise DataError(f"There are only {rows} rows; {folds} folds need at least as many.")

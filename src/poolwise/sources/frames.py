@@ -107,10 +107,11 @@ def to_labels(series: Any) -> Any:
         return to_array(series)
     if series.null_count() == 0:
         return series.to_numpy()
-    labels = series.to_list()
+    labels = np.array(series.to_list(), dtype=object)
+    labels[_missing(labels)] = None
     if all(label is None or abs(label) < 2**53 for label in labels):
         return to_array(series)
-    return np.array(labels, dtype=object)
+    return labels
 
 
 def _beyond_double(series: Any) -> bool:
@@ -127,6 +128,12 @@ def _declared(series: Any, used: set[Any]) -> list[str]:
     if series.implementation.is_pandas_like():
         return list(map(str, series.to_native().cat.categories))
     return sorted(value for value in used if value is not None)
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    import pandas as pd
+
+    return np.asarray(pd.isna(values))
 
 
 def to_array(series: Any) -> Any:
@@ -154,6 +161,7 @@ def to_array(series: Any) -> Any:
     if values.dtype.kind == "c":
         raise DataError(f"'{name}' holds complex numbers; a regression needs real ones.")
     values = values.astype(object)
+    values[_missing(values)] = None  # pandas' NA answers neither yes nor no when compared
     present = [value for value in values if value is not None and value == value]
     if present and all(isinstance(value, (Number, np.number)) and not isinstance(value, bool) for value in present):
         return np.array([np.nan if value is None else float(value) for value in values])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from poolwise.errors import DataError
 from poolwise.posterior import Posterior
 from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
-from poolwise.translate.common import header, needed, number, refuse_weights
+from poolwise.translate.common import check_functions, header, needed, number, refuse_weights
 
 
 def bambi(posterior: Posterior) -> str:
@@ -18,16 +20,12 @@ def bambi(posterior: Posterior) -> str:
     model = posterior.model
     design, priors = model.design, model.priors
     refuse_weights(model, "Bambi")
+    check_functions(model, "Bambi", frozenset({"C"}))
     lines: list[str] = []
+    terms: dict[str, list[Prior]] = {}
     for name, prior in zip(design.coefficients, priors.coefficients, strict=True):
-        if name != "Intercept" and "[" in name:
-            continue
-        lines.append(f"        {name!r}: {_distribution(prior)},")
-    categories: dict[str, list[Prior]] = {}
-    for name, prior in zip(design.coefficients, priors.coefficients, strict=True):
-        if "[" in name:
-            categories.setdefault(name.split("[")[0], []).append(prior)
-    for name, several in categories.items():
+        terms.setdefault(_term(name, design.formula.text), []).append(prior)
+    for name, several in terms.items():
         lines.append(f"        {name!r}: {_several(name, several)},")
     bars = []
     for factor in design.factors:
@@ -51,7 +49,7 @@ def bambi(posterior: Posterior) -> str:
             "import bambi as bmb\nimport pandas as pd\n\n",
             "def build(data):",
             f"    data = data.dropna(subset={needed(model)!r})",
-            *(f"    data = data.assign({key}=data[{key!r}].astype(str))" for key in model.encoding.keys),
+            *(f"    data = data.assign(**{{{key!r}: data[{key!r}].astype(str)}})" for key in model.encoding.keys),
             "    priors = {",
             *lines,
             "    }",
@@ -70,6 +68,20 @@ def bambi(posterior: Posterior) -> str:
 def _left(effects: tuple[str, ...]) -> str:
     parts = ["1" if effect == "Intercept" else effect for effect in effects]
     return " + ".join(parts if "1" in parts else ["0", *parts])
+
+
+def _term(coefficient: str, formula: str) -> str:
+    """The term of a coefficient, as Bambi names it: `z[T.b]:x` belongs to `z:x`.
+
+    Raises
+    ------
+    DataError : for an interaction that the formula spells in another order: its prior would be lost without a word.
+    """
+    term = re.sub(r"\[[^\]]*\]", "", coefficient)
+    plain = formula.replace(" ", "")
+    if ":" in term and not any(term.replace(":", sign) in plain for sign in ":*"):
+        raise DataError(f"Write the interaction '{term}' of '{formula}' as {term.replace(':', ' * ')} to translate it.")
+    return term
 
 
 def _several(name: str, priors: list[Prior]) -> str:

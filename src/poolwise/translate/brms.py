@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolwise.errors import DataError
 from poolwise.posterior import Posterior
 from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
-from poolwise.translate.common import header, in_r, number, r_coefficient, refuse_weights
+from poolwise.translate.common import brms_coefficient, header, in_r, number, refuse_weights
 
 
 def brms(posterior: Posterior) -> str:
@@ -24,14 +24,14 @@ def brms(posterior: Posterior) -> str:
         if name == "Intercept" and priors.centred[k]:
             lines.append(f'prior({_distribution(prior)}, class = "Intercept")')  # brms centres its predictors too
         else:
-            lines.append(f'prior({_distribution(prior)}, class = "b", coef = "{r_coefficient(name)}")')
+            lines.append(f'prior({_distribution(prior)}, class = "b", coef = "{brms_coefficient(name)}")')
     if "Intercept" in design.coefficients and not priors.centred[design.coefficients.index("Intercept")]:
         # brms puts the prior of an intercept of its own at the predictors' means; as a coefficient it stays at zero.
         left, right = text.split("~", 1)
         text = f"{left.strip()} ~ 0 + Intercept + {right.strip()}"
     for (group, effect), scale in zip(priors.layout.effects, priors.sd, strict=True):
         lines.append(
-            f'prior({_distribution(scale)}, class = "sd", group = "{group}", coef = "{r_coefficient(effect)}")'
+            f'prior({_distribution(scale)}, class = "sd", group = "{group}", coef = "{brms_coefficient(effect)}")'
         )
     for group, cor in priors.correlation.items():
         lines.append(f'prior(lkj({number(cor.eta)}), class = "cor", group = "{group}")')
@@ -39,7 +39,7 @@ def brms(posterior: Posterior) -> str:
     joined = ",\n  ".join(lines)
     return (
         f"{header(model)}\nlibrary(brms)\n\n"
-        'data <- read.csv("data.csv", stringsAsFactors = TRUE)\n'
+        'data <- read.csv("data.csv", stringsAsFactors = TRUE, check.names = FALSE)\n'
         f"priors <- c(\n  {joined}\n)\n"
         f"fit <- brm({text},\n  data = data, prior = priors, chains = {posterior.chains}, "
         f"iter = {2 * posterior.draws}, seed = 1)\nsummary(fit)\n"

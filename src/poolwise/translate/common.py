@@ -8,7 +8,7 @@ from poolwise.errors import DataError
 from poolwise.posterior import Model
 
 # Functions that mean the same in formulaic and in R.
-_SHARED = {"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"}
+_SHARED = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
 
 
 def number(value: float) -> str:
@@ -23,13 +23,23 @@ def needed(model: Model) -> list[str]:
     return list(dict.fromkeys([*encoding.outcome, *encoding.variables, *weights, *encoding.keys]))
 
 
-def header(model: Model, comment: str = "#") -> str:
+def header(model: Model, what: str = "the same model and priors") -> str:
     """What the script is of."""
     return (
-        f"{comment} {model.design.formula.text}\n"
-        f"{comment} Written by poolwise: the same model and priors. The rows are in data.csv, with the columns\n"
-        f"{comment} {', '.join(needed(model))}.\n"
+        f"# {model.design.formula.text}\n"
+        f"# Written by poolwise: {what}. The rows are in data.csv, with the columns\n"
+        f"# {', '.join(needed(model))}.\n"
     )
+
+
+def check_functions(model: Model, system: str, shared: frozenset[str]) -> None:
+    """Refuse a formula with functions that the other system lacks, or has in another sense."""
+    for name in set(re.findall(r"([A-Za-z_][\w.]*)\s*\(", model.design.formula.text)):
+        if name not in shared and name != "offset":
+            raise DataError(
+                f"'{name}(...)' of '{model.design.formula.text}' may mean something else in {system}: make it a column "
+                "of the data and use that."
+            )
 
 
 def in_r(model: Model, system: str) -> str:
@@ -39,20 +49,15 @@ def in_r(model: Model, system: str) -> str:
     ------
     DataError : for functions that R does not have, or has in another sense.
     """
-    formula = model.design.formula
-    for name in set(re.findall(r"([A-Za-z_][\w.]*)\s*\(", formula.text)):
-        if name not in _SHARED and name != "offset":
-            raise DataError(
-                f"'{name}(...)' of '{formula.text}' may mean something else in {system}: make it a column of the data "
-                "and use that."
-            )
-    text = re.sub(r"\bC\(", "factor(", formula.text)
-    return text.replace("**", "^")
+    check_functions(model, system, _SHARED)
+    return re.sub(r"\bC\(", "factor(", model.design.formula.text).replace("**", "^")
 
 
-def r_coefficient(name: str) -> str:
-    """Name of a coefficient as R's model matrices have it: `z[T.b]` is `zb`."""
-    return re.sub(r"\[T\.([^\]]*)\]", r"\1", name)
+def brms_coefficient(name: str) -> str:
+    """Name of a coefficient in brms: R's own, without any sign but letters and digits: `z[T.b]:x` is `zb:x`."""
+    name = re.sub(r"\bC\(", "factor(", name).replace("**", "E")
+    name = re.sub(r"\[(?:T\.)?([^\]]*)\]", lambda found: re.sub(r"\.0$", "", found[1]), name)
+    return re.sub(r"[^\w:.]", "", name)
 
 
 def refuse_weights(model: Model, system: str) -> None:

@@ -19,6 +19,6 @@ def lme4(posterior: Posterior) -> str:
     call = f"lmer({text}, data = data{weights})" if model.design.factors else f"lm({text}, data = data{weights})"
     after = "fixef(fit)\nVarCorr(fit)" if model.design.factors else "coef(fit)\nsigma(fit)"
     return (
-        f"{header(model)}# lme4 has no priors: it maximises the restricted likelihood.\n\nlibrary(lme4)\n\n"
-        f'data <- read.csv("data.csv", stringsAsFactors = TRUE)\nfit <- {call}\n{after}\n'
+        f"{header(model, 'the same design; lme4 has no priors')}\nlibrary(lme4)\n\n"
+        f'data <- read.csv("data.csv", stringsAsFactors = TRUE, check.names = FALSE)\nfit <- {call}\n{after}\n'
     )

@@ -92,10 +92,16 @@ class LeaveOut:
             columns["residual"] = self.residual
         return pd.DataFrame(columns)
 
+    @property
+    def _what(self) -> str:
+        refits = self.refitted.all() and np.isnan(self.pareto_k).all()
+        return "Cross-validation" if refits and self.unit == "row" else f"Leave-one-{self.unit}-out"
+
     def __repr__(self) -> str:
         units = "rows" if self.unit == "row" else f"groups of {self.unit}"
+        weighed = self.pareto_k[~np.isnan(self.pareto_k)]
         said = [
-            f"Leave-one-{self.unit}-out of {self.formula}",
+            f"{self._what} of {self.formula}",
             f"elpd {self.elpd:.1f} ± {self.se:.1f} over {self.total:,} {units}; {self.method}",
         ]
         if len(self.elpd_i) < self.total:
@@ -105,9 +111,8 @@ class LeaveOut:
             )
         if self.rmsd is not None and self.p_loo is not None:
             said.append(f"RMSD out of sample {self.rmsd:.4g}; effective number of parameters {self.p_loo:.1f}")
-        weighed = self.pareto_k[~np.isnan(self.pareto_k)]
         if len(weighed):
-            refits = f"; {int(self.refitted.sum())} of these refitted" if self.refitted.any() else ""
+            refits = f"; {int(self.refitted.sum())} left out by refitting" if self.refitted.any() else ""
             above = int(np.sum(weighed > GOOD_K))
             said.append(f"Pareto k-hat: largest {weighed.max():.2f}, {above} above {GOOD_K}{refits}")
         return "\n".join(said)
