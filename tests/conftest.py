@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; BLAS that takes all of them in each would stall both
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import json
 import warnings
 from pathlib import Path
