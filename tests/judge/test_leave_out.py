@@ -260,3 +260,29 @@ def test_a_part_of_many_groups_stands_for_all_and_is_the_same_for_any_seed(monke
     assert "Only 60 of them" in repr(part)
     found = pw.compare(one=one, other=other, by="g")
     assert abs(found.table["elpd_diff"]).max() < 1
+
+
+def test_a_group_without_which_a_predictor_is_zero_everywhere():
+    data = frame().assign(x=lambda d: (d["x"] > 0) * 1.0)
+    fit = pw.fit("y ~ x + (x || g)", data, priors=PRIORS, seed=1, draws=500)
+    for found in (fit.loo(by="x"), fit.kfold(by="x")):
+        assert np.isfinite(found.elpd_i).all()
+
+
+def test_weights_of_any_size_are_averaged():
+    from poolwise.judge.leave_out.weighing import left_out
+
+    rng = np.random.default_rng(0)
+    for span in (0.01, 1.0, 300.0, 2000.0):
+        log_density = -span * rng.random((500, 3))
+        elpd, weights, shapes = left_out(log_density)
+        assert np.isfinite(elpd).all()
+        np.testing.assert_allclose(weights.sum(axis=0), 1.0)
+        assert np.all((elpd >= log_density.min(axis=0) - 1e-9) & (elpd <= log_density.max(axis=0)))
+        assert (shapes > 0.7).all() == (span > 100)
+
+
+def test_leaving_rows_out_hardly_hangs_on_the_seed():
+    radon = pw.datasets.load_radon()
+    found = [pw.fit("log_radon ~ floor + (floor || county)", radon, seed=seed).loo().elpd for seed in range(3)]
+    assert np.ptp(found) < 0.15

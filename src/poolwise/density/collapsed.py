@@ -232,7 +232,7 @@ class CollapsedDensity:
         """The residual spread of the pooled regression, and the root mean square (q,) of each effect's column."""
         rows = max(self.problem.rows, 1.0)
         noise = max(math.sqrt(max(self.problem.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise)
-        return noise, np.sqrt(np.maximum(np.einsum("nkkj->k", self.problem.zz) / rows, 1e-300))
+        return noise, column_sizes(np.einsum("nkkj->k", self.problem.zz) / rows)
 
     def native(self) -> NativeDensity:
         """The density as a C function."""
@@ -240,6 +240,11 @@ class CollapsedDensity:
 
         words, arrays = describe_problem(self.problem)
         return NativeDensity(log_density_callback.address, words, arrays)
+
+
+def column_sizes(mean_squares: np.ndarray) -> np.ndarray:
+    """Root mean square (Q,) of each effect's column; one for a column of zeros, of which only its prior speaks."""
+    return np.sqrt(np.where(mean_squares > 0, mean_squares, 1.0))
 
 
 def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, within_variance: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.blocks.ordering import order_levels
 from poolwise.density.blocks.structure import build_structure
+from poolwise.density.collapsed import column_sizes
 from poolwise.density.priors import ModelPriors
 from poolwise.density.projection import project
 from poolwise.density.working import gram_root, working_basis
@@ -35,7 +36,7 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     system = assemble(
         statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
     )
-    sizes = np.sqrt(np.maximum(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1), 1e-300))
+    sizes = column_sizes(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1))
     return BlockedDensity(
         priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
     )

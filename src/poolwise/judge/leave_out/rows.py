@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.collapsed import CollapsedDensity
 from poolwise.density.gaussian import GaussianDensity, gaussian
 from poolwise.design import Rows
 from poolwise.infer import infer
@@ -153,7 +154,10 @@ def _weighed(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     progress("leaving rows out", 0.0)
     outside, residuals, inside = _densities(density, theta, rows)
-    elpd, weights, shapes = weighing.left_out(outside)
+    variates = None
+    if isinstance(density, CollapsedDensity):
+        variates = weighing.control_variates(theta, density.gradients(theta))
+    elpd, weights, shapes = weighing.left_out(outside, variates)
     residual = np.einsum("mn,mn->n", weights, residuals)
     bad = np.flatnonzero(shapes > GOOD_K)
     statistics = posterior.model.statistics

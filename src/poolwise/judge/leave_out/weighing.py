@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import logsumexp
 
 from poolwise.samplers import Certificate
 from poolwise.samplers.weights import tail_shape
@@ -14,8 +15,7 @@ FINITE = 0.5  # Pareto k-hat below which weights have a variance, so that least 
 
 def average(log_density: np.ndarray) -> np.ndarray:
     """log of the mean of densities given draws of theta that have not seen the unit, (m, n) to (n,)."""
-    top = log_density.max(axis=0)
-    return top + np.log(np.mean(np.exp(log_density - top), axis=0))
+    return np.asarray(logsumexp(log_density, axis=0) - np.log(len(log_density)))
 
 
 def after_refit(log_density: np.ndarray, all_rows: Certificate, rest: Certificate) -> float:
@@ -39,25 +39,22 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     control variates (m, v)
     the mean of the reciprocals is taken by least squares instead wherever these have a variance.
     """
-    top = log_density.min(axis=0)
-    weights = np.exp(top - log_density)
-    weights /= weights.sum(axis=0)
-    uneven = np.flatnonzero(np.square(weights).sum(axis=0) * len(weights) > 1 / _EVEN)
+    log_weights = -log_density - logsumexp(-log_density, axis=0)
+    uneven = np.flatnonzero(np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN)
     shapes = np.array([tail_shape(-column) for column in log_density.T])
     if len(uneven):
         from arviz_stats.base import array_stats
 
         smoothed, shapes[uneven] = array_stats.psislw(np.ascontiguousarray(log_density[:, uneven].T), axis=-1)
-        weights[:, uneven] = np.exp(smoothed.T - smoothed.T.max(axis=0))
-        weights[:, uneven] /= weights[:, uneven].sum(axis=0)
-    found = top + np.log(np.sum(weights * np.exp(log_density - top), axis=0))
+        log_weights[:, uneven] = smoothed.T - logsumexp(smoothed.T, axis=0)
+    found = logsumexp(log_weights + log_density, axis=0)
     if variates is not None:
         centre = log_density.mean(axis=0)
         explained = np.column_stack([np.ones(len(variates)), variates])
         mean = np.linalg.lstsq(explained, np.exp(centre - log_density), rcond=None)[0][0]
         tame = (shapes < FINITE) & (mean > 0)
         found = np.where(tame, centre - np.log(np.where(tame, mean, 1.0)), found)
-    return found, weights, shapes
+    return found, np.exp(log_weights), shapes
 
 
 def control_variates(theta: np.ndarray, gradients: np.ndarray) -> np.ndarray:
