@@ -113,7 +113,10 @@ def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.nda
     question = Question(Kind.RESPONSE, NewGroups.ERROR, seed)
     count = posterior.chains * posterior.draws
     chosen = np.linspace(0, count - 1, min(draws, count)).astype(int)
-    return predictor_of_rows(posterior, rows, question, chosen).draws()
+    # Rows in the order of their cells: a batch then needs the draws of few groups, and none is drawn twice.
+    order = np.argsort(rows.codes, kind="stable")
+    drawn = predictor_of_rows(posterior, rows.take(order), question, chosen).draws()
+    return drawn[:, np.argsort(order)]
 
 
 def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
