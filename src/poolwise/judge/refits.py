@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from poolwise.infer import infer
 from poolwise.posterior import Model, Posterior
@@ -10,17 +11,31 @@ from poolwise.progress import Progress, silent
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.threads import map_slices
 
+T = TypeVar("T")
+
 
 def refit_all(
     models: Sequence[Model], settings: SamplerSettings, threads: int, step: str, progress: Progress = silent
 ) -> list[Posterior]:
     """Posteriors of several models, side by side on the threads, each with a seed of its own."""
+    return refit_each(models, settings, threads, step, lambda _, posterior: posterior, progress)
+
+
+def refit_each(
+    models: Sequence[Model],
+    settings: SamplerSettings,
+    threads: int,
+    step: str,
+    then: Callable[[int, Posterior], T],
+    progress: Progress = silent,
+) -> list[T]:
+    """What `then` makes of each posterior, on the thread that fitted it; it must not use other threads."""
     seeds = child_seeds(settings.seed, len(models))
     done: list[int] = []
 
-    def one(k: int, _: slice) -> Posterior:
+    def one(k: int, _: slice) -> T:
         mine = SamplerSettings(settings.draws, settings.chains, seeds[k], settings.sampler)
-        found = infer(models[k], mine, threads=1)
+        found = then(k, infer(models[k], mine, threads=1))
         done.append(k)
         progress(step, len(done) / len(models))
         return found

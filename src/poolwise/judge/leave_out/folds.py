@@ -17,7 +17,7 @@ from poolwise.judge.leave_out.evidence import group_log_densities, row_ratios
 from poolwise.judge.leave_out.groups import Parting, group_outcomes
 from poolwise.judge.leave_out.record import LeaveOut
 from poolwise.judge.leave_out.rows import Batches, gaussian_log_density
-from poolwise.judge.refits import refit_all
+from poolwise.judge.refits import refit_all, refit_each
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import SamplerSettings
 from poolwise.statistics import CrossProducts
@@ -109,14 +109,16 @@ def leave_groups_out_by_refitting(
         elpd = group_log_densities(model, parted.statistics, np.column_stack([regression, parted.group_of]), threads)
     else:
         models = [parted.without(model, group) for group in range(groups)]
-        refits = refit_all(models, settings, threads, f"leaving out each {parted.name}", settings.progress)
-        elpd = np.empty(groups)
-        whole = gaussian(model.statistics, model.design, model.priors, threads=threads)
-        for group, refit in enumerate(refits):
+        whole = gaussian(model.statistics, model.design, model.priors, threads=1)
+
+        def log_ratio(_: int, refit: Posterior) -> float:
             theta = np.asarray(refit.theta).reshape(-1, whole.dimension)
-            rest = gaussian(refit.model.statistics, refit.model.design, refit.model.priors, threads=threads)
+            rest = gaussian(refit.model.statistics, refit.model.design, refit.model.priors, threads=1)
             ratio = whole.log_density(theta) - rest.log_density(theta)
-            elpd[group] = weighing.after_refit(ratio, posterior.certificate, refit.certificate)
+            return weighing.after_refit(ratio, posterior.certificate, refit.certificate)
+
+        step = f"leaving out each {parted.name}"
+        elpd = np.array(refit_each(models, settings, threads, step, log_ratio, settings.progress))
     return LeaveOut(
         model.design.formula.text, parted.name, "by refitting without each", parted.levels, group_outcomes(parted),
         elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0,
