@@ -59,9 +59,15 @@ def bayes_factor(first: Fit, second: Fit) -> float:
     one, other = (fit.statistics.products.merged() for fit in (first, second))
     if one.rows != other.rows:
         raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
+    if first.result.model.design.formula.offsets or second.result.model.design.formula.offsets:
+        return _ratio(first, second)  # statistics are of outcomes less their offsets, and do not tell these apart
     (mine, mine_spread), (theirs, _) = (
         (total.means[0, -1] + total.origin[-1], total.scatter[0, -1, -1]) for total in (one, other)
     )
     if abs(mine - theirs) > 1e-9 * max(abs(mine), abs(theirs), math.sqrt(mine_spread / max(one.rows, 1))):
         raise DataError(f"The fits are of different outcomes, whose means are {mine:.6g} and {theirs:.6g}.")
+    return _ratio(first, second)
+
+
+def _ratio(first: Fit, second: Fit) -> float:
     return math.exp(min(first.log_evidence - second.log_evidence, 700.0))

@@ -197,7 +197,7 @@ class PoolingComparison:
         for unit, found in (("rows", by_row), (factor.name, by_group)):
             table[f"elpd_{unit}"], table[f"weight_{unit}"] = found.table["elpd"], found.table["weight"]
         checks = self.partial.check(progress=progress)
-        chart = self.plot.shrinkage().properties(width=400) if several else None
+        chart = self.plot.shrinkage().properties(width=560) if several else None  # as wide as the page
         compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
         fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
         return write_report(target, fit.result, rows, fit.notes, checks, left_out, compared, question, title)

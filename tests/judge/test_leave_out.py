@@ -287,3 +287,10 @@ def test_leaving_rows_out_hardly_hangs_on_the_seed():
     radon = pw.datasets.load_radon()
     found = [pw.fit("log_radon ~ floor + (floor || county)", radon, seed=seed).loo().elpd for seed in range(3)]
     assert np.ptp(found) < 0.15
+
+
+def test_fits_with_and_without_an_offset_are_of_the_same_data():
+    plain, moved = fitted("y ~ x + (1 | g)", draws=200), fitted("y ~ x + offset(o) + (1 | g)", draws=200)
+    for by in (None, "g"):
+        assert len(pw.compare(plain, moved, by=by).table) == 2
+    assert pw.bayes_factor(plain, moved) == pytest.approx(np.exp(plain.log_evidence - moved.log_evidence))

@@ -102,7 +102,7 @@ def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> 
         )
     if not np.array_equal(one.labels, other.labels):
         raise DataError(f"'{first}' and '{second}' are fits of different {one.unit}s.")
-    scale = max(float(np.abs(one.outcome).max()), 1e-300)
+    scale = max(float(np.abs(np.nan_to_num(one.outcome)).max()), 1e-300)
     apart = np.abs(one.outcome - other.outcome) > 1e-9 * scale
     if apart.any():
         i = int(np.argmax(apart))

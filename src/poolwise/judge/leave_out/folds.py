@@ -120,7 +120,8 @@ def leave_groups_out_by_refitting(
         step = f"leaving out each {parted.name}"
         elpd = np.array(refit_each(models, settings, threads, step, log_ratio, settings.progress))
     return LeaveOut(
-        model.design.formula.text, parted.name, "by refitting without each", parted.levels, group_outcomes(parted),
-        elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0,
+        model.design.formula.text, parted.name, "by refitting without each", parted.levels,
+        group_outcomes(model, parted), elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool), None, None,
+        groups, 0.0, 0.0,
         time.perf_counter() - started,
     )  # fmt: skip

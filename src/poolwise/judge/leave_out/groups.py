@@ -132,13 +132,16 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
     spread = float((elpd - known[chosen]).std(ddof=1)) if len(chosen) < groups else 0.0
     correction = float(known.mean() - known[chosen].mean())
     return LeaveOut(
-        model.design.formula.text, parted.name, method, parted.levels[chosen], group_outcomes(parted)[chosen], elpd,
-        shapes, refitted, None, None, groups, correction, spread, time.perf_counter() - started,
+        model.design.formula.text, parted.name, method, parted.levels[chosen],
+        group_outcomes(model, parted)[chosen], elpd, shapes, refitted, None, None, groups, correction, spread,
+        time.perf_counter() - started,
     )  # fmt: skip
 
 
-def group_outcomes(parted: Parting) -> np.ndarray:
-    """(G,) sum of the outcomes of each group, offsets taken away."""
+def group_outcomes(model: Model, parted: Parting) -> np.ndarray:
+    """(G,) sum of the outcomes of each group; NaN for a fit with offsets, whose statistics are of the rest."""
+    if model.design.formula.offsets:
+        return np.full(len(parted.levels), np.nan)
     sums = parted.statistics.weights * (parted.statistics.means[:, -1] + parted.statistics.origin[-1])
     return np.bincount(parted.group_of, weights=sums, minlength=len(parted.levels))
 

@@ -24,7 +24,8 @@ class LeaveOut:
     unit : `row`, or the grouping factor whose groups were left out.
     method : how it was computed, in words.
     labels : (n,) number of each row, or label of each group.
-    outcome : (n,) outcome of each row, or sum of the outcomes of each group: what tells data apart.
+    outcome : (n,) outcome of each row, or sum of the outcomes of each group: what tells data apart;
+        NaN where that is not known.
     elpd_i : (n,) log predictive densities, in natural logs.
     pareto_k : (n,) shape of the importance weights' tail; NaN where no weights were needed.
     refitted : (n,) whether the unit was left out by fitting the rest.

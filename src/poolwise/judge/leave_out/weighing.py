@@ -36,8 +36,7 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
 
     p(theta | the rest) is proportional to p(theta | all) / p(unit | the rest, theta), so draws are weighed by the
     reciprocal of the density, smoothed unless they are nearly even (Vehtari, Simpson, Gelman, Yao and Gabry 2024). With
-    control variates (m, v)
-    the mean of the reciprocals is taken by least squares instead wherever these have a variance.
+    control variates (m, v) the mean of the reciprocals is taken by least squares wherever these have a variance.
     """
     log_weights = -log_density - logsumexp(-log_density, axis=0)
     uneven = np.flatnonzero(np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN)
