@@ -30,11 +30,21 @@ _HOMES = {
         "PriorError",
         "SamplingError",
     ),
+    "poolwise.families": ("Family",),
     "poolwise.fitted": ("Fit",),
     "poolwise.fitting": ("fit", "load", "merge"),
     "poolwise.planning": ("balanced_design", "power"),
     "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
-    "poolwise.priors": ("LKJ", "Exponential", "HalfCauchy", "HalfNormal", "HalfStudentT", "Normal", "StudentT"),
+    "poolwise.priors": (
+        "LKJ",
+        "Exponential",
+        "Gamma",
+        "HalfCauchy",
+        "HalfNormal",
+        "HalfStudentT",
+        "Normal",
+        "StudentT",
+    ),
     "poolwise.sources": ("from_cells", "read_file"),
     "poolwise.statistics": ("SufficientStatistics",),
 }
@@ -80,10 +90,11 @@ if TYPE_CHECKING:
         PriorError,
         SamplingError,
     )
+    from poolwise.families import Family
     from poolwise.fitted import Fit
     from poolwise.fitting import fit, load, merge
     from poolwise.planning import balanced_design, power
     from poolwise.pooling import PoolingComparison, compare_pooling
-    from poolwise.priors import LKJ, Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
+    from poolwise.priors import LKJ, Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
     from poolwise.sources import from_cells, read_file
     from poolwise.statistics import SufficientStatistics

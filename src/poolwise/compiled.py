@@ -12,4 +12,4 @@ kernel = numba.njit(**_COMMON, fastmath=_FAST)
 # For short loops over lanes: an array passed to a call that is not inlined is a dozen words on the stack.
 lane = numba.njit(**_COMMON, fastmath=_FAST, forceinline=True)
 # For sums whose digits hang on the order of operations, as first - origin does where both are large.
-exact_kernel = numba.njit(**_COMMON)
+exact_kernel = numba.njit(**_COMMON, fastmath={"contract"})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwise import design as designs
 from poolwise import storage, updating
 from poolwise.errors import DataError, FileError, PriorError, SamplingError
+from poolwise.families import Family, family_of
 from poolwise.fitted import Fit
 from poolwise.infer import infer
 from poolwise.posterior import Posterior
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 
 def fit(
-    formula: str,
+    formula: str | Sequence[str],
     data: Any,
     *,
+    family: str | Family = "gaussian",
+    link: str | None = None,
     priors: Mapping[str, Prior] | None = None,
     weights: str | None = None,
     groups: Mapping[str, Any] | None = None,
@@ -41,19 +44,25 @@ def fit(
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Fit:
-    """Fit a hierarchical regression with Gaussian noise.
+    """Fit a hierarchical regression.
 
     Parameters
     ----------
     formula : such as `"log_radon ~ floor + (floor | county)"`; `||` makes the effects of a group independent. Several
         bars, nested `(1 | a/b)` and crossed `(1 | a) + (1 | b)`, as in lme4; `offset(z)` for a known part of the mean.
-        Without a bar it is one regression for all rows (complete pooling).
+        Without a bar it is one regression for all rows (complete pooling). Successes among trials are
+        `y | trials(n) ~ ...` or `(successes, failures) ~ ...`. A list of formulas gives other parameters predictors of
+        their own: `["y ~ x + (x | g)", "sigma ~ 1 + (1 | g)"]`.
     data : pandas, Polars (eager or lazy) or PyArrow frame, a dict of columns; path, pattern, folder or list of CSV or
         Parquet files; DuckDB table or query; Spark frame; `SufficientStatistics`; a published table by `from_cells`.
         Rows in files and engines stay there: one query reduces them.
+    family : "gaussian", "bernoulli", "binomial", "poisson", "negative_binomial", "student" (robust), "gamma",
+        "lognormal", "beta", "exponential", or a `pw.Family` of your own.
+    link : of the mean; by default the usual one: logit, log or identity. Also "probit", "cloglog", ...
     priors : by term: a coefficient's name, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `cor`, `sigma`.
         What is not set has a default scaled to the data; `fit.priors` says which.
-    weights : column of positive weights: a row of weight w has the residual sd sigma / sqrt(w).
+    weights : column of positive weights: a row of weight w has the residual sd sigma / sqrt(w); in families without a
+        residual sd it counts as w rows.
     groups : tables of group-level predictors by grouping column, `{"county": counties}`: one line for each group.
     draws, chains : size of the posterior sample.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
@@ -73,7 +82,15 @@ def fit(
     if source is None and (weights is not None or groups is not None):
         raise DataError("Statistics hold their weights and group columns already; leave out weights= and groups=.")
     model, rows = prepare(
-        formula, source or data, priors=priors, weights=weights, missing=missing, threads=workers, progress=progress
+        formula,
+        source or data,
+        family=family_of(family),
+        link=link,
+        priors=priors,
+        weights=weights,
+        missing=missing,
+        threads=workers,
+        progress=progress,
     )
     return finish(infer(model, settings, threads=workers), rows, source, strict=strict)
 

@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.gaussian import gaussian
+from poolwise.density.latent.density import latent
+from poolwise.density.latent.observations import Observations
 from poolwise.density.offsets import Offsets
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
+from poolwise.samplers.latent import sample_latent
 from poolwise.statistics import CrossProducts
 
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
@@ -28,18 +31,33 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
-    if model.pooling is Pooling.SEPARATE and mixed:
+    if model.observations is not None:
+        parts = _latent(model, model.observations, settings, threads)
+    elif model.pooling is Pooling.SEPARATE and mixed:
         parts = _separate_mixed(model, settings, threads)
     elif model.pooling is Pooling.PARTIAL or mixed:
         parts = _collapsed(model, settings, coefficient_seed, threads, theta)
     else:
         parts = _direct(model, settings, coefficient_seed, threads)
-    theta, beta, u, sigma, certificate = parts
+    theta, beta, u, dispersions, certificate = parts
     elapsed = time.perf_counter() - started
-    return Posterior(model, theta, beta, u, sigma, certificate, settings.entropy, elapsed)
+    return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
 
 
-_Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], np.ndarray, Certificate]
+_Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
+
+
+def _latent(model: Model, observations: Observations, settings: SamplerSettings, threads: int) -> _Parts:
+    """Coefficients and effects are sampled with theta."""
+    settings.progress("looking for the mode", 0.0)
+    density = latent(observations, model.design, model.priors, model.family, model.link)
+    drawn = sample_latent(density, settings, threads)
+    shape = drawn.points.shape[:2]
+    theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
+    theta, beta, u = (each.reshape(*shape, -1) for each in (theta, beta, u))
+    layout = model.priors.layout
+    dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
+    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
 
 
 def _collapsed(
@@ -54,7 +72,7 @@ def _collapsed(
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
     working = asked.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
     beta = density.basis.written(density.common_of(working))
-    return theta, beta, density.offsets(theta, working, seed), density.layout.sigma(theta), certificate
+    return theta, beta, density.offsets(theta, working, seed), {"sigma": density.layout.sigma(theta)}, certificate
 
 
 def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:
@@ -66,8 +84,8 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     beta, sigma = regressions.draw(settings.chains * settings.draws, seed)
     certificate = _certify_direct(statistics, regressions)
     if alone:
-        return None, beta[:, 0].reshape(*shape, -1), (), sigma[:, 0].reshape(shape), certificate
-    return None, beta.reshape(*shape, *beta.shape[1:]), (), sigma.reshape(*shape, -1), certificate
+        return None, beta[:, 0].reshape(*shape, -1), (), {"sigma": sigma[:, 0].reshape(shape)}, certificate
+    return None, beta.reshape(*shape, *beta.shape[1:]), (), {"sigma": sigma.reshape(*shape, -1)}, certificate
 
 
 def _certify_direct(statistics: CrossProducts, regressions: SeparateRegressions) -> Certificate:
@@ -94,12 +112,12 @@ def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _P
         settings.progress("separate regressions", j / groups)
         alone = replace(model.on(model.statistics.take(np.array([j]))), pooling=Pooling.COMPLETE)
         mine, coefficients = child_seeds(child, 2)
-        _, beta, _, sigma, certificate = _collapsed(alone, replace(settings, seed=mine), coefficients, threads, None)
+        _, beta, _, found, certificate = _collapsed(alone, replace(settings, seed=mine), coefficients, threads, None)
         betas.append(beta)
-        sigmas.append(sigma)
+        sigmas.append(found["sigma"])
         certificates.append(certificate)
     worst = min(certificates, key=lambda one: one.passed)
     evidences = [one.log_evidence for one in certificates]
     total = None if None in evidences else sum(one for one in evidences if one is not None)
     summed = replace(worst, reason="Student-t priors: each group's regression is sampled by itself", log_evidence=total)
-    return None, np.stack(betas, axis=2), (), np.stack(sigmas, axis=2), summed
+    return None, np.stack(betas, axis=2), (), {"sigma": np.stack(sigmas, axis=2)}, summed

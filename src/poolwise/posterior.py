@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.density.latent.observations import Observations
 from poolwise.density.offsets import Offsets
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, PoolwiseWarning, suggest
+from poolwise.families import GAUSSIAN, IDENTITY, Family, Link
 from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
 from poolwise.statistics import CrossProducts, SufficientStatistics
@@ -34,7 +36,7 @@ class Pooling(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """All that a Gaussian posterior depends on.
+    """All that a posterior depends on.
 
     Attributes
     ----------
@@ -42,12 +44,17 @@ class Model:
     priors : resolved for the design.
     given : the priors that were asked for, by term; the others are defaults scaled to the data.
     pooling : how much the groups share.
+    family, link : of the outcome.
+    observations : the rows, where coefficients are sampled and not integrated out.
     """
 
     data: SufficientStatistics
     priors: ModelPriors
     given: Mapping[str, Prior]
     pooling: Pooling
+    family: Family = GAUSSIAN
+    link: Link = IDENTITY
+    observations: Observations | None = None
 
     @property
     def design(self) -> Design:
@@ -87,7 +94,8 @@ class Posterior:
     theta : (chains, draws, d) unconstrained draws of a Markov chain, or None where draws are direct.
     beta : (chains, draws, p) common coefficients; (chains, draws, J, p) without pooling.
     u : for each grouping factor of the design, offsets of its groups, drawn when asked for.
-    sigma : (chains, draws) residual standard deviation; (chains, draws, J) without pooling.
+    dispersions : the family's positive parameters that all rows share, by name, (chains, draws); in a normal model
+        sigma, the residual standard deviation, which is (chains, draws, J) without pooling.
     certificate : how far to trust the draws.
     seed : the entropy that reproduces them.
     seconds : wall time of reducing, sampling and drawing.
@@ -97,7 +105,7 @@ class Posterior:
     theta: np.ndarray | None
     beta: np.ndarray
     u: tuple[Offsets, ...]
-    sigma: np.ndarray
+    dispersions: Mapping[str, np.ndarray]
     certificate: Certificate
     seed: int
     seconds: float
@@ -105,12 +113,17 @@ class Posterior:
     @property
     def chains(self) -> int:
         """Number of chains."""
-        return self.sigma.shape[0]
+        return self.beta.shape[0]
 
     @property
     def draws(self) -> int:
         """Draws in each chain."""
-        return self.sigma.shape[1]
+        return self.beta.shape[1]
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """(chains, draws) residual standard deviation of a normal model; (chains, draws, J) without pooling."""
+        return self.dispersions["sigma"]
 
     def offsets(self, factor: Factor) -> Offsets:
         """The offsets of the groups of a factor."""
@@ -167,7 +180,8 @@ class Posterior:
                 f"coef_{name}": Variable((name, "coefficient"), self.beta),
                 f"sigma_{name}": Variable((name,), self.sigma),
             }
-        found = {"beta": Variable(("coefficient",), self.beta), "sigma": Variable((), self.sigma)}
+        found = {"beta": Variable(("coefficient",), self.beta)}
+        found |= {name: Variable((), values) for name, values in self.dispersions.items()}
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
             found |= self._of_factor(factor, offsets, groups=groups)
         return found

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from poolwise import design as designs
+from poolwise.density.latent.observations import observe
+from poolwise.density.latent.scales import family_scales
 from poolwise.density.priors import resolve_priors
-from poolwise.errors import FormulaError, PoolwiseWarning
-from poolwise.formula import parse
+from poolwise.errors import DataError, FormulaError, PoolwiseWarning
+from poolwise.families import GAUSSIAN, Family, Link
+from poolwise.formula import Formula, parse
 from poolwise.posterior import Model, Pooling
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
@@ -21,24 +26,64 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    formula: str,
+    formula: str | Sequence[str],
     source: Any,
     *,
     priors: Mapping[str, Prior] | None,
+    family: Family = GAUSSIAN,
+    link: str | None = None,
     weights: str | None = None,
     missing: str,
     threads: int,
     progress: Progress = silent,
 ) -> tuple[Model, designs.Rows | None]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
+    parsed = parse(formula)
+    integrated = family is GAUSSIAN and family.link(link).name == "identity" and not parsed.further
+    _check_family(parsed, family)
     if isinstance(source, SufficientStatistics):
-        if str(parse(formula)) != str(source.design.formula):
+        if not integrated:
+            raise DataError(f"The family '{family.name}' needs rows; statistics serve the normal family only.")
+        if str(parsed) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
-    needed = designs.needed_columns(parse(formula), weights)
+    needed = designs.needed_columns(parsed, weights, linear=integrated)
     data, rows = reduce_source(needed, as_source(source), None, missing, threads, progress)
     warn_of_dropped(data)
-    return model_of(data, priors or {}), rows
+    if integrated:
+        return model_of(data, priors or {}), rows
+    if rows is None:
+        raise DataError(f"The family '{family.name}' needs rows in memory, not a table of cells.")
+    return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
+
+
+def sampled_model(
+    data: SufficientStatistics, rows: designs.Rows, priors: Mapping[str, Prior], family: Family, link: Link
+) -> Model:
+    """A model whose coefficients are sampled, ready for `infer`."""
+    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+    family.check(data.design.response, rows.response, trials)
+    scales = family_scales(family, link, rows, [of for of, _ in data.design.formula.predictors])
+    resolved = resolve_priors(priors, data.design, data.products, scales)
+    pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
+    observations = observe(data.design, rows, family)
+    return Model(data, resolved, dict(priors), pooling, family, link, observations)
+
+
+def _check_family(formula: Formula, family: Family) -> None:
+    """Refuse trials where the family has none, and formulas of parameters that it does not have."""
+    if formula.trials is not None and not family.trials:
+        raise FormulaError(f"The family '{family.name}' has no trials; successes among trials are family='binomial'.")
+    if family.trials and formula.trials is None:
+        raise FormulaError(
+            f"How many trials? Write '{formula.response} | trials(n) ~ ...' or '({formula.response}, failures) ~ ...'; "
+            "zeros and ones are family='bernoulli'."
+        )
+    known = [dispersion.name for dispersion in family.dispersions]
+    for name, _ in formula.further:
+        if name not in known:
+            what = f"It has: {', '.join(known)}." if known else "It has none besides the mean."
+            raise FormulaError(f"The family '{family.name}' has no parameter '{name}' to write a formula for. {what}")
 
 
 def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:

@@ -239,6 +239,31 @@ class Exponential(ScalePrior):
 
 
 @dataclass(frozen=True, slots=True)
+class Gamma(ScalePrior):
+    """Gamma with the given shape and rate; its mean is shape / rate."""
+
+    shape: float
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, shape=self.shape, rate=self.rate)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        constant = self.shape * math.log(self.rate) - math.lgamma(self.shape)
+        return constant, self.shape - 1.0, self.rate, 0.0, 0.0, 0.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return rng.gamma(self.shape, 1 / self.rate, size)
+
+    def widened(self, factor: float) -> Gamma:
+        return Gamma(self.shape, self.rate / factor)
+
+    def __str__(self) -> str:
+        return f"Gamma(shape {_number(self.shape)}, rate {_number(self.rate)})"
+
+
+@dataclass(frozen=True, slots=True)
 class LKJ:
     """Prior of a correlation matrix, density proportional to det(R)^(eta - 1).
 

@@ -25,7 +25,7 @@ from poolwise.statistics.state import from_state, to_state
 
 _PRIORS = {
     name: getattr(prior_classes, name)
-    for name in ("Normal", "StudentT", "HalfNormal", "HalfStudentT", "HalfCauchy", "Exponential", "LKJ")
+    for name in ("Normal", "StudentT", "HalfNormal", "HalfStudentT", "HalfCauchy", "Exponential", "Gamma", "LKJ")
 }
 
 
@@ -52,7 +52,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
             "coefficients": [_prior_state(prior) for prior in priors.coefficients],
             "centred": priors.centred,
             "sd": [_prior_state(prior) for prior in priors.sd],
-            "sigma": _prior_state(priors.sigma),
+            "dispersions": {name: _prior_state(prior) for name, prior in priors.dispersions.items()},
             "correlation": {factor: _prior_state(prior) for factor, prior in priors.correlation.items()},
             "layout": asdict(priors.layout),
         },
@@ -80,13 +80,14 @@ def _posterior(header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads
             tuple((factor, effect) for factor, effect in layout["effects"]),
             tuple(layout["starts"]),
             tuple(layout["mixed"]),
+            tuple(layout.get("dispersions", ["sigma"])),
         ),
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
         tuple(said["centred"]),
         arrays["prior_rows"],
         tuple(map(_prior, said["sd"])),
-        _prior(said["sigma"]),
+        {name: _prior(state) for name, state in said.get("dispersions", {"sigma": said.get("sigma")}).items()},
         {factor: _prior(state) for factor, state in said["correlation"].items()},
     )
     given = {name: _prior(state) for name, state in header["given"].items()}

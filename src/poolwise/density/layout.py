@@ -11,18 +11,20 @@ from poolwise.priors import correlation_factors
 
 @dataclass(frozen=True, slots=True)
 class ParameterLayout:
-    """Layout of theta = [log sd of effects, atanh of partial correlations, log sigma, log mixing precisions].
+    """Layout of theta = [log sd of effects, atanh of partial correlations, log dispersions, log mixing precisions].
 
     Attributes
     ----------
     effects : (Q,) grouping factor and name of each group effect, factor by factor.
     starts : (Q,) position of the first effect that each is correlated with; its own where it is independent.
     mixed : names of the coefficients whose Student-t prior adds a mixing precision.
+    dispersions : names of the family's positive parameters that all rows share; sigma in a normal model.
     """
 
     effects: tuple[tuple[str, str], ...]
     starts: tuple[int, ...]
     mixed: tuple[str, ...] = ()
+    dispersions: tuple[str, ...] = ("sigma",)
 
     @property
     def pairs(self) -> int:
@@ -32,7 +34,7 @@ class ParameterLayout:
     @property
     def dimension(self) -> int:
         """Length of theta."""
-        return len(self.effects) + self.pairs + 1 + len(self.mixed)
+        return len(self.effects) + self.pairs + len(self.dispersions) + len(self.mixed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ class ParameterLayout:
             for (factor, effect), i, start in zip(self.effects, range(len(self.effects)), self.starts, strict=True)
             for j in range(start, i)
         ]
-        return (*sds, *pairs, "sigma", *(f"mixing[{name}]" for name in self.mixed))
+        return (*sds, *pairs, *self.dispersions, *(f"mixing[{name}]" for name in self.mixed))
 
     def places(self, factor: str) -> slice:
         """Where the effects of a factor are among all effects."""
@@ -53,6 +55,10 @@ class ParameterLayout:
     def sd(self, theta: np.ndarray, factor: str) -> np.ndarray:
         """Standard deviations of the effects of a factor, (..., d) to (..., q)."""
         return np.exp(theta[..., self.places(factor)])
+
+    def dispersion(self, theta: np.ndarray, name: str) -> np.ndarray:
+        """A dispersion that all rows share, (..., d) to (...)."""
+        return np.exp(theta[..., len(self.effects) + self.pairs + self.dispersions.index(name)])
 
     def log_sigma(self, theta: np.ndarray) -> np.ndarray:
         """Log of the residual standard deviation, (..., d) to (...)."""

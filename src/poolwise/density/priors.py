@@ -33,7 +33,7 @@ class ModelPriors:
     centred : (p,) which ones are.
     rows : (p, p) of determinant one, with rows @ beta ~ coefficients.
     sd : (Q,) priors of the effects' standard deviations, factor by factor.
-    sigma : prior of the residual sd.
+    dispersions : of the family's positive parameters that all rows share, by name; sigma in a normal model.
     correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
     """
 
@@ -43,8 +43,13 @@ class ModelPriors:
     centred: tuple[bool, ...]
     rows: np.ndarray
     sd: tuple[ScalePrior, ...]
-    sigma: ScalePrior
+    dispersions: Mapping[str, ScalePrior]
     correlation: Mapping[str, LKJ]
+
+    @property
+    def sigma(self) -> ScalePrior:
+        """Prior of the residual sd of a normal model."""
+        return self.dispersions["sigma"]
 
     @property
     def mean(self) -> np.ndarray:
@@ -65,19 +70,28 @@ class ModelPriors:
         """
         sds = {f"sd_{group}[{effect}]": k for k, (group, effect) in enumerate(self.layout.effects)}
         groups = {group for group, _ in self.layout.effects}
-        valid = {*self.names, "slopes", "sigma", *sds, *(f"sd_{group}" for group in groups), *(["sd"] if sds else [])}
+        valid = {
+            *self.names,
+            "slopes",
+            *self.dispersions,
+            *sds,
+            *(f"sd_{group}" for group in groups),
+            *(["sd"] if sds else []),
+        }
         if term not in valid:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
         coefficients = tuple(
-            prior.widened(factor) if term == name or (term == "slopes" and name != "Intercept") else prior
+            prior.widened(factor) if term == name or (term == "slopes" and not _is_intercept(name)) else prior
             for name, prior in zip(self.names, self.coefficients, strict=True)
         )
         sd = tuple(
             prior.widened(factor) if term in ("sd", f"sd_{group}", f"sd_{group}[{effect}]") else prior
             for (group, effect), prior in zip(self.layout.effects, self.sd, strict=True)
         )
-        sigma = self.sigma.widened(factor) if term == "sigma" else self.sigma
-        return replace(self, coefficients=coefficients, sd=sd, sigma=sigma)
+        dispersions = {
+            name: prior.widened(factor) if term == name else prior for name, prior in self.dispersions.items()
+        }
+        return replace(self, coefficients=coefficients, sd=sd, dispersions=dispersions)
 
     def sample_coefficients(self, rng: np.random.Generator, draws: int) -> np.ndarray:
         """Draws (draws, p) of the coefficients as written from their priors."""
@@ -98,9 +112,10 @@ class ModelPriors:
 
     @property
     def scale_priors(self) -> np.ndarray:
-        """(q + 1 + m, 6) coefficients of the priors of sds, sigma and mixing precisions, in theta's order."""
+        """(q + s + m, 6) coefficients of the priors of sds, dispersions and mixing precisions, in theta's order."""
         mixing = [_mixing_precision(self.coefficients[k].degrees) for k in self.mixed]
-        return np.array([*(prior.coefficients for prior in self.sd), self.sigma.coefficients, *mixing])
+        found = [prior.coefficients for prior in (*self.sd, *self.dispersions.values())]
+        return np.array([*found, *mixing]).reshape(-1, 6)
 
     @property
     def correlation_priors(self) -> np.ndarray:
@@ -135,8 +150,7 @@ class ModelPriors:
         for (factor, effect), sd in zip(self.layout.effects, self.sd, strict=True):
             said[f"sd_{factor}[{effect}]"] = str(sd)
         said |= {f"cor_{factor}": str(prior) for factor, prior in self.correlation.items()}
-        said["sigma"] = str(self.sigma)
-        return said
+        return said | {name: str(prior) for name, prior in self.dispersions.items()}
 
 
 def _mixing_precision(df: float) -> tuple[float, float, float, float, float, float]:
@@ -145,70 +159,105 @@ def _mixing_precision(df: float) -> tuple[float, float, float, float, float, flo
     return half * math.log(half) - math.lgamma(half), half - 1.0, half, 0.0, 0.0, 0.0
 
 
-def resolve_priors(given: Mapping[str, Prior], design: Design, statistics: CrossProducts) -> ModelPriors:
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorScales:
+    """What default priors are scaled by.
+
+    Attributes
+    ----------
+    predictors : by linear predictor, about where it lies and how far it moves in a standard deviation.
+    dispersions : default priors of the family's positive parameters that all rows share.
+    """
+
+    predictors: Mapping[str, tuple[float, float]]
+    dispersions: Mapping[str, ScalePrior]
+
+
+def gaussian_scales(total: CrossProducts) -> PriorScales:
+    """Scales of a normal model, from the outcome's mean and sd; `total` holds one cell."""
+    rows = max(float(total.weights[0]), 1e-300)
+    outcome_sd = math.sqrt(total.scatter[0, -1, -1] / rows)
+    # A row of weight w has the residual sd sigma / sqrt(w).
+    usual = HalfStudentT(3.0, outcome_sd * math.sqrt(rows / max(total.rows, 1)))
+    return PriorScales({"": (float(total.means[0, -1] + total.origin[-1]), outcome_sd)}, {"sigma": usual})
+
+
+def resolve_priors(
+    given: Mapping[str, Prior], design: Design, statistics: CrossProducts, scales: PriorScales | None = None
+) -> ModelPriors:
     """Match priors with the model's terms and fill the rest with defaults scaled to the data.
 
-    Names: a coefficient (`Intercept`, `floor`), `slopes` for all but the intercept, `sd`, `sd_county`,
-    `sd_county[floor]`, `cor` or `cor_county`, `sigma`. The most specific one wins.
+    Names: a coefficient (`Intercept`, `floor`), `slopes` for all but intercepts, `sd`, `sd_county`, `sd_county[floor]`,
+    `cor` or `cor_county`, `sigma` or another dispersion. The most specific one wins.
+
+    Parameters
+    ----------
+    scales : those of a normal model by default.
 
     Raises
     ------
     PriorError : for a name that is not in the model, or a prior of the wrong kind.
     """
     total = statistics.merged()
+    scales = gaussian_scales(total) if scales is None else scales
     rows = max(float(total.weights[0]), 1e-300)
     mean = total.means[0] + total.origin
-    spread = np.sqrt(np.diag(total.scatter[0]) / rows)
-    outcome_sd = float(spread[-1])
     x_mean = design.common_map[0] + mean[:-1] @ design.common_map[1:]
     x_sd = np.sqrt(
         np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows
     )
-    _check_names(given, design)
-    slope_width = 2.5 * outcome_sd / np.where(x_sd > 0, x_sd, 1.0)
-    constant = _constant_part(design, total)
+    _check_names(given, design, scales)
+    constants = {of: _constant_part(design, total, of) for of in scales.predictors}
     coefficients: list[CoefficientPrior] = []
     matrix = np.eye(len(design.coefficients))
     centred = []
-    for k, name in enumerate(design.coefficients):
+    for k, (name, of) in enumerate(zip(design.coefficients, design.predictors, strict=True)):
+        constant, (centre, unit) = constants[of], scales.predictors[of]
+        slopes = (constant == 0) & np.array([other == of for other in design.predictors])
         level = constant[k] != 0
-        default = Normal(float(constant[k] * mean[-1]), 2.5 * outcome_sd if level else float(slope_width[k]))
-        chosen = given.get(name, default if name == "Intercept" else given.get("slopes", default))
+        width = 2.5 * unit / (1.0 if level or not x_sd[k] > 0 else float(x_sd[k]))
+        default = Normal(float(constant[k] * centre), width)
+        chosen = given.get(name, default if _is_intercept(name) else given.get("slopes", default))
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
-        centred.append(bool(level and chosen is default and np.any((constant == 0) & (x_mean != 0))))
+        centred.append(bool(level and chosen is default and np.any(slopes & (x_mean != 0))))
         if centred[-1]:
-            matrix[k] = np.where(constant == 0, x_mean, matrix[k])
+            matrix[k] = np.where(slopes, x_mean, matrix[k])
     sds: list[ScalePrior] = []
     correlations = {}
     for factor in design.factors:
-        sds += _sd_priors(given, factor, total, mean, outcome_sd)
+        sds += _sd_priors(given, factor, total, mean, scales.predictors[factor.predictor][1])
         if factor.correlated:
             chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
             correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
-    # A row of weight w has the residual sd sigma / sqrt(w).
-    usual = HalfStudentT(3.0, outcome_sd * math.sqrt(rows / max(total.rows, 1)))
-    sigma = _expect(given.get("sigma", usual), ScalePrior, "sigma", "HalfCauchy or HalfNormal")
+    dispersions = {
+        name: _expect(given.get(name, usual), ScalePrior, name, "HalfCauchy or HalfNormal")
+        for name, usual in scales.dispersions.items()
+    }
     mixed = tuple(
         name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
     )
-    layout = layout_of(design, mixed)
+    layout = layout_of(design, mixed, tuple(dispersions))
     return ModelPriors(
-        layout, design.coefficients, tuple(coefficients), tuple(centred), matrix, tuple(sds), sigma, correlations
+        layout, design.coefficients, tuple(coefficients), tuple(centred), matrix, tuple(sds), dispersions, correlations
     )
 
 
-def layout_of(design: Design, mixed: tuple[str, ...]) -> ParameterLayout:
+def _is_intercept(name: str) -> bool:
+    return name == "Intercept" or name.endswith("_Intercept")
+
+
+def layout_of(design: Design, mixed: tuple[str, ...], dispersions: tuple[str, ...]) -> ParameterLayout:
     """The layout of theta for the factors of a design."""
     effects = tuple((factor.name, effect) for factor in design.factors for effect in factor.effects)
     starts: list[int] = []
     for factor in design.factors:
         first = len(starts)
         starts += [first + int(start) for start in factor.starts]
-    return ParameterLayout(effects, tuple(starts), mixed)
+    return ParameterLayout(effects, tuple(starts), mixed, dispersions)
 
 
 def _sd_priors(
-    given: Mapping[str, Prior], factor: Factor, total: CrossProducts, mean: np.ndarray, outcome_sd: float
+    given: Mapping[str, Prior], factor: Factor, total: CrossProducts, mean: np.ndarray, unit: float
 ) -> list[ScalePrior]:
     """Priors of the sds of a factor's effects: as given, or scaled to what one unit of an effect moves."""
     level = factor.group_map[0] + mean[:-1] @ factor.group_map[1:]
@@ -222,29 +271,34 @@ def _sd_priors(
     for k, effect in enumerate(factor.effects):
         name = f"sd_{factor.name}[{effect}]"
         reach = lever if effect == "Intercept" else 1.0
-        default = HalfStudentT(3.0, float(reach * outcome_sd / size[k]))
+        default = HalfStudentT(3.0, float(reach * unit / size[k]))
         prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
         chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
     return chosen
 
 
-def _constant_part(design: Design, total: CrossProducts) -> np.ndarray:
-    """(p,) a with X a = 1: the intercept, or columns that add up to one as cell means `0 + C(z)` do; else zeros."""
-    if "Intercept" in design.coefficients:
-        return np.array([float(name == "Intercept") for name in design.coefficients])
-    if not design.coefficients:
-        return np.zeros(0)
+def _constant_part(design: Design, total: CrossProducts, of: str) -> np.ndarray:
+    """(p,) a with X a = 1: the intercept, or columns that add up to one as cell means `0 + C(z)` do; else zeros.
+
+    `of` says among the coefficients of which linear predictor.
+    """
+    intercept = f"{of}_Intercept" if of else "Intercept"
+    mine = np.array([other == of for other in design.predictors], dtype=float)
+    if intercept in design.coefficients:
+        return np.array([float(name == intercept) for name in design.coefficients])
+    if not mine.any():
+        return np.zeros(len(mine))
     root = gram_root(total)[:, :-1]
-    columns, target = root @ shifted(design.common_map, total.origin[:-1]), root[:, 0]
+    columns, target = mine * (root @ shifted(design.common_map, total.origin[:-1])), root[:, 0]
     weights = np.linalg.lstsq(columns, target, rcond=None)[0]
     missed = np.linalg.norm(columns @ weights - target) > 1e-8 * np.linalg.norm(target)
     return np.where(missed | (np.abs(weights) < 1e-8), 0.0, weights)
 
 
-def _check_names(given: Mapping[str, Prior], design: Design) -> None:
+def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales) -> None:
     if not isinstance(given, Mapping):
         raise PriorError("priors must be a dict from names of terms to distributions, {'x': pw.Normal(0, 1)}.")
-    valid = {*design.coefficients, "slopes", "sigma"}
+    valid = {*design.coefficients, "slopes", *scales.dispersions}
     for factor in design.factors:
         valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
         if factor.correlated:

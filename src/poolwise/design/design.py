@@ -25,6 +25,8 @@ class Design:
     coefficients : (p,) names of the common coefficients.
     common_map : (1 + K, p) common columns X as combinations of [1, W].
     factors : the grouping factors, in the order of the formula; none without group terms.
+    predictors : (p,) of which linear predictor each coefficient is part: "" for the mean, or a parameter's name, which
+        then begins the coefficient's.
     """
 
     formula: Formula
@@ -33,6 +35,7 @@ class Design:
     coefficients: tuple[str, ...]
     common_map: np.ndarray
     factors: tuple[Factor, ...]
+    predictors: tuple[str, ...]
 
     def factor(self, name: str | None = None) -> Factor:
         """The factor of a name; without one the only factor.
@@ -59,7 +62,8 @@ class Design:
 
     def common_positions(self, factor: Factor) -> np.ndarray:
         """(q,) position of each effect of a factor among the coefficients, -1 where it has no common part."""
-        return np.array([self.coefficients.index(e) if e in self.coefficients else -1 for e in factor.effects], int)
+        names = [f"{factor.predictor}_{e}" if factor.predictor else e for e in factor.effects]
+        return np.array([self.coefficients.index(e) if e in self.coefficients else -1 for e in names], int)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +72,13 @@ class Rows:
 
     Attributes
     ----------
-    values : (n, K + 1) float64, columns [W, y]; known offsets have been taken away from y.
+    values : (n, K + 1) float64, columns [W, y]; where the mean is linear, known offsets have been taken away from y.
     codes : (n,) cell of each row; -1 for a combination of labels not seen before.
     dropped : how many rows were left out because of missing values.
     weights : (n,) how many rows each row counts for in precision, None for one each.
     offset : (n,) known part of the linear predictor, None for zero.
+    trials : (n,) number of trials, None for one each.
+    linear : whether the offset has been taken away from y.
     """
 
     values: np.ndarray
@@ -80,11 +86,15 @@ class Rows:
     dropped: int
     weights: np.ndarray | None = None
     offset: np.ndarray | None = None
+    trials: np.ndarray | None = None
+    linear: bool = True
 
     def take(self, positions: np.ndarray) -> Rows:
         """The rows at some positions."""
-        weights, offset = (None if each is None else each[positions] for each in (self.weights, self.offset))
-        return Rows(self.values[positions], self.codes[positions], 0, weights, offset)
+        weights, offset, trials = (
+            None if each is None else each[positions] for each in (self.weights, self.offset, self.trials)
+        )
+        return Rows(self.values[positions], self.codes[positions], 0, weights, offset, trials, self.linear)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -92,15 +102,12 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         values, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "codes"))
-        weights = [part.weights for part in parts if part.weights is not None]
-        offsets = [part.offset for part in parts if part.offset is not None]
-        return cls(
-            values,
-            codes,
-            sum(part.dropped for part in parts),
-            np.concatenate(weights) if weights else None,
-            np.concatenate(offsets) if offsets else None,
+        weights, offset, trials = (
+            None if getattr(parts[0], name) is None else np.concatenate([getattr(part, name) for part in parts])
+            for name in ("weights", "offset", "trials")
         )
+        dropped = sum(part.dropped for part in parts)
+        return cls(values, codes, dropped, weights, offset, trials, parts[0].linear)
 
     @property
     def precisions(self) -> np.ndarray:
@@ -110,17 +117,21 @@ class Rows:
     @property
     def response(self) -> np.ndarray:
         """(n,) the outcome as observed."""
-        return self.values[:, -1] if self.offset is None else self.values[:, -1] + self.offset
+        moved = self.offset is not None and self.linear
+        return self.values[:, -1] + self.offset if moved else self.values[:, -1]
 
 
-def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray]) -> np.ndarray:
+def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray], predictor: str = "") -> np.ndarray:
     """Weights of the columns [1, W] for each cell: X beta + sum_f Z_f u_f = [1, W] @ weights_c.
 
-    beta (..., p) and for each factor u (..., J, q) give (..., C, 1 + K); without factors, (..., 1, 1 + K).
+    beta (..., p) and for each factor u (..., J, q) give (..., C, 1 + K); without factors, (..., 1, 1 + K). Only what is
+    part of one linear predictor is summed, that of the mean by default.
     """
-    total = (beta @ design.common_map.T)[..., None, :]
+    mine = np.array([name == predictor for name in design.predictors], dtype=bool)
+    total = (beta[..., mine] @ design.common_map[:, mine].T)[..., None, :]
     for factor, effects in zip(design.factors, u, strict=False):
-        total = total + (effects @ factor.group_map.T)[..., factor.codes, :]
+        if factor.predictor == predictor:
+            total = total + (effects @ factor.group_map.T)[..., factor.codes, :]
     return total
 
 

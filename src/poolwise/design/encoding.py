@@ -19,7 +19,7 @@ import numpy as np
 from poolwise.design.design import Design, Rows
 from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import group_levels, label_codes
-from poolwise.design.needed import Needed, check_missing, complete, design_parts, effects_part
+from poolwise.design.needed import Needed, check_missing, common_part, complete, design_parts, effects_part
 from poolwise.design.variables import parse_expression
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Bar, Formula
@@ -42,6 +42,8 @@ class Encoding:
     weights : the raw column of the rows' weights, or None.
     keys : raw grouping columns.
     cells : for each of them, the label (C,) in each cell.
+    trials : raw columns that the number of trials needs.
+    linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
     """
 
     specs: Any
@@ -50,6 +52,8 @@ class Encoding:
     weights: str | None
     keys: tuple[str, ...]
     cells: Cells
+    trials: tuple[str, ...] = ()
+    linear: bool = True
 
 
 def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
@@ -103,14 +107,14 @@ def encode(
     Parameters
     ----------
     absent : grouping columns that the table lacks and that are not asked for: all rows share a label of no group.
-    weighted : whether the rows' weights are wanted, where the fit has them.
+    weighted : whether the rows' weights and trials are wanted, where the fit has them.
 
     Raises
     ------
     DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
     """
     weights = (encoding.weights,) if weighted and encoding.weights is not None else ()
-    raw = table.columns([*encoding.variables, *weights])
+    raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *(encoding.trials if weighted else ())])))
     nobody = np.full(table.rows, NOBODY, dtype=object)
     keys = {name: nobody if name in absent else table.keys(name) for name in encoding.keys}
     _refuse_holes({**raw, **keys}, table.rows)
@@ -120,7 +124,9 @@ def encode(
         found = [group_levels(name, values) for name, values in keys.items()]
         combinations, codes = cells_of([codes for _, codes in found])
         cells = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found))
-    names = [*design_parts(design.formula), *(["offset"] if design.formula.offsets else [])]
+    tried = weighted and design.formula.trials is not None
+    more = {"offset": bool(design.formula.offsets), "trials": tried}
+    names = [*design_parts(design.formula), *(name for name, wanted in more.items() if wanted)]
     specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
     matrices = materialise(specs, raw, design.formula, table.rows)
     design, encoding = with_cells(design, encoding, cells)
@@ -129,7 +135,8 @@ def encode(
     offset = None
     if design.formula.offsets:
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
-    return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset)
+    trials = _one_column(matrices.trials, "number of trials", design.formula) if tried else None
+    return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset, trials, encoding.linear)
 
 
 def _refuse_holes(columns: dict[str, Any], rows: int) -> None:
@@ -203,6 +210,8 @@ def check_values(needed: Needed, raw: dict[str, Any]) -> None:
             raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
     for name in needed.outcome:
         _check_numeric(name, raw[name], f"the outcome {needed.formula.response}")
+    for name in needed.trials:
+        _check_numeric(name, raw[name], "the number of trials")
     if needed.weights is not None:
         _check_numeric(needed.weights, raw[needed.weights], "the weights")
 
@@ -300,33 +309,61 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     """Design and encoding from formulaic's specifications after they have met data."""
     formula = needed.formula
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
-    for bar in formula.bars:
-        if not names[effects_part(formula, bar)]:
-            raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
-    by_factor: dict[frozenset[str], list[Bar]] = {}
-    for bar in formula.bars:
-        by_factor.setdefault(frozenset(bar.keys), []).append(bar)
-    factors = tuple(_factor(formula, bars, names, columns, cells) for bars in by_factor.values())
+    factors: list[Factor] = []
+    common: list[str] = []
+    predictors: list[str] = []
+    for of, each in formula.predictors:
+        mine = names[common_part(of)]
+        common += mine
+        predictors += [of] * len(mine)
+        factors += _factors(of, each, formula.keys, names, columns, cells)
+    coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
         unquote(formula.response),
         columns,
-        names["common"],
-        _selection(columns, names["common"]),
-        factors,
+        coefficients,
+        _selection(columns, tuple(common)),
+        tuple(factors),
+        tuple(predictors),
     )
-    return design, Encoding(specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells)
+    return design, Encoding(
+        specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells, needed.trials, needed.linear
+    )
+
+
+def _factors(
+    of: str,
+    formula: Formula,
+    keys: tuple[str, ...],
+    names: dict[str, tuple[str, ...]],
+    columns: tuple[str, ...],
+    cells: Cells,
+) -> list[Factor]:
+    """The factors of the linear predictor of a parameter; `keys` are the grouping columns of all of them."""
+    by_factor: dict[frozenset[str], list[Bar]] = {}
+    for bar in formula.bars:
+        if not names[effects_part(of, formula, bar)]:
+            raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
+        by_factor.setdefault(frozenset(bar.keys), []).append(bar)
+    return [_factor(of, formula, bars, keys, names, columns, cells) for bars in by_factor.values()]
 
 
 def _factor(
-    formula: Formula, bars: list[Bar], names: dict[str, tuple[str, ...]], columns: tuple[str, ...], cells: Cells
+    of: str,
+    formula: Formula,
+    bars: list[Bar],
+    keys: tuple[str, ...],
+    names: dict[str, tuple[str, ...]],
+    columns: tuple[str, ...],
+    cells: Cells,
 ) -> Factor:
     """The factor of some bars, whose effects are correlated within each bar that says so."""
     effects: list[str] = []
     starts: list[int] = []
     for bar in bars:
-        mine = names[effects_part(formula, bar)]
+        mine = names[effects_part(of, formula, bar)]
         twice = [name for name in mine if name in effects]
         if twice:
             what = "Intercepts vary" if twice[0] == "Intercept" else f"'{twice[0]}' varies"
@@ -336,10 +373,10 @@ def _factor(
             )
         starts += [len(effects) if bar.correlated else len(effects) + k for k in range(len(mine))]
         effects += mine
-    keys = bars[0].keys
-    levels, codes = levels_of(keys, formula.keys, cells)
+    levels, codes = levels_of(bars[0].keys, keys, cells)
     group_map = _selection(columns, tuple(effects))
-    return Factor(bars[0].factor, keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64))
+    name = f"{of}_{bars[0].factor}" if of else bars[0].factor
+    return Factor(name, bars[0].keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64), of)
 
 
 def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
@@ -353,19 +390,30 @@ def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
 def _rows(
     design: Design, encoding: Encoding, matrices: Any, raw: dict[str, Any], codes: np.ndarray, dropped: int
 ) -> Rows:
-    response = np.asarray(matrices.response, dtype=float)
-    if response.shape[1] != 1:
-        raise DataError(f"The outcome '{design.response}' must be one numeric column; it gives {response.shape[1]}.")
+    response = _one_column(matrices.response, f"outcome '{design.response}'", design.formula)
     values = _values(design, [getattr(matrices, part) for part in design_parts(design.formula)], len(codes))
-    values[:, -1] = response[:, 0]
-    weights = offset = None
+    values[:, -1] = response
+    weights = offset = trials = None
     if design.formula.offsets:
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
-        values[:, -1] -= offset
+        if encoding.linear:
+            values[:, -1] -= offset
+        else:
+            _check_finite(["the offset"], offset[:, None])
+    if design.formula.trials is not None:
+        trials = _one_column(matrices.trials, "number of trials", design.formula)
+        _check_finite(["the number of trials"], trials[:, None])
     if encoding.weights is not None:
         weights = _weights(encoding, raw)
     _check_finite((*design.columns, design.response), values)
-    return Rows(values, codes, dropped, weights, offset)
+    return Rows(values, codes, dropped, weights, offset, trials, encoding.linear)
+
+
+def _one_column(matrix: Any, what: str, formula: Formula) -> np.ndarray:
+    array = np.asarray(matrix, dtype=float)
+    if array.shape[1] != 1:
+        raise DataError(f"The {what} of '{formula.text}' must be one numeric column; it gives {array.shape[1]}.")
+    return array[:, 0]
 
 
 def _weights(encoding: Encoding, raw: dict[str, Any]) -> np.ndarray:

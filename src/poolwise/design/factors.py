@@ -28,6 +28,8 @@ class Factor:
     effects : (q,) names of the effects that vary by level, of all its group terms.
     group_map : (1 + K, q) effect columns Z as combinations of [1, W].
     starts : (q,) position of the first effect that each effect is correlated with; its own where it is independent.
+    predictor : of which linear predictor the effects are part: "" for the mean, or a parameter's name, which then
+        begins the factor's.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Factor:
     effects: tuple[str, ...]
     group_map: np.ndarray
     starts: np.ndarray
+    predictor: str = ""
 
     @property
     def correlated(self) -> bool:

@@ -25,6 +25,8 @@ class Needed:
     parts : formulaic's own formulas, by the names that `part_texts` gives them.
     outcome, predictors : names of the columns that the outcome and the other terms, offsets included, evaluate.
     weights : the column of the rows' weights, or None.
+    trials : names of the columns that the number of trials evaluates.
+    linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
     """
 
     formula: Formula
@@ -32,6 +34,8 @@ class Needed:
     outcome: tuple[str, ...]
     predictors: tuple[str, ...]
     weights: str | None
+    trials: tuple[str, ...] = ()
+    linear: bool = True
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -42,7 +46,7 @@ class Needed:
     def values(self) -> tuple[str, ...]:
         """Columns that are evaluated: the outcome's, the predictors' and the weights."""
         weights = () if self.weights is None else (self.weights,)
-        return tuple(dict.fromkeys((*self.outcome, *self.predictors, *weights)))
+        return tuple(dict.fromkeys((*self.outcome, *self.trials, *self.predictors, *weights)))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,7 +54,7 @@ class Needed:
         return tuple(dict.fromkeys((*self.values, *self.keys)))
 
 
-def needed_columns(formula: Formula, weights: str | None = None) -> Needed:
+def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool = True) -> Needed:
     """Find the raw columns of a formula.
 
     Raises
@@ -61,36 +65,47 @@ def needed_columns(formula: Formula, weights: str | None = None) -> Needed:
         raise DataError(f"weights must be the name of a column, not {type(weights).__name__}.")
     parts = _formulaic(formula)
     outcome = sorted(required_columns(parts.response))
+    trials = sorted(required_columns(parts.trials)) if formula.trials is not None else []
+    left = [parts.response, *([parts.trials] if formula.trials is not None else [])]
     predictors = sorted(
-        {name for part in parts._flatten() if part is not parts.response for name in required_columns(part)}
+        {name for part in parts._flatten() if not any(part is one for one in left) for name in required_columns(part)}
     )
-    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights)
+    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights, tuple(trials), linear)
     _check_names(needed)
     return needed
 
 
 def part_texts(formula: Formula) -> dict[str, str]:
     """The parts of a formula that formulaic evaluates: bars with the same left side share one."""
-    texts = {"response": f"0 + {formula.response}", "common": formula.common}
-    texts |= {name: effects for effects, name in _effect_parts(formula).items()}
+    texts = {"response": f"0 + {formula.response}"}
+    if formula.trials is not None:
+        texts["trials"] = f"0 + I({formula.trials})"
+    for of, each in formula.predictors:
+        texts[common_part(of)] = each.common
+        texts |= {name: effects for effects, name in _effect_parts(of, each).items()}
     if formula.offsets:
         texts["offset"] = "0 + " + " + ".join(f"I({offset})" for offset in formula.offsets)
     return texts
 
 
-def effects_part(formula: Formula, bar: Bar) -> str:
-    """Name of the part that has the effects of a bar."""
-    return _effect_parts(formula)[bar.effects]
+def common_part(of: str) -> str:
+    """Name of the part that has the common terms of a linear predictor."""
+    return f"{of}_common" if of else "common"
+
+
+def effects_part(of: str, formula: Formula, bar: Bar) -> str:
+    """Name of the part that has the effects of a bar, of the linear predictor of a parameter."""
+    return _effect_parts(of, formula)[bar.effects]
 
 
 def design_parts(formula: Formula) -> list[str]:
     """Names of the parts whose columns make the design: the common terms and the left sides of bars."""
-    return ["common", *_effect_parts(formula).values()]
+    return [part for of, each in formula.predictors for part in (common_part(of), *_effect_parts(of, each).values())]
 
 
-def _effect_parts(formula: Formula) -> dict[str, str]:
+def _effect_parts(of: str, formula: Formula) -> dict[str, str]:
     distinct = dict.fromkeys(bar.effects for bar in formula.bars)
-    return {effects: f"effects_{i}" for i, effects in enumerate(distinct)}
+    return {effects: f"{of}_effects_{i}" if of else f"effects_{i}" for i, effects in enumerate(distinct)}
 
 
 def check_missing(missing: str) -> None:

@@ -7,23 +7,50 @@ interactions, transforms and contrasts; it has no word for `( ... | ... )`, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from poolwise.errors import FormulaError
 from poolwise.formula.grouping import NotGrouping, read_factors
 from poolwise.formula.terms import Bar, Formula
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+_TRIALS = re.compile(r"(.*?)\|\s*trials\s*\((.*)\)", re.DOTALL)
+_PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 
 
-def parse(text: str) -> Formula:
+def parse(text: str | Sequence[str]) -> Formula:
     """Read `y ~ x + (1 + x | g)`; `offset(z)` and bars such as `(1 | a/b)` among its terms.
+
+    Successes among trials are `y | trials(n) ~`, `(successes, failures) ~` or `cbind(successes, failures) ~`. Of
+    several formulas the first is that of the mean, and the others are of parameters: `sigma ~ 1 + (1 | g)`.
 
     Raises
     ------
     FormulaError : with the place marked by a caret.
     """
+    if isinstance(text, str) and ";" in text:
+        text = text.split(";")
+    if isinstance(text, str) or not isinstance(text, Sequence):
+        return _parse_one(text)
+    if not text:
+        raise FormulaError("The list of formulas is empty.")
+    first, *others = map(_parse_one, text)
+    names = [other.response for other in others]
+    for name, other in zip(names, others, strict=True):
+        if not name.isidentifier() or names.count(name) > 1:
+            raise FormulaError(
+                f"'{other.text}' must have the name of one parameter on its left, such as 'sigma ~ ...'."
+            )
+        if other.offsets:
+            raise FormulaError(f"'{other.text}' has an offset, which only the first formula can have.")
+    return replace(
+        first, text="; ".join(each.text for each in (first, *others)), further=tuple(zip(names, others, strict=True))
+    )
+
+
+def _parse_one(text: str) -> Formula:
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
     symbols = list(_scan(text))
@@ -33,10 +60,11 @@ def parse(text: str) -> Formula:
     if len(tildes) > 1:
         raise _error(text, tildes[1], "there is a second '~'")
     start = tildes[0] + 1
-    response = text[: tildes[0]].strip()
+    response, trials = _split_trials(text[: tildes[0]].strip())
     if not response:
         raise _error(text, tildes[0], "there is no outcome on the left of '~'")
-    operators = [at for at, symbol, depth in symbols if depth == 0 and symbol in "+-*/^:|" and at < tildes[0]]
+    signs = "+-*/^:|" if trials is None else "+-*/^:"
+    operators = [at for at, symbol, depth in symbols if depth == 0 and symbol in signs and at < tildes[0]]
     if operators:
         raise _error(text, operators[0], f"arithmetic on the outcome needs I(...): 'I({response}) ~ ...'")
     common, bars, offsets = [], [], []
@@ -51,7 +79,19 @@ def parse(text: str) -> Formula:
         elif offset:
             offsets.append(_inside(text, unsigned, offset.group(1)))
         bars += found
-    return Formula(text.strip(), response, _join(common), tuple(bars), tuple(offsets))
+    return Formula(text.strip(), response, _join(common), tuple(bars), tuple(offsets), trials)
+
+
+def _split_trials(left: str) -> tuple[str, str | None]:
+    """Successes and trials of `y | trials(n)`, `(s, f)` and `cbind(s, f)`; other outcomes have no trials."""
+    if found := _TRIALS.fullmatch(left):
+        return found.group(1).strip(), found.group(2).strip()
+    if found := _PAIR.fullmatch(left):
+        commas = [at for at, symbol, depth in _scan(found.group(1)) if symbol == "," and depth == 0]
+        if len(commas) == 1:
+            successes, failures = found.group(1)[: commas[0]].strip(), found.group(1)[commas[0] + 1 :].strip()
+            return successes, f"({successes}) + ({failures})"
+    return left, None
 
 
 def unquote(name: str) -> str:

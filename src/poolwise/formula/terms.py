@@ -40,6 +40,8 @@ class Formula:
     common : the right side without its bars and offsets: the terms that all groups share.
     bars : the group terms, in order; `(1 | a/b)` stands here as `(1 | a)` and `(1 | a:b)`.
     offsets : what stands inside each `offset(...)`: known parts of the linear predictor.
+    trials : for successes among trials, the expression for the number of trials.
+    further : formulas of other parameters than the mean, by their names: `sigma ~ 1 + (1 | county)`.
     """
 
     text: str
@@ -47,12 +49,21 @@ class Formula:
     common: str
     bars: tuple[Bar, ...]
     offsets: tuple[str, ...] = ()
+    trials: str | None = None
+    further: tuple[tuple[str, Formula], ...] = ()
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]
-        return " + ".join([f"{self.response} ~ {self.common}", *map(str, self.bars), *known])
+        left = self.response if self.trials is None else f"{self.response} | trials({self.trials})"
+        mine = " + ".join([f"{left} ~ {self.common}", *map(str, self.bars), *known])
+        return "; ".join([mine, *(str(formula) for _, formula in self.further)])
+
+    @property
+    def predictors(self) -> tuple[tuple[str, Formula], ...]:
+        """The formula of each linear predictor by the parameter's name; that of the mean, named "", comes first."""
+        return (("", self), *self.further)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Every grouping column once, in the order of first mention."""
-        return tuple(dict.fromkeys(key for bar in self.bars for key in bar.keys))
+        return tuple(dict.fromkeys(key for _, each in self.predictors for bar in each.bars for key in bar.keys))

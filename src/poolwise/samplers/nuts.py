@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings
+from poolwise.samplers.base import LogDensity, Sample, SamplerSettings
+from poolwise.samplers.diagnose import certify_chains
 from poolwise.samplers.mode import find_modes
 
 _TUNE = 500
-_RHAT, _ESS_PER_CHAIN = 1.01, 100
 
 
 def sample_nuts(density: LogDensity, settings: SamplerSettings) -> Sample:
@@ -21,13 +21,13 @@ def sample_nuts(density: LogDensity, settings: SamplerSettings) -> Sample:
     nutpie calls the density's C function where it has one, and Python where nutpie's internals have changed.
     """
     settings.progress("sampling with NUTS", 0.0)
+    # Chains begin at different modes where there are several, so that R-hat can see what one of them would miss.
+    starts = np.array([mode.point for mode in find_modes(density, np.random.default_rng(settings.seed))])
     with warnings.catch_warnings():
         # Importing nutpie imports an old arviz, which announces its own successor.
         warnings.simplefilter("ignore", FutureWarning)
         import nutpie
 
-    # Chains begin at different modes where there are several, so that R-hat can see what one of them would miss.
-    starts = np.array([mode.point for mode in find_modes(density, np.random.default_rng(settings.seed))])
     model = _native_model(density, starts) or _python_model(density, starts)
     trace = nutpie.sample(
         model,
@@ -39,7 +39,7 @@ def sample_nuts(density: LogDensity, settings: SamplerSettings) -> Sample:
         save_warmup=False,
     )
     points = np.asarray(trace.posterior["theta"]).reshape(settings.chains, settings.draws, density.dimension)
-    return Sample(points, _certify(points, int(trace.sample_stats["diverging"].sum())))
+    return Sample(points, certify_chains(points, int(trace.sample_stats["diverging"].sum())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +103,3 @@ def _jittered(starts: np.ndarray) -> Any:
         return rng.choice(starts) + 0.3 * rng.standard_normal(starts.shape[1])
 
     return at
-
-
-def _certify(points: np.ndarray, divergences: int) -> Certificate:
-    from arviz_stats.base import array_stats
-
-    columns = np.moveaxis(points, 2, 0)
-    if len(points) == 1:  # R-hat needs chains: the halves of the only one
-        half = points.shape[1] // 2
-        columns = np.moveaxis(points[0, : 2 * half].reshape(2, half, -1), 2, 0)
-    rhat = float(np.max(array_stats.rhat(columns, chain_axis=1, draw_axis=2)))
-    ess = float(np.min(array_stats.ess(columns, chain_axis=1, draw_axis=2)))
-    share = divergences / (points.shape[0] * points.shape[1])
-    passed = share <= 0.001 and rhat <= _RHAT and ess >= _ESS_PER_CHAIN * len(points)
-    advice = "All chains agree."
-    if not passed:
-        advice = (
-            f"NUTS did not settle: R-hat {rhat:.3f}, worst effective sample size {ess:.0f}, {divergences} divergences. "
-            "Take more draws, tighter priors of the standard deviations, or fewer correlated effects."
-        )
-    return Certificate("nuts", "", passed, advice, {"rhat": rhat, "ess": ess, "divergences": float(divergences)})

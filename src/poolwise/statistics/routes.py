@@ -52,8 +52,12 @@ def reduce_source(
     if isinstance(source, Table):
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
+        if not needed.linear:
+            return _in_memory(needed, source, like, missing, threads, "rows in memory")
         source = relation_of(source, needed.columns)
     try:
+        if not needed.linear:
+            return _collected(needed, source, like, missing, threads, "")
         return _in_engine(needed, source, like, missing, threads, progress)
     except Exception as error:
         said = source.engine.explain(error)
@@ -76,7 +80,7 @@ def _in_engine(
         return _by_query(plan(needed, numeric), relation, like, missing, progress), None
     except NotExpressible as obstacle:
         if terms := column_terms(needed):
-            return _collected(needed, relation, like, missing, threads, terms)
+            return _collected(needed, relation, like, missing, threads, terms[0])
         return _by_batches(needed, relation, like, missing, threads, progress, str(obstacle)), None
 
 
@@ -182,14 +186,19 @@ def _collected(
     like: SufficientStatistics | None,
     missing: str,
     threads: int,
-    terms: list[str],
+    term: str,
 ) -> tuple[SufficientStatistics, Rows]:
+    """Needed columns in memory: for a term that looks at whole columns, or without one for a family that is sampled."""
     rows = relation.count()
     if rows * len(needed.columns) > _FITS:
         raise DataError(
-            f"'{terms[0]}' looks at whole columns, and {rows:,} rows are too many to hold in memory. Compute it where "
-            "the data are, as a column of its own."
+            f"'{term}' looks at whole columns, and {rows:,} rows are too many to hold in memory. Compute it where the "
+            "data are, as a column of its own."
+            if term
+            else f"This family is sampled from rows in memory, and {rows:,} rows are too many. Take a part of them, or "
+            "count equal rows where the data are and give weights=."
         )
     table = read_all(relation, needed.columns)
-    reading = f"{relation.words}: needed columns collected, since '{terms[0]}' looks at whole columns"
+    why = f"'{term}' looks at whole columns" if term else "this family is sampled from rows in memory"
+    reading = f"{relation.words}: needed columns collected, since {why}"
     return _in_memory(needed, table, like, missing, threads, reading)

@@ -26,8 +26,15 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
         "response": design.response,
         "columns": design.columns,
         "coefficients": design.coefficients,
+        "predictors": design.predictors,
         "factors": [
-            {"name": factor.name, "keys": factor.keys, "effects": factor.effects, "starts": factor.starts.tolist()}
+            {
+                "name": factor.name,
+                "keys": factor.keys,
+                "effects": factor.effects,
+                "starts": factor.starts.tolist(),
+                "predictor": factor.predictor,
+            }
             for factor in design.factors
         ],
         "statistics_columns": products.columns,
@@ -39,6 +46,8 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
             "variables": encoding.variables,
             "weights": encoding.weights,
             "keys": encoding.keys,
+            "trials": encoding.trials,
+            "linear": encoding.linear,
             "specs": specs_state(encoding.specs, part_texts(design.formula)),
         },
     }
@@ -77,9 +86,11 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
                 tuple(said["effects"]),
                 arrays[f"group_map_{i}"],
                 np.array(said["starts"], dtype=np.int64),
+                said.get("predictor", ""),
             )
             for i, said in enumerate(header["factors"])
         ),
+        tuple(header.get("predictors", [""] * len(header["coefficients"]))),
     )
     products = CrossProducts(
         tuple(header["statistics_columns"]),
@@ -98,5 +109,7 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
         encoding["weights"],
         keys,
         cells,
+        tuple(encoding.get("trials", ())),
+        encoding.get("linear", True),
     )
     return SufficientStatistics(design, how, products, header["dropped"], header["reading"])

@@ -1,0 +1,86 @@
+"""The expected information of rows on coefficients and effects, gathered block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.density.latent.kernels import linear_predictors
+from poolwise.density.latent.problem import (
+    CODES,
+    COLUMNS,
+    FACTORS,
+    KNOWN,
+    LEAF,
+    OF_COLUMN,
+    OF_SLOT,
+    SLOT_PLACES,
+    SLOT_VALUES,
+    TRIALS,
+    WEIGHTS,
+    Y,
+    floats,
+    whole,
+    wide,
+    wide_whole,
+)
+from poolwise.families.callback import call_rows
+from poolwise.families.links import to_location
+
+
+@kernel
+def curvature(theta, beta, u, words, in_rest, blocks, side, rest):
+    """Add up the information of all rows.
+
+    in_rest (p + U,) is the place of a coordinate among the R coupled ones, -1 else. `blocks` takes the information on
+    each group's own effects, (q, q) after (q, q) as in `Problem.information`; `rest` (R, R) that on the coupled ones;
+    `side` (leaf, R) what leaf effects share with them.
+    """
+    y, columns, of_column = floats(words, Y), wide(words, COLUMNS), whole(words, OF_COLUMN)
+    slot_values, slot_places, of_slot = wide(words, SLOT_VALUES), wide_whole(words, SLOT_PLACES), whole(words, OF_SLOT)
+    codes, factors, leaf = whole(words, CODES), wide_whole(words, FACTORS), whole(words, LEAF)
+    n, parameters, p = y.size, wide(words, KNOWN).shape[0], beta.size
+    predictors = np.empty((parameters, n))
+    slopes, information, chain = np.empty((parameters, n)), np.empty((parameters, n)), np.ones(n)
+    linear_predictors(theta, beta, u, words, np.int64(0), predictors)
+    to_location(codes[1], predictors[0], chain)
+    call_rows(codes[0], y, floats(words, TRIALS), floats(words, WEIGHTS), predictors, slopes, information)
+    slots = of_slot.size
+    width = p + slots
+    place, value, parameter = np.empty(width, np.int64), np.empty(width), np.empty(width, np.int64)
+    for k in range(p):
+        place[k], parameter[k] = k, of_column[k]
+    for s in range(slots):
+        parameter[p + s] = of_slot[s]
+    first_leaf, leaves = p + leaf[0], leaf[1]
+    for i in range(n):
+        for k in range(p):
+            value[k] = columns[k, i]
+        for s in range(slots):
+            place[p + s] = p + slot_places[s, i]
+            value[p + s] = slot_values[s, i]
+        for a in range(width):
+            r = parameter[a]
+            weight = information[r, i] * value[a]
+            if r == 0:
+                weight *= chain[i] * chain[i]
+            if weight == 0.0:
+                continue
+            mine = in_rest[place[a]]
+            for b in range(width):
+                if parameter[b] != r:
+                    continue
+                theirs = in_rest[place[b]]
+                if mine >= 0 and theirs >= 0:
+                    rest[mine, theirs] += weight * value[b]
+                elif theirs >= 0 and 0 <= place[a] - first_leaf < leaves:
+                    side[place[a] - first_leaf, theirs] += weight * value[b]
+        for f in range(factors.shape[0]):
+            start, q, s, at = factors[f, 0], factors[f, 2], factors[f, 3], factors[f, 4]
+            group = (slot_places[s, i] - start) // q
+            for a in range(q):
+                weight = information[of_slot[s], i] * value[p + s + a]
+                if of_slot[s] == 0:
+                    weight *= chain[i] * chain[i]
+                for b in range(q):
+                    blocks[at + group * q * q + a * q + b] += weight * value[p + s + b]

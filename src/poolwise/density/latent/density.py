@@ -1,0 +1,171 @@
+"""The latent density as a record that samplers take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.drawn import DrawnOffsets
+from poolwise.density.latent.kernels import expand, value_and_gradient
+from poolwise.density.latent.mode import Conditional, covariance, find_mode
+from poolwise.density.latent.observations import Observations
+from poolwise.density.latent.problem import Data, Mixing, Problem, Spread
+from poolwise.density.latent.whitening import coupled_places, whitened
+from poolwise.density.priors import ModelPriors
+from poolwise.density.theta import Prior
+from poolwise.design.design import Design
+from poolwise.errors import SamplingError
+from poolwise.families import Family, Link
+from poolwise.samplers.base import NativeDensity
+from poolwise.threads import map_slices
+
+_AVERAGED = 64  # thetas over which a share is averaged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentDensity:
+    """Log density of theta, coefficients and effects, in coordinates whitened at the mode; see `problem`.
+
+    Attributes
+    ----------
+    problem, words, kept : for kernels: as a record, as words, and the arrays that the words point to.
+    priors : of the model.
+    mode : the approximation that the coordinates were made from.
+    """
+
+    problem: Problem
+    words: np.ndarray
+    kept: tuple[np.ndarray, ...]
+    priors: ModelPriors
+    mode: Conditional
+
+    @property
+    def dimension(self) -> int:
+        """Length of a point: theta, coefficients, effects."""
+        return self.mode.theta.size + self.problem.mixing.centre.size + self.problem.spread.score.size
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient (d + p + U,) at a point."""
+        gradient = np.empty(point.size)
+        return float(value_and_gradient(np.ascontiguousarray(point), self.words, gradient)), gradient
+
+    @property
+    def start(self) -> np.ndarray:
+        """The mode as a point."""
+        return np.concatenate([self.mode.theta, np.zeros(self.dimension - self.mode.theta.size)])
+
+    def native(self) -> NativeDensity:
+        """The density as a C function."""
+        from poolwise.density.latent.native import latent_callback
+
+        return NativeDensity(latent_callback.address, self.words, self.kept)
+
+    def offsets(self, theta: np.ndarray, u: np.ndarray) -> tuple[DrawnOffsets, ...]:
+        """The effects of each factor from draws of theta (chains, draws, d) and of all effects (chains, draws, U)."""
+        found, flat = [], theta.reshape(-1, theta.shape[-1])
+        some = flat[:: max(1, len(flat) // _AVERAGED)]
+        factors = [covariance(self.problem, one) for one in some]
+        for start, groups, q, effect, at in sorted(map(tuple, self.problem.spread.factors)):
+            own = self.problem.spread.information[at : at + groups * q * q].reshape(groups, q, q)
+            opened = np.zeros((groups, q))
+            for one, factor in zip(some, factors, strict=True):
+                mine = factor[effect : effect + q, effect : effect + q]
+                inner = np.linalg.inv(np.eye(q) + mine.T @ own @ mine)
+                variance = np.einsum("ab,jbc,ac->ja", mine, inner, mine)
+                opened += variance / np.square(np.exp(one[effect : effect + q])) / len(some)
+            values = u[..., start : start + groups * q].reshape(*u.shape[:2], groups, q)
+            found.append(DrawnOffsets(values, opened))
+        return tuple(found)
+
+    def expanded(self, points: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """theta (m, d), coefficients (m, p) and effects (m, U) at points (m, d + p + U)."""
+        d, p, size = self.mode.theta.size, self.problem.mixing.centre.size, self.problem.spread.score.size
+        beta, u = np.empty((len(points), p)), np.empty((len(points), size))
+
+        def some(_: int, part: slice) -> None:
+            expand(points[part], self.words, beta[part], u[part])
+
+        map_slices(some, len(points), 256, threads)
+        return np.ascontiguousarray(points[:, :d]), beta, u
+
+
+def latent(
+    observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link
+) -> LatentDensity:
+    """The latent density of observations, in coordinates that suit them.
+
+    Raises
+    ------
+    SamplingError : where no finite density is found near the data.
+    """
+    raw = _raw(observations, design, priors, family, link)
+    start = _start(priors)
+    beta = _first_guess(raw, priors)
+    try:
+        mode = find_mode(raw, start, beta)
+    except (FloatingPointError, np.linalg.LinAlgError) as error:
+        raise SamplingError("The posterior is not finite anywhere near the data: check the units of data.") from error
+    problem = whitened(raw, mode)
+    return LatentDensity(problem, *problem.words(), priors, mode)
+
+
+def _raw(observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link) -> Problem:
+    """The problem before anything is known of the mode."""
+    p, layout = len(design.coefficients), priors.layout
+    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    first = len(layout.effects) + layout.pairs
+    shared = [first + layout.dispersions.index(name) if name in layout.dispersions else -1 for name in parameters]
+    factors, start, effect, at = [], 0, 0, 0
+    for factor in design.factors:
+        groups, q = len(factor.levels), len(factor.effects)
+        factors.append((start, groups, q, effect, at))
+        start, effect, at = start + groups * q, effect + q, at + groups * q * q
+    factors.sort(key=lambda row: row[1] * row[2])
+    prior = Prior(
+        np.array(layout.starts, dtype=np.int64),
+        priors.rows,
+        priors.mean,
+        priors.width**-2.0,
+        priors.mixed,
+        priors.scale_priors,
+        priors.correlation_priors,
+        0.0,
+    )
+    data = Data(
+        observations.y,
+        observations.trials,
+        observations.weights,
+        observations.known,
+        observations.columns,
+        observations.of_column,
+        observations.slot_values,
+        observations.slot_places,
+        observations.of_slot,
+        np.array(shared, dtype=np.int64),
+        np.array([family.callback.address, link.code], dtype=np.int64),
+    )
+    where = np.array(factors, dtype=np.int64).reshape(-1, 5)
+    places, leaf = coupled_places(p, where)
+    nothing, none = np.zeros(start), np.zeros(0, dtype=np.int64)
+    empty = np.zeros(start + 1, dtype=np.int64), none, np.zeros(0)
+    spread = Spread(where, np.zeros(at), nothing, nothing, np.zeros(at), *empty, leaf)
+    mixing = Mixing(np.zeros(p), places, np.eye(len(places)))
+    constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start)
+    return Problem(data, spread, mixing, prior, constant)
+
+
+def _start(priors: ModelPriors) -> np.ndarray:
+    """A middling theta: the medians of the priors of scales, no correlation."""
+    layout, rng = priors.layout, np.random.default_rng(0)
+    scales = [
+        float(np.log(np.median(prior.sample(rng, (501,))))) for prior in (*priors.sd, *priors.dispersions.values())
+    ]
+    effects = len(layout.effects)
+    return np.array([*scales[:effects], *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+
+
+def _first_guess(problem: Problem, priors: ModelPriors) -> np.ndarray:
+    """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean."""
+    return priors.mean_of_beta if problem.mixing.centre.size else np.zeros(0)

@@ -1,0 +1,227 @@
+"""The mode of coefficients and effects given theta, and of theta with these integrated out by Laplace's method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.curvature import curvature
+from poolwise.density.latent.kernels import log_likelihood, log_priors
+from poolwise.density.latent.problem import Problem
+from poolwise.density.theta import covariance_factor
+
+_STEPS, _GAIN = 50, 1e-6  # of Newton: at most, and while the rise they promise is worth it
+_CLIMB, _APART = 40, 1e-2  # steps over theta, and how far apart differences are taken
+_FAR = 20.0  # from the start, in logs: nothing sensible lies there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditional:
+    """Normal approximation of coefficients and effects given theta.
+
+    Attributes
+    ----------
+    theta : (d,).
+    beta, u : (p,) and (U,) mode.
+    value : Laplace's approximation of log p(y, theta).
+    blocks : information of the rows on each group's own effects, all else given; as `Spread.information`.
+    slope : (U,) derivative of the log likelihood in u.
+    side : (leaf, R) what rows share between leaf effects and the coupled coordinates.
+    schur : (R, R) precision of the coupled coordinates, the leaf integrated out.
+    """
+
+    theta: np.ndarray
+    beta: np.ndarray
+    u: np.ndarray
+    value: float
+    blocks: np.ndarray
+    slope: np.ndarray
+    side: np.ndarray
+    schur: np.ndarray
+
+
+def conditional(
+    problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.ndarray, u: np.ndarray
+) -> Conditional | None:
+    """Climb to the mode given theta by Newton's method with the expected information, from a start; None if lost."""
+    p, places, leaf = problem.mixing.centre.size, problem.mixing.places, problem.spread.leaf
+    in_rest = np.full(p + u.size, -1, dtype=np.int64)
+    in_rest[places] = np.arange(len(places))
+    leaves = slice(p + leaf[0], p + leaf[0] + leaf[1])
+    factor = covariance(problem, theta)
+    value, slope, likelihood_slope = joint(problem, words, theta, beta, u, factor)
+    if not np.isfinite(value):
+        return None
+    for _ in range(_STEPS):
+        blocks = np.zeros(problem.spread.information.size)
+        side, rest = np.zeros((leaf[1], len(places))), np.zeros((len(places), len(places)))
+        curvature(theta, beta, u, words, in_rest, blocks, side, rest)
+        rest[:p, :p] += _prior_precision(problem, theta)
+        _add_covariances(problem, factor, rest)
+        roots = own_roots(problem, factor, blocks)
+        white_side = _of_leaf(problem, roots, side)
+        schur = rest - white_side.T @ white_side
+        root = _cholesky(schur, rest)
+        white = np.concatenate([slope[:p], _transposed(problem, roots, slope[p:])])
+        moved = np.linalg.solve(root.T, np.linalg.solve(root, slope[places] - white_side.T @ white[leaves]))
+        step = np.concatenate([np.zeros(p), applied(problem, roots, white[p:])])
+        step[places] = moved
+        of_leaf = white[leaves] - white_side @ moved
+        step[p:] = _with_leaf(problem, roots, step[p:], of_leaf)
+        promised = float(step @ slope)
+        if promised < _GAIN:
+            break
+        for halving in range(30):
+            share = 0.5**halving
+            trial = joint(problem, words, theta, beta + share * step[:p], u + share * step[p:], factor)
+            if trial[0] > value:
+                break
+        else:
+            break
+        beta, u = beta + share * step[:p], u + share * step[p:]
+        value, slope, likelihood_slope = trial
+    in_schur = len(places) > p
+    alone = [start for start, *_ in problem.spread.factors if start == leaf[0] or not in_schur]
+    volume = -np.log(np.diag(root)).sum()
+    volume += sum(np.log(np.abs(np.diagonal(roots[int(start)], axis1=1, axis2=2))).sum() for start in alone)
+    return Conditional(theta, beta, u, value + float(volume), blocks, likelihood_slope, side, schur)
+
+
+def joint(
+    problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.ndarray, u: np.ndarray, factor: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log density of theta, coefficients and effects; its slope (p + U,), and that of the log likelihood in u (U,)."""
+    beta_slope, u_slope, ignored = np.zeros(beta.size), np.zeros(u.size), np.zeros(problem.data.shared.size)
+    total = problem.constant + log_likelihood(theta, beta, u, words, beta_slope, u_slope, ignored)
+    total += log_priors(theta, beta, words, np.zeros(theta.size), beta_slope)
+    slope = u_slope.copy()
+    for start, groups, q, effect, _ in problem.spread.factors:
+        own = factor[effect : effect + q, effect : effect + q]
+        standard = np.linalg.solve(own, u[start : start + groups * q].reshape(groups, q).T)
+        total -= 0.5 * float(np.square(standard).sum()) + groups * float(np.log(np.diag(own)).sum())
+        slope[start : start + groups * q] -= np.linalg.solve(own.T, standard).T.ravel()
+    return total, np.concatenate([beta_slope, slope]), u_slope
+
+
+def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> Conditional:
+    """The mode over theta of Laplace's approximation, about: it serves to choose coordinates.
+
+    Raises
+    ------
+    FloatingPointError : where the density is not finite at the start.
+    """
+    from scipy.optimize import minimize
+
+    words, kept = problem.words()
+    best = conditional(problem, words, start, beta, np.zeros(problem.spread.score.size))
+    if best is None:
+        raise FloatingPointError
+
+    def value(theta: np.ndarray) -> float:
+        nonlocal best
+        assert best is not None
+        if np.any(np.abs(theta - start) > _FAR):
+            return 1e10
+        found = conditional(problem, words, theta, best.beta, best.u)
+        if found is None or not np.isfinite(found.value):
+            return 1e10
+        if found.value > best.value:
+            best = found
+        return -found.value
+
+    if start.size:
+        minimize(value, start, method="BFGS", options={"gtol": 0.05, "maxiter": _CLIMB, "eps": _APART})
+    del kept  # it was alive while kernels read it
+    return best
+
+
+def covariance(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """The covariance factor (Q, Q) of the effects of all factors at theta."""
+    q = problem.prior.starts.size
+    factor = np.empty((q, q))
+    covariance_factor(theta, problem.prior.starts, factor)
+    return factor
+
+
+def own_roots(problem: Problem, factor: np.ndarray, blocks: np.ndarray) -> dict[int, np.ndarray]:
+    """A (J, q, q) of each factor's groups, by its first effect: A A' = (information + inverse covariance)^-1."""
+    roots = {}
+    for start, groups, q, effect, at in problem.spread.factors:
+        own = factor[effect : effect + q, effect : effect + q]
+        mine = blocks[at : at + groups * q * q].reshape(groups, q, q)
+        inner = np.linalg.cholesky(np.eye(q) + own.T @ mine @ own)
+        roots[int(start)] = own @ np.linalg.inv(inner).transpose(0, 2, 1)
+    return roots
+
+
+def applied(problem: Problem, roots: dict[int, np.ndarray], zeta: np.ndarray) -> np.ndarray:
+    """A of each group times its zetas (U,)."""
+    out = zeta.copy()
+    for start, groups, q, _, _ in problem.spread.factors:
+        mine = slice(start, start + groups * q)
+        out[mine] = np.einsum("jab,jb->ja", roots[int(start)], zeta[mine].reshape(groups, q)).ravel()
+    return out
+
+
+def _transposed(problem: Problem, roots: dict[int, np.ndarray], slope: np.ndarray) -> np.ndarray:
+    out = slope.copy()
+    for start, groups, q, _, _ in problem.spread.factors:
+        mine = slice(start, start + groups * q)
+        out[mine] = np.einsum("jab,ja->jb", roots[int(start)], slope[mine].reshape(groups, q)).ravel()
+    return out
+
+
+def _of_leaf(problem: Problem, roots: dict[int, np.ndarray], side: np.ndarray) -> np.ndarray:
+    """A' of each leaf group times its rows of a matrix (leaf, R)."""
+    start, count = problem.spread.leaf
+    if not count:
+        return side
+    each = roots[int(start)]
+    return np.einsum("jab,jac->jbc", each, side.reshape(*each.shape[:2], -1)).reshape(side.shape)
+
+
+def _with_leaf(problem: Problem, roots: dict[int, np.ndarray], effects: np.ndarray, zeta: np.ndarray) -> np.ndarray:
+    """Effects (U,) with those of the leaf replaced by A zeta."""
+    start, count = problem.spread.leaf
+    if count:
+        each = roots[int(start)]
+        effects[start : start + count] = np.einsum("jab,jb->ja", each, zeta.reshape(each.shape[:2])).ravel()
+    return effects
+
+
+def _prior_precision(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    prior = problem.prior
+    precision = prior.precision.copy()
+    precision[prior.mixed] *= np.exp(theta[theta.size - prior.mixed.size :])
+    return prior.rows.T @ (precision[:, None] * prior.rows)
+
+
+def coupled(problem: Problem) -> list[tuple[np.ndarray, slice]]:
+    """For each factor among the coupled coordinates, coarsest first: its row of `factors`, and its places there."""
+    p, places = problem.mixing.centre.size, problem.mixing.places
+    found = []
+    for row in problem.spread.factors:
+        at = np.flatnonzero(places == p + row[0])
+        if len(at):
+            found.append((row, slice(int(at[0]), int(at[0]) + int(row[1] * row[2]))))
+    return found
+
+
+def _add_covariances(problem: Problem, factor: np.ndarray, rest: np.ndarray) -> None:
+    """Add the prior precision of coupled effects to `rest`."""
+    for (_, groups, q, effect, _), where in coupled(problem):
+        rest[where, where] += np.kron(np.eye(groups), inverse_covariance(factor, effect, q))
+
+
+def inverse_covariance(factor: np.ndarray, effect: int, q: int) -> np.ndarray:
+    """(q, q) precision of a group's effects at theta."""
+    inverse = np.linalg.inv(factor[effect : effect + q, effect : effect + q])
+    return inverse.T @ inverse
+
+
+def _cholesky(schur: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.cholesky(schur)
+    except np.linalg.LinAlgError:
+        return np.linalg.cholesky(schur + 1e-8 * np.diag(np.diag(rest)) + 1e-12 * np.eye(len(schur)))

@@ -1,0 +1,129 @@
+"""Rows for sampling: those with equal predictors are put together first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.design.design import Design, Rows
+from poolwise.design.factors import cells_of
+from poolwise.families import Family
+from poolwise.families.callback import call_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """Distinct rows of a design, n of them, each counted with its weight.
+
+    Linear predictors come in the order of the family's parameters: the location, then the logs of the dispersions.
+    Effects stand in one vector: factor by factor, within it group by group.
+
+    Attributes
+    ----------
+    rows : how many rows they stand for.
+    y, trials, weights : (n,).
+    known : (parameters, n) known part of each linear predictor.
+    columns : (p, n) common columns.
+    of_column : (p,) the parameter whose linear predictor each is part of.
+    slot_values : (s, n) columns of the effects, one slot for each factor and effect.
+    slot_places : (s, n) position of the row's effect in the vector of all effects.
+    of_slot : (s,) the parameter whose linear predictor each slot is part of.
+    constant : what the log likelihood has beyond the kernels' value.
+    """
+
+    rows: int
+    y: np.ndarray
+    trials: np.ndarray
+    weights: np.ndarray
+    known: np.ndarray
+    columns: np.ndarray
+    of_column: np.ndarray
+    slot_values: np.ndarray
+    slot_places: np.ndarray
+    of_slot: np.ndarray
+    constant: float
+
+
+def observe(design: Design, rows: Rows, family: Family) -> Observations:
+    """Put together rows that nothing tells apart; of an additive family also rows that differ in the outcome only."""
+    y, trials, weights = _outcomes(rows)
+    if family.precise:  # they are known parts of the log of sigma
+        weights = np.ones(len(y))
+    known = known_parts(rows, family)
+    wide = rows.values[:, :-1]
+    alike = [_codes(column) for column in (*wide.T, *known)]
+    if not family.additive:
+        alike += [_codes(y), _codes(trials)]
+    # Cells come first, so that rows of a group stay neighbours.
+    _, place = cells_of([rows.codes, *alike])
+    first = np.unique(place, return_index=True)[1]
+    total = np.bincount(place, weights)
+    if family.additive:
+        mean, tried = np.bincount(place, weights * y) / total, np.bincount(place, weights * trials) / total
+    else:
+        mean, tried = y[first], trials[first]
+    values = np.column_stack([np.ones(len(first)), wide[first]])
+    slots = _slots(design, values, rows.codes[first], family)
+    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    return Observations(
+        len(y),
+        mean,
+        tried,
+        total,
+        np.ascontiguousarray(known[:, first]),
+        np.ascontiguousarray((values @ design.common_map).T),
+        np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
+        *slots,
+        _constant(family, (y, trials, weights), (mean, tried, total), len(parameters)),
+    )
+
+
+def _constant(
+    family: Family,
+    single: tuple[np.ndarray, np.ndarray, np.ndarray],
+    together: tuple[np.ndarray, np.ndarray, np.ndarray],
+    parameters: int,
+) -> float:
+    """What the kernel leaves out: the difference between all terms and the kernel's, the same at any parameters."""
+    y, trials, weights = single
+    at = np.full((parameters, len(y)), 0.1)
+    counted = np.ones(len(y)) if family.precise else weights
+    whole = float(np.sum(counted * family.log_density(y, trials, *at)))
+    there = np.full((parameters, len(together[0])), 0.1)
+    scratch = np.empty_like(there), np.empty_like(there)
+    return whole - float(call_rows(family.callback.address, *together, there, *scratch))
+
+
+def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+    return rows.response, trials, rows.precisions
+
+
+def known_parts(rows: Rows, family: Family) -> np.ndarray:
+    """(parameters, n) the known part of each row's linear predictors."""
+    known = np.zeros((1 + len(family.dispersions), len(rows.codes)))
+    if rows.offset is not None:
+        known[0] = rows.offset
+    if family.precise and rows.weights is not None:
+        known[1] = -0.5 * np.log(rows.weights)
+    return known
+
+
+def _codes(column: np.ndarray) -> np.ndarray:
+    return np.unique(column, return_inverse=True)[1]
+
+
+def _slots(
+    design: Design, values: np.ndarray, codes: np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    columns, places, of = [np.zeros((0, len(codes)))], [np.zeros((0, len(codes)), dtype=np.int64)], []
+    start = 0
+    for factor in design.factors:
+        q = len(factor.effects)
+        columns.append((values @ factor.group_map).T)
+        places.append(start + factor.codes[codes] * q + np.arange(q)[:, None])
+        of += [parameters.index(factor.predictor)] * q
+        start += len(factor.levels) * q
+    return np.vstack(columns), np.vstack(places), np.array(of, dtype=np.int64)

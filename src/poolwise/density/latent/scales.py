@@ -1,0 +1,34 @@
+"""What default priors of other families are scaled by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from poolwise.density.priors import PriorScales
+from poolwise.design.design import Rows
+from poolwise.families import Family, Link
+
+
+def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[str]) -> PriorScales:
+    """Where linear predictors lie, and what one unit of them is, from the outcomes.
+
+    On scales such as logit and log a step of one says much whatever the data; the identity has the outcome's own
+    units. Logs of dispersions that have a formula lie around the log of what is usual, in steps of one.
+    """
+    y = rows.response if rows.trials is None else rows.response / np.maximum(rows.trials, 1.0)
+    shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
+    mean = float(np.average(y, weights=rows.precisions if rows.trials is None else rows.trials * rows.precisions))
+    sd = float(np.sqrt(np.average(np.square(y - y.mean()), weights=rows.precisions)))
+    found = {"": family.moments(link, mean, max(sd, 1e-300))}
+    found[""] = (found[""][0] - shift, found[""][1])
+    dispersions = {}
+    for dispersion in family.dispersions:
+        # A row of weight w has the residual sd sigma / sqrt(w).
+        typical = sd * np.sqrt(rows.precisions.mean()) if dispersion.scaled else 1.0
+        if dispersion.name in predictors:
+            found[dispersion.name] = (float(np.log(typical * dispersion.typical)), 1.0)
+        else:
+            dispersions[dispersion.name] = dispersion.prior.widened(float(typical))
+    return PriorScales(found, dispersions)

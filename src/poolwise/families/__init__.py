@@ -1,0 +1,84 @@
+"""Families of outcomes: one file each, a declaration with its kernel, random draws and checks."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from poolwise.errors import FormulaError, suggest
+from poolwise.families.bernoulli import BERNOULLI
+from poolwise.families.beta import BETA
+from poolwise.families.binomial import BINOMIAL
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.exponential import EXPONENTIAL
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.gamma import GAMMA
+from poolwise.families.gaussian import GAUSSIAN
+from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
+from poolwise.families.lognormal import LOGNORMAL
+from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
+from poolwise.families.poisson import POISSON
+from poolwise.families.student import STUDENT
+
+IDENTITY = GAUSSIAN.link("identity")
+FAMILIES = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            GAUSSIAN,
+            BERNOULLI,
+            BINOMIAL,
+            POISSON,
+            NEGATIVE_BINOMIAL,
+            STUDENT,
+            GAMMA,
+            LOGNORMAL,
+            BETA,
+            EXPONENTIAL,
+        )
+    }
+)
+# Other names under which R, brms and Bambi know them.
+_ALIASES = {
+    "normal": "gaussian",
+    "logistic": "bernoulli",
+    "negbinomial": "negative_binomial",
+    "negativebinomial": "negative_binomial",
+    "nbinom": "negative_binomial",
+    "student_t": "student",
+    "t": "student",
+    "Gamma": "gamma",
+    "log_normal": "lognormal",
+}
+
+
+def family_of(asked: object) -> Family:
+    """The family of a name, or one that was made.
+
+    Raises
+    ------
+    FormulaError : with the valid names.
+    """
+    if isinstance(asked, Family):
+        return asked
+    name = _ALIASES.get(str(asked), str(asked))
+    if name not in FAMILIES:
+        raise FormulaError(f"There is no family {asked!r}. {suggest(str(asked), FAMILIES)}")
+    return FAMILIES[name]
+
+
+__all__ = [
+    "FAMILIES",
+    "GAUSSIAN",
+    "IDENTITY",
+    "LOG",
+    "LOGIT",
+    "REAL",
+    "Dispersion",
+    "Family",
+    "Link",
+    "Scale",
+    "family_of",
+    "locations",
+    "rows_callback",
+    "views",
+]

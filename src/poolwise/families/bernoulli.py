@@ -1,0 +1,10 @@
+"""Zeros and ones: the binomial family with one trial for each row."""
+
+from __future__ import annotations
+
+from poolwise.families.binomial import callback, draw, log_density
+from poolwise.families.checks import zeros_and_ones
+from poolwise.families.family import Family
+from poolwise.families.links import LOGIT
+
+BERNOULLI = Family("bernoulli", LOGIT, (), callback, log_density, draw, zeros_and_ones, whole=True, additive=True)

@@ -1,0 +1,63 @@
+"""Shares strictly between 0 and 1, by their mean and precision (Ferrari and Cribari-Neto 2004)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import shares
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.links import LOGIT
+from poolwise.families.scalars import digamma
+from poolwise.priors import HalfCauchy
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y with log odds x of its mean and log precision s: Beta(mean exp(s), (1 - mean) exp(s))."""
+    total, last, phi, constant, drift = 0.0, math.nan, 1.0, 0.0, 0.0
+    for i in range(y.size):
+        if predictors[1, i] != last:  # gamma functions once, where all rows share the precision
+            last = predictors[1, i]
+            phi = math.exp(last)
+            constant, drift = math.lgamma(phi), phi * digamma(phi)
+        x = predictors[0, i]
+        e = math.exp(-abs(x))
+        large, small = 1.0 / (1.0 + e), e / (1.0 + e)
+        mean, rest = (large, small) if x >= 0.0 else (small, large)
+        # 1e-305: below it log Gamma is still finite; such a mean lies beyond any data.
+        a, b = max(mean * phi, 1e-305), max(rest * phi, 1e-305)
+        above, below = math.log(y[i]), math.log1p(-y[i])
+        of_a, of_b = a * (above - digamma(a)), b * (below - digamma(b))
+        w = weights[i]
+        total += w * (constant - math.lgamma(a) - math.lgamma(b) + (a - 1.0) * above + (b - 1.0) * below)
+        slopes[0, i] = w * (of_a * rest - of_b * mean)
+        slopes[1, i] = w * (drift + of_a + of_b)
+        information[0, i] = w * (1.0 + phi) * mean * rest
+        information[1, i] = w * 0.5
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_phi: np.ndarray) -> np.ndarray:
+    """Log densities."""
+    from scipy.special import expit, gammaln
+
+    phi = np.exp(log_phi)
+    a, b = phi * expit(location), phi * expit(-location)
+    return np.asarray(gammaln(phi) - gammaln(a) - gammaln(b) + (a - 1) * np.log(y) + (b - 1) * np.log1p(-y))
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """New outcomes."""
+    return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
+
+
+BETA = Family("beta", LOGIT, (Dispersion("phi", HalfCauchy(5.0), typical=10.0),), callback, log_density, draw, shares)

@@ -1,0 +1,51 @@
+"""Successes among trials; Bernoulli where there is one trial for each row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families import vector
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import successes
+from poolwise.families.family import Family
+from poolwise.families.links import LOGIT
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y successes among n trials, log odds x: y x - n log(1 + exp(x))."""
+    total = 0.0
+    for i in range(y.size):
+        x = predictors[0, i]
+        e = vector.exp(-abs(x))
+        share = 1.0 / (1.0 + e)
+        likely = share if x >= 0.0 else e * share
+        slopes[0, i] = weights[i] * (y[i] - trials[i] * likely)
+        information[0, i] = weights[i] * trials[i] * e * share * share
+        # y x - n max(x, 0), without the difference of two large numbers
+        far = (y[i] - trials[i]) * x if x >= 0.0 else y[i] * x
+        total += weights[i] * (far - trials[i] * vector.log(1.0 + e))
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 1, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray) -> np.ndarray:
+    """Log probabilities of y successes at log odds."""
+    from scipy.special import gammaln
+
+    choose = gammaln(trials + 1) - gammaln(y + 1) - gammaln(trials - y + 1)
+    far = np.where(location >= 0, y - trials, y) * location
+    return np.asarray(choose + far - trials * np.log1p(np.exp(-np.abs(location))))
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """New numbers of successes."""
+    return rng.binomial(np.asarray(trials, dtype=np.int64), mean).astype(float)
+
+
+BINOMIAL = Family("binomial", LOGIT, (), callback, log_density, draw, successes, whole=True, additive=True, trials=True)

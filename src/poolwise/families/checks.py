@@ -1,0 +1,75 @@
+"""Checks on outcomes that several families share; each refusal is one sentence with an example."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.errors import DataError
+
+
+def _first(bad: np.ndarray, y: np.ndarray) -> str:
+    at = int(np.flatnonzero(bad)[0])
+    return f"row {at + 1} of the complete rows holds {y[at]:g}"
+
+
+def any_number(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Every finite number is fine."""
+
+
+def positive(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that are not above zero."""
+    bad = y <= 0
+    if bad.any():
+        raise DataError(f"'{name}' must be above zero for this family, but {_first(bad, y)}.")
+
+
+def counts(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that are not counts, and counts that are all zero."""
+    negative, broken = y < 0, y != np.floor(y)
+    if negative.any():
+        raise DataError(f"'{name}' must hold counts, but {_first(negative, y)}: counts are not negative.")
+    if broken.any():
+        raise DataError(
+            f"'{name}' must hold counts, but {_first(broken, y)}, which is not whole. For rates, put the counts on the "
+            "left and offset(log(exposure)) on the right; for positive numbers take family='gamma'."
+        )
+    if not y.any():
+        raise DataError(f"Every count in '{name}' is zero: the data cannot tell any rate from a smaller one.")
+
+
+def shares(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that do not lie strictly between 0 and 1."""
+    bad = (y <= 0) | (y >= 1)
+    if bad.any():
+        raise DataError(
+            f"'{name}' must lie strictly between 0 and 1 for the beta family, but {_first(bad, y)}. Successes among "
+            "trials are family='binomial', with 'y | trials(n)'."
+        )
+
+
+def successes(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that are not successes among trials."""
+    broken = (y != np.floor(y)) | (trials != np.floor(trials))
+    if (y < 0).any():
+        raise DataError(f"'{name}' must hold numbers of successes, but {_first(y < 0, y)}.")
+    if broken.any():
+        raise DataError(f"'{name}' and its trials must be whole numbers, but {_first(broken, y)}.")
+    above = y > trials
+    if above.any():
+        at = int(np.flatnonzero(above)[0])
+        raise DataError(
+            f"'{name}' has more successes than trials in row {at + 1} of the complete rows: {y[at]:g} of "
+            f"{trials[at]:g}. Say how many trials there are: '{name} | trials(n) ~ ...'."
+        )
+    if not trials.any():
+        raise DataError(f"No row of '{name}' has any trials.")
+
+
+def zeros_and_ones(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes other than 0 and 1."""
+    bad = (y != 0) & (y != 1)
+    if bad.any():
+        raise DataError(
+            f"'{name}' must hold 0 and 1 for the bernoulli family, but {_first(bad, y)}. Successes among trials are "
+            f"family='binomial', with '{name} | trials(n) ~ ...'."
+        )

@@ -1,0 +1,59 @@
+"""Positive outcomes with a constant coefficient of variation, 1 / sqrt(shape)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import positive
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.links import LOG
+from poolwise.families.scalars import digamma
+from poolwise.priors import HalfCauchy
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y with log mean x and log shape s."""
+    total, last, shape, constant, drift = 0.0, math.nan, 1.0, 0.0, 0.0
+    for i in range(y.size):
+        if predictors[1, i] != last:  # gamma functions once, where all rows share the shape
+            last = predictors[1, i]
+            shape = math.exp(last)
+            constant = shape * last - math.lgamma(shape)
+            drift = shape * (last + 1.0 - digamma(shape))
+        away = math.log(y[i]) - predictors[0, i]
+        ratio = math.exp(away)
+        w = weights[i]
+        total += w * (constant + shape * (away - ratio) - math.log(y[i]))
+        slopes[0, i] = w * shape * (ratio - 1.0)
+        slopes[1, i] = w * (drift + shape * (away - ratio))
+        information[0, i] = w * shape
+        information[1, i] = w * 0.5
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_shape: np.ndarray) -> np.ndarray:
+    """Log densities."""
+    from scipy.special import gammaln
+
+    shape, away = np.exp(log_shape), np.log(y) - location
+    return np.asarray(shape * (log_shape + away - np.exp(away)) - gammaln(shape) - np.log(y))
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """New outcomes."""
+    return rng.gamma(shape, mean / shape)
+
+
+GAMMA = Family(
+    "gamma", LOG, (Dispersion("shape", HalfCauchy(5.0), typical=5.0),), callback, log_density, draw, positive
+)

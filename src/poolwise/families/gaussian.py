@@ -1,0 +1,49 @@
+"""The normal family where it is sampled: with a formula for sigma. Else its coefficients are integrated out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families import vector
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import any_number
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.links import REAL
+from poolwise.families.scalars import HALF_LOG_TWO_PI
+from poolwise.priors import HalfStudentT
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y with mean x and log standard deviation s: -s - z^2 / 2, z = (y - x) exp(-s)."""
+    total = 0.0
+    for i in range(y.size):
+        precise = vector.exp(-predictors[1, i])
+        z = (y[i] - predictors[0, i]) * precise
+        w = weights[i]
+        total -= w * (predictors[1, i] + 0.5 * z * z)
+        slopes[0, i] = w * z * precise
+        slopes[1, i] = w * (z * z - 1.0)
+        information[0, i] = w * precise * precise
+        information[1, i] = 2.0 * w
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sigma: np.ndarray) -> np.ndarray:
+    """Log densities."""
+    return np.asarray(-HALF_LOG_TWO_PI - log_sigma - 0.5 * np.square((y - location) * np.exp(-log_sigma)))
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """New outcomes."""
+    return mean + sigma * rng.standard_normal(np.shape(mean))
+
+
+SIGMA = Dispersion("sigma", HalfStudentT(3.0, 1.0), scaled=True)
+GAUSSIAN = Family("gaussian", REAL, (SIGMA,), callback, log_density, draw, any_number, precise=True)

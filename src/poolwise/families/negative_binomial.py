@@ -1,0 +1,65 @@
+"""Counts whose variance is mean + mean^2 / shape (NB2 in Cameron and Trivedi 1998)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import counts
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.links import LOG
+from poolwise.families.scalars import rising, softplus
+from poolwise.priors import HalfCauchy
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y events with log mean x and log shape s; all hangs on t = x - s, the log of mean / shape."""
+    total = 0.0
+    for i in range(y.size):
+        shape = math.exp(predictors[1, i])
+        t = predictors[0, i] - predictors[1, i]
+        up, share = softplus(t)
+        rest = softplus(-t)[1]
+        value, slope = rising(shape, y[i])
+        w = weights[i]
+        total += w * (value - shape * up - y[i] * (up - t))
+        slopes[0, i] = w * (y[i] * rest - shape * share)
+        slopes[1, i] = w * (shape * (slope - up) + shape * share - y[i] * rest)
+        information[0, i] = w * shape * share
+        information[1, i] = w * 0.5 * share
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_shape: np.ndarray) -> np.ndarray:
+    """Log probabilities of y events."""
+    from scipy.special import gammaln
+
+    shape, t = np.exp(log_shape), location - log_shape
+    rest = shape * np.logaddexp(0, t) + y * np.logaddexp(0, -t)
+    return np.asarray(gammaln(y + shape) - gammaln(shape) - gammaln(y + 1) - rest)
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """New counts: Poisson with rates from a gamma distribution."""
+    return rng.poisson(np.minimum(rng.gamma(shape, mean / shape), 1e15)).astype(float)
+
+
+NEGATIVE_BINOMIAL = Family(
+    "negative_binomial",
+    LOG,
+    (Dispersion("shape", HalfCauchy(5.0), typical=5.0),),
+    callback,
+    log_density,
+    draw,
+    counts,
+    whole=True,
+)

@@ -1,0 +1,76 @@
+"""Scalar functions of compiled families, finite wherever their value is."""
+
+from __future__ import annotations
+
+import math
+
+from poolwise.compiled import kernel
+from poolwise.families import vector
+
+HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+_SUMMED = 24.0  # counts up to here: a difference of gamma functions is a short sum
+_STIRLING = 12.0  # from here on Stirling's series has all digits
+
+
+@kernel
+def softplus(x):
+    """log(1 + exp(x)) and its derivative, the logistic function."""
+    e = vector.exp(-abs(x))
+    # log(1 + e), not log1p: the error is absolute, 1e-16.
+    return max(x, 0.0) + vector.log(1.0 + e), (1.0 if x >= 0.0 else e) / (1.0 + e)
+
+
+@kernel
+def digamma(x):
+    """d/dx log Gamma(x) for x > 0 (Abramowitz and Stegun 1964, 6.3.5 and 6.3.18)."""
+    total = 0.0
+    while x < _STIRLING:
+        total -= 1.0 / x
+        x += 1.0
+    return total + math.log(x) - _digamma_tail(x)
+
+
+@kernel
+def _digamma_tail(x):
+    """log(x) - digamma(x) for large x."""
+    r = 1.0 / (x * x)
+    return 0.5 / x + r * (1 / 12 - r * (1 / 120 - r * (1 / 252 - r * (1 / 240 - r * (1 / 132)))))
+
+
+@kernel
+def _log_gamma_tail(x):
+    """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2) for large x (Abramowitz and Stegun 1964, 6.1.41)."""
+    r = 1.0 / (x * x)
+    return (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r * (1 / 1188))))) / x
+
+
+@kernel
+def rising(x, y):
+    """log(Gamma(x + y) / Gamma(x)) and its derivative in x, for x > 0 and y >= 0, without cancellation."""
+    if y <= _SUMMED and y == math.floor(y):
+        value, slope, product = 0.0, 0.0, 1.0
+        for k in range(int(y)):
+            if product > 1e250 or product < 1e-250:
+                value += math.log(product)
+                product = 1.0
+            # One factor may be as large as 1e300: it is taken by itself.
+            if x > 1e40 or x < 1e-40:
+                value += math.log(x + k)
+            else:
+                product *= x + k
+            slope += 1.0 / (x + k)
+        return value + math.log(product), slope
+    if x >= _STIRLING:
+        grown = math.log1p(y / x)
+        value = y * math.log(x) + (x + y - 0.5) * grown - y + _log_gamma_tail(x + y) - _log_gamma_tail(x)
+        return value, grown - _digamma_tail(x + y) + _digamma_tail(x)
+    return math.lgamma(x + y) - math.lgamma(x), digamma(x + y) - digamma(x)
+
+
+@kernel
+def log_normal_tail(x):
+    """log Phi(x), the log of the standard normal distribution function; -x^2 / 2 far out on the left."""
+    if x > -20.0:
+        return math.log(0.5 * math.erfc(-x * math.sqrt(0.5)))
+    r = 1.0 / (x * x)
+    return -0.5 * x * x - math.log(-x) - HALF_LOG_TWO_PI + math.log1p(-r * (1.0 - r * (3.0 - 15.0 * r)))

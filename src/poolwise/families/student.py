@@ -1,0 +1,89 @@
+"""Outcomes with heavy tails around their location, so that outliers do not pull (Lange, Little and Taylor 1989)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families import vector
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import any_number
+from poolwise.families.family import Dispersion, Family
+from poolwise.families.gaussian import SIGMA
+from poolwise.families.links import REAL
+from poolwise.families.scalars import digamma
+from poolwise.priors import Gamma
+
+
+@kernel
+def _of_df(log_df):
+    """Degrees of freedom; the normalising constant, and its derivative in their log."""
+    df = math.exp(log_df)
+    if df > 1e8:  # the limits, where differences of gamma functions have lost their digits
+        return df, -0.5 * math.log(2.0), 0.0
+    constant = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df) - 0.5 * log_df
+    return df, constant, 0.5 * df * (digamma(0.5 * (df + 1.0)) - digamma(0.5 * df)) - 0.5
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y with location x, log scale s and log degrees of freedom: a power of 1 + z^2 / df, z = (y - x) exp(-s)."""
+    total, begin = 0.0, 0
+    while begin < y.size:  # gamma functions once for all neighbours that share the degrees of freedom
+        end = begin + 1
+        while end < y.size and predictors[2, end] == predictors[2, begin]:
+            end += 1
+        df, constant, drift = _of_df(predictors[2, begin])
+        for i in range(begin, end):
+            precise = vector.exp(-predictors[1, i])
+            z = (y[i] - predictors[0, i]) * precise
+            z = min(max(z, -1e140), 1e140)  # whose square is finite; the derivatives have long reached their limits
+            square = z * z / df
+            w = weights[i]
+            bent, share = vector.log(1.0 + square), square / (1.0 + square)
+            total += w * (constant - predictors[1, i] - 0.5 * (df + 1.0) * bent)
+            slopes[0, i] = w * (1.0 + 1.0 / df) * z * precise / (1.0 + square)
+            slopes[1, i] = w * ((df + 1.0) * share - 1.0)
+            slopes[2, i] = w * (drift + 0.5 * ((df + 1.0) * share - df * bent))
+            information[0, i] = w * (df + 1.0) / (df + 3.0) * precise * precise
+            information[1, i] = w * 2.0 * df / (df + 3.0)
+            information[2, i] = w * 0.25 * df / ((df + 1.0) * (df + 3.0))
+        begin = end
+    return total
+
+
+@rows_callback
+def callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 3, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(
+    y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sigma: np.ndarray, log_df: np.ndarray
+) -> np.ndarray:
+    """Log densities."""
+    from scipy.special import gammaln
+
+    df, z = np.exp(log_df), (y - location) * np.exp(-log_sigma)
+    constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi)
+    return np.asarray(constant - log_sigma - (df + 1) / 2 * np.log1p(np.square(z) / df))
+
+
+def draw(
+    rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, sigma: np.ndarray, df: np.ndarray
+) -> np.ndarray:
+    """New outcomes."""
+    return mean + sigma * rng.standard_t(np.broadcast_to(df, np.shape(mean)))
+
+
+STUDENT = Family(
+    "student",
+    REAL,
+    (SIGMA, Dispersion("nu", Gamma(2.0, 0.1), typical=10.0)),
+    callback,
+    log_density,
+    draw,
+    any_number,
+    precise=True,
+)
