@@ -45,6 +45,7 @@ from poolwise.density.latent.problem import (
     wide_whole,
 )
 from poolwise.density.theta import Prior, covariance_factor, factor_pullback, log_prior, usable
+from poolwise.families import vector
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 
@@ -216,7 +217,7 @@ def effects_of(factor, words, zeta, moved, strayed, score, w, u):
                 c = math.sqrt(1.0 + m * m * known[at + j])
                 w[k] = (m * score[k] / c + zeta[shift + k]) / c
                 u[k] = m * w[k]
-                total -= 0.5 * w[k] * w[k] + math.log(c)
+                total -= 0.5 * w[k] * w[k] + vector.log(c)
                 moved[shift + k] = u[k] - mode[k]
                 strayed[shift + k] = moved[shift + k] - hat[at + j] * zeta[shift + k]
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from poolwise.density.latent.kernels import log_likelihood, log_priors
 from poolwise.density.latent.problem import Problem
 from poolwise.density.theta import covariance_factor
 
-_STEPS, _GAIN = 50, 1e-6  # of Newton: at most, and while the rise they promise is worth it
-_CLIMB, _APART = 40, 1e-2  # steps over theta, and how far apart differences are taken
-_FAR = 20.0  # from the start, in logs: nothing sensible lies there
+_STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
+_CLIMB, _APART = 30, 0.02  # steps over theta, and how far apart differences are taken
+_CLOSE, _STRIDE = 0.02, 1.0  # rise that is worth no further step over theta, and the longest step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ def conditional(
     alone = [start for start, *_ in problem.spread.factors if start == leaf[0] or not in_schur]
     volume = -np.log(np.diag(root)).sum()
     volume += sum(np.log(np.abs(np.diagonal(roots[int(start)], axis1=1, axis2=2))).sum() for start in alone)
-    return Conditional(theta, beta, u, value + float(volume), blocks, likelihood_slope, side, schur)
+    return Conditional(theta, beta, u, value + 0.5 * promised + float(volume), blocks, likelihood_slope, side, schur)
 
 
 def joint(
@@ -111,27 +111,40 @@ def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> Conditio
     ------
     FloatingPointError : where the density is not finite at the start.
     """
-    from scipy.optimize import minimize
-
     words, kept = problem.words()
     best = conditional(problem, words, start, beta, np.zeros(problem.spread.score.size))
-    if best is None:
+    if best is None or not np.isfinite(best.value):
         raise FloatingPointError
 
-    def value(theta: np.ndarray) -> float:
-        nonlocal best
-        assert best is not None
-        if np.any(np.abs(theta - start) > _FAR):
-            return 1e10
-        found = conditional(problem, words, theta, best.beta, best.u)
-        if found is None or not np.isfinite(found.value):
-            return 1e10
-        if found.value > best.value:
-            best = found
-        return -found.value
+    def at(theta: np.ndarray, near: Conditional) -> Conditional:
+        found = conditional(problem, words, theta, near.beta, near.u)
+        return replace(near, value=-np.inf) if found is None or not np.isfinite(found.value) else found
 
-    if start.size:
-        minimize(value, start, method="BFGS", options={"gtol": 0.05, "maxiter": _CLIMB, "eps": _APART})
+    def slope_at(here: Conditional) -> np.ndarray:
+        steps = _APART * np.eye(start.size)
+        return np.array([(at(here.theta + step, here).value - here.value) / _APART for step in steps])
+
+    # BFGS with halved steps: a line search that asked for more would cost more than it gains so near to the goal.
+    inverse, slope = 0.1 * np.eye(start.size), slope_at(best)
+    for _ in range(_CLIMB if start.size else 0):
+        slope = np.where(np.isfinite(slope), slope, 0.0)
+        step = inverse @ slope
+        step *= min(1.0, _STRIDE / max(float(np.abs(step).max()), 1e-300))
+        if step @ slope < _CLOSE:
+            break
+        for halving in range(8):
+            found = at(best.theta + 0.5**halving * step, best)
+            if found.value > best.value:
+                break
+        else:
+            break
+        moved, new_slope = found.theta - best.theta, slope_at(found)
+        change = slope - new_slope
+        bent = float(change @ moved)
+        if bent > 1e-8:
+            straight = np.eye(start.size) - np.outer(moved, change) / bent
+            inverse = straight @ inverse @ straight.T + np.outer(moved, moved) / bent
+        best, slope = found, new_slope
     del kept  # it was alive while kernels read it
     return best
 
