@@ -56,7 +56,7 @@ def bayes_factor(first: Fit, second: Fit) -> float:
     for fit in (first, second):
         if not isinstance(fit, Fit):
             raise DataError(f"bayes_factor takes two fits, not {type(fit).__name__}.")
-    one, other = (fit.statistics.products.merged() for fit in (first, second))
+    one, other = (fit.result.model.statistics.merged() for fit in (first, second))
     if one.rows != other.rows:
         raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
     if first.result.model.design.formula.offsets or second.result.model.design.formula.offsets:

@@ -76,10 +76,13 @@ class Fit:
         """What the data leave open and what may not have been meant, in sentences: spreads that might be zero,
         correlations that might be anything, factors nested by accident.
         """
+        from poolwise.judge.separation import separated
         from poolwise.judge.undecided import undecided
 
         model = self.result.model
         said = relations(model.design.factors)
+        if model.sampled:
+            return said + separated(model)
         if self.result.u:
             density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())
             said += undecided(self.result, density)
@@ -254,7 +257,8 @@ class Fit:
         Parameters
         ----------
         new_data : a frame, a dict of columns or a file; the rows of the fit by default. No outcome is needed.
-        kind : "mean" is the expected outcome, "response" a new outcome with its residual noise.
+        kind : "mean" is the expected outcome (of successes among trials, the probability), "response" a new outcome
+            with its noise (successes need their trials), "linear" the linear predictor.
         new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
             drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
             known groups, but unknown which; "population" is the average group, and needs no grouping columns.
@@ -289,6 +293,10 @@ class Fit:
         """
         return self.behind.frame()
 
+    def frame_with(self, column: str) -> pd.DataFrame:
+        """The same with one more column of the data."""
+        return self.behind.frame([column])
+
     @property
     def log_evidence(self) -> float:
         """Log marginal likelihood of the data, priors and all; differences are logs of Bayes factors.
@@ -302,7 +310,8 @@ class Fit:
         """
         found = self.outcome.log_evidence
         if found is None:
-            raise SamplingError("The sampler of this fit does not estimate the evidence: sampler='independence' does.")
+            advice = "" if self.result.model.sampled else ": sampler='independence' does"
+            raise SamplingError(f"The sampler of this fit does not estimate the evidence{advice}.")
         return found
 
     def loo(self, *, by: str | None = None, progress: Progress = silent) -> LeaveOut:
@@ -325,6 +334,14 @@ class Fit:
         from poolwise.judge.leave_out.rows import leave_rows_out
 
         threads = default_threads()
+        if self.result.model.sampled:
+            from poolwise.judge.leave_out import sampled
+
+            rows = self.behind.encoded()
+            if by is None:
+                return sampled.leave_rows_out(self.result, rows, threads=threads, progress=progress)
+            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+            return sampled.leave_groups_out(self.result, rows, groups, threads=threads, progress=progress)
         if by is None:
             return leave_rows_out(self.result, self.behind.batches(progress), threads=threads, progress=progress)
         parted = parting(self.result.model, by, self.source, threads)
@@ -355,6 +372,16 @@ class Fit:
 
         threads = default_threads()
         settings = sampler_settings(draws, 4, self.result.seed if seed is None else seed, "auto", progress)
+        if self.result.model.sampled:
+            from poolwise.judge.leave_out import sampled
+
+            rows = self.behind.encoded()
+            if by is None:
+                check_folds(folds, len(rows.codes))
+                parts = Folds(int(folds), settings.entropy)
+                return sampled.leave_folds_out(self.result, rows, parts, settings, threads=threads)
+            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+            return sampled.leave_groups_out_by_refitting(self.result, rows, groups, settings, threads=threads)
         if by is not None:
             parted = parting(self.result.model, by, self.source, threads)
             return leave_groups_out_by_refitting(self.result, parted, settings, threads=threads)
@@ -418,7 +445,16 @@ class Fit:
 
     @property
     def statistics(self) -> SufficientStatistics:
-        """All that the fit knows of its rows; they add, subtract, and can be saved and fitted."""
+        """All that a normal fit knows of its rows; they add, subtract, and can be saved and fitted.
+
+        Raises
+        ------
+        DataError : for a family that is sampled, which is made of rows.
+        """
+        if self.result.model.sampled:
+            raise DataError(
+                f"The family '{self.result.model.family.name}' is made of rows; statistics serve the normal."
+            )
         return self.result.model.data
 
     def update(
@@ -464,4 +500,4 @@ class Fit:
     @property
     def behind(self) -> RowsBehind:
         """The rows behind the fit, wherever they are."""
-        return RowsBehind(self.statistics, self.rows, self.source)
+        return RowsBehind(self.result.model.data, self.rows, self.source)

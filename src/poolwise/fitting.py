@@ -102,6 +102,10 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     ------
     FormulaError, DataError, PriorError : when formulas, encodings or priors differ; the message says where.
     """
+    if first.result.model.sampled or second.result.model.sampled:
+        raise DataError(
+            "Fits of a family that is sampled cannot be merged from their statistics; fit all rows together."
+        )
     mine, theirs = first.result.model.given, second.result.model.given
     differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
     if differing:
@@ -109,8 +113,12 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     return Fit(updating.refit(first.result, first.statistics + second.statistics, progress), None)
 
 
-def load(path: str | os.PathLike[str]) -> Fit:
+def load(path: str | os.PathLike[str], *, family: Family | None = None) -> Fit:
     """Read a fit that `Fit.save` wrote; its draws are the same.
+
+    Parameters
+    ----------
+    family : the one of the fit, where it is your own; those of poolwise are known by name.
 
     Raises
     ------
@@ -118,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Fit:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise FileError(f"The path must be text, not {path!r}.")
-    return Fit(storage.load(Path(path), threads=default_threads()), None)
+    return Fit(storage.load(Path(path), threads=default_threads(), family=family), None)
 
 
 def finish(posterior: Posterior, rows: designs.Rows | None, source: Source | None, *, strict: bool) -> Fit:

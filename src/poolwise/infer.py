@@ -9,14 +9,15 @@ import numpy as np
 
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.density import latent
-from poolwise.density.latent.observations import Observations
 from poolwise.density.offsets import Offsets
 from poolwise.density.separate import SeparateRegressions, separate
+from poolwise.errors import DataError
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
-from poolwise.samplers.latent import sample_latent
+from poolwise.samplers.hamiltonian import sample_whitened
 from poolwise.statistics import CrossProducts
 
+_LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
 
@@ -31,8 +32,8 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
-    if model.observations is not None:
-        parts = _latent(model, model.observations, settings, threads)
+    if model.sampled:
+        parts = _latent(model, settings, threads)
     elif model.pooling is Pooling.SEPARATE and mixed:
         parts = _separate_mixed(model, settings, threads)
     elif model.pooling is Pooling.PARTIAL or mixed:
@@ -47,17 +48,21 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
 _Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
 
 
-def _latent(model: Model, observations: Observations, settings: SamplerSettings, threads: int) -> _Parts:
+def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     """Coefficients and effects are sampled with theta."""
+    if model.observations is None:
+        raise DataError(
+            "This fit holds no rows to be sampled from, as one that was loaded from a file; fit them again."
+        )
     settings.progress("looking for the mode", 0.0)
-    density = latent(observations, model.design, model.priors, model.family, model.link)
-    drawn = sample_latent(density, settings, threads)
+    density = latent(model.observations, model.design, model.priors, model.family, model.link)
+    drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
     shape = drawn.points.shape[:2]
     theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
     theta, beta, u = (each.reshape(*shape, -1) for each in (theta, beta, u))
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
+    return theta, beta, density.offsets(theta, u), dispersions, replace(drawn.certificate, reason=_LATENT)
 
 
 def _collapsed(

@@ -57,6 +57,11 @@ class Model:
     observations: Observations | None = None
 
     @property
+    def sampled(self) -> bool:
+        """Whether coefficients are sampled with the variances, and not integrated out in closed form."""
+        return not self.encoding.linear
+
+    @property
     def design(self) -> Design:
         """What the columns, coefficients and groups are."""
         return self.data.design

@@ -91,7 +91,8 @@ class RowsBehind:
         source = self.source
         if source is None or isinstance(source, CellTable) or self.data.rows > _READ:
             raise DataError("The rows of this fit are not in memory: give new_data.")
-        needed = needed_columns(self.data.design.formula, self.data.encoding.weights)
+        encoding = self.data.encoding
+        needed = needed_columns(self.data.design.formula, encoding.weights, linear=encoding.linear)
         columns = list(dict.fromkeys([*needed.columns, *self.data.encoding.keys]))
         for name in more:
             check_column(name, source.names)

@@ -1,7 +1,8 @@
 """A fit as one small file: statistics, encoding, priors and draws of the variances.
 
-Draws of coefficients are not stored: they are exact given the stored draws and the seed, so they are drawn again. What
-a reader of the file can learn of the data is what `SufficientStatistics.save` says.
+Draws of coefficients of a normal fit are not stored: they are exact given the stored draws and the seed, so they are
+drawn again. Those of other families are. What a reader of the file can learn of the data is what
+`SufficientStatistics.save` says.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 
 from poolwise import archive
 from poolwise import priors as prior_classes
+from poolwise.density.latent.drawn import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
+from poolwise.families import Family, family_of
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings
@@ -35,18 +38,24 @@ def save(posterior: Posterior, path: Path) -> None:
     arrays["prior_rows"] = posterior.model.priors.rows
     if posterior.theta is not None:
         arrays["theta"] = posterior.theta
+    if posterior.model.sampled:
+        arrays["beta"] = posterior.beta
+        for i, drawn in enumerate(posterior.u):
+            arrays[f"u_{i}"], arrays[f"open_{i}"] = drawn.draws(), drawn.unexplained()
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
 
 
-def load(path: Path, *, threads: int) -> Posterior:
-    """Read what `save` wrote, and draw the coefficients again."""
-    return archive.restored(path, "fit", partial(_posterior, threads=threads))
+def load(path: Path, *, threads: int, family: Family | None = None) -> Posterior:
+    """Read what `save` wrote, and draw the coefficients again; `family` where it is one of the user's own."""
+    return archive.restored(path, "fit", partial(_posterior, threads=threads, family=family))
 
 
 def _header(posterior: Posterior) -> dict[str, Any]:
     model, priors = posterior.model, posterior.model.priors
     return {
         "pooling": model.pooling.value,
+        "family": model.family.name,
+        "link": model.link.name,
         "given": {str(name): _prior_state(prior) for name, prior in model.given.items()},
         "priors": {
             "coefficients": [_prior_state(prior) for prior in priors.coefficients],
@@ -72,7 +81,18 @@ def _prior(state: Mapping[str, Any]) -> Any:
     return _PRIORS[state["class"]](**{name: value for name, value in state.items() if name != "class"})
 
 
-def _posterior(header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads: int) -> Posterior:
+def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Posterior:
+    """A posterior whose coefficients were sampled, and so stored."""
+    layout, theta = model.priors.layout, arrays["theta"]
+    u = tuple(DrawnOffsets(arrays[f"u_{i}"], arrays[f"open_{i}"]) for i in range(len(model.design.factors)))
+    dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
+    certificate = Certificate(**header["certificate"])
+    return Posterior(model, theta, arrays["beta"], u, dispersions, certificate, header["seed"], header["seconds"])
+
+
+def _posterior(
+    header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads: int, family: Family | None
+) -> Posterior:
     data = from_state(header["statistics"], arrays)
     said, layout = header["priors"], header["priors"]["layout"]
     priors = ModelPriors(
@@ -91,7 +111,10 @@ def _posterior(header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads
         {factor: _prior(state) for factor, state in said["correlation"].items()},
     )
     given = {name: _prior(state) for name, state in header["given"].items()}
-    model = Model(data, priors, given, Pooling(header["pooling"]))
+    family = family_of(header.get("family", "gaussian") if family is None else family)
+    model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
+    if model.sampled:
+        return _sampled(model, header, arrays)
     settings = SamplerSettings(header["draws"], header["chains"], np.random.SeedSequence(header["seed"]))
     posterior = infer(model, settings, threads=threads, theta=arrays.get("theta"))
     return replace(posterior, certificate=Certificate(**header["certificate"]), seconds=header["seconds"])

@@ -25,6 +25,8 @@ def like(
         raise DataError(
             "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
         )
+    if posterior.model.sampled:
+        raise DataError("A fit of this family is made of rows, not of statistics: fit all rows together again.")
     mine = posterior.model.data
     frozen = sorted({key for spec in mine.encoding.specs for key in spec.transform_state})
     if frozen:

@@ -216,7 +216,7 @@ def resolve_priors(
         slopes = (constant == 0) & np.array([other == of for other in design.predictors])
         level = constant[k] != 0
         width = 2.5 * unit / (1.0 if level or not x_sd[k] > 0 else float(x_sd[k]))
-        default = Normal(float(constant[k] * centre), width)
+        default = Normal(float(constant[k] * centre) + 0.0, width)
         chosen = given.get(name, default if _is_intercept(name) else given.get("slopes", default))
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
         centred.append(bool(level and chosen is default and np.any(slopes & (x_mean != 0))))

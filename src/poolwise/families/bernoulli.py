@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from poolwise.families.binomial import callback, draw, log_density
+from poolwise.families.binomial import BINOMIAL
 from poolwise.families.checks import zeros_and_ones
 from poolwise.families.family import Family
 from poolwise.families.links import LOGIT
 
-BERNOULLI = Family("bernoulli", LOGIT, (), callback, log_density, draw, zeros_and_ones, whole=True, additive=True)
+BERNOULLI = Family(
+    "bernoulli",
+    LOGIT,
+    (),
+    BINOMIAL.callback,
+    BINOMIAL.log_density,
+    BINOMIAL.draw,
+    zeros_and_ones,
+    whole=True,
+    additive=True,
+)

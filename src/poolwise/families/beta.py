@@ -42,7 +42,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
 
 
@@ -60,4 +60,4 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np
     return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
 
 
-BETA = Family("beta", LOGIT, (Dispersion("phi", HalfCauchy(5.0), typical=10.0),), callback, log_density, draw, shares)
+BETA = Family("beta", LOGIT, (Dispersion("phi", HalfCauchy(5.0), typical=10.0),), _callback, log_density, draw, shares)

@@ -30,7 +30,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 1, y, trials, weights, predictors, slopes, information))
 
 
@@ -48,4 +48,6 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
     return rng.binomial(np.asarray(trials, dtype=np.int64), mean).astype(float)
 
 
-BINOMIAL = Family("binomial", LOGIT, (), callback, log_density, draw, successes, whole=True, additive=True, trials=True)
+BINOMIAL = Family(
+    "binomial", LOGIT, (), _callback, log_density, draw, successes, whole=True, additive=True, trials=True
+)

@@ -25,7 +25,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 1, y, trials, weights, predictors, slopes, information))
 
 
@@ -39,4 +39,4 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
     return rng.exponential(mean)
 
 
-EXPONENTIAL = Family("exponential", LOG, (), callback, log_density, draw, positive, additive=True)
+EXPONENTIAL = Family("exponential", LOG, (), _callback, log_density, draw, positive, additive=True)

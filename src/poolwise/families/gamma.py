@@ -37,7 +37,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
 
 
@@ -55,5 +55,5 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
 
 
 GAMMA = Family(
-    "gamma", LOG, (Dispersion("shape", HalfCauchy(5.0), typical=5.0),), callback, log_density, draw, positive
+    "gamma", LOG, (Dispersion("shape", HalfCauchy(5.0), typical=5.0),), _callback, log_density, draw, positive
 )

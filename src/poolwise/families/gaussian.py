@@ -31,7 +31,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
 
 
@@ -46,4 +46,4 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, sigma: 
 
 
 SIGMA = Dispersion("sigma", HalfStudentT(3.0, 1.0), scaled=True)
-GAUSSIAN = Family("gaussian", REAL, (SIGMA,), callback, log_density, draw, any_number, precise=True)
+GAUSSIAN = Family("gaussian", REAL, (SIGMA,), _callback, log_density, draw, any_number, precise=True)

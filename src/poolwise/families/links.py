@@ -149,18 +149,10 @@ def to_location(code, predictors, slopes):
         predictors[i], slopes[i] = _step(code, predictors[i])
 
 
-@kernel
-def _locations(code, predictors, out, slopes):
-    for i in range(predictors.size):
-        out[i] = predictors[i]
-    to_location(code, out, slopes)
-
-
 def locations(link: Link, predictors: np.ndarray) -> np.ndarray:
     """Locations at linear predictors of any shape."""
     if link.code == _STRAIGHT:
         return predictors
-    flat = np.ascontiguousarray(predictors, dtype=float).ravel()
-    out, slopes = np.empty_like(flat), np.empty_like(flat)
-    _locations(link.code, flat, out, slopes)
-    return out.reshape(predictors.shape)
+    flat = np.array(predictors, dtype=float, order="C").ravel()
+    to_location(link.code, flat, np.empty_like(flat))
+    return flat.reshape(predictors.shape)

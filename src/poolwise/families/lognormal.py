@@ -32,7 +32,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
 
 
@@ -61,7 +61,7 @@ LOGNORMAL = Family(
     "lognormal",
     REAL,
     (Dispersion("sigma", HalfStudentT(3.0, 2.5)),),
-    callback,
+    _callback,
     log_density,
     draw,
     positive,

@@ -35,7 +35,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
 
 
@@ -57,7 +57,7 @@ NEGATIVE_BINOMIAL = Family(
     "negative_binomial",
     LOG,
     (Dispersion("shape", HalfCauchy(5.0), typical=5.0),),
-    callback,
+    _callback,
     log_density,
     draw,
     counts,

@@ -25,7 +25,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 1, y, trials, weights, predictors, slopes, information))
 
 
@@ -41,4 +41,4 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
     return rng.poisson(np.minimum(mean, 1e15)).astype(float)  # numpy's own limit is 9e18
 
 
-POISSON = Family("poisson", LOG, (), callback, log_density, draw, counts, whole=True, additive=True)
+POISSON = Family("poisson", LOG, (), _callback, log_density, draw, counts, whole=True, additive=True)

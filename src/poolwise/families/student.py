@@ -55,7 +55,7 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def callback(n, y, trials, weights, predictors, slopes, information):
+def _callback(n, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, 3, y, trials, weights, predictors, slopes, information))
 
 
@@ -81,7 +81,7 @@ STUDENT = Family(
     "student",
     REAL,
     (SIGMA, Dispersion("nu", Gamma(2.0, 0.1), typical=10.0)),
-    callback,
+    _callback,
     log_density,
     draw,
     any_number,

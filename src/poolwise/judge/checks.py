@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
+from poolwise.judge.leave_out import sampled
 from poolwise.judge.leave_out.rows import MOST as ROWS_OUT
 from poolwise.judge.leave_out.rows import Batches, rmsd_left_out, some_positions
 from poolwise.judge.predict import Kind, NewGroups, Question, predictor_of_rows
@@ -29,6 +30,12 @@ STATISTICS: dict[str, Statistic] = {
     "min": lambda y: y.min(axis=-1),
     "max": lambda y: y.max(axis=-1),
 }
+_OF_COUNTS: dict[str, Statistic] = {
+    "mean": STATISTICS["mean"],
+    "sd": STATISTICS["sd"],
+    "zeros": lambda y: (y == 0).mean(axis=-1),
+    "max": STATISTICS["max"],
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -38,14 +45,16 @@ class Checks:
     Attributes
     ----------
     formula, outcome : of the fit.
-    table : mean, sd, min and max of the outcome: observed, in replications (mean and 90% interval), and `tail`, the
-        share of replications above the observed value. Near 0 or 1 the model does not make such data.
+    table : mean, sd, min and max of the outcome (for counts also the share of zeros): observed, in replications (mean
+        and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or 1 the model does
+        not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
     rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions.
     rmsd_out_of_sample : the same with each row predicted by all others.
     observed : (n,) outcomes.
     replicated : (draws, n) outcomes made by the model at the same rows.
     total : rows of the data; more than n where a random part was taken.
+    whole : whether outcomes are whole numbers.
     """
 
     formula: str
@@ -57,15 +66,18 @@ class Checks:
     observed: np.ndarray
     replicated: np.ndarray
     total: int
+    whole: bool = False
 
     @property
     def verdict(self) -> str:
         """What the checks say, in a sentence or two."""
+        names = [str(name) for name in self.table.index]
         odd = [name for name, tail in self.table["tail"].items() if not 0.025 <= tail <= 0.975]
         said = [
             f"The model does not make the observed {' and '.join(map(str, odd))} of {self.outcome}."
             if odd
-            else f"The model makes data like these: mean, sd, min and max of {self.outcome} are all within reach."
+            else f"The model makes data like these: {', '.join(names[:-1])} and {names[-1]} of {self.outcome} are all "
+            "within reach."
         ]
         for name, table in self.groups.items():
             outside = float(np.mean((table["tail_mean"] < 0.025) | (table["tail_mean"] > 0.975)))
@@ -90,7 +102,9 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     rows, total = _some_rows(batches, posterior)
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
-    lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in STATISTICS.items()}
+    family = posterior.model.family
+    statistics = _OF_COUNTS if family.whole else STATISTICS
+    lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
@@ -100,12 +114,20 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         design.response,
         table,
         groups,
-        in_sample(posterior),
-        rmsd_left_out(posterior, rows.take(some_positions(len(rows.codes), ROWS_OUT)), threads=threads),
+        *_rmsd(posterior, rows, threads),
         observed,
         replicated,
         total,
+        family.whole,
     )
+
+
+def _rmsd(posterior: Posterior, rows: Rows, threads: int) -> tuple[float, float]:
+    """RMSD of outcomes from posterior means, in sample and with each row left out."""
+    if posterior.model.sampled:
+        return sampled.rmsd_left_out(posterior, rows)
+    some = rows.take(some_positions(len(rows.codes), ROWS_OUT))
+    return in_sample(posterior), rmsd_left_out(posterior, some, threads=threads)
 
 
 def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndarray:

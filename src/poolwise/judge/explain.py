@@ -109,6 +109,8 @@ def explain(posterior: Posterior, factor: Factor, group: int, noun: str, words: 
         raise DataError("Only a partially pooled fit has something to explain: here no group borrows from the others.")
     own = 1.0 - shrinkage(posterior, factor)[group]
     told = ~prior_only(posterior.model, factor)[group]
+    if posterior.model.sampled:
+        raise DataError("explain speaks of the normal family; group_coefficients() has the shrinkage of every family.")
     statistics = posterior.model.statistics
     cells = np.flatnonzero(factor.codes == group)
     rows = int(statistics.counts[cells].sum())

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.design import Design, column_weights, linear_predictor
+from poolwise.design.design import Design, column_weights
 from poolwise.design.encoding import encode
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, suggest
+from poolwise.judge.outcomes import outcomes
 from poolwise.posterior import Pooling, Posterior
 from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import Table
@@ -29,6 +30,7 @@ class Kind(Enum):
 
     MEAN = "mean"
     RESPONSE = "response"
+    LINEAR = "linear"
 
 
 class NewGroups(Enum):
@@ -50,7 +52,7 @@ class Question:
 
     Attributes
     ----------
-    kind : the mean of the outcome, or a new outcome with its residual noise.
+    kind : the mean of the outcome, a new outcome with its residual noise, or the linear predictor of the mean.
     new_groups : what a group that the fit has not seen stands for; see `Fit.predict`.
     seed : root of the random numbers.
     """
@@ -79,7 +81,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
-    """Linear predictors of some rows, a batch of rows at a time.
+    """Predictions of some rows, a batch of rows at a time.
 
     Attributes
     ----------
@@ -120,32 +122,33 @@ class Predictor:
         return np.hstack([drawn for _, drawn in self.batches()])
 
     def _draws(self, part: slice, batch: int) -> np.ndarray:
-        values, cells = self.rows.values[part, :-1], self.rows.codes[part]
-        used, codes = np.unique(cells, return_inverse=True)
-        weights, sigma = self._of_cells(used)
+        mine = self.rows.take(np.arange(part.start, part.stop))
+        used, codes = np.unique(mine.codes, return_inverse=True)
+        weights, dispersions = self._of_cells(used)
         if self.kept is not None:
-            weights, sigma = weights[self.kept], sigma[self.kept]
-        drawn = linear_predictor(values, codes, weights)
-        if self.rows.offset is not None:
-            drawn = drawn + self.rows.offset[part]
-        if self.question.kind is Kind.RESPONSE:
-            noise = self.question.stream(0, batch).standard_normal(drawn.shape) * sigma[:, codes]
-            drawn = drawn + (noise if self.rows.weights is None else noise / np.sqrt(self.rows.weights[part]))
-        return drawn
+            weights, dispersions = (
+                {name: values[self.kept] for name, values in each.items()} for each in (weights, dispersions)
+            )
+        found = outcomes(self.posterior.model, mine, codes, weights, dispersions)
+        if self.question.kind is Kind.LINEAR:
+            return found.linear
+        return found.mean() if self.question.kind is Kind.MEAN else found.draw(self.question.stream(0, batch))
 
-    def _of_cells(self, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights of the columns [1, W] (m, cells, 1 + K), and residual sds (m, cells), of some cells."""
+    def _of_cells(self, used: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Weights of the columns [1, W] by linear predictor (m, cells, 1 + K), and dispersions (m, cells), of cells."""
         posterior, count = self.posterior, self.shape[0] * self.shape[1]
         if posterior.model.pooling is Pooling.SEPARATE:
             beta, sigma = self._separate(self.design.factors[0], used)
-            return beta @ self.design.common_map.T, sigma
+            return {"": beta @ self.design.common_map.T}, {"sigma": sigma}
         beta = posterior.beta.reshape(count, -1)
         effects = []
         for fitted, asked in zip(posterior.model.design.factors, self.design.factors, strict=True):
             levels, back = np.unique(asked.codes[used], return_inverse=True)
             effects.append(self._effects(fitted, asked.levels[levels])[:, back])
-        sigma = np.broadcast_to(posterior.sigma.reshape(count, 1), (count, len(used)))
-        return column_weights(_restricted(self.design, used), beta, effects), sigma
+        dispersions = {name: values.reshape(count, 1) for name, values in posterior.dispersions.items()}
+        design = _restricted(self.design, used)
+        names = [name for name, _ in design.formula.predictors]
+        return {name: column_weights(design, beta, effects, name) for name in names}, dispersions
 
     def _effects(self, factor: Factor, labels: np.ndarray) -> np.ndarray:
         """Draws (m, labels, q) of the effects of groups, known or not."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.design import column_weights, linear_predictor
+from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
+from poolwise.judge.outcomes import outcomes
 from poolwise.posterior import Model
 
 if TYPE_CHECKING:
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> xr.Dataset:
     """Draws of parameters from their priors, and of outcomes at the rows of the data.
 
-    Returns a Dataset with `beta`, `sigma`, for groups `sd_*`, `u_*`, and the outcome by its name, (draw, observation).
+    Returns a Dataset with `beta`, `sigma` or other dispersions, for groups `sd_*`, `u_*`, and the outcome by its name,
+    (draw, observation).
     """
     import xarray as xr
 
     rng = np.random.default_rng(seed)
     design, priors = model.design, model.priors
     beta = priors.sample_coefficients(rng, draws)
-    sigma = priors.sigma.sample(rng, (draws,))
+    dispersions = {name: prior.sample(rng, (draws,)) for name, prior in priors.dispersions.items()}
     found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "beta": (("draw", "coefficient"), beta),
-        "sigma": (("draw",), sigma),
+        **{name: (("draw",), values) for name, values in dispersions.items()},
     }
     u: list[np.ndarray] = []
     coordinates: dict[str, Any] = {"coefficient": list(design.coefficients)}
@@ -41,12 +43,10 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
         found[f"u_{name}"] = (("draw", name, effect), offsets)
         coordinates |= {name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
         u.append(offsets)
-    predictor = linear_predictor(rows.values[:, :-1], rows.codes, column_weights(design, beta, u))
-    noise = sigma[:, None] * rng.standard_normal(predictor.shape)
-    if rows.weights is not None:
-        noise = noise / np.sqrt(rows.weights)
-    known = 0.0 if rows.offset is None else rows.offset
-    found[design.response] = (("draw", "observation"), predictor + known + noise)
+    weights = {name: column_weights(design, beta, u, name) for name, _ in design.formula.predictors}
+    shared = {name: values[:, None] for name, values in dispersions.items()}
+    drawn = outcomes(model, rows, rows.codes, weights, shared).draw(rng)
+    found[design.response] = (("draw", "observation"), drawn)
     used = {dim for dims, _ in found.values() for dim in dims}
     return xr.Dataset(found, coords={name: labels for name, labels in coordinates.items() if name in used})
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError
+from poolwise.families import FAMILIES
 from poolwise.judge.refits import refit_all
 from poolwise.posterior import Posterior
 from poolwise.samplers import SamplerSettings
@@ -17,6 +18,7 @@ from poolwise.samplers import SamplerSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+_DISPERSIONS = {dispersion.name for family in FAMILIES.values() for dispersion in family.dispersions}
 SCALES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -140,8 +142,8 @@ def _sign(name: str, lines: pd.DataFrame) -> str:
     sure = (lines[low] > 0) | (lines[high] < 0)
     positive = lines["estimate"] > 0
     widths = f"from {lines['times'].min():.3g} to {lines['times'].max():.3g} times the prior's width"
-    if name == "sigma":
-        return f"sigma goes from {lines['estimate'].min():.3g} to {lines['estimate'].max():.3g}."
+    if name in _DISPERSIONS:
+        return f"{name} goes from {lines['estimate'].min():.3g} to {lines['estimate'].max():.3g}."
     if sure.all() and positive.nunique() == 1:
         return f"{name} is {'positive' if positive.iloc[0] else 'negative'} {widths}."
     if not sure.any():

@@ -11,7 +11,7 @@ from poolwise.design.encoding import NOBODY
 from poolwise.design.factors import Factor
 from poolwise.judge.predict import Kind, NewGroups, Predictor, Question
 from poolwise.plots import theme
-from poolwise.plots.lines import outcome_title
+from poolwise.plots.lines import outcome_title, shown_outcome
 from poolwise.posterior import Pooling, Posterior
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def chooser(
         scale=alt.Scale(zero=False),
         axis=alt.Axis(grid=False) if column is not None else alt.Axis(labels=False, ticks=False, grid=False),
     )
-    outcome = outcome_title(first.model.design)
+    outcome = outcome_title(first.model)
     y = alt.Y("y:Q", title=outcome, scale=alt.Scale(zero=False))
     colour = alt.Color(
         "model:N",
@@ -95,7 +95,9 @@ def _dots(posterior: Posterior, rows: Rows, factor: Factor, groups: np.ndarray, 
     x = rng.uniform(0.2, 0.8, len(mine)) if column is None else rows.values[mine, column]
     if column is not None and len(np.unique(x)) <= 2:
         x = x + rng.uniform(-0.05, 0.05, len(mine)) * np.ptp(rows.values[:, column])
-    return pd.DataFrame({"group": factor.levels[group_of[mine]].astype(str), "x": x, "y": rows.values[mine, -1]})
+    return pd.DataFrame(
+        {"group": factor.levels[group_of[mine]].astype(str), "x": x, "y": shown_outcome(posterior.model, rows)[mine]}
+    )
 
 
 def _lines(

@@ -15,6 +15,7 @@ from poolwise.design.factors import Factor
 from poolwise.judge.checks import Checks
 from poolwise.judge.explain import explain
 from poolwise.judge.leave_out.record import LeaveOut
+from poolwise.judge.shrinkage import shrinkage
 from poolwise.plots import theme
 from poolwise.plots.chooser import chooser
 from poolwise.plots.ppc import ppc
@@ -172,11 +173,24 @@ def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
 
 def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
     labels = [str(label) for label in factor.levels[shown]]
+    if posterior.model.sampled:
+        return _shares(posterior, factor, shown)
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
     return {
         label: explain(posterior, factor, int(group), "rows", {}).text
         for label, group in zip(labels, shown, strict=True)
+    }
+
+
+def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
+    """How much of each group's first effect comes from its own rows."""
+    own = 1.0 - shrinkage(posterior, factor)[shown, 0]
+    rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
+    return {
+        str(label): f"{label}: {count} row{'' if count == 1 else 's'}; {share:.0%} of its {factor.effects[0]} is its own, the "
+        f"rest is drawn from the pool."
+        for label, count, share in zip(factor.levels[shown], rows, own, strict=True)
     }
 
 

@@ -24,14 +24,11 @@ def answers(posterior: Posterior) -> list[str]:
     if posterior.model.pooling is Pooling.SEPARATE:
         return ["Every group is a regression of its own: nothing is said of groups that were not seen."]
     for k, name in enumerate(design.coefficients):
-        if name != "Intercept":
+        if name != "Intercept" and not design.predictors[k]:
             draws = posterior.beta[..., k]
             low, high = np.quantile(draws, [0.05, 0.95])
             sure = "" if low > 0 or high < 0 else " Its sign is open."
-            said.append(
-                f"One unit more of {name}, all else equal, goes with {draws.mean():+.3g} of {design.response} "
-                f"(90% interval {low:.3g} to {high:.3g}).{sure}"
-            )
+            said.append(f"One unit more of {name}, all else equal, {_effect(posterior, k)}.{sure}")
     for factor in design.factors:
         if posterior.theta is None:
             continue
@@ -43,8 +40,31 @@ def answers(posterior: Posterior) -> list[str]:
                 f"Between groups of {factor.name} the {what} have a standard deviation of {sd[..., k].mean():.3g} "
                 f"({low:.3g} to {high:.3g})."
             )
-    said.append(f"Single outcomes scatter around that with a standard deviation of {posterior.sigma.mean():.3g}.")
+    if not posterior.model.sampled:
+        said.append(f"Single outcomes scatter around that with a standard deviation of {posterior.sigma.mean():.3g}.")
+    else:
+        said += [
+            f"The {name} of the {posterior.model.family.name} family is {values.mean():.3g}."
+            for name, values in posterior.dispersions.items()
+        ]
     return said
+
+
+_FACTORS = {"logit": "the odds of", "cloglog": "the hazard of", "log": "the expected"}
+
+
+def _effect(posterior: Posterior, k: int) -> str:
+    """What one unit of a predictor does to the mean, with a 90% interval."""
+    model, draws = posterior.model, posterior.beta[..., k]
+    low, high = np.quantile(draws, [0.05, 0.95])
+    link = model.link.name
+    if model.sampled and link in _FACTORS:
+        return (
+            f"multiplies {_FACTORS[link]} {model.design.response} by {np.exp(np.median(draws)):.3g} "
+            f"(90% interval {np.exp(low):.3g} to {np.exp(high):.3g})"
+        )
+    of = model.design.response if link == "identity" else f"the {link} of {model.design.response}"
+    return f"goes with {draws.mean():+.3g} of {of} (90% interval {low:.3g} to {high:.3g})"
 
 
 def model_in_words(posterior: Posterior) -> str:
@@ -70,21 +90,48 @@ def formula_lines(posterior: Posterior) -> list[str]:
     design = posterior.model.design
     separate = posterior.model.pooling is Pooling.SEPARATE
     own = f", {design.factors[0].name}" if separate else ""
-    mean = [f"β[{name}{own}]" + ("" if name == "Intercept" else f"·{name}") for name in design.coefficients]
+    mean = [
+        f"β[{name}{own}]" + ("" if name == "Intercept" else f"·{name}")
+        for name, of in zip(design.coefficients, design.predictors, strict=True)
+        if not of
+    ]
     spreads = []
     if not separate:
         for factor in design.factors:
             group = factor.name
-            mean += [
-                f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
-                for effect in factor.effects
-            ]
+            mean += (
+                []
+                if factor.predictor
+                else [
+                    f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
+                    for effect in factor.effects
+                ]
+            )
             joint = "correlated" if factor.correlated else "independent"
             spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {joint}" if len(factor.effects) > 1 else ""))
     mean += [f"offset({text})" for text in design.formula.offsets]
+    if posterior.model.sampled:
+        return _sampled_lines(posterior, " + ".join(mean), spreads)
     sigma = f"σ[{design.factors[0].name}]" if separate else "σ"
     noise = sigma if posterior.model.encoding.weights is None else f"{sigma} / √{posterior.model.encoding.weights}"
     return [f"{design.response} ~ Normal(μ, {noise})", f"μ = {' + '.join(mean) or '0'}", *spreads]
+
+
+def _sampled_lines(posterior: Posterior, mean: str, spreads: list[str]) -> list[str]:
+    """The same for a family that is sampled."""
+    model = posterior.model
+    design, family = model.design, model.family
+    names = [dispersion.name for dispersion in family.dispersions]
+    inside = ", ".join((["trials"] if family.trials else []) + ["μ", *names])
+    link = "μ" if model.link.name == "identity" else f"{model.link.name}(μ)"
+    lines = [f"{design.response} ~ {family.name}({inside})", f"{link} = {mean or '0'}"]
+    for of, formula in design.formula.further:
+        terms = [
+            f"β[{name}]" for name, other in zip(design.coefficients, design.predictors, strict=True) if other == of
+        ]
+        terms += [f"u[{factor.name}]" for factor in design.factors if factor.predictor == of]
+        lines.append(f"log({of}) = {' + '.join(terms)}, for {formula.text}")
+    return [*lines, *spreads]
 
 
 def limits(posterior: Posterior, notes: list[str]) -> list[str]:
@@ -100,10 +147,10 @@ def limits(posterior: Posterior, notes: list[str]) -> list[str]:
         if few:
             said.append(f"{few:,} of {len(rows):,} groups of {factor.name} have fewer than three rows.")
     each = " for each group" if model.pooling is Pooling.SEPARATE else ""
-    said.append(
-        f"Residuals are taken to be Normal with one standard deviation{each}, and effects to be linear; intervals hold "
-        "under the model, not beyond it."
-    )
+    noise = f"Residuals are taken to be Normal with one standard deviation{each}, and effects to be linear"
+    if model.sampled:
+        noise = f"Outcomes are taken to be {model.family.name}, and effects to be linear on the {model.link.name} scale"
+    said.append(f"{noise}; intervals hold under the model, not beyond it.")
     said.append("Nothing here says what causes what: coefficients compare rows, they do not change them.")
     return said
 
@@ -117,7 +164,11 @@ def reproduction(posterior: Posterior) -> str:
     given = ", ".join(f"{name!r}: pw.{prior!r}" for name, prior in model.given.items())
     weights = f", weights={model.encoding.weights!r}" if model.encoding.weights else ""
     settings = f"priors={{{given}}}, draws={posterior.draws}, chains={posterior.chains}, seed={posterior.seed}"
-    call = f"fit = pw.fit({model.design.formula.text!r}, data{weights}, {settings})"
+    formulas: str | list[str] = model.design.formula.text
+    if model.design.formula.further:
+        formulas = [part.strip() for part in model.design.formula.text.split(";")]
+    family = f", family={model.family.name!r}, link={model.link.name!r}" if model.sampled else ""
+    call = f"fit = pw.fit({formulas!r}, data{family}{weights}, {settings})"
     if model.pooling is Pooling.SEPARATE:
         by = model.design.factors[0].name
         call = f"fit = pw.compare_pooling({model.design.formula.text!r}, by={by!r}, data=data, {settings}).separate"

@@ -41,18 +41,40 @@ def _line(factor: Factor, kind: str) -> str:
     return f"u_{factor.name}".ljust(11) + f" {count} groups x {effects}: {count} blocks of {q} x {q}, {kind}"
 
 
+def _sampled(posterior: Posterior) -> list[str]:
+    """Lines on a family whose coefficients are sampled."""
+    model = posterior.model
+    design, layout, observations = model.design, model.priors.layout, model.observations
+    lines = [f"family      {model.family.name}, link {model.link.name}"]
+    if observations is not None:
+        lines.append(f"rows        {observations.rows:,}, of which {len(observations.y):,} differ in their predictors")
+    for factor in design.factors:
+        q = len(factor.effects)
+        joint = "correlated" if factor.correlated else "independent"
+        effects = f"{q} {joint} effects" if q > 1 else "1 effect"
+        lines.append(f"u_{factor.name}".ljust(11) + f" {len(factor.levels):,} groups x {effects}")
+    size = sum(len(factor.levels) * len(factor.effects) for factor in design.factors)
+    said, numbers = ", ".join(layout.names), layout.dimension + len(design.coefficients) + size
+    lines.append(f"beta        {len(design.coefficients)} coefficients")
+    lines.append(f"sampled     {numbers:,} numbers, whitened at the mode" + (f"; theta: {said}" if said else ""))
+    return lines
+
+
 def describe(posterior: Posterior) -> str:
     """Blocks, their kinds and sizes, cost of an evaluation, priors, and which sampler was chosen and why."""
     model, certificate = posterior.model, posterior.certificate
     design, statistics = model.design, model.statistics
     p = len(design.coefficients)
     size = sum(array.nbytes for array in (statistics.counts, statistics.means, statistics.scatter))
-    lines = [
-        f"{design.formula.text}   ({model.pooling.value})",
-        f"rows        {statistics.rows:,}, reduced once to {size:,} bytes of cross-products; never read again",
-        f"source      {model.data.reading}",
-    ]
-    if model.pooling is Pooling.PARTIAL:
+    lines = [f"{design.formula.text}   ({model.pooling.value})"]
+    if not model.sampled:
+        lines.append(
+            f"rows        {statistics.rows:,}, reduced once to {size:,} bytes of cross-products; never read again"
+        )
+    lines.append(f"source      {model.data.reading}")
+    if model.sampled:
+        lines += _sampled(posterior)
+    elif model.pooling is Pooling.PARTIAL:
         density = gaussian(statistics, design, model.priors, threads=1)
         lines += _blocks(density, design.factors)
         lines += [

@@ -21,7 +21,8 @@ def headline(posterior: Posterior) -> str:
     if model.data.dropped:
         rows += f" ({model.data.dropped:,} dropped for missing values)"
     groups = "".join(f", {len(factor.levels):,} groups in {factor.name}" for factor in model.design.factors)
-    return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}"
+    link = "" if not model.sampled else f", {model.family.name} ({model.link.name} link)"
+    return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}{link}"
 
 
 def outcome_line(posterior: Posterior) -> str:

@@ -56,6 +56,11 @@ class LatentDensity:
         """The mode as a point."""
         return np.concatenate([self.mode.theta, np.zeros(self.dimension - self.mode.theta.size)])
 
+    @property
+    def spread(self) -> np.ndarray:
+        """About the standard deviation of each coordinate under the posterior."""
+        return np.concatenate([np.full(self.mode.theta.size, 0.3), np.ones(self.dimension - self.mode.theta.size)])
+
     def native(self) -> NativeDensity:
         """The density as a C function."""
         from poolwise.density.latent.native import latent_callback
