@@ -8,16 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.gaussian import gaussian
-from poolwise.density.latent.density import latent
+from poolwise.density.latent.density import LatentDensity, latent
+from poolwise.density.latent.extended import ExtendedDensity
 from poolwise.density.offsets import Offsets
 from poolwise.density.separate import SeparateRegressions, separate
-from poolwise.errors import DataError
+from poolwise.errors import DataError, SamplingError
 from poolwise.posterior import Model, Pooling, Posterior
-from poolwise.samplers import Certificate, SamplerSettings, child_seeds, sample
+from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
 from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.independence import sample_if_certified
 from poolwise.statistics import CrossProducts
 
 _LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
+_NORMAL = "given the variances coefficients and effects are nearly normal; importance weights make up for the rest"
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
 
@@ -56,13 +59,31 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
         )
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
-    drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
+    drawn = _sample(density, settings, threads)
     shape = drawn.points.shape[:2]
     theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
-    theta, beta, u = (each.reshape(*shape, -1) for each in (theta, beta, u))
+    theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    return theta, beta, density.offsets(theta, u), dispersions, replace(drawn.certificate, reason=_LATENT)
+    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
+
+
+def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
+    """By the independence sampler where the normal approximation of all but theta holds up, else by NUTS."""
+    if settings.sampler != "nuts" and density.mode.theta.size:
+        extended = ExtendedDensity(density, threads)
+        found = sample_if_certified(extended, extended.mode(), settings)
+        if found is not None:
+            points = extended.completed(found.points.reshape(-1, extended.dimension))
+            shape = (settings.chains, settings.draws, density.dimension)
+            certificate = replace(found.certificate, reason=_NORMAL)
+            return Sample(points.reshape(shape), certificate)
+        if settings.sampler == "independence":
+            raise SamplingError(
+                "The normal approximation of coefficients and effects is too rough here: sampler='nuts'."
+            )
+    drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
+    return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
 
 
 def _collapsed(

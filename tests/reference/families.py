@@ -10,7 +10,8 @@ Each model has the linear predictor ``eta = X beta + sum of group effects`` and 
 Predictors enter as they are: nothing is centred or scaled, categories are treatment-coded against their first level in
 sorted order, and ``beta[Intercept]`` is the value where every predictor is zero. A factor's effects are
 ``u ~ Normal(0, diag(sd) R diag(sd))`` with ``R`` the correlation matrix (the identity when the factor has a single
-term), sampled as they are (centred) or as ``u = diag(sd) L z`` with ``z ~ Normal(0, 1)`` and ``R = L L'``.
+term), sampled either around what predictors say of their level (centred) or as ``u = diag(sd) L z`` with
+``z ~ Normal(0, 1)`` and ``R = L L'``.
 """
 
 import json
@@ -43,11 +44,15 @@ MOST_LEVELS = 130  # effects of factors with more levels are not stored
 
 @dataclass(frozen=True)
 class Factor:
-    """A grouping factor: the column that names its levels, its terms, and whether its effects are sampled centred."""
+    """A grouping factor: the column that names its levels, its terms, and how its effects are sampled.
+
+    Where ``around`` names coefficients whose predictors are the same within each level, the effects of the only term
+    are sampled centred: ``u + X beta`` with these coefficients. Otherwise effects are non-centred.
+    """
 
     name: str
     terms: tuple[str, ...] = ("Intercept",)
-    centred: bool = False
+    around: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,6 @@ class Problem:
     warmup: int = 3000
     target_accept: float = 0.95
     max_tree_depth: int = 10
-    dense_mass: bool = True  # over everything, or only over the population's parameters
 
 
 def with_outliers(data: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +115,9 @@ PROBLEMS = {
         family="poisson",
         response="y",
         terms=("Intercept", "lbase4", "trt[T.progabide]", "lage", "V4", "lbase4:trt[T.progabide]"),
-        factors=(Factor("subject", centred=True),),
+        factors=(
+            Factor("subject", around=("Intercept", "lbase4", "trt[T.progabide]", "lage", "lbase4:trt[T.progabide]")),
+        ),
         intercept_scale=5,
         draws=20_000,
     ),
@@ -132,7 +138,10 @@ PROBLEMS = {
         family="bernoulli",
         response="yes",
         terms=("Intercept", "Anger", "Gender[T.M]", "btype[T.scold]", "btype[T.shout]", "situ[T.self]"),
-        factors=(Factor("id", centred=True), Factor("item", centred=True)),
+        factors=(
+            Factor("id", around=("Intercept", "Anger", "Gender[T.M]")),
+            Factor("item", around=("btype[T.scold]", "btype[T.shout]", "situ[T.self]")),
+        ),
         sd_scale=2,
         draws=20_000,
     ),
@@ -181,40 +190,49 @@ def build(problem: Problem) -> Callable[[], None]:
     data = frame(problem)
     y, X = data[problem.response].to_numpy(), matrix(data, problem.terms)
     trials = None if problem.trials is None else data[problem.trials].to_numpy()
-    groups = []
-    for factor in problem.factors:
-        levels, index = np.unique(data[factor.name].to_numpy(), return_inverse=True)
-        groups.append((factor, levels, index, matrix(data, factor.terms)))
+    groups = [(factor, *levels_of(data, factor)) for factor in problem.factors]
 
     def model() -> None:
         scales = [problem.intercept_scale if term == "Intercept" else problem.slope_scale for term in problem.terms]
         named = zip(problem.terms, scales, strict=True)
-        eta = X @ jnp.stack([numpyro.sample(f"beta[{term}]", dist.Normal(0, scale)) for term, scale in named])
-        for factor, levels, index, Z in groups:
-            eta += jnp.sum(Z * effects(factor, len(levels), problem.sd_scale)[index], axis=1)
+        beta = {term: numpyro.sample(f"beta[{term}]", dist.Normal(0, scale)) for term, scale in named}
+        eta = X @ jnp.stack(list(beta.values()))
+        for factor, levels, index, first in groups:
+            centre = sum(column(data.iloc[first], term) * beta[term] for term in factor.around)
+            u = effects(factor, len(levels), problem.sd_scale, centre)
+            eta += jnp.sum(matrix(data, factor.terms) * u[index], axis=1)
         observe(problem.family, eta, y, trials)
 
     return model
 
 
-def effects(factor: Factor, levels: int, sd_scale: float) -> jax.Array:
-    """A factor's effects, levels by terms."""
+def levels_of(data: pd.DataFrame, factor: Factor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A factor's levels, each row's level, and each level's first row."""
+    levels, first, index = np.unique(data[factor.name].to_numpy(), return_index=True, return_inverse=True)
+    for term in factor.around:
+        values = column(data, term)
+        if np.any(values != values[first][index]):
+            raise ValueError(f"{term!r} varies within levels of {factor.name!r}")
+    return levels, index, first
+
+
+def effects(factor: Factor, levels: int, sd_scale: float, centre: jax.Array | int) -> jax.Array:
+    """A factor's effects, levels by terms; ``centre`` is what centred ones are sampled around."""
     name, terms = factor.name, factor.terms
     sd = jnp.stack([numpyro.sample(f"sd_{name}[{term}]", dist.HalfNormal(sd_scale)) for term in terms])
-    if len(terms) == 1:
-        scale = sd[:, None]
+    if factor.around:
+        u = (numpyro.sample(f"v_{name}", dist.Normal(centre, sd)) - centre)[:, None]
     else:
-        L = numpyro.sample(f"L_{name}", dist.LKJCholesky(len(terms), LKJ_CONCENTRATION))
-        correlation = L @ L.T
-        for i in range(len(terms)):
-            for j in range(i):
-                numpyro.deterministic(f"cor_{name}[{terms[i]}, {terms[j]}]", correlation[i, j])
-        scale = sd[:, None] * L
-    if factor.centred:
-        normal = dist.MultivariateNormal(jnp.zeros(len(terms)), scale_tril=scale)
-        return numpyro.sample(f"u_{name}", normal.expand([levels]).to_event(1))
-    z = numpyro.sample(f"z_{name}", dist.Normal(0, 1).expand([levels, len(terms)]).to_event(2))
-    u = z @ scale.T
+        z = numpyro.sample(f"z_{name}", dist.Normal(0, 1).expand([levels, len(terms)]).to_event(2))
+        if len(terms) == 1:
+            u = z * sd
+        else:
+            L = numpyro.sample(f"L_{name}", dist.LKJCholesky(len(terms), LKJ_CONCENTRATION))
+            correlation = L @ L.T
+            for i in range(len(terms)):
+                for j in range(i):
+                    numpyro.deterministic(f"cor_{name}[{terms[i]}, {terms[j]}]", correlation[i, j])
+            u = z @ (sd[:, None] * L).T
     return numpyro.deterministic(f"u_{name}", u) if levels <= MOST_LEVELS else u
 
 
@@ -282,11 +300,11 @@ def sample(problem: Problem, seed: int) -> dict:
     model = build(problem)
     trace = handlers.trace(handlers.seed(model, 0)).get_trace()
     unobserved = [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
-    population = tuple(name for name in unobserved if not name.startswith(("u_", "z_")))
+    population = tuple(name for name in unobserved if not name.startswith(("v_", "z_")))
     kernel = NUTS(
         model,
         target_accept_prob=problem.target_accept,
-        dense_mass=problem.dense_mass or [population],
+        dense_mass=[population],
         max_tree_depth=problem.max_tree_depth,
         init_strategy=init_to_uniform(radius=0.1),  # from afar exp(eta) would overflow
     )

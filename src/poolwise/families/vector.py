@@ -24,7 +24,9 @@ _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (1.0 / math.fac
 
 
 @intrinsic
-def _bits(typing_context, x):
+def bits_of(typing_context, x):
+    """The bits of a number as a whole number."""
+
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.IntType(64))
 
@@ -51,14 +53,14 @@ def exp(x):
     p = ((p * r + _E8) * r + _E7) * r + _E6
     p = ((p * r + _E5) * r + _E4) * r + _E3
     p = ((p * r + _E2) * r + 1.0) * r + 1.0
-    return p * _from_bits((_bits(shifted) << 52) + (1023 << 52))
+    return p * _from_bits((bits_of(shifted) << 52) + (1023 << 52))
 
 
 @_exact
 def log(x):
     """log(x) for x from 1e-307 to 1e308."""
     # x = 2^k m with m between the roots of 1/2 and 2; log m by the series of its inverse hyperbolic tangent.
-    raw = _bits(x) - 0x3FE6A09E667F3BCD
+    raw = bits_of(x) - 0x3FE6A09E667F3BCD
     k = _from_bits((raw >> 52) + 0x4338000000000000) - _ROUNDER
     m = _from_bits((raw & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD)
     s = (m - 1.0) / (m + 1.0)

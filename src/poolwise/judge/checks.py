@@ -108,7 +108,8 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
-    groups = {factor.name: _by_group(factor, rows.codes, observed, replicated) for factor in design.factors}
+    own = [factor for factor in design.factors if not factor.predictor] or design.factors
+    groups = {factor.name: _by_group(factor, rows.codes, observed, replicated) for factor in own}
     return Checks(
         design.formula.text,
         design.response,

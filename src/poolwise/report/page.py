@@ -187,11 +187,13 @@ def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str
     """How much of each group's first effect comes from its own rows."""
     own = 1.0 - shrinkage(posterior, factor)[shown, 0]
     rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
-    return {
-        str(label): f"{label}: {count} row{'' if count == 1 else 's'}; {share:.0%} of its {factor.effects[0]} is its own, the "
-        f"rest is drawn from the pool."
-        for label, count, share in zip(factor.levels[shown], rows, own, strict=True)
-    }
+    said = {}
+    for label, count, share in zip(factor.levels[shown], rows, own, strict=True):
+        counted = f"{count} row{'' if count == 1 else 's'}"
+        said[str(label)] = (
+            f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, the rest is drawn from the pool."
+        )
+    return said
 
 
 def _population(posterior: Posterior) -> pd.DataFrame:

@@ -26,6 +26,8 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_sha
 
 _GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.2  # efficiencies: stop adapting, be content after a few rounds, fail below
 _ROUNDS = 10
+# Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
+_HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 _SETTLE = 20  # steps before a chain's first kept draw
 # Share of steps that may stay where they are; sets the bound. The second where an evaluation costs more than a
 # repeated draw is worth.
@@ -49,6 +51,19 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     settings.progress("sampling once more, from a better proposal", 0.7)
     better = _refined(adapted, points, log_weights, np.random.default_rng(second_seed))
     return _run(density, better, settings, second_seed)[0]
+
+
+def sample_if_certified(density: LogDensity, mode: Mode, settings: SamplerSettings) -> Sample | None:
+    """The same from a mode that is known, as long as it looks worth while; None where the certificate fails."""
+    adapt_seed, draw_seed = child_seeds(settings.seed, 2)
+    settings.progress("adapting the proposal", 0.0)
+    adapted = adapt(density, np.random.default_rng(adapt_seed), [mode], hopeless=_HOPELESS)
+    if not len(adapted.log_weights) or efficiency(adapted.log_weights) < _WORTH:
+        return None
+    settings.progress("sampling", 0.4)
+    found = _run(density, adapted, settings, draw_seed)[0]
+    figures = found.certificate.figures
+    return found if found.certificate.passed and figures["efficiency"] >= _KEPT else None
 
 
 def _run(
@@ -137,9 +152,14 @@ def _weighted(
     return points, values - proposal.log_density(points), values
 
 
-def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
-    """Fit the proposal to the density."""
-    modes = find_modes(density, rng)
+def adapt(
+    density: LogDensity, rng: np.random.Generator, modes: list[Mode] | None = None, *, hopeless: float = 0.0
+) -> Adapted:
+    """Fit the proposal to the density, from modes that are looked for where none are given.
+
+    Two rounds that leave the efficiency below `hopeless` are the last.
+    """
+    modes = find_modes(density, rng) if modes is None else modes
     d, first = density.dimension, 100 if density.cost < _DEAR else 60
     warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
     proposal = _laplace(modes, warp).with_defence(0.1, 2.0, 3.0)
@@ -154,6 +174,8 @@ def adapt(density: LogDensity, rng: np.random.Generator) -> Adapted:
             best, reached = (proposal, log_weights), now
         points, values = np.vstack([points, fresh]), np.append(values, density_there)
         if reached > _GOOD or (done >= 4 and reached > _ENOUGH):
+            break
+        if done >= 2 and reached < hopeless:
             break
         if density.cost >= _DEAR and reached > _ENOUGH:  # from here a surrogate goes further, for nothing
             break

@@ -33,6 +33,7 @@ class LatentDensity:
     problem, words, kept : for kernels: as a record, as words, and the arrays that the words point to.
     priors : of the model.
     mode : the approximation that the coordinates were made from.
+    covariance : (d, d) inverse curvature over theta there.
     """
 
     problem: Problem
@@ -40,6 +41,7 @@ class LatentDensity:
     kept: tuple[np.ndarray, ...]
     priors: ModelPriors
     mode: Conditional
+    covariance: np.ndarray
 
     @property
     def dimension(self) -> int:
@@ -69,7 +71,7 @@ class LatentDensity:
 
     def offsets(self, theta: np.ndarray, u: np.ndarray) -> tuple[DrawnOffsets, ...]:
         """The effects of each factor from draws of theta (chains, draws, d) and of all effects (chains, draws, U)."""
-        found, flat = [], theta.reshape(-1, theta.shape[-1])
+        found, flat = [], theta.reshape(theta.shape[0] * theta.shape[1], theta.shape[2])
         some = flat[:: max(1, len(flat) // _AVERAGED)]
         factors = [covariance(self.problem, one) for one in some]
         for start, groups, q, effect, at in sorted(map(tuple, self.problem.spread.factors)):
@@ -109,11 +111,11 @@ def latent(
     start = _start(priors)
     beta = _first_guess(raw, priors)
     try:
-        mode = find_mode(raw, start, beta)
+        mode, spread = find_mode(raw, start, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data.") from error
     problem = whitened(raw, mode)
-    return LatentDensity(problem, *problem.words(), priors, mode)
+    return LatentDensity(problem, *problem.words(), priors, mode, spread)
 
 
 def _raw(observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link) -> Problem:

@@ -104,8 +104,10 @@ def joint(
     return total, np.concatenate([beta_slope, slope]), u_slope
 
 
-def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> Conditional:
-    """The mode over theta of Laplace's approximation, about: it serves to choose coordinates.
+def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> tuple[Conditional, np.ndarray]:
+    """The mode over theta of Laplace's approximation, and its inverse curvature (d, d), both about.
+
+    They serve to choose coordinates and where to begin.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> Conditio
             inverse = straight @ inverse @ straight.T + np.outer(moved, moved) / bent
         best, slope = found, new_slope
     del kept  # it was alive while kernels read it
-    return best
+    return best, inverse
 
 
 def covariance(problem: Problem, theta: np.ndarray) -> np.ndarray:

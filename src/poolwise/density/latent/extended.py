@@ -1,0 +1,86 @@
+"""The latent density as a density of theta alone, by one random draw of all else at each theta.
+
+For any theta, p(theta, z) / N(z; 0, 1) with z standard normal is an unbiased estimate of p(theta, y), up to a constant
+(Andrieu and Roberts 2009 call chains on it pseudo-marginal; they are exact). z is whitened, so the estimate is good
+where the normal approximation is. z hangs on theta alone, through a hash of its bits: asked twice, the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.density import LatentDensity
+from poolwise.density.latent.noise import estimates, fill
+from poolwise.samplers.base import NativeDensity
+from poolwise.samplers.mode import Mode
+from poolwise.threads import map_slices
+
+_SLICE = 64  # thetas
+_FLAT = 1.5  # largest standard deviation that curvature at the mode is believed to say
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExtendedDensity:
+    """A density over theta whose values are estimates.
+
+    Attributes
+    ----------
+    density : of theta and all else.
+    threads : how many threads values are spread over.
+    """
+
+    density: LatentDensity
+    threads: int
+
+    cost = 1e6  # values are estimates: no surrogate can be fitted to them, however dear they are
+
+    @property
+    def dimension(self) -> int:
+        """Length d of theta."""
+        return self.density.mode.theta.size
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions of the logs of standard deviations."""
+        return np.arange(len(self.density.priors.layout.effects))
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Logs of the estimates at thetas (m, d), shape (m,)."""
+        out, thetas = np.empty(len(points)), np.ascontiguousarray(points)
+
+        def some(_: int, part: slice) -> None:
+            estimates(thetas[part], self.density.words, self.density.dimension, out[part])
+
+        map_slices(some, len(points), _SLICE, self.threads)
+        return out
+
+    def completed(self, thetas: np.ndarray) -> np.ndarray:
+        """The points (m, d + p + U) at which estimates were made for thetas (m, d)."""
+        points = np.empty((len(thetas), self.density.dimension))
+        fill(np.ascontiguousarray(thetas), points)
+        return points
+
+    def mode(self) -> Mode:
+        """The mode of Laplace's approximation, about."""
+        values, vectors = np.linalg.eigh(self.density.covariance)
+        covariance = (vectors * np.clip(values, 1e-6, _FLAT**2)) @ vectors.T
+        return Mode(self.density.mode.theta, self.density.mode.value, covariance)
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Estimates have no gradient."""
+        raise NotImplementedError
+
+    def starts(self) -> np.ndarray:
+        """The mode, (1, d)."""
+        return self.density.mode.theta[None]
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of a box around the mode."""
+        spread = 5 * np.sqrt(np.diag(self.mode().covariance))
+        return self.density.mode.theta - spread, self.density.mode.theta + spread
+
+    def native(self) -> NativeDensity | None:
+        """Estimates are not differentiable."""
+        return None

@@ -1,0 +1,62 @@
+"""Standard normal numbers that hang on a point: a hash of its bits, drawn on by SplitMix64 and Box and Muller."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.density.latent.kernels import value_and_gradient
+from poolwise.families.vector import bits_of
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+
+@kernel
+def _mixed(state):
+    """The output function of SplitMix64 (Steele, Lea and Flood 2014)."""
+    z = (state ^ (state >> _S30)) * _FIRST
+    z = (z ^ (z >> _S27)) * _SECOND
+    return z ^ (z >> _S31)
+
+
+@kernel
+def normals(theta, out, first):
+    """Fill `out` from `first` on with standard normal numbers that hang on theta (d,)."""
+    state = np.uint64(theta.size)
+    for i in range(theta.size):
+        state = _mixed(state + _STEP + np.uint64(bits_of(theta[i])))
+    for k in range(first, out.size, 2):
+        state += _STEP
+        radius = math.sqrt(-2.0 * math.log((float(_mixed(state) >> _S11) + 0.5) * 2.0**-53))
+        state += _STEP
+        angle = 2.0 * math.pi * float(_mixed(state) >> _S11) * 2.0**-53
+        out[k] = radius * math.cos(angle)
+        if k + 1 < out.size:
+            out[k + 1] = radius * math.sin(angle)
+
+
+@kernel
+def fill(thetas, points):
+    """Points (m, d + p + U): thetas (m, d), and the normal numbers that hang on each."""
+    d = thetas.shape[1]
+    for i in range(len(thetas)):
+        for k in range(d):
+            points[i, k] = thetas[i, k]
+        normals(thetas[i], points[i], d)
+
+
+@kernel
+def estimates(thetas, words, size, out):
+    """log p(theta, z) - log N(z; 0, 1) at thetas (m, d), with z of length `size` - d."""
+    d = thetas.shape[1]
+    points, gradient = np.empty((1, size)), np.empty(size)
+    for i in range(len(thetas)):
+        fill(thetas[i : i + 1], points)
+        total = value_and_gradient(points[0], words, gradient)
+        for k in range(d, size):
+            total += 0.5 * points[0, k] * points[0, k]
+        out[i] = total + 0.5 * (size - d) * math.log(2.0 * math.pi)

@@ -1,0 +1,396 @@
+"""The latent density against plain sums of log densities, and what must leave it unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import gamma, multivariate_normal, norm
+from tests.density.models import between, log_lkj
+
+import poolwise as pw
+from poolwise.density.latent import whitening
+from poolwise.density.latent.density import latent
+from poolwise.density.latent.observations import Observations, observe
+from poolwise.families import family_of, locations
+from poolwise.prepare import prepare
+
+ROWS = 36
+PRIORS = {
+    "Intercept": pw.Normal(0.2, 1.5),
+    "slopes": pw.Normal(-0.1, 0.8),
+    "sd": pw.HalfStudentT(4, 0.7),
+    "cor": pw.LKJ(1.7),
+}
+GROUPED = {
+    "none": "x",
+    "intercept": "x + (1 | g)",
+    "correlated": "x + (1 + x + w | g)",
+    "independent": "x + (x || g)",
+    "without intercepts": "x + z + (0 + x | g)",
+    "both": "x + (1 | g) + (0 + x + w | g)",
+    "crossed": "x + (x | g) + (1 | h)",
+    "nested": "w + (1 | h/g)",
+    "three": "x + (1 | h) + (x | g) + (w || k)",
+}
+
+
+def table(family: str) -> pd.DataFrame:
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame(
+        {
+            "g": rng.integers(0, 6, ROWS),
+            "h": rng.integers(0, 3, ROWS),
+            "k": rng.integers(0, 4, ROWS),
+            "x": rng.normal(size=ROWS),
+            "w": rng.normal(0.5, 1, ROWS),
+            "z": rng.choice(["a", "b", "c"], ROWS),
+            "n": rng.integers(1, 7, ROWS),
+            "known": 0.3 * rng.normal(size=ROWS),
+            "weight": rng.choice([0.5, 1.0, 2.0], ROWS),
+        }
+    )
+    eta = 0.3 + 0.5 * frame.x + rng.normal(0, 0.6, 6)[frame.g]
+    p = 1 / (1 + np.exp(-eta))
+    return frame.assign(
+        y={
+            "gaussian": lambda: rng.normal(eta, 0.6),
+            "bernoulli": lambda: rng.binomial(1, p),
+            "binomial": lambda: rng.binomial(frame.n, p),
+            "poisson": lambda: rng.poisson(np.exp(eta)),
+            "negative_binomial": lambda: rng.poisson(rng.gamma(2.0, np.exp(eta) / 2)),
+            "student": lambda: eta + 0.6 * rng.standard_t(4, ROWS),
+            "gamma": lambda: rng.gamma(3.0, np.exp(eta) / 3),
+            "lognormal": lambda: np.exp(rng.normal(eta, 0.6)),
+            "beta": lambda: rng.beta(5 * p, 5 - 5 * p),
+            "exponential": lambda: rng.exponential(np.exp(eta)),
+        }[family]()
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    family: str
+    formula: str | list[str]
+    link: str | None = None
+    weights: str | None = None
+    priors: dict | None = None
+
+
+def grouped(kind: str, family: str) -> str:
+    return f"{'y | trials(n)' if family == 'binomial' else 'y'} ~ {GROUPED[kind]}"
+
+
+CASES = {
+    **{f"bernoulli {kind}": Case("bernoulli", grouped(kind, "bernoulli")) for kind in GROUPED},
+    **{f"poisson {kind}": Case("poisson", grouped(kind, "poisson")) for kind in ("none", "crossed", "nested", "both")},
+    "negative binomial": Case("negative_binomial", grouped("correlated", "negative_binomial")),
+    "binomial": Case("binomial", grouped("crossed", "binomial")),
+    "pair": Case("binomial", "(y, n - y) ~ x + (x | g)"),
+    "student": Case("student", grouped("crossed", "student")),
+    "gamma": Case("gamma", grouped("independent", "gamma")),
+    "lognormal": Case("lognormal", grouped("nested", "lognormal")),
+    "beta": Case("beta", grouped("intercept", "beta")),
+    "exponential": Case("exponential", grouped("three", "exponential")),
+    "probit": Case("bernoulli", grouped("correlated", "bernoulli"), "probit"),
+    "cloglog": Case("binomial", grouped("crossed", "binomial"), "cloglog"),
+    "sqrt": Case(
+        "poisson",
+        "y ~ 1 + (1 | g)",
+        "sqrt",
+        None,
+        {"Intercept": pw.Normal(1.5, 0.05), "sd": pw.HalfNormal(0.05)},
+    ),
+    "log of the real line": Case("student", "y ~ 1 + (1 | g)", "log", None, {"Intercept": pw.Normal(0.2, 0.5)}),
+    "offset": Case("poisson", "y ~ x + offset(known) + (x | g)"),
+    "weighed counts": Case("poisson", "y ~ x + (x | g)", None, "weight"),
+    "weighed shares": Case("beta", "y ~ x + (1 | g)", None, "weight"),
+    "weighed student": Case("student", "y ~ x + (1 | g)", None, "weight"),
+    "sigma": Case("gaussian", ["y ~ x + (x | g)", "sigma ~ x + (1 | g)"], None, "weight"),
+    "sigma by another factor": Case("gaussian", ["y ~ x + (1 | g)", "sigma ~ 1 + (x | h)"]),
+    "shape": Case("negative_binomial", ["y ~ x + (1 | g)", "shape ~ 1 + (1 | h)"]),
+    "two dispersions": Case("student", ["y ~ x + offset(known) + (1 | g)", "sigma ~ x", "nu ~ 1"]),
+    "one of two dispersions": Case("student", ["y ~ x + (1 | g)", "nu ~ x"]),
+    "mixed": Case(
+        "bernoulli", "y ~ x + w + (x | g)", None, None, {"x": pw.StudentT(4, 0, 1), "w": pw.StudentT(3, 0.2, 0.5)}
+    ),
+    "default priors": Case("poisson", "y ~ x + w + (x | g)", None, None, {}),
+}
+
+
+def made(case: Case, frame: pd.DataFrame | None = None):
+    """Model, rows and density; priors of terms that the formula lacks are left out."""
+    frame = table(case.family) if frame is None else frame
+    given = dict(PRIORS if case.priors is None else {**PRIORS, **case.priors})
+    text = case.formula if isinstance(case.formula, str) else "; ".join(case.formula)
+    for name, needs in (("sd", "|"), ("cor", "| g)")):
+        if needs not in text.replace("trials(n)", ""):
+            given.pop(name)
+    given = {} if case.priors == {} else given
+    asked = dict(family=family_of(case.family), link=case.link, weights=case.weights, missing="drop", threads=1)
+    try:
+        model, rows = prepare(case.formula, frame, priors=given, **asked)
+    except pw.PriorError:
+        given.pop("cor", None)  # no two effects of a factor are correlated
+        model, rows = prepare(case.formula, frame, priors=given, **asked)
+    return model, rows, latent(model.observations, model.design, model.priors, model.family, model.link)
+
+
+def some_points(density, count=3, seed=0):
+    rng = np.random.default_rng(seed)
+    d = density.mode.theta.size
+    points = density.start + rng.normal(size=(count, density.dimension))
+    points[:, :d] = density.mode.theta + 0.5 * (points[:, :d] - density.mode.theta)
+    return points
+
+
+def oracle(model, rows, theta, beta, u) -> float:
+    """log p(theta, beta, u, y), by what everything is."""
+    priors, layout, design = model.priors, model.priors.layout, model.design
+    q, mixed = len(layout.effects), priors.mixed
+    scales = [*priors.sd, *priors.dispersions.values()]
+    logs = [*theta[:q], *theta[q + layout.pairs : theta.size - len(mixed)]]
+    total = sum(float(prior.log_density(np.exp(t))) + t for prior, t in zip(scales, logs, strict=True))
+    at = q
+    for start in sorted(set(layout.starts)):
+        size = layout.starts.count(start)
+        pairs = size * (size - 1) // 2
+        if pairs:
+            total += log_lkj(priors.correlation[layout.effects[start][0]].eta, theta[at : at + pairs], size)
+            at += pairs
+    width = priors.width.copy()
+    for k, t in zip(mixed, theta[theta.size - len(mixed) :], strict=True):
+        half = priors.coefficients[k].degrees / 2
+        total += gamma.logpdf(np.exp(t), half, scale=1 / half) + t
+        width[k] /= np.exp(0.5 * t)
+    assert np.linalg.det(priors.rows) == pytest.approx(1)
+    total += norm.logpdf(priors.rows @ beta, priors.mean, width).sum()
+    basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
+    names = ["", *(dispersion.name for dispersion in model.family.dispersions)]
+    predictors = {}
+    for name in names:
+        mine = [of == name for of in design.predictors]
+        shared = name in layout.dispersions
+        predictors[name] = (
+            np.log(layout.dispersion(theta, name)) if shared else basis @ design.common_map[:, mine] @ beta[mine]
+        )
+        predictors[name] = predictors[name] + np.zeros(len(basis))
+    start = 0
+    for factor in design.factors:
+        size = len(factor.levels) * len(factor.effects)
+        effects = u[start : start + size].reshape(len(factor.levels), -1)
+        start += size
+        covariance = between(layout, theta, factor)
+        total += multivariate_normal(np.zeros(len(covariance)), covariance).logpdf(effects).sum()
+        part = np.einsum("nq,nq->n", basis @ factor.group_map, effects[factor.codes[rows.codes]])
+        predictors[factor.predictor] = predictors[factor.predictor] + part
+    predictors[""] = predictors[""] + (0.0 if rows.offset is None else rows.offset)
+    counted = rows.precisions
+    if model.family.precise:  # a weight divides the variance
+        predictors["sigma"] = predictors["sigma"] - 0.5 * np.log(rows.precisions)
+        counted = np.ones(len(basis))
+    trials = np.ones(len(basis)) if rows.trials is None else rows.trials
+    location = locations(model.link, predictors[""])
+    logs = [predictors[name] for name in names[1:]]
+    return total + float(counted @ model.family.log_density(rows.response, trials, location, *logs))
+
+
+def affine(density, theta) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and effects are affine in z given theta: where z = 0 is, and the matrix; differences are exact."""
+    d = theta.size
+    points = np.zeros((density.dimension - d + 1, density.dimension))
+    points[:, :d] = theta
+    points[1:, d:] = np.eye(density.dimension - d)
+    _, beta, u = density.expanded(points, 1)
+    both = np.hstack([beta, u])
+    return both[0], (both[1:] - both[0]).T
+
+
+def log_posterior(density, theta, target) -> float:
+    """Log density of theta, coefficients and effects in their own coordinates."""
+    origin, matrix = affine(density, theta)
+    point = np.concatenate([theta, np.linalg.solve(matrix, target - origin)])
+    return density.value_and_gradient(point)[0] - np.linalg.slogdet(matrix)[1]
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_value_is_that_of_plain_sums(case):
+    model, rows, density = made(case)
+    assert np.isfinite(density.mode.value)
+    for point in some_points(density):
+        theta, beta, u = (each[0] for each in density.expanded(point[None], 1))
+        origin, matrix = affine(density, theta)
+        np.testing.assert_allclose(np.concatenate([beta, u]), origin + matrix @ point[theta.size :], atol=1e-9)
+        known = oracle(model, rows, theta, beta, u) + np.linalg.slogdet(matrix)[1]
+        assert density.value_and_gradient(point)[0] == pytest.approx(known, abs=1e-6, rel=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_gradient_equals_central_differences(case):
+    _, _, density = made(case)
+    for point in some_points(density, 2, seed=1):
+        gradient = density.value_and_gradient(point)[1]
+        steps = 1e-5 * np.eye(density.dimension)
+        known = [
+            (density.value_and_gradient(point + step)[0] - density.value_and_gradient(point - step)[0]) / 2e-5
+            for step in steps
+        ]
+        np.testing.assert_allclose(gradient, known, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(gradient).max()))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_coordinates_are_whitened_at_the_mode(case):
+    """There z is at its mode, and has the standard normal's curvature but for what the expected information leaves."""
+    _, _, density = made(case)
+    d = density.mode.theta.size
+    assert np.linalg.norm(density.value_and_gradient(density.start)[1][d:]) < 0.05
+    step = 1e-4
+    rows = np.arange(d, density.dimension)
+    curvature = np.array(
+        [
+            density.value_and_gradient(density.start + step * (np.arange(density.dimension) == k))[1][d:]
+            - density.value_and_gradient(density.start - step * (np.arange(density.dimension) == k))[1][d:]
+            for k in rows
+        ]
+    ) / (2 * step)
+    values = np.linalg.eigvalsh(-0.5 * (curvature + curvature.T))
+    if case.family in ("bernoulli", "binomial", "poisson") and case.link is None:  # both informations are the same
+        np.testing.assert_allclose(values, 1, atol=0.02)
+    assert 0.2 < values.min()
+    assert values.max() < 5
+
+
+@pytest.mark.parametrize("name", ["bernoulli three", "poisson crossed", "student", "sigma"])
+def test_factors_too_large_to_be_mixed(name, monkeypatch):
+    """Then only coefficients are, and the value is what it was."""
+    model, rows, whole = made(CASES[name])
+    monkeypatch.setattr(whitening, "_MOST_COUPLED", 3)
+    _, _, density = made(CASES[name])
+    assert len(density.problem.mixing.places) < len(whole.problem.mixing.places)
+    for point in some_points(density):
+        theta, beta, u = (each[0] for each in density.expanded(point[None], 1))
+        known = oracle(model, rows, theta, beta, u)
+        target = np.concatenate([beta, u])
+        assert log_posterior(density, theta, target) == pytest.approx(known, abs=1e-6)
+        assert log_posterior(whole, theta, target) == pytest.approx(known, abs=1e-6)
+        steps = 1e-5 * np.eye(density.dimension)
+        slopes = [
+            (density.value_and_gradient(point + s)[0] - density.value_and_gradient(point - s)[0]) / 2e-5 for s in steps
+        ]
+        gradient = density.value_and_gradient(point)[1]
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(gradient).max()))
+
+
+@pytest.mark.parametrize(
+    "name", ["bernoulli three", "binomial", "poisson nested", "student", "sigma", "weighed counts"]
+)
+def test_the_order_of_rows_does_not_matter(name):
+    case = CASES[name]
+    frame = table(case.family)
+    _, _, one = made(case, frame)
+    _, _, two = made(case, frame.sample(frac=1, random_state=1))
+    for point in some_points(one):
+        theta, beta, u = (each[0] for each in one.expanded(point[None], 1))
+        target = np.concatenate([beta, u])
+        assert log_posterior(one, theta, target) == pytest.approx(log_posterior(two, theta, target), abs=1e-6)
+
+
+@pytest.mark.parametrize("family", ["poisson", "bernoulli", "negative_binomial", "gamma"])
+def test_a_weight_of_two_is_the_row_twice(family):
+    case = Case(family, "y ~ x + (x | g)", None, "weight")
+    frame = table(family).assign(weight=np.resize([1.0, 2.0, 3.0], ROWS))
+    _, _, weighed = made(case, frame)
+    twice = frame.loc[np.repeat(frame.index, frame.weight.astype(int))].assign(weight=1.0)
+    _, _, repeated = made(replace(case, weights=None), twice.reset_index(drop=True))
+    for point in some_points(weighed):
+        theta, beta, u = (each[0] for each in weighed.expanded(point[None], 1))
+        target = np.concatenate([beta, u])
+        assert log_posterior(weighed, theta, target) == pytest.approx(log_posterior(repeated, theta, target), abs=1e-6)
+
+
+def uncompressed(model, rows) -> Observations:
+    """Each row by itself."""
+    each = [observe(model.design, rows.take(np.array([i])), model.family) for i in range(len(rows.codes))]
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in each], axis=-1)
+        for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places")
+    }
+    constant = sum(one.constant for one in each)
+    return Observations(
+        rows=len(each), of_column=each[0].of_column, of_slot=each[0].of_slot, constant=constant, **joined
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [
+        ("poisson", "y ~ z + (z | g)"),
+        ("bernoulli", "y ~ z + (1 | g) + (1 | h)"),
+        ("binomial", "y | trials(n) ~ z + (1 | g)"),
+        ("exponential", "y ~ z + (1 | g)"),
+        ("negative_binomial", "y ~ z + (1 | g)"),
+        ("gaussian", ["y ~ z + (1 | g)", "sigma ~ 1 + (1 | h)"]),
+    ],
+)
+@pytest.mark.parametrize("weights", [None, "weight"])
+def test_rows_that_are_put_together_leave_the_density_as_it_was(family, formula, weights):
+    frame = table(family)
+    frame = pd.concat([frame, frame.iloc[:20], frame.iloc[5:9]], ignore_index=True)
+    frame["weight"] = np.resize([0.5, 1.0, 2.0, 1.0, 1.5], len(frame))
+    model, rows, together = made(Case(family, formula, None, weights), frame)
+    each = uncompressed(model, rows)
+    if family != "gaussian":  # of which weights tell rows apart
+        assert len(together.problem.data.y) < len(frame)
+    assert model.observations.rows == len(each.y) == len(frame)
+    apart = latent(each, model.design, model.priors, model.family, model.link)
+    for point in some_points(together):
+        theta, beta, u = (found[0] for found in together.expanded(point[None], 1))
+        target, known = np.concatenate([beta, u]), oracle(model, rows, theta, beta, u)
+        assert log_posterior(together, theta, target) == pytest.approx(known, abs=1e-6)
+        assert log_posterior(apart, theta, target) == pytest.approx(known, abs=1e-6)
+
+
+def test_many_rows_come_in_blocks():
+    """More rows than a block holds, and not a multiple of it."""
+    rng = np.random.default_rng(1)
+    n = 600
+    frame = pd.DataFrame({"g": rng.integers(0, 7, n), "h": rng.integers(0, 3, n), "x": rng.normal(size=n)})
+    frame["y"] = rng.poisson(np.exp(0.3 * frame.x))
+    model, rows, density = made(Case("poisson", "y ~ x + (x | g) + (1 | h)"), frame)
+    assert len(density.problem.data.y) > 2 * 256
+    for point in some_points(density):
+        theta, beta, u = (each[0] for each in density.expanded(point[None], 1))
+        known = oracle(model, rows, theta, beta, u) + np.linalg.slogdet(affine(density, theta)[1])[1]
+        assert density.value_and_gradient(point)[0] == pytest.approx(known, abs=1e-6)
+
+
+def test_far_points_have_no_density_and_no_error():
+    """A sampler's long step: minus infinity, not NaN."""
+    _, _, density = made(CASES["negative binomial"])
+    for scale in (20.0, 1e3, 1e6):
+        for point in some_points(density, 4, seed=3):
+            value = density.value_and_gradient(density.start + scale * (point - density.start))[0]
+            assert value < density.value_and_gradient(density.start)[0]
+            assert not np.isnan(value)
+    assert density.value_and_gradient(np.full(density.dimension, np.nan))[0] == -np.inf
+
+
+def test_expanded_points_do_not_hang_on_threads():
+    _, _, density = made(CASES["bernoulli three"])
+    points = some_points(density, 700)
+    for one, two in zip(density.expanded(points, 1), density.expanded(points, 2), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_native_function_is_the_density():
+    from poolwise.samplers.trajectory import density_at
+
+    _, _, density = made(CASES["student"])
+    native = density.native()
+    for point in some_points(density):
+        gradient, spot = np.empty(point.size), np.empty(1)
+        value, known = density.value_and_gradient(point)
+        assert density_at(native.address, native.words, point, gradient, spot) == value
+        np.testing.assert_array_equal(gradient, known)

@@ -1,0 +1,131 @@
+"""Log densities of the families in sixty digits, as textbooks write them; slopes by differences of these."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import comb
+
+DIGITS = 60
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+STEP = Decimal("1e-20")
+
+
+def _stirling(count: int) -> list[Decimal]:
+    """Coefficients of 1 / x, 1 / x^3, ..., from Bernoulli's numbers."""
+    numbers = [Fraction(1)]
+    for m in range(1, 2 * count + 1):
+        numbers.append(-sum(comb(m + 1, k) * numbers[k] for k in range(m)) / (m + 1))
+    terms = [numbers[2 * k] / (2 * k * (2 * k - 1)) for k in range(1, count + 1)]
+    return [Decimal(term.numerator) / term.denominator for term in terms]
+
+
+with localcontext() as _context:
+    _context.prec = DIGITS
+    STIRLING = _stirling(22)
+    HALF_LOG_TWO_PI = (2 * PI).ln() / 2
+
+
+def log1p(x: Decimal) -> Decimal:
+    return x - x * x / 2 if abs(x) < Decimal("1e-30") else (1 + x).ln()
+
+
+def log_gamma(x: Decimal) -> Decimal:
+    """By Stirling's series from forty on, by the recurrence below."""
+    product = Decimal(1)
+    while x < 40:
+        product *= x
+        x += 1
+    square, tail = 1 / (x * x), Decimal(0)
+    for coefficient in reversed(STIRLING):
+        tail = tail * square + coefficient
+    return (x - Decimal("0.5")) * x.ln() - x + HALF_LOG_TWO_PI - product.ln() + tail / x
+
+
+def _gaussian(y, n, x, s):
+    return -HALF_LOG_TWO_PI - s - ((y - x) / s.exp()) ** 2 / 2
+
+
+def _binomial(y, n, x):
+    choose = log_gamma(n + 1) - log_gamma(y + 1) - log_gamma(n - y + 1)
+    return choose + ((y - n) * x if x >= 0 else y * x) - n * log1p((-abs(x)).exp())
+
+
+def _poisson(y, n, x):
+    return y * x - x.exp() - log_gamma(y + 1)
+
+
+def _negative_binomial(y, n, x, s):
+    shape, ratio = s.exp(), (x - s).exp()
+    return log_gamma(y + shape) - log_gamma(shape) - log_gamma(y + 1) + y * (x - s) - (shape + y) * log1p(ratio)
+
+
+def _student(y, n, x, s, t):
+    df, z = t.exp(), (y - x) / s.exp()
+    constant = log_gamma((df + 1) / 2) - log_gamma(df / 2) - (df * PI).ln() / 2 - s
+    return constant - (df + 1) / 2 * log1p(z * z / df)
+
+
+def _gamma(y, n, x, s):
+    shape = s.exp()
+    return shape * (s - x) - log_gamma(shape) + (shape - 1) * y.ln() - shape * y / x.exp()
+
+
+def _lognormal(y, n, x, s):
+    return _gaussian(y.ln(), n, x, s) - y.ln()
+
+
+def _beta(y, n, x, s):
+    a, b = s.exp() / (1 + (-x).exp()), s.exp() / (1 + x.exp())
+    return log_gamma(s.exp()) - log_gamma(a) - log_gamma(b) + (a - 1) * y.ln() + (b - 1) * log1p(-y)
+
+
+def _exponential(y, n, x):
+    return -x - y / x.exp()
+
+
+DENSITIES = {
+    "gaussian": _gaussian,
+    "bernoulli": _binomial,
+    "binomial": _binomial,
+    "poisson": _poisson,
+    "negative_binomial": _negative_binomial,
+    "student": _student,
+    "gamma": _gamma,
+    "lognormal": _lognormal,
+    "beta": _beta,
+    "exponential": _exponential,
+}
+
+
+def value_and_slopes(family: str, y: float, trials: float, at: tuple[float, ...]) -> tuple[Decimal, list[Decimal]]:
+    """Log density and its derivatives in the location and the logs of dispersions."""
+    density = DENSITIES[family]
+    with localcontext() as context:
+        context.prec = DIGITS
+        outcome, point = (Decimal(y), Decimal(trials)), [Decimal(each) for each in at]
+        slopes = []
+        for k in range(len(point)):
+            up, down = ([each + sign * STEP * (i == k) for i, each in enumerate(point)] for sign in (1, -1))
+            slopes.append((density(*outcome, *up) - density(*outcome, *down)) / (2 * STEP))
+        return density(*outcome, *point), slopes
+
+
+def digamma(x: float) -> float:
+    with localcontext() as context:
+        context.prec = DIGITS
+        step = STEP * Decimal(x)
+        return float((log_gamma(Decimal(x) + step) - log_gamma(Decimal(x) - step)) / (2 * step))
+
+
+def rising(x: float, y: float) -> tuple[float, float]:
+    """log(Gamma(x + y) / Gamma(x)) and its derivative in x."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        at, count, step = Decimal(x), Decimal(y), STEP * Decimal(x)
+        if y == int(y) and y < 100:  # the product itself
+            each = [at + k for k in range(int(y))]
+            return float(sum((one.ln() for one in each), Decimal(0))), float(sum((1 / one for one in each), Decimal(0)))
+        value = log_gamma(at + count) - log_gamma(at)
+        up, down = (log_gamma(at + sign * step + count) - log_gamma(at + sign * step) for sign in (1, -1))
+        return float(value), float((up - down) / (2 * step))
