@@ -34,6 +34,8 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the ch
 Draws = Annotated[int, typer.Option(help="Draws of each of four chains.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same draws.")]
 Report = Annotated[Path | None, typer.Option(help="Also write a self-contained HTML page to this file.")]
+Family = Annotated[str, typer.Option(help="Of the outcome: bernoulli, poisson, student, ...")]
+Link = Annotated[str | None, typer.Option(help="Of the mean; by default the family's usual one.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress.")]
 
 _INTERRUPTED = 130
@@ -117,7 +119,7 @@ def demo(out: Out = None, seed: Seed = 1, quiet: Quiet = False) -> None:
 @app.command()
 def fit(
     data: Data, formula: Formula, out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False,
-    table: Table = None,
+    table: Table = None, family: Family = "gaussian", link: Link = None,
     save: Annotated[Path | None, typer.Option(help="Also keep the fit in this file, for pw.load().")] = None,
     report: Report = None,
 ) -> None:  # fmt: skip
@@ -126,7 +128,9 @@ def fit(
     _check_file(report)
     _check_file(save)
     with _progress(quiet) as progress:
-        result = pw.fit(formula, _source(data, table), draws=draws, seed=seed, progress=progress)
+        result = pw.fit(
+            formula, _source(data, table), family=family, link=link, draws=draws, seed=seed, progress=progress
+        )
     typer.echo(repr(result))
     factors = result.result.model.design.factors
     for factor in factors:
