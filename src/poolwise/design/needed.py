@@ -65,8 +65,9 @@ def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool
         raise DataError(f"weights must be the name of a column, not {type(weights).__name__}.")
     parts = _formulaic(formula)
     outcome = sorted(required_columns(parts.response))
-    trials = sorted(required_columns(parts.trials)) if formula.trials is not None else []
-    left = [parts.response, *([parts.trials] if formula.trials is not None else [])]
+    tried = formula.trials is not None and formula.fixed_trials is None
+    trials = sorted(required_columns(parts.trials)) if tried else []
+    left = [parts.response, *([parts.trials] if tried else [])]
     predictors = sorted(
         {name for part in parts._flatten() if not any(part is one for one in left) for name in required_columns(part)}
     )
@@ -78,7 +79,7 @@ def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool
 def part_texts(formula: Formula) -> dict[str, str]:
     """The parts of a formula that formulaic evaluates: bars with the same left side share one."""
     texts = {"response": f"0 + {formula.response}"}
-    if formula.trials is not None:
+    if formula.trials is not None and formula.fixed_trials is None:
         texts["trials"] = f"0 + I({formula.trials})"
     for of, each in formula.predictors:
         texts[common_part(of)] = each.common

@@ -25,7 +25,7 @@ def rows(y, trials, weights, predictors, slopes, information):
         information[0, i] = weights[i] * trials[i] * e * share * share
         # y x - n max(x, 0), without the difference of two large numbers
         far = (y[i] - trials[i]) * x if x >= 0.0 else y[i] * x
-        total += weights[i] * (far - trials[i] * vector.log(1.0 + e))
+        total += weights[i] * (far - trials[i] * vector.log1p(e))
     return total
 
 

@@ -49,11 +49,11 @@ def shares(name: str, y: np.ndarray, trials: np.ndarray) -> None:
 
 def successes(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """Refuse outcomes that are not successes among trials."""
-    broken = (y != np.floor(y)) | (trials != np.floor(trials))
     if (y < 0).any():
         raise DataError(f"'{name}' must hold numbers of successes, but {_first(y < 0, y)}.")
-    if broken.any():
-        raise DataError(f"'{name}' and its trials must be whole numbers, but {_first(broken, y)}.")
+    for what, values in ((f"'{name}'", y), (f"The trials of '{name}'", trials)):
+        if (values != np.floor(values)).any():
+            raise DataError(f"{what} must be whole numbers, but {_first(values != np.floor(values), values)}.")
     above = y > trials
     if above.any():
         at = int(np.flatnonzero(above)[0])

@@ -11,7 +11,7 @@ from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Dispersion, Family
 from poolwise.families.links import LOG
-from poolwise.families.scalars import digamma
+from poolwise.families.scalars import gamma_constant
 from poolwise.priors import HalfCauchy
 
 
@@ -23,14 +23,13 @@ def rows(y, trials, weights, predictors, slopes, information):
         if predictors[1, i] != last:  # gamma functions once, where all rows share the shape
             last = predictors[1, i]
             shape = math.exp(last)
-            constant = shape * last - math.lgamma(shape)
-            drift = shape * (last + 1.0 - digamma(shape))
+            constant, drift = gamma_constant(shape)
         away = math.log(y[i]) - predictors[0, i]
         ratio = math.exp(away)
         w = weights[i]
-        total += w * (constant + shape * (away - ratio) - math.log(y[i]))
+        total += w * (constant + shape * (1.0 + away - ratio) - math.log(y[i]))
         slopes[0, i] = w * shape * (ratio - 1.0)
-        slopes[1, i] = w * (drift + shape * (away - ratio))
+        slopes[1, i] = w * (drift + shape * (1.0 + away - ratio))
         information[0, i] = w * shape
         information[1, i] = w * 0.5
     return total

@@ -11,7 +11,7 @@ from poolwise.families import gaussian, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Dispersion, Family
-from poolwise.families.links import REAL
+from poolwise.families.links import REAL, Scale
 from poolwise.priors import HalfStudentT
 
 
@@ -57,9 +57,10 @@ def centre(mean: float, sd: float) -> tuple[float, float]:
     return math.log(mean) - 0.5 * variance, math.sqrt(variance)
 
 
+_SCALE = Scale({"identity": REAL.links["identity"]}, REAL.mean)  # the predictor is the mean of the log already
 LOGNORMAL = Family(
     "lognormal",
-    REAL,
+    _SCALE,
     (Dispersion("sigma", HalfStudentT(3.0, 2.5)),),
     _callback,
     log_density,

@@ -16,8 +16,7 @@ _STIRLING = 12.0  # from here on Stirling's series has all digits
 def softplus(x):
     """log(1 + exp(x)) and its derivative, the logistic function."""
     e = vector.exp(-abs(x))
-    # log(1 + e), not log1p: the error is absolute, 1e-16.
-    return max(x, 0.0) + vector.log(1.0 + e), (1.0 if x >= 0.0 else e) / (1.0 + e)
+    return max(x, 0.0) + vector.log1p(e), (1.0 if x >= 0.0 else e) / (1.0 + e)
 
 
 @kernel
@@ -42,6 +41,14 @@ def _log_gamma_tail(x):
     """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2) for large x (Abramowitz and Stegun 1964, 6.1.41)."""
     r = 1.0 / (x * x)
     return (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r * (1 / 1188))))) / x
+
+
+@kernel
+def gamma_constant(x):
+    """x log x - x - log Gamma(x), and its derivative in log x, without cancellation for large x."""
+    if x >= _STIRLING:
+        return 0.5 * math.log(x) - HALF_LOG_TWO_PI - _log_gamma_tail(x), x * _digamma_tail(x)
+    return x * math.log(x) - x - math.lgamma(x), x * (math.log(x) - digamma(x))
 
 
 @kernel

@@ -42,7 +42,7 @@ def rows(y, trials, weights, predictors, slopes, information):
             z = min(max(z, -1e140), 1e140)  # whose square is finite; the derivatives have long reached their limits
             square = z * z / df
             w = weights[i]
-            bent, share = vector.log(1.0 + square), square / (1.0 + square)
+            bent, share = vector.log1p(square), square / (1.0 + square)
             total += w * (constant - predictors[1, i] - 0.5 * (df + 1.0) * bent)
             slopes[0, i] = w * (1.0 + 1.0 / df) * z * precise / (1.0 + square)
             slopes[1, i] = w * ((df + 1.0) * share - 1.0)

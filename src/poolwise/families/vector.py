@@ -57,6 +57,13 @@ def exp(x):
 
 
 @_exact
+def log1p(x):
+    """log(1 + x) for x >= 0, with all digits of a small x."""
+    grown = 1.0 + x
+    return log(grown) + (x - (grown - 1.0)) / grown
+
+
+@_exact
 def log(x):
     """log(x) for x from 1e-307 to 1e308."""
     # x = 2^k m with m between the roots of 1/2 and 2; log m by the series of its inverse hyperbolic tangent.

@@ -39,6 +39,8 @@ def parse(text: str | Sequence[str]) -> Formula:
     first, *others = map(_parse_one, text)
     names = [other.response for other in others]
     for name, other in zip(names, others, strict=True):
+        if other.trials is not None:
+            raise FormulaError(f"'{other.text}' has trials, which only the first formula can have.")
         if not name.isidentifier() or names.count(name) > 1:
             raise FormulaError(
                 f"'{other.text}' must have the name of one parameter on its left, such as 'sigma ~ ...'."
@@ -85,6 +87,8 @@ def _parse_one(text: str) -> Formula:
 def _split_trials(left: str) -> tuple[str, str | None]:
     """Successes and trials of `y | trials(n)`, `(s, f)` and `cbind(s, f)`; other outcomes have no trials."""
     if found := _TRIALS.fullmatch(left):
+        if not found.group(2).strip():
+            raise FormulaError(f"The trials of '{left}' are empty: write '{found.group(1).strip()} | trials(n)'.")
         return found.group(1).strip(), found.group(2).strip()
     if found := _PAIR.fullmatch(left):
         commas = [at for at, symbol, depth in _scan(found.group(1)) if symbol == "," and depth == 0]

@@ -59,6 +59,14 @@ class Formula:
         return "; ".join([mine, *(str(formula) for _, formula in self.further)])
 
     @property
+    def fixed_trials(self) -> float | None:
+        """The number of trials where it is a number and no column."""
+        try:
+            return None if self.trials is None else float(self.trials)
+        except ValueError:
+            return None
+
+    @property
     def predictors(self) -> tuple[tuple[str, Formula], ...]:
         """The formula of each linear predictor by the parameter's name; that of the mean, named "", comes first."""
         return (("", self), *self.further)

@@ -21,14 +21,39 @@ def separated(model: Model) -> list[str]:
         return []
     if model.family.scale.links.get("logit") is None or not model.family.whole:
         return []
+    share = observations.y / np.maximum(observations.trials, 1e-300)
+    sign = np.where(share >= 1, 1.0, np.where(share <= 0, -1.0, 0.0))
+    if np.all(sign == 1) or np.all(sign == -1):
+        what = "success" if sign[0] == 1 else "failure"
+        return [f"Every outcome is a {what}: how likely the other one is rests on the priors alone."]
+    mean = [k for k, of in enumerate(design.predictors) if not of]
+    x, names = observations.columns[mean].T, [design.coefficients[k] for k in mean]
+    if "Intercept" in names:
+        x = x - np.where(np.array(names) == "Intercept", 0.0, x.mean(axis=0))
+    x = x / np.maximum(np.abs(x).max(axis=0), 1e-300)
+    kept = list(range(len(names)))
+    if not _separates(x, sign):
+        return []
+    for k in reversed(range(len(names))):  # those without which the others separate too have no part in it
+        fewer = [other for other in kept if other != k]
+        if fewer and _separates(x[:, fewer], sign):
+            kept = fewer
+    slopes = [names[k] for k in kept if names[k] != "Intercept"] or [names[k] for k in kept]
+    what = f"{slopes[0]} separates" if len(slopes) == 1 else f"Together, {', '.join(slopes)} separate"
+    return [
+        f"{what} successes from failures without error in the rows that tell: the likelihood rises forever along that "
+        "direction, and how large the coefficients are rests on their priors alone. Narrower priors say what is "
+        "plausible: priors={'slopes': pw.Normal(0, 1)}."
+    ]
+
+
+def _separates(x: np.ndarray, sign: np.ndarray) -> bool:
+    """Whether some direction is on the right side of every row, and not at zero in all; `sign` 0 asks for zero."""
     from scipy.optimize import linprog
 
-    share = observations.y / np.maximum(observations.trials, 1e-300)
-    x = observations.columns.T
-    sign = np.where(share >= 1, 1.0, np.where(share <= 0, -1.0, 0.0))
     ends, middle = sign != 0, sign == 0
     if not ends.any():
-        return []
+        return False
     sided = x[ends] * sign[ends, None]
     found = linprog(
         -sided.sum(axis=0),
@@ -39,17 +64,4 @@ def separated(model: Model) -> list[str]:
         bounds=[(-1.0, 1.0)] * x.shape[1],
         method="highs",
     )
-    if (
-        found.status != 0
-        or found.x is None
-        or float(found.x @ sided.sum(axis=0)) < 1e-6 * max(float(np.abs(sided).max()), 1e-300)
-    ):
-        return []
-    named = [name for name, weight in zip(design.coefficients, found.x, strict=True) if abs(weight) > 1e-7]
-    slopes = [name for name in named if name != "Intercept"] or named
-    what = f"{slopes[0]} separates" if len(slopes) == 1 else f"Together, {', '.join(slopes)} separate"
-    return [
-        f"{what} successes from failures without error in the rows that tell: the likelihood rises forever along that "
-        "direction, and how large the coefficients are rests on their priors alone. Narrower priors say what is "
-        "plausible: priors={'slopes': pw.Normal(0, 1)}."
-    ]
+    return found.status == 0 and found.x is not None and float(found.x @ sided.sum(axis=0)) > 1e-6

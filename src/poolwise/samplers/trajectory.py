@@ -52,12 +52,12 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
     """Move `point` (d,) and its `gradient` (d,) to the next state.
 
     Momenta are kept in units in which they are standard normal, `scale` (d,) being that of positions. `work` is
-    (20 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence and the new value.
+    (10 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence and the new value.
     """
     d = point.size
     # Ends of the trajectory: position, momentum, gradient of the left one and the right one.
     ends, total, proposal, part = work[0:6], work[6], work[7:9], work[9]
-    marks, sums = work[20 : 20 + _DEEPEST], work[20 + _DEEPEST : 20 + 2 * _DEEPEST]
+    marks, sums = work[10 : 10 + _DEEPEST], work[10 + _DEEPEST : 10 + 2 * _DEEPEST]
     spot = stats[VALUE:]
     energy = 0.0
     for i in range(d):
@@ -151,7 +151,7 @@ def advance(rng, address, words, point, gradient, state, scale, moments, kept, c
     and leaves of kept draws; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up.
     """
     d, warmup = point.size, ends[-1]
-    work, stats = np.empty((20 + 2 * _DEEPEST, d)), np.zeros(4)
+    work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(4)
     for now in range(first, last):
         step = math.exp(state[1] if now < warmup else state[2])
         state[0] = transition(rng, address, words, point, gradient, state[0], step, scale, work, stats)

@@ -131,10 +131,11 @@ class SufficientStatistics:
                 "each by itself. Reduce the second with like=<the first statistics>."
             )
 
-    def check(self) -> None:
-        """Refuse data that cannot inform the model."""
+    def check(self, *, spread: bool = True) -> None:
+        """Refuse data that cannot inform the model; `spread` as in `check_statistics`."""
         total = self.products.merged()
-        check_statistics(self.design, self.products.counts, total.means[0] + total.origin, np.diag(total.scatter[0]))
+        mean, scatter = total.means[0] + total.origin, np.diag(total.scatter[0])
+        check_statistics(self.design, self.products.counts, mean, scatter, spread=spread)
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
         """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""

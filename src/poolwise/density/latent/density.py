@@ -22,6 +22,7 @@ from poolwise.samplers.base import NativeDensity
 from poolwise.threads import map_slices
 
 _AVERAGED = 64  # thetas over which a share is averaged
+_NARROW, _WIDE = 1e-4, 1.0  # standard deviations of a log that curvature is believed to say
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,8 @@ class LatentDensity:
     @property
     def spread(self) -> np.ndarray:
         """About the standard deviation of each coordinate under the posterior."""
-        return np.concatenate([np.full(self.mode.theta.size, 0.3), np.ones(self.dimension - self.mode.theta.size)])
+        of_theta = np.sqrt(np.clip(np.diag(self.covariance), _NARROW**2, _WIDE**2))
+        return np.concatenate([of_theta, np.ones(self.dimension - self.mode.theta.size)])
 
     def native(self) -> NativeDensity:
         """The density as a C function."""

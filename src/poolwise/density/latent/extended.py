@@ -1,8 +1,9 @@
 """The latent density as a density of theta alone, by one random draw of all else at each theta.
 
-For any theta, p(theta, z) / N(z; 0, 1) with z standard normal is an unbiased estimate of p(theta, y), up to a constant
+For any theta, p(theta, z) / q(z | theta) with z drawn from q is an unbiased estimate of p(theta, y), up to a constant
 (Andrieu and Roberts 2009 call chains on it pseudo-marginal; they are exact). z is whitened, so the estimate is good
-where the normal approximation is. z hangs on theta alone, through a hash of its bits: asked twice, the same answer.
+where the normal approximation is; mixed coordinates are widened as spreads grow beyond those at the mode. z hangs on
+theta alone, through a hash of its bits: asked twice, the same answer.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ class ExtendedDensity:
         """Positions of the logs of standard deviations."""
         return np.arange(len(self.density.priors.layout.effects))
 
+    @property
+    def _spreads(self) -> np.ndarray:
+        return self.density.mode.theta[: len(self.density.priors.layout.effects)].copy()
+
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Logs of the estimates at thetas (m, d), shape (m,)."""
         out, thetas = np.empty(len(points)), np.ascontiguousarray(points)
 
         def some(_: int, part: slice) -> None:
-            estimates(thetas[part], self.density.words, self.density.dimension, out[part])
+            estimates(thetas[part], self.density.words, self._spreads, self.density.dimension, out[part])
 
         map_slices(some, len(points), _SLICE, self.threads)
         return out
@@ -59,7 +64,7 @@ class ExtendedDensity:
     def completed(self, thetas: np.ndarray) -> np.ndarray:
         """The points (m, d + p + U) at which estimates were made for thetas (m, d)."""
         points = np.empty((len(thetas), self.density.dimension))
-        fill(np.ascontiguousarray(thetas), points)
+        fill(np.ascontiguousarray(thetas), self.density.words, self._spreads, points)
         return points
 
     def mode(self) -> Mode:

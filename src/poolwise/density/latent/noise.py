@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.density.latent.kernels import value_and_gradient
+from poolwise.density.latent.problem import PLACES, whole
 from poolwise.families.vector import bits_of
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -40,23 +41,45 @@ def normals(theta, out, first):
 
 
 @kernel
-def fill(thetas, points):
-    """Points (m, d + p + U): thetas (m, d), and the normal numbers that hang on each."""
-    d = thetas.shape[1]
+def _widening(theta, spreads):
+    """How much wider mixed coordinates may be than at the mode: as the largest spread has grown, one at least."""
+    grown = 0.0
+    for k in range(spreads.size):
+        grown = max(grown, theta[k] - spreads[k])
+    return math.exp(grown)
+
+
+@kernel
+def fill(thetas, words, spreads, points):
+    """Points (m, d + p + U): thetas (m, d), and the normal numbers that hang on each, mixed ones widened.
+
+    spreads (Q,) are the logs of the effects' standard deviations at the mode. The fixed map suits the coefficients
+    there; under larger spreads they are wider, and estimates from too narrow numbers would have no variance.
+    """
+    d, places = thetas.shape[1], whole(words, PLACES)
     for i in range(len(thetas)):
         for k in range(d):
             points[i, k] = thetas[i, k]
         normals(thetas[i], points[i], d)
+        wider = _widening(thetas[i], spreads)
+        for k in range(places.size):
+            points[i, d + places[k]] *= wider
 
 
 @kernel
-def estimates(thetas, words, size, out):
-    """log p(theta, z) - log N(z; 0, 1) at thetas (m, d), with z of length `size` - d."""
-    d = thetas.shape[1]
+def estimates(thetas, words, spreads, size, out):
+    """log p(theta, z) - log q(z | theta) at thetas (m, d), with z of length `size` - d as `fill` draws it."""
+    d, places = thetas.shape[1], whole(words, PLACES)
     points, gradient = np.empty((1, size)), np.empty(size)
     for i in range(len(thetas)):
-        fill(thetas[i : i + 1], points)
+        fill(thetas[i : i + 1], words, spreads, points)
         total = value_and_gradient(points[0], words, gradient)
+        wider = _widening(thetas[i], spreads)
+        square = 0.0
         for k in range(d, size):
-            total += 0.5 * points[0, k] * points[0, k]
+            square += points[0, k] * points[0, k]
+        for k in range(places.size):
+            z = points[0, d + places[k]]
+            square += z * z * (1.0 / (wider * wider) - 1.0)
+        total += 0.5 * square + places.size * math.log(wider)
         out[i] = total + 0.5 * (size - d) * math.log(2.0 * math.pi)

@@ -50,7 +50,9 @@ def whitened(problem: Problem, mode: Conditional) -> Problem:
         columns = scaled[:, where].reshape(-1, groups, q)
         scaled[:, where] = np.einsum("ljb,jba->lja", columns, each).reshape(len(scaled), -1)
     matrix = np.linalg.inv(np.linalg.cholesky(0.5 * (scaled + scaled.T))) if len(scaled) else scaled
-    return replace(problem, spread=spread, mixing=Mixing(mode.beta, problem.mixing.places, matrix))
+    mixing = Mixing(mode.beta, problem.mixing.places, matrix)
+    volume = float(np.log(np.diag(matrix)).sum())  # of the fixed map
+    return replace(problem, spread=spread, mixing=mixing, constant=problem.constant + volume)
 
 
 def _marginal(

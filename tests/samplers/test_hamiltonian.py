@@ -1,0 +1,230 @@
+"""The compiled No-U-Turn sampler on densities whose moments are known, and whether its chains are judged rightly."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numba
+import numpy as np
+import pytest
+from arviz_stats.base import array_stats
+from numba.core import types
+from scipy.stats import norm
+
+from poolwise.errors import SamplingError
+from poolwise.families.callback import pointer
+from poolwise.samplers.base import NativeDensity, SamplerSettings
+from poolwise.samplers.diagnose import certify_chains, rhat_and_ess
+from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.trajectory import density_at
+
+_SIGNATURE = types.int64(
+    types.uint64,
+    types.CPointer(types.double),
+    types.CPointer(types.double),
+    types.CPointer(types.double),
+    types.voidptr,
+)
+D = 6
+MEAN = np.arange(D) - 2.0
+# Of unequal scales and correlated: what is left where whitening was not perfect.
+SD = np.array([0.5, 1.0, 2.0, 1.0, 0.8, 1.3])
+COVARIANCE = np.outer(SD, SD) * (0.6 * np.ones((D, D)) + 0.4 * np.eye(D))
+
+
+@numba.cfunc(_SIGNATURE)
+def _normal(dimension, point, gradient, value, words):
+    """words: addresses of mean and precision, and how often to do the work."""
+    d = np.int64(dimension)
+    said = numba.carray(words, (3,), np.int64)
+    mean, precision = (
+        numba.carray(pointer(said[0]), (d,), np.float64),
+        numba.carray(pointer(said[1]), (d, d), np.float64),
+    )
+    x, slope = numba.carray(point, (d,)), numba.carray(gradient, (d,))
+    total = 0.0
+    for _ in range(said[2]):
+        total = 0.0
+        for i in range(d):
+            slope[i] = 0.0
+            for j in range(d):
+                slope[i] -= precision[i, j] * (x[j] - mean[j])
+            total += 0.5 * slope[i] * (x[i] - mean[i])
+    numba.carray(value, (1,))[0] = total
+    return 0
+
+
+@numba.cfunc(_SIGNATURE)
+def _half(dimension, point, gradient, value, words):
+    """A normal that ends at zero: no density where any coordinate is negative."""
+    d = np.int64(dimension)
+    x, slope = numba.carray(point, (d,)), numba.carray(gradient, (d,))
+    total, inside = 0.0, True
+    for i in range(d):
+        slope[i] = -x[i]
+        total -= 0.5 * x[i] * x[i]
+        inside = inside and x[i] > 0.0
+    numba.carray(value, (1,))[0] = total
+    return 0 if inside else 4
+
+
+@numba.cfunc(_SIGNATURE)
+def _nowhere(dimension, point, gradient, value, words):
+    numba.carray(value, (1,))[0] = np.nan
+    return 4
+
+
+def normal(mean=MEAN, covariance=COVARIANCE, times=1) -> NativeDensity:
+    arrays = np.ascontiguousarray(mean, dtype=float), np.ascontiguousarray(np.linalg.inv(covariance))
+    words = np.array([*(each.ctypes.data for each in arrays), times], dtype=np.int64)
+    return NativeDensity(_normal.address, words, arrays)
+
+
+def settings(draws=1000, chains=4, seed=2, **others) -> SamplerSettings:
+    return SamplerSettings(draws, chains, np.random.SeedSequence(seed), **others)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return sample_whitened(normal(), MEAN, np.ones(D), settings(2000), threads=2)
+
+
+def test_native_functions_are_what_they_say():
+    density, gradient, spot = normal(), np.empty(D), np.empty(1)
+    point = MEAN + SD
+    known = -0.5 * (point - MEAN) @ np.linalg.solve(COVARIANCE, point - MEAN)
+    assert density_at(density.address, density.words, point, gradient, spot) == pytest.approx(known)
+    np.testing.assert_allclose(gradient, -np.linalg.solve(COVARIANCE, point - MEAN))
+    assert density_at(_half.address, density.words, -np.ones(2), np.empty(2), spot) == -np.inf
+
+
+def test_moments_and_quantiles_of_a_normal(found):
+    """Each within four Monte Carlo errors, which come from autocorrelations of what is averaged."""
+    assert found.certificate.passed
+    assert found.points.shape == (4, 2000, D)
+    draws = found.points - MEAN
+    lower = np.tril_indices(D)
+    products = draws[..., lower[0]] * draws[..., lower[1]]
+    probabilities = np.array([0.1, 0.5, 0.9])
+    below = draws[..., None] < norm.ppf(probabilities) * SD[:, None]
+    for values, known in (
+        (draws, np.zeros(D)),
+        (products, COVARIANCE[lower]),
+        (below.reshape(*draws.shape[:2], -1).astype(float), np.tile(probabilities, D)),
+    ):
+        ess = rhat_and_ess(values)[1]
+        error = np.abs(values.mean(axis=(0, 1)) - known) / (values.std(axis=(0, 1)) / np.sqrt(ess))
+        assert error.max() < 4
+
+
+def test_draws_of_a_normal_are_nearly_independent(found):
+    """Dual averaging ends near the acceptance that was asked for: a few leaves a draw, not one and not hundreds."""
+    assert found.certificate.figures["ess"] > 2000
+    assert found.certificate.figures["rhat"] < 1.01
+    assert found.certificate.figures["divergences"] == 0
+    assert 2 < found.certificate.figures["leaves"] < 40
+
+
+def test_scales_are_learned():
+    """Told a spread that is wrong by hundreds, warm-up finds it."""
+    sd = np.array([1e-3, 1.0, 1e3])
+    found = sample_whitened(normal(np.zeros(3), np.diag(sd**2)), np.zeros(3), np.array([1e-2, 1.0, 1e2]), settings(), 2)
+    np.testing.assert_allclose(found.points.std(axis=(0, 1)), sd, rtol=0.12)
+    assert found.certificate.figures["leaves"] < 100
+
+
+def test_one_coordinate():
+    found = sample_whitened(normal([3.0], [[4.0]]), np.zeros(1), np.ones(1), settings(2000), 2)
+    assert found.points.mean() == pytest.approx(3, abs=0.15)
+    assert found.points.std() == pytest.approx(2, rel=0.06)
+
+
+def test_a_density_that_ends_is_not_left():
+    """Steps beyond the end diverge and are refused."""
+    found = sample_whitened(
+        NativeDensity(_half.address, normal().words, None), np.ones(2), np.ones(2), settings(4000), 2
+    )
+    assert np.all(found.points > 0)
+    assert found.certificate.figures["divergences"] > 0
+    assert not found.certificate.passed
+    assert found.points.mean() == pytest.approx(np.sqrt(2 / np.pi), abs=0.05)
+
+
+def test_nowhere_finite():
+    with pytest.raises(SamplingError, match="not finite anywhere near its mode"):
+        sample_whitened(NativeDensity(_nowhere.address, normal().words, None), np.zeros(2), np.ones(2), settings(), 2)
+
+
+def test_a_seed_gives_its_draws_on_any_number_of_threads(found):
+    again, alone = (sample_whitened(normal(), MEAN, np.ones(D), settings(200), threads=k) for k in (2, 1))
+    np.testing.assert_array_equal(again.points, alone.points)
+    np.testing.assert_array_equal(found.points[:, :200], again.points)  # more draws continue fewer
+    other = sample_whitened(normal(), MEAN, np.ones(D), settings(200, seed=1), threads=2)
+    assert not np.any(other.points == again.points)
+    assert len(np.unique(again.points[:, 0, 0])) == 4  # chains differ
+
+
+def test_progress_is_said():
+    said = []
+    sample_whitened(normal(times=300), MEAN, np.ones(D), settings(500, progress=lambda *one: said.append(one)), 2)
+    assert said[-1][0].startswith("sampling: 4 of 4 chains, 2,000 of 2,000 draws, 0 divergences")
+    assert said[-1][1] == 1
+    assert np.all(np.diff([share for _, share in said]) >= 0)
+
+
+def test_ctrl_c_stops_within_a_second():
+    """The work would take minutes; a chain is asked after every few steps, and chains that wait are never begun."""
+    before = set(threading.enumerate())
+
+    def interrupt(step: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    slow = normal(times=3000)
+    started = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        sample_whitened(slow, MEAN, np.ones(D), settings(100_000, 8, progress=interrupt), 2)
+    assert time.perf_counter() - started < 1.0
+    assert set(threading.enumerate()) <= before
+
+
+def autoregressive(rho, shape, rng):
+    noise, x = rng.standard_normal(shape), np.empty(shape)
+    x[:, 0] = noise[:, 0] / np.sqrt(1 - rho**2)
+    for t in range(1, shape[1]):
+        x[:, t] = rho * x[:, t - 1] + noise[:, t]
+    return x
+
+
+@pytest.mark.parametrize("shape", [(4, 1000), (2, 501), (1, 2000), (8, 100)])
+@pytest.mark.parametrize("rho", [-0.6, 0.0, 0.5, 0.95])
+def test_effective_sizes_are_those_of_arviz(rho, shape):
+    """Within 10 % of the method "mean"; where draws alternate, as far as both let the size exceed their number."""
+    points = autoregressive(rho, (*shape, 12), np.random.default_rng(3))
+    rhat, ess = rhat_and_ess(points)
+    known = np.array([array_stats.ess(points[..., k], method="mean") for k in range(12)])
+    np.testing.assert_allclose(ess, known, rtol=0.1)
+    if shape[0] > 1:  # of one chain arviz says nothing; of an odd number it leaves out another draw
+        known = np.array([array_stats.rhat(points[..., k], method="split") for k in range(12)])
+        np.testing.assert_allclose(rhat, known, rtol=5e-3 if shape[1] % 2 else 1e-3)
+
+
+def test_effective_size_is_the_true_one():
+    ess = rhat_and_ess(autoregressive(0.8, (4, 20_000, 4), np.random.default_rng(0)))[1]
+    np.testing.assert_allclose(ess, 80_000 * 0.2 / 1.8, rtol=0.1)
+
+
+def test_chains_apart_and_chains_that_stand_still_are_not_certified():
+    rng = np.random.default_rng(5)
+    fine = rng.normal(size=(4, 500, 3))
+    assert certify_chains(fine, 0).passed
+    assert not certify_chains(fine, 3).passed  # divergences
+    assert not certify_chains(fine + np.arange(4)[:, None, None] * [0, 0, 0.3], 0).passed
+    drifting = fine + np.linspace(0, 1, 500)[:, None] * [0, 1.0, 0]
+    assert not certify_chains(drifting, 0).passed
+    still = fine.copy()
+    still[..., 1] = 2.0
+    assert not certify_chains(still, 0).passed
+    still[1:, :, 1] = fine[1:, :, 1]
+    assert not certify_chains(still, 0).passed
+    assert "R-hat" in certify_chains(drifting, 0).advice

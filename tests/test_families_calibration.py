@@ -1,0 +1,84 @@
+"""Simulation-based calibration of families that are sampled, as in `test_calibration` for the normal.
+
+Parameters and outcomes are drawn here, with nothing of the package: only `pw.fit` is asked. Data that `pw.fit` refuses,
+as counts that are all zero, are drawn anew: ranks are uniform given any data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chisquare
+
+import poolwise as pw
+
+GROUP = np.repeat(np.arange(8), [4, 7, 9, 10, 10, 11, 13, 16])
+X = np.random.default_rng(12).normal(size=len(GROUP))
+FEW, MANY = 40, 100
+DRAWS, CHAINS, THINNED = 100, 2, 5  # of neighbours in a chain one in five counts, so that draws are nearly independent
+PRIORS = {"Intercept": pw.Normal(0.3, 0.7), "x": pw.Normal(0, 0.7), "sd": pw.HalfNormal(0.7)}
+OF_FAMILY = {
+    "bernoulli": {},
+    "poisson": {},
+    "negative_binomial": {"shape": pw.Gamma(4, 1)},
+    "student": {"sigma": pw.HalfNormal(1), "nu": pw.Gamma(2, 0.1)},
+}
+
+
+def outcomes(family, eta, dispersions, rng):
+    if family == "bernoulli":
+        return rng.binomial(1, 1 / (1 + np.exp(-eta)))
+    if family == "poisson":
+        return rng.poisson(np.exp(eta))
+    if family == "negative_binomial":
+        shape = dispersions["shape"]
+        return rng.negative_binomial(shape, shape / (shape + np.exp(eta)))
+    return eta + dispersions["sigma"] * rng.standard_t(dispersions["nu"], len(eta))
+
+
+def ranks_of(family, count, sampler, seed=5):
+    """Ranks among thinned draws, one dict for each data set; and how many draws those are."""
+    rng, found, failed = np.random.default_rng(seed), [], 0
+    priors = PRIORS | OF_FAMILY[family]
+    while len(found) < count:
+        truth = {name: float(prior.sample(rng, (1,))[0]) for name, prior in priors.items()}
+        u = truth["sd"] * rng.standard_normal(8)
+        y = outcomes(family, truth["Intercept"] + truth["x"] * X + u[GROUP], truth, rng)
+        frame = pd.DataFrame({"y": y, "x": X, "g": GROUP})
+        options = {"draws": DRAWS, "chains": CHAINS, "seed": len(found), "sampler": sampler}
+        try:
+            fit = pw.fit("y ~ x + (1 | g)", frame, family=family, priors=priors, **options)
+        except pw.DataError:
+            assert np.ptp(y) == 0
+            continue
+        failed += not np.isfinite(fit.result.beta).all()
+        posterior = fit.posterior
+        draws = {name: posterior["beta"].sel(coefficient=name).values for name in ("Intercept", "x")}
+        draws["sd"] = posterior["sd_g"].values[..., 0]
+        draws |= {name: posterior[name].values for name in OF_FAMILY[family]}
+        draws |= {"u 0": fit.result.u[0].draws()[..., 0, 0], "u 7": fit.result.u[0].draws()[..., 7, 0]}
+        known = truth | {"u 0": u[0], "u 7": u[7]}
+        found.append({name: int(np.sum(each[:, ::THINNED] < known[name])) for name, each in draws.items()})
+    assert not failed
+    return found, CHAINS * DRAWS // THINNED
+
+
+def assert_uniform(ranks, size, bins):
+    for name in ranks[0]:
+        places = np.array([one[name] for one in ranks]) * bins // (size + 1)
+        counts = np.bincount(places, minlength=bins)
+        expected = np.bincount(np.arange(size + 1) * bins // (size + 1)) / (size + 1) * len(ranks)
+        assert chisquare(counts, expected).pvalue > 1e-3, (name, counts)
+
+
+@pytest.mark.parametrize("family", list(OF_FAMILY))
+def test_families_are_calibrated(family):
+    assert_uniform(*ranks_of(family, FEW, "auto"), bins=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["auto", "nuts"])
+@pytest.mark.parametrize("family", list(OF_FAMILY))
+def test_families_are_calibrated_in_more_data_sets(family, sampler):
+    assert_uniform(*ranks_of(family, MANY, sampler, seed=6), bins=10)
