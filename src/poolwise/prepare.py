@@ -43,7 +43,7 @@ def prepare(
     _check_family(parsed, family)
     if isinstance(source, SufficientStatistics):
         if not integrated:
-            raise DataError(f"The family '{family.name}' needs rows; statistics serve the normal family only.")
+            raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
         if str(parsed) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
@@ -63,7 +63,7 @@ def sampled_model(
     """A model whose coefficients are sampled, ready for `infer`."""
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     family.check(data.design.response, rows.response, trials)
-    data.check(spread=any(dispersion.scaled for dispersion in family.dispersions))
+    data.check(spread=not family.whole)
     if not (data.design.coefficients or data.design.factors or family.dispersions):
         raise FormulaError(
             f"'{data.design.formula.text}' has no coefficient, group or spread: nothing is to be learnt."

@@ -46,11 +46,15 @@ MOST_LEVELS = 130  # effects of factors with more levels are not stored
 
 @dataclass(frozen=True)
 class Factor:
-    """A grouping factor: the column that names its levels, its terms, and whether its effects are sampled centred."""
+    """A grouping factor: the column that names its levels, its terms, and whether its effects are sampled centred.
+
+    Where each level lies ``within`` one level of a factor listed before, they are sampled around that one's effect.
+    """
 
     name: str
     terms: tuple[str, ...] = ("Intercept",)
     centred: bool = False
+    within: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,11 @@ PROBLEMS = {
         family="poisson",
         response="TICKS",
         terms=("Intercept", "C(YEAR)[T.96]", "C(YEAR)[T.97]", "cHEIGHT"),
-        factors=(Factor("BROOD", centred=True), Factor("INDEX", centred=True), Factor("LOCATION")),
+        factors=(
+            Factor("LOCATION"),
+            Factor("BROOD", centred=True, within="LOCATION"),
+            Factor("INDEX", centred=True, within="BROOD"),
+        ),
         draws=2_000,
     ),
     "epil": Problem(
@@ -186,28 +194,32 @@ def build(problem: Problem) -> Callable[[], None]:
     trials = None if problem.trials is None else data[problem.trials].to_numpy()
     groups = []
     for factor in problem.factors:
-        levels, index = np.unique(data[factor.name].to_numpy(), return_inverse=True)
-        groups.append((factor, len(levels), index, matrix(data, factor.terms)))
+        levels, first, index = np.unique(data[factor.name].to_numpy(), return_index=True, return_inverse=True)
+        groups.append((factor, len(levels), first, index, matrix(data, factor.terms)))
 
     def model() -> None:
         scales = [problem.intercept_scale if term == "Intercept" else problem.slope_scale for term in problem.terms]
         named = zip(problem.terms, scales, strict=True)
         eta = X @ jnp.stack([numpyro.sample(f"beta[{term}]", dist.Normal(0, scale)) for term, scale in named])
-        for factor, levels, index, Z in groups:
-            eta += jnp.sum(Z * effects(factor, levels, problem.sd_scale)[index], axis=1)
+        sums = {None: jnp.zeros(len(data))}  # by factor and row, the effects of the factor and those it lies within
+        for factor, levels, first, index, Z in groups:
+            u = effects(factor, levels, problem.sd_scale, sums[factor.within][first])
+            own = jnp.sum(Z * u[index], axis=1)
+            eta, sums[factor.name] = eta + own, sums[factor.within] + own
         observe(problem.family, eta, y, trials)
 
     return model
 
 
-def effects(factor: Factor, levels: int, sd_scale: float) -> jax.Array:
-    """A factor's effects, levels by terms."""
+def effects(factor: Factor, levels: int, sd_scale: float, around: jax.Array) -> jax.Array:
+    """A factor's effects, levels by terms; those centred are sampled with a value of ``around`` added to each."""
     name, terms = factor.name, factor.terms
     sd = jnp.stack([numpyro.sample(f"sd_{name}[{term}]", dist.HalfNormal(sd_scale)) for term in terms])
     if factor.centred:
         if len(terms) > 1:
             raise ValueError("only the effects of a single term can be centred")
-        return numpyro.sample(f"u_{name}", dist.Normal(0, sd).expand([levels, 1]).to_event(2))
+        u = (numpyro.sample(f"v_{name}", dist.Normal(around, sd).to_event(1)) - around)[:, None]
+        return numpyro.deterministic(f"u_{name}", u) if levels <= MOST_LEVELS else u
     z = numpyro.sample(f"z_{name}", dist.Normal(0, 1).expand([levels, len(terms)]).to_event(2))
     if len(terms) == 1:
         u = z * sd
@@ -311,7 +323,7 @@ def covariance(problem: Problem, seed: int) -> np.ndarray:
     """The covariance of everything that is sampled, on the scale of the sampler, from a short run."""
     model = build(problem)
     names = unobserved(model)
-    population = tuple(name for name in names if not name.startswith(("u_", "z_")))
+    population = tuple(name for name in names if not name.startswith(("v_", "z_")))
     pilot = run(problem, seed, problem.pilot, problem.pilot, dense_mass=[population]).get_samples()
     unconstrain = jax.vmap(lambda values: unconstrain_fn(model, (), {}, values))
     free = unconstrain({name: pilot[name] for name in names})

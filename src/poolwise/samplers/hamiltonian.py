@@ -15,7 +15,7 @@ from poolwise.samplers.diagnose import certify_chains
 from poolwise.samplers.trajectory import advance, density_at
 
 _WINDOWS = np.array([30, 100, 200, 250])  # adaptation of scales begins; windows end; the last is for the step alone
-_CHUNK = 16  # steps between two looks at whether to stop
+_LOOK = 0.1  # seconds between two looks at whether to stop, about
 _TRIES = 50
 
 
@@ -91,14 +91,15 @@ def _chain(
     scale, moments, counts = spread.copy(), np.zeros((2, start.size)), np.zeros(2)
     draws = watch.settings.draws
     kept, steps = np.empty((draws, start.size)), int(_WINDOWS[-1]) + draws
-    for first in range(0, steps, _CHUNK):
-        if watch.stop.is_set():
-            break
-        last = min(first + _CHUNK, steps)
+    last, each = 0, _LOOK
+    while last < steps and not watch.stop.is_set():
+        began = time.perf_counter()
+        first, last = last, min(last + max(1, int(_LOOK / each)), steps)
         advance(
             rng, density.address, density.words, point, gradient, state, scale, moments, kept, counts, first, last,
             _WINDOWS,
         )  # fmt: skip
         watch.done[i], watch.divergences[i] = last, int(counts[0])
+        each = max((time.perf_counter() - began) / (last - first), 1e-6)
     counts[1] /= draws
     return kept, counts
