@@ -266,7 +266,8 @@ class Theirs:
         if near:
             # Bambi has a bar in the names of group effects and their sds; without any jitter gradients of sds are 0.
             grouped = [one for one in model.backend.model.free_RVs if "|" in one.name]
-            sds = {one.name: START_SD for one in grouped if one.name.endswith("_sigma")}
+            shapes = model.backend.model.eval_rv_shapes()
+            sds = {one.name: np.full(shapes[one.name], START_SD) for one in grouped if one.name.endswith("_sigma")}
             settings |= {"jitter_rvs": set(grouped), "initial_points": sds}
         return nutpie.compile_pymc_model(model.backend.model, **settings)
 

@@ -30,8 +30,8 @@ def parse(text: str | Sequence[str]) -> Formula:
     ------
     FormulaError : with the place marked by a caret.
     """
-    if isinstance(text, str) and ";" in text:
-        text = text.split(";")
+    if isinstance(text, str) and (ends := [at for at, symbol, depth in _scan(text) if symbol == ";" and depth == 0]):
+        text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):
         return _parse_one(text)
     if not text:
