@@ -20,7 +20,7 @@ Seconds are medians over rounds, and so are ESS and ratios; R-hat and divergence
 - `nutpie, compiled`: sampling alone, of the very model that Bambi builds, compiled and sampled once before; as many
   steps of tuning as nutpie takes by default, and nothing kept but what is judged.
 - `near starts`: the latter again, kinder than users of Bambi can have it. nutpie starts every coefficient up to 1 away
-  from its prior's mean, and sds of group effects around that of their prior, 30 for `epil`; where a predictor spans
+  from its prior's mean, and sds of group effects around that of their prior, 38 for `epil`; where a predictor spans
   hundreds, or the mean is an exponential, chains that start there take the deepest trees to the end or never arrive.
   Here population parameters start where their priors are, and sds of group effects around 0.5.
 - `first fit of a process`: the same call of ours in a new process, with kernels in the cache on disk; `with_import_s`
