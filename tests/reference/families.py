@@ -10,8 +10,9 @@ Each model has the linear predictor ``eta = X beta + sum of group effects`` and 
 Predictors enter as they are: nothing is centred or scaled, categories are treatment-coded against their first level in
 sorted order, and ``beta[Intercept]`` is the value where every predictor is zero. A factor's effects are
 ``u ~ Normal(0, diag(sd) R diag(sd))`` with ``R`` the correlation matrix (the identity when the factor has a single
-term), sampled either around what predictors say of their level (centred) or as ``u = diag(sd) L z`` with
-``z ~ Normal(0, 1)`` and ``R = L L'``.
+term). They are sampled as ``u = diag(sd) L z`` with ``z ~ Normal(0, 1)`` and ``R = L L'``, or centred: as they are, or
+around the effects of the factor that theirs is nested in. The covariance of a short run, with a metric that is diagonal
+in the group effects, is the metric of the long run.
 """
 
 import json
