@@ -16,7 +16,7 @@ from poolwise.whole import whole_file
 
 T = TypeVar("T")
 
-FORMAT = 3
+FORMAT = 4
 
 
 def write(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

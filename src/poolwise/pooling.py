@@ -230,13 +230,14 @@ def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Mode
     if not keep_groups:
         encoding = replace(data.encoding, keys=(), cells=())
         data = replace(data, encoding=encoding, products=data.products.merged())
-    layout = replace(model.priors.layout, effects=(), starts=())
-    priors = replace(model.priors, layout=layout, sd=(), correlation={})
+    layout = replace(model.priors.layout, effects=(), starts=(), to_zero=())
+    priors = replace(model.priors, layout=layout, sd=(), at_zero=(), correlation={})
     given = {name: prior for name, prior in model.given.items() if name in (*design.coefficients, "slopes", "sigma")}
     return replace(model, data=data, priors=priors, given=given, pooling=Pooling.COMPLETE)
 
 
 def _bare(factor: Factor) -> Factor:
     """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
-    nothing = np.zeros(0, dtype=np.int64)
-    return replace(factor, effects=(), group_map=np.zeros((factor.group_map.shape[0], 0)), starts=nothing)
+    nothing, none = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=bool)
+    group_map = np.zeros((factor.group_map.shape[0], 0))
+    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none)

@@ -69,9 +69,10 @@ def sampled_model(
             f"'{data.design.formula.text}' has no coefficient, group or spread: nothing is to be learnt."
         )
     scales = family_scales(family, link, rows, [of for of, _ in data.design.formula.predictors])
-    resolved = resolve_priors(priors, data.design, data.products, scales)
+    products = data.products if family.precise else data.products.counted()
+    resolved = resolve_priors(priors, data.design, products, scales)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
-    observations = observe(data.design, rows, family)
+    observations = observe(data.design, rows, family, resolved, products.merged())
     return Model(data, resolved, dict(priors), pooling, family, link, observations)
 
 

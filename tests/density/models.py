@@ -7,6 +7,7 @@ import numpy as np
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
 from poolwise.prepare import prepare
+from poolwise.priors import correlation_factors
 from tests import naive
 
 PRIORS = {
@@ -59,9 +60,53 @@ def between(layout, theta, factor):
 
 
 def log_prior(priors, theta) -> float:
-    """Log prior of theta: scales with the Jacobian of the exponential, correlations by the LKJ density itself."""
+    """Log prior of theta: that of the sds and correlations that priors speak of, with a numerical Jacobian."""
+    step = 1e-5
+    if not len(theta):
+        return 0.0
+    stated = as_stated(priors, theta)
+    ahead, behind = (
+        np.array([as_stated(priors, theta + sign * step * one) for one in np.eye(len(theta))]) for sign in (1, -1)
+    )
+    volume = np.linalg.slogdet((ahead - behind) / (2 * step))[1]
+    return log_prior_as_stated(priors, stated) + float(volume)
+
+
+def as_stated(priors, theta) -> np.ndarray:
+    """Theta of the effects that priors speak of: log sds and atanh of partial correlations of their covariance."""
     layout, q = priors.layout, len(priors.layout.effects)
-    scales = [*zip(priors.sd, theta[:q], strict=True), (priors.sigma, theta[q + layout.pairs])]
+    found, at = np.array(theta, dtype=float), q
+    for start in sorted(set(layout.starts)):
+        size = layout.starts.count(start)
+        pairs, mine = size * (size - 1) // 2, slice(start, start + size)
+        if pairs:
+            root = correlation_factors(np.tanh(theta[at : at + pairs])[None])[0]
+            root = priors.stated[mine, mine] @ (np.exp(theta[mine])[:, None] * root)
+            found[mine] = np.log(np.linalg.norm(root, axis=1))
+            found[at : at + pairs] = np.arctanh(partial_correlations(root @ root.T))
+            at += pairs
+    return found
+
+
+def partial_correlations(covariance) -> np.ndarray:
+    """Of i and j given all before j, for each i and j < i, row by row."""
+    found = []
+    for i in range(len(covariance)):
+        for j in range(i):
+            before, pair = np.arange(j), np.array([i, j])
+            rest = covariance[np.ix_(pair, pair)]
+            if j:
+                known = np.linalg.solve(covariance[np.ix_(before, before)], covariance[np.ix_(before, pair)])
+                rest = rest - covariance[np.ix_(pair, before)] @ known
+            found.append(rest[0, 1] / np.sqrt(rest[0, 0] * rest[1, 1]))
+    return np.array(found)
+
+
+def log_prior_as_stated(priors, theta) -> float:
+    """Scales with the Jacobian of the exponential, correlations by the LKJ density itself."""
+    layout, q = priors.layout, len(priors.layout.effects)
+    logs = [*theta[:q], *theta[q + layout.pairs : len(theta) - len(priors.mixed)]]
+    scales = zip([*priors.sd, *priors.dispersions.values()], logs, strict=True)
     value = sum(float(prior.log_density(np.exp(t))) + t for prior, t in scales)
     at = q
     for start in sorted(set(layout.starts)):
@@ -76,8 +121,6 @@ def log_prior(priors, theta) -> float:
 def log_lkj(eta, z, q) -> float:
     """det(R)^(eta - 1) with its constant (Lewandowski et al. 2009, eq. 16) and a numerical Jacobian of z to R."""
     from scipy.special import betaln
-
-    from poolwise.priors import correlation_factors
 
     def lower(point):
         factor = correlation_factors(np.tanh(point)[None])[0]

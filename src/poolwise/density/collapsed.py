@@ -293,8 +293,9 @@ def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
     if q:
         zz, zxy = projection.groups(statistics)
     prior = priors.arrays(basis, statistics)
-    gram = projected.T @ projected
-    problem = kernels.Problem(_in_blocks(zz), _in_blocks(zxy), gram, float(statistics.rows), group_map, prior)
+    gram, to_written = projected.T @ projected, priors.layout.map_to_zero
+    maps = group_map @ to_written, to_written
+    problem = kernels.Problem(_in_blocks(zz), _in_blocks(zxy), gram, float(statistics.rows), *maps, prior)
     spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
     within = float(statistics.scatter[:, -1, -1].sum()) / spare
     return CollapsedDensity(priors.layout, basis, projection, problem, groups, within, threads)

@@ -37,7 +37,8 @@ class Problem(NamedTuple):
     zxy: np.ndarray  # (blocks, q, p + 1, width) Z_j'[X, y]
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
-    group_map: np.ndarray  # (q, q) from the effects as written to the shifted effects in Z
+    group_map: np.ndarray  # (q, q) from the effects that theta speaks of to the shifted effects in Z
+    to_written: np.ndarray  # (q, q) from the same to the effects as written
     prior: Prior
 
 
@@ -225,17 +226,18 @@ def offsets_given(points, problem, block, beta, u):
     """Effects of one block of groups given each theta and beta, exact.
 
     points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, or zeros for the
-    conditional means; it is overwritten by the effects in their own units.
+    conditional means; it is overwritten by the effects as written.
     """
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, width = problem.xy.shape[0] - 1, problem.zz.shape[3]
     _, a, b, t, covariance, factor = scratch_of(problem)
-    v = np.empty((q, 1, width))
+    v, written = np.empty((q, 1, width)), np.empty((q, q))
     for draw in range(points.shape[0]):
         theta = points[draw]
         precision = math.exp(-2.0 * theta[q + pairs])
         covariance_factor(theta, problem.prior.starts, covariance)
         product(problem.group_map, covariance, factor)
+        product(problem.to_written, covariance, written)
         eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         effects = u[draw]
         for i in range(q):
@@ -246,11 +248,11 @@ def offsets_given(points, problem, block, beta, u):
         _back_substitute(a, v)
         for i in range(q):
             for g in range(width):
-                effects[i, g] = covariance[i, 0] * v[0, 0, g]
-            for k in range(1, i + 1):
-                if covariance[i, k] != 0.0:
+                effects[i, g] = written[i, 0] * v[0, 0, g]
+            for k in range(1, q):
+                if written[i, k] != 0.0:
                     for g in range(width):
-                        effects[i, g] += covariance[i, k] * v[k, 0, g]
+                        effects[i, g] += written[i, k] * v[k, 0, g]
 
 
 @kernel
@@ -259,12 +261,13 @@ def add_unexplained(points, problem, block, total):
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     width = problem.zz.shape[3]
     _, a, b, t, covariance, factor = scratch_of(problem)
-    v = np.empty((q, 1, width))
+    v, written = np.empty((q, 1, width)), np.empty((q, q))
     for draw in range(points.shape[0]):
         theta = points[draw]
         precision = math.exp(-2.0 * theta[q + pairs])
         covariance_factor(theta, problem.prior.starts, covariance)
         product(problem.group_map, covariance, factor)
+        product(problem.to_written, covariance, written)
         eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
         # Var u = M A^-1 M' with A = L L': the squared rows of M L^-T, one column at a time.
         for column in range(q):
@@ -274,10 +277,11 @@ def add_unexplained(points, problem, block, total):
                 v[column, 0, g] = 1.0
             _back_substitute(a, v)
             for i in range(q):
-                scale = math.exp(-theta[i])
+                square = 0.0
+                for k in range(q):
+                    square += written[i, k] * written[i, k]
                 for g in range(width):
                     effect = 0.0
-                    for k in range(i + 1):
-                        effect += covariance[i, k] * v[k, 0, g]
-                    effect *= scale
-                    total[i, g] += effect * effect
+                    for k in range(q):
+                        effect += written[i, k] * v[k, 0, g]
+                    total[i, g] += effect * effect / square

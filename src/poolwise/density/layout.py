@@ -19,12 +19,15 @@ class ParameterLayout:
     starts : (Q,) position of the first effect that each is correlated with; its own where it is independent.
     mixed : names of the coefficients whose Student-t prior adds a mixing precision.
     dispersions : names of the family's positive parameters that all rows share; sigma in a normal model.
+    to_zero : (Q, Q) of determinant one: takes the effects that theta speaks of, at the centre of their predictors, to
+        the effects as written, at zero. Effects without correlations are at zero already.
     """
 
     effects: tuple[tuple[str, str], ...]
     starts: tuple[int, ...]
     mixed: tuple[str, ...] = ()
     dispersions: tuple[str, ...] = ("sigma",)
+    to_zero: tuple[tuple[float, ...], ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -52,9 +55,20 @@ class ParameterLayout:
         mine = [k for k, (name, _) in enumerate(self.effects) if name == factor]
         return slice(mine[0], mine[-1] + 1)
 
+    @property
+    def map_to_zero(self) -> np.ndarray:
+        """`to_zero` as an array (Q, Q)."""
+        return np.array(self.to_zero, dtype=float).reshape(len(self.effects), len(self.effects))
+
+    def root(self, theta: np.ndarray, factor: str) -> np.ndarray:
+        """R with R R' the covariance of the effects of a factor as written, (..., d) to (..., q, q)."""
+        place = self.places(factor)
+        triangular = np.exp(theta[..., place])[..., None] * self._correlation_roots(theta, place)
+        return self.map_to_zero[place, place] @ triangular
+
     def sd(self, theta: np.ndarray, factor: str) -> np.ndarray:
-        """Standard deviations of the effects of a factor, (..., d) to (..., q)."""
-        return np.exp(theta[..., self.places(factor)])
+        """Standard deviations of the effects of a factor as written, (..., d) to (..., q)."""
+        return np.linalg.norm(self.root(theta, factor), axis=-1)
 
     def dispersion(self, theta: np.ndarray, name: str) -> np.ndarray:
         """A dispersion that all rows share, (..., d) to (...)."""
@@ -70,7 +84,15 @@ class ParameterLayout:
 
     def correlation(self, theta: np.ndarray, factor: str) -> np.ndarray:
         """Correlation matrices of the effects of a factor, (..., d) to (..., q, q); zero where none is modelled."""
-        place = self.places(factor)
+        root = self.root(theta, factor)
+        rows = root / np.linalg.norm(root, axis=-1, keepdims=True)
+        found = rows @ np.swapaxes(rows, -1, -2)
+        one = np.arange(found.shape[-1])
+        found[..., one, one] = 1.0
+        return found
+
+    def _correlation_roots(self, theta: np.ndarray, place: slice) -> np.ndarray:
+        """Cholesky factors (..., q, q) of the correlations that theta speaks of."""
         q = place.stop - place.start
         found = np.broadcast_to(np.eye(q), (*theta.shape[:-1], q, q)).copy()
         for start in sorted(set(self.starts[place])):
@@ -79,8 +101,7 @@ class ParameterLayout:
             if size > 1:
                 first = len(self.effects) + sum(k - self.starts[k] for k in range(start))
                 partial = np.tanh(theta[..., first : first + size * (size - 1) // 2])
-                factors = correlation_factors(partial.reshape(-1, partial.shape[-1]))
                 mine = slice(start - place.start, stop - place.start)
-                matrices = factors @ factors.transpose(0, 2, 1)
-                found[..., mine, mine] = matrices.reshape(*theta.shape[:-1], size, size)
+                factors = correlation_factors(partial.reshape(-1, partial.shape[-1]))
+                found[..., mine, mine] = factors.reshape(*theta.shape[:-1], size, size)
         return found

@@ -29,21 +29,24 @@ def _problem_at(words):
     pairs, mixed = words[4], words[5]
     p = columns - 1
     prior = Prior(
-        numba.carray(_pointer(words[10]), (q,), np.int64),
-        numba.carray(_pointer(words[11]), (p, p), np.float64),
-        numba.carray(_pointer(words[12]), (p,), np.float64),
+        numba.carray(_pointer(words[11]), (q,), np.int64),
+        numba.carray(_pointer(words[12]), (p, p), np.float64),
         numba.carray(_pointer(words[13]), (p,), np.float64),
-        numba.carray(_pointer(words[14]), (mixed,), np.int64),
-        numba.carray(_pointer(words[15]), (q + 1 + mixed, 6), np.float64),
-        numba.carray(_pointer(words[16]), (pairs, 2), np.float64),
-        numba.carray(_pointer(words[17]), (2,), np.float64)[1],
+        numba.carray(_pointer(words[14]), (p,), np.float64),
+        numba.carray(_pointer(words[15]), (mixed,), np.int64),
+        numba.carray(_pointer(words[16]), (q + 1 + mixed, 6), np.float64),
+        numba.carray(_pointer(words[17]), (pairs, 2), np.float64),
+        numba.carray(_pointer(words[18]), (q, q), np.float64),
+        numba.carray(_pointer(words[19]), (q,), np.float64),
+        numba.carray(_pointer(words[20]), (2,), np.float64)[1],
     )
     return Problem(
         numba.carray(_pointer(words[6]), (blocks, q, q, width), np.float64),
         numba.carray(_pointer(words[7]), (blocks, q, columns, width), np.float64),
         numba.carray(_pointer(words[8]), (columns, columns), np.float64),
-        numba.carray(_pointer(words[17]), (2,), np.float64)[0],
+        numba.carray(_pointer(words[20]), (2,), np.float64)[0],
         numba.carray(_pointer(words[9]), (q, q), np.float64),
+        numba.carray(_pointer(words[10]), (q, q), np.float64),
         prior,
     )
 
@@ -53,7 +56,7 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
     scalars = np.array([problem.rows, problem.prior.log_constant])
     arrays = tuple(
         np.ascontiguousarray(array)
-        for array in (problem.zz, problem.zxy, problem.xy, problem.group_map, *problem.prior[:-1], scalars)
+        for array in (*problem[:3], problem.group_map, problem.to_written, *problem.prior[:-1], scalars)
     )
     sizes = [*problem.zxy.shape, len(problem.prior.correlations), len(problem.prior.mixed)]
     return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
@@ -71,7 +74,7 @@ _SIGNATURE = types.int64(
 @numba.cfunc(_SIGNATURE, cache=True)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
-    problem = _problem_at(numba.carray(words, (18,), np.int64))
+    problem = _problem_at(numba.carray(words, (21,), np.int64))
     slope = numba.carray(gradient, (dimension,))
     result = value_and_gradient(numba.carray(point, (dimension,)), problem, slope)
     numba.carray(value, (1,))[0] = result

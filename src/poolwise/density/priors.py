@@ -10,13 +10,16 @@ from typing import TypeVar
 import numpy as np
 
 from poolwise.density import theta
+from poolwise.density.centring import Centring, centring, constant_direction, moments, settled, typical_weight
 from poolwise.density.layout import ParameterLayout
-from poolwise.density.working import WorkingBasis, gram_root, shifted
+from poolwise.density.working import WorkingBasis
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.errors import PriorError, suggest
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.products import CrossProducts
+
+_CENTRE = " at the mean of every predictor"
 
 P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
 
@@ -28,11 +31,12 @@ class ModelPriors:
     Attributes
     ----------
     layout : of theta, which the priors decide in part: a Student-t coefficient adds a mixing precision.
-    coefficients : (p,) priors; a default one of an intercept or cell mean is put on its value at the other predictors'
-        means.
-    centred : (p,) which ones are.
+    coefficients : (p,) priors; default ones are put on the coefficient at the centre of the predictors.
+    centred : (p,) for which that differs from the coefficient as written, which is at zero.
     rows : (p, p) of determinant one, with rows @ beta ~ coefficients.
     sd : (Q,) priors of the effects' standard deviations, factor by factor.
+    at_zero : (Q,) whether the priors of an effect's bar speak of effects as written, at zero, since they were set for
+        these; else of effects at the centre of their predictors.
     dispersions : of the family's positive parameters that all rows share, by name; sigma in a normal model.
     correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
     """
@@ -43,6 +47,7 @@ class ModelPriors:
     centred: tuple[bool, ...]
     rows: np.ndarray
     sd: tuple[ScalePrior, ...]
+    at_zero: tuple[bool, ...]
     dispersions: Mapping[str, ScalePrior]
     correlation: Mapping[str, LKJ]
 
@@ -138,18 +143,44 @@ class ModelPriors:
             self.mixed,
             self.scale_priors,
             self.correlation_priors,
+            self.stated,
+            self.exponents,
             basis.log_volume + 0.5 * float(statistics.log_weights.sum()),
         )
+
+    @property
+    def stated(self) -> np.ndarray:
+        """(Q, Q) from the effects of theta, at the centre, to those that the priors of sds speak of."""
+        written = np.array(self.at_zero, dtype=bool)
+        return np.where(written[:, None], self.layout.map_to_zero, np.eye(len(written)))
+
+    @property
+    def exponents(self) -> np.ndarray:
+        """(Q,) power of the ratio of sds at the centre and at zero that carries a density of covariances over.
+
+        A covariance matrix at zero is T Sigma T' with |T| = 1, so its density is that of Sigma; from there to sds and
+        correlations it is prod(sd)^-q, and LKJ's det(R)^(eta - 1) is det(Sigma)^(eta - 1) prod(sd)^-2(eta - 1).
+        """
+        found = np.zeros(len(self.at_zero))
+        mixed = self.stated - np.eye(len(found))
+        for start in sorted(set(self.layout.starts)):
+            mine = np.array(self.layout.starts) == start
+            if mixed[mine].any():
+                eta = self.correlation[self.layout.effects[start][0]].eta
+                found[mine] = mine.sum() - 1 + 2 * eta
+        return found
 
     def words(self) -> dict[str, str]:
         """Every prior in words, by the name under which it can be set."""
         said = {}
         for name, prior, centred in zip(self.names, self.coefficients, self.centred, strict=True):
-            at = " at the mean of every predictor" if centred else ""
-            said[name] = f"{prior}{at}"
-        for (factor, effect), sd in zip(self.layout.effects, self.sd, strict=True):
-            said[f"sd_{factor}[{effect}]"] = str(sd)
-        said |= {f"cor_{factor}": str(prior) for factor, prior in self.correlation.items()}
+            said[name] = f"{prior}{_CENTRE if centred else ''}"
+        moved = (self.layout.map_to_zero - np.eye(len(self.sd))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
+        for (factor, effect), sd, elsewhere in zip(self.layout.effects, self.sd, moved, strict=True):
+            said[f"sd_{factor}[{effect}]"] = f"{sd}{_CENTRE if elsewhere else ''}"
+        for factor, correlation in self.correlation.items():
+            mine = [away for (name, _), away in zip(self.layout.effects, moved, strict=True) if name == factor]
+            said[f"cor_{factor}"] = f"{correlation}{_CENTRE if any(mine) else ''}"
         return said | {name: str(prior) for name, prior in self.dispersions.items()}
 
 
@@ -175,11 +206,17 @@ class PriorScales:
 
 def gaussian_scales(total: CrossProducts) -> PriorScales:
     """Scales of a normal model, from the outcome's mean and sd; `total` holds one cell."""
-    rows = max(float(total.weights[0]), 1e-300)
-    outcome_sd = math.sqrt(total.scatter[0, -1, -1] / rows)
+    squares = total.scatter[0, -1, -1]
+    outcome_sd = math.sqrt(squares / typical_weight(total))
     # A row of weight w has the residual sd sigma / sqrt(w).
-    usual = HalfStudentT(3.0, outcome_sd * math.sqrt(rows / max(total.rows, 1)))
-    return PriorScales({"": (float(total.means[0, -1] + total.origin[-1]), outcome_sd)}, {"sigma": usual})
+    usual = HalfStudentT(3.0, _settled(math.sqrt(squares / max(total.rows, 1))))
+    centre = float(settled(total.means[0, -1] + total.origin[-1], outcome_sd))
+    return PriorScales({"": (centre, outcome_sd)}, {"sigma": usual})
+
+
+def _settled(value: float) -> float:
+    """A scale without the digits that follow the order of the rows."""
+    return float(settled(value, value))
 
 
 def resolve_priors(
@@ -200,32 +237,31 @@ def resolve_priors(
     """
     total = statistics.merged()
     scales = gaussian_scales(total) if scales is None else scales
-    rows = max(float(total.weights[0]), 1e-300)
-    mean = total.means[0] + total.origin
-    x_mean = design.common_map[0] + mean[:-1] @ design.common_map[1:]
-    x_sd = np.sqrt(
-        np.einsum("kp,kl,lp->p", design.common_map[1:], total.scatter[0][:-1, :-1], design.common_map[1:]) / rows
-    )
     _check_names(given, design, scales)
-    constants = {of: _constant_part(design, total, of) for of in scales.predictors}
+    constants = _constants(design, total)
+    centred = common_centring(design, total)
+    at_centre = np.linalg.inv(centred.matrix)
     coefficients: list[CoefficientPrior] = []
-    matrix = np.eye(len(design.coefficients))
-    centred = []
-    for k, (name, of) in enumerate(zip(design.coefficients, design.predictors, strict=True)):
-        constant, (centre, unit) = constants[of], scales.predictors[of]
-        slopes = (constant == 0) & np.array([other == of for other in design.predictors])
-        level = constant[k] != 0
-        width = 2.5 * unit / (1.0 if level or not x_sd[k] > 0 else float(x_sd[k]))
-        default = Normal(float(constant[k] * centre) + 0.0, width)
+    rows = np.eye(len(constants))
+    for k, name in enumerate(design.coefficients):
+        centre, unit = scales.predictors[design.predictors[k]]
+        level = constants[k, k]
+        width = 2.5 * unit / (centred.size[k] if not level and centred.size[k] > 0 else 1.0)
+        default = Normal(level * centre + 0.0, _settled(width))
         chosen = given.get(name, default if _is_intercept(name) else given.get("slopes", default))
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
-        centred.append(bool(level and chosen is default and np.any(slopes & (x_mean != 0))))
-        if centred[-1]:
-            matrix[k] = np.where(slopes, x_mean, matrix[k])
+        if chosen is default:
+            rows[k] = at_centre[k]
     sds: list[ScalePrior] = []
+    at_zero: list[bool] = []
+    maps: list[np.ndarray] = []
     correlations = {}
     for factor in design.factors:
-        sds += _sd_priors(given, factor, total, mean, scales.predictors[factor.predictor][1])
+        of_factor = _bars(factor, total)
+        written = _written(given, factor, of_factor)
+        sds += _sd_priors(given, factor, total, scales.predictors[factor.predictor][1], of_factor, written)
+        at_zero += written
+        maps.append(of_factor.matrix)
         if factor.correlated:
             chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
             correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
@@ -236,33 +272,98 @@ def resolve_priors(
     mixed = tuple(
         name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
     )
-    layout = layout_of(design, mixed, tuple(dispersions))
+    layout = layout_of(design, mixed, tuple(dispersions), maps)
+    away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
     return ModelPriors(
-        layout, design.coefficients, tuple(coefficients), tuple(centred), matrix, tuple(sds), dispersions, correlations
+        layout,
+        design.coefficients,
+        tuple(coefficients),
+        away,
+        rows,
+        tuple(sds),
+        tuple(at_zero),
+        dispersions,
+        correlations,
     )
+
+
+def common_centring(design: Design, total: CrossProducts) -> Centring:
+    """The centring of the common columns, those of each linear predictor by themselves."""
+    blocks = np.unique(design.predictors, return_inverse=True)[1] if design.predictors else np.zeros(0, dtype=np.int64)
+    return centring(design.common_map, design.margins, _constants(design, total), blocks, total)
+
+
+def _constants(design: Design, total: CrossProducts) -> np.ndarray:
+    """(p, p) for each common column, the combination of columns of its linear predictor that is the constant."""
+    of = np.array(design.predictors, dtype=object)
+    constants = np.zeros((len(of), len(of)))
+    for predictor in set(design.predictors):
+        mine = of == predictor
+        constants[np.ix_(mine, mine)] = constant_direction(design.common_map[:, mine], total)
+    return constants
 
 
 def _is_intercept(name: str) -> bool:
     return name == "Intercept" or name.endswith("_Intercept")
 
 
-def layout_of(design: Design, mixed: tuple[str, ...], dispersions: tuple[str, ...]) -> ParameterLayout:
-    """The layout of theta for the factors of a design."""
+def layout_of(
+    design: Design, mixed: tuple[str, ...], dispersions: tuple[str, ...], maps: list[np.ndarray]
+) -> ParameterLayout:
+    """The layout of theta for the factors of a design; `maps` as `Centring.matrix` of each."""
     effects = tuple((factor.name, effect) for factor in design.factors for effect in factor.effects)
     starts: list[int] = []
-    for factor in design.factors:
+    to_zero = np.zeros((len(effects), len(effects)))
+    for factor, matrix in zip(design.factors, maps, strict=True):
         first = len(starts)
         starts += [first + int(start) for start in factor.starts]
-    return ParameterLayout(effects, tuple(starts), mixed, dispersions)
+        to_zero[first : first + len(matrix), first : first + len(matrix)] = matrix
+    return ParameterLayout(effects, tuple(starts), mixed, dispersions, tuple(map(tuple, to_zero.tolist())))
+
+
+def _bars(factor: Factor, total: CrossProducts) -> Centring:
+    """The centring of a factor's effects, each within its own bar: effects without correlations stay at zero."""
+    q = len(factor.effects)
+    constants = np.zeros((q, q))
+    for start in set(factor.starts.tolist()):
+        mine = factor.starts == start
+        if mine.sum() > 1:
+            constants[np.ix_(mine, mine)] = constant_direction(factor.group_map[:, mine], total)
+    return centring(factor.group_map, factor.margins, constants, factor.starts, total)
+
+
+def _written(given: Mapping[str, Prior], factor: Factor, centred: Centring) -> list[bool]:
+    """For each effect whether the priors of its bar speak of effects at zero.
+
+    They do where a prior was set that means something else at the centre: of correlations, or of the sd of an effect
+    that a shift of predictors changes, as it does an intercept's.
+    """
+    set_correlations = any(name in given for name in ("cor", f"cor_{factor.name}"))
+    set_sds = [
+        any(name in given for name in ("sd", f"sd_{factor.name}", f"sd_{factor.name}[{effect}]"))
+        for effect in factor.effects
+    ]
+    moved = (centred.matrix != np.eye(len(set_sds))).any(axis=1)
+    bars = {
+        start: bool(set_correlations or (np.array(set_sds) & moved)[factor.starts == start].any())
+        for start in set(factor.starts.tolist())
+    }
+    return [bars[start] and bool(moved[factor.starts == start].any()) for start in factor.starts.tolist()]
 
 
 def _sd_priors(
-    given: Mapping[str, Prior], factor: Factor, total: CrossProducts, mean: np.ndarray, unit: float
+    given: Mapping[str, Prior],
+    factor: Factor,
+    total: CrossProducts,
+    unit: float,
+    centred: Centring,
+    written: list[bool],
 ) -> list[ScalePrior]:
     """Priors of the sds of a factor's effects: as given, or scaled to what one unit of an effect moves."""
-    level = factor.group_map[0] + mean[:-1] @ factor.group_map[1:]
-    variance = np.einsum("kq,kl,lq->q", factor.group_map[1:], total.scatter[0][:-1, :-1], factor.group_map[1:])
-    spread = np.sqrt(np.maximum(variance, 0.0) / max(float(total.weights[0]), 1e-300))
+    level, covariance = moments(factor.group_map, total)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    at_zero = np.array(written) | (np.bincount(factor.starts, minlength=len(level))[factor.starts] == 1)
+    spread = np.where(at_zero, spread, centred.size)
     size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
     # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
     away = np.divide(level, spread, out=np.zeros_like(level), where=spread > 0)
@@ -270,29 +371,11 @@ def _sd_priors(
     chosen = []
     for k, effect in enumerate(factor.effects):
         name = f"sd_{factor.name}[{effect}]"
-        reach = lever if effect == "Intercept" else 1.0
-        default = HalfStudentT(3.0, float(reach * unit / size[k]))
+        reach = lever if effect == "Intercept" and at_zero[k] else 1.0
+        default = HalfStudentT(3.0, _settled(float(reach * unit / size[k])))
         prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
         chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
     return chosen
-
-
-def _constant_part(design: Design, total: CrossProducts, of: str) -> np.ndarray:
-    """(p,) a with X a = 1: the intercept, or columns that add up to one as cell means `0 + C(z)` do; else zeros.
-
-    `of` says among the coefficients of which linear predictor.
-    """
-    intercept = f"{of}_Intercept" if of else "Intercept"
-    mine = np.array([other == of for other in design.predictors], dtype=float)
-    if intercept in design.coefficients:
-        return np.array([float(name == intercept) for name in design.coefficients])
-    if not mine.any():
-        return np.zeros(len(mine))
-    root = gram_root(total)[:, :-1]
-    columns, target = mine * (root @ shifted(design.common_map, total.origin[:-1])), root[:, 0]
-    weights = np.linalg.lstsq(columns, target, rcond=None)[0]
-    missed = np.linalg.norm(columns @ weights - target) > 1e-8 * np.linalg.norm(target)
-    return np.where(missed | (np.abs(weights) < 1e-8), 0.0, weights)
 
 
 def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales) -> None:

@@ -23,6 +23,8 @@ class Prior(NamedTuple):
     mixed: np.ndarray  # (m,) which of the prior rows have a mixing precision
     scales: np.ndarray  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
     correlations: np.ndarray  # (c, 2) exponent and log constant of each partial correlation
+    stated: np.ndarray  # (q, q) from the effects of theta to those whose sds have the priors
+    exponents: np.ndarray  # (q,) of the ratio of these sds, zero where they are the same
     log_constant: float  # log |d beta / d (coefficients in X)| and of the rows' weights: densities keep their units
 
 
@@ -40,9 +42,12 @@ def log_scale_prior(theta, row):
 def log_prior(theta, prior, gradient):
     """Log prior of theta; its derivative is written into `gradient`."""
     q, pairs = prior.starts.size, prior.correlations.shape[0]
-    total = 0.0
+    total, elsewhere = 0.0, False
     for i in range(theta.size):
-        if q <= i < q + pairs:
+        if i < q and prior.exponents[i] != 0.0:
+            gradient[i] = 0.0
+            elsewhere = True
+        elif q <= i < q + pairs:
             exponent, constant = prior.correlations[i - q]
             size = abs(theta[i])
             log_cosh = size + math.log1p(math.exp(-2.0 * size)) - math.log(2.0)
@@ -52,6 +57,33 @@ def log_prior(theta, prior, gradient):
             value, slope = log_scale_prior(theta[i], prior.scales[i if i < q else i - pairs])
             total += value
             gradient[i] = slope
+    return total + _log_prior_elsewhere(theta, prior, gradient) if elsewhere else total
+
+
+@kernel
+def _log_prior_elsewhere(theta, prior, gradient):
+    """Log prior of sds that are not theta's own, of bars whose priors speak of other effects; see `ModelPriors`."""
+    q, total = prior.starts.size, 0.0
+    factor, slope, image = np.empty((q, q)), np.zeros((q, q)), np.empty(q)
+    covariance_factor(theta, prior.starts, factor)
+    for i in range(q):
+        if prior.exponents[i] == 0.0:
+            continue
+        square = 0.0
+        for k in range(q):
+            image[k] = 0.0
+            for j in range(q):
+                image[k] += prior.stated[i, j] * factor[j, k]
+            square += image[k] * image[k]
+        log_sd = 0.5 * math.log(max(square, 1e-300))
+        value, change = log_scale_prior(log_sd, prior.scales[i])
+        total += value + prior.exponents[i] * (theta[i] - log_sd)
+        gradient[i] += prior.exponents[i]
+        change = (change - prior.exponents[i]) / max(square, 1e-300)
+        for j in range(q):
+            for k in range(q):
+                slope[j, k] += change * prior.stated[i, j] * image[k]
+    factor_pullback(theta, factor, slope, prior.starts, gradient)
     return total
 
 

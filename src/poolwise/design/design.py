@@ -27,6 +27,7 @@ class Design:
     factors : the grouping factors, in the order of the formula; none without group terms.
     predictors : (p,) of which linear predictor each coefficient is part: "" for the mean, or a parameter's name, which
         then begins the coefficient's.
+    margins : (p, p) whether coefficient j belongs to a margin of the column of coefficient k, at [k, j].
     """
 
     formula: Formula
@@ -36,6 +37,7 @@ class Design:
     common_map: np.ndarray
     factors: tuple[Factor, ...]
     predictors: tuple[str, ...]
+    margins: np.ndarray
 
     def factor(self, name: str | None = None) -> Factor:
         """The factor of a name; without one the only factor.

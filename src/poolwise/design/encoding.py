@@ -19,6 +19,7 @@ import numpy as np
 from poolwise.design.design import Design, Rows
 from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import group_levels, label_codes
+from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.needed import Needed, check_missing, common_part, complete, design_parts, effects_part
 from poolwise.design.variables import parse_expression
 from poolwise.errors import DataError, FormulaError
@@ -310,14 +311,20 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     formula = needed.formula
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
+    powers = {part: powers_of_columns(getattr(specs, part)) for part in names}
     factors: list[Factor] = []
     common: list[str] = []
     predictors: list[str] = []
+    margins: list[np.ndarray] = []
     for of, each in formula.predictors:
         mine = names[common_part(of)]
         common += mine
         predictors += [of] * len(mine)
-        factors += _factors(of, each, formula.keys, names, columns, cells)
+        margins.append(margins_of(powers[common_part(of)]))
+        factors += [
+            _factor(of, each, bars, formula.keys, names, powers, columns, cells)
+            for bars in _bars_by_factor(of, each, names)
+        ]
     coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
@@ -327,27 +334,21 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         _selection(columns, tuple(common)),
         tuple(factors),
         tuple(predictors),
+        _block_diagonal(margins),
     )
     return design, Encoding(
         specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells, needed.trials, needed.linear
     )
 
 
-def _factors(
-    of: str,
-    formula: Formula,
-    keys: tuple[str, ...],
-    names: dict[str, tuple[str, ...]],
-    columns: tuple[str, ...],
-    cells: Cells,
-) -> list[Factor]:
-    """The factors of the linear predictor of a parameter; `keys` are the grouping columns of all of them."""
+def _bars_by_factor(of: str, formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[Bar]]:
+    """The bars of the linear predictor of a parameter, those of one factor together."""
     by_factor: dict[frozenset[str], list[Bar]] = {}
     for bar in formula.bars:
         if not names[effects_part(of, formula, bar)]:
             raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
         by_factor.setdefault(frozenset(bar.keys), []).append(bar)
-    return [_factor(of, formula, bars, keys, names, columns, cells) for bars in by_factor.values()]
+    return list(by_factor.values())
 
 
 def _factor(
@@ -356,14 +357,20 @@ def _factor(
     bars: list[Bar],
     keys: tuple[str, ...],
     names: dict[str, tuple[str, ...]],
+    powers: dict[str, list[Powers]],
     columns: tuple[str, ...],
     cells: Cells,
 ) -> Factor:
-    """The factor of some bars, whose effects are correlated within each bar that says so."""
+    """The factor of some bars, whose effects are correlated within each bar that says so.
+
+    `keys` are the grouping columns of all linear predictors.
+    """
     effects: list[str] = []
     starts: list[int] = []
+    of_effects: list[Powers] = []
     for bar in bars:
-        mine = names[effects_part(of, formula, bar)]
+        part = effects_part(of, formula, bar)
+        mine = names[part]
         twice = [name for name in mine if name in effects]
         if twice:
             what = "Intercepts vary" if twice[0] == "Intercept" else f"'{twice[0]}' varies"
@@ -373,10 +380,23 @@ def _factor(
             )
         starts += [len(effects) if bar.correlated else len(effects) + k for k in range(len(mine))]
         effects += mine
+        of_effects += powers[part]
     levels, codes = levels_of(bars[0].keys, keys, cells)
     group_map = _selection(columns, tuple(effects))
     name = f"{of}_{bars[0].factor}" if of else bars[0].factor
-    return Factor(name, bars[0].keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64), of)
+    margins = margins_of(of_effects)
+    return Factor(
+        name, bars[0].keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64), margins, of
+    )
+
+
+def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
+    size, at = sum(map(len, blocks)), 0
+    found = np.zeros((size, size), dtype=bool)
+    for block in blocks:
+        found[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return found
 
 
 def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:

@@ -28,6 +28,7 @@ class Factor:
     effects : (q,) names of the effects that vary by level, of all its group terms.
     group_map : (1 + K, q) effect columns Z as combinations of [1, W].
     starts : (q,) position of the first effect that each effect is correlated with; its own where it is independent.
+    margins : (q, q) whether effect j is a margin of effect k, at [k, j]; see `margins.py`.
     predictor : of which linear predictor the effects are part: "" for the mean, or a parameter's name, which then
         begins the factor's.
     """
@@ -39,6 +40,7 @@ class Factor:
     effects: tuple[str, ...]
     group_map: np.ndarray
     starts: np.ndarray
+    margins: np.ndarray
     predictor: str = ""
 
     @property

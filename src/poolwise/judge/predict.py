@@ -165,8 +165,7 @@ class Predictor:
         if self.posterior.theta is None:
             raise DataError("This fit has no spread between groups to draw a new group from.")
         layout, theta = self.posterior.model.priors.layout, self.posterior.theta.reshape(count, -1)
-        roots = np.linalg.cholesky(layout.correlation(theta, factor.name))
-        factors = layout.sd(theta, factor.name)[:, :, None] * roots
+        factors = layout.root(theta, factor.name)
         for i in unknown:
             stream = self._stream_of(factor, labels[i])
             if self.question.new_groups is NewGroups.SAMPLE:

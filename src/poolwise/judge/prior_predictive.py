@@ -35,10 +35,12 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
     u: list[np.ndarray] = []
     coordinates: dict[str, Any] = {"coefficient": list(design.coefficients)}
     for factor in design.factors:
-        sd, factors, offsets = _effects(model, factor, rng, draws)
+        roots, offsets = _effects(model, factor, rng, draws)
         effect, name = design.effect_dimension(factor), factor.name
+        sd = np.linalg.norm(roots, axis=-1)
         if factor.correlated:
-            found[f"cor_{name}"] = (("draw", effect, f"{effect}_"), factors @ factors.transpose(0, 2, 1))
+            standard = roots / sd[:, :, None]
+            found[f"cor_{name}"] = (("draw", effect, f"{effect}_"), standard @ standard.transpose(0, 2, 1))
         found[f"sd_{name}"] = (("draw", effect), sd)
         found[f"u_{name}"] = (("draw", name, effect), offsets)
         coordinates |= {name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
@@ -51,18 +53,19 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
     return xr.Dataset(found, coords={name: labels for name, labels in coordinates.items() if name in used})
 
 
-def _effects(
-    model: Model, factor: Factor, rng: np.random.Generator, draws: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sds (draws, q), Cholesky factors of correlations (draws, q, q) and offsets (draws, J, q) of one factor."""
-    place = model.priors.layout.places(factor.name)
-    sd = np.column_stack([prior.sample(rng, (draws,)) for prior in model.priors.sd[place]])
+def _effects(model: Model, factor: Factor, rng: np.random.Generator, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Roots (draws, q, q) of the covariances of effects as written, and offsets (draws, J, q), of one factor."""
+    priors, place = model.priors, model.priors.layout.places(factor.name)
+    sd = np.column_stack([prior.sample(rng, (draws,)) for prior in priors.sd[place]])
     q = len(factor.effects)
     roots = np.broadcast_to(np.eye(q), (draws, q, q)).copy()
     for start in sorted(set(factor.starts.tolist())):
         size = int(np.sum(factor.starts == start))
         if size > 1:
             block = slice(start, start + size)
-            roots[:, block, block] = model.priors.correlation[factor.name].sample_factors(rng, draws, size)
+            roots[:, block, block] = priors.correlation[factor.name].sample_factors(rng, draws, size)
+    # Where priors speak of effects at the centre, what they say is carried to zero.
+    to_zero = priors.layout.map_to_zero[place, place] @ np.linalg.inv(priors.stated[place, place])
+    roots = to_zero @ (sd[:, :, None] * roots)
     noise = rng.standard_normal((draws, len(factor.levels), q))
-    return sd, roots, np.einsum("dab,djb->dja", sd[:, :, None] * roots, noise)
+    return roots, np.einsum("dab,djb->dja", roots, noise)

@@ -27,7 +27,8 @@ def separated(model: Model) -> list[str]:
         what = "success" if sign[0] == 1 else "failure"
         return [f"Every outcome is a {what}: how likely the other one is rests on the priors alone."]
     mean = [k for k, of in enumerate(design.predictors) if not of]
-    x, names = observations.columns[mean].T, [design.coefficients[k] for k in mean]
+    written = np.linalg.solve(observations.to_written.T, observations.columns)
+    x, names = written[mean].T, [design.coefficients[k] for k in mean]
     if "Intercept" in names:
         x = x - np.where(np.array(names) == "Intercept", 0.0, x.mean(axis=0))
     x = x / np.maximum(np.abs(x).max(axis=0), 1e-300)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,6 +117,10 @@ class CrossProducts:
         scatter = self.scatter.sum(axis=0) + (deviations * self.weights[:, None]).T @ deviations
         counts, weights, logs = (np.array([each.sum()]) for each in (self.counts, self.weights, self.log_weights))
         return CrossProducts(self.columns, (), counts, weights, self.origin, mean[None], scatter[None], logs)
+
+    def counted(self) -> CrossProducts:
+        """The same rows where a weight is a number of equal rows, and not a precision."""
+        return replace(self, counts=self.weights, log_weights=np.zeros_like(self.weights))
 
     def take(self, cells: np.ndarray) -> CrossProducts:
         """The statistics of the cells at these positions."""

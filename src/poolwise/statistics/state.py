@@ -60,7 +60,9 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
         "means": products.means,
         "scatter": products.scatter,
         **{f"cells_{i}": plain_labels(labels) for i, labels in enumerate(products.cells)},
+        "margins": design.margins,
         **{f"group_map_{i}": factor.group_map for i, factor in enumerate(design.factors)},
+        **{f"margins_{i}": factor.margins for i, factor in enumerate(design.factors)},
     }
     return header, arrays
 
@@ -86,11 +88,13 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
                 tuple(said["effects"]),
                 arrays[f"group_map_{i}"],
                 np.array(said["starts"], dtype=np.int64),
+                arrays[f"margins_{i}"],
                 said.get("predictor", ""),
             )
             for i, said in enumerate(header["factors"])
         ),
         tuple(header.get("predictors", [""] * len(header["coefficients"]))),
+        arrays["margins"],
     )
     products = CrossProducts(
         tuple(header["statistics_columns"]),

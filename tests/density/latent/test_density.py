@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import gamma, multivariate_normal, norm
-from tests.density.models import between, log_lkj
+from tests.density.models import between, log_prior
 
 import poolwise as pw
 from poolwise.density.latent import whitening
@@ -183,17 +183,7 @@ def some_points(density, count=3, seed=0):
 def oracle(model, rows, theta, beta, u) -> float:
     """log p(theta, beta, u, y), by what everything is."""
     priors, layout, design = model.priors, model.priors.layout, model.design
-    q, mixed = len(layout.effects), priors.mixed
-    scales = [*priors.sd, *priors.dispersions.values()]
-    logs = [*theta[:q], *theta[q + layout.pairs : theta.size - len(mixed)]]
-    total = sum(float(prior.log_density(np.exp(t))) + t for prior, t in zip(scales, logs, strict=True))
-    at = q
-    for start in sorted(set(layout.starts)):
-        size = layout.starts.count(start)
-        pairs = size * (size - 1) // 2
-        if pairs:
-            total += log_lkj(priors.correlation[layout.effects[start][0]].eta, theta[at : at + pairs], size)
-            at += pairs
+    mixed, total = priors.mixed, log_prior(priors, theta)
     width = priors.width.copy()
     for k, t in zip(mixed, theta[theta.size - len(mixed) :], strict=True):
         half = priors.coefficients[k].degrees / 2
@@ -340,14 +330,23 @@ def test_a_weight_of_two_is_the_row_twice(family):
 
 def uncompressed(model, rows) -> Observations:
     """Each row by itself."""
-    each = [observe(model.design, rows.take(np.array([i])), model.family) for i in range(len(rows.codes))]
+    total = model.statistics.merged()
+    each = [
+        observe(model.design, rows.take(np.array([i])), model.family, model.priors, total)
+        for i in range(len(rows.codes))
+    ]
     joined = {
         name: np.concatenate([getattr(one, name) for one in each], axis=-1)
         for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places")
     }
     constant = sum(one.constant for one in each)
     return Observations(
-        rows=len(each), of_column=each[0].of_column, of_slot=each[0].of_slot, constant=constant, **joined
+        rows=len(each),
+        of_column=each[0].of_column,
+        of_slot=each[0].of_slot,
+        to_written=each[0].to_written,
+        constant=constant,
+        **joined,
     )
 
 

@@ -17,6 +17,7 @@ def assemble(
     factors: tuple[Factor, ...],
     effects: list[np.ndarray],
     maps: np.ndarray,
+    to_written: np.ndarray,
     columns: np.ndarray,
     xy: np.ndarray,
     prior: Prior,
@@ -29,7 +30,7 @@ def assemble(
     Parameters
     ----------
     effects : for each factor its shifted effect columns (1 + K + 1, q), in the basis [1, W - origin, y - origin].
-    maps : (Q, Q) from effects as written to shifted effects.
+    maps, to_written : (Q, Q) from effects that theta speaks of to shifted effects, and to effects as written.
     columns : (1 + K + 1, p + 1) common columns in working coordinates and the residual outcome, in the same basis.
     xy : (p + 1, p + 1) cross-products of these.
     """
@@ -53,7 +54,7 @@ def assemble(
             g = order.others[j]
             blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
     alike = Alike(np.ones(structure.leaves), np.zeros(0), np.zeros((0, border, border)))
-    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, prior, alike)
+    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, to_written, prior, alike)
 
 
 def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:

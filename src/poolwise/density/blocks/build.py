@@ -25,16 +25,27 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
     gram = gram_root(statistics)
     parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
-    columns, maps = parts[0][0].columns, [move for _, move in parts]
+    columns = parts[0][0].columns
     projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
     effects = [np.vstack([one.effects, np.zeros((1, one.effects.shape[1]))]) for one, _ in parts]
     projected = gram @ columns
     order = order_levels(design.factors)
     structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
     prior = priors.arrays(basis, statistics)
-    moves = block_diag(*maps)
+    to_written = priors.layout.map_to_zero
+    maps = block_diag(*(move for _, move in parts)) @ to_written
     system = assemble(
-        statistics, design.factors, effects, moves, columns, projected.T @ projected, prior, order, structure, ranks
+        statistics,
+        design.factors,
+        effects,
+        maps,
+        to_written,
+        columns,
+        projected.T @ projected,
+        prior,
+        order,
+        structure,
+        ranks,
     )
     sizes = column_sizes(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1))
     return BlockedDensity(

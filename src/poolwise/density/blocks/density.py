@@ -248,9 +248,9 @@ class BlockedDensity:
         own = self._own_covariances(store, panels, inverse, 0)
         blocks = own if f == self.order.leaf else inverse[self._squares(f)]
         blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
-        factor = covariance[place, place]
+        factor = self.system.to_written[place, place] @ covariance[place, place]
         variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
-        return variance / np.exp(2 * point[place])
+        return variance / np.square(factor).sum(axis=1)
 
     def row_moments(self, points: np.ndarray, values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta: both (m, n).

@@ -9,7 +9,8 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.density.blocks.back import leaf_given, solve_kept, solve_root
 from poolwise.density.blocks.kernels import factorise_root, reduce_to_root, scales
-from poolwise.density.theta import covariance_factor, log_prior, usable
+from poolwise.density.dense import product
+from poolwise.density.theta import log_prior, usable
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -67,28 +68,22 @@ def kept_given(points, system, kept):
 
 @kernel
 def leaf_draws(points, system, first_level, kept, effects, first_effect):
-    """Effects of consecutive levels of the leaf, in their own units, given each theta and the kept coefficients.
+    """Effects of consecutive levels of the leaf, as written, given each theta and the kept coefficients.
 
     effects (m, q, width) holds standard normals, or zeros for the conditional means; it is overwritten.
     """
     size, q = system.prior.starts.size, effects.shape[1]
-    covariance, scale = np.empty((size, size)), np.empty((size, size))
+    covariance, scale, written = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
     panel, column = np.empty(q * system.structure.width[: system.structure.leaves].max()), np.empty(q)
     for draw in range(points.shape[0]):
         scales(points[draw], system, covariance, scale)
+        product(system.to_written, covariance, written)
         leaf_given(points[draw], system, scale, first_level, kept[draw], effects[draw], panel)
         for g in range(effects.shape[2]):
             for i in range(q):
                 column[i] = effects[draw, i, g]
             for i in range(q):
                 total = 0.0
-                for k in range(i + 1):
-                    total += covariance[first_effect + i, first_effect + k] * column[k]
+                for k in range(q):
+                    total += written[first_effect + i, first_effect + k] * column[k]
                 effects[draw, i, g] = total
-
-
-@kernel
-def covariance_factors(points, starts, out):
-    """M (Q, Q) for each theta (m, d), into `out` (m, Q, Q)."""
-    for i in range(points.shape[0]):
-        covariance_factor(points[i], starts, out[i])

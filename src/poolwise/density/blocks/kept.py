@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from poolwise.density.blocks.evaluate import covariance_factors
 from poolwise.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class KeptOffsets:
     def draws(self, groups: np.ndarray | None = None) -> np.ndarray:
         """Draws for the groups at these positions, all by default: (chains, draws, len(groups), q)."""
         places = self.places if groups is None else self.places[np.asarray(groups, dtype=np.int64)]
-        return np.einsum("cdik,cdgk->cdgi", self._covariance_factors(), self.working[..., places])
+        return np.einsum("cdik,cdgk->cdgi", self._roots(), self.working[..., places])
 
     def mean(self) -> np.ndarray:
         """Means (J, q) of the draws."""
@@ -64,7 +63,7 @@ class KeptOffsets:
         self, work: Callable[[slice, np.ndarray], T], progress: Progress = silent, step: str = ""
     ) -> list[T]:
         """`work(groups, draws)` for consecutive groups and their draws (chains * draws, q, groups)."""
-        factors = self._covariance_factors().reshape(-1, self.places.shape[1], self.places.shape[1])
+        factors = self._roots().reshape(-1, self.places.shape[1], self.places.shape[1])
         working = self.working.reshape(len(factors), -1)
         found = []
         for start in range(0, self.groups, _TOGETHER):
@@ -73,11 +72,6 @@ class KeptOffsets:
             progress(step, groups.stop / self.groups)
         return found
 
-    def _covariance_factors(self) -> np.ndarray:
-        """(chains, draws, q, q) M of this factor."""
-        points = np.ascontiguousarray(self.theta.reshape(-1, self.theta.shape[-1]))
-        size, first = len(self.density.layout.effects), self.density.system.structure.first_effect
-        out = np.empty((len(points), size, size))
-        covariance_factors(points, self.density.system.prior.starts, out)
-        mine = slice(int(first[self.factor]), int(first[self.factor + 1]))
-        return out[:, mine, mine].reshape(*self.theta.shape[:2], mine.stop - mine.start, mine.stop - mine.start)
+    def _roots(self) -> np.ndarray:
+        """(chains, draws, q, q) what scaled effects are multiplied by to give effects as written."""
+        return self.density.layout.root(self.theta, self.density.factors[self.factor].name)

@@ -45,7 +45,8 @@ class System(NamedTuple):
     blocks: Blocks
     xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
-    maps: np.ndarray  # (Q, Q) block-diagonal: from effects as written to shifted effects
+    maps: np.ndarray  # (Q, Q) block-diagonal: from effects that theta speaks of to shifted effects
+    to_written: np.ndarray  # (Q, Q) block-diagonal: from the same to effects as written
     prior: Prior
     alike: Alike
 

@@ -33,6 +33,7 @@ class LatentDensity:
     ----------
     problem, words, kept : for kernels: as a record, as words, and the arrays that the words point to.
     priors : of the model.
+    to_written : (p, p) takes the coefficients of the problem to those as written.
     mode : the approximation that the coordinates were made from.
     covariance : (d, d) inverse curvature over theta there.
     """
@@ -41,6 +42,7 @@ class LatentDensity:
     words: np.ndarray
     kept: tuple[np.ndarray, ...]
     priors: ModelPriors
+    to_written: np.ndarray
     mode: Conditional
     covariance: np.ndarray
 
@@ -72,24 +74,28 @@ class LatentDensity:
         return NativeDensity(latent_callback.address, self.words, self.kept)
 
     def offsets(self, theta: np.ndarray, u: np.ndarray) -> tuple[DrawnOffsets, ...]:
-        """The effects of each factor from draws of theta (chains, draws, d) and of all effects (chains, draws, U)."""
+        """The effects of each factor as written, from draws of theta (chains, draws, d) and of all effects
+        (chains, draws, U).
+        """
         found, flat = [], theta.reshape(theta.shape[0] * theta.shape[1], theta.shape[2])
         some = flat[:: max(1, len(flat) // _AVERAGED)]
         factors = [covariance(self.problem, one) for one in some]
+        to_zero = self.priors.layout.map_to_zero
         for start, groups, q, effect, at in sorted(map(tuple, self.problem.spread.factors)):
             own = self.problem.spread.information[at : at + groups * q * q].reshape(groups, q, q)
             opened = np.zeros((groups, q))
-            for one, factor in zip(some, factors, strict=True):
+            for factor in factors:
                 mine = factor[effect : effect + q, effect : effect + q]
                 inner = np.linalg.inv(np.eye(q) + mine.T @ own @ mine)
-                variance = np.einsum("ab,jbc,ac->ja", mine, inner, mine)
-                opened += variance / np.square(np.exp(one[effect : effect + q])) / len(some)
+                written = to_zero[effect : effect + q, effect : effect + q] @ mine
+                variance = np.einsum("ab,jbc,ac->ja", written, inner, written)
+                opened += variance / np.square(written).sum(axis=1) / len(factors)
             values = u[..., start : start + groups * q].reshape(*u.shape[:2], groups, q)
             found.append(DrawnOffsets(values, opened))
         return tuple(found)
 
     def expanded(self, points: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """theta (m, d), coefficients (m, p) and effects (m, U) at points (m, d + p + U)."""
+        """theta (m, d), coefficients (m, p) and effects (m, U), both as written, at points (m, d + p + U)."""
         d, p, size = self.mode.theta.size, self.problem.mixing.centre.size, self.problem.spread.score.size
         beta, u = np.empty((len(points), p)), np.empty((len(points), size))
 
@@ -97,7 +103,12 @@ class LatentDensity:
             expand(points[part], self.words, beta[part], u[part])
 
         map_slices(some, len(points), 256, threads)
-        return np.ascontiguousarray(points[:, :d]), beta, u
+        to_zero = self.priors.layout.map_to_zero
+        if not np.array_equal(to_zero, np.eye(len(to_zero))):
+            for start, groups, q, effect, _ in self.problem.spread.factors:
+                mine, block = slice(start, start + groups * q), slice(effect, effect + q)
+                u[:, mine] = (u[:, mine].reshape(-1, q) @ to_zero[block, block].T).reshape(len(points), -1)
+        return np.ascontiguousarray(points[:, :d]), beta @ self.to_written.T, u
 
 
 def latent(
@@ -111,13 +122,13 @@ def latent(
     """
     raw = _raw(observations, design, priors, family, link)
     start = _start(priors)
-    beta = _first_guess(raw, priors)
+    beta = _first_guess(observations, priors)
     try:
         mode, spread = find_mode(raw, start, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data.") from error
     problem = whitened(raw, mode)
-    return LatentDensity(problem, *problem.words(), priors, mode, spread)
+    return LatentDensity(problem, *problem.words(), priors, observations.to_written, mode, spread)
 
 
 def _raw(observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link) -> Problem:
@@ -134,12 +145,14 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     factors.sort(key=lambda row: row[1] * row[2])
     prior = Prior(
         np.array(layout.starts, dtype=np.int64),
-        priors.rows,
+        priors.rows @ observations.to_written,
         priors.mean,
         priors.width**-2.0,
         priors.mixed,
         priors.scale_priors,
         priors.correlation_priors,
+        priors.stated,
+        priors.exponents,
         0.0,
     )
     data = Data(
@@ -161,7 +174,8 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     empty = np.zeros(start + 1, dtype=np.int64), none, np.zeros(0)
     spread = Spread(where, np.zeros(at), nothing, nothing, np.zeros(at), *empty, leaf)
     mixing = Mixing(np.zeros(p), places, np.eye(len(places)))
-    constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start)
+    volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
+    constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
     return Problem(data, spread, mixing, prior, constant)
 
 
@@ -175,6 +189,6 @@ def _start(priors: ModelPriors) -> np.ndarray:
     return np.array([*scales[:effects], *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
 
 
-def _first_guess(problem: Problem, priors: ModelPriors) -> np.ndarray:
+def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:
     """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean."""
-    return priors.mean_of_beta if problem.mixing.centre.size else np.zeros(0)
+    return np.linalg.solve(observations.to_written, priors.mean_of_beta)

@@ -13,6 +13,7 @@ from poolwise.density.latent.problem import (
     COLUMNS,
     CONSTANT,
     CORRELATIONS,
+    EXPONENTS,
     FACTORS,
     INFORMATION,
     KNOWN,
@@ -36,6 +37,7 @@ from poolwise.density.latent.problem import (
     SLOT_PLACES,
     SLOT_VALUES,
     STARTS,
+    STATED,
     TRIALS,
     WEIGHTS,
     Y,
@@ -368,7 +370,9 @@ def log_priors(theta, beta, words, gradient, beta_slope):
     """Log prior of theta and the coefficients; the slope of theta (d,) is written, that of these (p,) added to."""
     rows, mean, precision = wide(words, ROWS), floats(words, MEAN), floats(words, PRECISION)
     mixed, starts = whole(words, MIXED), whole(words, STARTS)
-    prior = Prior(starts, rows, mean, precision, mixed, wide(words, SCALES), wide(words, CORRELATIONS), 0.0)
+    scales, correlations = wide(words, SCALES), wide(words, CORRELATIONS)
+    stated, exponents = wide(words, STATED), floats(words, EXPONENTS)
+    prior = Prior(starts, rows, mean, precision, mixed, scales, correlations, stated, exponents, 0.0)
     total = log_prior(theta, prior, gradient)
     for k in range(beta.size):
         weight, mixing = precision[k], -1

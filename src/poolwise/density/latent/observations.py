@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.priors import ModelPriors, common_centring
 from poolwise.design.design import Design, Rows
 from poolwise.design.factors import cells_of
 from poolwise.families import Family
 from poolwise.families.callback import call_rows
+from poolwise.statistics.products import CrossProducts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +26,10 @@ class Observations:
     rows : how many rows they stand for.
     y, trials, weights : (n,).
     known : (parameters, n) known part of each linear predictor.
-    columns : (p, n) common columns.
+    columns : (p, n) common columns, at the centre of the predictors and in units of their spread.
+    to_written : (p, p) takes their coefficients to those as written.
     of_column : (p,) the parameter whose linear predictor each is part of.
-    slot_values : (s, n) columns of the effects, one slot for each factor and effect.
+    slot_values : (s, n) columns of the effects that theta speaks of, one slot for each factor and effect.
     slot_places : (s, n) position of the row's effect in the vector of all effects.
     of_slot : (s,) the parameter whose linear predictor each slot is part of.
     constant : what the log likelihood has beyond the kernels' value.
@@ -38,6 +41,7 @@ class Observations:
     weights: np.ndarray
     known: np.ndarray
     columns: np.ndarray
+    to_written: np.ndarray
     of_column: np.ndarray
     slot_values: np.ndarray
     slot_places: np.ndarray
@@ -45,8 +49,11 @@ class Observations:
     constant: float
 
 
-def observe(design: Design, rows: Rows, family: Family) -> Observations:
-    """Put together rows that nothing tells apart; of an additive family also rows that differ in the outcome only."""
+def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts) -> Observations:
+    """Put together rows that nothing tells apart; of an additive family also rows that differ in the outcome only.
+
+    `total` are the statistics of all rows in one cell. Nothing here follows the order of the rows.
+    """
     y, trials, weights = _outcomes(rows)
     if family.precise:  # they are known parts of the log of sigma
         weights = np.ones(len(y))
@@ -57,25 +64,31 @@ def observe(design: Design, rows: Rows, family: Family) -> Observations:
         alike += [_codes(y), _codes(trials)]
     # Cells come first, so that rows of a group stay neighbours.
     _, place = cells_of([rows.codes, *alike])
+    order = np.lexsort((weights, trials, y, place))
+    y, trials, weights, place = y[order], trials[order], weights[order], place[order]
     first = np.unique(place, return_index=True)[1]
-    total = np.bincount(place, weights)
+    weight = np.bincount(place, weights)
     if family.additive:
-        mean, tried = np.bincount(place, weights * y) / total, np.bincount(place, weights * trials) / total
+        mean, tried = np.bincount(place, weights * y) / weight, np.bincount(place, weights * trials) / weight
     else:
         mean, tried = y[first], trials[first]
-    values = np.column_stack([np.ones(len(first)), wide[first]])
-    slots = _slots(design, values, rows.codes[first], family)
+    chosen = order[first]
+    values = np.column_stack([np.ones(len(first)), wide[chosen]])
+    slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
     parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    centred = common_centring(design, total)
+    to_written = centred.matrix / np.where(centred.size > 0, centred.size, 1.0)
     return Observations(
         len(y),
         mean,
         tried,
-        total,
-        np.ascontiguousarray(known[:, first]),
-        np.ascontiguousarray((values @ design.common_map).T),
+        weight,
+        np.ascontiguousarray(known[:, chosen]),
+        np.ascontiguousarray((values @ (design.common_map @ to_written)).T),
+        to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
         *slots,
-        _constant(family, (y, trials, weights), (mean, tried, total), len(parameters)),
+        _constant(family, (y, trials, weights), (mean, tried, weight), len(parameters)),
     )
 
 
@@ -115,14 +128,15 @@ def _codes(column: np.ndarray) -> np.ndarray:
 
 
 def _slots(
-    design: Design, values: np.ndarray, codes: np.ndarray, family: Family
+    design: Design, values: np.ndarray, codes: np.ndarray, family: Family, to_zero: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
     columns, places, of = [np.zeros((0, len(codes)))], [np.zeros((0, len(codes)), dtype=np.int64)], []
-    start = 0
+    start = first = 0
     for factor in design.factors:
         q = len(factor.effects)
-        columns.append((values @ factor.group_map).T)
+        columns.append((values @ (factor.group_map @ to_zero[first : first + q, first : first + q])).T)
+        first += q
         places.append(start + factor.codes[codes] * q + np.arange(q)[:, None])
         of += [parameters.index(factor.predictor)] * q
         start += len(factor.levels) * q

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from poolwise.density.centring import settled
 from poolwise.density.priors import PriorScales
 from poolwise.design.design import Rows
 from poolwise.families import Family, Link
@@ -21,14 +22,14 @@ def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[s
     shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
     mean = float(np.average(y, weights=rows.precisions if rows.trials is None else rows.trials * rows.precisions))
     sd = float(np.sqrt(np.average(np.square(y - y.mean()), weights=rows.precisions)))
-    found = {"": family.moments(link, mean, max(sd, 1e-300))}
-    found[""] = (found[""][0] - shift, found[""][1])
+    centre, unit = family.moments(link, mean, max(sd, 1e-300))
+    found = {"": (float(settled(centre - shift, unit)), float(settled(unit, unit)))}
     dispersions = {}
     for dispersion in family.dispersions:
         # A row of weight w has the residual sd sigma / sqrt(w).
         typical = sd * np.sqrt(rows.precisions.mean()) if dispersion.scaled else 1.0
         if dispersion.name in predictors:
-            found[dispersion.name] = (float(np.log(typical * dispersion.typical)), 1.0)
+            found[dispersion.name] = (float(settled(np.log(typical * dispersion.typical), 1.0)), 1.0)
         else:
-            dispersions[dispersion.name] = dispersion.prior.widened(float(typical))
+            dispersions[dispersion.name] = dispersion.prior.widened(float(settled(typical, typical)))
     return PriorScales(found, dispersions)

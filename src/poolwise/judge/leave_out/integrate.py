@@ -151,7 +151,7 @@ def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarra
     """Modes and curvatures of each group's effects, by Newton's method from zero."""
     model, q, size = posterior.model, len(factor.effects), len(factor.levels)
     layout, theta = model.priors.layout, np.asarray(posterior.theta).reshape(-1, model.priors.layout.dimension)[chosen]
-    scale = layout.sd(theta, factor.name)[:, :, None] * np.linalg.cholesky(layout.correlation(theta, factor.name))
+    scale = layout.root(theta, factor.name)
     codes, m = factor.codes[rows.codes], len(chosen)
     z = factor.group_map[0] + rows.values[:, :-1] @ factor.group_map[1:]
     members = _adder(codes, size)

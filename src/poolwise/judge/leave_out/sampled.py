@@ -34,7 +34,8 @@ _AVERAGED = 1_000  # draws over which the densities of units that were not seen 
 def without(model: Model, rows: Rows, left_out: np.ndarray) -> Model:
     """The model, priors included, of all rows but those where `left_out` (n,) is true."""
     rest = rows.take(np.flatnonzero(~left_out))
-    return replace(model, observations=observe(model.design, rest, model.family))
+    total = (model.statistics if model.family.precise else model.statistics.counted()).merged()
+    return replace(model, observations=observe(model.design, rest, model.family, model.priors, total))
 
 
 class Groups(NamedTuple):
