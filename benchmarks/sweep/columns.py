@@ -29,7 +29,7 @@ UNITS = (
     "area|location|lot|run|operator|participant|respondent|cluster|ward|farm|field|well|station|brood|crop|variety"
 )
 UNIT = re.compile(rf"(^|_)({UNITS})(s|es|ies|no|nr|id|num|name|code)?(_|\d|$)", re.IGNORECASE)
-NUMBER = re.compile(r"(^|_)(id|no|nr|num|code|key|index|obs|row|fips?)$|fips?$|id$", re.IGNORECASE)
+NUMBER = re.compile(r"(^|_)(id|no|nr|num|code|key|index|obs|row|fips?)$|(code|fips?)$|id$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def load(dataset: str) -> pd.DataFrame | None:
         return None
     frame = frame.drop(columns="rownames", errors="ignore").reset_index(drop=True)
     frame.columns = pd.Index(safe_names([str(name) for name in frame.columns]))
-    return frame.apply(tidied)
+    return pd.DataFrame({name: tidied(frame[name]) for name in frame.columns})
 
 
 def safe_names(names: list[str]) -> list[str]:

@@ -208,7 +208,8 @@ class Guard:
         try:
             pipe.send(task)
             if pipe.poll(self.limit_s):
-                return pipe.recv()
+                answer: Outcome = pipe.recv()
+                return answer
             problem = Failed("did not end", f"Stopped after {self.limit_s:g} s.", False, self.limit_s)
         except (EOFError, OSError):
             seconds = time.perf_counter() - started

@@ -204,10 +204,10 @@ def outcome_suits(model: Model) -> bool:
     """Whether the outcome varies, within the groups too."""
     frame, y = model.frame, model.frame[model.outcome].astype(float)
     spread = float(y.var())
-    inner = list(model.factors[-1])
-    within = float((y - y.groupby([frame[key] for key in inner]).transform("mean")).var())
-    if not spread > 0 or within < LEAST_WITHIN * spread:
-        return False
+    for keys in model.factors:
+        within = float((y - y.groupby([frame[key] for key in keys]).transform("mean")).var())
+        if not within > LEAST_WITHIN * spread:
+            return False
     if model.family == "bernoulli":
         return y.nunique() == 2 and min(y.sum(), len(y) - y.sum()) >= LEAST_OF_EACH
     return y.nunique() >= (columns.CONTINUOUS if model.family == "gaussian" else 3)

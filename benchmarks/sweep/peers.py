@@ -1,7 +1,8 @@
 """What lme4 and glmmTMB estimate of the same rows, by REML: one process of R for many models.
 
 Labels of groups go to R as numbers, so that none of them can be misread; categories keep theirs. Numeric predictors go
-divided by powers of ten, since both peers lose their way on badly scaled columns; estimates are scaled back.
+divided by powers of ten, and centred where that changes the intercept alone, since both peers lose their way on badly
+scaled columns; estimates are turned back.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def estimates(models: Sequence[Model]) -> dict[str, Peer]:
         for line in read(out):
             model = models[int(line["id"])]
             add(found.setdefault(model.name, Peer()), line, powers_of_ten(model))
+    for model in models:
+        uncentre(found[model.name], centres(model))
     return found
 
 
@@ -85,13 +88,29 @@ def powers_of_ten(model: Model) -> dict[str, float]:
     return {name: 10.0 ** round(math.log10(float(model.frame[name].std()))) for name in model.numbers}
 
 
+def centres(model: Model) -> dict[str, float]:
+    """What is taken from each numeric predictor: nothing where other coefficients than the intercept would change."""
+    if model.slope is not None or "*" in model.formula:
+        return {}
+    return {name: float(model.frame[name].mean()) for name in model.numbers}
+
+
+def uncentre(peer: Peer, means: dict[str, float]) -> None:
+    """Put the intercept at the predictors' zeros; its standard error there is not known."""
+    if means and peer.beta:
+        peer.beta["(Intercept)"] -= sum(peer.beta.get(name, math.nan) * mean for name, mean in means.items())
+        peer.se.pop("(Intercept)", None)
+
+
 def task(model: Model, identity: str, folder: Path) -> dict[str, str]:
     """Write a model's rows; a line of R's list of tasks."""
     keys = sorted({key for keys in model.factors for key in keys})
     rows = model.frame.assign(**{key: pd.factorize(model.frame[key])[0] + 1 for key in keys})
     if model.slope in keys or set(keys) & {*model.numbers, model.outcome}:
         raise ValueError(f"{model.name}: a grouping column is used as a number too")
-    rows = rows.assign(**{name: rows[name] / power for name, power in powers_of_ten(model).items()})
+    means = centres(model)
+    for name, power in powers_of_ten(model).items():
+        rows[name] = (rows[name] - means.get(name, 0.0)) / power
     file = folder / f"rows_{identity}.csv"
     rows.to_csv(file, index=False)
     text = ";".join([*keys, *model.categories])
@@ -124,7 +143,8 @@ def add(peer: Peer, line: dict[str, str], powers: dict[str, float]) -> None:
     kind, name = line["kind"], line["name"]
     value = float(line["value"]) if line["value"] not in ("NA", "") else float("nan")
     if kind in ("beta", "se", "sd"):
-        value /= math.prod(powers.get(part, 1.0) for part in name.partition("|")[kind == "sd" and 2].split(":"))
+        effect = name.rpartition("|")[2]
+        value /= math.prod(powers.get(part, 1.0) for part in effect.split(":"))
         {"beta": peer.beta, "se": peer.se, "sd": peer.sd}[kind][name] = value
     elif kind == "sigma":
         peer.sigma = value

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.sweep import compare
@@ -84,20 +85,21 @@ def read(path: Path) -> list[Line]:
     """Lines of an earlier run; none where there is no file."""
     if not path.exists():
         return []
-    types = {field.name: str(field.type).removesuffix(" | None") for field in fields(Line)}
-    parse = {"str": str, "int": int, "float": float, "bool": lambda text: text == "True"}
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        Line(
-            **{
-                name: None if text == "" and kind != "str" else parse[kind](text)
-                for name, kind in types.items()
-                for text in [row[name]]
-            }
-        )
-        for row in rows
-    ]
+        return [
+            Line(**{field.name: parsed(row[field.name], str(field.type)) for field in fields(Line)})
+            for row in csv.DictReader(file)
+        ]
+
+
+def parsed(text: str, kind: str) -> Any:
+    """A value of a file of results; nothing stands for None, except in texts."""
+    kind = kind.removesuffix(" | None")
+    if kind == "str":
+        return text
+    if text == "":
+        return None
+    return text == "True" if kind == "bool" else int(text) if kind == "int" else float(text)
 
 
 def write(lines: Sequence[Line], path: Path) -> None:

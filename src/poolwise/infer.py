@@ -72,7 +72,7 @@ def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> 
     """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
     if settings.sampler == "independence" and density.mode.theta.size:
         extended = ExtendedDensity(density, threads)
-        found = sample_if_certified(extended, extended.mode(), settings)
+        found = sample_if_certified(extended, [extended.mode()], settings)
         if found is None:
             raise SamplingError("Coefficients and effects are not normal enough here: take sampler='nuts' or 'auto'.")
         points = extended.completed(found.points.reshape(-1, extended.dimension))
@@ -88,7 +88,7 @@ def _collapsed(
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)
     if theta is None:
-        drawn = sample(asked, settings)
+        drawn = sample(asked, settings, threads)
         theta, certificate = drawn.points, drawn.certificate
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})

@@ -29,6 +29,10 @@ class Gaussian:
     def value_and_gradient(self, point):
         return float(self.log_density(point[None])[0]), -self.precision @ (point - self.mean)
 
+    def values_and_gradients(self, points):
+        values, gradients = zip(*map(self.value_and_gradient, points), strict=True)
+        return np.array(values), np.array(gradients)
+
     def starts(self):
         return np.zeros((1, self.dimension))
 
@@ -142,15 +146,3 @@ def test_a_density_that_the_mixture_does_not_fit_is_not_certified_and_handed_to_
     chosen = sample(Banana(), SamplerSettings(50, 1, np.random.SeedSequence(0)))  # NUTS calls Python here: slow
     assert chosen.certificate.sampler == "nuts"
     assert "not certified" in chosen.certificate.reason
-
-
-def test_native_path_of_nutpie_is_alive(radon_fit):
-    """nutpie's C interface is internal to it: when this fails, fits still work, but ten times slower."""
-    from poolwise.density.collapsed import collapse
-    from poolwise.samplers.nuts import _native_model, _python_model
-
-    model = radon_fit.result.model
-    density = collapse(model.statistics, model.design, model.priors, threads=1)
-    assert _native_model(density, density.starts()) is not None
-    assert _native_model(Gaussian(2), np.zeros((1, 2))) is None
-    assert _python_model(Gaussian(2), np.zeros((1, 2))) is not None

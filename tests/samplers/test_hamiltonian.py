@@ -12,8 +12,8 @@ from arviz_stats.base import array_stats
 from numba.core import types
 from scipy.stats import norm
 
+from poolwise.compiled import pointer
 from poolwise.errors import SamplingError
-from poolwise.families.callback import pointer
 from poolwise.samplers.base import NativeDensity, SamplerSettings
 from poolwise.samplers.diagnose import certify_chains, rhat_and_ess
 from poolwise.samplers.hamiltonian import sample_whitened

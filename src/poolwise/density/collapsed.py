@@ -89,15 +89,15 @@ class CollapsedDensity:
         gradient = np.empty(self.dimension)
         return kernels.value_and_gradient(np.ascontiguousarray(point), self.problem, gradient), gradient
 
-    def gradients(self, points: np.ndarray) -> np.ndarray:
-        """Gradients of the log density, (m, d) to (m, d)."""
-        points, unused, out = np.ascontiguousarray(points), np.empty(len(points)), np.empty(points.shape)
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,) and their gradients (m, d) at points (m, d)."""
+        points, values, gradients = np.ascontiguousarray(points), np.empty(len(points)), np.empty(points.shape)
 
         def evaluate(_: int, part: slice) -> None:
-            kernels.values_and_gradients(points[part], self.problem, unused[part], out[part])
+            kernels.values_and_gradients(points[part], self.problem, values[part], gradients[part])
 
         map_slices(evaluate, len(points), _FEW, self.threads)
-        return out
+        return values, gradients
 
     def slices(self, points: int) -> list[slice]:
         """Points in tasks of a fixed size, each with random numbers of its own."""

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
-from poolwise.compiled import kernel
+from poolwise.compiled import DENSITY_SIGNATURE, kernel, pointer
 from poolwise.density.kernels import Problem, value_and_gradient
 from poolwise.density.theta import Prior
-
-
-@intrinsic
-def _pointer(typing_context, address):
-    """An integer address as a void pointer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
 
 
 @kernel
@@ -29,24 +17,24 @@ def _problem_at(words):
     pairs, mixed = words[4], words[5]
     p = columns - 1
     prior = Prior(
-        numba.carray(_pointer(words[11]), (q,), np.int64),
-        numba.carray(_pointer(words[12]), (p, p), np.float64),
-        numba.carray(_pointer(words[13]), (p,), np.float64),
-        numba.carray(_pointer(words[14]), (p,), np.float64),
-        numba.carray(_pointer(words[15]), (mixed,), np.int64),
-        numba.carray(_pointer(words[16]), (q + 1 + mixed, 6), np.float64),
-        numba.carray(_pointer(words[17]), (pairs, 2), np.float64),
-        numba.carray(_pointer(words[18]), (q, q), np.float64),
-        numba.carray(_pointer(words[19]), (q,), np.float64),
-        numba.carray(_pointer(words[20]), (2,), np.float64)[1],
+        numba.carray(pointer(words[11]), (q,), np.int64),
+        numba.carray(pointer(words[12]), (p, p), np.float64),
+        numba.carray(pointer(words[13]), (p,), np.float64),
+        numba.carray(pointer(words[14]), (p,), np.float64),
+        numba.carray(pointer(words[15]), (mixed,), np.int64),
+        numba.carray(pointer(words[16]), (q + 1 + mixed, 6), np.float64),
+        numba.carray(pointer(words[17]), (pairs, 2), np.float64),
+        numba.carray(pointer(words[18]), (q, q), np.float64),
+        numba.carray(pointer(words[19]), (q,), np.float64),
+        numba.carray(pointer(words[20]), (2,), np.float64)[1],
     )
     return Problem(
-        numba.carray(_pointer(words[6]), (blocks, q, q, width), np.float64),
-        numba.carray(_pointer(words[7]), (blocks, q, columns, width), np.float64),
-        numba.carray(_pointer(words[8]), (columns, columns), np.float64),
-        numba.carray(_pointer(words[20]), (2,), np.float64)[0],
-        numba.carray(_pointer(words[9]), (q, q), np.float64),
-        numba.carray(_pointer(words[10]), (q, q), np.float64),
+        numba.carray(pointer(words[6]), (blocks, q, q, width), np.float64),
+        numba.carray(pointer(words[7]), (blocks, q, columns, width), np.float64),
+        numba.carray(pointer(words[8]), (columns, columns), np.float64),
+        numba.carray(pointer(words[20]), (2,), np.float64)[0],
+        numba.carray(pointer(words[9]), (q, q), np.float64),
+        numba.carray(pointer(words[10]), (q, q), np.float64),
         prior,
     )
 
@@ -62,16 +50,7 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
     return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
 
 
-_SIGNATURE = types.int64(
-    types.uint64,
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.voidptr,
-)
-
-
-@numba.cfunc(_SIGNATURE, cache=True)
+@numba.cfunc(DENSITY_SIGNATURE, cache=True)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
     problem = _problem_at(numba.carray(words, (21,), np.int64))

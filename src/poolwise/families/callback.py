@@ -9,10 +9,10 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, pointer
 
 _SIGNATURE = types.float64(*([types.int64] * 7))
 
@@ -38,16 +38,6 @@ class RowsCallback:
 
 
 rows_callback = RowsCallback
-
-
-@intrinsic
-def pointer(typing_context, address):
-    """An integer address as a void pointer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
 
 
 @kernel

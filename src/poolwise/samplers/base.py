@@ -32,8 +32,11 @@ class LogDensity(Protocol):
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (d,) at one point (d,)."""
 
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same at points (m, d) together: values (m,) and gradients (m, d)."""
+
     def starts(self) -> np.ndarray:
-        """Points (k, d) of finite density to begin from, the likeliest first."""
+        """Points (k, d) of finite density to begin from, found in ways that do not share a failure."""
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Ends (d,) and (d,) of a box in which modes are looked for."""

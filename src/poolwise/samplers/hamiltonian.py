@@ -51,16 +51,20 @@ def sample_whitened(
 
     Parameters
     ----------
-    start, spread : (d,) mode and about the standard deviation of each coordinate.
+    start : (d,) mode, or several (k, d) at which chains begin in turn.
+    spread : (d,) about the standard deviation of each coordinate.
 
     Raises
     ------
     SamplingError : where the density is not finite around `start`.
     """
     watch = _Watch(settings)
-    seeds = child_seeds(settings.seed, settings.chains)
+    seeds, starts = child_seeds(settings.seed, settings.chains), np.atleast_2d(start)
     with ThreadPoolExecutor(min(threads, settings.chains)) as pool:
-        chains = [pool.submit(_chain, i, density, start, spread, seed, watch) for i, seed in enumerate(seeds)]
+        chains = [
+            pool.submit(_chain, i, density, starts[i % len(starts)], spread, seed, watch)
+            for i, seed in enumerate(seeds)
+        ]
         try:
             pending = set(chains)
             while pending:

@@ -18,32 +18,62 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
+from poolwise.samplers.bridge import bridge
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
 from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
 
-_GOOD, _ENOUGH, _LEAST = 0.93, 0.5, 0.2  # efficiencies: stop adapting, be content after a few rounds, fail below
+_LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 _SETTLE = 20  # steps before a chain's first kept draw
-# Share of steps that may stay where they are; sets the bound. The second where an evaluation costs more than a
-# repeated draw is worth.
-_STAY, _STAY_DEAR, _DEAR = 0.002, 0.05, 1e7
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH = 1 << 17  # proposals at a time, so that Ctrl-C is heard soon
 
 
-def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sample:
-    """Draw (chains, draws, d) points from a density of few dimensions.
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """How evaluations are rationed.
+
+    Attributes
+    ----------
+    first : evaluations of the first round of adaptation, for each dimension and one more; twice as many in others.
+    good : efficiency from which adaptation stops.
+    enough, rounds : efficiency with which it is content after so many rounds.
+    stay : share of a chain's steps that may stay where they are, which sets the bound on the weights.
+    surrogate : whether a polynomial is fitted to what was evaluated.
+    """
+
+    first: int
+    good: float
+    enough: float
+    rounds: int
+    stay: float
+    surrogate: bool
+
+
+_CHEAP = _Effort(100, 0.93, 0.5, 4, 0.002, False)
+_MODERATE = _Effort(50, 0.75, 0.5, 3, 0.05, False)  # an evaluation costs more than what else is done for a draw
+_DEAR = _Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than a repeated draw is worth
+
+
+def _effort(density: LogDensity) -> _Effort:
+    if density.cost < 3e4:
+        return _CHEAP
+    return _MODERATE if density.cost < 1e7 else _DEAR
+
+
+def sample_independence(density: LogDensity, settings: SamplerSettings, modes: list[Mode] | None = None) -> Sample:
+    """Draw (chains, draws, d) points from a density of few dimensions, from modes that are looked for if not given.
 
     Where the certificate fails, what the run has seen makes a better proposal, and a second run is the last word.
     """
     adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
-    adapted = adapt(density, np.random.default_rng(adapt_seed))
+    adapted = adapt(density, np.random.default_rng(adapt_seed), modes)
     settings.progress("sampling", 0.4)
     found, points, log_weights = _run(density, adapted, settings, draw_seed)
     if found.certificate.passed or not np.isfinite(log_weights).any():
@@ -53,11 +83,11 @@ def sample_independence(density: LogDensity, settings: SamplerSettings) -> Sampl
     return _run(density, better, settings, second_seed)[0]
 
 
-def sample_if_certified(density: LogDensity, mode: Mode, settings: SamplerSettings) -> Sample | None:
-    """The same from a mode that is known, as long as it looks worth while; None where the certificate fails."""
+def sample_if_certified(density: LogDensity, modes: list[Mode], settings: SamplerSettings) -> Sample | None:
+    """The same as long as it looks worth while; None where the certificate fails."""
     adapt_seed, draw_seed = child_seeds(settings.seed, 2)
     settings.progress("adapting the proposal", 0.0)
-    adapted = adapt(density, np.random.default_rng(adapt_seed), [mode], hopeless=_HOPELESS)
+    adapted = adapt(density, np.random.default_rng(adapt_seed), modes, hopeless=_HOPELESS)
     if not len(adapted.log_weights) or efficiency(adapted.log_weights) < _WORTH:
         return None
     settings.progress("sampling", 0.4)
@@ -70,16 +100,21 @@ def _run(
     density: LogDensity, adapted: Adapted, settings: SamplerSettings, seed: np.random.SeedSequence
 ) -> tuple[Sample, np.ndarray, np.ndarray]:
     """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,)."""
-    needed = settings.chains * (_SETTLE + settings.draws)
-    log_bound, kept = choose_bound(adapted.log_weights, _STAY if density.cost < _DEAR else _STAY_DEAR)
+    needed, effort = settings.chains * (_SETTLE + settings.draws), _effort(density)
+    log_bound, kept = choose_bound(adapted.log_weights, effort.stay)
     rng = np.random.Generator(np.random.SFC64(seed))
-    spare = 1.05 if density.cost < _DEAR else 1.0
+    spare = 1.0 if effort.surrogate else 1.05
     batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    while (have := sum(int(passed.sum()) for *_, passed in batches)) < needed:
+    have = tried = 0
+    while have < needed and tried < _MOST_PROPOSALS * needed:
         size = min(int(spare * (needed - have) / kept) + 8, _BATCH)
         proposed, log_weights = _weighted(density, adapted.warp, adapted.proposal, rng, size)[:2]
         batches.append((proposed, log_weights, np.log(rng.random(size)) < log_weights - log_bound))
+        have, tried = have + int(batches[-1][2].sum()), tried + size
+        settings.progress("sampling", 0.4 + 0.5 * min(1.0, have / needed))
     points, log_weights, passed = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    if have < needed:  # hopeless, and the certificate will say so
+        passed = rng.choice(len(points), size=needed, p=normalised(log_weights))
     candidates, excess = points[passed][:needed], log_weights[passed][:needed] - log_bound
     chosen = np.empty((settings.chains, _SETTLE + settings.draws), dtype=np.int64)
     moves = _run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
@@ -91,9 +126,32 @@ def _run(
         "rounds": float(adapted.rounds),
         "evaluations": float(adapted.evaluations + len(log_weights)),
     }
-    drawn, _ = adapted.warp.forward(candidates[chosen[:, _SETTLE:]].reshape(-1, density.dimension))
+    kept_draws = chosen[:, _SETTLE:].ravel()
+    of_draws = candidates[kept_draws], (excess + log_bound + adapted.proposal.log_density(candidates))[kept_draws]
+    figures |= _second_route(density, adapted.warp, *of_draws, log_weights, rng)
+    drawn, _ = adapted.warp.forward(of_draws[0])
     shape = (settings.chains, settings.draws, density.dimension)
     return Sample(drawn.reshape(shape), _certify(figures, log_mean(log_weights))), points, log_weights
+
+
+def _second_route(
+    density: LogDensity,
+    warp: Warp,
+    draws: np.ndarray,
+    values: np.ndarray,
+    log_weights: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """How far the evidence from weights lies from that of a bridge between the draws and a normal around them."""
+
+    def warped(points: np.ndarray) -> np.ndarray:
+        theta, log_jacobian = warp.forward(points)
+        return density.log_density(theta) + log_jacobian
+
+    count = int(np.clip(len(log_weights) // 20, 50, 400))
+    other, error = bridge(draws, values, warped, rng, count)
+    own = math.sqrt((1 / efficiency(log_weights) - 1) / len(log_weights))
+    return {"evidence_gap": abs(other - log_mean(log_weights)), "evidence_error": math.hypot(error, own)}
 
 
 def _refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator) -> Adapted:
@@ -109,7 +167,7 @@ def _refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng:
     return Adapted(proposal, adapted.warp, (values - proposal.log_density(points))[some], adapted.rounds + 1, spent)
 
 
-def choose_bound(log_weights: np.ndarray, stay: float = _STAY) -> tuple[float, float]:
+def choose_bound(log_weights: np.ndarray, stay: float) -> tuple[float, float]:
     """Log of the bound on the weights, and the share of proposals that pass under it.
 
     The bound is the least one under which a stationary chain stays in place in at most a share `stay` of its steps,
@@ -160,24 +218,23 @@ def adapt(
     Two rounds that leave the efficiency below `hopeless` are the last.
     """
     modes = find_modes(density, rng) if modes is None else modes
-    d, first = density.dimension, 100 if density.cost < _DEAR else 60
+    d, effort = density.dimension, _effort(density)
     warp = warp_for(modes[0].point, np.sqrt(np.diag(modes[0].covariance)), density.log_scales)
     proposal = _laplace(modes, warp).with_defence(0.1, 2.0, 3.0)
     best, reached, spent, done = (proposal, np.empty(0)), 0.0, 0, 0
     points, values, proposals, sizes = np.empty((0, d)), np.empty(0), [], []
     for done in range(1, _ROUNDS + 1):
-        size = (first if done == 1 else 2 * first) * (d + 1)
+        size = (effort.first if done == 1 else 2 * effort.first) * (d + 1)
         fresh, log_weights, density_there = _weighted(density, warp, proposal, rng, size)
         spent += size
         now = efficiency(log_weights)
         if now > reached:
             best, reached = (proposal, log_weights), now
         points, values = np.vstack([points, fresh]), np.append(values, density_there)
-        if reached > _GOOD or (done >= 4 and reached > _ENOUGH):
+        # Where a surrogate follows, it goes further from half the way, for nothing.
+        if reached > effort.good or (done >= effort.rounds and reached > effort.enough):
             break
         if done >= 2 and reached < hopeless:
-            break
-        if density.cost >= _DEAR and reached > _ENOUGH:  # from here a surrogate goes further, for nothing
             break
         proposals.append(proposal)
         sizes.append(size)
@@ -190,7 +247,7 @@ def adapt(
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
         proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
-    if density.cost >= _DEAR and reached > _LEAST:
+    if effort.surrogate and reached > _LEAST:
         surrogate = fit_surrogate(best[0], points, values, rng)
         if surrogate is not None:
             middle = values > values.max() - d  # where most draws will be: that is what a bound must suit
@@ -258,10 +315,20 @@ def _certify(figures: dict[str, float], log_evidence: float) -> Certificate:
     # k-hat knows no scale: among nearly equal weights it may say anything. It counts where some weight is large, as it
     # must be under a heavy tail: of m weights with k = 0.7 the largest is about m^0.7 times their mean.
     light = figures["k_hat"] < 0.7 or figures["largest_weight"] < 10
-    passed = figures["efficiency"] >= _LEAST and light and figures["acceptance"] > 0.5
+    # Of two estimates of the evidence that share no points, in their standard errors; NaN is no agreement.
+    agree = figures["evidence_gap"] <= 5 * figures["evidence_error"] + 0.05 or not math.isfinite(
+        figures["evidence_error"]
+    )
+    fits = figures["efficiency"] >= _LEAST and light and figures["acceptance"] > 0.5
+    passed = fits and agree
     reason = "few parameters remain once the coefficients are integrated out"
     if passed:
         advice = "The proposal fits the posterior; draws are nearly independent."
+    elif fits:
+        advice = (
+            f"Two estimates of the evidence differ by {figures['evidence_gap']:.2f}, where their error is "
+            f"{figures['evidence_error']:.2f}: part of the posterior was missed. Try sampler='nuts'."
+        )
     else:
         advice = (
             f"The adapted proposal fits the posterior of the variances badly (efficiency {figures['efficiency']:.2f}, "

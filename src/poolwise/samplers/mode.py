@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from poolwise.errors import SamplingError
+from poolwise.samplers.ascent import ascend
 from poolwise.samplers.base import LogDensity
 
 # Points of the box that are looked at, in one batch: fewer where each costs much, as it does with much data and few
 # modes.
 _MOST_SCATTERED, _LEAST_SCATTERED, _BUDGET = 512, 32, 1e9
-_CLIMBS = 4
-_STEPS, _GAIN = 60, 1e-3  # of Newton: at most, and while the rise they promise is worth it
+_CLIMBED, _CLIMBS_BUDGET = 4, 1e6  # scattered points that are climbed from, and flops of an evaluation times climbs
+_MORE = 3  # climbs from likely points that are far from every mode
+_STEPS = 60  # of a climb
+_NEWTON, _GAIN = 60, 1e-3  # steps of Newton: at most, and while the rise they promise is worth it
 _FAR = 5.0  # standard deviations from every known mode
+_DIGITS = 16  # binary digits, in standard deviations, that are kept of a mode: the others follow rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,89 +37,117 @@ class Mode:
     value: float
     covariance: np.ndarray
 
+    @property
+    def log_mass(self) -> float:
+        """Log of its integral by Laplace's approximation."""
+        volume = float(np.linalg.slogdet(self.covariance)[1])
+        return self.value + 0.5 * volume + 0.5 * len(self.point) * math.log(2 * math.pi)
+
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Standard deviations from the mode, (m, d) to (m,)."""
         return np.linalg.norm(np.linalg.solve(np.linalg.cholesky(self.covariance), (points - self.point).T), axis=0)
 
 
 def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
-    """The modes that a search of the density's box comes upon, the highest first.
+    """The modes that climbs from many places come upon, the highest first.
 
-    Priors that contradict the data, and Student-t priors, make posteriors with two modes. So the best of many scattered
-    points is climbed from, and then those that are far from the modes known so far and yet not much less likely.
+    Climbs begin at the density's own starts, which do not share a failure, and at the best of many scattered points:
+    priors that contradict the data, and Student-t priors, make posteriors with two modes. Then the points that are far
+    from the modes known so far and yet not much less likely are climbed from.
     """
     count = int(min(_MOST_SCATTERED, max(_LEAST_SCATTERED, _BUDGET // density.cost)))
-    points = np.vstack([density.starts(), _scattered(*density.box(), count, rng)])
+    points = np.vstack([density.starts(), scattered(*density.box(), count, rng)])
     values = density.log_density(points)
     if not np.isfinite(values).any():
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data and priors.")
-    modes = [climb(density, points[int(np.argmax(values))])]
-    for _ in range(_CLIMBS - 1):
+    some = _promising(values, len(points) - count, int(max(1, min(_CLIMBS_BUDGET // density.cost, 64))))
+    modes = distinct_modes(density, *ascend(density, points[some], _STEPS), [])
+    for _ in range(_MORE):
         far = np.min([mode.distance(points) for mode in modes], axis=0) > _FAR
         likely = values > max(mode.value for mode in modes) - 10 - density.dimension
         if not np.any(far & likely):
             break
         pick = int(np.argmax(np.where(far & likely, values, -np.inf)))
-        found = climb(density, points[pick])
+        modes = distinct_modes(density, *ascend(density, points[[pick]], _STEPS), modes)
         values[pick] = -np.inf
-        if min(mode.distance(found.point[None])[0] for mode in modes) > 1:
+    return modes
+
+
+def _promising(values: np.ndarray, starts: int, most: int) -> np.ndarray:
+    """Positions of all starts and of the likeliest scattered points, the likeliest of all where few can be climbed."""
+    ranked = starts + np.argsort(-values[starts:], kind="stable")[:_CLIMBED]
+    chosen = np.concatenate([np.arange(starts), ranked])
+    chosen = chosen[np.isfinite(values[chosen])]
+    if not len(chosen):
+        return np.array([int(np.nanargmax(values))])
+    return chosen[np.argsort(-values[chosen], kind="stable")[:most]]
+
+
+def distinct_modes(density: LogDensity, points: np.ndarray, values: np.ndarray, known: list[Mode]) -> list[Mode]:
+    """Known modes and those near the ends of climbs (k, d), each once, the highest first; hopeless ones left out."""
+    modes = list(known)
+    for i in np.argsort(-values, kind="stable"):
+        if not np.isfinite(values[i]):
+            break
+        best = max((mode.value for mode in modes), default=-np.inf)
+        if values[i] < best - 10 - density.dimension or _near(modes, points[i]):
+            continue
+        found = _settle(density, points[i], float(values[i]))
+        if not _near(modes, found.point):
             modes.append(found)
     return sorted(modes, key=lambda mode: -mode.value)
 
 
-def _scattered(low: np.ndarray, high: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _near(modes: list[Mode], point: np.ndarray) -> bool:
+    return any(mode.distance(point[None])[0] <= 1 for mode in modes)
+
+
+def scattered(low: np.ndarray, high: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """A Latin hypercube (m, d): each coordinate is spread evenly (McKay, Beckman and Conover 1979)."""
     cells = rng.permuted(np.tile(np.arange(count), (len(low), 1)), axis=1).T
     return low + (high - low) * (cells + rng.random(cells.shape)) / count
 
 
-def climb(density: LogDensity, start: np.ndarray) -> Mode:
-    """Climb by BFGS.
-
-    A direction in which the density is flat or bends upwards (a variance that the data cannot tell from zero has a
-    long tail in its logarithm) is given a standard deviation of 2 in the density's own, logarithmic units.
-    """
-    from scipy.optimize import minimize
-
-    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = density.value_and_gradient(point)
-        return (-value, -gradient) if np.isfinite(value) else (1e300, np.zeros_like(point))
-
-    found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-3, "maxiter": 200})
-    return _settle(density, np.asarray(found.x), -float(found.fun))
-
-
 def _settle(density: LogDensity, point: np.ndarray, value: float) -> Mode:
     """Go on by damped Newton steps until none would gain anything.
 
-    BFGS gives up far from the mode where the density falls by millions within a unit, as it does with many groups.
+    BFGS gives up far from the mode where the density falls by millions within a unit, as it does with many groups. A
+    direction in which the density is flat or bends upwards (a variance that the data cannot tell from zero has a long
+    tail in its logarithm) is given a standard deviation of 2 in the density's own, logarithmic units.
     """
-    covariance = _inverse_curvature(density, point)
-    for _ in range(_STEPS):
-        gradient = density.value_and_gradient(point)[1]
+    gradient, covariance = _slope_and_inverse_curvature(density, point)
+    for _ in range(_NEWTON):
         step = covariance @ gradient
         if not gradient @ step > _GAIN:
             break
         step *= min(1.0, 1.0 / float(np.abs(step).max()))
         for halving in range(20):
-            higher = density.value_and_gradient(point + 0.5**halving * step)[0]
+            trial = point + 0.5**halving * step
+            higher = density.value_and_gradient(trial)[0]
             if higher > value:
                 break
         else:
             break
-        point, value = point + 0.5**halving * step, higher
-        covariance = _inverse_curvature(density, point)
-    return Mode(point, value, covariance)
+        point, value = trial, higher
+        gradient, covariance = _slope_and_inverse_curvature(density, point)
+    # What is left of the way to the mode follows the last digits of the data, and draws must not.
+    spread = np.sqrt(np.diag(covariance))
+    return Mode(_rounded(point, spread), value, _rounded(covariance, np.outer(spread, spread)))
 
 
-def _inverse_curvature(density: LogDensity, mode: np.ndarray, step: float = 1e-3) -> np.ndarray:
-    d = len(mode)
-    hessian = np.empty((d, d))
-    for k in range(d):
-        offset = np.zeros(d)
-        offset[k] = step
-        up, down = density.value_and_gradient(mode + offset)[1], density.value_and_gradient(mode - offset)[1]
-        hessian[k] = (down - up) / (2 * step)
+def _rounded(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    step = np.exp2(np.floor(np.log2(scale)) - _DIGITS)
+    return np.round(values / step) * step
+
+
+def _slope_and_inverse_curvature(
+    density: LogDensity, point: np.ndarray, step: float = 1e-3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient (d,) and inverse curvature (d, d) by central differences, all points in one batch."""
+    d = len(point)
+    offsets = step * np.eye(d)
+    gradients = density.values_and_gradients(point + np.vstack([offsets, -offsets, np.zeros((1, d))]))[1]
+    hessian = (gradients[d : 2 * d] - gradients[:d]) / (2 * step)
     hessian = np.where(np.isfinite(hessian), hessian, 0.0)
     values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-    return (vectors / np.maximum(values, 0.25)) @ vectors.T
+    return gradients[-1], (vectors / np.maximum(values, 0.25)) @ vectors.T

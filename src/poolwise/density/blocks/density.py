@@ -124,6 +124,19 @@ class BlockedDensity:
         with self._alone():
             return self._value_and_gradient(point, gradient)
 
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,) and their gradients (m, d) at points (m, d)."""
+        values, gradients = np.full(len(points), -math.inf), np.zeros(points.shape)
+
+        def evaluate(i: int, _: slice) -> None:
+            point = np.ascontiguousarray(points[i])
+            if usable(point):
+                values[i] = self._value_and_gradient(point, gradients[i])[0]
+
+        with self._alone():
+            map_slices(evaluate, len(points), 1, self.threads)
+        return values, gradients
+
     def _value_and_gradient(self, point: np.ndarray, gradient: np.ndarray) -> tuple[float, np.ndarray]:
         parts = self._eliminated(point)
         if parts is None:

@@ -17,6 +17,8 @@ from poolwise.density.blocks.structure import Structure
 from poolwise.density.dense import product
 from poolwise.density.theta import Prior, add_prior_rows, covariance_factor
 
+_TOGETHER = 64  # rows that are gathered; a multiple of four
+
 
 class Blocks(NamedTuple):
     """Cross-products of nodes other than the leaf, block by block of the store."""
@@ -131,6 +133,32 @@ def scales(theta, system, covariance, scale):
 
 
 @kernel
+def _gather(panel, at, width, own, places, place, times, out):
+    """A row of B in all columns of the root, of which it fills the last `width - own` of `places`."""
+    out[:] = 0.0
+    for j in range(own, width):
+        out[places[place + j - own]] = times * panel[at + j]
+
+
+@kernel
+def _subtract_gathered(rows, count, store, root):
+    """Subtract B'B, B the first `count` rows, from the upper triangle of the root; zeros the next rows up to a four.
+
+    Four rows at a time, so that a number of the root is loaded once for four products.
+    """
+    size = rows.shape[1]
+    for k in range(count, min(-(-count // 4) * 4, rows.shape[0])):
+        rows[k, :] = 0.0
+    for k in range(0, count, 4):
+        one, two, three, four = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for i in range(size):
+            a, b, c, d, at = one[i], two[i], three[i], four[i], root + i * size
+            if a != 0.0 or b != 0.0 or c != 0.0 or d != 0.0:
+                for j in range(i, size):
+                    store[at + j] -= a * one[j] + b * two[j] + c * three[j] + d * four[j]
+
+
+@kernel
 def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, store):
     """Panels of the leaf, and what they take away from the rest; returns the log determinant of their own blocks."""
     # Loops see plain arrays: to hand on a tuple of arrays would cost more than a level's arithmetic.
@@ -140,6 +168,8 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
     border_places, places, size = structure.border_places, structure.places, structure.root_size
     last = structure.root + (size - border) * size
     room, log_determinant = np.empty(scale.shape[0]), 0.0
+    dense = structure.dense
+    gathered, filled = np.zeros((_TOGETHER if dense else 0, size)), 0
     for node in range(structure.leaves):
         start, columns = offset[node], width[node]
         rows = load_leaf(
@@ -148,6 +178,15 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
         )  # fmt: skip
         times = alike.levels[node]
         log_determinant += times * factorise_panel(panels, start, rows, columns)
+        if dense:
+            if filled + rows > _TOGETHER:
+                _subtract_gathered(gathered, filled, store, structure.root)
+                filled = 0
+            met = entry_places[entries[node]] if entries[node] < entries[node + 1] else border_places[node]
+            for i in range(rows):
+                _gather(panels, start + i * columns, columns, rows, places, met, math.sqrt(times), gathered[filled])
+                filled += 1
+            continue
         for e in range(entries[node], entries[node + 1]):
             count = first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]
             _subtract(
@@ -158,6 +197,8 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
             panels, start, columns, rows, columns - border, border, store, last, size, places, border_places[node],
             times,
         )  # fmt: skip
+    if dense:
+        _subtract_gathered(gathered, filled, store, structure.root)
     weight = scale[first_effect[factor[0]], first_effect[factor[0]]]
     for kind in range(alike.own.size):
         share = (precision * weight) ** 2 / (1.0 + precision * weight * weight * alike.own[kind])
@@ -240,7 +281,15 @@ def factorise_root(store, start, size):
     log_determinant = 0.0
     for i in range(size):
         at = start + i * size
-        for k in range(i):
+        for k in range(0, i - i % 4, 4):
+            one, two = start + k * size, start + (k + 1) * size
+            three, four = start + (k + 2) * size, start + (k + 3) * size
+            a, b, c, d = store[one + i], store[two + i], store[three + i], store[four + i]
+            if a != 0.0 or b != 0.0 or c != 0.0 or d != 0.0:
+                for j in range(i, size):
+                    change = a * store[one + j] + b * store[two + j] + c * store[three + j] + d * store[four + j]
+                    store[at + j] -= change
+        for k in range(i - i % 4, i):
             above = start + k * size
             weight = store[above + i]
             if weight != 0.0:

@@ -61,6 +61,10 @@ class Remembering:
         """As the density says."""
         return self.density.value_and_gradient(point)
 
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As the density says."""
+        return self.density.values_and_gradients(points)
+
     def starts(self) -> np.ndarray:
         """As the density says."""
         return self.density.starts()

@@ -16,6 +16,8 @@ from poolwise.compiled import exact_kernel
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.design.factors import Factor
 
+_DENSE = 0.3  # share of the root's columns that levels of the leaf meet
+
 
 class Structure(NamedTuple):
     """Integers that say where things are. Nodes: levels of the leaf, then further eliminated ones in order.
@@ -43,6 +45,7 @@ class Structure(NamedTuple):
     root: int  # where the root begins in the store
     root_size: int  # its rows: effects, coefficients and the outcome
     size: int  # of the store
+    dense: bool  # whether levels of the leaf meet so much of the root that their rows are best gathered in full
 
 
 class Ranks(NamedTuple):
@@ -117,6 +120,7 @@ def build_structure(factors: Sequence[Factor], order: Ordering, border: int) -> 
         root,
         root_size,
         root + root_size**2,
+        bool(eliminated == 0 and leaves and widths[order.leaf] <= 16 and np.mean(width) > _DENSE * root_size),
     )
     return structure, Ranks(rank, eliminated)
 

@@ -77,6 +77,10 @@ class ExtendedDensity:
         """Estimates have no gradient."""
         raise NotImplementedError
 
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates have no gradient."""
+        raise NotImplementedError
+
     def starts(self) -> np.ndarray:
         """The mode, (1, d)."""
         return self.density.mode.theta[None]

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.core import types
 
+from poolwise.compiled import DENSITY_SIGNATURE
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import ARRAYS
 
-_SIGNATURE = types.int64(
-    types.uint64,
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.voidptr,
-)
 
-
-@numba.cfunc(_SIGNATURE, cache=True)
+@numba.cfunc(DENSITY_SIGNATURE, cache=True)
 def latent_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
     slope = numba.carray(gradient, (dimension,))

@@ -27,9 +27,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, pointer
 from poolwise.density.theta import Prior
-from poolwise.families.callback import pointer
 
 
 class Data(NamedTuple):

@@ -161,7 +161,7 @@ class _InKernel:
         return 4 * self.density.cost
 
     def gradients(self, theta: np.ndarray) -> np.ndarray:
-        return self.density.gradients(theta)
+        return self.density.values_and_gradients(theta)[1]
 
     def of_groups(self, theta: np.ndarray, groups: np.ndarray, progress: Progress) -> np.ndarray:
         progress("leaving groups out", 0.0)
