@@ -33,6 +33,11 @@ class Centring:
     matrix: np.ndarray
     size: np.ndarray
 
+    @property
+    def scaled(self) -> np.ndarray:
+        """(q, q) the same to columns of standard deviation one; constant ones stay as they are."""
+        return self.matrix / np.where(self.size > 0, self.size, 1.0)
+
 
 def centring(
     columns: np.ndarray, margins: np.ndarray, constants: np.ndarray, blocks: np.ndarray, total: CrossProducts
@@ -81,16 +86,23 @@ def moments(columns: np.ndarray, total: CrossProducts) -> tuple[np.ndarray, np.n
     return mean, covariance
 
 
+def column_sizes(columns: np.ndarray, total: CrossProducts) -> np.ndarray:
+    """(q,) size of columns (1 + K, q) beside a residual of a row of weight one: root mean square times root weight."""
+    mean, covariance = moments(columns, total)
+    square = np.square(mean) + np.diag(covariance)
+    return np.sqrt(np.where(square > 0, square, 1.0) * typical_weight(total) / max(float(total.counts[0]), 1e-300))
+
+
 def typical_weight(total: CrossProducts) -> float:
     """The number of rows times the geometric mean of their weights."""
     rows = max(float(total.counts[0]), 1e-300)
     return rows * math.exp(float(total.log_weights[0]) / rows)
 
 
-def settled(values: np.ndarray | float, scale: np.ndarray | float) -> np.ndarray:
+def settled(values: np.ndarray | float, scale: np.ndarray | float, digits: int = _DIGITS) -> np.ndarray:
     """Values rounded to some binary digits relative to a scale: sums in another order give the same ones."""
     scale = np.abs(scale)
-    step = np.exp2(np.floor(np.log2(np.where(scale > 0, scale, 1.0))) - _DIGITS)
+    step = np.exp2(np.floor(np.log2(np.where(scale > 0, scale, 1.0))) - digits)
     return np.where(scale > 0, np.round(values / step) * step, values)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.density import kernels, left_out
+from poolwise.density.centring import column_sizes, settled
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
@@ -26,6 +27,7 @@ from poolwise.threads import map_slices
 _WORK, _LEAST = 1 << 21, 256
 _ROOM = 1 << 22  # numbers that a task may hold
 _FEW = 64  # points per task of dearer work
+_DIGITS = 26
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 
 
@@ -40,6 +42,7 @@ class CollapsedDensity:
     projection : of rows and groups into the coordinates of the kernels.
     problem : arrays for the kernels; its groups are filled up to whole blocks.
     groups : J.
+    sizes : (q,) of the columns of the effects that theta speaks of.
     within_variance : of the outcome around its group means, to begin from.
     threads : how many threads batches are spread over.
     """
@@ -49,6 +52,7 @@ class CollapsedDensity:
     projection: Projection
     problem: kernels.Problem
     groups: int
+    sizes: np.ndarray
     within_variance: float
     threads: int
 
@@ -229,22 +233,20 @@ class CollapsedDensity:
         return search_box(self.layout, *self._scales())
 
     def _scales(self) -> tuple[float, np.ndarray]:
-        """The residual spread of the pooled regression, and the root mean square (q,) of each effect's column."""
+        """The residual spread of the pooled regression, and the size (q,) of each effect's column."""
         rows = max(self.problem.rows, 1.0)
-        noise = max(math.sqrt(max(self.problem.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise)
-        return noise, column_sizes(np.einsum("nkkj->k", self.problem.zz) / rows)
+        return max(math.sqrt(max(self.problem.xy[-1, -1] / rows, 0.0)), 1e-3 * self.basis.noise), self.sizes
 
     def native(self) -> NativeDensity:
-        """The density as a C function."""
+        """The density as a C function, of statistics whose last digits are rounded away.
+
+        Trajectories take a difference in the last digit for another path, so that other sums of the same rows would
+        give other draws.
+        """
         from poolwise.density.native import describe_problem, log_density_callback
 
-        words, arrays = describe_problem(self.problem)
+        words, arrays = describe_problem(_without_last_digits(self.problem))
         return NativeDensity(log_density_callback.address, words, arrays)
-
-
-def column_sizes(mean_squares: np.ndarray) -> np.ndarray:
-    """Root mean square (Q,) of each effect's column; one for a column of zeros, of which only its prior speaks."""
-    return np.sqrt(np.where(mean_squares > 0, mean_squares, 1.0))
 
 
 def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, within_variance: float) -> np.ndarray:
@@ -253,7 +255,7 @@ def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, wit
     Parameters
     ----------
     noise : residual spread of the pooled regression.
-    size : (Q,) root mean square of each effect's column.
+    size : (Q,) of each effect's column, as `centring.column_sizes` has it.
     within_variance : of the outcome within groups.
     """
     within = max(math.sqrt(max(within_variance, 0.0)), 1e-3 * noise)
@@ -298,7 +300,24 @@ def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
     problem = kernels.Problem(_in_blocks(zz), _in_blocks(zxy), gram, float(statistics.rows), *maps, prior)
     spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
     within = float(statistics.scatter[:, -1, -1].sum()) / spare
-    return CollapsedDensity(priors.layout, basis, projection, problem, groups, within, threads)
+    sizes = column_sizes(written @ to_written, statistics.merged())
+    return CollapsedDensity(priors.layout, basis, projection, problem, groups, sizes, within, threads)
+
+
+def _without_last_digits(problem: kernels.Problem) -> kernels.Problem:
+    """Cross-products to `_DIGITS` binary digits relative to the lengths of their columns."""
+    length = np.sqrt(np.einsum("kk->k", problem.xy))
+    of_effects = np.sqrt(np.maximum(np.einsum("nkkj->nkj", problem.zz), 0.0))
+    zz = settled(problem.zz, of_effects[:, :, None] * of_effects[:, None], _DIGITS)
+    zxy = settled(problem.zxy, of_effects[:, :, None] * length[:, None], _DIGITS)
+    rows = settled(problem.prior.rows, np.abs(problem.prior.rows).max(initial=0.0), _DIGITS)
+    prior = problem.prior._replace(
+        rows=rows,
+        mean=settled(problem.prior.mean, 1 / np.sqrt(problem.prior.precision), _DIGITS),
+        log_constant=float(settled(problem.prior.log_constant, 1.0, _DIGITS)),
+    )
+    xy = settled(problem.xy, np.outer(length, length), _DIGITS)
+    return problem._replace(zz=zz, zxy=zxy, xy=xy, prior=prior)
 
 
 def _in_blocks(groups: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ class ParameterLayout:
     starts : (Q,) position of the first effect that each is correlated with; its own where it is independent.
     mixed : names of the coefficients whose Student-t prior adds a mixing precision.
     dispersions : names of the family's positive parameters that all rows share; sigma in a normal model.
-    to_zero : (Q, Q) of determinant one: takes the effects that theta speaks of, at the centre of their predictors, to
-        the effects as written, at zero. Effects without correlations are at zero already.
+    to_zero : (Q, Q) takes the effects that theta speaks of, at the centre of their predictors and in units of their
+        standard deviations, to the effects as written. Effects without correlations are at zero already.
     """
 
     effects: tuple[tuple[str, str], ...]

@@ -119,8 +119,15 @@ class ModelPriors:
     def scale_priors(self) -> np.ndarray:
         """(q + s + m, 6) coefficients of the priors of sds, dispersions and mixing precisions, in theta's order."""
         mixing = [_mixing_precision(self.coefficients[k].degrees) for k in self.mixed]
-        found = [prior.coefficients for prior in (*self.sd, *self.dispersions.values())]
-        return np.array([*found, *mixing]).reshape(-1, 6)
+        sizes, effects = 1.0 / np.diag(self.layout.map_to_zero), []
+        for prior, size, exponent in zip(self.sd, sizes.tolist(), self.exponents.tolist(), strict=True):
+            if exponent:
+                first, *rest = prior.coefficients
+                effects.append((first - exponent * math.log(size), *rest))
+            else:  # theta has the sd of the effect of a column of standard deviation one
+                effects.append(prior.widened(size).coefficients)
+        found = [prior.coefficients for prior in self.dispersions.values()]
+        return np.array([*effects, *found, *mixing]).reshape(-1, 6)
 
     @property
     def correlation_priors(self) -> np.ndarray:
@@ -150,19 +157,20 @@ class ModelPriors:
 
     @property
     def stated(self) -> np.ndarray:
-        """(Q, Q) from the effects of theta, at the centre, to those that the priors of sds speak of."""
-        written = np.array(self.at_zero, dtype=bool)
-        return np.where(written[:, None], self.layout.map_to_zero, np.eye(len(written)))
+        """(Q, Q) from the effects of theta to those that the priors of sds speak of, in units of the predictors."""
+        written, to_zero = np.array(self.at_zero, dtype=bool), self.layout.map_to_zero
+        return np.where(written[:, None], to_zero, np.diag(np.diag(to_zero)))
 
     @property
     def exponents(self) -> np.ndarray:
         """(Q,) power of the ratio of sds at the centre and at zero that carries a density of covariances over.
 
-        A covariance matrix at zero is T Sigma T' with |T| = 1, so its density is that of Sigma; from there to sds and
-        correlations it is prod(sd)^-q, and LKJ's det(R)^(eta - 1) is det(Sigma)^(eta - 1) prod(sd)^-2(eta - 1).
+        A covariance matrix at zero is T Sigma T', so its density is that of Sigma over |T|^(q + 1); from there to sds
+        and correlations it is prod(sd)^-q, and LKJ's det(R)^(eta - 1) is det(Sigma)^(eta - 1) prod(sd)^-2(eta - 1).
+        |T| is one but for the units of columns, which `scale_priors` count.
         """
         found = np.zeros(len(self.at_zero))
-        mixed = self.stated - np.eye(len(found))
+        mixed = self.stated - np.diag(np.diag(self.stated))
         for start in sorted(set(self.layout.starts)):
             mine = np.array(self.layout.starts) == start
             if mixed[mine].any():
@@ -175,7 +183,8 @@ class ModelPriors:
         said = {}
         for name, prior, centred in zip(self.names, self.coefficients, self.centred, strict=True):
             said[name] = f"{prior}{_CENTRE if centred else ''}"
-        moved = (self.layout.map_to_zero - np.eye(len(self.sd))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
+        to_zero = self.layout.map_to_zero
+        moved = (to_zero - np.diag(np.diag(to_zero))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
         for (factor, effect), sd, elsewhere in zip(self.layout.effects, self.sd, moved, strict=True):
             said[f"sd_{factor}[{effect}]"] = f"{sd}{_CENTRE if elsewhere else ''}"
         for factor, correlation in self.correlation.items():
@@ -261,7 +270,7 @@ def resolve_priors(
         written = _written(given, factor, of_factor)
         sds += _sd_priors(given, factor, total, scales.predictors[factor.predictor][1], of_factor, written)
         at_zero += written
-        maps.append(of_factor.matrix)
+        maps.append(of_factor.scaled)
         if factor.correlated:
             chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
             correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
@@ -310,7 +319,7 @@ def _is_intercept(name: str) -> bool:
 def layout_of(
     design: Design, mixed: tuple[str, ...], dispersions: tuple[str, ...], maps: list[np.ndarray]
 ) -> ParameterLayout:
-    """The layout of theta for the factors of a design; `maps` as `Centring.matrix` of each."""
+    """The layout of theta for the factors of a design; `maps` as `Centring.scaled` of each."""
     effects = tuple((factor.name, effect) for factor in design.factors for effect in factor.effects)
     starts: list[int] = []
     to_zero = np.zeros((len(effects), len(effects)))

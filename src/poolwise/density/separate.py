@@ -40,7 +40,8 @@ class SeparateRegressions:
     estimate : (J, p) least-squares estimates in them, zero where there is no information.
     residual : (J,) residual sum of squares of the least-squares fit.
     without_residual : (J,) whether a group's outcomes lie exactly on its regression, with rows to spare.
-    to_written : (J, p, p) from the diagonal coordinates to deviations of beta from its prior mean.
+    to_white : (J, p, p) from the diagonal coordinates to those in which the prior is standard normal, orthogonal.
+    whiten : (p, p) from the latter to deviations of beta from its prior mean.
     mean : (p,) prior mean of beta.
     sigma_prior : (6,) coefficients of the prior of sigma.
     threads : how many threads the work is spread over.
@@ -51,13 +52,18 @@ class SeparateRegressions:
     estimate: np.ndarray
     residual: np.ndarray
     without_residual: np.ndarray
-    to_written: np.ndarray
+    to_white: np.ndarray
+    whiten: np.ndarray
     mean: np.ndarray
     sigma_prior: np.ndarray
     threads: int
 
     def draw(self, draws: int, seed: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
-        """Independent draws: coefficients (draws, J, p) and sigma (draws, J)."""
+        """Independent draws: coefficients (draws, J, p) and sigma (draws, J).
+
+        Noise is turned into the diagonal coordinates and back, so that draws do not follow the signs and the order
+        that a decomposition happens to give these.
+        """
         groups, p = self.information.shape
         seeds = child_seeds(seed, math.ceil(groups / _SLICE))
         beta, sigma = np.empty((groups, p, draws)), np.empty((groups, draws))
@@ -66,14 +72,14 @@ class SeparateRegressions:
             rng = np.random.Generator(np.random.SFC64(seeds[i]))
             size = part.stop - part.start
             noise, uniform = rng.standard_normal((size, p, draws)), rng.random((size, draws))
-            _draw(*self._arrays(part), self.to_written[part], noise, uniform, beta[part], sigma[part])
+            _draw(*self._arrays(part), self.to_white[part], noise, uniform, beta[part], sigma[part])
 
         map_slices(work, groups, _SLICE, self.threads)
-        return self.mean + beta.transpose(2, 0, 1), sigma.T
+        return self.mean + beta.transpose(2, 0, 1) @ self.whiten.T, sigma.T
 
     def means(self) -> np.ndarray:
         """Posterior means of the coefficients, (J, p), by quadrature."""
-        return self.mean + np.einsum("jpk,jk->jp", self.to_written, self._integrated()[0])
+        return self.mean + np.einsum("jpk,jk->jp", self.to_white, self._integrated()[0]) @ self.whiten.T
 
     def log_evidence(self) -> np.ndarray:
         """Log marginal likelihood of each regression, (J,)."""
@@ -125,7 +131,8 @@ def separate(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
         estimate,
         squares,
         exact,
-        np.einsum("pq,jkq->jpk", whiten, right),
+        np.ascontiguousarray(right.transpose(0, 2, 1)),
+        whiten,
         priors.mean_of_beta,
         np.array(priors.sigma.coefficients),
         threads,
@@ -211,8 +218,12 @@ def _average(counts, information, estimate, residual, prior, shrunk, log_evidenc
 
 
 @kernel
-def _draw(counts, information, estimate, residual, prior, to_written, noise, uniform, beta, sigma):
-    """Draws of sigma by inverting its distribution function, then of the coefficients given sigma."""
+def _draw(counts, information, estimate, residual, prior, to_white, noise, uniform, beta, sigma):
+    """Draws of sigma by inverting its distribution function, then of the whitened coefficients given sigma.
+
+    With V = to_white: V (shrunk estimate + diag(spread) V' noise), the noise through the symmetric root of the
+    covariance, which is unique.
+    """
     p, draws = noise.shape[1], noise.shape[2]
     nodes, density, below = np.empty(GRID), np.empty(GRID), np.empty(GRID)
     guide = np.empty(GRID, dtype=np.int64)
@@ -231,10 +242,12 @@ def _draw(counts, information, estimate, residual, prior, to_written, noise, uni
         beta[j] = 0.0
         for k in range(p):
             for d in range(draws):
-                data = information[j, k] / (sigma[j, d] * sigma[j, d])
-                a[d] = (estimate[j, k] * data) / (1.0 + data) + noise[j, k, d] / math.sqrt(1.0 + data)
+                data, turned = information[j, k] / (sigma[j, d] * sigma[j, d]), 0.0
+                for c in range(p):
+                    turned += to_white[j, c, k] * noise[j, c, d]
+                a[d] = (estimate[j, k] * data) / (1.0 + data) + turned / math.sqrt(1.0 + data)
             for c in range(p):
-                weight = to_written[j, c, k]
+                weight = to_white[j, c, k]
                 out = beta[j, c]
                 for d in range(draws):
                     out[d] += weight * a[d]

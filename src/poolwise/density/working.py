@@ -23,7 +23,7 @@ class WorkingBasis:
     Attributes
     ----------
     reference : (p,) beta_ref, close to the fit of the pooled regression.
-    to_written : (p, p) R^-1, upper triangular.
+    to_written : (p, p) R^-1, upper triangular with a positive diagonal.
     columns : (1 + K, p) X in the basis [1, W - origin], in working coefficients.
     residual : (1 + K + 1,) y - X beta_ref in the basis [1, W - origin, y - origin].
     log_volume : log |det d beta / d b| = -log |det R|.
@@ -91,11 +91,14 @@ def working_basis(
     stacked = np.vstack([root[:, :-1] @ columns / noise, rows / width[:, None]])
     target = np.concatenate([root @ outcome / noise, mean / width])
     q, r = np.linalg.qr(stacked)
+    # LAPACK's signs follow the last digits; draws of coefficients must not.
+    signs = np.where(np.diag(r) < 0, -1.0, 1.0)
+    q, r = q * signs, r * signs[:, None]
     reference = np.linalg.solve(r, q.T @ target)
     inverse = np.linalg.solve(r, np.eye(p))
     residual = outcome.copy()
     residual[:-1] -= columns @ reference
-    log_volume = -float(np.sum(np.log(np.abs(np.diag(r)))))
+    log_volume = -float(np.sum(np.log(np.diag(r))))
     return WorkingBasis(reference, inverse, columns @ inverse, residual, log_volume, noise)
 
 

@@ -23,6 +23,7 @@ def undecided(posterior: Posterior, density: GaussianDensity) -> list[str]:
     if posterior.theta is None or not posterior.u:
         return []
     layout = posterior.model.priors.layout
+    to_zero = layout.map_to_zero
     points = posterior.theta.reshape(-1, posterior.theta.shape[-1])
     count = _POINTS if density.cost < _DEAR else _POINTS_DEAR
     spread_out = points[:: max(1, len(points) // count)][:count]
@@ -34,8 +35,9 @@ def undecided(posterior: Posterior, density: GaussianDensity) -> list[str]:
         without[:, k] = points[:, k].mean() + _NOTHING
         if max(best, _log_likelihood(density, smallest).max()) - _log_likelihood(density, without).max() < _SUPPORT:
             of = "" if effect == "Intercept" else f" of the effect of '{effect}'"
-            high = np.exp(np.quantile(points[:, k], 0.95))
-            said.append(f"The data cannot tell a between-{factor} sd{of} of 0 from {high:.2g}.")
+            at = " at the mean of every predictor" if np.count_nonzero(to_zero[k]) > 1 else ""
+            high = to_zero[k, k] * np.exp(np.quantile(points[:, k], 0.95))
+            said.append(f"The data cannot tell a between-{factor} sd{of}{at} of 0 from {high:.2g}.")
     return said + _open_correlations(posterior, points)
 
 

@@ -12,7 +12,7 @@ from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.blocks.ordering import order_levels
 from poolwise.density.blocks.structure import build_structure
-from poolwise.density.collapsed import column_sizes
+from poolwise.density.centring import column_sizes
 from poolwise.density.priors import ModelPriors
 from poolwise.density.projection import project
 from poolwise.density.working import gram_root, working_basis
@@ -47,7 +47,8 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
         structure,
         ranks,
     )
-    sizes = column_sizes(np.square(gram @ np.hstack(effects)).sum(axis=0) / max(statistics.rows, 1))
+    written = np.hstack([factor.group_map for factor in design.factors])
+    sizes = column_sizes(written @ to_written, statistics.merged())
     return BlockedDensity(
         priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
     )

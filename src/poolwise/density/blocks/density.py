@@ -35,6 +35,7 @@ _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on t
 _TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
 _STRANGE = "A draw of the variances has no density: the fit was made for other data."
+_CELLS = 2.0**14  # of theta in a unit, each of which has its random numbers
 _SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
 
 
@@ -50,7 +51,7 @@ class BlockedDensity:
     factors : of the design.
     order, ranks : of elimination.
     system, smaller : arrays for the kernels; in the latter levels that are alike are one.
-    sizes : (Q,) root mean square of each effect's column.
+    sizes : (Q,) of the columns of the effects that theta speaks of.
     threads : how many threads batches are spread over.
     """
 
@@ -410,11 +411,13 @@ class BlockedDensity:
     def _kept_from(self, store: np.ndarray, point: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
         """One draw (n,) of the kept coefficients from a factorised store; without a seed, their means.
 
-        The random numbers hang on theta itself, so that the draw is the same whenever it is made.
+        The random numbers are those of theta itself, so that the draw is the same whenever it is made; of theta to
+        some digits, since the others follow the order of sums.
         """
         noise, kept = np.zeros(self.coefficients_kept), np.empty(self.coefficients_kept)
         if seed is not None:
-            generator(seed, *np.ascontiguousarray(point).view(np.uint32).tolist()).standard_normal(out=noise)
+            place = np.round(point * _CELLS).astype(np.int64)
+            generator(seed, *place.view(np.uint32).tolist()).standard_normal(out=noise)
         solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
         back.solve_kept(self.system, store, solved, noise, kept)
         return kept

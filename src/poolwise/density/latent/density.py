@@ -186,7 +186,8 @@ def _start(priors: ModelPriors) -> np.ndarray:
         float(np.log(np.median(prior.sample(rng, (501,))))) for prior in (*priors.sd, *priors.dispersions.values())
     ]
     effects = len(layout.effects)
-    return np.array([*scales[:effects], *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+    of_effects = np.array(scales[:effects]) - np.log(np.diag(layout.map_to_zero))  # in units of the columns
+    return np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
 
 
 def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:

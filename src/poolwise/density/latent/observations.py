@@ -76,8 +76,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     values = np.column_stack([np.ones(len(first)), wide[chosen]])
     slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
     parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
-    centred = common_centring(design, total)
-    to_written = centred.matrix / np.where(centred.size > 0, centred.size, 1.0)
+    to_written = common_centring(design, total).scaled
     return Observations(
         len(y),
         mean,
