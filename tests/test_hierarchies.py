@@ -43,7 +43,7 @@ def test_posterior_equals_the_reference(name):
 
     known = MODELS[name]
     frame = data(known["package"], known["item"])
-    fit = pw.fit(known["formula"], frame, priors=priors_of(known["priors"]), draws=1500, seed=3)
+    fit = pw.fit(known["formula"], frame, priors=priors_of(known["priors"]), draws=4000, seed=3)
     assert fit.outcome.passed
     draws = named_draws(fit)
     assert set(known["parameters"]) <= set(draws)
@@ -83,6 +83,9 @@ def test_modes_under_flat_priors_are_restricted_maximum_likelihood(name):
         return -(density.log_density(theta[None])[0] - log_prior(theta, density.prior, np.empty(len(theta))))
 
     found = minimize(objective, density.starts()[1], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
-    estimates = dict(zip(density.layout.names, np.exp(found.x), strict=True))
+    estimates = {"sigma": float(density.layout.sigma(found.x))}
+    for factor in model.design.factors:
+        sds = density.layout.sd(found.x, factor.name)
+        estimates |= {f"sd_{factor.name}[{effect}]": sd for effect, sd in zip(factor.effects, sds, strict=True)}
     for parameter, wanted in REML[name].items():
         assert estimates[parameter] == pytest.approx(wanted, rel=5e-4), parameter

@@ -1,15 +1,13 @@
 """Verdicts: a fit beside the peer's, beside itself with other seeds, and beside itself with predictors shifted.
 
-A difference that passes a limit below is a fault. Rules alone explain faults, each rule some kinds of them: the peer
-is at a boundary (then its zeros and what goes with them) or did not converge (all), or the prior matters (few groups:
-the spread between them; more effects than rows; a coefficient that the default prior pulls). A fit disagrees where any
-fault is left without a reason.
+A difference that passes a limit below is a fault. Rules alone explain faults (`reasons.py`); a fit disagrees where any
+is left. Of other families than the normal a second opinion of the peer counts too: its REML rests on Laplace's
+approximation, which moves intercepts by a posterior sd and more where groups differ much.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,33 +15,13 @@ import numpy as np
 from benchmarks.sweep.fits import Measured, Quantity
 from benchmarks.sweep.models import Model
 from benchmarks.sweep.peers import Peer
+from benchmarks.sweep.reasons import Fault, key_in_r, name_in_r, reasons
 
 BETA, SD, SIGMA, WIDTH = 0.5, 0.2, 0.1, math.log(2)  # posterior sds; logs of ratios outside of the 95% interval
 SEEDS, SHIFT = 5.0, 0.1  # Monte Carlo errors; posterior sds
-FEW_GROUPS, PULL, TINY, REACHES_ZERO = 8, 0.15, 0.01, 0.3
+FAR = 2.0  # posterior sds: a coefficient that a boundary does not explain
+TINY, REACHES_ZERO = 0.01, 0.3  # to the median: an sd of zero, and the lower end of an interval that goes there
 AGREES, DISAGREES, EXPLAINED, UNCERTIFIED, NO_PEER = "agrees", "DISAGREES", "explained", "not certified", "no peer"
-UNSURE = re.compile(r"failed to converge|not converged|non-positive|Hessian|unidentifiable|false convergence", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What passes its limit, in words; `kind` is "beta", "width" (of its posterior), "sigma", "missing", "zero" (the
-    peer's sd is zero and ours may be) or "sd:" with the factor's name."""
-
-    kind: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a fit may differ from its peer without being wrong; `kinds` of faults are explained, None for all."""
-
-    words: str
-    kinds: frozenset[str] | None = None
-
-    def explains(self, fault: Fault) -> bool:
-        """Whether a fault may come from this; `sd:` without a factor stands for those of all factors."""
-        return self.kinds is None or fault.kind in self.kinds or ("sd:" in self.kinds and fault.kind.startswith("sd:"))
 
 
 @dataclass(slots=True)
@@ -73,19 +51,6 @@ class Comparison:
         self.faults.append(Fault(kind, words))
 
 
-def name_in_r(name: str) -> str:
-    """`Intercept`, `x`, `z[T.b]:x` as R has them."""
-    return re.sub(r"\[T\.([^\]]*)\]", r"\1", name).replace("Intercept", "(Intercept)")
-
-
-def key_in_r(key: str, peer: Peer) -> str:
-    """`g:h|Intercept` as the peer has it, which may be `h:g|(Intercept)`."""
-    factor, _, effect = key.partition("|")
-    effect = name_in_r(effect)
-    turned = ":".join(reversed(factor.split(":")))
-    return next((found for each in (factor, turned) if (found := f"{each}|{effect}") in peer.sd), "")
-
-
 def inside(quantity: Quantity, value: float, limit: float) -> bool:
     """Whether a spread lies in the 95% interval, or is nearly the median."""
     return quantity.low <= value <= quantity.high or abs(log_ratio(quantity.median, value)) <= limit
@@ -112,7 +77,7 @@ def with_peer(fit: Measured, peer: Peer) -> Comparison:
         if not abs(width) <= abs(found.se_log_ratio):
             found.se_log_ratio = width
         if apart > BETA:
-            found.fault("beta", f"{name} is {apart:.2f} posterior sds off")
+            found.fault("beta" if apart <= FAR else "far beta", f"{name} is {apart:.2f} posterior sds off")
         if abs(width) > WIDTH:
             found.fault("width", f"{name}: posterior sd {math.exp(min(width, 700)):.3g} of the standard error")
     for key, ours in fit.sd.items():
@@ -135,62 +100,6 @@ def with_peer(fit: Measured, peer: Peer) -> Comparison:
     return found
 
 
-def reasons(model: Model, peer: Peer) -> list[Reason]:
-    """Why a fit of this model may differ from this peer."""
-    found = []
-    at_boundary = "the peer is at a boundary: a spread of zero or a correlation of one"
-    if peer.singular:
-        kinds = {"zero", "width", "sd:", "sigma"} if model.slope else {"zero", "width"}
-        found.append(Reason(at_boundary, frozenset(kinds)))
-    elif any(value <= TINY * (peer.sigma or 1.0) for value in peer.sd.values()):
-        found.append(Reason(at_boundary, frozenset({"zero", "width"})))
-    unsure = [text for text in peer.messages if UNSURE.search(text)]
-    if unsure:
-        found.append(Reason(f"the peer did not converge ({unsure[0][:100]})"))
-    if any("dropping" in text for text in peer.messages):
-        found.append(Reason("the peer dropped a column"))
-    for keys, levels in zip(model.factors, model.levels, strict=True):
-        if levels < FEW_GROUPS:
-            name = ":".join(keys)
-            kinds = {"zero", "beta", "width", f"sd:{name}"}
-            found.append(Reason(f"the prior matters: {levels} groups in {name}", frozenset(kinds)))
-    if model.effects > len(model.frame):
-        found.append(Reason(f"the prior matters: {model.effects} effects and {len(model.frame)} rows"))
-    return found + pulled(model, peer)
-
-
-def pulled(model: Model, peer: Peer) -> list[Reason]:
-    """Coefficients that their default prior, Normal(0, 2.5 sd_y / sd_x), moves by more than `PULL` standard errors.
-
-    Only those of terms that are in no other term: what lower terms mean hangs on where the others have their zero, and
-    a prior that matters for such a reason is no excuse.
-    """
-    unit = float(model.frame[model.outcome].std()) if model.family == "gaussian" else 1.0
-    columns = predictors_in_r(model)
-    terms = {name: set(name.split(":")) for name in peer.beta if name != "(Intercept)"}
-    found = []
-    for name, parts in terms.items():
-        if any(parts < other for other in terms.values()) or not parts <= set(columns):
-            continue
-        spread = float(np.prod([columns[part] for part in parts], axis=0).std())
-        width, se = 2.5 * unit / max(spread, 1e-300), peer.se.get(name, math.nan)
-        pull = abs(peer.beta[name]) * se / (se**2 + width**2)
-        if pull > PULL:
-            words = f"the prior of {name} matters: it pulls by {pull:.2f} standard errors"
-            # On a link's scale all grow together where outcomes are nearly told.
-            found.append(Reason(words, frozenset({"beta", "width"}) if model.family == "gaussian" else None))
-    return found
-
-
-def predictors_in_r(model: Model) -> dict[str, np.ndarray]:
-    """Centred columns of single predictors, by R's names."""
-    found = {name: model.frame[name] for name in model.numbers}
-    for name in model.categories:
-        values = model.frame[name]
-        found |= {f"{name}{label}": (values == label).astype(float) for label in sorted(set(values))[1:]}
-    return {name: np.asarray(column, float) - float(column.mean()) for name, column in found.items()}
-
-
 def verdict(model: Model, fit: Measured, peer: Peer | None, found: Comparison) -> str:
     """One of the words above, with reasons."""
     if not fit.certified:
@@ -201,10 +110,14 @@ def verdict(model: Model, fit: Measured, peer: Peer | None, found: Comparison) -
         return f"{EXPLAINED}: the peer gave no estimate ({peer.error[:100]})"
     if not found.faults:
         return AGREES
-    known = reasons(model, peer)
-    if any("rests on" in note or "rest on" in note for note in fit.notes):
-        known.append(Reason("outcomes are separated, so that only the prior bounds a coefficient"))
-    left = [fault.words for fault in found.faults if not any(each.explains(fault) for each in known)]
+    known = reasons(model, fit, peer)
+
+    def unexplained(faults: Sequence[Fault]) -> list[str]:
+        return [fault.words for fault in faults if not any(each.explains(fault) for each in known)]
+
+    left = unexplained(found.faults)
+    if left and peer.second is not None and not unexplained(with_peer(fit, peer.second).faults):
+        return f"{EXPLAINED}: REML by Laplace's approximation is off; maximum likelihood of a peer agrees ({left[0]})"
     if left:
         return f"{DISAGREES}: {'; '.join(left[:4])}"
     why = [each.words for each in known if any(each.explains(fault) for fault in found.faults)]

@@ -1,14 +1,11 @@
 """What lme4 and glmmTMB estimate of the same rows, by REML: one process of R for many models.
 
-Labels of groups go to R as numbers, so that none of them can be misread; categories keep theirs. Numeric predictors go
-divided by powers of ten, and centred where that changes the intercept alone, since both peers lose their way on badly
-scaled columns; estimates are turned back.
+Labels of groups go to R as numbers, so that none of them can be misread; categories keep theirs.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 import shutil
 import subprocess
 import tempfile
@@ -37,6 +34,7 @@ class Peer:
     singular : whether a spread is zero or a correlation one.
     messages : warnings and messages, of convergence above all.
     error : why there is no estimate; empty where there is one.
+    second : by maximum likelihood, with quadrature where that can be; only of families that are not normal.
     """
 
     beta: dict[str, float] = field(default_factory=dict)
@@ -47,6 +45,7 @@ class Peer:
     seconds: float | None = None
     messages: list[str] = field(default_factory=list)
     error: str = ""
+    second: Peer | None = None
 
 
 def missing() -> str:
@@ -76,30 +75,8 @@ def estimates(models: Sequence[Model]) -> dict[str, Peer]:
                     csv.writer(file).writerow([left[0]["id"], "error", "", "nan", "R was stopped or died"])
             rest = left[1:]
         for line in read(out):
-            model = models[int(line["id"])]
-            add(found.setdefault(model.name, Peer()), line, powers_of_ten(model))
-    for model in models:
-        uncentre(found[model.name], centres(model))
+            add(found.setdefault(models[int(line["id"])].name, Peer()), line)
     return found
-
-
-def powers_of_ten(model: Model) -> dict[str, float]:
-    """What each numeric predictor is divided by, so that it moves by about one."""
-    return {name: 10.0 ** round(math.log10(float(model.frame[name].std()))) for name in model.numbers}
-
-
-def centres(model: Model) -> dict[str, float]:
-    """What is taken from each numeric predictor: nothing where other coefficients than the intercept would change."""
-    if model.slope is not None or "*" in model.formula:
-        return {}
-    return {name: float(model.frame[name].mean()) for name in model.numbers}
-
-
-def uncentre(peer: Peer, means: dict[str, float]) -> None:
-    """Put the intercept at the predictors' zeros; its standard error there is not known."""
-    if means and peer.beta:
-        peer.beta["(Intercept)"] -= sum(peer.beta.get(name, math.nan) * mean for name, mean in means.items())
-        peer.se.pop("(Intercept)", None)
 
 
 def task(model: Model, identity: str, folder: Path) -> dict[str, str]:
@@ -108,13 +85,11 @@ def task(model: Model, identity: str, folder: Path) -> dict[str, str]:
     rows = model.frame.assign(**{key: pd.factorize(model.frame[key])[0] + 1 for key in keys})
     if model.slope in keys or set(keys) & {*model.numbers, model.outcome}:
         raise ValueError(f"{model.name}: a grouping column is used as a number too")
-    means = centres(model)
-    for name, power in powers_of_ten(model).items():
-        rows[name] = (rows[name] - means.get(name, 0.0)) / power
     file = folder / f"rows_{identity}.csv"
     rows.to_csv(file, index=False)
-    text = ";".join([*keys, *model.categories])
-    return {"id": identity, "file": str(file), "family": model.family, "factors": text, "formula": model.formula}
+    texts, numbers = ";".join([*keys, *model.categories]), ";".join(model.numbers)
+    columns = {"factors": texts, "numbers": numbers}
+    return {"id": identity, "file": str(file), "family": model.family, **columns, "formula": model.formula}
 
 
 def run(tasks: Sequence[dict[str, str]], out: Path, folder: Path) -> None:
@@ -138,13 +113,14 @@ def read(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, ["id", "kind", "name", "value", "text"]))
 
 
-def add(peer: Peer, line: dict[str, str], powers: dict[str, float]) -> None:
-    """Put one line of R's answer in its place, scaled back."""
+def add(peer: Peer, line: dict[str, str]) -> None:
+    """Put one line of R's answer in its place."""
     kind, name = line["kind"], line["name"]
     value = float(line["value"]) if line["value"] not in ("NA", "") else float("nan")
-    if kind in ("beta", "se", "sd"):
-        effect = name.rpartition("|")[2]
-        value /= math.prod(powers.get(part, 1.0) for part in effect.split(":"))
+    if kind in ("beta2", "se2", "sd2"):
+        peer.second = peer.second or Peer()
+        add(peer.second, line | {"kind": kind[:-1]})
+    elif kind in ("beta", "se", "sd"):
         {"beta": peer.beta, "se": peer.se, "sd": peer.sd}[kind][name] = value
     elif kind == "sigma":
         peer.sigma = value

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.sweep import compare
+from benchmarks.sweep import compare, reasons
 
 HOW = """`python -m benchmarks.sweep`, from the root of the checkout. `--rotate 3/10` takes the third tenth of it and
 fails where something is wrong, `--only sleepstudy` takes the data sets with that in their names, `--resume` goes on
@@ -25,9 +25,11 @@ A fit *agrees* with the peer where each coefficient is within {compare.BETA} pos
 the peer's sds lies in the 95% interval (or within {compare.SD:.0%} of the median, the residual sd within
 {compare.SIGMA:.0%}), and posterior sds and standard errors differ by less than a factor of two. Other differences are
 *explained* only by rule: the peer is at a boundary, where its sd of zero lies in no interval; it did not converge or
-gave no estimate; fewer than {compare.FEW_GROUPS} groups, for the spread between them and coefficients; more effects
+gave no estimate; fewer than {reasons.FEW_GROUPS} groups, for the spread between them and coefficients; more effects
 than rows; outcomes that are separated; a coefficient of a top term that the default prior pulls by more than
-{compare.PULL} standard errors. Everything else *DISAGREES*.
+{reasons.PULL} standard errors, or on a link's scale a spread by {reasons.PULL_SD} posterior sds; and in families
+without a closed form, that only REML by Laplace's approximation differs, while maximum likelihood of a peer agrees
+(by quadrature where there is one effect). Everything else *DISAGREES*.
 
 Seeds agree where means (of spreads, of their logs) differ by less than {compare.SEEDS:g} Monte Carlo errors. With all
 numeric predictors moved by a thousand of their sds, predictions and slopes must stay within {compare.SHIFT} posterior

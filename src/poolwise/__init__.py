@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from poolwise.interrupts import uninterrupted
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -56,7 +58,8 @@ __all__ = sorted([*_HOME_OF, *_SUBMODULES])
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        value = getattr(import_module(_HOME_OF[name]), name)
+        with uninterrupted():
+            value = getattr(import_module(_HOME_OF[name]), name)
     elif name in _SUBMODULES:
         value = import_module(f"poolwise.{name}")
     else:

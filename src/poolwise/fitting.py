@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise import design as designs
 from poolwise import storage, updating
+from poolwise.density.expense import check_expense
 from poolwise.errors import DataError, FileError, PriorError, SamplingError
 from poolwise.families import Family, family_of
 from poolwise.fitted import Fit
@@ -16,11 +17,11 @@ from poolwise.infer import infer
 from poolwise.posterior import Posterior
 from poolwise.prepare import prepare
 from poolwise.progress import Progress, silent
-from poolwise.samplers.settings import sampler_settings
+from poolwise.samplers.settings import deadline_of, sampler_settings
 from poolwise.sources import Source, as_source
 from poolwise.sources.groups import with_group_tables
 from poolwise.statistics import SufficientStatistics
-from poolwise.threads import check_threads, default_threads
+from poolwise.threads import check_threads, default_threads, limited
 
 if TYPE_CHECKING:
     from poolwise.priors import Prior
@@ -42,6 +43,7 @@ def fit(
     missing: str = "drop",
     strict: bool = False,
     threads: int | None = None,
+    time_limit: float | None = None,
     progress: Progress = silent,
 ) -> Fit:
     """Fit a hierarchical regression.
@@ -70,29 +72,35 @@ def fit(
     missing : "drop" leaves out rows with missing values, counts them and says so; "error" refuses them.
     strict : raise `SamplingError` where the sampler's certificate fails, instead of returning the fit with advice.
     threads : the number of cores by default.
+    time_limit : seconds after which the fit ends with a `SamplingError`; without one a model that would take more than
+        some minutes is refused before it begins.
     progress : called with a step in words and the share done, from 0 to 1; also while rows are read.
 
     Raises
     ------
     FormulaError, DataError, PriorError, FileError : what is wrong, where, and what would be valid.
+    SamplingError : where the time limit is over, or under `strict`.
     """
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     workers = check_threads(threads)
     source = None if isinstance(data, SufficientStatistics) else with_group_tables(as_source(data), groups)
     if source is None and (weights is not None or groups is not None):
         raise DataError("Statistics hold their weights and group columns already; leave out weights= and groups=.")
-    model, rows = prepare(
-        formula,
-        source or data,
-        family=family_of(family),
-        link=link,
-        priors=priors,
-        weights=weights,
-        missing=missing,
-        threads=workers,
-        progress=progress,
-    )
-    return finish(infer(model, settings, threads=workers), rows, source, strict=strict)
+    with limited(deadline_of(time_limit)):
+        model, rows = prepare(
+            formula,
+            source or data,
+            family=family_of(family),
+            link=link,
+            priors=priors,
+            weights=weights,
+            missing=missing,
+            threads=workers,
+            progress=progress,
+        )
+        check_expense(model.design, workers, limited=time_limit is not None)
+        posterior = infer(model, settings, threads=workers)
+    return finish(posterior, rows, source, strict=strict)
 
 
 def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:

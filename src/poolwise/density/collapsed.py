@@ -21,11 +21,12 @@ from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.samplers.base import NativeDensity
 from poolwise.statistics.products import CrossProducts
-from poolwise.threads import map_slices
+from poolwise.threads import map_slices, steps
 
 # Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
 _WORK, _LEAST = 1 << 21, 256
 _ROOM = 1 << 22  # numbers that a task may hold
+_TASK = 2e7  # flops between two looks at whether to stop, about
 _FEW = 64  # points per task of dearer work
 _DIGITS = 26
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
@@ -85,7 +86,7 @@ class CollapsedDensity:
         def evaluate(_: int, part: slice) -> None:
             kernels.log_densities(points[part], self.problem, out[part])
 
-        map_slices(evaluate, len(points), _SLICE, self.threads)
+        map_slices(evaluate, len(points), self._task, self.threads)
         return out
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -100,7 +101,7 @@ class CollapsedDensity:
         def evaluate(_: int, part: slice) -> None:
             kernels.values_and_gradients(points[part], self.problem, values[part], gradients[part])
 
-        map_slices(evaluate, len(points), _FEW, self.threads)
+        map_slices(evaluate, len(points), min(_FEW, self._task), self.threads)
         return values, gradients
 
     def slices(self, points: int) -> list[slice]:
@@ -118,7 +119,8 @@ class CollapsedDensity:
         def solve(i: int, part: slice) -> None:
             if seed is not None:
                 generator(seed, i).standard_normal(out=beta[part])
-            kernels.common_given(points[part], self.problem, beta[part])
+            for some in steps(part, self._task):
+                kernels.common_given(points[some], self.problem, beta[some])
 
         map_slices(solve, len(points), _SLICE, self.threads)
         return beta
@@ -208,6 +210,11 @@ class CollapsedDensity:
 
         map_slices(fill, len(points), max(1, min(_FEW, _ROOM // max(self.groups, 1))), self.threads)
         return out
+
+    @property
+    def _task(self) -> int:
+        """Points between two looks at whether to stop; what hangs on points alone is cut into such slices."""
+        return int(min(_SLICE, max(1, _TASK // self.cost)))
 
     @property
     def width(self) -> int:

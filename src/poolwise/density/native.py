@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from poolwise.compiled import DENSITY_SIGNATURE, kernel, pointer
+from poolwise.compiled import DENSITY_SIGNATURE, callback, kernel, pointer
 from poolwise.density.kernels import Problem, value_and_gradient
 from poolwise.density.theta import Prior
 
@@ -50,7 +50,7 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
     return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
 
 
-@numba.cfunc(DENSITY_SIGNATURE, cache=True)
+@callback(DENSITY_SIGNATURE)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
     problem = _problem_at(numba.carray(words, (21,), np.int64))

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from poolwise.compiled import kernel, pointer
+from poolwise.compiled import callback, kernel, pointer
 
 _SIGNATURE = types.float64(*([types.int64] * 7))
 
@@ -31,9 +31,9 @@ class RowsCallback:
     def address(self) -> int:
         """Where the compiled function is."""
         try:
-            self._compiled = numba.cfunc(_SIGNATURE, cache=True)(self._function)
+            self._compiled = callback(_SIGNATURE)(self._function)
         except RuntimeError:  # no file to cache it beside
-            self._compiled = numba.cfunc(_SIGNATURE)(self._function)
+            self._compiled = callback(_SIGNATURE, cache=False)(self._function)
         return int(self._compiled.address)
 
 

@@ -1,20 +1,18 @@
 """Exponential and logarithm in pure arithmetic, so that loops over rows fill vector registers.
 
 Calls into the C library cannot be vectorised and were half of the cost of a gradient. Errors are at most two units in
-the last place over the stated ranges.
+the last place over the stated ranges. Reassociation would undo the rounding.
 """
 
 from __future__ import annotations
 
 import math
 
-import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-# Callees take over their caller's fast-math flags unless they have their own; reassociation would undo the rounding.
-_exact = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+from poolwise.compiled import exact_kernel
 
 _LOG2_E = 1.0 / math.log(2.0)
 # log 2 in two parts, the first with zeros at its end, so that its product with a small whole number is exact.
@@ -41,7 +39,7 @@ def _from_bits(typing_context, bits):
     return types.float64(types.int64), generate
 
 
-@_exact
+@exact_kernel
 def exp(x):
     """exp(x) for any x; beyond -708 and 709 the values there."""
     x = min(max(x, -708.0), 709.0)
@@ -56,14 +54,14 @@ def exp(x):
     return p * _from_bits((bits_of(shifted) << 52) + (1023 << 52))
 
 
-@_exact
+@exact_kernel
 def log1p(x):
     """log(1 + x) for x >= 0, with all digits of a small x."""
     grown = 1.0 + x
     return log(grown) + (x - (grown - 1.0)) / grown
 
 
-@_exact
+@exact_kernel
 def log(x):
     """log(x) for x from 1e-307 to 1e308."""
     # x = 2^k m with m between the roots of 1/2 and 2; log m by the series of its inverse hyperbolic tangent.

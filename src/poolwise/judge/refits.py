@@ -29,7 +29,7 @@ def refit_each(
     then: Callable[[int, Posterior], T],
     progress: Progress = silent,
 ) -> list[T]:
-    """What `then` makes of each posterior, on the thread that fitted it; it must not use other threads."""
+    """What `then` makes of each posterior, on the thread that fitted it."""
     seeds = child_seeds(settings.seed, len(models))
     done: list[int] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.samplers.base import LogDensity
+from poolwise.threads import look
 
 _GAIN = 1e-3  # rise that is worth no further step
 _STRIDE = 2.0  # longest step in any coordinate: densities are in logarithms of spreads
@@ -23,6 +24,7 @@ def ascend(density: LogDensity, starts: np.ndarray, steps: int) -> tuple[np.ndar
     fresh, shrink = np.ones(k, dtype=bool), np.ones(k)
     alive = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
     for _ in range(steps):
+        look()
         step = np.einsum("kij,kj->ki", inverse, np.where(alive[:, None], slopes, 0.0))
         promised = (step * slopes).sum(axis=1)
         moving = np.flatnonzero(alive & (promised > np.where(fresh, _GAIN / 100, _GAIN)))

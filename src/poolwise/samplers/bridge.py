@@ -45,17 +45,20 @@ def bridge(
     of_draws = values[half:] - log_normal(points[half:])
     of_fresh = log_density(fresh) - log_normal(fresh)
     of_fresh = np.where(np.isfinite(of_fresh), of_fresh, -np.inf)
+    with np.errstate(all="ignore"):
+        found, error = _ratio(of_draws, of_fresh)
+    return (found, error) if math.isfinite(error) else (math.nan, math.inf)
+
+
+def _ratio(of_draws: np.ndarray, of_fresh: np.ndarray) -> tuple[float, float]:
+    """Log ratio of integrals from log ratios of densities at draws of each, and its standard error."""
     top = float(np.median(of_draws))
     one, two = np.exp(of_draws - top), np.exp(of_fresh - top)
-    share = len(one) / (len(one) + count)
+    share = len(one) / (len(one) + len(two))
     ratio = 1.0
     for _ in range(_ITERATIONS):
-        upper = np.mean(two / (share * two + (1 - share) * ratio))
-        lower = np.mean(1.0 / (share * one + (1 - share) * ratio))
-        if not (upper > 0 and lower > 0):
-            return math.nan, math.inf
-        ratio = upper / lower
-    of_upper = two / (share * two + (1 - share) * ratio)
-    of_lower = 1.0 / (share * one + (1 - share) * ratio)
-    error = np.var(of_upper) / np.mean(of_upper) ** 2 / count + np.var(of_lower) / np.mean(of_lower) ** 2 / len(one)
-    return top + math.log(ratio), math.sqrt(error)
+        of_upper = two / (share * two + (1 - share) * ratio)
+        of_lower = 1.0 / (share * one + (1 - share) * ratio)
+        ratio = float(np.mean(of_upper) / np.mean(of_lower))
+    error = np.var(of_upper) / np.mean(of_upper) ** 2 / len(two) + np.var(of_lower) / np.mean(of_lower) ** 2 / len(one)
+    return top + float(np.log(ratio)), float(np.sqrt(error))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Event
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from poolwise.errors import SamplingError
 from poolwise.samplers.base import NativeDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.diagnose import certify_chains
 from poolwise.samplers.trajectory import advance, density_at
+from poolwise.threads import look, map_slices, stop_flag
 
 _WINDOWS = np.array([30, 100, 200, 250])  # adaptation of scales begins; windows end; the last is for the step alone
 _LOOK = 0.1  # seconds between two looks at whether to stop, about
@@ -27,7 +26,6 @@ class _Watch:
     started: float = field(default_factory=time.perf_counter)
     done: dict[int, int] = field(default_factory=dict)
     divergences: dict[int, int] = field(default_factory=dict)
-    stop: Event = field(default_factory=Event)
 
     def say(self) -> None:
         """Chains, draws, divergences, time left."""
@@ -60,19 +58,11 @@ def sample_whitened(
     """
     watch = _Watch(settings)
     seeds, starts = child_seeds(settings.seed, settings.chains), np.atleast_2d(start)
-    with ThreadPoolExecutor(min(threads, settings.chains)) as pool:
-        chains = [
-            pool.submit(_chain, i, density, starts[i % len(starts)], spread, seed, watch)
-            for i, seed in enumerate(seeds)
-        ]
-        try:
-            pending = set(chains)
-            while pending:
-                pending = wait(pending, timeout=0.1).not_done
-                watch.say()
-            drawn = [chain.result() for chain in chains]
-        finally:  # Ctrl-C: chains look at this between their steps
-            watch.stop.set()
+
+    def one(i: int, _: slice) -> tuple[np.ndarray, np.ndarray]:
+        return _chain(i, density, starts[i % len(starts)], spread, seeds[i], watch)
+
+    drawn = map_slices(one, settings.chains, 1, threads, meanwhile=watch.say)
     points = np.array([kept for kept, _ in drawn])
     counts = np.array([count for _, count in drawn])
     return Sample(points, certify_chains(points, int(counts[:, 0].sum()), {"leaves": float(counts[:, 1].mean())}))
@@ -95,13 +85,14 @@ def _chain(
     scale, moments, counts = spread.copy(), np.zeros((2, start.size)), np.zeros(2)
     draws = watch.settings.draws
     kept, steps = np.empty((draws, start.size)), int(_WINDOWS[-1]) + draws
-    last, each = 0, _LOOK
-    while last < steps and not watch.stop.is_set():
+    last, each, stop = 0, _LOOK, stop_flag()
+    while last < steps:
+        look()
         began = time.perf_counter()
         first, last = last, min(last + max(1, int(_LOOK / each)), steps)
         advance(
             rng, density.address, density.words, point, gradient, state, scale, moments, kept, counts, first, last,
-            _WINDOWS,
+            _WINDOWS, stop,
         )  # fmt: skip
         watch.done[i], watch.divergences[i] = last, int(counts[0])
         each = max((time.perf_counter() - began) / (last - first), 1e-6)

@@ -12,6 +12,7 @@ evaluations a draw costs; the draws are nearly independent in any case.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ _ROUNDS = 10
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
-_BATCH = 1 << 17  # proposals at a time, so that Ctrl-C is heard soon
+_BATCH, _BATCH_FLOPS = 1 << 17, 2e9  # proposals at a time, at the most, so that progress is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,15 @@ def _run(
     spare = 1.0 if effort.surrogate else 1.05
     batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     have = tried = 0
+    most, began = int(max(64, min(_BATCH, _BATCH_FLOPS // density.cost))), time.monotonic()
     while have < needed and tried < _MOST_PROPOSALS * needed:
-        size = min(int(spare * (needed - have) / kept) + 8, _BATCH)
+        size = min(int(spare * (needed - have) / kept) + 8, most)
         proposed, log_weights = _weighted(density, adapted.warp, adapted.proposal, rng, size)[:2]
         batches.append((proposed, log_weights, np.log(rng.random(size)) < log_weights - log_bound))
         have, tried = have + int(batches[-1][2].sum()), tried + size
-        settings.progress("sampling", 0.4 + 0.5 * min(1.0, have / needed))
+        share = min(1.0, have / needed)
+        left = (time.monotonic() - began) * (1 - share) / max(share, 1e-9)
+        settings.progress(f"sampling: {left:.0f} s left", 0.4 + 0.5 * share)
     points, log_weights, passed = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     if have < needed:  # hopeless, and the certificate will say so
         passed = rng.choice(len(points), size=needed, p=normalised(log_weights))

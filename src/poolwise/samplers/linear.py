@@ -8,7 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from poolwise.compiled import DENSITY_SIGNATURE, pointer
+from poolwise.compiled import DENSITY_SIGNATURE, callback, pointer
 from poolwise.samplers.base import LogDensity, NativeDensity
 from poolwise.samplers.trajectory import density_at
 
@@ -27,7 +27,7 @@ def in_linear_coordinates(density: LogDensity, centre: np.ndarray, root: np.ndar
     return NativeDensity(linear_callback.address, words, (inner, arrays))
 
 
-@numba.cfunc(DENSITY_SIGNATURE, cache=True)
+@callback(DENSITY_SIGNATURE)
 def linear_callback(dimension, point, gradient, value, words):
     """Value and gradient over z; `words` are the inner density's address and words, centre and root."""
     d = np.int64(dimension)

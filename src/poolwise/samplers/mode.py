@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.errors import SamplingError
 from poolwise.samplers.ascent import ascend
 from poolwise.samplers.base import LogDensity
+from poolwise.threads import look
 
 # Points of the box that are looked at, in one batch: fewer where each costs much, as it does with much data and few
 # modes.
@@ -118,6 +119,7 @@ def _settle(density: LogDensity, point: np.ndarray, value: float) -> Mode:
     """
     gradient, covariance = _slope_and_inverse_curvature(density, point)
     for _ in range(_NEWTON):
+        look()
         step = covariance @ gradient
         if not gradient @ step > _GAIN:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from poolwise.deadline import Deadline
 from poolwise.errors import DataError
 from poolwise.progress import Progress
 from poolwise.samplers.base import SamplerSettings
@@ -22,6 +23,15 @@ def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, pr
     return SamplerSettings(
         int(draws), int(chains), np.random.SeedSequence(None if seed is None else int(seed)), sampler, progress
     )
+
+
+def deadline_of(time_limit: object) -> Deadline:
+    """A deadline so many seconds from now, or none, or a clear refusal."""
+    if time_limit is None:
+        return Deadline()
+    if isinstance(time_limit, bool) or not isinstance(time_limit, (int, float, np.number)) or not time_limit > 0:
+        raise DataError(f"time_limit must be a positive number of seconds or None, not {time_limit!r}.")
+    return Deadline(float(time_limit))
 
 
 def check_seed(seed: object) -> int:

@@ -48,11 +48,12 @@ def density_at(address, words, point, gradient, value):
 
 
 @kernel
-def transition(rng, address, words, point, gradient, value, step, scale, work, stats):
+def transition(rng, address, words, point, gradient, value, step, scale, work, stats, stop):
     """Move `point` (d,) and its `gradient` (d,) to the next state.
 
     Momenta are kept in units in which they are standard normal, `scale` (d,) being that of positions. `work` is
-    (10 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence and the new value.
+    (10 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence and the new value. Once
+    `stop` (1,) is not zero, the state means nothing.
     """
     d = point.size
     # Ends of the trajectory: position, momentum, gradient of the left one and the right one.
@@ -88,7 +89,7 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
                 part[i] += momentum_there[i]
             change = here - energy - start
             stats[LEAVES] += 1.0
-            if not change > _DIVERGED:
+            if not change > _DIVERGED or stop[0] != 0:
                 stats[DIVERGED] = 1.0
                 broken = True
                 break
@@ -143,18 +144,21 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
 
 
 @kernel
-def advance(rng, address, words, point, gradient, state, scale, moments, kept, counts, first, last, ends):
+def advance(rng, address, words, point, gradient, state, scale, moments, kept, counts, first, last, ends, stop):
     """Steps `first` to `last` of a chain: those of warm-up adapt, the others are kept.
 
     `state` holds value, log step, its average, the error's average, steps of averaging and draws in `moments`;
     `moments` (2, d) mean and sum of squares since the last window began; `kept` (draws, d); `counts` takes divergences
-    and leaves of kept draws; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up.
+    and leaves of kept draws; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up. Once
+    `stop` (1,) is not zero, no step begins.
     """
     d, warmup = point.size, ends[-1]
     work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(4)
     for now in range(first, last):
+        if stop[0] != 0:
+            break
         step = math.exp(state[1] if now < warmup else state[2])
-        state[0] = transition(rng, address, words, point, gradient, state[0], step, scale, work, stats)
+        state[0] = transition(rng, address, words, point, gradient, state[0], step, scale, work, stats, stop)
         if now >= warmup:
             for i in range(d):
                 kept[now - warmup, i] = point[i]

@@ -29,7 +29,7 @@ from poolwise.density.working import WorkingBasis
 from poolwise.design.factors import Factor
 from poolwise.errors import SamplingError
 from poolwise.samplers.base import NativeDensity
-from poolwise.threads import map_slices
+from poolwise.threads import look, map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
 _TOGETHER = 4  # points of a task at the least: they share their room
@@ -105,6 +105,7 @@ class BlockedDensity:
                 return
             room = evaluate.scratch(self.smaller)
             for i in range(part.start, part.stop):
+                look()
                 out[i] = self._log_density_at(points[i], room)
                 if seed is not None and np.isfinite(out[i]):
                     kept[i] = self._kept_from(room[2], points[i], seed)
@@ -179,6 +180,7 @@ class BlockedDensity:
             if self._large_root:
                 room = evaluate.scratch(self.smaller)
                 for draw in range(part.start, part.stop):
+                    look()
                     self._log_density_at(points[draw], room)
                     kept[draw] = self._kept_from(room[2], points[draw], seed)
                 return

@@ -19,9 +19,10 @@ from poolwise.design.design import Design
 from poolwise.errors import SamplingError
 from poolwise.families import Family, Link
 from poolwise.samplers.base import NativeDensity
-from poolwise.threads import map_slices
+from poolwise.threads import map_slices, steps
 
 _AVERAGED = 64  # thetas over which a share is averaged
+_TASK = 1 << 20  # numbers between two looks at whether to stop
 _NARROW, _WIDE = 1e-4, 1.0  # standard deviations of a log that curvature is believed to say
 
 
@@ -100,7 +101,8 @@ class LatentDensity:
         beta, u = np.empty((len(points), p)), np.empty((len(points), size))
 
         def some(_: int, part: slice) -> None:
-            expand(points[part], self.words, beta[part], u[part])
+            for few in steps(part, max(1, _TASK // self.dimension)):
+                expand(points[few], self.words, beta[few], u[few])
 
         map_slices(some, len(points), 256, threads)
         to_zero = self.priors.layout.map_to_zero

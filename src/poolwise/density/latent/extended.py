@@ -16,9 +16,10 @@ from poolwise.density.latent.density import LatentDensity
 from poolwise.density.latent.noise import estimates, fill
 from poolwise.samplers.base import NativeDensity
 from poolwise.samplers.mode import Mode
-from poolwise.threads import map_slices
+from poolwise.threads import map_slices, steps
 
 _SLICE = 64  # thetas
+_ROWS = 1 << 20  # times thetas, between two looks at whether to stop
 _FLAT = 1.5  # largest standard deviation that curvature at the mode is believed to say
 
 
@@ -56,7 +57,8 @@ class ExtendedDensity:
         out, thetas = np.empty(len(points)), np.ascontiguousarray(points)
 
         def some(_: int, part: slice) -> None:
-            estimates(thetas[part], self.density.words, self._spreads, self.density.dimension, out[part])
+            for few in steps(part, max(1, _ROWS // len(self.density.problem.data.y))):
+                estimates(thetas[few], self.density.words, self._spreads, self.density.dimension, out[few])
 
         map_slices(some, len(points), _SLICE, self.threads)
         return out

@@ -10,6 +10,7 @@ from poolwise.density.latent.curvature import curvature
 from poolwise.density.latent.kernels import log_likelihood, log_priors
 from poolwise.density.latent.problem import Problem
 from poolwise.density.theta import covariance_factor
+from poolwise.threads import look
 
 _STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
 _CLIMB, _APART = 30, 0.02  # steps over theta, and how far apart differences are taken
@@ -54,6 +55,7 @@ def conditional(
     if not np.isfinite(value):
         return None
     for _ in range(_STEPS):
+        look()
         blocks = np.zeros(problem.spread.information.size)
         side, rest = np.zeros((leaf[1], len(places))), np.zeros((len(places), len(places)))
         curvature(theta, beta, u, words, in_rest, blocks, side, rest)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from poolwise.compiled import DENSITY_SIGNATURE
+from poolwise.compiled import DENSITY_SIGNATURE, callback
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import ARRAYS
 
 
-@numba.cfunc(DENSITY_SIGNATURE, cache=True)
+@callback(DENSITY_SIGNATURE)
 def latent_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
     slope = numba.carray(gradient, (dimension,))

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from poolwise.errors import DataError, PoolwiseError
+from poolwise.interrupts import uninterrupted
 from poolwise.progress import Scan
+from poolwise.threads import look as stop_if_told
 
 _CAUSE = re.compile(r"(Caused by: )?[\w.]*(Error|Exception): ")
 _POLL = 0.1  # seconds between two looks at a running query
@@ -100,8 +102,9 @@ def watched(run: Callable[[], Any], look: Callable[[], float | None], stop: Call
     stop : makes `run` fail soon.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="poolwise-query") as pool:
-        future: Future[Any] = pool.submit(run)
         try:
+            with uninterrupted():
+                future: Future[Any] = pool.submit(run)
             while True:
                 try:
                     return future.result(timeout=_POLL)
@@ -109,6 +112,7 @@ def watched(run: Callable[[], Any], look: Callable[[], float | None], stop: Call
                     if future.done():  # just then, or with an error of that name of its own
                         return future.result()
                     scan.at(look())
+                    stop_if_told()
         except BaseException:
             if not future.done():
                 stop()
