@@ -65,10 +65,10 @@ def test_what_takes_long_is_said():
     from poolwise.prepare import prepare
 
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(600, 13)), columns=["y", *(f"x{i}" for i in range(12))])
+    frame = pd.DataFrame(rng.normal(size=(2400, 13)), columns=["y", *(f"x{i}" for i in range(12))])
     effects = " + ".join(frame.columns[1:])
     model, _ = prepare(
-        f"y ~ {effects} + ({effects} | g)", frame.assign(g=np.arange(600) // 40), priors={}, missing="drop", threads=1
+        f"y ~ {effects} + ({effects} | g)", frame.assign(g=np.arange(2400) // 40), priors={}, missing="drop", threads=1
     )
     with pytest.warns(pw.PoolwiseWarning, match="13 effects that vary by 'g' have 78 correlations; .* seconds"):
         check_expense(model.design, 2, limited=False)

@@ -26,7 +26,7 @@ from benchmarks.sweep import compare, peers, summary
 from benchmarks.sweep.fits import MOST_PREDICTED, Failed, Guard, Measured, Outcome, Task
 from benchmarks.sweep.models import TENTHS, Model, models
 from benchmarks.sweep.peers import Peer
-from benchmarks.sweep.summary import Line
+from benchmarks.sweep.summary import Key, Line
 
 ROOT = Path(__file__).parents[2]
 OUT, PAGE = ROOT / "benchmarks" / "results" / "sweep.csv", ROOT / "docs" / "explanation" / "sweep.md"
@@ -144,10 +144,10 @@ def shifted_verdict(model: Model, fit: Measured, base: Outcome, line: Line) -> s
     return f"{compare.DISAGREES}: {fault}"
 
 
-def wanted(model: Model, seeds: Sequence[int]) -> set[tuple[str, str, str, int, bool]]:
-    """Keys of all lines of a model."""
+def wanted(model: Model, seeds: Sequence[int]) -> list[Key]:
+    """Keys of all lines of a model, in their order."""
     name = (model.dataset, model.formula, model.family)
-    return {(*name, seed, False) for seed in seeds} | ({(*name, seeds[0], True)} if model.numbers else set())
+    return [(*name, seed, False) for seed in seeds] + ([(*name, seeds[0], True)] if model.numbers else [])
 
 
 def main() -> int:
@@ -158,7 +158,7 @@ def main() -> int:
     out = task.out or (OUT if whole else None)
     chosen = list(models(range(TENTHS) if task.rotate is None else range(task.rotate, task.rotate + 1), task.only))
     earlier = {line.key: line for line in summary.read(out)} if task.resume and out is not None else {}
-    todo = [each for each in chosen if not set().union(*(wanted(model, seeds) for model in each)) <= earlier.keys()]
+    todo = [each for each in chosen if not all(key in earlier for model in each for key in wanted(model, seeds))]
     every = [model for each in todo for model in each]
     print(f"{sum(map(len, chosen))} models of {len(chosen)} data sets; {len(every)} are to be fitted", flush=True)
     problem = peers.missing()
@@ -174,10 +174,12 @@ def main() -> int:
                     for line in found:
                         print(told(model, line), flush=True)
                 else:
-                    found = [earlier[key] for key in sorted(wanted(model, seeds))]
+                    found = [earlier[key] for key in wanted(model, seeds)]
                 lines += found
-            if out is not None:
-                summary.write(lines, out)
+            if out is not None:  # with what is there already of data sets that are still to come
+                done = {line.key for line in lines}
+                later = [key for rest in chosen for model in rest for key in wanted(model, seeds) if key not in done]
+                summary.write(lines + [earlier[key] for key in later if key in earlier], out)
     page = summary.markdown(lines)
     print(f"\n{page}\n{time.monotonic() - started:.0f} s")
     if out is not None:

@@ -32,8 +32,9 @@ without a closed form, that only REML by Laplace's approximation differs, while 
 (by quadrature where there is one effect). Everything else *DISAGREES*.
 
 Seeds agree where means (of spreads, of their logs) differ by less than {compare.SEEDS:g} Monte Carlo errors. With all
-numeric predictors moved by a thousand of their sds, predictions and slopes must stay within {compare.SHIFT} posterior
-sds and four Monte Carlo errors; nothing explains more."""
+numeric predictors moved by a thousand of their sds, predictions (on the link's scale) and slopes must stay within
+{compare.SHIFT} posterior sds and four Monte Carlo errors; nothing explains more."""
+Key = tuple[str, str, str, int, bool]  # data set, formula, family, seed, whether predictors were shifted
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Line:
         return self.verdict.partition(":")[0]
 
     @property
-    def key(self) -> tuple[str, str, str, int, bool]:
+    def key(self) -> Key:
         """What the fit was of."""
         return self.dataset, self.formula, self.family, self.seed, self.shifted
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from poolwise import design as designs
 from poolwise import storage, updating
+from poolwise.density.conflict import far_from_zero
 from poolwise.density.gaussian import gaussian
 from poolwise.design.relations import relations
 from poolwise.errors import DataError, SamplingError
@@ -81,6 +82,9 @@ class Fit:
 
         model = self.result.model
         said = relations(model.design.factors)
+        if self.result.u:
+            told = self.outcome.advice
+            said += [one for one in far_from_zero(model.design, model.priors, model.statistics) if one not in told]
         if model.sampled:
             return said + separated(model)
         if self.result.u:

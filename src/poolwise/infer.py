@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from poolwise.density.conflict import judged
+from poolwise.density.digits import check_residual
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.density import LatentDensity, latent
 from poolwise.density.latent.extended import ExtendedDensity
@@ -21,6 +23,10 @@ from poolwise.statistics import CrossProducts
 
 _LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
 _NORMAL = "given the variances coefficients and effects are nearly normal; importance weights make up for the rest"
+_NO_DIGITS = (
+    "Floating-point numbers do not have the digits for this posterior: look for columns of very different sizes, for "
+    "terms that are nearly the same, and for priors far from the data."
+)
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
 
@@ -30,19 +36,26 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     Parameters
     ----------
     theta : (chains, draws, d) draws made earlier, as of a saved fit; then only the coefficients are drawn again.
+
+    Raises
+    ------
+    DataError, SamplingError : where there is no posterior, or none that could be computed.
     """
     started = time.perf_counter()
     sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
-    if model.sampled:
-        parts = _latent(model, settings, threads)
-    elif model.pooling is Pooling.SEPARATE and mixed:
-        parts = _separate_mixed(model, settings, threads)
-    elif model.pooling is Pooling.PARTIAL or mixed:
-        parts = _collapsed(model, settings, coefficient_seed, threads, theta)
-    else:
-        parts = _direct(model, settings, coefficient_seed, threads)
+    try:
+        if model.sampled:
+            parts = _latent(model, settings, threads)
+        elif model.pooling is Pooling.SEPARATE and mixed:
+            parts = _separate_mixed(model, settings, threads)
+        elif model.pooling is Pooling.PARTIAL or mixed:
+            parts = _collapsed(model, settings, coefficient_seed, threads, theta)
+        else:
+            parts = _direct(model, settings, coefficient_seed, threads)
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        raise SamplingError(_NO_DIGITS) from error
     theta, beta, u, dispersions, certificate = parts
     elapsed = time.perf_counter() - started
     return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
@@ -88,8 +101,11 @@ def _collapsed(
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)
     if theta is None:
+        if density.layout.effects:
+            check_residual(density, model.design)
         drawn = sample(asked, settings, threads)
-        theta, certificate = drawn.points, drawn.certificate
+        theta = drawn.points
+        certificate = judged(drawn.certificate, model.statistics, model.design, model.priors, model.given, threads)
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})
     working = asked.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)

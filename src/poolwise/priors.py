@@ -17,17 +17,26 @@ import numpy as np
 
 from poolwise.errors import PriorError
 
+_HUGE = 1e100  # squares and products of what lies beyond are no floating-point numbers
+
 
 def _positive(prior: object, **values: float) -> None:
     for name, value in values.items():
-        if not (isinstance(value, (int, float, np.number)) and value > 0 and math.isfinite(value)):
-            raise PriorError(f"{type(prior).__name__}: {name} must be a positive, finite number, not {value!r}.")
+        if not (isinstance(value, (int, float, np.number)) and 1 / _HUGE < value < _HUGE):
+            said = _shown(value)
+            raise PriorError(f"{type(prior).__name__}: {name} must be a positive, finite number, not {said}.")
 
 
 def _finite(prior: object, **values: float) -> None:
     for name, value in values.items():
-        if not (isinstance(value, (int, float, np.number)) and math.isfinite(value)):
-            raise PriorError(f"{type(prior).__name__}: {name} must be a finite number, not {value!r}.")
+        if not (isinstance(value, (int, float, np.number)) and abs(value) < _HUGE):
+            raise PriorError(f"{type(prior).__name__}: {name} must be a finite number, not {_shown(value)}.")
+
+
+def _shown(value: object) -> str:
+    """A value in a message, also where it has hundreds of digits."""
+    text = repr(value)
+    return text if len(text) < 40 else f"{text[:20]}... of {len(text)} digits"
 
 
 def _number(value: float) -> str:

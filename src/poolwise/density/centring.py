@@ -82,7 +82,7 @@ def moments(columns: np.ndarray, total: CrossProducts) -> tuple[np.ndarray, np.n
     must not make the spread of all other rows look like nothing.
     """
     mean = columns[0] + (total.means[0] + total.origin)[:-1] @ columns[1:]
-    covariance = columns[1:].T @ total.scatter[0][:-1, :-1] @ columns[1:] / typical_weight(total)
+    covariance = columns[1:].T @ total.scatter[0][:-1, :-1] @ columns[1:] / total.typical_weight
     return mean, covariance
 
 
@@ -90,13 +90,7 @@ def column_sizes(columns: np.ndarray, total: CrossProducts) -> np.ndarray:
     """(q,) size of columns (1 + K, q) beside a residual of a row of weight one: root mean square times root weight."""
     mean, covariance = moments(columns, total)
     square = np.square(mean) + np.diag(covariance)
-    return np.sqrt(np.where(square > 0, square, 1.0) * typical_weight(total) / max(float(total.counts[0]), 1e-300))
-
-
-def typical_weight(total: CrossProducts) -> float:
-    """The number of rows times the geometric mean of their weights."""
-    rows = max(float(total.counts[0]), 1e-300)
-    return rows * math.exp(float(total.log_weights[0]) / rows)
+    return np.sqrt(np.where(square > 0, square, 1.0) * total.typical_weight / max(float(total.counts[0]), 1e-300))
 
 
 def settled(values: np.ndarray | float, scale: np.ndarray | float, digits: int = _DIGITS) -> np.ndarray:

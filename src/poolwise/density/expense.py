@@ -10,6 +10,7 @@ from poolwise.errors import FormulaError, PoolwiseWarning
 # Seconds of a flop of a gradient, gradients of a chain's step, steps of all chains: as measured with 13 effects.
 _FLOP, _LEAVES, _STEPS = 1.5e-9, 16, 5000
 _LONG, _TOO_LONG = 20.0, 300.0
+_MOST = 1000  # correlations, beyond which even the search for a mode does not end
 
 
 def check_expense(design: Design, threads: int, *, limited: bool) -> None:
@@ -36,6 +37,8 @@ def check_expense(design: Design, threads: int, *, limited: bool) -> None:
         f"about {_in_words(seconds)}. (... || {worst.name}) leaves the correlations out; or let fewer effects vary, as "
         "of a category with fewer levels."
     )
+    if sum(pairs.values()) > _MOST:
+        raise FormulaError(said)
     if seconds > _TOO_LONG and not limited:
         raise FormulaError(f"{said} time_limit= tries it all the same.")
     warnings.warn(said, PoolwiseWarning, stacklevel=3)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from poolwise.density import theta
-from poolwise.density.centring import Centring, centring, constant_direction, moments, settled, typical_weight
+from poolwise.density.centring import Centring, centring, constant_direction, moments, settled
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.working import WorkingBasis
 from poolwise.design.design import Design
@@ -216,7 +216,7 @@ class PriorScales:
 def gaussian_scales(total: CrossProducts) -> PriorScales:
     """Scales of a normal model, from the outcome's mean and sd; `total` holds one cell."""
     squares = total.scatter[0, -1, -1]
-    outcome_sd = math.sqrt(squares / typical_weight(total))
+    outcome_sd = math.sqrt(squares / total.typical_weight)
     # A row of weight w has the residual sd sigma / sqrt(w).
     usual = HalfStudentT(3.0, _settled(math.sqrt(squares / max(total.rows, 1))))
     centre = float(settled(total.means[0, -1] + total.origin[-1], outcome_sd))
@@ -229,7 +229,12 @@ def _settled(value: float) -> float:
 
 
 def resolve_priors(
-    given: Mapping[str, Prior], design: Design, statistics: CrossProducts, scales: PriorScales | None = None
+    given: Mapping[str, Prior],
+    design: Design,
+    statistics: CrossProducts,
+    scales: PriorScales | None = None,
+    *,
+    whole: bool = False,
 ) -> ModelPriors:
     """Match priors with the model's terms and fill the rest with defaults scaled to the data.
 
@@ -239,6 +244,7 @@ def resolve_priors(
     Parameters
     ----------
     scales : those of a normal model by default.
+    whole : whether all effects of a factor are at the centre, those without correlations too.
 
     Raises
     ------
@@ -266,7 +272,7 @@ def resolve_priors(
     maps: list[np.ndarray] = []
     correlations = {}
     for factor in design.factors:
-        of_factor = _bars(factor, total)
+        of_factor = _bars(factor, total, whole=whole)
         written = _written(given, factor, of_factor)
         sds += _sd_priors(given, factor, total, scales.predictors[factor.predictor][1], of_factor, written)
         at_zero += written
@@ -330,15 +336,18 @@ def layout_of(
     return ParameterLayout(effects, tuple(starts), mixed, dispersions, tuple(map(tuple, to_zero.tolist())))
 
 
-def _bars(factor: Factor, total: CrossProducts) -> Centring:
-    """The centring of a factor's effects, each within its own bar: effects without correlations stay at zero."""
+def _bars(factor: Factor, total: CrossProducts, *, whole: bool) -> Centring:
+    """The centring of a factor's effects, each within its own bar: effects without correlations stay at zero.
+
+    With `whole`, all effects of the factor are one bar.
+    """
     q = len(factor.effects)
-    constants = np.zeros((q, q))
-    for start in set(factor.starts.tolist()):
-        mine = factor.starts == start
+    constants, bars = np.zeros((q, q)), np.zeros_like(factor.starts) if whole else factor.starts
+    for start in set(bars.tolist()):
+        mine = bars == start
         if mine.sum() > 1:
             constants[np.ix_(mine, mine)] = constant_direction(factor.group_map[:, mine], total)
-    return centring(factor.group_map, factor.margins, constants, factor.starts, total)
+    return centring(factor.group_map, factor.margins, constants, bars, total)
 
 
 def _written(given: Mapping[str, Prior], factor: Factor, centred: Centring) -> list[bool]:
@@ -371,7 +380,9 @@ def _sd_priors(
     """Priors of the sds of a factor's effects: as given, or scaled to what one unit of an effect moves."""
     level, covariance = moments(factor.group_map, total)
     spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    at_zero = np.array(written) | (np.bincount(factor.starts, minlength=len(level))[factor.starts] == 1)
+    still = (centred.matrix == np.eye(len(level))).all(axis=1)
+    alone = np.bincount(factor.starts, minlength=len(level))[factor.starts] == 1
+    at_zero = np.array(written) | (alone & still)
     spread = np.where(at_zero, spread, centred.size)
     size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
     # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.

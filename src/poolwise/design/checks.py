@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poolwise.design.design import Design
@@ -9,26 +11,31 @@ from poolwise.design.factors import Factor
 from poolwise.design.relations import check_distinct
 from poolwise.errors import DataError
 
+_HUGE = 1e90
+_LAST_DIGITS = 1e-12
+
 
 def check_statistics(
-    design: Design, counts: np.ndarray, mean: np.ndarray, scatter: np.ndarray, *, spread: bool = True
+    design: Design, counts: np.ndarray, mean: np.ndarray, variance: np.ndarray, *, spread: bool = True
 ) -> None:
     """Refuse data that cannot inform the model, in one sentence.
 
     Parameters
     ----------
     counts : (C,) rows of each cell.
-    mean, scatter : (K + 1,) and (K + 1,) mean and sum of squared deviations of every column over all rows, outcome
-        last.
+    mean, variance : (K + 1,) and (K + 1,) of every column over all rows, outcome last.
     spread : whether outcomes have a residual spread of their own, which needs outcomes that differ and groups of more
         than one row; counts and successes have none.
 
     Raises
     ------
-    DataError : for constant columns, one single group, a group for each row, fewer rows than coefficients.
+    DataError : for constant columns, those of sizes that cannot be squared or that differ in their last digits only,
+        one single group, a group for each row, fewer rows than coefficients.
     """
     rows = int(counts.sum())
-    constant = scatter <= 1e-30 * rows * mean**2
+    names = (*design.columns, design.response)
+    _check_sizes(names, mean, variance)
+    constant = variance <= 1e-30 * mean**2
     if spread and constant[-1]:
         raise DataError(f"The outcome '{design.response}' is constant ({mean[-1]:g}): there is nothing to explain.")
     for of, _ in design.formula.predictors:
@@ -38,11 +45,28 @@ def check_statistics(
     for name, bad, value in zip(design.columns, constant, mean, strict=False):
         if bad:
             raise DataError(f"'{name}' is constant ({value:g}) in the complete rows; leave it out.")
+    for name, value, sd in zip(names, mean, np.sqrt(variance), strict=True):
+        if sd < _LAST_DIGITS * abs(value) and (spread or name != design.response):
+            raise DataError(
+                f"'{name}' is {value:g} and varies by {sd:.2g}: only the last digits of its values differ, and these "
+                "are rounding for the most part. Take a constant away from the column where it is made."
+            )
     if rows < len(design.coefficients):
         raise DataError(
             f"There are fewer rows ({rows}) than coefficients ({len(design.coefficients)}). "
             "Use fewer terms or more data."
         )
+
+
+def _check_sizes(names: tuple[str, ...], mean: np.ndarray, variance: np.ndarray) -> None:
+    """Refuse columns whose squares, and products of squares, floating-point numbers do not hold."""
+    for name, value, square in zip(names, mean, variance, strict=True):
+        size = max(abs(value), math.sqrt(square)) if math.isfinite(square) and square >= 0 else math.inf
+        if not size < _HUGE or (0 < size < 1 / _HUGE):
+            raise DataError(
+                f"'{name}' has values of size {size:.2g}, whose squares floating-point numbers do not hold. Change its "
+                "units."
+            )
 
 
 def _check_factor(design: Design, factor: Factor, counts: np.ndarray, *, spread: bool) -> None:

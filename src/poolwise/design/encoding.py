@@ -28,6 +28,7 @@ from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
 
 _WARNINGS = Lock()
+_WIDEST = 1e20  # ratio of weights
 NOBODY = "(no group)"  # label of rows whose group is not asked for
 
 
@@ -447,16 +448,22 @@ def _one_column(matrix: Any, what: str, formula: Formula) -> np.ndarray:
 def _weights(encoding: Encoding, raw: dict[str, Any]) -> np.ndarray:
     name = str(encoding.weights)
     weights = np.asarray(raw[name], dtype=float)
-    check_weights(name, float(weights.min(initial=1.0)))
+    check_weights(name, float(weights.min(initial=1.0)), float(weights.max(initial=1.0)))
     _check_finite([name], weights[:, None])
     return weights
 
 
-def check_weights(name: str, smallest: float) -> None:
-    """Refuse weights that are not positive."""
+def check_weights(name: str, smallest: float, largest: float) -> None:
+    """Refuse weights that are not positive, or of sizes that cannot be added to one another."""
     if not smallest > 0:
         raise DataError(
             f"The weights '{name}' must be positive; the smallest is {smallest:g}. Leave out rows without weight."
+        )
+    if largest > _WIDEST * smallest:
+        raise DataError(
+            f"The weights '{name}' go from {smallest:g} to {largest:g}: beside the largest ones, the smallest ones are "
+            "lost to rounding. Leave out rows that weigh next to nothing, or limit the weights to a range of "
+            f"{_WIDEST:g}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,12 @@ class CrossProducts:
     def rows(self) -> int:
         """Number of rows behind the statistics."""
         return int(self.counts.sum())
+
+    @property
+    def typical_weight(self) -> float:
+        """The number of rows times the geometric mean of their weights, which one huge weight does not move."""
+        rows = max(float(self.counts.sum()), 1e-300)
+        return rows * math.exp(float(self.log_weights.sum()) / rows)
 
     def label(self, cell: int) -> str:
         """A cell by its labels, for messages."""

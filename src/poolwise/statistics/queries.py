@@ -192,7 +192,12 @@ class Shifted:
         products = [nw.col(f"p_{a}_{b}").sum() for a, b in self._pairs()]
         if not self.weighted:
             return [*(nw.col(name).sum().alias(f"s_{name}") for name in self.names), *products]
-        weights = [nw.col("w").min().alias("v"), nw.col("w").sum(), nw.col("l").sum()]
+        weights = [
+            nw.col("w").min().alias("v"),
+            nw.col("w").max().alias("v_most"),
+            nw.col("w").sum(),
+            nw.col("l").sum(),
+        ]
         return [*weights, *(nw.col(f"s_{name}").sum() for name in self.names), *products]
 
     def _pairs(self) -> list[tuple[str, str]]:

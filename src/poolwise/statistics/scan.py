@@ -106,7 +106,7 @@ def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str
     check_rows(relation, plan.needed, rows, dropped, missing)
     found = {name: column[~incomplete] for name, column in found.items()}
     if shifted.weighted:
-        check_weights(str(plan.needed.weights), float(np.min(found["v"])))
+        check_weights(str(plan.needed.weights), float(np.min(found["v"])), float(np.max(found["v_most"])))
     _check_finite(plan, relation, shifted, found)
     cells = _cells(found, keys, shifted, origin, dropped)
     doubtful = _doubtful(cells)

@@ -134,8 +134,8 @@ class SufficientStatistics:
     def check(self, *, spread: bool = True) -> None:
         """Refuse data that cannot inform the model; `spread` as in `check_statistics`."""
         total = self.products.merged()
-        mean, scatter = total.means[0] + total.origin, np.diag(total.scatter[0])
-        check_statistics(self.design, self.products.counts, mean, scatter, spread=spread)
+        mean, variance = total.means[0] + total.origin, np.diag(total.scatter[0]) / total.typical_weight
+        check_statistics(self.design, self.products.counts, mean, variance, spread=spread)
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
         """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""
