@@ -31,13 +31,13 @@ def fitted(formula, **more):
     return pw.fit(formula, frame(), seed=1, **more)
 
 
-def built(fit, system):
+def built(fit, system, data=None):
     """What `build` of a translation makes of the data."""
     names: dict[str, object] = {"__name__": "translated"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(fit.as_code(system), names)
-        return names["build"](frame())
+        return names["build"](frame() if data is None else data)
 
 
 PRIORS = {
@@ -45,12 +45,15 @@ PRIORS = {
 }  # fmt: skip
 
 
-def test_the_density_of_pymc_is_ours_up_to_a_constant():
+@pytest.mark.parametrize("priors", [PRIORS, {}], ids=["set, at zero", "default, at the centre"])
+def test_the_density_of_pymc_is_ours_up_to_a_constant(priors):
     """At random points, term by term; PyMC's LKJ density is not normalised in the same way."""
-    fit = fitted("y ~ x + z + offset(o) + (1 + x | g) + (1 | h)", priors=PRIORS, weights="n", draws=50)
+    data = frame().assign(x=frame().x + 5)
+    fit = pw.fit("y ~ x + z + offset(o) + (1 + x | g) + (1 | h)", data, priors=priors, weights="n", draws=50, seed=1)
+    assert any(fit.result.model.priors.at_zero) == bool(priors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = built(fit, "pymc")
+        model = built(fit, "pymc", data)
         theirs = model.compile_logp(mode="FAST_COMPILE")
         wanted = [model[name] for name in ("beta", "u_g", "u_h")]
         inside = model.compile_fn(
@@ -61,16 +64,17 @@ def test_the_density_of_pymc_is_ours_up_to_a_constant():
         for _ in range(4):
             start = model.initial_point().items()
             point = {name: value + 0.7 * rng.normal(size=np.shape(value)) for name, value in start}
-            apart.append(float(theirs(point)) - by_hand(fit.result.model, point, *inside(point)))
+            apart.append(float(theirs(point)) - by_hand(fit.result.model, data, point, *inside(point)))
     np.testing.assert_allclose(apart, apart[0], atol=1e-6)
 
 
-def by_hand(model, point, beta, u, v) -> float:
+def by_hand(model, data, point, beta, u, v) -> float:
     """Log density of the script's unconstrained variables, but for a constant."""
-    data, priors, design = frame(), model.priors, model.design
+    priors, design = model.priors, model.design
     sds = [np.exp(point[f"sd_{effect}_log__"]) for effect in ("g[Intercept]", "g[x]", "h[Intercept]")]
     sigma = np.exp(point["sigma_log__"])
-    root = np.linalg.lstsq(point["z_g"], u / sds[:2], rcond=None)[0].T
+    stated = u @ np.linalg.inv(priors.from_stated[:2, :2]).T
+    root = np.linalg.lstsq(point["z_g"], stated / sds[:2], rcond=None)[0].T
     value = sum(
         stats.norm.logpdf(b, prior.mean, prior.sd)
         if isinstance(prior, pw.Normal)
@@ -155,6 +159,20 @@ def test_brms_code_is_r(tmp_path):
         'class = "Intercept")',
     ):
         assert line in code
+    centred = fitted("y ~ x + z + (x | g) + (1 | h)", draws=50).as_code("brms")
+    (tmp_path / "fit.R").write_text(centred)
+    subprocess.run([RSCRIPT, "-e", "invisible(parse('fit.R'))"], cwd=tmp_path, check=True, capture_output=True)
+    assert "(1 + centred01 | g) + (1 | h)," in centred and 'group = "g", coef = "centred01")' in centred
+    frame().to_csv(tmp_path / "data.csv", index=False)
+    made = (
+        centred[centred.index("data <-") : centred.index("priors <-")]
+        + "\nwrite(data$centred01, 'out.txt', ncolumns = 1)"
+    )
+    (tmp_path / "made.R").write_text(made)
+    subprocess.run([RSCRIPT, "made.R"], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "out.txt"), frame().x - frame().x.mean(), rtol=1e-5, atol=1e-7)
+    with pytest.raises(pw.DataError, match="default prior of 'x' is on its value at the mean"):
+        fitted("y ~ x * o + (1 | g)", draws=50).as_code("brms")
     given = fitted("y ~ x + (1 | g)", priors={"Intercept": pw.Normal(0, 1)}, draws=50).as_code("brms")
     assert "brm(y ~ 0 + Intercept + x + (1 | g)," in given
     assert 'prior(normal(0, 1), class = "b", coef = "Intercept")' in given

@@ -162,6 +162,12 @@ class ModelPriors:
         return np.where(written[:, None], to_zero, np.diag(np.diag(to_zero)))
 
     @property
+    def from_stated(self) -> np.ndarray:
+        """(Q, Q) from the effects that priors speak of to effects as written; triangular, with ones on its diagonal."""
+        written, to_zero = np.array(self.at_zero, dtype=bool), self.layout.map_to_zero
+        return np.where(written[:, None], np.eye(len(written)), to_zero / np.diag(to_zero))
+
+    @property
     def exponents(self) -> np.ndarray:
         """(Q,) power of the ratio of sds at the centre and at zero that carries a density of covariances over.
 

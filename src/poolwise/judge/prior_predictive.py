@@ -65,7 +65,6 @@ def _effects(model: Model, factor: Factor, rng: np.random.Generator, draws: int)
             block = slice(start, start + size)
             roots[:, block, block] = priors.correlation[factor.name].sample_factors(rng, draws, size)
     # Where priors speak of effects at the centre, what they say is carried to zero.
-    to_zero = priors.layout.map_to_zero[place, place] @ np.linalg.inv(priors.stated[place, place])
-    roots = to_zero @ (sd[:, :, None] * roots)
+    roots = priors.from_stated[place, place] @ (sd[:, :, None] * roots)
     noise = rng.standard_normal((draws, len(factor.levels), q))
     return roots, np.einsum("dab,djb->dja", roots, noise)

@@ -7,7 +7,7 @@ import re
 from poolwise.errors import DataError
 from poolwise.posterior import Posterior
 from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
-from poolwise.translate.common import check_functions, header, needed, number, refuse_weights
+from poolwise.translate.common import check_functions, header, needed, number, refuse_centred_slopes, refuse_weights
 
 
 def bambi(posterior: Posterior) -> str:
@@ -20,6 +20,7 @@ def bambi(posterior: Posterior) -> str:
     model = posterior.model
     design, priors = model.design, model.priors
     refuse_weights(model, "Bambi")
+    refuse_centred_slopes(model, "Bambi")
     check_functions(model, "Bambi", frozenset({"C"}))
     lines: list[str] = []
     terms: dict[str, list[Prior]] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from poolwise.errors import DataError
 from poolwise.posterior import Model
 
@@ -14,6 +16,21 @@ _SHARED = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "fa
 def number(value: float) -> str:
     """A number with the digits that matter."""
     return f"{value:.10g}"
+
+
+def matrix(values: np.ndarray) -> str:
+    """A matrix as a list of lists, with all its digits: what is taken away at a far-off centre comes back."""
+    return "[" + ", ".join("[" + ", ".join(f"{value:.17g}" for value in row) + "]" for row in values) + "]"
+
+
+def refuse_centred_slopes(model: Model, system: str) -> None:
+    """Refuse default priors of main effects at the mean of what they interact with, which the system cannot state."""
+    for name, centred in zip(model.design.coefficients, model.priors.centred, strict=True):
+        if centred and name != "Intercept":
+            raise DataError(
+                f"The default prior of '{name}' is on its value at the mean of what it interacts with, which {system} "
+                "has no way to say. Give priors={'slopes': ...} at the fit, or centre the predictors."
+            )
 
 
 def needed(model: Model) -> list[str]:
@@ -50,7 +67,12 @@ def in_r(model: Model, system: str) -> str:
     DataError : for functions that R does not have, or has in another sense.
     """
     check_functions(model, system, _SHARED)
-    return re.sub(r"\bC\(", "factor(", model.design.formula.text).replace("**", "^")
+    return in_r_spelling(model.design.formula.text)
+
+
+def in_r_spelling(text: str) -> str:
+    """`C(z)` as `factor(z)`, powers by `^`."""
+    return re.sub(r"\bC\(", "factor(", text).replace("**", "^")
 
 
 def brms_coefficient(name: str) -> str:

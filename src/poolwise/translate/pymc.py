@@ -7,7 +7,7 @@ import numpy as np
 from poolwise.design.factors import Factor
 from poolwise.posterior import Posterior
 from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
-from poolwise.translate.common import header, needed, number
+from poolwise.translate.common import header, matrix, needed, number
 
 
 def pymc(posterior: Posterior) -> str:
@@ -45,9 +45,9 @@ def pymc(posterior: Posterior) -> str:
     if np.array_equal(priors.rows, np.eye(len(priors.rows))):
         body.append("        beta = pm.Deterministic('beta', b, dims='coefficient')")
     else:
-        rows = ", ".join("[" + ", ".join(number(value) for value in row) + "]" for row in np.linalg.inv(priors.rows))
-        body.append("        # Priors are on the value at the predictors' means: b = (that, slopes).")
-        body.append(f"        beta = pm.Deterministic('beta', np.array([{rows}]) @ b, dims='coefficient')")
+        rows = matrix(np.linalg.inv(priors.rows))
+        body.append("        # Default priors are on coefficients at the mean of every predictor: these are b.")
+        body.append(f"        beta = pm.Deterministic('beta', np.array({rows}) @ b, dims='coefficient')")
     body += groups
     body.append(f"        sigma = {_distribution(priors.sigma, 'sigma')}")
     body.append(f"        mu = {' + '.join(terms)}")
@@ -112,6 +112,10 @@ def _effects(posterior: Posterior, factor: Factor, k: int) -> list[str]:
             blocks.append(f"part_{start}")
         joined = blocks[0] if len(blocks) == 1 else f"pm.math.concatenate([{', '.join(blocks)}], axis=1)"
         root = f"{joined} * sd"
+    to_zero = priors.from_stated[place, place]
+    if not np.array_equal(to_zero, np.eye(len(to_zero))):
+        lines.append("        # Priors are on effects at the mean of every predictor; these are effects at zero.")
+        root = f"pm.math.dot({root}, np.array({matrix(to_zero.T)}))"
     lines.append(f"        u_{k} = pm.Deterministic({f'u_{name}'!r}, {root}, {dims})")
     return lines
 
