@@ -79,10 +79,10 @@ def as_stated(priors, theta) -> np.ndarray:
     for start in sorted(set(layout.starts)):
         size = layout.starts.count(start)
         pairs, mine = size * (size - 1) // 2, slice(start, start + size)
+        root = correlation_factors(np.tanh(theta[at : at + pairs])[None])[0]
+        root = priors.stated[mine, mine] @ (np.exp(theta[mine])[:, None] * root)
+        found[mine] = np.log(np.linalg.norm(root, axis=1))
         if pairs:
-            root = correlation_factors(np.tanh(theta[at : at + pairs])[None])[0]
-            root = priors.stated[mine, mine] @ (np.exp(theta[mine])[:, None] * root)
-            found[mine] = np.log(np.linalg.norm(root, axis=1))
             found[at : at + pairs] = np.arctanh(partial_correlations(root @ root.T))
             at += pairs
     return found

@@ -165,7 +165,7 @@ def test_units_do_not_matter(small):
     }
     _, _, other = model_of("y ~ x + (x | g)", small.assign(y=a * small.y, x=b * small.x), scaled)
     thetas = random_theta(one, 5)
-    moved = thetas + np.array([np.log(a), np.log(a / b), 0.0, np.log(a)])
+    moved = thetas + np.array([np.log(a), np.log(a), 0.0, np.log(a)])  # effects are those of scaled columns
     difference = other.log_density(moved) - one.log_density(thetas)
     np.testing.assert_allclose(difference, -len(small) * np.log(a), rtol=1e-9)
 
@@ -282,7 +282,8 @@ def test_native_function_is_the_same_density(small):
     arrays = [array.ctypes.data_as(pointer) for array in (theta, gradient, value)]
     assert function(density.dimension, *arrays, native.words.ctypes.data) == 0
     expected = density.value_and_gradient(theta)
-    assert value[0] == pytest.approx(expected[0], rel=1e-14)
-    np.testing.assert_allclose(gradient, expected[1], rtol=1e-12)
+    # Its statistics are rounded to 26 binary digits, so that trajectories do not follow the last ones.
+    assert value[0] == pytest.approx(expected[0], abs=1e-5)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-5)
     theta[0] = 1e4
     assert function(density.dimension, *arrays, native.words.ctypes.data) != 0

@@ -123,10 +123,10 @@ def latent(
     SamplingError : where no finite density is found near the data.
     """
     raw = _raw(observations, design, priors, family, link)
-    start = _start(priors)
+    starts = _starts(priors)
     beta = _first_guess(observations, priors)
     try:
-        mode, spread = find_mode(raw, start, beta)
+        mode, spread = find_mode(raw, starts, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data.") from error
     problem = whitened(raw, mode)
@@ -181,15 +181,20 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     return Problem(data, spread, mixing, prior, constant)
 
 
-def _start(priors: ModelPriors) -> np.ndarray:
-    """A middling theta: the medians of the priors of scales, no correlation."""
+def _starts(priors: ModelPriors) -> np.ndarray:
+    """Thetas (k, d) to begin from: medians of the priors of scales, no correlation; spreads of effects a tenth, and three
+    times as large.
+    """
     layout, rng = priors.layout, np.random.default_rng(0)
     scales = [
         float(np.log(np.median(prior.sample(rng, (501,))))) for prior in (*priors.sd, *priors.dispersions.values())
     ]
     effects = len(layout.effects)
     of_effects = np.array(scales[:effects]) - np.log(np.diag(layout.map_to_zero))  # in units of the columns
-    return np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+    middle = np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+    starts = np.tile(middle, (3 if effects else 1, 1))
+    starts[1:, :effects] += np.log([[0.1], [3.0]])
+    return starts
 
 
 def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:

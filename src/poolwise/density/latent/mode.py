@@ -106,19 +106,22 @@ def joint(
     return total, np.concatenate([beta_slope, slope]), u_slope
 
 
-def find_mode(problem: Problem, start: np.ndarray, beta: np.ndarray) -> tuple[Conditional, np.ndarray]:
+def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[Conditional, np.ndarray]:
     """The mode over theta of Laplace's approximation, and its inverse curvature (d, d), both about.
 
-    They serve to choose coordinates and where to begin.
+    They serve to choose coordinates and where to begin. The climb begins at the likeliest of the starts (k, d).
 
     Raises
     ------
-    FloatingPointError : where the density is not finite at the start.
+    FloatingPointError : where the density is not finite at any start.
     """
     words, kept = problem.words()
-    best = conditional(problem, words, start, beta, np.zeros(problem.spread.score.size))
-    if best is None or not np.isfinite(best.value):
+    tried = [conditional(problem, words, each, beta, np.zeros(problem.spread.score.size)) for each in starts]
+    finite = [each for each in tried if each is not None and np.isfinite(each.value)]
+    if not finite:
         raise FloatingPointError
+    best = max(finite, key=lambda each: each.value)
+    start = best.theta
 
     def at(theta: np.ndarray, near: Conditional) -> Conditional:
         found = conditional(problem, words, theta, near.beta, near.u)

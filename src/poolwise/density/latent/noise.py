@@ -1,4 +1,4 @@
-"""Standard normal numbers of a point: from a hash of its leading digits, by SplitMix64 and Box and Muller."""
+"""Standard normal numbers that hang on a point: a hash of its bits, drawn on by SplitMix64 and Box and Muller."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import PLACES, whole
+from poolwise.families.vector import bits_of
 
-_CELLS = 2.0**14  # of theta in a unit; further digits follow the order of sums
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
@@ -29,7 +29,7 @@ def normals(theta, out, first):
     """Fill `out` from `first` on with standard normal numbers that hang on theta (d,)."""
     state = np.uint64(theta.size)
     for i in range(theta.size):
-        state = _mixed(state + _STEP + np.uint64(np.int64(round(theta[i] * _CELLS))))
+        state = _mixed(state + _STEP + np.uint64(bits_of(theta[i])))
     for k in range(first, out.size, 2):
         state += _STEP
         radius = math.sqrt(-2.0 * math.log((float(_mixed(state) >> _S11) + 0.5) * 2.0**-53))
