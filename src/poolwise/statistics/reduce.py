@@ -128,11 +128,11 @@ def rough_origin(head: np.ndarray) -> np.ndarray:
     """
     if not len(head):
         return np.zeros(head.shape[1])
-    with np.errstate(over="ignore"):  # what has no square is refused by name later
+    with np.errstate(over="ignore", invalid="ignore"):  # what has no square is refused by name later
         centre, spread = head.mean(axis=0), head.std(axis=0)
-    step = np.exp2(np.floor(np.log2(np.where(spread > 0, spread, 1.0))))
-    rounded = np.where(head.min(axis=0) == head.max(axis=0), head[0], np.round(centre / step) * step)
-    return np.where(np.abs(centre) > 3 * spread, rounded, 0.0)
+        step = np.exp2(np.floor(np.log2(np.where(spread > 0, spread, 1.0))))
+        rounded = np.where(head.min(axis=0) == head.max(axis=0), head[0], np.round(centre / step) * step)
+        return np.where(np.abs(centre) > 3 * spread, rounded, 0.0)
 
 
 def sum_pair(parts: list[CrossProducts]) -> CrossProducts:

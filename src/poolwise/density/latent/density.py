@@ -182,9 +182,7 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
 
 
 def _starts(priors: ModelPriors) -> np.ndarray:
-    """Thetas (k, d) to begin from: medians of the priors of scales, no correlation; spreads of effects a tenth, and three
-    times as large.
-    """
+    """Thetas (k, d) to begin from: medians of the priors of scales, no correlation; and other spreads of effects."""
     layout, rng = priors.layout, np.random.default_rng(0)
     scales = [
         float(np.log(np.median(prior.sample(rng, (501,))))) for prior in (*priors.sd, *priors.dispersions.values())
@@ -192,8 +190,10 @@ def _starts(priors: ModelPriors) -> np.ndarray:
     effects = len(layout.effects)
     of_effects = np.array(scales[:effects]) - np.log(np.diag(layout.map_to_zero))  # in units of the columns
     middle = np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
-    starts = np.tile(middle, (3 if effects else 1, 1))
-    starts[1:, :effects] += np.log([[0.1], [3.0]])
+    if not effects:
+        return middle[None]
+    starts = np.tile(middle, (3, 1))
+    starts[:, :effects] += np.log([[1.0], [0.1], [3.0]])
     return starts
 
 
