@@ -27,11 +27,11 @@ PRIORS = {
 }
 
 
-def simulated(formula, priors, pooling=None):
-    """Model, rows, and a Dataset of parameters and outcomes drawn from its prior."""
+def simulated(formula, priors, zero=0.0):
+    """Model, rows, and a Dataset of parameters and outcomes drawn from its prior; x lies around `zero`."""
     rng = np.random.default_rng(12)
     group = np.repeat(np.arange(8), [2, 3, 3, 5, 5, 6, 8, 10])
-    frame = pd.DataFrame({"g": group, "x": rng.normal(size=len(group)), "y": rng.normal(size=len(group))})
+    frame = pd.DataFrame({"g": group, "x": zero + rng.normal(size=len(group)), "y": rng.normal(size=len(group))})
     model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
     return model, rows, prior_predictive(model, rows, DATA_SETS, 99)
 
@@ -56,10 +56,20 @@ def assert_uniform(ranks, names):
         assert chisquare(counts).pvalue > 1e-4 / len(names), (name, counts)
 
 
-@pytest.mark.parametrize(("formula", "correlated"), [("y ~ x + (x || g)", False), ("y ~ x + (x | g)", True)])
-def test_partial_pooling_is_calibrated(formula, correlated):
-    priors = {name: prior for name, prior in PRIORS.items() if name != "cor" or correlated}
-    model, rows, truth = simulated(formula, priors)
+@pytest.mark.parametrize(
+    ("formula", "correlated", "left_out", "zero"),
+    [
+        ("y ~ x + (x || g)", False, ["cor"], 0.0),
+        ("y ~ x + (x | g)", True, [], 0.0),
+        pytest.param("y ~ x + (x | g)", True, [], 5.0, marks=pytest.mark.slow),  # set at a zero far from the rows
+        ("y ~ x + (x | g)", True, ["Intercept", "x", "sd", "cor"], 5.0),  # default priors, at the centre
+    ],
+    ids=["independent", "set", "set far away", "default"],
+)
+def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero):
+    priors = {name: prior for name, prior in PRIORS.items() if name not in left_out}
+    model, rows, truth = simulated(formula, priors, zero)
+    assert any(model.priors.at_zero) == (correlated and not left_out)
     ranks, failed = [], 0
     for i in range(DATA_SETS):
         one = truth.isel(draw=i)

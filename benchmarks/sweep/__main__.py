@@ -118,7 +118,7 @@ def line_of(model: Model, seed: int, shifted: bool, fit: Outcome, peer: Peer | N
         return line
     found = compare.Comparison()
     if peer is not None and not peer.error:
-        found = compare.with_peer(fit, peer)
+        found = compare.with_peer(model, fit, peer)
         line.beta_apart, line.beta_worst, line.sds_inside = found.beta_apart, found.beta_worst, found.sds_inside
         line.sd_log_ratio, line.sd_worst, line.se_log_ratio = found.sd_log_ratio, found.sd_worst, found.se_log_ratio
         line.sigma_log_ratio = None if fit.sigma is None else found.sigma_log_ratio

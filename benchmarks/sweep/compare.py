@@ -17,7 +17,8 @@ from benchmarks.sweep.models import Model
 from benchmarks.sweep.peers import Peer
 from benchmarks.sweep.reasons import Fault, key_in_r, name_in_r, reasons
 
-BETA, SD, SIGMA, WIDTH = 0.5, 0.2, 0.1, math.log(2)  # posterior sds; logs of ratios outside of the 95% interval
+BETA, BETA_SLOPES = 0.5, 0.75  # posterior sds; with varying slopes a coefficient hangs more on spreads
+SD, SIGMA, WIDTH = 0.2, 0.1, math.log(2)  # logs of ratios; of spreads, outside of the 99% interval
 SEEDS, SHIFT = 5.0, 0.1  # Monte Carlo errors; posterior sds
 FAR = 2.0  # posterior sds: a coefficient that a boundary does not explain
 TINY, REACHES_ZERO = 0.01, 0.3  # to the median: an sd of zero, and the lower end of an interval that goes there
@@ -52,8 +53,8 @@ class Comparison:
 
 
 def inside(quantity: Quantity, value: float, limit: float) -> bool:
-    """Whether a spread lies in the 95% interval, or is nearly the median."""
-    return quantity.low <= value <= quantity.high or abs(log_ratio(quantity.median, value)) <= limit
+    """Whether a spread lies in the 99% interval, or is nearly the median."""
+    return quantity.lowest <= value <= quantity.highest or abs(log_ratio(quantity.median, value)) <= limit
 
 
 def log_ratio(ours: float, theirs: float) -> float:
@@ -61,9 +62,10 @@ def log_ratio(ours: float, theirs: float) -> float:
     return math.log(ours / theirs) if ours > 0 and theirs > 0 else math.inf
 
 
-def with_peer(fit: Measured, peer: Peer) -> Comparison:
+def with_peer(model: Model, fit: Measured, peer: Peer) -> Comparison:
     """Compare all that both have; what only we have is a fault."""
     found = Comparison()
+    limit = BETA if model.slope is None else BETA_SLOPES
     for name, ours in fit.beta.items():
         theirs = peer.beta.get(name_in_r(name), math.nan)
         if math.isnan(theirs):
@@ -76,7 +78,7 @@ def with_peer(fit: Measured, peer: Peer) -> Comparison:
         width = 0.0 if math.isnan(error) else log_ratio(ours.sd, error)
         if not abs(width) <= abs(found.se_log_ratio):
             found.se_log_ratio = width
-        if apart > BETA:
+        if apart > limit:
             found.fault("beta" if apart <= FAR else "far beta", f"{name} is {apart:.2f} posterior sds off")
         if abs(width) > WIDTH:
             found.fault("width", f"{name}: posterior sd {math.exp(min(width, 700)):.3g} of the standard error")
@@ -92,11 +94,11 @@ def with_peer(fit: Measured, peer: Peer) -> Comparison:
         if not inside(ours, value, SD):
             zero = value <= TINY * ours.median and ours.low <= REACHES_ZERO * ours.median
             kind = "zero" if zero else f"sd:{key.partition('|')[0]}"
-            found.fault(kind, f"sd of {key}: {ours.low:.4g} to {ours.high:.4g}, the peer {value:.4g}")
+            found.fault(kind, f"sd of {key}: {ours.lowest:.4g} to {ours.highest:.4g}, the peer {value:.4g}")
     if fit.sigma is not None and peer.sigma is not None:
         found.sigma_log_ratio = log_ratio(fit.sigma.median, peer.sigma)
         if not inside(fit.sigma, peer.sigma, SIGMA):
-            found.fault("sigma", f"sigma: {fit.sigma.low:.4g} to {fit.sigma.high:.4g}, the peer {peer.sigma:.4g}")
+            found.fault("sigma", f"sigma: {fit.sigma.lowest:.4g} to {fit.sigma.highest:.4g}, the peer {peer.sigma:.4g}")
     return found
 
 
@@ -116,7 +118,7 @@ def verdict(model: Model, fit: Measured, peer: Peer | None, found: Comparison) -
         return [fault.words for fault in faults if not any(each.explains(fault) for each in known)]
 
     left = unexplained(found.faults)
-    if left and peer.second is not None and not unexplained(with_peer(fit, peer.second).faults):
+    if left and peer.second is not None and not unexplained(with_peer(model, fit, peer.second).faults):
         return f"{EXPLAINED}: REML by Laplace's approximation is off; maximum likelihood of a peer agrees ({left[0]})"
     if left:
         return f"{DISAGREES}: {'; '.join(left[:4])}"

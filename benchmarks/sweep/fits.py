@@ -35,7 +35,7 @@ class Task:
 class Quantity:
     """A parameter's posterior; `centre` and `error` are its mean (of a spread, of its log) and the Monte Carlo error.
 
-    `low` and `high` are the ends of the central 95% interval.
+    `low` and `high` are the ends of the central 95% interval, `lowest` and `highest` of the 99% one.
     """
 
     mean: float
@@ -43,6 +43,8 @@ class Quantity:
     median: float
     low: float
     high: float
+    lowest: float
+    highest: float
     centre: float
     error: float
     ess: float
@@ -169,10 +171,10 @@ def quantity(draws: np.ndarray, *, spread: bool = False) -> Quantity:
 
     scaled = np.log(np.maximum(draws, 1e-300)) if spread else draws
     ess = float(array_stats.ess(scaled, chain_axis=0, draw_axis=1, method="mean"))
-    low, median, high = np.quantile(draws, [0.025, 0.5, 0.975])
+    median, low, high, lowest, highest = (float(end) for end in np.quantile(draws, [0.5, 0.025, 0.975, 0.005, 0.995]))
     error = float(scaled.std(ddof=1)) / max(ess, 1.0) ** 0.5
-    ends = (float(median), float(low), float(high))
-    return Quantity(float(draws.mean()), float(draws.std(ddof=1)), *ends, float(scaled.mean()), error, ess)
+    mean, sd = float(draws.mean()), float(draws.std(ddof=1))
+    return Quantity(mean, sd, median, low, high, lowest, highest, float(scaled.mean()), error, ess)
 
 
 def serve(pipe: Connection) -> None:

@@ -21,15 +21,16 @@ RULES = f"""Data sets and models are found by rule (`benchmarks/sweep/models.py`
 numbers with 3 to 2,000 levels and at least two rows each on average; outcomes are numbers, zero-one columns and
 counts; shapes of formulas take turns. Other families than the normal get at most 5,000 rows and 200 levels.
 
-A fit *agrees* with the peer where each coefficient is within {compare.BETA} posterior sds of its estimate, each of
-the peer's sds lies in the 95% interval (or within {compare.SD:.0%} of the median, the residual sd within
-{compare.SIGMA:.0%}), and posterior sds and standard errors differ by less than a factor of two. Other differences are
-*explained* only by rule: the peer is at a boundary, where its sd of zero lies in no interval; it did not converge or
-gave no estimate; fewer than {reasons.FEW_GROUPS} groups, for the spread between them and coefficients; more effects
-than rows; outcomes that are separated; a coefficient of a top term that the default prior pulls by more than
-{reasons.PULL} standard errors, or on a link's scale a spread by {reasons.PULL_SD} posterior sds; and in families
-without a closed form, that only REML by Laplace's approximation differs, while maximum likelihood of a peer agrees
-(by quadrature where there is one effect). Everything else *DISAGREES*.
+A fit *agrees* with the peer where each coefficient is within {compare.BETA} posterior sds of its estimate
+({compare.BETA_SLOPES} with varying slopes), each of its sds lies in the 99% interval (or within {compare.SD:.0%} of
+the median, the residual sd within {compare.SIGMA:.0%}), and posterior sds and standard errors differ by less than a
+factor of two. lme4 starts from three points, and its highest REML counts. Other differences are *explained* only by
+rule: the peer is at a boundary, where its sd of zero lies in no interval; it did not converge or gave no estimate;
+fewer than {reasons.FEW_GROUPS} groups, for the spread between them and coefficients; more effects than rows; outcomes
+that are separated; a coefficient of a top term that the default prior pulls by more than {reasons.PULL} standard
+errors, or on a link's scale a spread by {reasons.PULL_SD} posterior sds; and in families without a closed form, that
+only REML by Laplace's approximation differs, while maximum likelihood of a peer agrees (by quadrature where there is
+one effect). Everything else *DISAGREES*.
 
 Seeds agree where means (of spreads, of their logs) differ by less than {compare.SEEDS:g} Monte Carlo errors. With all
 numeric predictors moved by a thousand of their sds, predictions (on the link's scale) and slopes must stay within

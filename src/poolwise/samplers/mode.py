@@ -20,6 +20,7 @@ _MORE = 3  # climbs from likely points that are far from every mode
 _STEPS = 60  # of a climb
 _NEWTON, _GAIN = 60, 1e-3  # steps of Newton: at most, and while the rise they promise is worth it
 _POLISH, _NOTHING = 6, 1e-16  # further steps, and the rise below which there is nothing left
+_STEEPEST = 1e12  # curvature that is believed
 _FAR = 5.0  # standard deviations from every known mode
 _DIGITS = 16  # binary digits, in standard deviations, that are kept of a mode: the others follow rounding
 
@@ -135,8 +136,10 @@ def _settle(density: LogDensity, point: np.ndarray, value: float) -> Mode:
         gradient, covariance = _slope_and_inverse_curvature(density, point)
     point = _polished(density, point, gradient, covariance)
     # What is left of the way to the mode follows the last digits of the data, and draws must not.
-    spread = np.sqrt(np.diag(covariance))
-    return Mode(_rounded(point, spread), value, _rounded(covariance, np.outer(spread, spread)))
+    root = np.linalg.cholesky(covariance)
+    own = np.diag(root)
+    root = np.tril(_rounded(root, own[:, None]))
+    return Mode(_rounded(point, own), value, root @ root.T)
 
 
 def _polished(density: LogDensity, point: np.ndarray, gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -169,4 +172,4 @@ def _slope_and_inverse_curvature(
     hessian = (gradients[d : 2 * d] - gradients[:d]) / (2 * step)
     hessian = np.where(np.isfinite(hessian), hessian, 0.0)
     values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-    return gradients[-1], (vectors / np.maximum(values, 0.25)) @ vectors.T
+    return gradients[-1], (vectors / np.clip(values, 0.25, _STEEPEST)) @ vectors.T

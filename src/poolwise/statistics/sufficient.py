@@ -133,8 +133,9 @@ class SufficientStatistics:
 
     def check(self, *, spread: bool = True) -> None:
         """Refuse data that cannot inform the model; `spread` as in `check_statistics`."""
-        total = self.products.merged()
-        mean, variance = total.means[0] + total.origin, np.diag(total.scatter[0]) / total.typical_weight
+        with np.errstate(all="ignore"):  # what has no square is refused by name
+            total = self.products.merged()
+            mean, variance = total.means[0] + total.origin, np.diag(total.scatter[0]) / total.typical_weight
         check_statistics(self.design, self.products.counts, mean, variance, spread=spread)
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
