@@ -98,7 +98,9 @@ def test_several_factors_are_calibrated(kind):
     rng = np.random.default_rng(12)
     rows = 60
     a, x = rng.integers(0, 5, rows), rng.normal(size=rows)
-    frame = pd.DataFrame({"a": a, "b": rng.integers(0, 3, rows), "c": rng.integers(0, 4, rows), "x": x, "y": x})
+    frame = pd.DataFrame(
+        {"a": a, "b": rng.integers(0, 3, rows), "c": rng.integers(0, 4, rows), "x": x, "y": rng.normal(size=rows)}
+    )
     formula = "y ~ x + (1 | a/b)" if kind == "nested" else "y ~ x + (x | a) + (1 | c)"
     priors = PRIORS if kind == "crossed" else {name: prior for name, prior in PRIORS.items() if name != "cor"}
     model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)

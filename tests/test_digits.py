@@ -29,7 +29,6 @@ FRAME = pd.DataFrame(
     [
         ({"x": FRAME.y}, "y ~ x + (1 | g)", "'y' is a combination of the predictors to the last digits, of 'x'"),
         ({"x": FRAME.y + 1e-12 * X}, "y ~ x + z + (x | g)", "combination of the predictors .* of 'x' above all"),
-        ({"x": FRAME.y + 1e-12 * X}, "y ~ x", "combination of the predictors"),
         (
             {"y": FRAME.groupby("g").y.transform("mean")},
             "y ~ 1 + (1 | g)",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.conflict import judged
-from poolwise.density.digits import check_residual
+from poolwise.density.digits import check_outcome, check_priors, check_residual
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.density import LatentDensity, latent
 from poolwise.density.latent.extended import ExtendedDensity
@@ -101,6 +101,8 @@ def _collapsed(
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)
     if theta is None:
+        check_outcome(model.statistics, model.design)
+        check_priors(model.statistics, model.design, model.priors)
         if density.layout.effects:
             check_residual(density, model.design)
         drawn = sample(asked, settings, threads)
@@ -117,6 +119,7 @@ def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequenc
     """Complete pooling or none: independent draws, shaped as chains so that everything after reads them alike."""
     alone = model.pooling is Pooling.COMPLETE
     statistics = model.statistics.merged() if alone else model.statistics
+    check_priors(model.statistics, model.design, model.priors)
     regressions = separate(statistics, model.design, model.priors, threads=threads)
     shape = (settings.chains, settings.draws)
     beta, sigma = regressions.draw(settings.chains * settings.draws, seed)

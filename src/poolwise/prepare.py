@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise import design as designs
-from poolwise.density.digits import check_digits
 from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
 from poolwise.density.priors import resolve_priors
@@ -97,10 +96,8 @@ def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
     """A model of statistics, ready for `infer`; complete pooling where there are no groups."""
     data.check()
     warn_of_many_effects(data)
-    resolved = resolve_priors(priors, data.design, data.products)
-    check_digits(data.products, data.design, resolved)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
-    return Model(data, resolved, dict(priors), pooling)
+    return Model(data, resolve_priors(priors, data.design, data.products), dict(priors), pooling)
 
 
 def warn_of_many_effects(data: SufficientStatistics) -> None:

@@ -13,41 +13,56 @@ from poolwise.statistics.products import CrossProducts
 
 _EXACT = 1e-13  # residual sum of squares beside the total one, below which it is rounding
 _AGAINST = 1e10  # the same at the priors' choice of coefficients beside that of least squares
+_MISSED = 100.0  # prior standard deviations between both
 
 
-def check_digits(statistics: CrossProducts, design: Design, priors: ModelPriors) -> None:
-    """Refuse an outcome that the common terms reproduce exactly, and priors that contradict the data beyond all digits.
+def check_outcome(statistics: CrossProducts, design: Design) -> None:
+    """Refuse an outcome that the common terms reproduce exactly.
 
     Raises
     ------
-    DataError, PriorError : that name the term.
+    DataError : that names the term.
     """
+    beta, left, rank = _least_squares(statistics, design)
+    root = gram_root(statistics)
+    if statistics.rows > rank and left**2 <= _EXACT * float(np.square(root[1:, -1]).sum()):
+        spread = np.linalg.norm(root[1:, 1:-1] @ design.common_map[1:], axis=0)
+        worst = design.coefficients[int(np.argmax(np.abs(beta) * spread))]
+        raise DataError(
+            f"'{design.response}' is a combination of the predictors to the last digits, of '{worst}' above all: "
+            "nothing is left that a residual sd could be learnt from. Leave that term out."
+        )
+
+
+def check_priors(statistics: CrossProducts, design: Design, priors: ModelPriors) -> None:
+    """Refuse priors of coefficients that contradict the data beyond all digits.
+
+    Raises
+    ------
+    PriorError : that names the term.
+    """
+    beta, left, rank = _least_squares(statistics, design)
+    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
+    forced = float(np.linalg.norm(gram_root(statistics) @ basis.residual))
+    missed = np.abs(priors.rows @ beta - priors.mean) / priors.width
+    if statistics.rows > rank and forced**2 > _AGAINST * left**2 and missed.max() > _MISSED:
+        k, times = int(np.argmax(missed)), forced / max(left, 1e-300)
+        raise PriorError(
+            f"The prior of '{priors.names[k]}', {priors.coefficients[k]}, contradicts the data: it moves the "
+            f"regression away from the outcomes by {times:.0e} times their residual spread, further than "
+            "floating-point numbers can follow. Give a wider prior, or one in the units of the data."
+        )
+
+
+def _least_squares(statistics: CrossProducts, design: Design) -> tuple[np.ndarray, float, int]:
+    """Common coefficients (p,), length of the residuals, and rank, of the regression without groups and priors."""
     root, origin = gram_root(statistics), statistics.origin
     image, target = root[:, :-1] @ shifted(design.common_map, origin[:-1]), root[:, -1].copy()
     target[0] += origin[-1] * root[0, 0]
     length = np.linalg.norm(image, axis=0)
     scale = np.where(length > 0, length, 1.0)
     scaled, _, rank, _ = np.linalg.lstsq(image / scale, target, rcond=1e-13)
-    left, total = float(np.linalg.norm(image / scale @ scaled - target)), float(np.linalg.norm(root[1:, -1]))
-    if statistics.rows <= rank:
-        return
-    if left**2 <= _EXACT * total**2:
-        spread = np.linalg.norm(root[1:, 1:-1] @ design.common_map[1:], axis=0)
-        worst = design.coefficients[int(np.argmax(np.abs(scaled / scale) * spread))]
-        raise DataError(
-            f"'{design.response}' is a combination of the predictors to the last digits, of '{worst}' above all: "
-            "nothing is left that a residual sd could be learnt from. Leave that term out."
-        )
-    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
-    forced = float(np.linalg.norm(root @ basis.residual))
-    if forced**2 > _AGAINST * left**2:
-        missed = np.abs(priors.rows @ (scaled / scale) - priors.mean) / priors.width
-        k = int(np.argmax(missed))
-        raise PriorError(
-            f"The prior of '{priors.names[k]}', {priors.coefficients[k]}, contradicts the data: it moves the "
-            f"regression away from the outcomes by {forced / left:.0e} times their residual spread, further than "
-            "floating-point numbers can follow. Give a wider prior, or one in the units of the data."
-        )
+    return scaled / scale, float(np.linalg.norm(image / scale @ scaled - target)), int(rank)
 
 
 def check_residual(density: GaussianDensity, design: Design) -> None:
