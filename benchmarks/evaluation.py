@@ -16,7 +16,7 @@ import numpy as np
 import poolwise as pw
 from poolwise.density import kernels
 from poolwise.density.collapsed import CollapsedDensity, collapse
-from poolwise.density.priors import resolve_priors
+from poolwise.density.resolve import resolve_priors
 from poolwise.design import build, needed_columns
 from poolwise.formula import parse
 from poolwise.sources import as_table

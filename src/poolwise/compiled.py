@@ -23,7 +23,7 @@ class _OwnCopies(JITCodeLibrary):  # type: ignore[misc]
     """Machine code that calls its own copies of the kernels that it was linked with.
 
     numba optimises the copies once more where they are called, and rounding may change with it. Their names are weak:
-    whichever copy a process has loaded first would serve all callers, so that draws would hang on what it did before.
+    whichever copy a process has loaded first would serve all callers, so that draws would depend on what it did before.
     """
 
     def _finalize_final_module(self) -> None:
@@ -55,7 +55,7 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 kernel = numba.njit(**_COMMON, fastmath=_FAST)
 # For short loops over lanes: an array passed to a call that is not inlined is a dozen words on the stack.
 lane = numba.njit(**_COMMON, fastmath=_FAST, forceinline=True)
-# For sums whose digits hang on the order of operations, as first - origin does where both are large. Callees take over
+# For sums whose digits depend on the order of operations, as first - origin does where both are large. Callees take over
 # their caller's fast-math flags unless they have their own.
 exact_kernel = numba.njit(**_COMMON, fastmath={"contract"})
 

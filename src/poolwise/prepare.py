@@ -11,7 +11,7 @@ import numpy as np
 from poolwise import design as designs
 from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
-from poolwise.density.priors import resolve_priors
+from poolwise.density.resolve import resolve_priors
 from poolwise.errors import DataError, FormulaError, PoolwiseWarning
 from poolwise.families import GAUSSIAN, Family, Link
 from poolwise.formula import Formula, parse

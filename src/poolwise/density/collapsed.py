@@ -213,7 +213,7 @@ class CollapsedDensity:
 
     @property
     def _task(self) -> int:
-        """Points between two looks at whether to stop; what hangs on points alone is cut into such slices."""
+        """Points between two looks at whether to stop; what depends on points alone is cut into such slices."""
         return int(min(_SLICE, max(1, _TASK // self.cost)))
 
     @property

@@ -15,7 +15,8 @@ import numpy as np
 
 from poolwise.density.centring import moments
 from poolwise.density.gaussian import gaussian
-from poolwise.density.priors import ModelPriors, resolve_priors
+from poolwise.density.priors import ModelPriors
+from poolwise.density.resolve import resolve_priors
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.priors import Prior

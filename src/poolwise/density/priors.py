@@ -5,23 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
 from poolwise.density import theta
-from poolwise.density.centring import Centring, centring, constant_direction, moments, settled
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.working import WorkingBasis
-from poolwise.design.design import Design
-from poolwise.design.factors import Factor
 from poolwise.errors import PriorError, suggest
-from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
+from poolwise.priors import LKJ, CoefficientPrior, ScalePrior
 from poolwise.statistics.products import CrossProducts
 
 _CENTRE = " at the mean of every predictor"
-
-P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +80,7 @@ class ModelPriors:
         if term not in valid:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
         coefficients = tuple(
-            prior.widened(factor) if term == name or (term == "slopes" and not _is_intercept(name)) else prior
+            prior.widened(factor) if term == name or (term == "slopes" and not is_intercept(name)) else prior
             for name, prior in zip(self.names, self.coefficients, strict=True)
         )
         sd = tuple(
@@ -205,221 +199,6 @@ def _mixing_precision(df: float) -> tuple[float, float, float, float, float, flo
     return half * math.log(half) - math.lgamma(half), half - 1.0, half, 0.0, 0.0, 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PriorScales:
-    """What default priors are scaled by.
-
-    Attributes
-    ----------
-    predictors : by linear predictor, about where it lies and how far it moves in a standard deviation.
-    dispersions : default priors of the family's positive parameters that all rows share.
-    """
-
-    predictors: Mapping[str, tuple[float, float]]
-    dispersions: Mapping[str, ScalePrior]
-
-
-def gaussian_scales(total: CrossProducts) -> PriorScales:
-    """Scales of a normal model, from the outcome's mean and sd; `total` holds one cell."""
-    squares = total.scatter[0, -1, -1]
-    outcome_sd = math.sqrt(squares / total.typical_weight)
-    # A row of weight w has the residual sd sigma / sqrt(w).
-    usual = HalfStudentT(3.0, _settled(math.sqrt(squares / max(total.rows, 1))))
-    centre = float(settled(total.means[0, -1] + total.origin[-1], outcome_sd))
-    return PriorScales({"": (centre, outcome_sd)}, {"sigma": usual})
-
-
-def _settled(value: float) -> float:
-    """A scale without the digits that follow the order of the rows."""
-    return float(settled(value, value))
-
-
-def resolve_priors(
-    given: Mapping[str, Prior],
-    design: Design,
-    statistics: CrossProducts,
-    scales: PriorScales | None = None,
-    *,
-    whole: bool = False,
-) -> ModelPriors:
-    """Match priors with the model's terms and fill the rest with defaults scaled to the data.
-
-    Names: a coefficient (`Intercept`, `floor`), `slopes` for all but intercepts, `sd`, `sd_county`, `sd_county[floor]`,
-    `cor` or `cor_county`, `sigma` or another dispersion. The most specific one wins.
-
-    Parameters
-    ----------
-    scales : those of a normal model by default.
-    whole : whether all effects of a factor are at the centre, those without correlations too.
-
-    Raises
-    ------
-    PriorError : for a name that is not in the model, or a prior of the wrong kind.
-    """
-    total = statistics.merged()
-    scales = gaussian_scales(total) if scales is None else scales
-    _check_names(given, design, scales)
-    constants = _constants(design, total)
-    centred = common_centring(design, total)
-    at_centre = np.linalg.inv(centred.matrix)
-    coefficients: list[CoefficientPrior] = []
-    rows = np.eye(len(constants))
-    for k, name in enumerate(design.coefficients):
-        centre, unit = scales.predictors[design.predictors[k]]
-        level = constants[k, k]
-        width = 2.5 * unit / (centred.size[k] if not level and centred.size[k] > 0 else 1.0)
-        default = Normal(level * centre + 0.0, _settled(width))
-        chosen = given.get(name, default if _is_intercept(name) else given.get("slopes", default))
-        coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
-        if chosen is default:
-            rows[k] = at_centre[k]
-    sds: list[ScalePrior] = []
-    at_zero: list[bool] = []
-    maps: list[np.ndarray] = []
-    correlations = {}
-    for factor in design.factors:
-        of_factor = _bars(factor, total, whole=whole)
-        written = _written(given, factor, of_factor)
-        sds += _sd_priors(given, factor, total, scales.predictors[factor.predictor][1], of_factor, written)
-        at_zero += written
-        maps.append(of_factor.scaled)
-        if factor.correlated:
-            chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
-            correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
-    dispersions = {
-        name: _expect(given.get(name, usual), ScalePrior, name, "HalfCauchy or HalfNormal")
-        for name, usual in scales.dispersions.items()
-    }
-    mixed = tuple(
-        name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
-    )
-    layout = layout_of(design, mixed, tuple(dispersions), maps)
-    away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
-    return ModelPriors(
-        layout,
-        design.coefficients,
-        tuple(coefficients),
-        away,
-        rows,
-        tuple(sds),
-        tuple(at_zero),
-        dispersions,
-        correlations,
-    )
-
-
-def common_centring(design: Design, total: CrossProducts) -> Centring:
-    """The centring of the common columns, those of each linear predictor by themselves."""
-    blocks = np.unique(design.predictors, return_inverse=True)[1] if design.predictors else np.zeros(0, dtype=np.int64)
-    return centring(design.common_map, design.margins, _constants(design, total), blocks, total)
-
-
-def _constants(design: Design, total: CrossProducts) -> np.ndarray:
-    """(p, p) for each common column, the combination of columns of its linear predictor that is the constant."""
-    of = np.array(design.predictors, dtype=object)
-    constants = np.zeros((len(of), len(of)))
-    for predictor in set(design.predictors):
-        mine = of == predictor
-        constants[np.ix_(mine, mine)] = constant_direction(design.common_map[:, mine], total)
-    return constants
-
-
-def _is_intercept(name: str) -> bool:
+def is_intercept(name: str) -> bool:
+    """Whether a coefficient is the intercept of a linear predictor."""
     return name == "Intercept" or name.endswith("_Intercept")
-
-
-def layout_of(
-    design: Design, mixed: tuple[str, ...], dispersions: tuple[str, ...], maps: list[np.ndarray]
-) -> ParameterLayout:
-    """The layout of theta for the factors of a design; `maps` as `Centring.scaled` of each."""
-    effects = tuple((factor.name, effect) for factor in design.factors for effect in factor.effects)
-    starts: list[int] = []
-    to_zero = np.zeros((len(effects), len(effects)))
-    for factor, matrix in zip(design.factors, maps, strict=True):
-        first = len(starts)
-        starts += [first + int(start) for start in factor.starts]
-        to_zero[first : first + len(matrix), first : first + len(matrix)] = matrix
-    return ParameterLayout(effects, tuple(starts), mixed, dispersions, tuple(map(tuple, to_zero.tolist())))
-
-
-def _bars(factor: Factor, total: CrossProducts, *, whole: bool) -> Centring:
-    """The centring of a factor's effects, each within its own bar: effects without correlations stay at zero.
-
-    With `whole`, all effects of the factor are one bar.
-    """
-    q = len(factor.effects)
-    constants, bars = np.zeros((q, q)), np.zeros_like(factor.starts) if whole else factor.starts
-    for start in set(bars.tolist()):
-        mine = bars == start
-        if mine.sum() > 1:
-            constants[np.ix_(mine, mine)] = constant_direction(factor.group_map[:, mine], total)
-    return centring(factor.group_map, factor.margins, constants, bars, total)
-
-
-def _written(given: Mapping[str, Prior], factor: Factor, centred: Centring) -> list[bool]:
-    """For each effect whether the priors of its bar speak of effects at zero.
-
-    They do where a prior was set that means something else at the centre: of correlations, or of the sd of an effect
-    that a shift of predictors changes, as it does an intercept's.
-    """
-    set_correlations = any(name in given for name in ("cor", f"cor_{factor.name}"))
-    set_sds = [
-        any(name in given for name in ("sd", f"sd_{factor.name}", f"sd_{factor.name}[{effect}]"))
-        for effect in factor.effects
-    ]
-    moved = (centred.matrix != np.eye(len(set_sds))).any(axis=1)
-    bars = {
-        start: bool(set_correlations or (np.array(set_sds) & moved)[factor.starts == start].any())
-        for start in set(factor.starts.tolist())
-    }
-    return [bars[start] and bool(moved[factor.starts == start].any()) for start in factor.starts.tolist()]
-
-
-def _sd_priors(
-    given: Mapping[str, Prior],
-    factor: Factor,
-    total: CrossProducts,
-    unit: float,
-    centred: Centring,
-    written: list[bool],
-) -> list[ScalePrior]:
-    """Priors of the sds of a factor's effects: as given, or scaled to what one unit of an effect moves."""
-    level, covariance = moments(factor.group_map, total)
-    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    still = (centred.matrix == np.eye(len(level))).all(axis=1)
-    alone = np.bincount(factor.starts, minlength=len(level))[factor.starts] == 1
-    at_zero = np.array(written) | (alone & still)
-    spread = np.where(at_zero, spread, centred.size)
-    size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
-    # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
-    away = np.divide(level, spread, out=np.zeros_like(level), where=spread > 0)
-    lever = math.sqrt(1.0 + float(np.square(away).sum()))
-    chosen = []
-    for k, effect in enumerate(factor.effects):
-        name = f"sd_{factor.name}[{effect}]"
-        reach = lever if effect == "Intercept" and at_zero[k] else 1.0
-        default = HalfStudentT(3.0, _settled(float(reach * unit / size[k])))
-        prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
-        chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
-    return chosen
-
-
-def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales) -> None:
-    if not isinstance(given, Mapping):
-        raise PriorError("priors must be a dict from names of terms to distributions, {'x': pw.Normal(0, 1)}.")
-    valid = {*design.coefficients, "slopes", *scales.dispersions}
-    for factor in design.factors:
-        valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
-        if factor.correlated:
-            valid |= {"cor", f"cor_{factor.name}"}
-    for name, prior in given.items():
-        if str(name) not in valid:
-            raise PriorError(f"There is no term '{name}' in this model to put a prior on. {suggest(str(name), valid)}")
-        if not isinstance(prior, Prior):
-            raise PriorError(f"The prior of '{name}' must be a distribution such as pw.Normal(0, 1), not {prior!r}.")
-
-
-def _expect(prior: object, kind: type[P], name: str, examples: str) -> P:
-    if not isinstance(prior, kind):
-        raise PriorError(f"The prior of '{name}' cannot be {prior}; use {examples}.")
-    return prior

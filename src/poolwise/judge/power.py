@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.density.priors import resolve_priors
+from poolwise.density.resolve import resolve_priors
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.design import column_weights, linear_predictor
 from poolwise.errors import DataError, suggest

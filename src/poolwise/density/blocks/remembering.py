@@ -1,7 +1,7 @@
 """Large roots: the factorisation that gives a log density also gives a draw of the coefficients, at hardly any cost.
 
 A sampler asks for log densities at points of which most become draws. So coefficients are drawn along and remembered;
-since the random numbers of a draw hang on theta, they are what they would be if they were drawn later.
+since the random numbers of a draw are those of theta, they are what they would be if they were drawn later.
 """
 
 from __future__ import annotations

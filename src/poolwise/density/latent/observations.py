@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.priors import ModelPriors, common_centring
+from poolwise.density.priors import ModelPriors
+from poolwise.density.resolve import common_centring
 from poolwise.design.design import Design, Rows
 from poolwise.design.factors import cells_of
 from poolwise.families import Family

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from poolwise.density.centring import settled
-from poolwise.density.priors import PriorScales
+from poolwise.density.resolve import PriorScales
 from poolwise.design.design import Rows
 from poolwise.families import Family, Link
 
