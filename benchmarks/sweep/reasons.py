@@ -95,8 +95,8 @@ def of_peer(model: Model, peer: Peer) -> list[Reason]:
 def pulled(model: Model, peer: Peer) -> list[Reason]:
     """Coefficients that their default prior, Normal(0, 2.5 sd_y / sd_x), moves by more than `PULL` standard errors.
 
-    Only those of terms that are in no other term: what lower terms mean depends on where the others have their zero, and
-    a prior that matters for such a reason is no excuse.
+    Only those of terms that are in no other term: what lower terms mean depends on where the others have their zero,
+    and a prior that matters for such a reason is no excuse.
     """
     unit = float(model.frame[model.outcome].std()) if model.family == "gaussian" else 1.0
     columns = predictors_in_r(model)

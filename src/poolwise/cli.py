@@ -122,6 +122,7 @@ def fit(
     table: Table = None, family: Family = "gaussian", link: Link = None,
     save: Annotated[Path | None, typer.Option(help="Also keep the fit in this file, for pw.load().")] = None,
     report: Report = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds after which the fit is stopped.")] = None,
 ) -> None:  # fmt: skip
     """Fit a formula to rows, wherever they live, print the fit, and write its charts."""
     _check_out(out)
@@ -129,7 +130,14 @@ def fit(
     _check_file(save)
     with _progress(quiet) as progress:
         result = pw.fit(
-            formula, _source(data, table), family=family, link=link, draws=draws, seed=seed, progress=progress
+            formula,
+            _source(data, table),
+            family=family,
+            link=link,
+            draws=draws,
+            seed=seed,
+            time_limit=time_limit,
+            progress=progress,
         )
     typer.echo(repr(result))
     factors = result.result.model.design.factors

@@ -55,8 +55,8 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 kernel = numba.njit(**_COMMON, fastmath=_FAST)
 # For short loops over lanes: an array passed to a call that is not inlined is a dozen words on the stack.
 lane = numba.njit(**_COMMON, fastmath=_FAST, forceinline=True)
-# For sums whose digits depend on the order of operations, as first - origin does where both are large. Callees take over
-# their caller's fast-math flags unless they have their own.
+# For sums whose digits depend on the order of operations, as first - origin does where both are large. Callees take
+# over their caller's fast-math flags unless they have their own.
 exact_kernel = numba.njit(**_COMMON, fastmath={"contract"})
 
 # Of a log density for C: dimension, point, gradient, value, words; the answer is zero where all is finite.

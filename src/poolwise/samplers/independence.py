@@ -152,7 +152,7 @@ def _second_route(
         theta, log_jacobian = warp.forward(points)
         return density.log_density(theta) + log_jacobian
 
-    count = int(np.clip(len(log_weights) // 20, 50, 400))
+    count = int(np.clip(len(log_weights) // 20, 50, 250))
     other, error = bridge(draws, values, warped, rng, count)
     own = math.sqrt((1 / efficiency(log_weights) - 1) / len(log_weights))
     return {"evidence_gap": abs(other - log_mean(log_weights)), "evidence_error": math.hypot(error, own)}

@@ -17,7 +17,7 @@ from poolwise.threads import look
 _MOST_SCATTERED, _LEAST_SCATTERED, _BUDGET = 512, 32, 1e9
 _CLIMBED, _CLIMBS_BUDGET = 4, 1e6  # scattered points that are climbed from, and flops of an evaluation times climbs
 _MORE = 3  # climbs from likely points that are far from every mode
-_STEPS = 60  # of a climb
+_STEPS, _RISE = 60, 0.05  # of a climb, and the rise below which Newton goes on
 _NEWTON, _GAIN = 60, 1e-3  # steps of Newton: at most, and while the rise they promise is worth it
 _POLISH, _NOTHING = 6, 1e-16  # further steps, and the rise below which there is nothing left
 _STEEPEST = 1e12  # curvature that is believed
@@ -64,14 +64,14 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     if not np.isfinite(values).any():
         raise SamplingError("The posterior is not finite anywhere near the data: check the units of data and priors.")
     some = _promising(values, len(points) - count, int(max(1, min(_CLIMBS_BUDGET // density.cost, 64))))
-    modes = distinct_modes(density, *ascend(density, points[some], _STEPS), [])
+    modes = distinct_modes(density, *ascend(density, points[some], _STEPS, _RISE), [])
     for _ in range(_MORE):
         far = np.min([mode.distance(points) for mode in modes], axis=0) > _FAR
         likely = values > max(mode.value for mode in modes) - 10 - density.dimension
         if not np.any(far & likely):
             break
         pick = int(np.argmax(np.where(far & likely, values, -np.inf)))
-        modes = distinct_modes(density, *ascend(density, points[[pick]], _STEPS), modes)
+        modes = distinct_modes(density, *ascend(density, points[[pick]], _STEPS, _RISE), modes)
         values[pick] = -np.inf
     return modes
 

@@ -15,8 +15,9 @@ from poolwise.samplers.ascent import ascend
 from poolwise.samplers.base import LogDensity
 from poolwise.samplers.mode import Mode, distinct_modes, scattered
 
-_CLIMBS, _BUDGET = 6, 2e6  # at most, and flops of an evaluation times climbs: a tenth of what sampling takes
+_CLIMBS, _BUDGET = 4, 2e6  # at most, and flops of an evaluation times climbs: a tenth of what sampling takes
 _STEPS, _STEPS_ON = 12, 60  # of a climb; of one that looks as if it led elsewhere
+_RISE, _ARRIVED = 0.2, 2.0  # rise below which a climb has arrived, and standard deviations from where it has then
 _SHARE = 0.005  # of the integral
 
 
@@ -36,12 +37,12 @@ def missed_modes(
     chosen = draws[rng.integers(0, len(draws), near)]
     chosen[0] = draws[int(np.argmax(modes[0].distance(draws)))]
     starts = np.vstack([chosen, scattered(*density.box(), far, rng)]) if far else chosen
-    ends, values = ascend(density, starts, _STEPS)
+    ends, values = ascend(density, starts, _STEPS, _RISE, modes[0].covariance)
     likely = values > modes[0].value - 10 - density.dimension
-    away = np.min([mode.distance(ends) for mode in modes], axis=0) > 1
+    away = np.min([mode.distance(ends) for mode in modes], axis=0) > _ARRIVED
     found = modes
     if np.any(likely & away):
-        found = distinct_modes(density, *ascend(density, ends[likely & away], _STEPS_ON), modes)
+        found = distinct_modes(density, *ascend(density, ends[likely & away], _STEPS_ON, _RISE), modes)
     return [mode for mode in found if _is_missed(mode, draws, log_evidence)]
 
 
