@@ -10,7 +10,6 @@ import numpy as np
 from poolwise.samplers.base import LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.independence import sample_independence
 from poolwise.samplers.mode import Mode, find_modes
-from poolwise.samplers.nuts import sample_nuts
 from poolwise.samplers.witness import log_evidence_about, missed_modes
 
 _MOST = 12  # dimensions: in more of them NUTS is faster than any mixture
@@ -59,5 +58,7 @@ def _drawn(density: LogDensity, settings: SamplerSettings, modes: list[Mode], th
 
 
 def _nuts(density: LogDensity, settings: SamplerSettings, modes: list[Mode], threads: int | None, why: str) -> Sample:
+    from poolwise.samplers.nuts import sample_nuts  # its kernels are compiled when they are imported
+
     result = sample_nuts(density, settings, modes, threads)
     return replace(result, certificate=replace(result.certificate, reason=why))
