@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -122,7 +123,8 @@ def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
         "--out",
         str(tmp_path / "out"),
     ]
-    process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
+    process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     time.sleep(8)
     process.send_signal(signal.SIGINT)
     sent = time.perf_counter()
