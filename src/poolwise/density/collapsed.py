@@ -16,6 +16,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.priors import ModelPriors
 from poolwise.density.projection import Projection, project
+from poolwise.density.starts import own_regressions, search_box, starting_points
 from poolwise.density.theta import Prior
 from poolwise.density.working import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
@@ -45,6 +46,7 @@ class CollapsedDensity:
     groups : J.
     sizes : (q,) of the columns of the effects that theta speaks of.
     within_variance : of the outcome around its group means, to begin from.
+    own : (k, d) points that the groups' own regressions suggest, to begin from.
     threads : how many threads batches are spread over.
     """
 
@@ -55,6 +57,7 @@ class CollapsedDensity:
     groups: int
     sizes: np.ndarray
     within_variance: float
+    own: np.ndarray
     threads: int
 
     @property
@@ -232,12 +235,12 @@ class CollapsedDensity:
         return self.problem.zz.shape[3]
 
     def starts(self) -> np.ndarray:
-        """Points to begin from: the spread of the outcome between groups, within them, or in both."""
-        return starting_points(self.layout, *self._scales(), self.within_variance)
+        """Points to begin from: the outcome's spread between groups, within them, or in both; the groups' own fits."""
+        return np.vstack([starting_points(self.layout, *self._scales(), self.within_variance), self.own])
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """From a thousandth of the outcome's spread and less, to fifty times it."""
-        return search_box(self.layout, *self._scales())
+        return search_box(self.layout, *self._scales(), self.own)
 
     def _scales(self) -> tuple[float, np.ndarray]:
         """The residual spread of the pooled regression, and the size (q,) of each effect's column."""
@@ -254,35 +257,6 @@ class CollapsedDensity:
 
         words, arrays = describe_problem(_without_last_digits(self.problem))
         return NativeDensity(log_density_callback.address, words, arrays)
-
-
-def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, within_variance: float) -> np.ndarray:
-    """Points (k, d) to begin from.
-
-    Parameters
-    ----------
-    noise : residual spread of the pooled regression.
-    size : (Q,) of each effect's column, as `centring.column_sizes` has it.
-    within_variance : of the outcome within groups.
-    """
-    within = max(math.sqrt(max(within_variance, 0.0)), 1e-3 * noise)
-    q = len(layout.effects)
-    points = np.zeros((3, layout.dimension))
-    points[:, :q] = np.log(noise / size) - np.log([[3.0], [1.0], [30.0]])
-    points[:, q + layout.pairs] = np.log([noise, within, noise])
-    heavy = points.copy()
-    heavy[:, q + layout.pairs + 1 :] = -6.0  # Student-t coefficients far out in their tails
-    return np.vstack([points, heavy]) if layout.mixed else points
-
-
-def search_box(layout: ParameterLayout, noise: float, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends (d,) of a box around the modes: from a thousandth of the outcome's spread and less, to fifty times it."""
-    q, sigma = len(layout.effects), len(layout.effects) + layout.pairs
-    low, high = np.full(layout.dimension, -1.5), np.full(layout.dimension, 1.5)
-    low[:q], high[:q] = np.log(noise / size) - 7.0, np.log(noise / size) + 4.0
-    low[sigma], high[sigma] = math.log(noise) - 10.0, math.log(noise) + 3.0
-    low[sigma + 1 :], high[sigma + 1 :] = -12.0, 3.0
-    return low, high
 
 
 def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
@@ -308,7 +282,12 @@ def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, 
     spare = max(statistics.rows - int(np.count_nonzero(statistics.counts)), 1)
     within = float(statistics.scatter[:, -1, -1].sum()) / spare
     sizes = column_sizes(written @ to_written, statistics.merged())
-    return CollapsedDensity(priors.layout, basis, projection, problem, groups, sizes, within, threads)
+    suggested = None
+    if q:
+        mine = maps[0].T @ zz @ maps[0], (zxy[:, :, -1] @ maps[0])
+        suggested = own_regressions(priors.layout, slice(0, q), *mine, float(gram[-1, -1]), float(statistics.rows))
+    own = np.zeros((0, priors.layout.dimension)) if suggested is None else suggested[None]
+    return CollapsedDensity(priors.layout, basis, projection, problem, groups, sizes, within, own, threads)
 
 
 def _without_last_digits(problem: kernels.Problem) -> kernels.Problem:

@@ -13,8 +13,10 @@ from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.blocks.ordering import order_levels
 from poolwise.density.blocks.structure import build_structure
 from poolwise.density.centring import column_sizes
+from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.density.projection import project
+from poolwise.density.projection import Projection, project
+from poolwise.density.starts import own_regressions
 from poolwise.density.working import gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.statistics.products import CrossProducts
@@ -49,6 +51,33 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     )
     written = np.hstack([factor.group_map for factor in design.factors])
     sizes = column_sizes(written @ to_written, statistics.merged())
-    return BlockedDensity(
-        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, threads
+    own = _own(
+        statistics,
+        design,
+        priors.layout,
+        [(one, move) for one, move in parts],
+        float(projected[:, -1] @ projected[:, -1]),
     )
+    return BlockedDensity(
+        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, own, threads
+    )
+
+
+def _own(
+    statistics: CrossProducts,
+    design: Design,
+    layout: ParameterLayout,
+    parts: list[tuple[Projection, np.ndarray]],
+    total: float,
+) -> np.ndarray:
+    """Points (k, d) that regressions of the groups of each factor by itself suggest."""
+    found = []
+    for factor, (projection, move) in zip(design.factors, parts, strict=True):
+        place = layout.places(factor.name)
+        alone = statistics.coarser(factor.codes, (factor.levels,))
+        zz, zxy = projection.groups(alone)
+        moved = move @ layout.map_to_zero[place, place]
+        mine = moved.T @ zz @ moved, zxy[:, :, -1] @ moved
+        point = own_regressions(layout, place, *mine, total, float(statistics.rows))
+        found += [] if point is None else [point]
+    return np.array(found).reshape(-1, layout.dimension)

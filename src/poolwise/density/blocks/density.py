@@ -19,11 +19,12 @@ from poolwise.density.blocks.kept import KeptOffsets
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.remembering import Remembering
 from poolwise.density.blocks.structure import Ranks
-from poolwise.density.collapsed import generator, search_box, starting_points
+from poolwise.density.collapsed import generator
 from poolwise.density.dense import common_solution
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.projection import Projection
+from poolwise.density.starts import search_box, starting_points
 from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
 from poolwise.density.working import WorkingBasis
 from poolwise.design.factors import Factor
@@ -52,6 +53,7 @@ class BlockedDensity:
     order, ranks : of elimination.
     system, smaller : arrays for the kernels; in the latter levels that are alike are one.
     sizes : (Q,) of the columns of the effects that theta speaks of.
+    own : (k, d) points that regressions of the groups of each factor suggest, to begin from.
     threads : how many threads batches are spread over.
     """
 
@@ -64,6 +66,7 @@ class BlockedDensity:
     system: kernels.System
     smaller: kernels.System
     sizes: np.ndarray
+    own: np.ndarray
     threads: int
 
     @property
@@ -306,12 +309,13 @@ class BlockedDensity:
         return residual[:, back_to], variance[:, back_to]
 
     def starts(self) -> np.ndarray:
-        """Points to begin from: the spread of the outcome between groups, within them, or in both."""
-        return starting_points(self.layout, self._noise(), self.sizes, 0.5 * self._noise() ** 2)
+        """Points to begin from: the outcome's spread between groups, within them, or in both; the groups' own fits."""
+        points = starting_points(self.layout, self._noise(), self.sizes, 0.5 * self._noise() ** 2)
+        return np.vstack([points, self.own])
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """From a thousandth of the outcome's spread and less, to fifty times it."""
-        return search_box(self.layout, self._noise(), self.sizes)
+        return search_box(self.layout, self._noise(), self.sizes, self.own)
 
     def native(self) -> NativeDensity | None:
         """There is none."""
