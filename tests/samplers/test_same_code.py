@@ -1,4 +1,4 @@
-"""Draws do not hang on which kernels a process compiled or loaded before."""
+"""Draws do not depend on which kernels a process compiled or loaded before."""
 
 from __future__ import annotations
 
