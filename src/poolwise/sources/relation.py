@@ -74,7 +74,7 @@ class Relation:
 
 def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None) -> Relation:
     """The relation of a lazy narwhals frame."""
-    engine = engine_of(frame)
+    engine, frame = engine_of(frame)
     schema = {str(name): kind for name, kind in frame.collect_schema().items()}
     return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows)
 
