@@ -13,6 +13,7 @@ from poolwise.density.expense import check_expense
 from poolwise.errors import DataError, FileError, PriorError, SamplingError
 from poolwise.families import Family, family_of
 from poolwise.fitted import Fit
+from poolwise.formula import Functions
 from poolwise.infer import infer
 from poolwise.posterior import Posterior
 from poolwise.prepare import prepare
@@ -36,6 +37,7 @@ def fit(
     priors: Mapping[str, Prior] | None = None,
     weights: str | None = None,
     groups: Mapping[str, Any] | None = None,
+    functions: Functions | None = None,
     draws: int = 1000,
     chains: int = 4,
     seed: int | None = None,
@@ -66,6 +68,8 @@ def fit(
     weights : column of positive weights: a row of weight w has the residual sd sigma / sqrt(w); in families without a
         residual sd it counts as w rows.
     groups : tables of group-level predictors by grouping column, `{"county": counties}`: one line for each group.
+    functions : of your own that the formula calls, by name: `{"myscale": f}`. Each takes whole columns (pandas Series)
+        and returns one. A formula calls these and those of the page on formulas, and runs no other code.
     draws, chains : size of the posterior sample.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
     sampler : "auto" picks and says why; "independence" or "nuts" insist.
@@ -94,6 +98,7 @@ def fit(
             link=link,
             priors=priors,
             weights=weights,
+            functions=functions,
             missing=missing,
             threads=workers,
             progress=progress,
@@ -121,12 +126,13 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     return Fit(updating.refit(first.result, first.statistics + second.statistics, progress), None)
 
 
-def load(path: str | os.PathLike[str], *, family: Family | None = None) -> Fit:
+def load(path: str | os.PathLike[str], *, family: Family | None = None, functions: Functions | None = None) -> Fit:
     """Read a fit that `Fit.save` wrote; its draws are the same.
 
     Parameters
     ----------
     family : the one of the fit, where it is your own; those of poolwise are known by name.
+    functions : of your own that the formula calls; they are not in the file.
 
     Raises
     ------
@@ -134,7 +140,7 @@ def load(path: str | os.PathLike[str], *, family: Family | None = None) -> Fit:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise FileError(f"The path must be text, not {path!r}.")
-    return Fit(storage.load(Path(path), threads=default_threads(), family=family), None)
+    return Fit(storage.load(Path(path), threads=default_threads(), family=family, functions=functions), None)
 
 
 def finish(posterior: Posterior, rows: designs.Rows | None, source: Source | None, *, strict: bool) -> Fit:

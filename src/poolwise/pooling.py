@@ -14,7 +14,7 @@ from poolwise.design.factors import Factor
 from poolwise.errors import DataError, FormulaError
 from poolwise.fitted import Fit
 from poolwise.fitting import finish
-from poolwise.formula import parse
+from poolwise.formula import Formula, Functions, parse
 from poolwise.infer import infer
 from poolwise.judge.leave_out.comparison import Comparison, compare_records
 from poolwise.judge.leave_out.folds import Folds
@@ -49,6 +49,7 @@ def compare_pooling(
     draws: int = 1000,
     chains: int = 4,
     seed: int | None = None,
+    functions: Functions | None = None,
     missing: str = "drop",
     threads: int | None = None,
     progress: Progress = silent,
@@ -59,7 +60,7 @@ def compare_pooling(
     ----------
     formula : the regression without group terms, such as `"log_radon ~ floor"`. All its terms vary by group.
     by : the grouping column.
-    data, priors, draws, chains, seed, missing, threads : as in `fit`.
+    data, priors, draws, chains, seed, functions, missing, threads : as in `fit`.
     correlated : whether a group's effects are correlated in the partially pooled fit.
     folds : of the cross-validation; 0 leaves it out.
 
@@ -67,9 +68,10 @@ def compare_pooling(
     ------
     FormulaError, DataError, PriorError : as `fit` does.
     """
-    parsed = parse(formula)
     if not isinstance(by, str):
         raise DataError(f"by must be the name of the grouping column, not {by!r}.")
+    source = None if isinstance(data, SufficientStatistics) else as_source(data)
+    parsed = parse(formula, functions, None if source is None else source.names, [by])
     if parsed.bars:
         raise FormulaError(
             f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."
@@ -80,15 +82,22 @@ def compare_pooling(
     workers = check_threads(threads)
     quoted = by if by.isidentifier() else f"`{by}`"
     text = f"{parsed.response} ~ {parsed.common} + ({parsed.common} {'|' if correlated else '||'} {quoted})"
-    source = None if isinstance(data, SufficientStatistics) else as_source(data)
     if source is None and folds:
         raise DataError("Statistics have no rows to leave out in turn; say folds=0.")
-    partial, rows = prepare(text, source or data, priors=priors, missing=missing, threads=workers, progress=progress)
+    partial, rows = prepare(
+        text,
+        source or data,
+        priors=priors,
+        functions=functions,
+        missing=missing,
+        threads=workers,
+        progress=progress,
+    )
     if folds > partial.statistics.rows:
         raise DataError(f"There are only {partial.statistics.rows} rows; {folds} folds need at least as many.")
     models = {
-        Pooling.COMPLETE: _ungrouped(partial, formula),
-        Pooling.SEPARATE: replace(_ungrouped(partial, formula, keep_groups=True), pooling=Pooling.SEPARATE),
+        Pooling.COMPLETE: _ungrouped(partial, parsed),
+        Pooling.SEPARATE: replace(_ungrouped(partial, parsed, keep_groups=True), pooling=Pooling.SEPARATE),
         Pooling.PARTIAL: partial,
     }
     fits = {}
@@ -219,11 +228,11 @@ class PoolingComparison:
         return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
 
 
-def _ungrouped(model: Model, formula: str, *, keep_groups: bool = False) -> Model:
+def _ungrouped(model: Model, formula: Formula, *, keep_groups: bool = False) -> Model:
     """The same regression without group effects; `keep_groups` still labels the groups, for separate fits."""
     design = replace(
         model.design,
-        formula=parse(formula),
+        formula=formula,
         factors=tuple(_bare(factor) for factor in model.design.factors) if keep_groups else (),
     )
     data = replace(model.data, design=design)

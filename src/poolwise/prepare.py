@@ -14,7 +14,7 @@ from poolwise.density.latent.scales import family_scales
 from poolwise.density.resolve import resolve_priors
 from poolwise.errors import DataError, FormulaError, PoolwiseWarning
 from poolwise.families import GAUSSIAN, Family, Link
-from poolwise.formula import Formula, parse
+from poolwise.formula import Formula, Functions, parse
 from poolwise.posterior import Model, Pooling
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
@@ -33,12 +33,15 @@ def prepare(
     family: Family = GAUSSIAN,
     link: str | None = None,
     weights: str | None = None,
+    functions: Functions | None = None,
     missing: str,
     threads: int,
     progress: Progress = silent,
 ) -> tuple[Model, designs.Rows | None]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
-    parsed = parse(formula)
+    rows_there = None if isinstance(source, SufficientStatistics) else as_source(source)
+    names = None if rows_there is None else rows_there.names
+    parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [])
     integrated = family is GAUSSIAN and family.link(link).name == "identity" and not parsed.further
     _check_family(parsed, family)
     if isinstance(source, SufficientStatistics):
@@ -48,7 +51,7 @@ def prepare(
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
     needed = designs.needed_columns(parsed, weights, linear=integrated)
-    data, rows = reduce_source(needed, as_source(source), None, missing, threads, progress)
+    data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress)
     warn_of_dropped(data)
     if integrated:
         return model_of(data, priors or {}), rows

@@ -22,6 +22,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.errors import FileError
 from poolwise.families import FAMILIES, Family, family_of
+from poolwise.formula import Functions
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, SamplerSettings
@@ -46,9 +47,9 @@ def save(posterior: Posterior, path: Path) -> None:
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
 
 
-def load(path: Path, *, threads: int, family: Family | None = None) -> Posterior:
-    """Read what `save` wrote, and draw the coefficients again; `family` where it is one of the user's own."""
-    return archive.restored(path, "fit", partial(_posterior, threads=threads, family=family))
+def load(path: Path, *, threads: int, family: Family | None = None, functions: Functions | None = None) -> Posterior:
+    """Read what `save` wrote, and draw the coefficients again; `family` and `functions` where they are the user's."""
+    return archive.restored(path, "fit", partial(_posterior, threads=threads, family=family, functions=functions))
 
 
 def _header(posterior: Posterior) -> dict[str, Any]:
@@ -93,9 +94,14 @@ def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]
 
 
 def _posterior(
-    header: dict[str, Any], arrays: dict[str, np.ndarray], *, threads: int, family: Family | None
+    header: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    *,
+    threads: int,
+    family: Family | None,
+    functions: Functions | None,
 ) -> Posterior:
-    data = from_state(header["statistics"], arrays)
+    data = from_state(header["statistics"], arrays, functions)
     said, layout = header["priors"], header["priors"]["layout"]
     priors = ModelPriors(
         ParameterLayout(

@@ -81,9 +81,9 @@ def test_new_rows_are_encoded_as_at_the_fit(stored, small):
         import json
         from dataclasses import replace
 
+        texts = part_texts(parse(formula))
         encoding = replace(
-            encoding,
-            specs=restore_specs(json.loads(json.dumps(specs_state(encoding.specs, part_texts(parse(formula)))))),
+            encoding, specs=restore_specs(texts, json.loads(json.dumps(specs_state(encoding.specs, texts))))
         )
     few = small.iloc[[3, 17, 20]].drop(columns="y")
     theirs, again = encode(design, encoding, as_table(few))

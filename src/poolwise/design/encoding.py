@@ -234,12 +234,15 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
     import pandas as pd
     from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 
+    from poolwise.design.materializer import Materializer
+
     _check_categories(parts, raw)
     frame = pd.DataFrame(raw, index=range(rows), copy=False)
     # What a transform makes of zero or of a negative number is found among the values, not warned of.
     with np.errstate(all="ignore"), _warned_of_categories(parts):
         try:
-            return parts.get_model_matrix(frame, na_action="ignore", output="numpy")
+            made = Materializer(frame, context=formula.functions)
+            return made.get_model_matrix(parts, na_action="ignore", output="numpy")
         except DataMismatchWarning as error:
             raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
         except FactorEvaluationError as error:
@@ -247,6 +250,8 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
                 raise DataError(
                     f"A spline of '{formula.text}' is evaluated beyond the values that it was fitted to."
                 ) from error
+            if isinstance(error.__cause__, FormulaError):
+                raise error.__cause__ from None
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:
             if "inconsistent with specification" in str(error):

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.evaluate import check_expression
 from poolwise.design.variables import required_columns
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Bar, Formula
+from poolwise.formula.parse import unquote
 
 _MISSING = ("drop", "error")
 
@@ -64,6 +66,8 @@ def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool
     if weights is not None and not isinstance(weights, str):
         raise DataError(f"weights must be the name of a column, not {type(weights).__name__}.")
     parts = _formulaic(formula)
+    for expression in python_factors(parts):
+        check_expression(expression, formula.functions)
     outcome = sorted(required_columns(parts.response))
     tried = formula.trials is not None and formula.fixed_trials is None
     trials = sorted(required_columns(parts.trials)) if tried else []
@@ -71,6 +75,11 @@ def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool
     predictors = sorted(
         {name for part in parts._flatten() if not any(part is one for one in left) for name in required_columns(part)}
     )
+    if formula.weights is not None and weights not in (None, formula.weights):
+        raise DataError(
+            f"The formula has weights '{formula.weights}', and weights= says '{weights}': give one of them."
+        )
+    weights = unquote(formula.weights) if formula.weights is not None else weights
     needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights, tuple(trials), linear)
     _check_names(needed)
     return needed
@@ -152,12 +161,28 @@ def _formulaic(formula: Formula) -> Any:
     for name, text in texts.items():
         try:
             parts[name] = _parse_part(text)
-        except (FormulaicError, SyntaxError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise FormulaError(f"Cannot read '{text.removeprefix('0 + ')}' in '{formula.text}': {reason}") from error
+        except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = (str(error).strip().splitlines() or ["it is nested too deeply"])[0]
+            raise FormulaError(
+                f"Cannot read '{text.removeprefix('0 + ')[:200]}' in '{formula.text[:200]}': {reason}"
+            ) from error
         if not isinstance(parts[name], SimpleFormula):
             raise FormulaError(f"Cannot read '{text}' in '{formula.text}': it holds a '~' or '|' of its own.")
     return Formulaic(**parts)
+
+
+def python_factors(parts: Any) -> list[str]:
+    """Expressions of some parts that are computed, not looked up."""
+    from formulaic.parser.types import Factor
+
+    found = {
+        str(factor.expr): None
+        for part in parts._flatten()
+        for term in part
+        for factor in term.factors
+        if factor.eval_method is Factor.EvalMethod.PYTHON
+    }
+    return list(found)
 
 
 @lru_cache(maxsize=256)

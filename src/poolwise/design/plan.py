@@ -160,7 +160,7 @@ def learn(
     """
     texts = part_texts(plan.needed.formula)
     categories = {factor: levels_of[column] for factor, column in plan.categories.items()}
-    specs = restore_specs({name: encoded_state(text, states, categories) for name, text in texts.items()})
+    specs = restore_specs(texts, dict.fromkeys(texts, encoded_state(states, categories)))
     return learn_from(plan, specs, levels_of, patterns, cells)
 
 
@@ -232,9 +232,11 @@ def _coding(spec: Any, factor: str, reduced: bool, values: np.ndarray) -> dict[s
     """Names of a category's columns and their values for each pattern."""
     import pandas as pd
 
+    from poolwise.design.materializer import Materializer
+
     column = str(column_of_category(factor))
     alone = coding_specs(spec, factor, reduced)
-    matrix = alone.get_model_matrix(pd.DataFrame({column: values}), na_action="ignore", output="numpy")
+    matrix = Materializer(pd.DataFrame({column: values})).get_model_matrix(alone, na_action="ignore", output="numpy")
     names = list(map(str, matrix.model_spec.column_names))
     array = np.asarray(matrix, dtype=float)
     return {name: array[:, k] for k, name in enumerate(names) if name != "Intercept"}

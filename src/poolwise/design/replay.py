@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 
-def specs_state(specs: Any, texts: dict[str, str]) -> dict[str, Any]:
-    """Text of each part as it was written, state of its transforms and categories of its factors, fit for JSON."""
+def specs_state(specs: Any, names: Iterable[str]) -> dict[str, Any]:
+    """State of the transforms and categories of the factors of some parts, fit for JSON."""
     return {
         name: {
-            "formula": texts[name],
             "transforms": _encode(spec.transform_state),
             "categories": {
                 factor: _encode(list(state["categories"]))
@@ -21,7 +20,7 @@ def specs_state(specs: Any, texts: dict[str, str]) -> dict[str, Any]:
             },
         }
         for name, spec in _parts(specs)
-        if name in texts
+        if name in names
     }
 
 
@@ -42,15 +41,15 @@ def first_difference(one: Any, other: Any) -> str | None:
     return None
 
 
-def restore_specs(state: dict[str, Any]) -> Any:
-    """Specifications that encode new rows as the originals did."""
+def restore_specs(texts: Mapping[str, str], state: Mapping[str, Any]) -> Any:
+    """Specifications that encode new rows as the originals did; `texts` are the parts of the formula."""
     from formulaic import ModelSpec, ModelSpecs
     from formulaic.parser.types import Factor
 
     return ModelSpecs(
         **{
             name: ModelSpec(
-                formula=part["formula"],
+                formula=texts[name],
                 transform_state=_decode(part["transforms"]),
                 encoder_state={
                     factor: (Factor.Kind.CATEGORICAL, {"categories": _decode(categories)})
@@ -64,10 +63,9 @@ def restore_specs(state: dict[str, Any]) -> Any:
     )
 
 
-def encoded_state(text: str, states: Mapping[str, Any], categories: Mapping[str, list[Any]]) -> dict[str, Any]:
+def encoded_state(states: Mapping[str, Any], categories: Mapping[str, list[Any]]) -> dict[str, Any]:
     """The state of one part in the form of `specs_state`, from transform states and categories known otherwise."""
     return {
-        "formula": text,
         "transforms": _encode(dict(states)),
         "categories": {factor: _encode(levels) for factor, levels in categories.items()},
     }

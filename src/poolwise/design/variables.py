@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_QUOTED = re.compile(r"`([^`]*)`")
+from poolwise.errors import FormulaError
+
+_QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
 
 
 def required_columns(part: Any) -> set[str]:
     """Names of the columns that one part of a formula, parsed by formulaic, evaluates."""
     from formulaic.parser.types import Factor
-    from formulaic.transforms import TRANSFORMS
 
     names: set[str] = set()
     for term in part:
@@ -25,33 +26,54 @@ def required_columns(part: Any) -> set[str]:
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
                 names.add(factor.expr)
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
-                names |= {name for name in expression_names(factor.expr) if name not in TRANSFORMS}
+                names |= expression_names(factor.expr)
     return names
 
 
 def expression_names(expression: str) -> set[str]:
-    """Names in a Python expression, called functions left out; backticks quote names with spaces."""
+    """Names of columns in an expression; functions and `np` are left out, backticks quote names with spaces."""
     tree, names = parse_expression(expression)
     return {names[name] for name in _names(tree)}
 
 
 def parse_expression(expression: str) -> tuple[ast.expr, dict[str, str]]:
-    """Syntax tree of an expression, and the column that each name in it stands for: backticks quote names."""
+    """Syntax tree of an expression, and the column that each name in it stands for: backticks quote names.
+
+    Raises
+    ------
+    FormulaError : for what is no expression.
+    """
     quoted: list[str] = []
 
     def stand_in(match: re.Match[str]) -> str:
-        quoted.append(match.group(1))
+        if not match.group().startswith("`"):
+            return match.group()
+        quoted.append(match.group()[1:-1])
         return f"_quoted_{len(quoted) - 1}_"
 
-    tree = ast.parse(_QUOTED.sub(stand_in, expression).strip(), mode="eval").body
+    try:
+        tree = ast.parse(_QUOTED.sub(stand_in, expression).strip(), mode="eval").body
+        names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = str(error).split(" (<unknown>")[0] or "it is nested too deeply"
+        raise FormulaError(f"Cannot read '{expression[:80]}' in the formula: {reason}.") from error
     stand_ins = {f"_quoted_{k}_": name for k, name in enumerate(quoted)}
-    names = {node.id: stand_ins.get(node.id, node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return tree, names
+    return tree, {name: stand_ins.get(name, name) for name in names}
+
+
+def restored_names(text: str, names: Mapping[str, str]) -> str:
+    """A piece of an expression with its quoted names as they were written."""
+    for stand_in, name in names.items():
+        if stand_in != name:
+            text = text.replace(stand_in, f"`{name}`")
+    return text
 
 
 def _names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name):
         yield node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):  # np.log, contr.sum
+        return
     called = node.func if isinstance(node, ast.Call) else None
     for child in ast.iter_child_nodes(node):
         if child is not called or not isinstance(child, ast.Name):

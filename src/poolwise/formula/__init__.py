@@ -1,6 +1,6 @@
 """Syntax only: from text to terms. Knows nothing of data."""
 
 from poolwise.formula.parse import parse
-from poolwise.formula.terms import Bar, Formula
+from poolwise.formula.terms import Bar, Formula, Functions
 
-__all__ = ["Bar", "Formula", "parse"]
+__all__ = ["Bar", "Formula", "Functions", "parse"]

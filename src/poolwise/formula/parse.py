@@ -11,32 +11,43 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from poolwise.errors import FormulaError
+from poolwise.formula.dot import without_dot
 from poolwise.formula.grouping import NotGrouping, read_factors
-from poolwise.formula.terms import Bar, Formula
+from poolwise.formula.outcome import read_outcome
+from poolwise.formula.scan import place_error, scan
+from poolwise.formula.spellings import as_indicators, spelled
+from poolwise.formula.terms import Bar, Formula, Functions
 
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_TRIALS = re.compile(r"(.*?)\|\s*trials\s*\((.*)\)", re.DOTALL)
-_PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 
 
-def parse(text: str | Sequence[str]) -> Formula:
+def parse(
+    text: str | Sequence[str],
+    functions: Functions | None = None,
+    columns: Sequence[str] | None = None,
+    used: Sequence[str] = (),
+) -> Formula:
     """Read `y ~ x + (1 + x | g)`; `offset(z)` and bars such as `(1 | a/b)` among its terms.
 
-    Successes among trials are `y | trials(n) ~`, `(successes, failures) ~` or `cbind(successes, failures) ~`. Of
-    several formulas the first is that of the mean, and the others are of parameters: `sigma ~ 1 + (1 | g)`.
+    `outcome.py` has what can stand on the left, `spellings.py` what is rewritten first. Of several formulas the first
+    is that of the mean, and the others are of parameters: `sigma ~ 1 + (1 | g)`.
+
+    Parameters
+    ----------
+    functions : of the user, by the names that the formula calls them by.
+    columns, used : of the data, for R's dot; see `without_dot`.
 
     Raises
     ------
     FormulaError : with the place marked by a caret.
     """
-    if isinstance(text, str) and (ends := [at for at, symbol, depth in _scan(text) if symbol == ";" and depth == 0]):
+    if isinstance(text, str) and (ends := [at for at, symbol, depth in scan(text) if symbol == ";" and depth == 0]):
         text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):
-        return _parse_one(text)
+        return replace(_parse_one(text, columns, used), functions=dict(functions or {}))
     if not text:
         raise FormulaError("The list of formulas is empty.")
-    first, *others = map(_parse_one, text)
+    first, *others = (_parse_one(each, columns, used) for each in text)
     names = [other.response for other in others]
     for name, other in zip(names, others, strict=True):
         if other.trials is not None:
@@ -45,92 +56,57 @@ def parse(text: str | Sequence[str]) -> Formula:
             raise FormulaError(
                 f"'{other.text}' must have the name of one parameter on its left, such as 'sigma ~ ...'."
             )
+        if other.weights is not None:
+            raise FormulaError(f"'{other.text}' has weights, which only the first formula can have.")
         if other.offsets:
             raise FormulaError(f"'{other.text}' has an offset, which only the first formula can have.")
     return replace(
-        first, text="; ".join(each.text for each in (first, *others)), further=tuple(zip(names, others, strict=True))
+        first,
+        text="; ".join(each.text for each in (first, *others)),
+        further=tuple(zip(names, others, strict=True)),
+        functions=dict(functions or {}),
     )
 
 
-def _parse_one(text: str) -> Formula:
+def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) -> Formula:
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
-    symbols = list(_scan(text))
+    written = without_dot(text.strip(), columns, used)
+    text = spelled(written)
+    symbols = list(scan(text))
     tildes = [at for at, symbol, depth in symbols if symbol == "~" and depth == 0]
     if not tildes:
-        raise _error(text, len(text), "there is no '~' between the outcome and the predictors")
+        raise place_error(text, len(text), "there is no '~' between the outcome and the predictors")
     if len(tildes) > 1:
-        raise _error(text, tildes[1], "there is a second '~'")
+        raise place_error(text, tildes[1], "there is a second '~'")
     start = tildes[0] + 1
-    response, trials = _split_trials(text[: tildes[0]].strip())
-    if not response:
-        raise _error(text, tildes[0], "there is no outcome on the left of '~'")
-    signs = "+-*/^:|" if trials is None else "+-*/^:"
-    operators = [at for at, symbol, depth in symbols if depth == 0 and symbol in signs and at < tildes[0]]
+    outcome = read_outcome(text[: tildes[0]].strip())
+    if not outcome.response:
+        raise place_error(text, tildes[0], "there is no outcome on the left of '~'")
+    operators = [at for at, symbol, depth in scan(outcome.response) if depth == 0 and symbol in "+-*/:"]
     if operators:
-        raise _error(text, operators[0], f"arithmetic on the outcome needs I(...): 'I({response}) ~ ...'")
+        at = text.index(outcome.response) + operators[0]
+        raise place_error(text, at, f"arithmetic on the outcome needs I(...): 'I({outcome.response}) ~ ...'")
     common, bars, offsets = [], [], []
     for begin, end in _summands(text, symbols, start):
         unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))
         found = _read_bars(text, symbols, unsigned, end)
         offset = _OFFSET.fullmatch(text[unsigned:end].strip())
         if not found and not offset:
-            common.append(text[begin:end].strip())
+            common.append(as_indicators(text[begin:end].strip()))
         elif unsigned > begin:
-            raise _error(text, unsigned, f"{'a group term' if found else 'an offset'} cannot be subtracted")
+            raise place_error(text, unsigned, f"{'a group term' if found else 'an offset'} cannot be subtracted")
         elif offset:
             offsets.append(_inside(text, unsigned, offset.group(1)))
         bars += found
-    return Formula(text.strip(), response, _join(common), tuple(bars), tuple(offsets), trials)
-
-
-def _split_trials(left: str) -> tuple[str, str | None]:
-    """Successes and trials of `y | trials(n)`, `(s, f)` and `cbind(s, f)`; other outcomes have no trials."""
-    if found := _TRIALS.fullmatch(left):
-        if not found.group(2).strip():
-            raise FormulaError(f"The trials of '{left}' are empty: write '{found.group(1).strip()} | trials(n)'.")
-        return found.group(1).strip(), found.group(2).strip()
-    if found := _PAIR.fullmatch(left):
-        commas = [at for at, symbol, depth in _scan(found.group(1)) if symbol == "," and depth == 0]
-        if len(commas) == 1:
-            successes, failures = found.group(1)[: commas[0]].strip(), found.group(1)[commas[0] + 1 :].strip()
-            return successes, f"({successes}) + ({failures})"
-    return left, None
+    return Formula(
+        written, outcome.response, _join(common), tuple(bars), tuple(offsets), outcome.trials, weights=outcome.weights
+    )
 
 
 def unquote(name: str) -> str:
     """The column that a name in a formula stands for: backticks quote names with spaces."""
     return name[1:-1] if name.startswith("`") else name
-
-
-def _scan(text: str) -> Iterator[tuple[int, str, int]]:
-    """Position, symbol and bracket depth of every character outside quotes; `||` comes as one symbol."""
-    stack: list[tuple[str, int]] = []
-    at = 0
-    while at < len(text):
-        symbol = text[at]
-        if symbol in "'\"`":
-            end = text.find(symbol, at + 1)
-            if end < 0:
-                raise _error(text, at, f"this {symbol} is never closed")
-            at = end + 1
-            continue
-        if symbol in _CLOSING:
-            yield at, symbol, len(stack)
-            stack.append((_CLOSING[symbol], at))
-        elif symbol in _CLOSING.values():
-            if not stack or stack[-1][0] != symbol:
-                raise _error(text, at, f"this '{symbol}' closes nothing")
-            stack.pop()
-            yield at, symbol, len(stack)
-        elif text.startswith("||", at):
-            yield at, "||", len(stack)
-            at += 1
-        else:
-            yield at, symbol, len(stack)
-        at += 1
-    if stack:
-        raise _error(text, stack[-1][1], "this bracket is never closed")
 
 
 def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Iterator[tuple[int, int]]:
@@ -142,7 +118,7 @@ def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Ite
             yield begin + (len(text[begin:at]) - len(text[begin:at].lstrip())), at
         elif symbol != "-":
             # A leading sign (`~ -1 + x`) is fine; an empty summand elsewhere is not.
-            raise _error(text, min(at, len(text)), "a term is missing here")
+            raise place_error(text, min(at, len(text)), "a term is missing here")
         begin = at if symbol == "-" else at + 1
 
 
@@ -155,36 +131,38 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
     if not bars:
         return []
     if len(bars) > 1:
-        raise _error(text, bars[1][0], "a group term has one '|' or '||'")
+        raise place_error(text, bars[1][0], "a group term has one '|' or '||'")
     at, symbol = bars[0]
     summand = text[begin:end].strip()
     first, last = inside[0], text[begin:end].rstrip()[-1]
     depth_at_bar = next(depth for place, _, depth in inside if place == at)
     closes = [place for place, sign, depth in inside if sign == ")" and depth == 0]
     if depth_at_bar == 0:
-        raise _error(text, at, f"a group term needs brackets: write '({summand})'")
+        raise place_error(text, at, f"a group term needs brackets: write '({summand})'")
     if first[1] != "(" or last != ")" or len(closes) != 1:
-        raise _error(text, begin, "a group term can only be added with '+', not multiplied or nested in another term")
+        raise place_error(
+            text, begin, "a group term can only be added with '+', not multiplied or nested in another term"
+        )
     effects, right = text[begin + 1 : at].strip(), at + len(symbol)
     if not effects:
-        raise _error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
+        raise place_error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
     if not text[right : closes[0]].strip():
-        raise _error(text, right, "no grouping column stands on the right of the bar")
+        raise place_error(text, right, "no grouping column stands on the right of the bar")
     try:
         factors = read_factors(text[right : closes[0]])
     except NotGrouping as error:
-        raise _error(text, right + error.at, str(error)) from error
-    return [Bar(effects, keys, symbol == "|") for keys in factors]
+        raise place_error(text, right + error.at, str(error)) from error
+    return [Bar(as_indicators(effects), keys, symbol == "|") for keys in factors]
 
 
 def _inside(text: str, at: int, offset: str) -> str:
     """What stands inside `offset(...)`, which must be a whole term."""
     if not offset.strip():
-        raise _error(text, at, "the offset is empty; write offset(column)")
+        raise place_error(text, at, "the offset is empty; write offset(column)")
     try:
-        list(_scan(offset))
+        list(scan(offset))
     except FormulaError:  # `offset(a) * (b)`: the last bracket is not the one that `offset(` opened
-        raise _error(text, at, "an offset can only be added with '+'") from None
+        raise place_error(text, at, "an offset can only be added with '+'") from None
     return offset.strip()
 
 
@@ -205,8 +183,3 @@ def _join(common: list[str]) -> str:
     for summand in common[1:]:
         joined += f" - {summand[1:].strip()}" if summand.startswith("-") else f" + {summand}"
     return joined
-
-
-def _error(text: str, at: int, what: str) -> FormulaError:
-    flat = text.replace("\n", " ").replace("\t", " ")
-    return FormulaError(f"Cannot read the formula: {what}.\n    {flat}\n    {' ' * at}^")

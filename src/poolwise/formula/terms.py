@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Formula:
     offsets : what stands inside each `offset(...)`: known parts of the linear predictor.
     trials : for successes among trials, the expression for the number of trials.
     further : formulas of other parameters than the mean, by their names: `sigma ~ 1 + (1 | county)`.
+    weights : the column of the rows' weights where the formula names it: `y | weights(w) ~ x`.
+    functions : of the user, by the names that the formula calls them by.
     """
 
     text: str
@@ -51,6 +57,8 @@ class Formula:
     offsets: tuple[str, ...] = ()
     trials: str | None = None
     further: tuple[tuple[str, Formula], ...] = ()
+    weights: str | None = None
+    functions: Functions = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]

@@ -27,6 +27,11 @@ class CellTable:
     mean: str
     sd: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that rows would have."""
+        return tuple(name for name in self.table.names if name not in (self.n, self.mean, self.sd))
+
     def numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows, means and sums of squared deviations of each cell, (C,) each.
 

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.design import Rows, build, needed_columns
 from poolwise.design.encoding import encode_batch, encode_like
 from poolwise.design.expressions import NotExpressible, reach
-from poolwise.design.needed import Needed, check_missing
+from poolwise.design.needed import Needed, check_missing, python_factors
 from poolwise.design.plan import Plan, plan
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula.parse import unquote
@@ -23,7 +23,7 @@ from poolwise.statistics.cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
-from poolwise.statistics.stream import column_terms, open_stream, python_factors, reduce_stream
+from poolwise.statistics.stream import column_terms, open_stream, reduce_stream
 from poolwise.statistics.sufficient import SufficientStatistics
 
 LARGE = 1 << 20  # rows; a frame in memory of more than these goes through an engine, which is faster
@@ -131,7 +131,7 @@ def _published(
         raise DataError("A table of cells has the number of rows of each cell; it takes no weights.")
     if needed.outcome != (unquote(outcome),):
         raise FormulaError(f"The table has means of the outcome, from which '{outcome}' cannot be computed.")
-    weighing = [text for text in python_factors(needed) if reach(text) != "row"]
+    weighing = [text for text in python_factors(needed.parts) if reach(text) != "row"]
     if weighing and like is None:
         raise FormulaError(
             f"'{weighing[0]}' would be learnt from the lines of the table, not from the rows behind them; compute it "

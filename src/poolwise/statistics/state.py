@@ -9,9 +9,9 @@ import numpy as np
 from poolwise.archive import kind_of_labels, labels_of_kind, plain_labels
 from poolwise.design import Design, Encoding
 from poolwise.design.factors import Factor, levels_of
-from poolwise.design.needed import part_texts
+from poolwise.design.needed import needed_columns, part_texts
 from poolwise.design.replay import restore_specs, specs_state
-from poolwise.formula import parse
+from poolwise.formula import Functions, parse
 from poolwise.statistics.products import CrossProducts
 
 if TYPE_CHECKING:
@@ -67,15 +67,18 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
     return header, arrays
 
 
-def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> SufficientStatistics:
-    """What `to_state` described."""
+def from_state(
+    header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None
+) -> SufficientStatistics:
+    """What `to_state` described; `functions` are the caller's own that its formula calls."""
     from poolwise.statistics.sufficient import SufficientStatistics
 
-    encoding = header["encoding"]
+    encoding, formula = header["encoding"], parse(header["formula"], functions)
+    needed_columns(formula)  # its terms are those that a formula may have
     cells = tuple(labels_of_kind(arrays[f"cells_{i}"], kind) for i, kind in enumerate(header["cells"]))
     keys = tuple(encoding["keys"])
     design = Design(
-        parse(header["formula"]),
+        formula,
         header["response"],
         tuple(header["columns"]),
         tuple(header["coefficients"]),
@@ -107,7 +110,7 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Suffici
         arrays["log_weights"],
     )
     how = Encoding(
-        restore_specs(encoding["specs"]),
+        restore_specs(part_texts(formula), encoding["specs"]),
         tuple(encoding["outcome"]),
         tuple(encoding["variables"]),
         encoding["weights"],

@@ -13,7 +13,7 @@ from poolwise.design.encoding import column_of_category, describe_columns, encod
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
-from poolwise.design.needed import Needed, part_texts
+from poolwise.design.needed import Needed, part_texts, python_factors
 from poolwise.design.replay import encoded_state, restore_specs
 from poolwise.design.variables import expression_names
 from poolwise.progress import Progress, Scan
@@ -73,7 +73,7 @@ class Stream:
 
 def column_terms(needed: Needed) -> list[str]:
     """Terms that look at more than their own row, and whose state cannot be learnt first."""
-    return [text for text in python_factors(needed) if reach(text) == "column"]
+    return [text for text in python_factors(needed.parts) if reach(text) == "column"]
 
 
 def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missing: str, progress: Progress) -> Stream:
@@ -142,27 +142,13 @@ def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProd
     return add_pairwise([reducer.statistics() for reducer in reducers])
 
 
-def python_factors(needed: Needed) -> list[str]:
-    """Terms that are computed, not looked up."""
-    from formulaic.parser.types import Factor
-
-    found = {
-        str(factor.expr): None
-        for part in needed.parts._flatten()
-        for term in part
-        for factor in term.factors
-        if factor.eval_method is Factor.EvalMethod.PYTHON
-    }
-    return list(found)
-
-
 def _distinct(relation: Relation, rows: Any, key: Any) -> np.ndarray:
     return relation.fetch(rows.select(key.alias("k")).unique(), Scan())["k"]
 
 
 def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[str, bool]) -> Any:
     """Specifications with the levels of categories and the states of transforms over all complete rows."""
-    factors = python_factors(needed)
+    factors = python_factors(needed.parts)
     categories: dict[str, list[Any]] = {}
     states: dict[str, Any] = {}
     columns = {name: name for name in needed.values if not numeric[name]}
@@ -180,7 +166,7 @@ def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[s
             if factor in computed:
                 categories[factor] = list(spec.encoder_state[factor][1]["categories"])
     texts = part_texts(needed.formula)
-    return restore_specs({name: encoded_state(text, states, categories) for name, text in texts.items()})
+    return restore_specs(texts, dict.fromkeys(texts, encoded_state(states, categories)))
 
 
 def _categories_of_head(needed: Needed, relation: Relation, complete: Any) -> list[str]:

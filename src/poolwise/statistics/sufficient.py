@@ -17,7 +17,7 @@ from poolwise.design.encoding import with_cells
 from poolwise.design.needed import needed_columns
 from poolwise.design.replay import first_difference
 from poolwise.errors import DataError, FormulaError
-from poolwise.formula import parse
+from poolwise.formula import Functions, parse
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
 from poolwise.sources.groups import with_group_tables
@@ -58,6 +58,7 @@ class SufficientStatistics:
         like: SufficientStatistics | None = None,
         weights: str | None = None,
         groups: Mapping[str, Any] | None = None,
+        functions: Functions | None = None,
         missing: str = "drop",
         threads: int | None = None,
         progress: Progress = silent,
@@ -66,7 +67,7 @@ class SufficientStatistics:
 
         Parameters
         ----------
-        formula, data, weights, groups, missing, threads, progress : as in `pw.fit`.
+        formula, data, weights, groups, functions, missing, threads, progress : as in `pw.fit`.
         like : statistics whose encoding is used: the same categories, splines and scales, so that both can be added
             even where these rows lack a category. The groups are the rows' own.
 
@@ -77,7 +78,8 @@ class SufficientStatistics:
         from poolwise.statistics.routes import reduce_source
 
         source = with_group_tables(as_source(data), groups)
-        needed = needed_columns(parse(formula), weights)
+        used = [weights] if isinstance(weights, str) else []
+        needed = needed_columns(parse(formula, functions, source.names, used), weights)
         return reduce_source(needed, source, like, missing, threads or default_threads(), progress)[0]
 
     @property

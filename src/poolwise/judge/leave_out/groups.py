@@ -92,7 +92,8 @@ def finer_statistics(model: Model, source: Source | None, by: str, threads: int)
             f"{suggest(by, known)}"
         )
     quoted = by if ":" in by or by.isidentifier() else f"`{by}`"
-    needed = needed_columns(parse(f"{model.design.formula.text} + (1 | {quoted})"), model.encoding.weights)
+    formula = model.design.formula
+    needed = needed_columns(parse(f"{formula.text} + (1 | {quoted})", formula.functions), model.encoding.weights)
     return reduce_source(needed, source, None, "drop", threads, silent)[0]
 
 
