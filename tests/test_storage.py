@@ -4,6 +4,7 @@ import os
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import poolwise as pw
@@ -87,3 +88,153 @@ def test_a_failed_write_leaves_nothing(radon_fit, tmp_path, monkeypatch):
         radon_fit.save(tmp_path / "fit")
     assert os.listdir(tmp_path) == ["fit"]
     assert (tmp_path / "fit").read_text() == "the old one"
+
+
+def forged(path, target, change=lambda header: None, arrays=lambda held: None):
+    """A file with another header or other arrays, and a checksum that fits them."""
+    header, held = archive.read(path, "fit")
+    for name in ("format", "kind", "arrays"):
+        header.pop(name)
+    change(header)
+    arrays(held)
+    archive.write(target, "fit", header, held)
+    return target
+
+
+@pytest.fixture(scope="module")
+def saved(radon_fit, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "fit"
+    radon_fit.save(path)
+    return path
+
+
+def test_a_flipped_bit_is_noticed(saved, radon_fit, tmp_path):
+    whole = saved.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(80):
+        flipped = bytearray(whole)
+        flipped[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        (tmp_path / "flipped").write_bytes(flipped)
+        try:
+            again = pw.load(tmp_path / "flipped")
+        except pw.FileError:
+            continue
+        np.testing.assert_array_equal(again.result.theta, radon_fit.result.theta)  # a bit that nothing reads
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: h["statistics"].update(formula="log_radon ~ I(__import__('os').system('touch pwned'))"),
+        lambda h: h["statistics"].update(formula="log_radon ~ floor + (floor || nowhere)"),
+        lambda h: h["statistics"].update(coefficients=["Intercept"]),
+        lambda h: h["statistics"].update(columns=["floor", "more"]),
+        lambda h: h["statistics"].update(cells=[["a", "b"]]),
+        lambda h: h["statistics"]["factors"][0].update(starts=[0, 5]),
+        lambda h: h["statistics"]["factors"][0].update(effects=["Intercept"]),
+        lambda h: h["statistics"]["encoding"].update(specs={}),
+        lambda h: h["priors"].update(centred=[]),
+        lambda h: h["priors"]["layout"].update(starts=[0, 7]),
+        lambda h: h["priors"]["sd"].pop(),
+        lambda h: h.update(seed=None),
+        lambda h: h.update(seed=-1),
+        lambda h: h.update(draws=10**12),
+        lambda h: h.update(draws=7),
+        lambda h: h.update(chains=0),
+        lambda h: h.update(pooling="complete pooling"),
+        lambda h: h.update(family="nosuch"),
+        lambda h: h.update(certificate={}),
+        lambda h: h.pop("priors"),
+    ],
+)
+def test_a_forged_header_ends_in_one_sentence(change, saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pw.PoolwiseError):
+        pw.load(forged(saved, tmp_path / "forged", change)).predict({"floor": [0.0], "county": ["CASS"]})
+    assert os.listdir(tmp_path) == ["forged"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.update(counts=a["counts"][:3]),
+        lambda a: a.update(counts=-a["counts"]),
+        lambda a: a.update(scatter=-a["scatter"]),
+        lambda a: a.update(scatter=a["scatter"] * np.nan),
+        lambda a: a.update(means=a["means"][:, :1]),
+        lambda a: a.update(origin=a["origin"].astype(str)),
+        lambda a: a.update(theta=a["theta"][:, :10]),
+        lambda a: a.update(theta=a["theta"][..., :2]),
+        lambda a: a.update(common_map=a["common_map"].T[:1]),
+        lambda a: a.update(group_map_0=a["group_map_0"][:, :1]),
+        lambda a: a.update(prior_rows=np.ones((5, 5))),
+        lambda a: a.pop("theta"),
+        lambda a: a.pop("weights"),
+    ],
+)
+def test_forged_arrays_end_in_one_sentence(change, saved, tmp_path):
+    with pytest.raises(pw.FileError):
+        pw.load(forged(saved, tmp_path / "forged", arrays=change))
+
+
+def test_a_small_file_takes_little_memory(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as file, file.open("counts.npy", "w") as entry:
+        np.lib.format.write_array_header_1_0(entry, {"descr": "<f8", "fortran_order": False, "shape": (10**7,)})
+        for _ in range(80):
+            entry.write(b"\0" * 10**6)
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(pw.FileError):
+        pw.load(tmp_path / "bomb")
+    assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    tracemalloc.stop()
+
+
+def test_links_and_modes_are_kept(radon_fit, tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    radon_fit.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert pw.load(tmp_path / "target").formula == radon_fit.formula
+    (tmp_path / "private").touch(0o600)
+    radon_fit.save(tmp_path / "private")
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "dangling").symlink_to(tmp_path / "new")
+    radon_fit.save(tmp_path / "dangling")
+    assert (tmp_path / "new").is_file()
+    os.symlink("circle", tmp_path / "circle")
+    with pytest.raises(pw.FileError, match="circle"):
+        radon_fit.save(tmp_path / "circle")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_pipes_and_devices_are_not_replaced(radon_fit, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(pw.FileError, match="device or a pipe"):
+        radon_fit.save(tmp_path / "pipe")
+    with pytest.raises(pw.FileError, match="device or a pipe"):
+        radon_fit.report(tmp_path / "pipe")
+    with pytest.raises(pw.FileError, match="is not a file"):
+        pw.load(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [("a", 1), ("b", 2), ("c", 3)],
+        list(pd.date_range("2020-01-01", periods=3, tz="Europe/Berlin")),
+        ["a:b", "", "\u2028"],
+        [True, False, True],
+        [2**60, 2**60 + 1, 3],
+    ],
+)
+def test_labels_of_groups_survive(labels, small, tmp_path):
+    column = pd.Series([labels[i % 3] for i in range(len(small))])
+    fit = pw.fit("y ~ 1 + (1 | k)", small.assign(k=column), seed=1, draws=50)
+    fit.save(tmp_path / "fit")
+    again = pw.load(tmp_path / "fit")
+    assert list(again.result.model.design.factors[0].levels) == list(fit.result.model.design.factors[0].levels)
+    new = {"k": column.head(4)}
+    np.testing.assert_array_equal(again.predict(new)["mean"], fit.predict(new)["mean"])

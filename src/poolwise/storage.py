@@ -17,15 +17,19 @@ import numpy as np
 
 from poolwise import archive
 from poolwise import priors as prior_classes
+from poolwise.archive import numbers
 from poolwise.density.latent.drawn import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
+from poolwise.design import Design
 from poolwise.errors import FileError
 from poolwise.families import FAMILIES, Family, family_of
 from poolwise.formula import Functions
 from poolwise.infer import infer
 from poolwise.posterior import Model, Pooling, Posterior
-from poolwise.samplers import Certificate, SamplerSettings
+from poolwise.progress import silent
+from poolwise.samplers import Certificate
+from poolwise.samplers.settings import sampler_settings
 from poolwise.statistics.state import from_state, to_state
 
 _PRIORS = {
@@ -84,13 +88,34 @@ def _prior(state: Mapping[str, Any]) -> Any:
     return _PRIORS[state["class"]](**{name: value for name, value in state.items() if name != "class"})
 
 
+def _check_priors(priors: ModelPriors, design: Design) -> None:
+    """Refuse priors that are not those of the coefficients and effects of a design."""
+    layout = priors.layout
+    effects = sum(len(factor.effects) for factor in design.factors)
+    lengths = (len(priors.sd), len(priors.at_zero), len(layout.effects), len(layout.starts), len(layout.to_zero))
+    if any(not 0 <= start <= k for k, start in enumerate(layout.starts)):
+        raise ValueError("the blocks of correlated effects do not fit the effects")
+    if set(lengths) != {effects} or len(priors.coefficients) != len(design.coefficients):
+        raise ValueError("the priors do not fit the coefficients and effects")
+    if len(priors.centred) != len(design.coefficients):
+        raise ValueError("the priors do not fit the coefficients")
+
+
 def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Posterior:
     """A posterior whose coefficients were sampled, and so stored."""
-    layout, theta = model.priors.layout, arrays["theta"]
-    u = tuple(DrawnOffsets(arrays[f"u_{i}"], arrays[f"open_{i}"]) for i in range(len(model.design.factors)))
+    layout, draws = model.priors.layout, (header["chains"], header["draws"])
+    theta = numbers(arrays, "theta", *draws, layout.dimension)
+    u = tuple(
+        DrawnOffsets(
+            numbers(arrays, f"u_{i}", *draws, len(factor.levels), len(factor.effects)),
+            numbers(arrays, f"open_{i}", len(factor.levels), len(factor.effects)),
+        )
+        for i, factor in enumerate(model.design.factors)
+    )
+    beta = numbers(arrays, "beta", *draws, len(model.design.coefficients))
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
     certificate = Certificate(**header["certificate"])
-    return Posterior(model, theta, arrays["beta"], u, dispersions, certificate, header["seed"], header["seconds"])
+    return Posterior(model, theta, beta, u, dispersions, certificate, header["seed"], header["seconds"])
 
 
 def _posterior(
@@ -101,7 +126,11 @@ def _posterior(
     family: Family | None,
     functions: Functions | None,
 ) -> Posterior:
+    settings = sampler_settings(header["draws"], header["chains"], header["seed"], "auto", silent)
+    if header["seed"] is None:
+        raise ValueError("there is no seed")
     data = from_state(header["statistics"], arrays, functions)
+    size = len(data.design.coefficients)
     said, layout = header["priors"], header["priors"]["layout"]
     priors = ModelPriors(
         ParameterLayout(
@@ -114,12 +143,13 @@ def _posterior(
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
         tuple(said["centred"]),
-        arrays["prior_rows"],
+        numbers(arrays, "prior_rows", size, size),
         tuple(map(_prior, said["sd"])),
         tuple(said["at_zero"]),
         {name: _prior(state) for name, state in said["dispersions"].items()},
         {factor: _prior(state) for factor, state in said["correlation"].items()},
     )
+    _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}
     name = header.get("family", "gaussian")
     if family is None and name not in FAMILIES:
@@ -128,6 +158,10 @@ def _posterior(
     model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
     if model.sampled:
         return _sampled(model, header, arrays)
-    settings = SamplerSettings(header["draws"], header["chains"], np.random.SeedSequence(header["seed"]))
-    posterior = infer(model, settings, threads=threads, theta=arrays.get("theta"))
+    if (model.pooling is Pooling.PARTIAL) != ("theta" in arrays and bool(model.design.factors)):
+        raise ValueError("the pooling does not fit the groups")
+    stored = None
+    if "theta" in arrays:
+        stored = numbers(arrays, "theta", settings.chains, settings.draws, priors.layout.dimension)
+    posterior = infer(model, settings, threads=threads, theta=stored)
     return replace(posterior, certificate=Certificate(**header["certificate"]), seconds=header["seconds"])

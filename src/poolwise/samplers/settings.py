@@ -9,6 +9,8 @@ from poolwise.errors import DataError
 from poolwise.progress import Progress
 from poolwise.samplers.base import SamplerSettings
 
+_MOST_CHAINS, _MOST_DRAWS = 1_000, 20_000_000
+_SEED_BITS = 4096
 _SAMPLERS = ("auto", "independence", "nuts")
 
 
@@ -16,6 +18,11 @@ def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, pr
     """Checked settings."""
     check_count("draws", draws, 4)
     check_count("chains", chains, 1)
+    if chains > _MOST_CHAINS or draws * chains > _MOST_DRAWS:
+        raise DataError(
+            f"draws={draws} in chains={chains} are too many: at most {_MOST_CHAINS:,} chains and {_MOST_DRAWS:,} draws "
+            "in all are kept. Some thousand tell means and intervals to the second digit."
+        )
     if sampler not in _SAMPLERS:
         raise DataError(f"There is no sampler {sampler!r}. Valid names: {', '.join(_SAMPLERS)}.")
     if seed is not None:
@@ -36,7 +43,10 @@ def deadline_of(time_limit: object) -> Deadline:
 
 def check_seed(seed: object) -> int:
     """A seed, or a clear refusal."""
-    return check_count("seed", seed, 0, " or None")
+    found = check_count("seed", seed, 0, " or None")
+    if found.bit_length() > _SEED_BITS:
+        raise DataError(f"seed must have at most {_SEED_BITS} bits, not {found.bit_length():,}.")
+    return found
 
 
 def check_count(name: str, value: object, least: int, otherwise: str = "") -> int:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.archive import kind_of_labels, labels_of_kind, plain_labels
+from poolwise.archive import labels_of, labels_state, numbers
 from poolwise.design import Design, Encoding
-from poolwise.design.factors import Factor, levels_of
+from poolwise.design.factors import Cells, Factor, levels_of
 from poolwise.design.needed import needed_columns, part_texts
 from poolwise.design.replay import restore_specs, specs_state
 from poolwise.formula import Functions, parse
@@ -38,7 +38,7 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
             for factor in design.factors
         ],
         "statistics_columns": products.columns,
-        "cells": [kind_of_labels(labels) for labels in products.cells],
+        "cells": [labels_state(labels) for labels in products.cells],
         "dropped": statistics.dropped,
         "reading": statistics.reading,
         "encoding": {
@@ -59,7 +59,7 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
         "origin": products.origin,
         "means": products.means,
         "scatter": products.scatter,
-        **{f"cells_{i}": plain_labels(labels) for i, labels in enumerate(products.cells)},
+        **{f"cells_{i}": labels for i, labels in enumerate(products.cells) if labels.dtype.kind != "O"},
         "margins": design.margins,
         **{f"group_map_{i}": factor.group_map for i, factor in enumerate(design.factors)},
         **{f"margins_{i}": factor.margins for i, factor in enumerate(design.factors)},
@@ -75,48 +75,68 @@ def from_state(
 
     encoding, formula = header["encoding"], parse(header["formula"], functions)
     needed_columns(formula)  # its terms are those that a formula may have
-    cells = tuple(labels_of_kind(arrays[f"cells_{i}"], kind) for i, kind in enumerate(header["cells"]))
+    texts = part_texts(formula)
+    if encoding["specs"].keys() != texts.keys():
+        raise ValueError("the encoding is not that of the formula")
+    cells = tuple(
+        arrays[f"cells_{i}"] if state is None else labels_of(state) for i, state in enumerate(header["cells"])
+    )
     keys = tuple(encoding["keys"])
+    if formula.keys and keys != formula.keys:
+        raise ValueError("the grouping columns are not those of the formula")
+    counts = numbers(arrays, "counts", len(arrays["counts"]))
+    if not (len(counts) and np.all(counts >= 0) and all(column.shape == counts.shape for column in cells)):
+        raise ValueError("cells and counts do not belong together")
+    columns, coefficients = tuple(header["columns"]), tuple(header["coefficients"])
+    size, width, p = len(counts), len(header["statistics_columns"]), len(coefficients)
+    if width != len(columns) + 1 or len(header["predictors"]) != p:
+        raise ValueError("columns and coefficients do not belong together")
+    scatter = numbers(arrays, "scatter", size, width, width)
+    if np.any(np.einsum("ckk->ck", scatter) < 0):
+        raise ValueError("a sum of squares is negative")
     design = Design(
         formula,
         header["response"],
-        tuple(header["columns"]),
-        tuple(header["coefficients"]),
-        arrays["common_map"],
-        tuple(
-            Factor(
-                said["name"],
-                tuple(said["keys"]),
-                *levels_of(tuple(said["keys"]), keys, cells),
-                tuple(said["effects"]),
-                arrays[f"group_map_{i}"],
-                np.array(said["starts"], dtype=np.int64),
-                arrays[f"margins_{i}"],
-                said.get("predictor", ""),
-            )
-            for i, said in enumerate(header["factors"])
-        ),
-        tuple(header.get("predictors", [""] * len(header["coefficients"]))),
-        arrays["margins"],
+        columns,
+        coefficients,
+        numbers(arrays, "common_map", width, p),
+        tuple(_factor(said, i, keys, cells, arrays, width) for i, said in enumerate(header["factors"])),
+        tuple(header["predictors"]),
+        numbers(arrays, "margins", p, p).astype(bool),
     )
     products = CrossProducts(
         tuple(header["statistics_columns"]),
         cells,
-        arrays["counts"],
-        arrays["weights"],
-        arrays["origin"],
-        arrays["means"],
-        arrays["scatter"],
-        arrays["log_weights"],
+        counts,
+        numbers(arrays, "weights", size),
+        numbers(arrays, "origin", width),
+        numbers(arrays, "means", size, width),
+        scatter,
+        numbers(arrays, "log_weights", size),
     )
     how = Encoding(
-        restore_specs(part_texts(formula), encoding["specs"]),
+        restore_specs(texts, encoding["specs"]),
         tuple(encoding["outcome"]),
         tuple(encoding["variables"]),
         encoding["weights"],
         keys,
         cells,
-        tuple(encoding.get("trials", ())),
-        encoding.get("linear", True),
+        tuple(encoding["trials"]),
+        bool(encoding["linear"]),
     )
     return SufficientStatistics(design, how, products, header["dropped"], header["reading"])
+
+
+def _factor(
+    said: dict[str, Any], i: int, keys: tuple[str, ...], cells: Cells, arrays: dict[str, np.ndarray], width: int
+) -> Factor:
+    effects, starts = tuple(said["effects"]), np.array(said["starts"], dtype=np.int64)
+    q = len(effects)
+    if starts.shape != (q,) or np.any(starts < 0) or np.any(starts > np.arange(q)):
+        raise ValueError("the blocks of correlated effects do not fit the effects")
+    levels, codes = levels_of(tuple(said["keys"]), keys, cells)
+    group_map = numbers(arrays, f"group_map_{i}", width, q)
+    margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
+    return Factor(
+        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, said["predictor"]
+    )
