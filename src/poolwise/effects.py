@@ -10,7 +10,7 @@ from poolwise.errors import DataError, suggest
 from poolwise.fitted import Fit
 from poolwise.judge import estimates
 from poolwise.judge.estimates import Estimates
-from poolwise.judge.predict import Question
+from poolwise.judge.question import Question
 from poolwise.samplers.settings import check_seed
 from poolwise.sources.files import table_of
 
@@ -167,8 +167,8 @@ def _asked(
     check_fit(fit)
     question = Question.asked(kind, new_groups, fit.result.seed if seed is None else check_seed(seed))
     if new_data is None:
-        return fit.behind.frame(_columns(by) or []), question
-    return table_of(new_data).frame.to_pandas(), question
+        return fit.behind.frame(_columns(by) or []).reset_index(drop=True), question
+    return table_of(new_data).frame.to_pandas().reset_index(drop=True), question
 
 
 def check_fit(fit: object) -> None:

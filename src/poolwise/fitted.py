@@ -17,6 +17,7 @@ from poolwise.density.gaussian import gaussian
 from poolwise.design.relations import relations
 from poolwise.errors import DataError, SamplingError
 from poolwise.judge.sensitivity import SCALES
+from poolwise.naming import with_columns
 from poolwise.posterior import Posterior
 from poolwise.progress import Progress, silent
 from poolwise.rows_behind import RowsBehind
@@ -252,6 +253,7 @@ class Fit:
         *,
         kind: str = "mean",
         new_groups: str = "error",
+        missing: str = "error",
         draws: bool = False,
         interval: float = 0.9,
         seed: int | None = None,
@@ -262,10 +264,13 @@ class Fit:
         ----------
         new_data : a frame, a dict of columns or a file; the rows of the fit by default. No outcome is needed.
         kind : "mean" is the expected outcome (of successes among trials, the probability), "response" a new outcome
-            with its noise (successes need their trials), "linear" the linear predictor.
+            with its noise (successes need their trials; a row without a weight weighs one), "linear" the linear
+            predictor.
         new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
             drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
-            known groups, but unknown which; "population" is the average group, and needs no grouping columns.
+            known groups, but unknown which; "average" is the average group. Known labels keep their own effects.
+            "population" is the average group for every row, known or not, and needs no grouping columns.
+        missing : "error" refuses rows with missing values; "keep" gives them a line of NaN.
         draws : give an xarray DataArray (chain, draw, observation) instead of the table.
         interval : probability of the table's central interval.
         seed : of noise and new groups; by default that of the fit. Same seed, same draws; a new group's hang on its
@@ -276,17 +281,19 @@ class Fit:
         DataError : for missing columns or values, categories or groups that the fit has not seen.
         """
         from poolwise.judge import predict
+        from poolwise.judge.question import Question
 
-        question = predict.Question.asked(kind, new_groups, self.result.seed if seed is None else check_seed(seed))
+        question = Question.asked(kind, new_groups, self.result.seed if seed is None else check_seed(seed))
         if not isinstance(draws, bool):
             raise DataError(f"draws must be True or False, not {draws!r}.")
         table = as_table(self.frame()) if new_data is None else table_of(new_data)
-        predictor = predict.predictor_of(self.result, table, question)
         encoding = self.result.model.encoding
         labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
+        table, complete = predict.complete_rows(self.result, table, question, missing)
+        predictor = predict.predictor_of(self.result, table, question)
         if draws:
-            return predict.prediction_draws(predictor, labels.index.to_numpy())
-        return labels.join(predict.predictions(predictor, labels.index, interval))
+            return predict.prediction_draws(predictor, labels.index.to_numpy(), complete)
+        return with_columns(labels, predict.predictions(predictor, interval, complete))
 
     def frame(self) -> pd.DataFrame:
         """The complete rows that were fitted, with the columns that the formula uses.

@@ -18,6 +18,7 @@ from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, PoolwiseWarning, suggest
 from poolwise.families import GAUSSIAN, IDENTITY, Family, Link
+from poolwise.naming import free_name
 from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
 from poolwise.statistics import CrossProducts, SufficientStatistics
@@ -180,10 +181,10 @@ class Posterior:
         # Without `groups`, quantities of single groups are left out: there may be millions of them.
         factors = self.model.design.factors
         if self.model.pooling is Pooling.SEPARATE:
-            name = factors[0].name
+            name, groups_dim = factors[0].name, self.dimension(factors[0])
             return {
-                f"coef_{name}": Variable((name, "coefficient"), self.beta),
-                f"sigma_{name}": Variable((name,), self.sigma),
+                f"coef_{name}": Variable((groups_dim, "coefficient"), self.beta),
+                f"sigma_{name}": Variable((groups_dim,), self.sigma),
             }
         found = {"beta": Variable(("coefficient",), self.beta)}
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
@@ -199,17 +200,29 @@ class Posterior:
         if factor.correlated:
             found[f"cor_{name}"] = Variable((effect, f"{effect}_"), layout.correlation(self.theta, name))
         if groups:
-            drawn = offsets.draws()
-            found[f"coef_{name}"] = Variable((name, effect), drawn + self.common_part(factor)[:, :, None, :])
-            found[f"u_{name}"] = Variable((name, effect), drawn)
+            drawn, groups_dim = offsets.draws(), self.dimension(factor)
+            found[f"coef_{name}"] = Variable((groups_dim, effect), drawn + self.common_part(factor)[:, :, None, :])
+            found[f"u_{name}"] = Variable((groups_dim, effect), drawn)
         return found
+
+    def dimension(self, factor: Factor) -> str:
+        """Name of the dimension of a factor's groups: its own, unless that is one of the names of draws."""
+        design = self.model.design
+        effects = [design.effect_dimension(one) for one in design.factors]
+        kinds = [f"{kind}_{one.name}" for one in design.factors for kind in ("sd", "cor", "coef", "u", "sigma")]
+        taken = ("chain", "draw", "observation", "coefficient", "beta", *self.dispersions)
+        return free_name(factor.name, (*taken, *effects, *(f"{effect}_" for effect in effects), *kinds))
 
     def coordinates(self) -> dict[str, Any]:
         """Labels of every dimension that `variables` uses."""
         coords: dict[str, Any] = {"coefficient": list(self.model.design.coefficients)}
         for factor in self.model.design.factors:
             effect = self.model.design.effect_dimension(factor)
-            coords |= {factor.name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
+            coords |= {
+                self.dimension(factor): factor.levels,
+                effect: list(factor.effects),
+                f"{effect}_": list(factor.effects),
+            }
         return coords
 
     def dataset(self) -> xr.Dataset:

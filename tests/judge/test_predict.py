@@ -127,8 +127,8 @@ def test_offsets_are_added_and_weights_narrow_the_noise():
     )
     noise = fit.predict(new, kind="response", draws=True).values - fit.predict(new, draws=True).values
     assert noise[..., 0].std() / noise[..., 2].std() == pytest.approx(100, rel=0.1)
-    with pytest.raises(pw.DataError, match="no column 'n'"):
-        fit.predict(new.drop(columns="n"), kind="response")
+    one = fit.predict(new.drop(columns="n"), kind="response", draws=True).values
+    np.testing.assert_array_equal(one, fit.predict(new.assign(n=1.0), kind="response", draws=True).values)
 
 
 def test_several_factors_and_complete_and_separate_fits():
@@ -136,7 +136,9 @@ def test_several_factors_and_complete_and_separate_fits():
     post = fit.posterior
     new = pd.DataFrame({"x": [1.0, 2.0], "g": ["g1", "brand new"], "h": [2, 0]})
     beta = post["beta"].values.reshape(-1, 2)
-    drawn = fit.predict(new, new_groups="population", draws=True).values.reshape(-1, 2)
+    drawn = fit.predict(new, new_groups="average", draws=True).values.reshape(-1, 2)
+    population = fit.predict(new, new_groups="population", draws=True).values.reshape(-1, 2)
+    np.testing.assert_allclose(population, beta @ np.array([[1, 1], [1, 2]]).T, atol=1e-10)
     u, v = post["u_g"].sel(g="g1").values.reshape(-1), post["u_h"].values.reshape(len(beta), 3, 2)
     np.testing.assert_allclose(drawn[:, 0], beta @ [1, 1] + u + v[:, 2] @ [1, 1], atol=1e-10)
     np.testing.assert_allclose(drawn[:, 1], beta @ [1, 2] + v[:, 0] @ [1, 2], atol=1e-10)
@@ -246,8 +248,10 @@ def test_labels_are_never_averaged():
 
 def test_the_average_of_one_factor_beside_a_known_group_of_another():
     fit = pw.fit("y ~ 1 + (1 | g) + (1 | h)", frame(), seed=1, draws=100)
-    with_label = fit.predict({"g": ["nobody"], "h": [1]}, new_groups="population")
-    np.testing.assert_allclose(fit.predict({"h": [1]}, new_groups="population")["mean"], with_label["mean"])
+    with_label = fit.predict({"g": ["nobody"], "h": [1]}, new_groups="average")
+    np.testing.assert_allclose(fit.predict({"h": [1]}, new_groups="average")["mean"], with_label["mean"])
+    nobody = fit.predict({"h": [2]}, new_groups="population")["mean"][0]
+    assert nobody == pytest.approx(fit.posterior["beta"].values.mean())
 
 
 def test_rows_from_files_and_lazy_frames(tmp_path, fit):
@@ -297,3 +301,113 @@ def test_paths_that_are_no_paths(fit):
     for call in (fit.report, fit.save, pw.load):
         with pytest.raises(pw.FileError, match="path must be text"):
             call(3)
+
+
+def test_distinct_rows_are_predicted_once_and_every_row_gets_its_own(fit):
+    """Repeated, unsorted rows equal each row by itself; in tables, draws and averages."""
+    rng = np.random.default_rng(0)
+    new = NEW.iloc[rng.integers(0, 3, 400)].reset_index(drop=True)
+    alone = pd.concat([fit.predict(NEW.iloc[[k]], new_groups="sample") for k in range(3)])
+    place = new["x"].map({x: k for k, x in enumerate(NEW.x)}).to_numpy()
+    for column in ("mean", "sd", "5%", "95%"):
+        found = fit.predict(new, new_groups="sample")[column]
+        np.testing.assert_allclose(found, alone[column].to_numpy()[place], rtol=1e-10)
+    drawn = fit.predict(new, new_groups="sample", draws=True).values
+    np.testing.assert_allclose(drawn, fit.predict(NEW, new_groups="sample", draws=True).values[..., place], rtol=1e-10)
+    labels = new.assign(part=np.resize(["a", "b", "c"], 400))
+    for kind in ("mean", "linear"):
+        averaged = pw.avg_predictions(fit, labels, by="part", kind=kind, new_groups="sample")
+        expected = [drawn[..., (labels.part == part).to_numpy()].mean() for part in "abc"]
+        np.testing.assert_allclose(averaged.table["estimate"], expected, rtol=1e-10)
+
+
+def test_sums_of_a_family_with_a_link_equal_sums_of_draws():
+    data = frame().assign(k=lambda d: np.random.default_rng(1).poisson(np.exp(0.2 * d.x)))
+    fit = pw.fit("k ~ x + z + (1 | g)", data, family="poisson", seed=1, draws=200)
+    averaged = pw.avg_predictions(fit, data, by="z")
+    drawn = fit.predict(data, draws=True).values.reshape(800, -1)
+    for k, label in enumerate(averaged.table["z"]):
+        np.testing.assert_allclose(
+            averaged.draws.values.reshape(800, -1)[:, k], drawn[:, (data.z == label).to_numpy()].mean(axis=1)
+        )
+
+
+def test_rows_with_missing_values_are_kept_when_asked(fit):
+    new = NEW.assign(x=[np.nan, *NEW.x[1:]])
+    with pytest.raises(pw.DataError, match="missing values"):
+        fit.predict(new)
+    kept = fit.predict(new, missing="keep", new_groups="sample")
+    whole = fit.predict(new[1:], new_groups="sample")
+    assert kept.loc[kept.index[0], ["mean", "sd", "5%", "95%"]].isna().all()
+    np.testing.assert_array_equal(kept["mean"][1:], whole["mean"])
+    drawn = fit.predict(new, missing="keep", new_groups="sample", draws=True)
+    assert np.isnan(drawn.values[..., 0]).all()
+    assert np.isfinite(drawn.values[..., 1:]).all()
+    with pytest.raises(pw.DataError, match="'error' or 'keep'"):
+        fit.predict(new, missing="drop")
+    with pytest.raises(pw.DataError, match="Every new row"):
+        fit.predict(new[:1], missing="keep")
+
+
+def test_position_counts_where_an_index_repeats(fit):
+    new = NEW.set_axis([7, 7, 7])
+    found = fit.predict(new, new_groups="sample")
+    assert list(found.index) == [7, 7, 7]
+    np.testing.assert_array_equal(found["mean"], fit.predict(NEW, new_groups="sample")["mean"])
+    for ask in (pw.comparisons, pw.slopes):
+        twice = pd.concat([frame(), frame()])
+        np.testing.assert_allclose(
+            ask(fit, "x", twice).table["estimate"], ask(fit, "x", twice.reset_index(drop=True)).table["estimate"]
+        )
+
+
+def test_a_failed_prediction_leaves_the_fit_as_it_was(fit):
+    before = fit.predict(NEW)
+    with pytest.raises(pw.DataError, match="another kind than at the fit"):
+        fit.predict(NEW.assign(x="text"))
+    pd.testing.assert_frame_equal(fit.predict(NEW), before)
+
+
+@pytest.mark.parametrize("name", ["chain", "draw", "coefficient", "effect", "observation", "beta", "sigma", "sd_h"])
+def test_grouping_columns_of_any_name(name):
+    data = frame().rename(columns={"g": name})
+    fit = pw.fit(f"y ~ x + (1 | {name}) + (1 | h)", data, seed=1, draws=50)
+    usual = pw.fit("y ~ x + (1 | g) + (1 | h)", frame(), seed=1, draws=50)
+    np.testing.assert_array_equal(fit.posterior[f"coef_{name}"].values, usual.posterior["coef_g"].values)
+    dimension = fit.posterior[f"coef_{name}"].dims[2]
+    assert dimension.rstrip("_") == name
+    assert set(fit.posterior[dimension].values) == set(data[name])
+    assert set(fit.group_coefficients(name)[name]) == set(data[name])
+    assert len(fit.summary(groups=True)) == len(usual.summary(groups=True))
+    assert {"posterior", "observed_data"} <= set(fit.to_datatree().children)
+
+
+@pytest.mark.parametrize("name", ["mean", "sd", "5%", "n", "estimate", "term", "contrast", "effect", "shrinkage"])
+def test_columns_of_any_name_are_kept(name):
+    data = frame().drop(columns="n").rename(columns={"x": name})
+    quoted = f"`{name}`"
+    fit = pw.fit(f"y ~ {quoted} + (1 | g)", data, seed=1, draws=50)
+    found = fit.predict(data)
+    np.testing.assert_array_equal(found[name], data[name])
+    assert list(found.columns[2:]) == [{name: f"{name}_"}.get(ours, ours) for ours in ("mean", "sd", "5%", "95%")]
+    for table in (pw.comparisons(fit, name).table, pw.slopes(fit, name).table):
+        np.testing.assert_array_equal(table[name].to_numpy(dtype=float), data[name])
+    grouped = frame().drop(columns="n").rename(columns={"g": name})
+    groups = pw.fit(f"y ~ x + (1 | {quoted})", grouped, seed=1, draws=50).group_coefficients()
+    assert set(groups[name]) == set(grouped[name])
+    assert groups.columns.is_unique
+
+
+def test_summaries_by_selection_equal_numpy():
+    from poolwise.judge.summaries import summaries
+
+    rng = np.random.default_rng(0)
+    kinds = (rng.normal, rng.exponential, rng.standard_cauchy, lambda size: rng.poisson(2, size), np.zeros)
+    for m in (2, 3, 50, 400, 4001):
+        for kind in kinds:
+            drawn = np.asarray(kind(size=(6, m)) if kind is not np.zeros else np.zeros((6, m)), dtype=float)
+            for tail in (1e-6, 0.05, 0.25, 0.45):
+                expected = [drawn.mean(1), drawn.std(1, ddof=1), *np.quantile(drawn, [tail, 1 - tail], axis=1)]
+                np.testing.assert_allclose(summaries(drawn, tail), np.transpose(expected), rtol=1e-9, atol=1e-12)
+    with pytest.raises(pw.DataError, match="floating-point"):
+        summaries(np.array([[1.0, np.inf]]), 0.05)

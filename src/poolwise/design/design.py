@@ -139,7 +139,16 @@ def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray], pr
 
 def linear_predictor(values: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The linear predictor of rows: values (n, K), codes (n,) and weights (..., C or 1, 1 + K) to (..., n)."""
-    if weights.shape[-2] == 1:
-        return weights[..., 0, :1] + weights[..., 0, 1:] @ values.T
-    of_row = weights[..., codes, :]
-    return of_row[..., 0] + np.einsum("nk,...nk->...n", values, of_row[..., 1:])
+    if weights.ndim != 3:
+        of_row = weights[..., codes if weights.shape[-2] > 1 else np.zeros_like(codes), :]
+        return np.asarray(of_row[..., 0] + np.einsum("nk,...nk->...n", values, of_row[..., 1:]))
+    if np.any(np.diff(codes) < 0) and weights.shape[1] > 1:
+        order = np.argsort(codes, kind="stable")
+        return linear_predictor(values[order], codes[order], weights)[:, np.argsort(order)]
+    # One product of matrices for each cell: no copy of the weights for each row. Draws of a row lie side by side.
+    present, starts = (np.zeros(1, int),) * 2 if weights.shape[1] == 1 else np.unique(codes, return_index=True)
+    by_row = np.empty((len(codes), weights.shape[0]))
+    ones = np.column_stack([np.ones(len(codes)), values])
+    for cell, start, end in zip(present, starts, [*starts[1:], len(codes)], strict=True):
+        np.matmul(ones[start:end], weights[:, cell, :].T, out=by_row[start:end])
+    return by_row.T

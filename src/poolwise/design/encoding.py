@@ -21,6 +21,7 @@ from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import group_levels, label_codes
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.needed import Needed, check_missing, common_part, complete, design_parts, effects_part
+from poolwise.design.replay import own_states
 from poolwise.design.variables import parse_expression
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Bar, Formula
@@ -115,7 +116,8 @@ def encode(
     ------
     DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
     """
-    weights = (encoding.weights,) if weighted and encoding.weights is not None else ()
+    has_weights = weighted and encoding.weights in table.names
+    weights = (str(encoding.weights),) if has_weights else ()  # without them each row weighs one
     raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *(encoding.trials if weighted else ())])))
     nobody = np.full(table.rows, NOBODY, dtype=object)
     keys = {name: nobody if name in absent else table.keys(name) for name in encoding.keys}
@@ -242,7 +244,7 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
     with np.errstate(all="ignore"), _warned_of_categories(parts):
         try:
             made = Materializer(frame, context=formula.functions)
-            return made.get_model_matrix(parts, na_action="ignore", output="numpy")
+            return made.get_model_matrix(own_states(parts), na_action="ignore", output="numpy")
         except DataMismatchWarning as error:
             raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
         except FactorEvaluationError as error:

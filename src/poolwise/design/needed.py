@@ -194,8 +194,7 @@ def _parse_part(text: str) -> Any:
 
 
 def _check_names(needed: Needed) -> None:
-    """Refuse names that mean something else in formulas, or in the labels of a posterior."""
-    reserved = {"", "chain", "draw", "coefficient", "effect", "effect_", "observation", "beta", "sigma"}
-    taken = ({"", "1", "0", "Intercept"} & set(needed.values)) | (reserved & set(needed.keys))
+    """Refuse names that mean something else in formulas."""
+    taken = ({"", "1", "0", "Intercept"} & set(needed.values)) | ({""} & set(needed.keys))
     if taken:
         raise DataError(f"A column cannot be called '{sorted(taken)[0]}' here: the name is taken. Rename it.")

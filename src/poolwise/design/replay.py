@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,20 @@ def restore_specs(texts: Mapping[str, str], state: Mapping[str, Any]) -> Any:
             )
             for name, part in state.items()
         }
+    )
+
+
+def own_states(parts: Any) -> Any:
+    """Specifications with states of their own: formulaic writes into those that it is given, even where it fails."""
+    from formulaic import ModelSpecs
+
+    if not isinstance(parts, ModelSpecs):
+        return parts
+    return parts._map(
+        lambda spec: spec.update(
+            transform_state=deepcopy(spec.transform_state),
+            encoder_state={factor: (kind, dict(state)) for factor, (kind, state) in spec.encoder_state.items()},
+        )
     )
 
 

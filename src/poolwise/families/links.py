@@ -153,6 +153,9 @@ def locations(link: Link, predictors: np.ndarray) -> np.ndarray:
     """Locations at linear predictors of any shape."""
     if link.code == _STRAIGHT:
         return predictors
-    flat = np.array(predictors, dtype=float, order="C").ravel()
+    found = np.array(predictors, dtype=float, order="K")
+    if not (found.flags.c_contiguous or found.flags.f_contiguous):
+        found = np.ascontiguousarray(found)
+    flat = found.ravel(order="K")  # the same memory
     to_location(link.code, flat, np.empty_like(flat))
-    return flat.reshape(predictors.shape)
+    return found

@@ -13,7 +13,8 @@ from poolwise.design.factors import Factor
 from poolwise.judge.leave_out import sampled
 from poolwise.judge.leave_out.rows import MOST as ROWS_OUT
 from poolwise.judge.leave_out.rows import Batches, rmsd_left_out, some_positions
-from poolwise.judge.predict import Kind, NewGroups, Question, predictor_of_rows
+from poolwise.judge.predict import predictor_of_rows
+from poolwise.judge.question import Kind, NewGroups, Question
 from poolwise.judge.rmsd import in_sample
 from poolwise.posterior import Posterior
 

@@ -5,7 +5,7 @@ The verbs of marginaleffects (Arel-Bundock, Greifer and Heiss 2024), on draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,10 @@ from poolwise.design.needed import design_parts, needed_columns
 from poolwise.design.variables import required_columns
 from poolwise.errors import DataError, suggest
 from poolwise.judge.explain import is_indicator
-from poolwise.judge.predict import Predictor, Question, predictor_of
+from poolwise.judge.predict import Predictor, predictor_of
+from poolwise.judge.question import Question
+from poolwise.judge.summaries import summaries
+from poolwise.naming import beside
 from poolwise.posterior import Posterior
 from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import as_table
@@ -71,13 +74,14 @@ class Contrast:
     labels: dict[str, str]
     parts: tuple[tuple[Weight, Predictor], ...]
 
-    def batches(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Consecutive rows and their draws, (chains * draws, rows)."""
-        for several in zip(*(predictor.batches() for _, predictor in self.parts), strict=True):
-            part = several[0][0]
-            weights = [weight[part] if isinstance(weight, np.ndarray) else weight for weight, _ in self.parts]
-            total = sum(weight * drawn for weight, (_, drawn) in zip(weights, several, strict=True))
-            yield part, np.asarray(total)
+    def sums(self, codes: np.ndarray, groups: int) -> np.ndarray:
+        """Sums (m, groups) over the rows of each group."""
+        total: Any = 0.0
+        for weight, predictor in self.parts:
+            of_row = np.broadcast_to(np.asarray(weight, dtype=float), len(codes))
+            add = predictor.linear_sums if predictor.linear else predictor.sums
+            total = total + add(of_row, codes, groups)
+        return np.asarray(total)
 
 
 def categories(posterior: Posterior, name: str) -> list[Any] | None:
@@ -202,7 +206,8 @@ def estimate(
                 raise DataError(f"There is no column '{name}' to average by. {suggest(name, map(str, frame.columns))}")
         grouped = frame.groupby(by, sort=True, observed=True)
         codes = grouped.ngroup().to_numpy(dtype=np.int64)
-        lines = frame.assign(_code=codes).drop_duplicates("_code").sort_values("_code")[by].reset_index(drop=True)
+        _, first = np.unique(codes, return_index=True)
+        lines = frame[by].iloc[first].reset_index(drop=True)
     tables, draws = [], []
     for contrast in contrasts:
         averaged = _averaged(contrast, codes, len(lines), posterior.chains * posterior.draws)
@@ -215,37 +220,21 @@ def _averaged(contrast: Contrast, codes: np.ndarray, groups: int, draws: int) ->
     """Means (draws, groups) over the rows of each group."""
     if draws * groups > 1 << 28:
         raise DataError(f"Draws of {groups:,} quantities would not fit in memory; average them: by=[...] or avg_...().")
-    total = np.zeros((draws, groups))
-    for part, drawn in contrast.batches():
-        mine = codes[part]
-        used, place = np.unique(mine, return_inverse=True)
-        if len(used) == len(mine):
-            total[:, mine] += drawn
-        else:
-            members = np.zeros((len(mine), len(used)))
-            members[np.arange(len(mine)), place] = 1.0
-            total[:, used] += drawn @ members
-    return total / np.bincount(codes, minlength=groups)
+    return contrast.sums(codes, groups) / np.bincount(codes, minlength=groups)
 
 
 def _described(drawn: np.ndarray, lines: pd.DataFrame, labels: dict[str, str], interval: float) -> pd.DataFrame:
+    import pandas as pd
+
     tail = (1 - interval) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    measured = {
-        "estimate": drawn.mean(axis=0),
-        "sd": drawn.std(axis=0, ddof=1),
-        f"{100 * tail:g}%": low,
-        f"{100 * (1 - tail):g}%": high,
-    }
+    names = ("estimate", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
+    measured = dict(zip(names, summaries(drawn.T, tail).T, strict=True))
     if labels:
         measured["above_zero"] = (drawn > 0).mean(axis=0)
-    return lines.assign(**measured)[[*lines.columns, *measured]].pipe(_in_front, labels)
-
-
-def _in_front(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    for name, value in reversed(labels.items()):
-        table.insert(0, name, value)
-    return table
+    ours = beside(map(str, lines.columns), [*labels, *measured])
+    front = pd.DataFrame({ours[name]: [value] * len(lines) for name, value in labels.items()}, index=lines.index)
+    back = pd.DataFrame({ours[name]: value for name, value in measured.items()}, index=lines.index)
+    return pd.concat([front, lines, back], axis=1)
 
 
 def _labelled(posterior: Posterior, drawn: np.ndarray) -> xr.DataArray:

@@ -56,6 +56,8 @@ def outcomes(
     codes: np.ndarray,
     weights: Mapping[str, np.ndarray],
     dispersions: Mapping[str, np.ndarray],
+    *,
+    spread: bool = True,
 ) -> Outcomes:
     """The distribution of the outcome in rows.
 
@@ -64,12 +66,15 @@ def outcomes(
     codes : (n,) cell of each row among those of `weights` and `dispersions`.
     weights : for each linear predictor, of the columns [1, W] of each cell, (m, C or 1, 1 + K).
     dispersions : those that have no linear predictor, (m, C or 1).
+    spread : whether dispersions are wanted; without them there are no densities and no new outcomes.
     """
     family, known = model.family, known_parts(rows, model.family)
     values = rows.values[:, :-1]
-    linear = linear_predictor(values, codes, weights[""]) + known[0]
+    linear = linear_predictor(values, codes, weights[""])
+    if rows.offset is not None:
+        linear = linear + known[0]
     logs = []
-    for k, dispersion in enumerate(family.dispersions, start=1):
+    for k, dispersion in enumerate(family.dispersions if spread else (), start=1):
         if dispersion.name in weights:
             logs.append(linear_predictor(values, codes, weights[dispersion.name]) + known[k])
         else:

@@ -9,7 +9,8 @@ import numpy as np
 from poolwise.design import Rows
 from poolwise.design.encoding import NOBODY
 from poolwise.design.factors import Factor
-from poolwise.judge.predict import Kind, NewGroups, Predictor, Question
+from poolwise.judge.predict import Predictor
+from poolwise.judge.question import Kind, NewGroups, Question
 from poolwise.plots import theme
 from poolwise.plots.lines import outcome_title, shown_outcome
 from poolwise.posterior import Pooling, Posterior
@@ -151,6 +152,6 @@ def _predicted(posterior: Posterior, factor: Factor, group: int, values: np.ndar
         levels = other.levels[[group]] if mine else np.array([NOBODY], dtype=object)
         alone.append(replace(other, levels=levels, codes=np.zeros(1, dtype=np.int64)))
     rows = Rows(np.column_stack([values, np.full(len(values), np.nan)]), np.zeros(len(values), dtype=np.int64), 0)
-    question = Question(Kind.MEAN, NewGroups.POPULATION, posterior.seed)
+    question = Question(Kind.MEAN, NewGroups.AVERAGE, posterior.seed)
     kept = np.linspace(0, posterior.chains * posterior.draws - 1, 400).astype(int)
     return Predictor(posterior, replace(design, factors=tuple(alone)), rows, question, kept).draws()

@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError
 from poolwise.judge.shrinkage import prior_only, shrinkage
+from poolwise.naming import with_columns
 from poolwise.posterior import Pooling, Posterior
 from poolwise.progress import Progress, silent
 
@@ -29,10 +30,10 @@ def interval_names(interval: float) -> tuple[str, str]:
 def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.ndarray]]:
     """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group."""
     coordinates = posterior.coordinates()
-    factors = {factor.name for factor in posterior.model.design.factors}
+    factors = {factor.name: posterior.dimension(factor) for factor in posterior.model.design.factors}
     for name, variable in posterior.variables(groups=groups or posterior.model.pooling is Pooling.SEPARATE).items():
         kind, _, of = name.partition("_")
-        by_group = variable.dims[:1] == (of,) and of in factors
+        by_group = of in factors and variable.dims[:1] == (factors[of],)
         if (by_group and not groups) or (kind == "u" and by_group):
             continue
         labels = [list(coordinates[dim]) for dim in variable.dims]
@@ -115,16 +116,14 @@ def group_coefficients(
         names, draws = posterior.coefficients(factor, groups)
         figures = _summarised(draws.reshape(-1, *draws.shape[2:]).transpose(0, 2, 1), ends)
     q = len(names)
-    return pd.DataFrame(
-        {
-            factor.name: np.repeat(factor.levels[chosen], q),
-            "effect": np.tile(names, len(chosen)),
-            "n": np.repeat(rows[chosen].astype(int), q),
-            **{name: column.ravel() for name, column in zip(("estimate", "sd", low, high), figures, strict=True)},
-            "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
-            "prior_only": prior_only(model, factor)[chosen].ravel(),
-        }
-    )
+    ours = {
+        "effect": np.tile(names, len(chosen)),
+        "n": np.repeat(rows[chosen].astype(int), q),
+        **{name: column.ravel() for name, column in zip(("estimate", "sd", low, high), figures, strict=True)},
+        "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
+        "prior_only": prior_only(model, factor)[chosen].ravel(),
+    }
+    return with_columns(pd.DataFrame({factor.name: np.repeat(factor.levels[chosen], q)}), ours)
 
 
 def _summarised(draws: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
