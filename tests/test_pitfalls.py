@@ -130,8 +130,7 @@ def test_brackets_in_a_file_name_are_no_pattern(base, tmp_path):
         ("y ~ x + (x | g)", {"x": 1.0}, "'x' is constant"),
         ("y ~ x", {"x": pd.date_range("2020", periods=60)}, "dates or times"),
         ("y ~ x", {"x": 1j}, "complex numbers"),
-        ("y ~ x + (1 | beta)", {"beta": ["a", "b"] * 30}, "cannot be called 'beta'"),
-        ("y ~ x.mean()", {}, "Cannot evaluate"),
+        ("y ~ x.mean()", {}, "cannot use"),
     ],
 )
 def test_more_inputs_that_are_refused(formula, change, said, base):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +13,33 @@ from poolwise.design.factors import Factor
 from poolwise.design.relations import check_distinct
 from poolwise.errors import DataError
 
+_MOST_NUMBERS = 20  # different numbers written as text that are still categories
 _HUGE = 1e90
 _LAST_DIGITS = 1e-12
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def check_written_numbers(name: str, values: Any) -> None:
+    """Refuse a predictor of text in which many different numbers are written: each would be a category of its own.
+
+    One cell such as `n.a.` makes a file's column of numbers one of text.
+    """
+    if getattr(values, "dtype", None) is None or values.dtype.kind not in "OU":
+        return
+    written = {value for value in values if isinstance(value, str) and _NUMBER.fullmatch(value.strip())}
+    if len(written) <= _MOST_NUMBERS:
+        return
+    odd = [(row, value) for row, value in enumerate(values, start=1) if isinstance(value, str) and value not in written]
+    if odd:
+        shown = ", ".join(f"{value!r} in row {row}" for row, value in odd[:5]) + (", ..." if len(odd) > 5 else "")
+        raise DataError(
+            f"'{name}' holds numbers, but {len(odd):,} of its cells are text: {shown} (one line further down in a file "
+            "with a header). Correct these cells, or leave them empty where a value is missing."
+        )
+    raise DataError(
+        f"'{name}' holds {len(written):,} different numbers, written as text. Make numbers of them, or put a letter "
+        "before them where they are the names of categories."
+    )
 
 
 def check_statistics(

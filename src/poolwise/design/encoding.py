@@ -11,14 +11,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date, time
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from poolwise.design.checks import check_written_numbers
 from poolwise.design.design import Design, Rows
 from poolwise.design.factors import Cells, Factor, cells_of, levels_of
-from poolwise.design.levels import group_levels, label_codes
+from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.needed import Needed, check_missing, common_part, complete, design_parts, effects_part
 from poolwise.design.replay import own_states
@@ -183,10 +185,12 @@ def codes_of(cells: Cells, keys: list[Any]) -> np.ndarray:
 def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], Cells, np.ndarray, int]:
     """Complete raw columns of a table, labels of the cells, the cell of each row, and how many rows were dropped."""
     check_missing(missing)
-    raw = table.columns(needed.values)
+    raw = raw_columns(needed, table)
     keys = {name: table.keys(name) for name in needed.keys}
     if not table.rows:
         raise DataError("The data hold no rows.")
+    for name in needed.predictors:
+        check_written_numbers(name, raw[name])
     keep, dropped = complete({**raw, **keys}, missing)
     if dropped:
         raw, keys = ({name: values[keep] for name, values in each.items()} for each in (raw, keys))
@@ -201,6 +205,19 @@ def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], C
     return raw, tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found)), codes, dropped
 
 
+def raw_columns(needed: Needed, table: Table) -> dict[str, Any]:
+    """The columns that a formula evaluates; true counts as one on its left side and in weights."""
+    raw = table.columns(needed.values)
+    return {name: truths_as_numbers(values) if name in needed.numbers else values for name, values in raw.items()}
+
+
+def truths_as_numbers(values: Any) -> Any:
+    """Categories that are true and false as one and zero, NaN where they are missing; all else as it is."""
+    if _is_category(values) and len(values.categories) and all(isinstance(one, bool) for one in values.categories):
+        return np.array([np.nan if value is None or value != value else float(value) for value in values])
+    return values
+
+
 def _is_category(values: Any) -> bool:
     import pandas as pd
 
@@ -210,7 +227,9 @@ def _is_category(values: Any) -> bool:
 def check_values(needed: Needed, raw: dict[str, Any]) -> None:
     """Refuse dates among the predictors, and an outcome that is not numeric."""
     for name in needed.values:
-        if raw[name].dtype.kind in "Mm":
+        values = raw[name]
+        check_labels(name, np.asarray(values.categories, dtype=object) if _is_category(values) else values)
+        if raw[name].dtype.kind in "Mm" or _holds_times(values):
             raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
     for name in needed.outcome:
         _check_numeric(name, raw[name], f"the outcome {needed.formula.response}")
@@ -218,6 +237,11 @@ def check_values(needed: Needed, raw: dict[str, Any]) -> None:
         _check_numeric(name, raw[name], "the number of trials")
     if needed.weights is not None:
         _check_numeric(needed.weights, raw[needed.weights], "the weights")
+
+
+def _holds_times(values: Any) -> bool:
+    """Whether objects are times with a zone, dates or times of day."""
+    return values.dtype.kind == "O" and any(isinstance(value, (date, time)) for value in values[:1])
 
 
 def _check_numeric(name: str, values: Any, role: str) -> None:
@@ -238,7 +262,7 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
 
     from poolwise.design.materializer import Materializer
 
-    _check_categories(parts, raw)
+    raw = _known_categories(parts, raw)
     frame = pd.DataFrame(raw, index=range(rows), copy=False)
     # What a transform makes of zero or of a negative number is found among the values, not warned of.
     with np.errstate(all="ignore"), _warned_of_categories(parts):
@@ -281,23 +305,38 @@ def _warned_of_categories(parts: Any) -> Iterator[None]:
         yield
 
 
-def _check_categories(parts: Any, raw: dict[str, Any]) -> None:
-    """Refuse categories that specifications do not know: formulaic would take them for the first one, and warn."""
+def _known_categories(parts: Any, raw: dict[str, Any]) -> dict[str, Any]:
+    """Columns whose categories are those of specifications, matched by value or else by text, `2019` with `"2019"`.
+
+    Raises
+    ------
+    DataError : for categories that specifications do not know: formulaic would take them for the first one, and warn.
+    """
     import pandas as pd
 
+    raw = dict(raw)
     for part in parts._flatten():
         for factor, (_, state) in getattr(part, "encoder_state", {}).items():
             name = column_of_category(factor)
             if "categories" not in state or name not in raw:
                 continue  # of `C(x + 1)` formulaic itself says so
-            found = set(pd.unique(np.asarray(raw[name], dtype=object)))
-            strange = sorted(str(value) for value in found - set(state["categories"]))
+            known = list(state["categories"])
+            by_text = {str(label): label for label in known}
+            labels = np.asarray(raw[name], dtype=object)
+            found = {
+                value: value if value in known else by_text.get(str(plain_label(value))) for value in pd.unique(labels)
+            }
+            strange = sorted(str(plain_label(value)) for value, label in found.items() if label is None)
             if strange:
-                known = ", ".join(map(str, state["categories"]))
                 raise DataError(
                     f"New data hold categories that the fit has not seen: '{name}' is {', '.join(strange[:5])}. "
-                    f"Known: {known}."
+                    f"Known: {', '.join(map(str, known))}."
                 )
+            if any(value is not label and value != label for value, label in found.items()):
+                labels = raw[name] = np.array([found[value] for value in labels], dtype=object)
+            if factor in (name, f"`{name}`"):
+                raw[name] = pd.Categorical(labels, categories=pd.Index(known, dtype=object))
+    return raw
 
 
 def column_of_category(factor: str) -> str | None:

@@ -17,6 +17,14 @@ from poolwise.design.variables import parse_expression, restored_names
 from poolwise.errors import FormulaError, suggest
 from poolwise.formula import Functions
 
+_LEARNT_INSTEAD = {
+    "mean": "center(x) takes the mean of the fit away.",
+    "std": "scale(x) takes the mean of the fit away and divides by its sd.",
+    "sd": "scale(x) takes the mean of the fit away and divides by its sd.",
+    "min": "Make it a column of the data.",
+    "max": "Make it a column of the data.",
+    "median": "Make it a column of the data.",
+}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -109,6 +117,11 @@ class _Grammar:
             self._check_attribute(node.func)  # type: ignore[arg-type]
         elif name not in self.known or (of == NUMPY and not is_numpy(name)):
             shown = f"{NUMPY}.{name}" if of else name
+            if name in _LEARNT_INSTEAD:
+                raise FormulaError(
+                    f"A formula cannot call '{shown}' in '{self.text}': new rows would have another {name} than those "
+                    f"of the fit. {_LEARNT_INSTEAD[name]}"
+                )
             raise FormulaError(
                 f"A formula cannot call '{shown}' in '{self.text}'. {suggest(name, self.known)} A function of your own "
                 f"is passed: functions={{'{name}': ...}}."
@@ -219,6 +232,8 @@ class _Evaluation:
         function = contrasts()[name] if of == CONTRASTS else self.known[name].on_columns
         arguments = [self.of(argument) for argument in node.args]
         keywords = {str(keyword.arg): self.of(keyword.value) for keyword in node.keywords}
+        if (of, name) == ("", "C") and arguments:
+            arguments[0] = _labels(arguments[0])
         if of == NUMPY or (of == "" and self.known[name].reach == "row" and name not in ("C", "hashed", "I")):
             arguments = [_number(argument) for argument in arguments]
         if getattr(function, "__is_stateful_transform__", False):
@@ -235,6 +250,19 @@ def _number(value: Any) -> Any:
     if isinstance(dtype, pd.CategoricalDtype) and all(isinstance(one, bool) for one in dtype.categories):
         return value.astype(float)
     return value
+
+
+def _labels(value: Any) -> Any:
+    """Whole numbers as integers, however they are stored: their categories are called 2, not 2.0."""
+    import numpy as np
+
+    if getattr(getattr(value, "dtype", None), "kind", "") != "f":
+        return value
+    values = np.asarray(value)
+    whole = (
+        np.isfinite(values).all() and bool(np.all(values == np.round(values))) and np.abs(values).max(initial=0) < 2**53
+    )
+    return value.astype("int64") if whole else value
 
 
 def _truth(value: Any) -> Any:

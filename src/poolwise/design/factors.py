@@ -23,7 +23,7 @@ class Factor:
     ----------
     name : `county`, or `school:class` for combinations of columns.
     keys : the grouping columns.
-    levels : (J,) labels, sorted; combinations are joined as `A:1`.
+    levels : (J,) labels, sorted; combinations are joined as `A:1`. A part that holds a colon stands in quotes.
     codes : (C,) position of each cell's level.
     effects : (q,) names of the effects that vary by level, of all its group terms.
     group_map : (1 + K, q) effect columns Z as combinations of [1, W].
@@ -69,8 +69,15 @@ def levels_of(keys: tuple[str, ...], names: tuple[str, ...], cells: Cells) -> tu
     if len(keys) == 1:
         return coded[0][1], coded[0][0]
     combinations, codes = cells_of([code for code, _ in coded])
-    labels = [levels.astype(str)[combinations[:, k]] for k, (_, levels) in enumerate(coded)]
+    labels = [quoted(levels)[combinations[:, k]] for k, (_, levels) in enumerate(coded)]
     joined = labels[0].astype(object)
     for column in labels[1:]:
         joined = joined + ":" + column.astype(object)
     return joined, codes
+
+
+def quoted(levels: np.ndarray) -> np.ndarray:
+    """Labels as parts of a combination: those that hold a colon, or begin with a quote, in quotes, so that no two
+    combinations look alike."""
+    texts = [str(level) for level in levels]
+    return np.array([f'"{text}"' if ":" in text or text.startswith('"') else text for text in texts], dtype=object)

@@ -16,7 +16,7 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     import pandas as pd
 
-    if isinstance(values, pd.Categorical):
+    if isinstance(values, pd.Categorical) or values.dtype.kind == "b":
         values = np.asarray(values, dtype=object)
     if values.dtype.kind == "f" and np.all(np.abs(values) < 2**53) and np.all(values == np.round(values)):
         values = values.astype(np.int64)
@@ -27,6 +27,7 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
             f"The grouping column '{group}' holds labels beyond 2^53 as floating-point numbers, which lost digits: "
             "different groups may have become one. Store them as integers or text."
         )
+    check_labels(group, values)
     kinds = {type(value) for value in values} if values.dtype.kind == "O" else set()
     if kinds == {int}:
         values = values.astype(np.int64)
@@ -34,6 +35,15 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own
     codes, levels = label_codes(values)
     return levels, codes
+
+
+def plain_label(label: Any) -> Any:
+    """A label as Python has it: whole numbers are integers however they are stored."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, float) and label.is_integer() and abs(label) < 2**53:
+        return int(label)
+    return label
 
 
 def label_codes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +60,29 @@ def ordered_levels(values: np.ndarray, declared: list[Any] | None) -> list[Any]:
 
     found = pd.unique(values)
     if declared is None:
-        return sorted(found.tolist())
+        return sorted(map(plain_label, found.tolist()))
     occur = set(found)
     return [level for level in declared if level in occur]
+
+
+def check_labels(name: str, values: np.ndarray) -> None:
+    """Refuse labels that are no single value, or text that no file can hold."""
+    import pandas as pd
+
+    if values.dtype.kind != "O":
+        return
+    try:
+        labels = pd.unique(values)
+    except TypeError as error:
+        odd = next(value for value in values if not isinstance(value, (str, int, float, bool, tuple)))
+        raise DataError(
+            f"'{name}' holds {type(odd).__name__} values, such as {str(odd)[:40]}; a column holds one number or text "
+            "in each row."
+        ) from error
+    for label in labels:
+        text = " ".join(map(str, label)) if isinstance(label, tuple) else label
+        if isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise DataError(f"'{name}' holds text that is not valid Unicode: {label!r}.") from error

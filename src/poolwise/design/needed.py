@@ -45,6 +45,11 @@ class Needed:
         return self.formula.keys
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that must hold numbers: those of the left side and the weights. True counts as one in them."""
+        return (*self.outcome, *self.trials, *(() if self.weights is None else (self.weights,)))
+
+    @property
     def values(self) -> tuple[str, ...]:
         """Columns that are evaluated: the outcome's, the predictors' and the weights."""
         weights = () if self.weights is None else (self.weights,)

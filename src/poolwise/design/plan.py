@@ -174,7 +174,8 @@ def learn_from(
         for name in plan.needed.values
     }
     for name in exemplar:
-        if name in levels_of and all(isinstance(level, float) for level in levels_of[name]):
+        numbers = [isinstance(level, (int, float)) and not isinstance(level, bool) for level in levels_of.get(name, [])]
+        if numbers and all(numbers):
             exemplar[name] = exemplar[name].astype(float)
     learnt = materialise(specs, exemplar, plan.needed.formula, size).model_spec
     design, encoding = describe_columns(plan.needed, learnt, cells)

@@ -69,11 +69,12 @@ class GroupEffects:
         """Coefficients (m, cells, p) and sigma (m, cells) of regressions of known groups; of others, from the prior."""
         posterior, count = self.posterior, self.shape[0] * self.shape[1]
         fitted, labels = posterior.model.design.factors[0], factor.levels[factor.codes[used]]
-        if self.question.new_groups in (NewGroups.POPULATION, NewGroups.AVERAGE):
-            raise DataError("Without pooling there is no population: new_groups='sample' predicts from the priors.")
         known = _positions(fitted, labels)
         unknown = np.flatnonzero(known < 0)
         self._refuse(fitted, labels[unknown])
+        nobody = self.question.new_groups is NewGroups.AVERAGE and len(unknown) > 0
+        if nobody or self.question.new_groups is NewGroups.POPULATION:
+            raise DataError("Without pooling there is no population: new_groups='sample' predicts from the priors.")
         beta, sigma = (each.reshape(count, *each.shape[2:])[:, known] for each in (posterior.beta, posterior.sigma))
         for i in unknown:
             stream = self._stream_of(fitted, labels[i])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,9 +14,14 @@ import numpy as np
 from poolwise.errors import FileError
 from poolwise.sources.engines.duckdb import plain
 
-_NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."]  # as R, pandas, SQL and SAS write them
+# As R, pandas, SQL, SAS and spreadsheets write missing cells.
+_NULLS = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "None", "."]
 _DELIMITERS = ",;\t|"
 _SNIFFED = 20_480  # rows that DuckDB takes types from
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
+_DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
+_DAMAGED = (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error)
 
 
 def read_csv(connection: Any, paths: list[Path]) -> Any:
@@ -47,7 +53,46 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
         return connection.read_csv(names, **options)
     whole = [name for name, kind in kinds.items() if kind in ("BIGINT", "HUGEINT") and _largest(head[name]) < 2**53]
     numbers |= dict.fromkeys(whole, "DOUBLE")
-    return connection.read_csv(names, **options, dtype=numbers) if numbers else rows
+    rows = connection.read_csv(names, **options, dtype=numbers) if numbers else rows
+    return _with_written_numbers(
+        rows, head, {name for name in kinds if kinds[name] == "VARCHAR"} - set(numbers), delimiter
+    )
+
+
+def _with_written_numbers(rows: Any, head: dict[str, np.ndarray], texts: set[str], delimiter: str | None) -> Any:
+    """Columns of numbers that are written in another way than DuckDB's, as numbers.
+
+    These are `+0.5`, a minus of typesetters, thousands in groups, `1,234.5`, and in files that are not separated by
+    commas a decimal comma, `1.234,5`. A column is one of numbers where every cell is.
+    """
+    comma = delimiter is not None and delimiter != ","
+    plain_number = _DECIMAL_COMMA if comma else _DECIMAL_POINT
+    found = {}
+    for name in sorted(texts):
+        cells = [str(value).strip() for value in head[name] if value is not None]
+        if not cells or not all(plain_number.fullmatch(cell) for cell in cells):
+            continue
+        quoted = _quoted(name)
+        text = f"replace(ltrim(trim({quoted}), '+'), '\u2212', '-')"
+        thousands, decimal = (".", ",") if comma else (",", ".")
+        text = f"replace(replace({text}, '{thousands}', ''), '{decimal}', '.')"
+        found[name] = (quoted, f"TRY_CAST({text} AS DOUBLE)")
+    if found:
+        lost = ", ".join(
+            f"count(*) FILTER ({column} IS NOT NULL AND {number} IS NULL)" for column, number in found.values()
+        )
+        spoiled = dict(zip(found, rows.aggregate(lost).fetchone(), strict=True))
+        found = {name: each for name, each in found.items() if not spoiled[name]}
+    if not found:
+        return rows
+    columns = [
+        f"{found[name][1]} AS {found[name][0]}" if name in found else _quoted(name) for name in map(str, rows.columns)
+    ]
+    return rows.project(", ".join(columns))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _as_text(connection: Any, names: list[str], options: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +125,7 @@ def delimiter_of(path: Path) -> str | None:
     try:
         with _open(path) as file:
             header = file.readline()
-    except (OSError, UnicodeDecodeError):
+    except _DAMAGED:
         return None  # DuckDB will say what is wrong with it
     best = max(_DELIMITERS, key=header.count)
     return best if header.count(best) else None
@@ -90,7 +135,7 @@ def check_lines(path: Path, delimiter: str | None) -> None:
     """Refuse a file whose first lines have different numbers of fields."""
     try:
         line, found, wanted = _ragged_line(path, delimiter or ",")
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except _DAMAGED:
         return  # not text; DuckDB will say so
     if line:
         raise FileError(f"'{path}', line {line}: {found} fields, where the header has {wanted}.")

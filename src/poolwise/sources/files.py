@@ -102,8 +102,11 @@ def find_files(data: str | Path | Sequence[str | Path]) -> Files:
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
+    try:
+        if path.is_file():
+            return [path]
+    except (OSError, ValueError) as error:  # too long, a zero character
+        raise FileError(f"'{str(path)[:80]}' is no path of a file: {error}.") from error
     if path.is_dir():
         found = [one for one in sorted(path.rglob("*")) if one.is_file() and _ending(one) in _CSV + _PARQUET]
         found = [one for one in found if not any(part[0] in "._" for part in one.relative_to(path).parts)]
@@ -152,6 +155,8 @@ def open_files(files: Files) -> Relation:
     try:
         _check_columns(connection, files)
         rows = _read(connection, files, list(files.paths))
+        if any("\0" in str(name) for name in rows.columns):
+            raise FileError(f"'{files.paths[0]}' is damaged: its header holds zero characters.")
         relation = as_relation(nw.from_native(rows), files.words, stamp)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
     except duckdb.Error as error:
@@ -166,8 +171,21 @@ def _read(connection: Any, files: Files, paths: list[Path]) -> Any:
     if not files.parquet:
         return read_csv(connection, paths)
     names = [literal(path) for path in paths]
-    partitioned = any("=" in part for path in paths for part in path.parts[:-1])  # folders such as year=2026
-    return connection.read_parquet(names, union_by_name=len(set(paths)) > 1, hive_partitioning=partitioned)
+    several = len(set(paths)) > 1
+    rows = connection.read_parquet(names, union_by_name=several, hive_partitioning=False)
+    keys = _partition_keys(files.paths)
+    if not keys or keys & {str(name).lower() for name in rows.columns}:
+        return rows  # a folder's name never hides a column
+    return connection.read_parquet(names, union_by_name=several, hive_partitioning=True)
+
+
+def _partition_keys(paths: Sequence[Path]) -> set[str]:
+    """The columns that folders such as `year=2026` stand for: those that all files share."""
+    of_each = [
+        {part.partition("=")[0].lower() for part in path.parts[:-1] if part.partition("=")[0] and "=" in part}
+        for path in paths
+    ]
+    return of_each[0] if all(each == of_each[0] for each in of_each) else set()
 
 
 def _check_columns(connection: Any, files: Files) -> None:

@@ -56,10 +56,33 @@ class Table:
         return to_labels(self.frame[name])
 
 
+def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
+    """Whether labels come back from an engine as they are in memory: those that are text, numbers and truth values.
+
+    Categories of numbers, times with a zone and tuples come back as something else.
+    """
+    import narwhals as nw
+    import pandas as pd
+
+    for name in names:
+        check_column(name, table.names)
+        series = table.frame[name]
+        if isinstance(series.dtype, nw.Datetime) and series.dtype.time_zone:
+            return False
+        dtype = getattr(series.to_native(), "dtype", None)
+        if isinstance(dtype, pd.CategoricalDtype) and not all(isinstance(one, str) for one in dtype.categories):
+            return False
+        if series.dtype == nw.Object and any(isinstance(value, tuple) for value in series.to_list()):
+            return False
+    return True
+
+
 def check_column(name: str, names: Iterable[str]) -> None:
     """Refuse a name that is not among the columns."""
     if name not in names:
         raise DataError(f"There is no column '{name}' in the data. {suggest(name, names)}")
+    if "\0" in name:
+        raise DataError(f"The column {name!r} has a zero character in its name, which no engine takes; rename it.")
 
 
 def as_table(data: Any) -> Table:
@@ -119,15 +142,28 @@ def _beyond_double(series: Any) -> bool:
     return low is not None and max(abs(int(low)), abs(int(high))) > 2**53
 
 
-def _declared(series: Any, used: set[Any]) -> list[str]:
+def _declared(series: Any, used: list[Any]) -> list[Any]:
     """Categories in the order that their type declares; without one (Polars' and Arrow's dictionaries), sorted."""
     import narwhals as nw
 
+    native = series.to_native()
     if isinstance(series.dtype, nw.Enum):
         return list(map(str, series.dtype.categories))
-    if series.implementation.is_pandas_like():
-        return list(map(str, series.to_native().cat.categories))
-    return sorted(value for value in used if value is not None)
+    if series.implementation.is_pandas_like() and hasattr(native, "cat"):
+        try:
+            return [_scalar(label) for label in native.cat.categories]
+        except AttributeError:  # pandas' Arrow dictionaries
+            pass
+    return sorted(used, key=lambda label: (isinstance(label, str), label))
+
+
+def _scalar(label: Any) -> Any:
+    """A category as a number, truth value or text; intervals and what else there is, as text."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, float) and label.is_integer() and abs(label) < 2**53:
+        return int(label)
+    return label if isinstance(label, (bool, int, float, str)) else str(label)
 
 
 def _missing(values: np.ndarray) -> np.ndarray:
@@ -137,19 +173,26 @@ def _missing(values: np.ndarray) -> np.ndarray:
 
 
 def to_array(series: Any) -> Any:
-    """Numbers as float64, so that no formula overflows a small integer; categories in their declared order."""
+    """A column as a formula evaluates it.
+
+    Numbers come as float64, so that no formula overflows a small integer; categories in their declared order; truth
+    values as the categories False and True.
+    """
     import narwhals as nw
 
     name = series.name
+    if isinstance(series.dtype, nw.Boolean):
+        return _truths([None if v is None or v != v else bool(v) for v in series.to_list()])
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
         import pandas as pd
 
-        values = np.array([None if v is None or v != v else str(v) for v in series.to_list()], dtype=object)
-        used = set(values)
-        return pd.Categorical(values, categories=[label for label in _declared(series, used) if label in used])
+        labels = [None if v is None or v != v else _scalar(v) for v in series.to_list()]
+        used = set(labels) - {None}
+        categories = [label for label in _declared(series, list(used)) if label in used]
+        return pd.Categorical(labels, categories=pd.Index(categories, dtype=object))
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
-        return series.to_numpy()
-    if series.dtype.is_numeric() or isinstance(series.dtype, nw.Boolean):
+        return _times(series)
+    if series.dtype.is_numeric():
         if series.dtype.is_integer() and len(series) and _beyond_double(series):
             raise DataError(
                 f"'{name}' holds whole numbers beyond 2^53, which lose digits as predictors; subtract some."
@@ -160,9 +203,44 @@ def to_array(series: Any) -> Any:
         return values
     if values.dtype.kind == "c":
         raise DataError(f"'{name}' holds complex numbers; a regression needs real ones.")
+    return _of_objects(str(name), values)
+
+
+def _of_objects(name: str, values: np.ndarray) -> Any:
+    """A column of Python objects: numbers or truth values where all are, else labels."""
+    if values.ndim != 1:
+        raise DataError(f"'{name}' holds {values.ndim - 1}-dimensional values; a column holds one in each row.")
     values = values.astype(object)
+    for value in values:
+        if isinstance(value, (list, dict, set, np.ndarray)):
+            raise DataError(
+                f"'{name}' holds {type(value).__name__} values, such as {str(value)[:40]}; a column holds one number "
+                "or text in each row."
+            )
     values[_missing(values)] = None  # pandas' NA answers neither yes nor no when compared
     present = [value for value in values if value is not None and value == value]
+    if present and all(isinstance(value, (bool, np.bool_)) for value in present):
+        return _truths([None if value is None else bool(value) for value in values])
     if present and all(isinstance(value, (Number, np.number)) and not isinstance(value, bool) for value in present):
         return np.array([np.nan if value is None else float(value) for value in values])
     return values
+
+
+def _truths(values: list[bool | None]) -> Any:
+    import pandas as pd
+
+    used = {value for value in values if value is not None}
+    return pd.Categorical(values, categories=pd.Index([one for one in (False, True) if one in used], dtype=object))
+
+
+def _times(series: Any) -> np.ndarray:
+    """Times; those with a zone keep it, as pandas' Timestamps, so that labels read as users know them."""
+    import narwhals as nw
+
+    if not (isinstance(series.dtype, nw.Datetime) and series.dtype.time_zone):
+        return np.asarray(series.to_numpy())
+    import pandas as pd
+
+    found = np.empty(len(series), dtype=object)
+    found[:] = [None if value is None or value != value else pd.Timestamp(value) for value in series.to_list()]
+    return found

@@ -107,8 +107,16 @@ def _settled(table: Table, columns: Iterable[str]) -> Any:
         check_column(name, table.names)
         native = table.frame.to_native()[name]
         guessed = native.dtype == object or isinstance(native.dtype, pd.CategoricalDtype)
-        frame[name] = table.columns([name])[name] if guessed else native
+        frame[name] = _settled_column(table.columns([name])[name]) if guessed else native
     return frame
+
+
+def _settled_column(values: Any) -> Any:
+    """A column as DuckDB keeps it: categories that are true and false as truth values."""
+    import pandas as pd
+
+    truths = isinstance(values, pd.Categorical) and all(isinstance(one, bool) for one in values.categories)
+    return pd.array(list(values), dtype="boolean") if truths else values
 
 
 def stamp_of(paths: list[Path]) -> Stamp:

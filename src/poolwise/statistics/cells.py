@@ -9,6 +9,7 @@ import numpy as np
 
 from poolwise.compiled import exact_kernel
 from poolwise.design import Design, Encoding, Rows
+from poolwise.design.checks import check_written_numbers
 from poolwise.design.factors import cells_of
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.plan import ColumnMap, Plan, learn, learn_from
@@ -45,6 +46,8 @@ def from_cells(
         labels = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(coded))
     keys = {name: _as_category(cells.keys[name]) for name in plan.category_columns}
     found = {name: ordered_levels(values, declared.get(name)) for name, values in keys.items()}
+    for name, levels in found.items():
+        check_written_numbers(name, np.array(levels, dtype=object))
     patterns, pattern = _patterns(keys, size)
     if like is None:
         design, encoding, columns = learn(plan, states, found, patterns, labels)
@@ -93,7 +96,9 @@ def merge_cells(
 
 def _as_category(values: np.ndarray) -> np.ndarray:
     """Numbers as float64, as rows in memory have them, also where a group is a category as well."""
-    if values.dtype.kind not in "biuf":
+    if values.dtype.kind == "b":
+        return values.astype(object)
+    if values.dtype.kind not in "iuf":
         return values
     numbers = values.astype(float)
     if np.abs(numbers).max(initial=0.0) >= 2**53:

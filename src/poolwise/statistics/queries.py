@@ -16,8 +16,8 @@ from poolwise.sources.frames import check_column
 from poolwise.sources.relation import Relation
 
 
-def holds_numbers(names: Sequence[str], relation: Relation) -> dict[str, bool]:
-    """Which of these columns hold numbers, by their type; truth values count as numbers.
+def holds_numbers(needed: Needed, relation: Relation) -> dict[str, bool]:
+    """Which columns of a formula hold numbers, by their type; truth values are categories, save on its left side.
 
     Raises
     ------
@@ -26,12 +26,14 @@ def holds_numbers(names: Sequence[str], relation: Relation) -> dict[str, bool]:
     import narwhals as nw
 
     found = {}
-    for name in names:
+    for name in needed.values:
         check_column(name, relation.names)
         kind = relation.schema[name]
+        if kind.is_nested() or kind == nw.Object or kind == nw.Binary:
+            raise DataError(f"'{name}' holds {kind}; a column holds one number or text in each row.")
         if kind.is_temporal():
             raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
-        found[name] = bool(kind.is_numeric() or kind == nw.Boolean)
+        found[name] = bool(kind.is_numeric() or (kind == nw.Boolean and name in needed.numbers))
     return found
 
 
@@ -86,8 +88,8 @@ def group_key(relation: Relation, name: str) -> Any:
 
     check_column(name, relation.names)
     kind, column = relation.schema[name], nw.col(name)
-    if kind == nw.Boolean:
-        return column.cast(nw.Int64)
+    if kind.is_nested() or kind == nw.Object or kind == nw.Binary:
+        raise DataError(f"'{name}' holds {kind}; a column holds one number or text in each row.")
     if kind.is_numeric():
         return column if kind.is_integer() else column.cast(nw.Float64)
     return column.cast(nw.String) if kind in (nw.Categorical, nw.Enum) else column
@@ -95,18 +97,18 @@ def group_key(relation: Relation, name: str) -> Any:
 
 def category_key(relation: Relation, name: str) -> Any:
     """A category as the kinds of levels that rows in memory have: numbers are float64."""
-    numbers = number_columns(relation, [name])
+    numbers = number_columns(relation, [name], truths=False)
     return numbers[name] if numbers else group_key(relation, name)
 
 
-def number_columns(relation: Relation, names: Sequence[str]) -> dict[str, Any]:
-    """Those of the columns that hold numbers, as float64."""
+def number_columns(relation: Relation, names: Sequence[str], *, truths: bool = True) -> dict[str, Any]:
+    """Those of the columns that hold numbers, as float64; with `truths` also those of true and false."""
     import narwhals as nw
 
     found = {}
     for name in names:
         kind = relation.schema[name]
-        if kind == nw.Boolean:
+        if kind == nw.Boolean and truths:
             found[name] = nw.col(name).cast(nw.Int64).cast(nw.Float64)
         elif kind.is_numeric():
             found[name] = nw.col(name).cast(nw.Float64)

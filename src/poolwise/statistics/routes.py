@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from poolwise.design import Rows, build, needed_columns
-from poolwise.design.encoding import encode_batch, encode_like
+from poolwise.design.encoding import encode_batch, encode_like, raw_columns
 from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.needed import Needed, check_missing, python_factors
 from poolwise.design.plan import Plan, plan
@@ -16,7 +16,7 @@ from poolwise.formula.parse import unquote
 from poolwise.progress import Progress, Scan
 from poolwise.sources.cells import CellTable
 from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.statistics.cells import add_cells, from_cells
@@ -52,7 +52,7 @@ def reduce_source(
     if isinstance(source, Table):
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
-        if not needed.linear:
+        if not needed.linear or not engines_keep_labels(source, needed.columns):
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
         source = relation_of(source, needed.columns)
     try:
@@ -74,7 +74,7 @@ def _in_engine(
     threads: int,
     progress: Progress,
 ) -> tuple[SufficientStatistics, Rows | None]:
-    numeric = holds_numbers(needed.values, relation)
+    numeric = holds_numbers(needed, relation)
     check_outcome(needed, numeric)
     try:
         return _by_query(plan(needed, numeric), relation, like, missing, progress), None
@@ -106,7 +106,7 @@ def rows_of_cells(data: SufficientStatistics, source: Source, cells: np.ndarray)
     chosen = relation.frame.filter(is_complete(relation, needed.columns)).filter(wanted)
     table = as_table(relation.fetch(chosen.select(*needed.columns).head(_SHOWN), Scan()))
     rows = encode_batch(
-        data.design, data.encoding, table.columns(needed.values), [table.keys(name) for name in needed.keys]
+        data.design, data.encoding, raw_columns(needed, table), [table.keys(name) for name in needed.keys]
     )
     return rows.take(np.flatnonzero(np.isin(rows.codes, cells)))
 

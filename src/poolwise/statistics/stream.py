@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from poolwise.design import Design, Encoding, Rows
-from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise
+from poolwise.design.checks import check_written_numbers
+from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise, raw_columns
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
@@ -68,7 +69,7 @@ class Stream:
     def encode(self, table: Table) -> Rows:
         """The rows of one batch as design columns and group codes."""
         keys = [table.keys(name) for name in self.needed.keys]
-        return encode_batch(self.design, self.encoding, table.columns(self.needed.values), keys)
+        return encode_batch(self.design, self.encoding, raw_columns(self.needed, table), keys)
 
 
 def column_terms(needed: Needed) -> list[str]:
@@ -83,17 +84,17 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     ------
     DataError, FormulaError : as for rows in memory.
     """
-    numeric = holds_numbers(needed.values, relation)
+    numeric = holds_numbers(needed, relation)
     check_outcome(needed, numeric)
     complete = relation.frame.filter(is_complete(relation, needed.columns))
     labels, rows, dropped = _cells(needed, relation, missing, progress)
     specs = _learn(needed, relation, complete, numeric) if like is None else like.specs
-    columns = number_columns(relation, needed.values)
+    columns = number_columns(relation, needed.values, truths=False)
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in needed.values]
     chosen += [group_key(relation, name).alias(name) for name in needed.keys if name not in needed.values]
     query = complete.select(*chosen)
     head = as_table(next(relation.batches(query.head(HEAD), HEAD, Scan())))
-    learnt = materialise(specs, head.columns(needed.values), needed.formula, head.rows).model_spec
+    learnt = materialise(specs, raw_columns(needed, head), needed.formula, head.rows).model_spec
     design, encoding = describe_columns(needed, learnt, labels)
     return Stream(relation, query, design, encoding, needed, rows - dropped, dropped)
 
@@ -158,6 +159,7 @@ def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[s
     for factor, column in columns.items():
         found = _distinct(relation, complete, category_key(relation, column))
         categories[factor] = ordered_levels(found, relation.declared_levels(column))
+        check_written_numbers(column, np.array(categories[factor], dtype=object))
     computed = set(_categories_of_head(needed, relation, complete)) - set(categories)
     for factor in factors:
         if reach(factor) == "learnt" or factor in computed:
@@ -172,7 +174,7 @@ def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[s
 def _categories_of_head(needed: Needed, relation: Relation, complete: Any) -> list[str]:
     """Factors that turn out to be categories, `C(x + 1)` or `np.where(x > 1, "a", "b")` among them."""
     head = as_table(relation.fetch(complete.select(*needed.values).head(HEAD), Scan()))
-    specs = materialise(needed.parts, head.columns(needed.values), needed.formula, head.rows).model_spec
+    specs = materialise(needed.parts, raw_columns(needed, head), needed.formula, head.rows).model_spec
     return [factor for spec in specs for factor, (_, state) in spec.encoder_state.items() if "categories" in state]
 
 
@@ -180,7 +182,7 @@ def _spec_of(factor: str, needed: Needed, relation: Relation, complete: Any) -> 
     """What a factor by itself learns from whole columns: only those that it needs are read."""
     from formulaic import Formula
 
-    columns = number_columns(relation, needed.values)
+    columns = number_columns(relation, needed.values, truths=False)
     names = sorted(expression_names(factor) & set(needed.values))
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
     raw = as_table(relation.fetch(complete.select(*chosen), Scan())).columns(names)
