@@ -46,7 +46,9 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
             check_lines(path, delimiter)
         raise
     head = {str(name): plain(values) for name, values in _as_text(connection, names, options).items()}
-    kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    kinds = dict(zip(map(str, rows.columns), map(str, rows.types), strict=True))
+    if kinds.keys() != head.keys() or any("\0" in name for name in kinds):
+        raise FileError(f"'{paths[0]}' is damaged: its header holds characters that no name has.")
     numbers = {name: "DOUBLE" for name, kind in kinds.items() if kind in ("VARCHAR", "DATE") and _infinite(head[name])}
     if any(kind == "VARCHAR" and _is_blank(head[name]) for name, kind in kinds.items()):
         options["sample_size"] = -1  # DuckDB saw blanks only: let it look at every row
@@ -81,7 +83,7 @@ def _with_written_numbers(rows: Any, head: dict[str, np.ndarray], texts: set[str
         lost = ", ".join(
             f"count(*) FILTER ({column} IS NOT NULL AND {number} IS NULL)" for column, number in found.values()
         )
-        spoiled = dict(zip(found, rows.aggregate(lost).fetchone(), strict=True))
+        spoiled = dict(zip(found, rows.aggregate(lost).fetchall()[0], strict=True))
         found = {name: each for name, each in found.items() if not spoiled[name]}
     if not found:
         return rows

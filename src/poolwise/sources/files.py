@@ -155,8 +155,6 @@ def open_files(files: Files) -> Relation:
     try:
         _check_columns(connection, files)
         rows = _read(connection, files, list(files.paths))
-        if any("\0" in str(name) for name in rows.columns):
-            raise FileError(f"'{files.paths[0]}' is damaged: its header holds zero characters.")
         relation = as_relation(nw.from_native(rows), files.words, stamp)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
     except duckdb.Error as error:
