@@ -238,3 +238,27 @@ def test_labels_of_groups_survive(labels, small, tmp_path):
     assert list(again.result.model.design.factors[0].levels) == list(fit.result.model.design.factors[0].levels)
     new = {"k": column.head(4)}
     np.testing.assert_array_equal(again.predict(new)["mean"], fit.predict(new)["mean"])
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy"])
+@pytest.mark.parametrize("kind", ["normal", "poisson", "no groups", "duckdb", "pooling"])
+def test_fits_travel(kind, how, small):
+    import copy
+    import pickle
+
+    import duckdb
+
+    data = small.assign(k=np.arange(len(small)) % 4)
+    if kind == "pooling":
+        fit = pw.compare_pooling("y ~ x", by="g", data=data, seed=1, draws=50, folds=0).separate
+    else:
+        formula = {"poisson": "k ~ x + (1 | g)", "no groups": "y ~ x"}.get(kind, "y ~ x + (x | g)")
+        rows = duckdb.sql("SELECT * FROM data") if kind == "duckdb" else data
+        fit = pw.fit(formula, rows, family="poisson" if kind == "poisson" else "gaussian", seed=1, draws=50)
+    again = pickle.loads(pickle.dumps(fit)) if how == "pickle" else copy.deepcopy(fit)
+    assert repr(again) == repr(fit)
+    pd.testing.assert_frame_equal(again.predict(data), fit.predict(data))
+    assert again.result.model.family is fit.result.model.family
+    assert again.result.model.link is fit.result.model.link
+    if kind != "duckdb":
+        np.testing.assert_array_equal(again.loo().elpd_i, fit.loo().elpd_i)

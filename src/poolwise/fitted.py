@@ -26,7 +26,7 @@ from poolwise.samplers.settings import check_count, check_folds, check_interval,
 from poolwise.show import describe, tables, text
 from poolwise.sources import Source
 from poolwise.sources.files import table_of
-from poolwise.sources.frames import as_table
+from poolwise.sources.frames import Table, as_table
 from poolwise.statistics import SufficientStatistics
 from poolwise.threads import default_threads
 from poolwise.whole import check_writable
@@ -56,6 +56,10 @@ class Fit:
     result: Posterior
     rows: designs.Rows | None
     source: Source | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with rows that are in memory; those in files and engines stay where they are."""
+        return Fit, (self.result, self.rows, self.source if isinstance(self.source, Table) else None)
 
     def __repr__(self) -> str:
         return text.as_text(self.result, self.notes)

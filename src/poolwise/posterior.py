@@ -17,7 +17,7 @@ from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
 from poolwise.errors import DataError, PoolwiseWarning, suggest
-from poolwise.families import GAUSSIAN, IDENTITY, Family, Link
+from poolwise.families import FAMILIES, GAUSSIAN, IDENTITY, Family, Link, family_of
 from poolwise.naming import free_name
 from poolwise.priors import Prior
 from poolwise.samplers.base import Certificate
@@ -57,6 +57,11 @@ class Model:
     link: Link = IDENTITY
     observations: Observations | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with family and link by their names: these hold compiled code, and there is one of each."""
+        rest = (self.data, self.priors, dict(self.given), self.pooling)
+        return _model, (*rest, _named(self.family), self.link.name, self.observations)
+
     @property
     def sampled(self) -> bool:
         """Whether coefficients are sampled with the variances, and not integrated out in closed form."""
@@ -80,6 +85,23 @@ class Model:
     def on(self, statistics: CrossProducts) -> Model:
         """The same model, priors included, for other rows."""
         return replace(self, data=replace(self.data, products=statistics))
+
+
+def _named(family: Family) -> str | Family:
+    return family.name if FAMILIES.get(family.name) is family else family
+
+
+def _model(
+    data: SufficientStatistics,
+    priors: ModelPriors,
+    given: Mapping[str, Prior],
+    pooling: Pooling,
+    family: str | Family,
+    link: str,
+    observations: Observations | None,
+) -> Model:
+    found = family_of(family)
+    return Model(data, priors, given, pooling, found, found.link(link), observations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -83,7 +83,7 @@ def _probit(mean: np.ndarray) -> np.ndarray:
 
 
 def _links(*links: Link) -> Mapping[str, Link]:
-    return MappingProxyType({link.name: link for link in links})
+    return {link.name: link for link in links}
 
 
 def _same(mean: np.ndarray) -> np.ndarray:
