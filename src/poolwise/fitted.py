@@ -12,9 +12,6 @@ import numpy as np
 
 from poolwise import design as designs
 from poolwise import storage, updating
-from poolwise.density.conflict import far_from_zero
-from poolwise.density.gaussian import gaussian
-from poolwise.design.relations import relations
 from poolwise.errors import DataError, SamplingError
 from poolwise.judge.sensitivity import SCALES
 from poolwise.naming import with_columns
@@ -79,23 +76,12 @@ class Fit:
 
     @property
     def notes(self) -> list[str]:
-        """What the data leave open and what may not have been meant, in sentences: spreads that might be zero,
-        correlations that might be anything, factors nested by accident.
+        """What the data leave open and what may not have been meant, in sentences: columns without content, outcomes
+        of another kind, spreads that might be zero, correlations that might be anything, factors nested by accident.
         """
-        from poolwise.judge.separation import separated
-        from poolwise.judge.undecided import undecided
+        from poolwise.judge.notes import notes
 
-        model = self.result.model
-        said = relations(model.design.factors)
-        if self.result.u:
-            told = self.outcome.advice
-            said += [one for one in far_from_zero(model.design, model.priors, model.statistics) if one not in told]
-        if model.sampled:
-            return said + separated(model)
-        if self.result.u:
-            density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())
-            said += undecided(self.result, density)
-        return said
+        return notes(self.result, self.rows, default_threads())
 
     @property
     def priors(self) -> text.PriorWords:

@@ -58,7 +58,7 @@ class Model:
     observations: Observations | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled and copied with family and link by their names: these hold compiled code, and there is one of each."""
+        """Pickled and copied with family and link by their names: they hold compiled code, and there is one of each."""
         rest = (self.data, self.priors, dict(self.given), self.pooling)
         return _model, (*rest, _named(self.family), self.link.name, self.observations)
 

@@ -64,6 +64,7 @@ def sampled_model(
     data: SufficientStatistics, rows: designs.Rows, priors: Mapping[str, Prior], family: Family, link: Link
 ) -> Model:
     """A model whose coefficients are sampled, ready for `infer`."""
+    data = data.without_empty_columns()
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     family.check(data.design.response, rows.response, trials)
     data.check(spread=not family.whole)
@@ -97,6 +98,7 @@ def _check_family(formula: Formula, family: Family) -> None:
 
 def model_of(data: SufficientStatistics, priors: Mapping[str, Prior]) -> Model:
     """A model of statistics, ready for `infer`; complete pooling where there are no groups."""
+    data = data.without_empty_columns()
     data.check()
     warn_of_many_effects(data)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE

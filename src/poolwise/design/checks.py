@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
+from poolwise.design.rank import empty_columns
 from poolwise.design.relations import check_distinct
 from poolwise.errors import DataError
 
@@ -69,11 +70,12 @@ def check_statistics(
         check_distinct(tuple(factor for factor in design.factors if factor.predictor == of))
     for factor in design.factors:
         _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)), spread=spread)
+    empty = empty_columns(design)
     for name, bad, value in zip(design.columns, constant, mean, strict=False):
-        if bad:
+        if bad and name not in empty:
             raise DataError(f"'{name}' is constant ({value:g}) in the complete rows; leave it out.")
     for name, value, sd in zip(names, mean, np.sqrt(variance), strict=True):
-        if sd < _LAST_DIGITS * abs(value) and (spread or name != design.response):
+        if name not in empty and sd < _LAST_DIGITS * abs(value) and (spread or name != design.response):
             raise DataError(
                 f"'{name}' is {value:g} and varies by {sd:.2g}: only the last digits of its values differ, and these "
                 "are rounding for the most part. Take a constant away from the column where it is made."

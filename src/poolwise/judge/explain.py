@@ -176,9 +176,11 @@ def _tipping_point(curve: Callable[[float], np.ndarray], effect: int, rows: int,
 
 def is_indicator(statistics: CrossProducts, name: str) -> bool:
     """Whether a column of the design is zero or one in all rows."""
-    if name not in statistics.columns[:-1]:
-        return False
-    k = statistics.columns.index(name)
+    return name in statistics.columns[:-1] and is_indicator_column(statistics, statistics.columns.index(name))
+
+
+def is_indicator_column(statistics: CrossProducts, k: int) -> bool:
+    """Whether the column at a position is zero or one in all rows."""
     mean, weight = statistics.means[:, k] + statistics.origin[k], statistics.weights
     total, squares = weight @ mean, weight @ mean**2 + statistics.scatter[:, k, k].sum()
     # Only for zeros and ones is the sum of squares the sum, and every mean a share.

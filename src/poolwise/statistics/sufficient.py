@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from poolwise.design import Design, Encoding
 from poolwise.design.checks import check_statistics
 from poolwise.design.encoding import with_cells
 from poolwise.design.needed import needed_columns
+from poolwise.design.rank import without_empty_columns
 from poolwise.design.replay import first_difference
 from poolwise.errors import DataError, FormulaError
 from poolwise.formula import Functions, parse
@@ -139,6 +140,13 @@ class SufficientStatistics:
             total = self.products.merged()
             mean, variance = total.means[0] + total.origin, np.diag(total.scatter[0]) / total.typical_weight
         check_statistics(self.design, self.products.counts, mean, variance, spread=spread)
+
+    def without_empty_columns(self) -> SufficientStatistics:
+        """The same without coefficients of columns that are zero in every row, as those of cells without rows are."""
+        total = self.products.merged()
+        mean, spread = total.means[0] + total.origin, np.diag(total.scatter[0])
+        design = without_empty_columns(self.design, self.encoding.variables, mean, spread)
+        return self if design is self.design else replace(self, design=design)
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
         """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""

@@ -1,0 +1,114 @@
+"""Columns that the data leave without content: empty ones are left out, collinear ones are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from poolwise.design.design import Design
+from poolwise.design.factors import Factor
+
+_SAME, _NEARLY = 1e-10, 1e-6  # variance left by other columns, as a share of what margins leave
+_SHOWN = 6
+
+
+def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.ndarray, spread: np.ndarray) -> Design:
+    """The design without coefficients and effects of columns that are zero in every row, as of cells without rows.
+
+    Parameters
+    ----------
+    variables : raw columns; one of them that is zero is a mistake, which is refused elsewhere.
+    mean, spread : (K + 1,) of every column over all rows, outcome last.
+    """
+    zero = (mean[:-1] == 0) & (spread[:-1] == 0)
+    empty = np.array(
+        [bad and name not in variables for bad, name in zip(zero, design.columns, strict=True)], dtype=bool
+    )
+    if not empty.any():
+        return design
+    kept = ~np.any(design.common_map[1:][empty] != 0, axis=0)
+    return replace(
+        design,
+        coefficients=tuple(np.array(design.coefficients, dtype=object)[kept]),
+        common_map=design.common_map[:, kept],
+        predictors=tuple(np.array(design.predictors, dtype=object)[kept]),
+        margins=design.margins[np.ix_(kept, kept)],
+        factors=tuple(_without(factor, empty) for factor in design.factors),
+    )
+
+
+def _without(factor: Factor, empty: np.ndarray) -> Factor:
+    kept = ~np.any(factor.group_map[1:][empty] != 0, axis=0)
+    if kept.all():
+        return factor
+    new = np.cumsum(kept) - 1
+    firsts = [next(k for k in range(start, len(kept)) if kept[k]) for start in factor.starts[kept]]
+    return replace(
+        factor,
+        effects=tuple(np.array(factor.effects, dtype=object)[kept]),
+        group_map=factor.group_map[:, kept],
+        starts=new[np.array(firsts, dtype=np.int64)].astype(np.int64),
+        margins=factor.margins[np.ix_(kept, kept)],
+    )
+
+
+def empty_columns(design: Design) -> list[str]:
+    """The columns that `without_empty_columns` has left without coefficient and effect."""
+    used = np.any(design.common_map != 0, axis=1)
+    for factor in design.factors:
+        used |= np.any(factor.group_map != 0, axis=1)
+    return [name for name, is_used in zip(design.columns, used[1:], strict=True) if not is_used]
+
+
+def collinear(design: Design, mean: np.ndarray, scatter: np.ndarray, weight: float) -> list[str]:
+    """One sentence for each coefficient of the mean whose column others fix, exactly or nearly.
+
+    What lower terms fix of a product or a power does not count: `x` and `x**2` of a year are far from collinear once
+    both are taken about a mean.
+
+    Parameters
+    ----------
+    mean, scatter, weight : (K,), (K, K) and the sum of the weights of the design's columns, about their means.
+    """
+    mine = np.array([not of for of in design.predictors], dtype=bool)
+    names = [name for name, is_mine in zip(design.coefficients, mine, strict=True) if is_mine]
+    columns, margins = design.common_map[1:, mine], design.margins[np.ix_(mine, mine)]
+    products = columns.T @ scatter @ columns
+    if "Intercept" not in names:
+        at = columns.T @ mean
+        products = products + weight * np.outer(at, at)
+    size = np.sqrt(np.diag(products))
+    real = np.flatnonzero(size > 0)
+    products = products / np.outer(np.where(size > 0, size, 1.0), np.where(size > 0, size, 1.0))
+    said: list[str] = []
+    free: list[int] = []
+    for k in map(int, real):
+        own = [j for j in free if margins[k, j]]
+        left = _left(products, own, k)[0]
+        rest, shares = _left(products, free, k)
+        if left > 0 and rest < _NEARLY * left:
+            others = [names[j] for j, share in zip(free, shares, strict=True) if abs(share) > 1e-6]
+            said.append(_sentence(names[k], others, exact=rest < _SAME * left))
+        if rest >= _SAME * max(left, _SAME):
+            free.append(k)
+    return said
+
+
+def _left(products: np.ndarray, others: list[int], k: int) -> tuple[float, np.ndarray]:
+    """What some columns leave of the unit variance of column k, and their shares in the rest."""
+    if not others:
+        return 1.0, np.zeros(0)
+    shares = np.linalg.lstsq(products[np.ix_(others, others)], products[others, k], rcond=1e-14)[0]
+    residual = products[k, k] - 2 * shares @ products[others, k] + shares @ products[np.ix_(others, others)] @ shares
+    return max(float(residual), 0.0), shares
+
+
+def _sentence(name: str, others: list[str], *, exact: bool) -> str:
+    shown = ", ".join(others[:_SHOWN]) + (f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else "")
+    fixed = "is fixed by" if exact else "is nearly fixed by"
+    by = f"{fixed} {shown or 'the intercept'}"
+    return (
+        f"'{name}' {by}: the data tell only what they do together, and how that is divided among their coefficients "
+        "rests on the priors. Leave one of them out."
+    )
