@@ -63,7 +63,9 @@ def __getattr__(name: str) -> Any:
     elif name in _SUBMODULES:
         value = import_module(f"poolwise.{name}")
     else:
-        raise AttributeError(f"module 'poolwise' has no attribute '{name}'. It has: {', '.join(__all__)}.")
+        from poolwise.errors import MissingName
+
+        raise MissingName(f"module 'poolwise' has no attribute '{name}'. It has: {', '.join(__all__)}.")
     globals()[name] = value
     return value
 

@@ -99,7 +99,7 @@ def slopes(
 
 def avg_predictions(fit: Fit, new_data: Any = None, *, by: str | list[str] | None = None, **options: Any) -> Estimates:
     """`predictions`, averaged over all rows, or by columns."""
-    return predictions(fit, new_data, by=by or [], **options)
+    return predictions(fit, new_data, by=[] if by is None else by, **options)
 
 
 def avg_comparisons(
@@ -111,7 +111,7 @@ def avg_comparisons(
     **options: Any,
 ) -> Estimates:
     """`comparisons`, averaged over all rows, or by columns."""
-    return comparisons(fit, variables, new_data, by=by or [], **options)
+    return comparisons(fit, variables, new_data, by=[] if by is None else by, **options)
 
 
 def avg_slopes(
@@ -123,7 +123,7 @@ def avg_slopes(
     **options: Any,
 ) -> Estimates:
     """`slopes`, averaged over all rows, or by columns."""
-    return slopes(fit, variables, new_data, by=by or [], **options)
+    return slopes(fit, variables, new_data, by=[] if by is None else by, **options)
 
 
 def datagrid(fit: Fit, **values: Any) -> pd.DataFrame:
@@ -146,7 +146,10 @@ def datagrid(fit: Fit, **values: Any) -> pd.DataFrame:
             raise DataError(
                 f"The formula uses no predictor or group '{name}'. {suggest(name, map(str, frame.columns))}"
             )
-        found = given(frame[name]) if callable(given) else given
+        try:
+            found = given(frame[name]) if callable(given) else given
+        except Exception as error:  # whatever a function of the user raises
+            raise DataError(f"The function for '{name}' failed: {error} ({type(error).__name__}).") from error
         lists[name] = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
         if not lists[name]:
             raise DataError(f"The list of values of '{name}' is empty.")
@@ -181,7 +184,7 @@ def _columns(by: str | list[str] | None) -> list[str] | None:
     if by is None or (isinstance(by, (list, tuple)) and all(isinstance(name, str) for name in by)):
         return None if by is None else list(by)
     if not isinstance(by, str):
-        raise DataError(f"by must be the name of a column or a list of names, not {by!r}.")
+        raise DataError(f"by must be the name of a column or a list of names, not a {type(by).__name__}.")
     return [by]
 
 

@@ -26,6 +26,10 @@ class FileError(PoolwiseError, OSError):
     """A file is missing, unreadable, or not what its name says."""
 
 
+class MissingName(PoolwiseError, AttributeError):
+    """There is no such name in poolwise."""
+
+
 class SamplingError(PoolwiseError, RuntimeError):
     """The sampler's certificate failed and `strict=True` was asked for."""
 
@@ -36,7 +40,7 @@ class PoolwiseWarning(UserWarning):
 
 def suggest(name: str, valid: Iterable[str]) -> str:
     """`Did you mean 'floor'? ` when something valid is near `name`, then the sorted valid names."""
-    names = sorted(set(valid))
+    name, names = str(name), sorted(set(valid))
     by_lower = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     hint = f"Did you mean '{by_lower[close[0]]}'? " if close else ""

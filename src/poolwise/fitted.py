@@ -12,6 +12,7 @@ import numpy as np
 
 from poolwise import design as designs
 from poolwise import storage, updating
+from poolwise.arguments import check_label, check_text, check_text_map
 from poolwise.errors import DataError, SamplingError
 from poolwise.judge.sensitivity import SCALES
 from poolwise.naming import with_columns
@@ -180,6 +181,9 @@ class Fit:
         """
         from poolwise.judge.explain import explain
 
+        check_label("group", group)
+        check_text("noun", noun, optional=False)
+        check_text_map("words", words)
         factor = self.result.model.design.factor(by)
         return explain(self.result, factor, int(self.result.positions(factor, [group])[0]), noun, words or {})
 
@@ -208,6 +212,7 @@ class Fit:
         """
         from poolwise.judge.sensitivity import sensitivity
 
+        check_text("term", term, optional=False)
         factor, positions = None, np.zeros(0, dtype=int)
         if self.result.u:
             design = self.result.model.design
@@ -229,6 +234,9 @@ class Fit:
         """Parameters drawn from the priors, and outcomes at the rows of the data."""
         from poolwise.judge.prior_predictive import prior_predictive
 
+        check_count("draws", draws, 1)
+        if seed is not None:
+            check_seed(seed)
         return prior_predictive(self.result.model, self.behind.encoded(), draws, seed)
 
     def rmsd(self) -> float:
@@ -296,6 +304,7 @@ class Fit:
 
     def frame_with(self, column: str) -> pd.DataFrame:
         """The same with one more column of the data."""
+        check_text("column", column, optional=False)
         return self.behind.frame([column])
 
     @property
@@ -410,6 +419,8 @@ class Fit:
         """
         from poolwise.report.page import write_report
 
+        check_text("question", question)
+        check_text("title", title)
         target = check_writable(path)
         checks, left_out = self.judged(progress)
         rows = self.rows or self.behind.of_all_groups()
@@ -424,6 +435,7 @@ class Fit:
         """
         from poolwise.translate import as_code
 
+        check_text("system", system, optional=False)
         return as_code(self.result, system)
 
     def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:

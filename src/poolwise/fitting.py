@@ -115,6 +115,9 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     ------
     FormulaError, DataError, PriorError : when formulas, encodings or priors differ; the message says where.
     """
+    for one in (first, second):
+        if not isinstance(one, Fit):
+            raise DataError(f"merge takes two fits, not {type(one).__name__}.")
     if first.result.model.sampled or second.result.model.sampled:
         raise DataError(
             "Fits of a family that is sampled cannot be merged from their statistics; fit all rows together."

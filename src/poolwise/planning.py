@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from poolwise.priors import Prior
+
+
+_MOST_ROWS = 10_000_000
 
 
 def power(
@@ -106,6 +110,9 @@ def balanced_design(
         raise DataError("Name the groups and their number: balanced_design(25, school=20).")
     for name, count in {"rows": rows, **groups}.items():
         check_count(name, count, 1)
+    total = math.prod([rows, *groups.values()])
+    if total > _MOST_ROWS:
+        raise DataError(f"This study would have {total:,} rows; at most {_MOST_ROWS:,} are made.")
     for choices in (within, between):
         if choices is not None and not isinstance(choices, Mapping):
             raise DataError(f"within and between must be dicts from columns to values, not {choices!r}.")

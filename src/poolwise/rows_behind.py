@@ -10,11 +10,12 @@ import numpy as np
 
 from poolwise.design import Rows, needed_columns
 from poolwise.design.factors import Factor
-from poolwise.errors import DataError
+from poolwise.errors import DataError, PoolwiseError
 from poolwise.progress import Progress
 from poolwise.sources import CellTable, Source
 from poolwise.sources.files import read_all
 from poolwise.sources.frames import Table, check_column
+from poolwise.sources.relation import Relation
 from poolwise.statistics import SufficientStatistics
 from poolwise.statistics.routes import rows_of_cells, stream_again
 
@@ -64,7 +65,7 @@ class RowsBehind:
         """A function that goes through all of them once, from memory or from where they live."""
         if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
             source = self.source
-            return lambda: stream_again(self.data, source, "drop", progress)
+            return lambda: _explained(source, stream_again(self.data, source, "drop", progress))
         rows = self.encoded()
         return lambda: iter([rows])
 
@@ -99,3 +100,16 @@ class RowsBehind:
         wanted = list(dict.fromkeys([*columns, *more]))
         table = source if isinstance(source, Table) else read_all(source, wanted)
         return table.frame.select(wanted).to_pandas().dropna(subset=columns)
+
+
+def _explained(source: Source, batches: Iterator[Rows]) -> Iterator[Rows]:
+    """Batches of rows; an error of the engine that holds them becomes a sentence of ours."""
+    try:
+        yield from batches
+    except PoolwiseError:
+        raise
+    except Exception as error:
+        said = source.engine.explain(error) if isinstance(source, Relation) else None
+        if said is None:
+            raise
+        raise said from error

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def __getattr__(name: str) -> object:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from poolwise.errors import MissingName
+
+    raise MissingName(f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_radon.")
+
+
 def load_radon() -> pd.DataFrame:
     """Radon in 919 houses in 85 counties of Minnesota (U.S. EPA, public domain).
 

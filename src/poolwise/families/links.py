@@ -60,7 +60,7 @@ class Scale:
         """
         if name is None:
             return next(iter(self.links.values()))
-        if name not in self.links:
+        if not isinstance(name, str) or name not in self.links:
             raise FormulaError(f"The family '{family}' has no link {name!r}. {suggest(str(name), self.links)}")
         return self.links[name]
 

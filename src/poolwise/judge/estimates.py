@@ -121,6 +121,8 @@ def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> 
             return [("+1", column + 1, column)]
         return [(f"{_said(level)} - {_said(levels[0])}", level, levels[0]) for level in levels[1:]]
     if isinstance(asked, (int, float, np.number)) and not isinstance(asked, bool):
+        if categories(posterior, name) is not None or column.dtype.kind not in "iuf":
+            raise DataError(f"'{name}' has categories, which have no steps: give those to compare, as in ['a', 'b'].")
         return [(f"{asked:+g}", column + asked, column)]
     if isinstance(asked, (list, tuple)) and len(asked) >= 2:
         return [(f"{_said(value)} - {_said(asked[0])}", value, asked[0]) for value in asked[1:]]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.arguments import check_texts
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
 from poolwise.show.tables import flatten
@@ -27,6 +28,7 @@ def trace(posterior: Posterior, names: list[str] | None = None) -> alt.VConcatCh
     import altair as alt
     import pandas as pd
 
+    check_texts("names", names)
     rows = []
     for name, draws in choose(posterior, names):
         chains, length = draws.shape

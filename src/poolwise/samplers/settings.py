@@ -16,6 +16,8 @@ _SAMPLERS = ("auto", "independence", "nuts")
 
 def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, progress: Progress) -> SamplerSettings:
     """Checked settings."""
+    if not callable(progress):
+        raise DataError(f"progress must be a function of a step and the share done, not {progress!r}.")
     check_count("draws", draws, 4)
     check_count("chains", chains, 1)
     if chains > _MOST_CHAINS or draws * chains > _MOST_DRAWS:

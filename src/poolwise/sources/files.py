@@ -88,7 +88,9 @@ def table_of(data: Any) -> Table:
 
 def find_files(data: str | Path | Sequence[str | Path]) -> Files:
     """The files that a path, a pattern such as `data/*.parquet`, a folder, or a list of these names."""
-    given = [data] if isinstance(data, (str, Path)) else list(data)
+    given = [data] if isinstance(data, (str, Path)) else list(data) if isinstance(data, Sequence) else [data]
+    if odd := [one for one in given if not isinstance(one, (str, Path))]:
+        raise FileError(f"A path must be text, not {odd[0]!r}.")
     if not given:
         raise FileError("The list of files is empty.")
     paths = [path for one in given for path in _expand(Path(one))]

@@ -217,6 +217,8 @@ def _of_objects(name: str, values: np.ndarray) -> Any:
                 f"'{name}' holds {type(value).__name__} values, such as {str(value)[:40]}; a column holds one number "
                 "or text in each row."
             )
+    if any(type(value).__name__ in ("Interval", "Period") for value in values[:1]):
+        values = np.array([str(value) for value in values], dtype=object)
     values[_missing(values)] = None  # pandas' NA answers neither yes nor no when compared
     present = [value for value in values if value is not None and value == value]
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):

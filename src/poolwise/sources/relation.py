@@ -75,7 +75,12 @@ class Relation:
 def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None) -> Relation:
     """The relation of a lazy narwhals frame."""
     engine, frame = engine_of(frame)
-    schema = {str(name): kind for name, kind in frame.collect_schema().items()}
+    try:
+        schema = {str(name): kind for name, kind in frame.collect_schema().items()}
+    except Exception as error:
+        if (said := engine.explain(error)) is None:
+            raise
+        raise said from error
     return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows)
 
 

@@ -17,7 +17,7 @@ from poolwise.design.encoding import with_cells
 from poolwise.design.needed import needed_columns
 from poolwise.design.rank import without_empty_columns
 from poolwise.design.replay import first_difference
-from poolwise.errors import DataError, FormulaError
+from poolwise.errors import DataError, FileError, FormulaError
 from poolwise.formula import Functions, parse
 from poolwise.progress import Progress, silent
 from poolwise.sources import as_source
@@ -150,8 +150,10 @@ class SufficientStatistics:
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
         """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""
+        from poolwise.samplers.settings import check_count
         from poolwise.statistics.disclosure import small_cells
 
+        check_count("minimum", minimum, 1)
         return small_cells(self.products, minimum)
 
     def save(self, path: str | os.PathLike[str], *, minimum_cell: int = 1) -> None:
@@ -183,4 +185,6 @@ class SufficientStatistics:
         """
         from poolwise.statistics.state import from_state
 
+        if not isinstance(path, (str, os.PathLike)):
+            raise FileError(f"The path must be text, not {path!r}.")
         return archive.restored(Path(path), "statistics", from_state)

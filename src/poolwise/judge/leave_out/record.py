@@ -89,6 +89,8 @@ class LeaveOut:
         import pandas as pd
 
         columns = {self.unit: self.labels, "elpd": self.elpd_i, "pareto_k": self.pareto_k, "refitted": self.refitted}
+        if np.isnan(self.pareto_k).all():
+            del columns["pareto_k"]  # no weights were needed
         if self.residual is not None:
             columns["residual"] = self.residual
         return pd.DataFrame(columns)

@@ -52,6 +52,10 @@ class Polars:
         import narwhals as nw
 
         native = frame.to_native()
+        if odd := [name for name in answered(self.name, frame.collect_schema) if "\0" in name]:
+            raise DataError(
+                f"The column {odd[0]!r} has a zero character in its name, which no engine takes; rename it."
+            )
         return nw.from_native(native.map_batches(self.gate, streamable=True, validate_output_schema=False))
 
     def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
