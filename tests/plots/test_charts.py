@@ -20,7 +20,7 @@ def test_trace_has_a_row_for_each_parameter(radon_fit):
 
 
 def test_forest_lists_every_county_once_for_each_effect(radon_fit):
-    tables = [table for table in data_of(radon_fit.plot.forest()) if "county" in table[0]]
+    tables = [table for table in data_of(radon_fit.plot.forest()) if "group" in table[0]]
     assert [len(table) for table in tables] == [85, 85]
     assert len(radon_fit.plot.forest("floor").hconcat) == 1
 
@@ -46,16 +46,16 @@ def test_arrows_start_at_separate_and_end_at_pooled_means(pooling):
     tables = data_of(pooling.plot.shrinkage(label=["CASS"]))
     arrows = next(table for table in tables if "x2" in table[0])
     assert len(arrows) == 85
-    cass = next(row for row in arrows if row["county"] == "CASS")
+    cass = next(row for row in arrows if row["group"] == "CASS")
     separate = pooling.separate.group_coefficients().set_index(["county", "effect"])["estimate"]
     assert cass["x"] == pytest.approx(separate["CASS", "Intercept"])
     assert cass["told by"] == "one coefficient from the prior alone"
     assert [
-        row["county"]
+        row["group"]
         for table in tables
         if "n" not in table[0] and "order" not in table[0]
         for row in table
-        if "county" in row
+        if "group" in row
     ] == ["CASS"]
 
 
@@ -96,4 +96,4 @@ def test_many_groups_are_cut_and_said():
         "y ~ x + (x | g)", {"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": group}, seed=1, draws=50
     )
     chart = fit.plot.forest()
-    assert "the 150 with most rows" in json.dumps(chart.to_dict()["title"])
+    assert "the 150 of 400 groups with most rows" in json.dumps(chart.to_dict()["title"])

@@ -217,3 +217,40 @@ def test_it_prints(browser, radon_page, tmp_path):
     page.pdf(path=str(tmp_path / "radon.pdf"), format="A4")
     assert (tmp_path / "radon.pdf").stat().st_size > 30_000
     page.close()
+
+
+HOSTILE = "</script><script>window.HURT=1</script>\n\u2028'\"`]}${alert(1)}<img src=x onerror=window.HURT=1>.[a]"
+
+
+@pytest.mark.parametrize("where", ["labels", "group name", "predictor", "outcome"])
+def test_hostile_names_are_text(where, browser, tmp_path):
+    """In every place a name can stand, page and charts are drawn, and nothing that a name holds is run."""
+    from poolwise.plots.export import save_chart
+
+    data, names = frame(), {"g": "g", "x": "x", "y": "y"}
+    if where == "labels":
+        data["g"] = data.g.replace("g1", HOSTILE)
+    else:
+        key = {"group name": "g", "predictor": "x", "outcome": "y"}[where]
+        names[key] = HOSTILE.replace("`", "")
+        data = data.rename(columns={key: names[key]})
+    quoted = {key: f"`{name}`" for key, name in names.items()}
+    pooling = pw.compare_pooling(f"{quoted['y']} ~ {quoted['x']}", by=names["g"], data=data, seed=1, draws=50, folds=2)
+    fit = pooling.partial
+    pages = [pooling.report(tmp_path / "report.html", title=HOSTILE, question=HOSTILE)]
+    for k, chart in enumerate((fit.plot.forest(), fit.plot.trace(), fit.plot.ppc(), pooling.plot.shrinkage())):
+        pages.append(save_chart(chart, tmp_path / f"chart{k}.html"))
+        save_chart(chart, tmp_path / f"chart{k}.svg")
+    for path in pages:
+        page = browser.new_page()
+        said = []
+        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("pageerror", lambda error, said=said: said.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector("svg, canvas", timeout=20_000)
+        if path.name == "report.html":
+            page.wait_for_selector("body[data-ready=yes]", timeout=20_000)
+            page.select_option("#group", index=1)
+        assert not said, path.name
+        assert page.evaluate("window.HURT") is None
+        page.close()

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.design.factors import Factor
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
-from poolwise.show.tables import group_coefficients, interval_names
+from poolwise.show.tables import group_table, interval_names
 
 if TYPE_CHECKING:
     import altair as alt
@@ -30,9 +30,7 @@ def forest(
 
     counts = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))
     largest = np.sort(np.argsort(-counts, kind="stable")[:_MOST])
-    table = group_coefficients(posterior, factor, largest, interval=interval)
-    group = factor.name.replace(":", " ")  # a colon means something else to Vega
-    table = table.rename(columns={factor.name: group})
+    table = group_table(posterior, factor, largest, interval=interval)
     low, high = interval_names(interval)
     effects = list(dict.fromkeys(table["effect"]))
     if effect is not None:
@@ -41,15 +39,15 @@ def forest(
         effects = [effect]
         table = table[table["effect"] == effect]
     table = table.rename(columns={low: "low", high: "high"})
-    table[group] = table[group].astype(str)
-    order = table[table["effect"] == effects[0]].sort_values("estimate", ascending=False)[group].tolist()
+    table["group"] = table["group"].astype(str)
+    order = table[table["effect"] == effects[0]].sort_values("estimate", ascending=False)["group"].tolist()
     told, silent = "own data and pool", "no data of its own: pool only"
     table["told by"] = table["prior_only"].map({False: told, True: silent})
     names_axis = alt.Axis(labelFontSize=8, labelLimit=160, labelOverlap=False)
     panels: list[alt.LayerChart] = []
     for name in effects:
         title = f"{name} (mean and {interval:.0%} interval)"
-        y = alt.Y(f"{group}:N", sort=order, title=None, axis=None if panels else names_axis)
+        y = alt.Y("group:N", sort=order, title=None, axis=None if panels else names_axis)
         base = alt.Chart(theme.data(table[table["effect"] == name])).encode(y=y)
         middle = float(table.loc[table["effect"] == name, "estimate"].mean())
         bars = base.mark_rule(strokeWidth=1.2, color=theme.PARTIAL).encode(
@@ -64,9 +62,9 @@ def forest(
                 legend=alt.Legend(orient="top", symbolStrokeColor=theme.PARTIAL),
             ),
             tooltip=[
-                f"{group}:N",
+                alt.Tooltip("group:N", title=factor.name),
                 "effect:N",
-                "n:Q",
+                alt.Tooltip("n:Q", title="rows"),
                 *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("estimate", "low", "high", "shrinkage")),
             ],
         )
@@ -76,8 +74,8 @@ def forest(
             .encode(x=alt.X("x:Q", title=title))
         )
         panels.append((rule + bars + points).properties(width=300, height={"step": 10}))
-    shown = "" if len(order) == len(factor.levels) else f"; the {len(order)} with most rows"
-    heading = alt.TitleParams(
-        f"Coefficients by {factor.name}", subtitle=f"{len(order)} groups{shown}; dashed: their average"
-    )
+    shown = f"{len(order)} groups"
+    if len(order) < len(factor.levels):
+        shown = f"the {len(order):,} of {len(factor.levels):,} groups with most rows"
+    heading = alt.TitleParams(f"Coefficients by {factor.name}", subtitle=f"{shown}; dashed: their average")
     return theme.styled(alt.hconcat(*panels, spacing=24).properties(title=heading))

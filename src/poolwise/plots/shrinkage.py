@@ -55,7 +55,7 @@ def shrinkage(
     table = pd.DataFrame(
         {
             "x": start[:, 0], "y": start[:, 1], "x2": end[:, 0], "y2": end[:, 1],
-            group: [str(level) for level in levels], "n": counts.astype(int),
+            "group": [str(level) for level in levels], "n": counts.astype(int),
             "told by": np.where(silent, untold, told),
         }
     )  # fmt: skip
@@ -70,7 +70,11 @@ def shrinkage(
     )
     x_axis = alt.X("x:Q", title=x, scale=alt.Scale(domain=domains[0], nice=False))
     y_axis = alt.Y("y:Q", title=y, scale=alt.Scale(domain=domains[1], nice=False))
-    tooltip = [f"{group}:N", "n:Q", *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2"))]
+    tooltip = [
+        alt.Tooltip("group:N", title=group),
+        alt.Tooltip("n:Q", title="rows"),
+        *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2")),
+    ]
     shafts = (
         alt.Chart(theme.data(table))
         .mark_rule(strokeWidth=1.3)
@@ -79,7 +83,7 @@ def shrinkage(
     points = (
         alt.Chart(theme.data(heads))
         .mark_line(strokeWidth=1.3)
-        .encode(x=x_axis, y=y_axis, color=colour, detail=f"{group}:N", order="order:Q")
+        .encode(x=x_axis, y=y_axis, color=colour, detail="group:N", order="order:Q")
     )
     starts = (
         alt.Chart(theme.data(table))
@@ -109,9 +113,9 @@ def shrinkage(
             .mark_point(shape="cross", size=220, filled=True, color=theme.SEPARATE, opacity=1, stroke="white")
             .encode(x=x_axis, y=y_axis)
         )
-    named = table[table[group].isin(label if label is not None else _notable(table, spans, group))]
+    named = table[table["group"].isin(label if label is not None else _notable(table, spans))]
     words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(
-        x=x_axis, y=y_axis, text=f"{group}:N"
+        x=x_axis, y=y_axis, text="group:N"
     )
     layers.append(
         words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85)  # a halo
@@ -163,10 +167,10 @@ def _heads(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def _notable(table: pd.DataFrame, spans: np.ndarray, group: str) -> list[str]:
+def _notable(table: pd.DataFrame, spans: np.ndarray) -> list[str]:
     moved = np.hypot((table["x2"] - table["x"]) / spans[0], (table["y2"] - table["y"]) / spans[1])
-    longest = table.assign(moved=moved).nlargest(_LABELS, "moved")[group]
-    return [*longest, *table.nlargest(2, "n")[group]]
+    longest = table.assign(moved=moved).nlargest(_LABELS, "moved")["group"]
+    return [*longest, *table.nlargest(2, "n")["group"]]
 
 
 def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ DATA = "#222222"
 CHAINS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
 
 
+_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
 def data(frame: pd.DataFrame) -> alt.InlineData:
     """A table as part of the chart itself, so that the chart is one self-contained document of any size."""
     import altair as alt
@@ -22,8 +26,25 @@ def data(frame: pd.DataFrame) -> alt.InlineData:
     return alt.InlineData(values=frame.to_dict("records"))
 
 
+def plain(text: str) -> str:
+    """Text without line ends and control characters, at which charts' expressions end."""
+    return _ODD.sub(" ", text)
+
+
+def _plain(value: Any) -> Any:
+    """A specification with plain texts only."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def styled(chart: Any) -> Any:
-    """A finished chart in the common style."""
+    """A finished chart in the common style, in which every name and label is plain text."""
+    spec = chart.to_dict(validate=False)
+    if (clean := _plain(spec)) != spec:
+        chart = type(chart).from_dict(clean, validate=False)
     return (
         chart.configure(font="Helvetica, Arial, sans-serif", background="white")
         .configure_view(stroke=None)

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.design.factors import Factor
 from poolwise.plots import theme
 from poolwise.posterior import Posterior
-from poolwise.show.tables import group_coefficients, interval_names
+from poolwise.show.tables import group_table, interval_names
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,8 +20,8 @@ def forest(posterior: Posterior, factor: Factor, groups: np.ndarray, effect: str
     import altair as alt
 
     low, high = interval_names(0.9)
-    table = group_coefficients(posterior, factor, groups)
-    table = table[table["effect"] == effect].rename(columns={low: "low", high: "high", factor.name: "group"})
+    table = group_table(posterior, factor, groups)
+    table = table[table["effect"] == effect].rename(columns={low: "low", high: "high"})
     table["group"] = table["group"].astype(str)
     order = table.sort_values("estimate", ascending=False)["group"].tolist()
     front = alt.condition("datum.group === chosen", alt.value(theme.SEPARATE), alt.value(theme.PARTIAL))

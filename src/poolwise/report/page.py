@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +17,7 @@ from poolwise.judge.leave_out.record import LeaveOut
 from poolwise.judge.shrinkage import shrinkage
 from poolwise.plots import theme
 from poolwise.plots.chooser import chooser
+from poolwise.plots.export import library, script_json
 from poolwise.plots.ppc import ppc
 from poolwise.posterior import Pooling, Posterior
 from poolwise.report import words
@@ -112,24 +112,11 @@ def write_report(
             code=words.reproduction(posterior),
             style=(folder / "page.css").read_text(encoding="utf-8"),
             script=(folder / "page.js").read_text(encoding="utf-8"),
-            library=_library(),
-            data=_json({"charts": {chart.name: chart.spec for chart in chart_list}, "groups": groups}),
+            library=library(),
+            data=script_json({"charts": {chart.name: chart.spec for chart in chart_list}, "groups": groups}),
         )
         temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed, as one script."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub takes the default away
-    return bundle.replace("</script", "<\\/script")
-
-
-def _json(value: Any) -> str:
-    """JSON that can stand inside a script element."""
-    return json.dumps(value, default=str).replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 
 def _charts(
@@ -172,7 +159,7 @@ def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
 
 
 def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
-    labels = [str(label) for label in factor.levels[shown]]
+    labels = [theme.plain(str(label)) for label in factor.levels[shown]]
     if posterior.model.sampled:
         return _shares(posterior, factor, shown)
     if posterior.model.pooling is not Pooling.PARTIAL:
@@ -190,7 +177,7 @@ def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str
     said = {}
     for label, count, share in zip(factor.levels[shown], rows, own, strict=True):
         counted = f"{count} row{'' if count == 1 else 's'}"
-        said[str(label)] = (
+        said[theme.plain(str(label))] = (
             f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, the rest is drawn from the pool."
         )
     return said

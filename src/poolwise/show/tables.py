@@ -85,7 +85,7 @@ def summary(
     return pd.DataFrame(columns_of_table, index=pd.Index(names, name="parameter"))
 
 
-def group_coefficients(
+def group_table(
     posterior: Posterior,
     factor: Factor,
     groups: np.ndarray | None = None,
@@ -95,7 +95,7 @@ def group_coefficients(
 ) -> pd.DataFrame:
     """Coefficients of a factor's groups at some positions, all by default: one row for each group and effect.
 
-    Columns: the group, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
+    Columns: `group`, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
     speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
     coefficient. Draws are summarised block by block, so a million groups need no room for their draws.
     """
@@ -123,7 +123,21 @@ def group_coefficients(
         "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
         "prior_only": prior_only(model, factor)[chosen].ravel(),
     }
-    return with_columns(pd.DataFrame({factor.name: np.repeat(factor.levels[chosen], q)}), ours)
+    return pd.DataFrame({"group": np.repeat(factor.levels[chosen], q), **ours})
+
+
+def group_coefficients(
+    posterior: Posterior,
+    factor: Factor,
+    groups: np.ndarray | None = None,
+    *,
+    interval: float = 0.9,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """The table of `group_table` with the groups under the name of their factor, before which other names give way."""
+    table = group_table(posterior, factor, groups, interval=interval, progress=progress)
+    ours = {str(name): column for name, column in table.items() if name != "group"}
+    return with_columns(table[["group"]].set_axis([factor.name], axis=1), ours)
 
 
 def _summarised(draws: np.ndarray, ends: tuple[float, float]) -> np.ndarray:

@@ -120,6 +120,15 @@ def to_arviz(record: LeaveOut) -> object:
     coordinates = {record.unit: record.labels}
     elpd, shapes = (xr.DataArray(each, coordinates, (record.unit,)) for each in (record.elpd_i, record.pareto_k))
     return ELPDData(
-        "loo", record.elpd, record.se, record.p_loo or 0.0, 1_000, len(record.labels), "log", bool(record.bad),
-        GOOD_K, elpd, shapes,
-    )  # fmt: skip
+        kind="loo",
+        elpd=record.elpd,
+        se=record.se,
+        p=record.p_loo or 0.0,
+        n_samples=1_000,
+        n_data_points=len(record.labels),
+        scale="log",
+        warning=bool(record.bad),
+        good_k=GOOD_K,
+        elpd_i=elpd,
+        pareto_k=shapes,
+    )
