@@ -65,7 +65,7 @@ class RowsBehind:
         """A function that goes through all of them once, from memory or from where they live."""
         if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
             source = self.source
-            return lambda: _explained(source, stream_again(self.data, source, "drop", progress))
+            return lambda: _explained(source, _the_same(self.data, stream_again(self.data, source, "drop", progress)))
         rows = self.encoded()
         return lambda: iter([rows])
 
@@ -100,6 +100,28 @@ class RowsBehind:
         wanted = list(dict.fromkeys([*columns, *more]))
         table = source if isinstance(source, Table) else read_all(source, wanted)
         return table.frame.select(wanted).to_pandas().dropna(subset=columns)
+
+
+def _the_same(data: SufficientStatistics, batches: Iterator[Rows]) -> Iterator[Rows]:
+    """Batches of the rows that were fitted.
+
+    Raises
+    ------
+    DataError : at the end, where their number or the means of their columns are not those of the fit.
+    """
+    total = data.products.merged()
+    centre, spread = total.means[0] + total.origin, np.sqrt(np.diag(total.scatter[0]) / total.weights[0])
+    rows, weight, sums = 0, 0.0, np.zeros(len(centre))
+    for batch in batches:
+        rows += len(batch.codes)
+        weight += float(batch.precisions.sum())
+        sums += batch.precisions @ (batch.values - centre)
+        yield batch
+    # A mean of many rows is right to some 1e-12 of their size, by whichever way it was summed.
+    off = np.abs(sums) > weight * (1e-7 * spread + 1e-10 * np.abs(centre))
+    if rows != data.rows or off.any():
+        changed = "the number of its rows" if rows != data.rows else f"'{total.columns[int(np.argmax(off))]}'"
+        raise DataError(f"The table has changed since the fit: {changed} is another one. Fit it again.")
 
 
 def _explained(source: Source, batches: Iterator[Rows]) -> Iterator[Rows]:

@@ -177,3 +177,19 @@ def test_a_spark_session_that_is_gone(spark):
     with pytest.raises(pw.DataError, match="session of these data is gone"):
         pw.fit(FORMULA, data)
     other._sc = context
+
+
+@pytest.mark.parametrize("change", ["UPDATE t SET y = y + 1", "DELETE FROM t WHERE x > 1", "UPDATE t SET x = x * 2"])
+def test_a_table_that_changed_after_the_fit_is_noticed(change, frame):
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE t AS SELECT * FROM frame")
+    fit = pw.fit("y ~ x + (1 | g)", connection.table("t"), seed=1, draws=50)
+    assert np.isfinite(fit.loo().elpd)
+    connection.execute(change)
+    with pytest.raises(pw.DataError, match="changed since the fit"):
+        fit.loo()
+    connection.close()
+    with pytest.raises(pw.DataError, match="could not read"):
+        fit.loo()
