@@ -50,7 +50,7 @@ def prepare(
         if str(parsed) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
-    needed = designs.needed_columns(parsed, weights, linear=integrated)
+    needed = designs.needed_columns(parsed, weights, linear=integrated, labelled=family.labelled)
     data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress)
     warn_of_dropped(data)
     if integrated:

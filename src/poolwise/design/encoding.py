@@ -49,6 +49,7 @@ class Encoding:
     cells : for each of them, the label (C,) in each cell.
     trials : raw columns that the number of trials needs.
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
+    labels : of failure and success, where the outcome is two labels; else nothing.
     """
 
     specs: Any
@@ -59,6 +60,7 @@ class Encoding:
     cells: Cells
     trials: tuple[str, ...] = ()
     linear: bool = True
+    labels: tuple[Any, ...] = ()
 
 
 def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
@@ -72,9 +74,10 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     ------
     FormulaError, DataError : what is wrong, where, and what would be valid.
     """
-    raw, cells, codes, dropped = _read(needed, table, missing)
+    raw, cells, codes, dropped, labels = _read(needed, table, missing, ())
     matrices = materialise(needed.parts, raw, needed.formula, len(codes))
     design, encoding = describe_columns(needed, matrices.model_spec, cells)
+    encoding = replace(encoding, labels=labels)
     return design, encoding, _rows(design, encoding, matrices, raw, codes, dropped)
 
 
@@ -87,7 +90,7 @@ def encode_like(
     ------
     DataError : as `build` does, and for a category that the encoding does not know.
     """
-    raw, cells, codes, dropped = _read(needed, table, missing)
+    raw, cells, codes, dropped, _ = _read(needed, table, missing, encoding.labels)
     matrices = materialise(encoding.specs, raw, design.formula, len(codes))
     design, encoding = with_cells(design, encoding, cells)
     return design, encoding, _rows(design, encoding, matrices, raw, codes, dropped)
@@ -182,8 +185,11 @@ def codes_of(cells: Cells, keys: list[Any]) -> np.ndarray:
     return pd.Index(known).get_indexer(pd.Index(place)).astype(np.int64)
 
 
-def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], Cells, np.ndarray, int]:
-    """Complete raw columns of a table, labels of the cells, the cell of each row, and how many rows were dropped."""
+def _read(
+    needed: Needed, table: Table, missing: str, labels: tuple[Any, ...]
+) -> tuple[dict[str, Any], Cells, np.ndarray, int, tuple[Any, ...]]:
+    """Complete raw columns of a table, labels of the cells, the cell of each row, how many rows were dropped, and the
+    labels of failure and success, those known beforehand included."""
     check_missing(missing)
     raw = raw_columns(needed, table)
     keys = {name: table.keys(name) for name in needed.keys}
@@ -195,14 +201,16 @@ def _read(needed: Needed, table: Table, missing: str) -> tuple[dict[str, Any], C
     if dropped:
         raw, keys = ({name: values[keep] for name, values in each.items()} for each in (raw, keys))
     raw = {name: values.remove_unused_categories() if _is_category(values) else values for name, values in raw.items()}
+    if needed.labelled or labels:
+        labels = _two_labels(needed, raw, labels)
     check_values(needed, raw)
     if not keys:
-        return raw, (), np.zeros(int(keep.sum()), dtype=np.int64), dropped
+        return raw, (), np.zeros(int(keep.sum()), dtype=np.int64), dropped, labels
     found = [group_levels(name, values) for name, values in keys.items()]
     if len(found) == 1:
-        return raw, (found[0][0],), found[0][1], dropped
+        return raw, (found[0][0],), found[0][1], dropped, labels
     combinations, codes = cells_of([codes for _, codes in found])
-    return raw, tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found)), codes, dropped
+    return raw, tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found)), codes, dropped, labels
 
 
 def raw_columns(needed: Needed, table: Table) -> dict[str, Any]:
@@ -216,6 +224,31 @@ def truths_as_numbers(values: Any) -> Any:
     if _is_category(values) and len(values.categories) and all(isinstance(one, bool) for one in values.categories):
         return np.array([np.nan if value is None or value != value else float(value) for value in values])
     return values
+
+
+def _two_labels(needed: Needed, raw: dict[str, Any], known: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The labels of failure and success, whose column in `raw` becomes zeros and ones; nothing where it holds numbers.
+
+    Raises
+    ------
+    DataError : for another number of labels than two, or for labels other than those known.
+    """
+    name = needed.outcome[0] if len(needed.outcome) == 1 else ""
+    values = raw.get(name)
+    if unquote(needed.formula.response) != name or values is None or values.dtype.kind == "f":
+        return known
+    labels = np.asarray(values, dtype=object)
+    levels = list(values.categories) if _is_category(values) else sorted(set(labels), key=str)
+    if known and not set(levels) <= set(known):
+        raise DataError(
+            f"'{name}' holds {', '.join(map(str, levels[:5]))}, but the fit knows {known[0]} and {known[1]}."
+        )
+    if not known and len(levels) != 2:
+        shown = ", ".join(map(str, levels[:5])) + (", ..." if len(levels) > 5 else "")
+        raise DataError(f"'{name}' must hold two labels, or 0 and 1, but it holds {len(levels)}: {shown}.")
+    found = known or tuple(levels)
+    raw[name] = np.array([float(label == found[1]) for label in labels])
+    return found
 
 
 def _is_category(values: Any) -> bool:
@@ -247,7 +280,10 @@ def _holds_times(values: Any) -> bool:
 def _check_numeric(name: str, values: Any, role: str) -> None:
     if values.dtype.kind != "f":
         values = np.asarray(values, dtype=object)
-        at, example = next((i, value) for i, value in enumerate(values, start=1) if not _is_number(value))
+        odd = next(((i, value) for i, value in enumerate(values, start=1) if not _is_number(value)), None)
+        if odd is None:
+            raise DataError(f"'{name}' must hold numbers for {role}, but it holds categories; make numbers of them.")
+        at, example = odd
         raise DataError(f"'{name}' must hold numbers for {role}, but row {at} holds {example!r}.")
 
 

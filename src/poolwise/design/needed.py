@@ -29,6 +29,7 @@ class Needed:
     weights : the column of the rows' weights, or None.
     trials : names of the columns that the number of trials evaluates.
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
+    labelled : whether the outcome may be two labels, of which the second is the success.
     """
 
     formula: Formula
@@ -38,6 +39,7 @@ class Needed:
     weights: str | None
     trials: tuple[str, ...] = ()
     linear: bool = True
+    labelled: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -61,7 +63,9 @@ class Needed:
         return tuple(dict.fromkeys((*self.values, *self.keys)))
 
 
-def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool = True) -> Needed:
+def needed_columns(
+    formula: Formula, weights: str | None = None, *, linear: bool = True, labelled: bool = False
+) -> Needed:
     """Find the raw columns of a formula.
 
     Raises
@@ -85,7 +89,7 @@ def needed_columns(formula: Formula, weights: str | None = None, *, linear: bool
             f"The formula has weights '{formula.weights}', and weights= says '{weights}': give one of them."
         )
     weights = unquote(formula.weights) if formula.weights is not None else weights
-    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights, tuple(trials), linear)
+    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights, tuple(trials), linear, labelled)
     _check_names(needed)
     return needed
 

@@ -17,4 +17,5 @@ BERNOULLI = Family(
     zeros_and_ones,
     whole=True,
     additive=True,
+    labelled=True,
 )

@@ -55,6 +55,7 @@ class Family:
     additive : whether only the sum of the outcomes of rows with equal predictors matters.
     precise : whether a row's weight divides its variance; else it multiplies its log likelihood.
     trials : whether outcomes are successes among trials.
+    labelled : whether outcomes may be two labels, of which the second is the success.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
     """
 
@@ -70,6 +71,7 @@ class Family:
     additive: bool = False
     precise: bool = False
     trials: bool = False
+    labelled: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
 
     def link(self, name: str | None) -> Link:

@@ -24,7 +24,7 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
     that might be zero, and correlations that might be anything.
     """
     model = posterior.model
-    said = [*_columns(model), *_kind_of_outcome(model, rows), *relations(model.design.factors)]
+    said = [*_labels(model), *_columns(model), *_kind_of_outcome(model, rows), *relations(model.design.factors)]
     if posterior.u:
         told = posterior.certificate.advice
         said += [one for one in far_from_zero(model.design, model.priors, model.statistics) if one not in told]
@@ -34,6 +34,12 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
         density = gaussian(model.statistics, model.design, model.priors, threads=threads)
         said += undecided(posterior, density)
     return said
+
+
+def _labels(model: Model) -> list[str]:
+    """Which label of an outcome is the success."""
+    labels = model.encoding.labels
+    return [f"Success is '{labels[1]}', failure is '{labels[0]}'."] if labels else []
 
 
 def _columns(model: Model) -> list[str]:

@@ -48,6 +48,7 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
             "keys": encoding.keys,
             "trials": encoding.trials,
             "linear": encoding.linear,
+            "labels": list(encoding.labels),
             "specs": specs_state(encoding.specs, part_texts(design.formula)),
         },
     }
@@ -123,6 +124,7 @@ def from_state(
         cells,
         tuple(encoding["trials"]),
         bool(encoding["linear"]),
+        tuple(encoding["labels"]),
     )
     return SufficientStatistics(design, how, products, header["dropped"], header["reading"])
 
