@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from poolwise.judge.checks import Checks
+    from poolwise.judge.checks import Checks, Replications
     from poolwise.judge.explain import Explanation
     from poolwise.judge.leave_out.record import LeaveOut
     from poolwise.judge.sensitivity import Sensitivity
@@ -99,7 +99,12 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.behind.of_groups, self.check)
+        return FitPlots(self.result, self.behind.of_groups, self._replications)
+
+    def _replications(self) -> Replications:
+        from poolwise.judge.checks import replications
+
+        return replications(self.result, self.behind.batches(silent), draws=200, seed=self.result.seed)
 
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""

@@ -39,6 +39,32 @@ _OF_COUNTS: dict[str, Statistic] = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Replications:
+    """Outcomes that were observed, (n,), and made by the model at the same rows, (draws, n).
+
+    Attributes
+    ----------
+    outcome : its name.
+    total : rows of the data; more than n where a random part was taken.
+    whole : whether outcomes are whole numbers.
+    """
+
+    outcome: str
+    observed: np.ndarray
+    replicated: np.ndarray
+    total: int
+    whole: bool
+
+
+def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
+    """Replicate the data, and no more."""
+    rows, total = _some_rows(batches, posterior)
+    model = posterior.model
+    made = replicate(posterior, rows, draws, seed)
+    return Replications(model.design.response, rows.response, made, total, model.family.whole)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Checks:
     """Data beside data that the fitted model would make.

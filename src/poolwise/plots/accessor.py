@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
-from poolwise.judge.checks import Checks
+from poolwise.judge.checks import Replications
 from poolwise.plots import theme
 from poolwise.posterior import Pooling, Posterior
 
@@ -25,13 +25,13 @@ class FitPlots:
 
     posterior: Posterior
     rows_of: Callable[[Factor, np.ndarray], Rows | None]
-    check: Callable[[], Checks]
+    replications: Callable[[], Replications]
 
     def ppc(self) -> alt.LayerChart:
         """Density of the outcome, observed and in replications by the model."""
         from poolwise.plots.ppc import ppc
 
-        return ppc(self.check())
+        return ppc(self.replications())
 
     def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
         """Marginal posteriors and chains of the population's parameters, or of those named."""

@@ -75,7 +75,10 @@ def chooser(
         .encode(x=x, y=y, tooltip=[alt.Tooltip("x:Q", format=".3~f"), alt.Tooltip("y:Q", format=".3~f")])
     )
     layers = (band + line + points).add_params(signal)
-    return theme.styled(layers.properties(width=width, height=300))
+    many = int(np.isin(factor.codes[rows.codes], groups).sum())
+    shown = f"{len(dots):,} of {many:,} rows of these groups are drawn, taken at random" if len(dots) < many else ""
+    title = alt.TitleParams("", subtitle=shown) if shown else alt.Undefined
+    return theme.styled(layers.properties(width=width, height=300, title=title))
 
 
 def _predictor(posterior: Posterior, factor: Factor) -> int | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.judge.checks import Checks
+from poolwise.judge.checks import Checks, Replications
 from poolwise.plots import theme
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ _SHOWN, _POINTS = 40, 60  # replications, and points of each curve
 _BARS = 40
 
 
-def ppc(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
+def ppc(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
     """Density of the outcome, observed and in replications; a rootogram for counts."""
     return rootogram(checks, width=width) if checks.whole else curves(checks, width=width)
 
 
-def rootogram(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
+def rootogram(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
     """Bars for how often each count was observed, with what replications expect, on a scale of square roots.
 
     Square roots make the small frequencies of large counts visible beside the others (Kleiber and Zeileis 2016).
@@ -43,7 +43,9 @@ def rootogram(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
     x = alt.X("count:O", title=what, axis=alt.Axis(labelOverlap=True, labelAngle=0))
     scale = alt.Scale(type="sqrt")
     base = alt.Chart(theme.data(table)).encode(x=x)
-    bars = base.mark_bar(color=theme.DATA, opacity=0.55).encode(y=alt.Y("observed:Q", title="rows", scale=scale))
+    bars = base.mark_bar(color=theme.DATA, opacity=0.55).encode(
+        y=alt.Y("observed:Q", title="rows (square-root scale)", scale=scale)
+    )
     rules = base.mark_rule(color=theme.PARTIAL, strokeWidth=2.5).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     points = base.mark_circle(color=theme.PARTIAL, size=45, opacity=1).encode(
         y=alt.Y("expected:Q", scale=scale),
@@ -51,12 +53,13 @@ def rootogram(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
     )
     title = alt.TitleParams(
         "Would the model make such data?",
-        subtitle=f"bars: observed; dots: {len(checks.replicated)} replications on average, with 90% of them",
+        subtitle=f"bars: observed; dots: {len(checks.replicated)} replications on average, with 90% of them"
+        + _part(checks),
     )
     return theme.styled((bars + rules + points).properties(width=width, height=220, title=title))
 
 
-def curves(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
+def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
     """Faint curves for replications, a bold one for the data."""
     import altair as alt
     import pandas as pd
@@ -76,8 +79,16 @@ def curves(checks: Checks, *, width: int | str = 480) -> alt.LayerChart:
     background = alt.Chart(theme.data(pd.concat(faint))).mark_line(strokeWidth=0.6, opacity=0.35)
     data = alt.Chart(theme.data(_curve(checks.observed, grid).assign(kind="observed"))).mark_line(strokeWidth=2.5)
     layers = background.encode(x=x, y=y, color=colour, detail="curve:N") + data.encode(x=x, y=y, color=colour)
-    title = alt.TitleParams("Would the model make such data?", subtitle=f"{len(some)} replications of the data")
+    title = alt.TitleParams(
+        "Would the model make such data?", subtitle=f"{len(some)} replications of the data{_part(checks)}"
+    )
     return theme.styled(layers.properties(width=width, height=220, title=title))
+
+
+def _part(checks: Checks | Replications) -> str:
+    """How many of how many rows, where not all were taken."""
+    taken = len(checks.observed)
+    return "" if taken == checks.total else f"; {taken:,} of {checks.total:,} rows, taken at random"
 
 
 def _curve(values: np.ndarray, grid: np.ndarray) -> pd.DataFrame:

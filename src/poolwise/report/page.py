@@ -103,6 +103,7 @@ def write_report(
             comparison=None if compared is None else _table(compared.table.reset_index()),
             charts={chart.name: chart for chart in chart_list},
             groups=groups,
+            shown_groups=_how_many(posterior, groups),
             factor=posterior.model.design.factors[0].name if posterior.model.design.factors else None,
             group_table=_group_table(posterior),
             checks=checks,
@@ -145,11 +146,27 @@ def _charts(
         alt = "An arrow for each group from its separate to its partially pooled coefficients"
         found.append(Chart("shrinkage", "What pooling moved", alt, compared.shrinkage.to_dict(validate=False)))
     if checks is not None:
-        alt = f"Density of the observed {checks.outcome} over densities of replicated data"
+        alt = (
+            f"How often each {checks.outcome} was observed beside replicated data"
+            if checks.whole
+            else f"Density of the observed {checks.outcome} over densities of replicated data"
+        )
         found.append(
             Chart("ppc", "Observed and replicated", alt, ppc(checks, width="container").to_dict(validate=False))
         )
     return found, groups
+
+
+def _how_many(posterior: Posterior, groups: dict[str, str]) -> str:
+    """How many of how many groups the page shows, where these are not all; and on which scale."""
+    model, said = posterior.model, ""
+    if model.design.factors and len(groups) < (total := len(model.design.factors[0].levels)):
+        said = f"The {len(groups):,} of {total:,} groups with most rows are shown. "
+    if len(model.design.factors) > 1:
+        said += f"Of {len(model.design.factors)} grouping factors the first is shown. "
+    if model.link.name != "identity":
+        said += f"Coefficients are on the scale of the {model.link.name} link; dots and lines on that of the outcome."
+    return said
 
 
 def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:

@@ -6,6 +6,8 @@ import hashlib
 
 import numpy as np
 
+from poolwise.families import locations
+from poolwise.judge.explain import is_indicator
 from poolwise.posterior import Pooling, Posterior
 
 
@@ -23,12 +25,14 @@ def answers(posterior: Posterior) -> list[str]:
     design, said = posterior.model.design, []
     if posterior.model.pooling is Pooling.SEPARATE:
         return ["Every group is a regression of its own: nothing is said of groups that were not seen."]
+    if design.coefficients == ("Intercept",):
+        said.append(_size(posterior))
     for k, name in enumerate(design.coefficients):
         if name != "Intercept" and not design.predictors[k]:
             draws = posterior.beta[..., k]
             low, high = np.quantile(draws, [0.05, 0.95])
             sure = "" if low > 0 or high < 0 else " Its sign is open."
-            said.append(f"One unit more of {name}, all else equal, {_effect(posterior, k)}.{sure}")
+            said.append(f"{_change(posterior, name)}, all else equal, {_effect(posterior, k)}.{sure}")
     for factor in design.factors:
         if posterior.theta is None:
             continue
@@ -48,6 +52,24 @@ def answers(posterior: Posterior) -> list[str]:
             for name, values in posterior.dispersions.items()
         ]
     return said
+
+
+def _change(posterior: Posterior, name: str) -> str:
+    """What is compared: a unit more of a number, or one category with the first one."""
+    if not is_indicator(posterior.model.statistics, name):
+        return f"One unit more of {name}"
+    if name in posterior.model.encoding.variables:
+        return f"Where {name} is 1 instead of 0"
+    return f"{name}, compared with the first category"
+
+
+def _size(posterior: Posterior) -> str:
+    """How large the outcome is for the average group, on its own scale."""
+    model = posterior.model
+    drawn = np.asarray(model.family.scale.mean(locations(model.link, posterior.beta[..., 0])))
+    low, high = np.quantile(drawn, [0.05, 0.95])
+    of = " of the average group" if model.design.factors else ""
+    return f"The expected {model.design.response}{of} is {drawn.mean():.3g} ({low:.3g} to {high:.3g})."
 
 
 _FACTORS = {"logit": "the odds of", "cloglog": "the hazard of", "log": "the expected"}

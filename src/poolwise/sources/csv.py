@@ -53,6 +53,8 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
     if any(kind == "VARCHAR" and _is_blank(head[name]) for name, kind in kinds.items()):
         options["sample_size"] = -1  # DuckDB saw blanks only: let it look at every row
         return connection.read_csv(names, **options)
+    # DuckDB takes `yes` and `no`, `t` and `f` for truth values; other readers take them for text.
+    numbers |= {name: "VARCHAR" for name, kind in kinds.items() if kind == "BOOLEAN" and not _truths(head[name])}
     whole = [name for name, kind in kinds.items() if kind in ("BIGINT", "HUGEINT") and _largest(head[name]) < 2**53]
     numbers |= dict.fromkeys(whole, "DOUBLE")
     rows = connection.read_csv(names, **options, dtype=numbers) if numbers else rows
@@ -104,6 +106,11 @@ def _as_text(connection: Any, names: list[str], options: dict[str, Any]) -> dict
 
 def _is_blank(values: np.ndarray) -> bool:
     return all(value is None for value in values)
+
+
+def _truths(values: np.ndarray) -> bool:
+    """Whether true and false are all that is written."""
+    return {str(value).strip().lower() for value in values if value is not None} <= {"true", "false"}
 
 
 def _infinite(values: np.ndarray) -> bool:
