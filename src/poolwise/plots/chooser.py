@@ -76,9 +76,11 @@ def chooser(
     )
     layers = (band + line + points).add_params(signal)
     many = int(np.isin(factor.codes[rows.codes], groups).sum())
-    shown = f"{len(dots):,} of {many:,} rows of these groups are drawn, taken at random" if len(dots) < many else ""
-    title = alt.TitleParams("", subtitle=shown) if shown else alt.Undefined
-    return theme.styled(layers.properties(width=width, height=300, title=title))
+    chart = layers.properties(width=width, height=300)
+    if len(dots) < many:
+        said = f"{len(dots):,} of {many:,} rows of these groups are drawn, taken at random"
+        chart = chart.properties(title=alt.TitleParams("", subtitle=said))
+    return theme.styled(chart)
 
 
 def _predictor(posterior: Posterior, factor: Factor) -> int | None:

@@ -143,7 +143,8 @@ class SufficientStatistics:
 
     def without_empty_columns(self) -> SufficientStatistics:
         """The same without coefficients of columns that are zero in every row, as those of cells without rows are."""
-        total = self.products.merged()
+        with np.errstate(all="ignore"):  # what has no square is refused by name
+            total = self.products.merged()
         mean, spread = total.means[0] + total.origin, np.diag(total.scatter[0])
         design = without_empty_columns(self.design, self.encoding.variables, mean, spread)
         return self if design is self.design else replace(self, design=design)
