@@ -157,7 +157,7 @@ def open_files(files: Files) -> Relation:
     try:
         _check_columns(connection, files)
         rows = _read(connection, files, list(files.paths))
-        relation = as_relation(nw.from_native(rows), files.words, stamp)
+        relation = as_relation(nw.from_native(rows), files.words, stamp, connection=connection)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
     except duckdb.Error as error:
         reason = explained(error)

@@ -31,6 +31,7 @@ class Relation:
     words : what the rows are stored in, for users.
     stamp : path, size and time of change of each file behind it; empty for tables.
     rows : their number, where it is known without reading them.
+    connection : of our own, which some versions of DuckDB close when nobody holds it.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Relation:
     words: str
     stamp: Stamp = ()
     rows: int | None = None
+    connection: Any = None
 
     def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
         """The result of a query on `frame`.
@@ -72,7 +74,9 @@ class Relation:
         return list(kind.categories) if isinstance(kind, nw.Enum) else None
 
 
-def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None) -> Relation:
+def as_relation(
+    frame: Any, words: str = "", stamp: Stamp = (), rows: int | None = None, connection: Any = None
+) -> Relation:
     """The relation of a lazy narwhals frame."""
     engine, frame = engine_of(frame)
     try:
@@ -81,7 +85,7 @@ def as_relation(frame: Any, words: str = "", stamp: Stamp = (), rows: int | None
         if (said := engine.explain(error)) is None:
             raise
         raise said from error
-    return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows)
+    return Relation(tuple(schema), schema, frame, engine, words or f"{engine.name} table", stamp, rows, connection)
 
 
 def relation_of(table: Table, columns: Iterable[str] | None = None) -> Relation:
@@ -100,7 +104,7 @@ def relation_of(table: Table, columns: Iterable[str] | None = None) -> Relation:
         rows = connection.from_arrow(native)
     else:
         rows = connection.from_df(_settled(table, table.names if columns is None else columns))
-    return as_relation(nw.from_native(rows), words, (), table.rows)
+    return as_relation(nw.from_native(rows), words, (), table.rows, connection)
 
 
 def _settled(table: Table, columns: Iterable[str]) -> Any:
