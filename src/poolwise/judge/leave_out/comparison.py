@@ -113,22 +113,23 @@ def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> 
 
 
 def to_arviz(record: LeaveOut) -> object:
-    """The record as the `ELPDData` of arviz-stats."""
+    """The record as arviz-stats keeps it: `ELPDData`, or its class for leave-one-out where there is one (from 1.3)."""
     import xarray as xr
-    from arviz_stats.utils import ELPDData
+    from arviz_stats import utils
 
     coordinates = {record.unit: record.labels}
     elpd, shapes = (xr.DataArray(each, coordinates, (record.unit,)) for each in (record.elpd_i, record.pareto_k))
-    return ELPDData(
-        kind="loo",
-        elpd=record.elpd,
-        se=record.se,
-        p=record.p_loo or 0.0,
-        n_samples=1_000,
-        n_data_points=len(record.labels),
-        scale="log",
-        warning=bool(record.bad),
-        good_k=GOOD_K,
-        elpd_i=elpd,
-        pareto_k=shapes,
-    )
+    fields = {
+        "elpd": record.elpd,
+        "se": record.se,
+        "p": record.p_loo or 0.0,
+        "n_samples": 1_000,
+        "n_data_points": len(record.labels),
+        "scale": "log",
+        "warning": bool(record.bad),
+        "good_k": GOOD_K,
+        "elpd_i": elpd,
+        "pareto_k": shapes,
+    }
+    of_loo = getattr(utils, "ELPDDataLOO", None)
+    return of_loo(**fields) if of_loo is not None else utils.ELPDData(kind="loo", **fields)
