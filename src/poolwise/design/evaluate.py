@@ -126,10 +126,12 @@ class _Grammar:
                 f"A formula cannot call '{shown}' in '{self.text}'. {suggest(name, self.known)} A function of your own "
                 f"is passed: functions={{'{name}': ...}}."
             )
+        elif len(node.args) > self.known[name].most_arguments:
+            raise self._refused(node)  # NumPy would write into the next one
         for argument in node.args:
             self.check(argument)
         for keyword in node.keywords:
-            if keyword.arg is None or keyword.arg.startswith("_"):
+            if keyword.arg is None or keyword.arg.startswith("_") or keyword.arg == "out":
                 raise self._refused(node)
             self.check(keyword.value)
 

@@ -26,11 +26,13 @@ class Function:
     on_columns : takes pandas Series and numbers.
     on_expressions : takes one narwhals expression; None where not every engine has the function.
     reach : how far it looks: "row", "learnt" (a transform whose state is learnt first) or "column".
+    most_arguments : by position; NumPy takes one more for a place to write to.
     """
 
     on_columns: Callable[..., Any]
     on_expressions: Callable[[Any], Any] | None = None
     reach: str = "row"
+    most_arguments: int = 100
 
 
 _EXPRESSIONS: dict[str, Callable[[Any], Any]] = {
@@ -106,7 +108,10 @@ def functions() -> Mapping[str, Function]:
     import numpy as np
     from formulaic.transforms import TRANSFORMS
 
-    found = {name: Function(getattr(np, name), _EXPRESSIONS.get(name)) for name in _OF_NUMPY}
+    found = {
+        name: Function(getattr(np, name), _EXPRESSIONS.get(name), most_arguments=_inputs(getattr(np, name)))
+        for name in _OF_NUMPY
+    }
     found |= {
         "ceiling": Function(np.ceil),
         "exp10": Function(lambda x: 10.0**x),
@@ -119,6 +124,11 @@ def functions() -> Mapping[str, Function]:
     found |= {name: Function(TRANSFORMS[name], reach="learnt") for name in LEARNT}
     codings = ("Treatment", "Sum", "Helmert", "Diff", "Poly")  # patsy's names, within C(...)
     return found | {name: Function(TRANSFORMS[name]) for name in codings}
+
+
+def _inputs(function: Any) -> int:
+    """How many arguments one of NumPy's functions reads."""
+    return int(getattr(function, "nin", {"clip": 3, "round": 2, "around": 2}.get(function.__name__, 3)))
 
 
 @cache
