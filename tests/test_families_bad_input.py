@@ -92,7 +92,7 @@ def test_outcomes_that_a_family_cannot_have(family, formula, column, value, said
         ("binomial", "successes | trials(n) ~ x", {"n": 0, "successes": 0}, pw.DataError, "No row .* has any trials"),
         ("binomial", "successes | trials(nn) ~ x", {}, pw.DataError, "no column 'nn' in the data. Did you mean 'n'?"),
         ("binomial", "successes | trials(g) ~ x", {}, pw.DataError, "'g' must hold numbers for the number of trials"),
-        ("bernoulli", "g ~ x", {}, pw.DataError, "'g' must hold numbers for the outcome g, but row 1 holds 'a'"),
+        ("bernoulli", "g ~ x", {}, pw.DataError, "'g' must hold two labels, or 0 and 1, but it holds 6: a, b, c"),
         ("poisson", "count ~ x + offset(log(n))", {"n": 0}, pw.DataError, "'the offset' is -inf in row 1"),
         ("poisson", "count ~ xx", {}, pw.DataError, "no column 'xx' in the data. Did you mean 'x'?"),
         ("binomial", "successes ~ x", {}, pw.FormulaError, r"How many trials\? Write 'successes \| trials\(n\) ~ ...'"),
