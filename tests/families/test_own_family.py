@@ -74,7 +74,7 @@ def fit(stays) -> pw.Fit:
 
 def test_it_is_the_family_of_the_page():
     page = PAGE.read_text()
-    for function in (rows._function, log_density, draw, check, expected):
+    for function in (rows.function, log_density, draw, check, expected):
         assert inspect.getsource(function) in page
     assert 'STAY = Family("stay", LOG, (), rows, log_density, draw, check, expected, whole=True, additive=True)' in page
 

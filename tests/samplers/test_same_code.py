@@ -23,13 +23,15 @@ from numba import typeof
 from numba.core.types import float64, int64
 from poolwise.samplers.trajectory import transition
 row, words, rng = float64[::1], int64[::1], typeof(np.random.Generator(np.random.SFC64(1)))
-transition.compile((rng, int64, words, row, row, float64, float64, row, float64[:, ::1], row, words))
+transition.dispatcher.compile((rng, int64, words, row, row, float64, float64, row, float64[:, ::1], row, words))
 """
 
 
 def draws(code: str, **environment: str) -> str:
     asked = [sys.executable, "-W", "ignore", "-c", code]
-    found = subprocess.run(asked, capture_output=True, text=True, env={**os.environ, **environment}, timeout=900)
+    found = subprocess.run(
+        asked, capture_output=True, text=True, env={**os.environ, "POOLWISE_KERNELS": "jit", **environment}, timeout=900
+    )
     assert found.returncode == 0, found.stderr
     return found.stdout
 

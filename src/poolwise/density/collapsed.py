@@ -84,7 +84,7 @@ class CollapsedDensity:
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
         out = np.empty(len(points))
-        points = np.ascontiguousarray(points)
+        points = np.ascontiguousarray(points, dtype=float)
 
         def evaluate(_: int, part: slice) -> None:
             kernels.log_densities(points[part], self.problem, out[part])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Matrix, Vector
 
 
 @kernel
@@ -40,10 +39,10 @@ def cholesky(matrix):
 
 
 @kernel
-def common_solution(schur):
-    """Mean of the coefficients and the inverse of their precision's Cholesky factor, (p,) and (p, p)."""
+def common_solution(schur: Matrix, mean: Vector, inverse: Matrix) -> None:
+    """Mean of the coefficients (p,) and the inverse of their precision's Cholesky factor (p, p), into the arrays given."""
     p = schur.shape[0] - 1
-    inverse = np.zeros((p, p))
+    inverse[:] = 0.0
     for j in range(p):
         inverse[j, j] = 1.0 / schur[j, j]
         for i in range(j + 1, p):
@@ -51,8 +50,7 @@ def common_solution(schur):
             for k in range(j, i):
                 total -= schur[i, k] * inverse[k, j]
             inverse[i, j] = total / schur[i, i]
-    mean = np.zeros(p)
     for i in range(p):
+        mean[i] = 0.0
         for k in range(i, p):
             mean[i] += inverse[k, i] * schur[p, k]
-    return mean, inverse

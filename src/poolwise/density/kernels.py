@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Array3, Array4, Matrix, Vector
 from poolwise.density.dense import cholesky, common_solution, product
 from poolwise.density.elimination import add_multiple, clear, dot, eliminate, multiply, subtract_product
 from poolwise.density.theta import (
@@ -33,12 +34,12 @@ LOG_2PI = math.log(2 * math.pi)
 class Problem(NamedTuple):
     """All that the density knows, as arrays: p coefficients, q effects, J groups."""
 
-    zz: np.ndarray  # (blocks, q, q, width) Z_j'Z_j, groups in blocks; empty groups fill the last one
-    zxy: np.ndarray  # (blocks, q, p + 1, width) Z_j'[X, y]
-    xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
+    zz: Array4  # (blocks, q, q, width) Z_j'Z_j, groups in blocks; empty groups fill the last one
+    zxy: Array4  # (blocks, q, p + 1, width) Z_j'[X, y]
+    xy: Matrix  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
-    group_map: np.ndarray  # (q, q) from the effects that theta speaks of to the shifted effects in Z
-    to_written: np.ndarray  # (q, q) from the same to the effects as written
+    group_map: Matrix  # (q, q) from the effects that theta speaks of to the shifted effects in Z
+    to_written: Matrix  # (q, q) from the same to the effects as written
     prior: Prior
 
 
@@ -98,7 +99,7 @@ def scratch_of(problem):
 
 
 @kernel
-def log_densities(points, problem, out):
+def log_densities(points: Matrix, problem: Problem, out: Vector) -> None:
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
     scratch = scratch_of(problem)
     unused = np.empty(points.shape[1])
@@ -165,7 +166,7 @@ def _add_outer(left, t, right, slope):
 
 
 @kernel
-def value_and_gradient(theta, problem, gradient):
+def value_and_gradient(theta: Vector, problem: Problem, gradient: Vector) -> float:
     """Unnormalised log posterior of theta; its gradient by Fisher's identity goes into `gradient` (d,)."""
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, blocks = problem.xy.shape[0] - 1, problem.zz.shape[0]
@@ -179,7 +180,8 @@ def value_and_gradient(theta, problem, gradient):
         gradient[:] = 0.0
         return value
     value += log_prior(theta, problem.prior, gradient)
-    mean, inverse = common_solution(schur)
+    mean, inverse = np.empty(p), np.empty((p, p))
+    common_solution(schur, mean, inverse)
     precision = math.exp(-2.0 * theta[q + pairs])
     slope, written_slope = np.zeros((q, q)), np.empty((q, q))
     spread = 0.0
@@ -196,14 +198,14 @@ def value_and_gradient(theta, problem, gradient):
 
 
 @kernel
-def values_and_gradients(points, problem, out, gradients):
+def values_and_gradients(points: Matrix, problem: Problem, out: Vector, gradients: Matrix) -> None:
     """`value_and_gradient` at each row of `points` (m, d), into `out` (m,) and `gradients` (m, d)."""
     for i in range(points.shape[0]):
         out[i] = value_and_gradient(points[i], problem, gradients[i])
 
 
 @kernel
-def common_given(points, problem, beta):
+def common_given(points: Matrix, problem: Problem, beta: Matrix) -> None:
     """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
 
     points (m, d). beta (m, p) holds standard normals, or zeros for the conditional means; it is overwritten by the
@@ -211,9 +213,10 @@ def common_given(points, problem, beta):
     """
     p = problem.xy.shape[0] - 1
     scratch = scratch_of(problem)
+    mean, inverse = np.empty(p), np.empty((p, p))
     for draw in range(points.shape[0]):
         log_marginal(points[draw], problem, scratch)
-        mean, inverse = common_solution(scratch[0])
+        common_solution(scratch[0], mean, inverse)
         for i in range(p):
             total = mean[i]
             for k in range(i, p):
@@ -222,7 +225,7 @@ def common_given(points, problem, beta):
 
 
 @kernel
-def offsets_given(points, problem, block, beta, u):
+def offsets_given(points: Matrix, problem: Problem, block: int, beta: Matrix, u: Array3) -> None:
     """Effects of one block of groups given each theta and beta, exact.
 
     points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, or zeros for the
@@ -256,7 +259,7 @@ def offsets_given(points, problem, block, beta, u):
 
 
 @kernel
-def add_unexplained(points, problem, block, total):
+def add_unexplained(points: Matrix, problem: Problem, block: int, total: Matrix) -> None:
     """Add Var(u_jk | y, beta, theta) / tau_k^2 of one block, summed over `points` (m, d), to `total` (q, width)."""
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     width = problem.zz.shape[3]

@@ -10,14 +10,24 @@ import math
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.density.dense import cholesky, common_solution, product
 from poolwise.density.elimination import dot, eliminate
-from poolwise.density.kernels import LOG_2PI, common_block, log_marginal, scratch_of
+from poolwise.density.kernels import LOG_2PI, Problem, common_block, log_marginal, scratch_of
 from poolwise.density.theta import covariance_factor
 
 
 @kernel
-def row_moments(points, problem, x, z, lanes, bounds, residual, variance):
+def row_moments(
+    points: Matrix,
+    problem: Problem,
+    x: Matrix,
+    z: Matrix,
+    lanes: IntVector,
+    bounds: IntVector,
+    residual: Matrix,
+    variance: Matrix,
+) -> None:
     """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta; both (m, n).
 
     Parameters
@@ -30,11 +40,11 @@ def row_moments(points, problem, x, z, lanes, bounds, residual, variance):
     q, p, blocks = z.shape[1], x.shape[1] - 1, problem.zz.shape[0]
     scratch = scratch_of(problem)
     schur, a, b, t, covariance, factor = scratch
-    g, rest = np.empty(q), np.empty(p)
+    g, rest, mean, inverse = np.empty(q), np.empty(p), np.empty(p), np.empty((p, p))
     for draw in range(points.shape[0]):
         theta = points[draw]
         log_marginal(theta, problem, scratch)
-        mean, inverse = common_solution(schur)
+        common_solution(schur, mean, inverse)
         precision = math.exp(-2.0 * theta[q + problem.prior.correlations.shape[0]])
         for block in range(blocks + 1):
             known = block < blocks
@@ -71,7 +81,9 @@ def row_moments(points, problem, x, z, lanes, bounds, residual, variance):
 
 
 @kernel
-def groups_left_out(points, problem, own, rows, log_weights, out):
+def groups_left_out(
+    points: Matrix, problem: Problem, own: Array3, rows: Vector, log_weights: Vector, out: Matrix
+) -> None:
     """log p(rows of a group | rows of all others, theta) of every group, into `out` (m, J).
 
     Parameters
@@ -98,7 +110,9 @@ def groups_left_out(points, problem, own, rows, log_weights, out):
                 for j in range(i + 1):
                     for k in range(q):
                         total[i, j] -= dot(b, k, i, b, k, j)
-        schur[:] = total
+        for i in range(total.shape[0]):
+            for j in range(total.shape[1]):
+                schur[i, j] = total[i, j]
         cholesky(schur)
         whole = -0.5 * schur[p, p]
         for i in range(p):

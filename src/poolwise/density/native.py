@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from poolwise.compiled import DENSITY_SIGNATURE, callback, kernel, pointer
+from poolwise.compiled import DENSITY_SIGNATURE, callback, carray, kernel, pointer
 from poolwise.density.kernels import Problem, value_and_gradient
 from poolwise.density.theta import Prior
 
@@ -17,24 +16,24 @@ def _problem_at(words):
     pairs, mixed = words[4], words[5]
     p = columns - 1
     prior = Prior(
-        numba.carray(pointer(words[11]), (q,), np.int64),
-        numba.carray(pointer(words[12]), (p, p), np.float64),
-        numba.carray(pointer(words[13]), (p,), np.float64),
-        numba.carray(pointer(words[14]), (p,), np.float64),
-        numba.carray(pointer(words[15]), (mixed,), np.int64),
-        numba.carray(pointer(words[16]), (q + 1 + mixed, 6), np.float64),
-        numba.carray(pointer(words[17]), (pairs, 2), np.float64),
-        numba.carray(pointer(words[18]), (q, q), np.float64),
-        numba.carray(pointer(words[19]), (q,), np.float64),
-        numba.carray(pointer(words[20]), (2,), np.float64)[1],
+        carray(pointer(words[11]), (q,), np.int64),
+        carray(pointer(words[12]), (p, p), np.float64),
+        carray(pointer(words[13]), (p,), np.float64),
+        carray(pointer(words[14]), (p,), np.float64),
+        carray(pointer(words[15]), (mixed,), np.int64),
+        carray(pointer(words[16]), (q + 1 + mixed, 6), np.float64),
+        carray(pointer(words[17]), (pairs, 2), np.float64),
+        carray(pointer(words[18]), (q, q), np.float64),
+        carray(pointer(words[19]), (q,), np.float64),
+        carray(pointer(words[20]), (2,), np.float64)[1],
     )
     return Problem(
-        numba.carray(pointer(words[6]), (blocks, q, q, width), np.float64),
-        numba.carray(pointer(words[7]), (blocks, q, columns, width), np.float64),
-        numba.carray(pointer(words[8]), (columns, columns), np.float64),
-        numba.carray(pointer(words[20]), (2,), np.float64)[0],
-        numba.carray(pointer(words[9]), (q, q), np.float64),
-        numba.carray(pointer(words[10]), (q, q), np.float64),
+        carray(pointer(words[6]), (blocks, q, q, width), np.float64),
+        carray(pointer(words[7]), (blocks, q, columns, width), np.float64),
+        carray(pointer(words[8]), (columns, columns), np.float64),
+        carray(pointer(words[20]), (2,), np.float64)[0],
+        carray(pointer(words[9]), (q, q), np.float64),
+        carray(pointer(words[10]), (q, q), np.float64),
         prior,
     )
 
@@ -53,8 +52,8 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
 @callback(DENSITY_SIGNATURE)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
-    problem = _problem_at(numba.carray(words, (21,), np.int64))
-    slope = numba.carray(gradient, (dimension,))
-    result = value_and_gradient(numba.carray(point, (dimension,)), problem, slope)
-    numba.carray(value, (1,))[0] = result
+    problem = _problem_at(carray(words, (21,), np.int64))
+    slope = carray(gradient, (dimension,))
+    result = value_and_gradient(carray(point, (dimension,)), problem, slope)
+    carray(value, (1,))[0] = result
     return 0 if np.isfinite(result) and np.all(np.isfinite(slope)) else 4

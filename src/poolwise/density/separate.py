@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.priors import ModelPriors
 from poolwise.density.theta import log_scale_prior
 from poolwise.density.working import group_roots, shifted
@@ -199,7 +200,15 @@ def _grid(count, information, estimate, residual, prior, nodes, density):
 
 
 @kernel
-def _average(counts, information, estimate, residual, prior, shrunk, log_evidence):
+def _average(
+    counts: Vector,
+    information: Matrix,
+    estimate: Matrix,
+    residual: Vector,
+    prior: Vector,
+    shrunk: Matrix,
+    log_evidence: Vector,
+) -> None:
     """Posterior means in diagonal coordinates, and log evidence, by the trapezoidal rule.
 
     The integrand vanishes with all its derivatives at both ends, so the rule converges geometrically.
@@ -218,7 +227,18 @@ def _average(counts, information, estimate, residual, prior, shrunk, log_evidenc
 
 
 @kernel
-def _draw(counts, information, estimate, residual, prior, to_white, noise, uniform, beta, sigma):
+def _draw(
+    counts: Vector,
+    information: Matrix,
+    estimate: Matrix,
+    residual: Vector,
+    prior: Vector,
+    to_white: Array3,
+    noise: Array3,
+    uniform: Matrix,
+    beta: Array3,
+    sigma: Matrix,
+) -> None:
     """Draws of sigma by inverting its distribution function, then of the whitened coefficients given sigma.
 
     With V = to_white: V (shrunk estimate + diag(spread) V' noise), the noise through the symmetric root of the

@@ -11,20 +11,21 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import IntVector, Matrix, Vector
 
 
 class Prior(NamedTuple):
     """Priors as arrays: p coefficients, q effects of all factors, c correlations, m mixing precisions."""
 
-    starts: np.ndarray  # (q,) first effect that each effect is correlated with; its own where it is independent
-    rows: np.ndarray  # (p, p) what the priors are put on, as combinations of the coefficients in X
-    mean: np.ndarray  # (p,)
-    precision: np.ndarray  # (p,) given mixing precisions of one
-    mixed: np.ndarray  # (m,) which of the prior rows have a mixing precision
-    scales: np.ndarray  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
-    correlations: np.ndarray  # (c, 2) exponent and log constant of each partial correlation
-    stated: np.ndarray  # (q, q) from the effects of theta to those whose sds have the priors
-    exponents: np.ndarray  # (q,) of the ratio of these sds, zero where they are the same
+    starts: IntVector  # (q,) first effect that each effect is correlated with; its own where it is independent
+    rows: Matrix  # (p, p) what the priors are put on, as combinations of the coefficients in X
+    mean: Vector  # (p,)
+    precision: Vector  # (p,) given mixing precisions of one
+    mixed: IntVector  # (m,) which of the prior rows have a mixing precision
+    scales: Matrix  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
+    correlations: Matrix  # (c, 2) exponent and log constant of each partial correlation
+    stated: Matrix  # (q, q) from the effects of theta to those whose sds have the priors
+    exponents: Vector  # (q,) of the ratio of these sds, zero where they are the same
     log_constant: float  # log |d beta / d (coefficients in X)| and of the rows' weights: densities keep their units
 
 
@@ -39,7 +40,7 @@ def log_scale_prior(theta, row):
 
 
 @kernel
-def log_prior(theta, prior, gradient):
+def log_prior(theta: Vector, prior: Prior, gradient: Vector) -> float:
     """Log prior of theta; its derivative is written into `gradient`."""
     q, pairs = prior.starts.size, prior.correlations.shape[0]
     total, elsewhere = 0.0, False
@@ -88,7 +89,7 @@ def _log_prior_elsewhere(theta, prior, gradient):
 
 
 @kernel
-def covariance_factor(theta, starts, factor):
+def covariance_factor(theta: Vector, starts: IntVector, factor: Matrix) -> None:
     """diag(tau) L, lower triangular, into `factor` (q, q); diagonal where effects are independent."""
     at = q = factor.shape[0]
     factor[:] = 0.0
@@ -102,7 +103,7 @@ def covariance_factor(theta, starts, factor):
 
 
 @kernel
-def factor_pullback(theta, factor, slope, starts, gradient):
+def factor_pullback(theta: Vector, factor: Matrix, slope: Matrix, starts: IntVector, gradient: Vector) -> None:
     """Add d/d theta to `gradient`, given `slope` = d/dM (q, q)."""
     q = factor.shape[0]
     at = q
@@ -121,7 +122,7 @@ def factor_pullback(theta, factor, slope, starts, gradient):
 
 
 @kernel
-def usable(theta):
+def usable(theta: Vector) -> bool:
     """Whether the exponentials of theta and their squares are representable."""
     return np.all(np.abs(theta) < 300.0)
 
@@ -155,7 +156,7 @@ def _precision(theta, prior, k):
 
 
 @kernel
-def prior_penalty(theta, prior, mean, inverse, gradient):
+def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gradient: Vector) -> float:
     """E[sum of the squared, weighed misses of the coefficients' priors]; adds the mixing precisions' slopes.
 
     beta ~ N(mean, inverse' inverse), inverse (p, p) lower triangular.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.families.callback import RowsCallback
+from poolwise.compiled.kernel import Callback
 from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
 
@@ -62,7 +62,7 @@ class Family:
     name: str
     scale: Scale
     dispersions: tuple[Dispersion, ...]
-    callback: RowsCallback
+    callback: Callback
     log_density: Callable[..., Numbers]
     draw: Callable[..., Numbers]
     check: Check

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Vector
 from poolwise.errors import FormulaError, suggest
 from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail
 
@@ -140,7 +141,7 @@ def _step(code, x):
 
 
 @kernel
-def to_location(code, predictors, slopes):
+def to_location(code: int, predictors: Vector, slopes: Vector) -> None:
     """Replace linear predictors (n,) by locations, and write the derivatives (n,) of these; nothing for code 0."""
     if code == _STRAIGHT:
         return

@@ -13,14 +13,14 @@ _STIRLING = 12.0  # from here on Stirling's series has all digits
 
 
 @kernel
-def softplus(x):
+def softplus(x: float) -> tuple[float, float]:
     """log(1 + exp(x)) and its derivative, the logistic function."""
     e = vector.exp(-abs(x))
     return max(x, 0.0) + vector.log1p(e), (1.0 if x >= 0.0 else e) / (1.0 + e)
 
 
 @kernel
-def digamma(x):
+def digamma(x: float) -> float:
     """d/dx log Gamma(x) for x > 0 (Abramowitz and Stegun 1964, 6.3.5 and 6.3.18)."""
     total = 0.0
     while x < _STIRLING:
@@ -52,7 +52,7 @@ def gamma_constant(x):
 
 
 @kernel
-def rising(x, y):
+def rising(x: float, y: float) -> tuple[float, float]:
     """log(Gamma(x + y) / Gamma(x)) and its derivative in x, for x > 0 and y >= 0, without cancellation."""
     if y <= _SUMMED and y == math.floor(y):
         value, slope, product = 0.0, 0.0, 1.0
@@ -75,7 +75,7 @@ def rising(x, y):
 
 
 @kernel
-def log_normal_tail(x):
+def log_normal_tail(x: float) -> float:
     """log Phi(x), the log of the standard normal distribution function; -x^2 / 2 far out on the left."""
     if x > -20.0:
         return math.log(0.5 * math.erfc(-x * math.sqrt(0.5)))

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import math
 
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
-
-from poolwise.compiled import exact_kernel
+from poolwise.compiled import exact_kernel, intrinsic
 
 _LOG2_E = 1.0 / math.log(2.0)
 # log 2 in two parts, the first with zeros at its end, so that its product with a small whole number is exact.
@@ -24,6 +20,8 @@ _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (1.0 / math.fac
 @intrinsic
 def bits_of(typing_context, x):
     """The bits of a number as a whole number."""
+    from llvmlite import ir
+    from numba.core import types
 
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.IntType(64))
@@ -33,6 +31,9 @@ def bits_of(typing_context, x):
 
 @intrinsic
 def _from_bits(typing_context, bits):
+    from llvmlite import ir
+    from numba.core import types
+
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.DoubleType())
 

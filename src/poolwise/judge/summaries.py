@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Matrix
 from poolwise.errors import DataError
 from poolwise.threads import map_slices
 
@@ -32,7 +33,7 @@ def summaries(drawn: np.ndarray, tail: float) -> np.ndarray:
 
 
 @kernel
-def summarise_lines(lines: np.ndarray, tail: float, found: np.ndarray) -> None:
+def summarise_lines(lines: Matrix, tail: float, found: Matrix) -> None:
     """Fill `found`; see `summaries`."""
     m = lines.shape[1]
     far = np.sqrt(max(-2.0 * np.log(max(tail, 1e-300)), 0.0)) - 0.9  # sds: a little less than a normal quantile
@@ -57,7 +58,7 @@ def summarise_lines(lines: np.ndarray, tail: float, found: np.ndarray) -> None:
 
 
 @kernel
-def _low_quantile(values: np.ndarray, tail: float, guess: float, sample: np.ndarray, some: np.ndarray) -> float:
+def _low_quantile(values, tail, guess, sample, some):
     """A quantile below the median: only values below a guess of it are looked at.
 
     Where a guess turns out too low, the next one is a quantile of a sample, three of its standard errors above the one
@@ -83,7 +84,7 @@ def _low_quantile(values: np.ndarray, tail: float, guess: float, sample: np.ndar
 
 
 @kernel
-def _below(values: np.ndarray, limit: float, some: np.ndarray) -> int:
+def _below(values, limit, some):
     """Copy the values up to a limit, and count them."""
     count = 0
     for i in range(len(values)):
@@ -93,7 +94,7 @@ def _below(values: np.ndarray, limit: float, some: np.ndarray) -> int:
 
 
 @kernel
-def _upper_guess(values: np.ndarray, tail: float, sample: np.ndarray) -> float:
+def _upper_guess(values, tail, sample):
     size = len(sample)
     step = len(values) // size
     for i in range(size):
@@ -103,7 +104,7 @@ def _upper_guess(values: np.ndarray, tail: float, sample: np.ndarray) -> float:
 
 
 @kernel
-def _select(values: np.ndarray, count: int, k: int) -> float:
+def _select(values, count, k):
     """The k-th smallest of the first `count` values, which are partitioned about it (Hoare 1961)."""
     low, high = 0, count - 1
     while low < high:

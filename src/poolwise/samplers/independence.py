@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import IntMatrix, Matrix
 from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.bridge import bridge
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
@@ -298,7 +299,7 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
 
 
 @kernel
-def _run_chains(log_excess, log_uniforms, chosen):
+def _run_chains(log_excess: Matrix, log_uniforms: Matrix, chosen: IntMatrix) -> int:
     """Metropolis on candidates that have passed the bound, log_excess = max(log w - log bound, 0), (chains, steps).
 
     A state within the bound always gives way; one beyond it gives way in proportion. Returns the number of moves.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import numba
 import numpy as np
 
-from poolwise.compiled import DENSITY_SIGNATURE, callback, pointer
+from poolwise.compiled import DENSITY_SIGNATURE, callback, carray, pointer
 from poolwise.samplers.base import LogDensity, NativeDensity
 from poolwise.samplers.trajectory import density_at
 
@@ -31,10 +30,10 @@ def in_linear_coordinates(density: LogDensity, centre: np.ndarray, root: np.ndar
 def linear_callback(dimension, point, gradient, value, words):
     """Value and gradient over z; `words` are the inner density's address and words, centre and root."""
     d = np.int64(dimension)
-    said = numba.carray(words, (4,), np.int64)
-    inner_words = numba.carray(pointer(said[1]), (1,), np.int64)
-    centre, root = numba.carray(pointer(said[2]), (d,), np.float64), numba.carray(pointer(said[3]), (d, d), np.float64)
-    z, slope, spot = numba.carray(point, (d,)), numba.carray(gradient, (d,)), numba.carray(value, (1,))
+    said = carray(words, (4,), np.int64)
+    inner_words = carray(pointer(said[1]), (1,), np.int64)
+    centre, root = carray(pointer(said[2]), (d,), np.float64), carray(pointer(said[3]), (d, d), np.float64)
+    z, slope, spot = carray(point, (d,)), carray(gradient, (d,)), carray(value, (1,))
     x, inner_slope = np.empty(d), np.empty(d)
     for i in range(d):
         x[i] = centre[i]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Array3, Matrix, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,14 +122,27 @@ def _log_components(point, constants, means, inverses, degrees, terms, squares):
 
 
 @kernel
-def _log_mixture(points, constants, means, inverses, degrees, out):
+def _log_mixture(
+    points: Matrix, constants: Vector, means: Matrix, inverses: Array3, degrees: Vector, out: Vector
+) -> None:
     terms, squares = np.empty(constants.size), np.empty(constants.size)
     for i in range(points.shape[0]):
         out[i] = _log_components(points[i], constants, means, inverses, degrees, terms, squares)
 
 
 @kernel
-def _accumulate(points, weights, constants, means, inverses, degrees, mass, pull, first, second):
+def _accumulate(
+    points: Matrix,
+    weights: Vector,
+    constants: Vector,
+    means: Matrix,
+    inverses: Array3,
+    degrees: Vector,
+    mass: Vector,
+    pull: Vector,
+    first: Matrix,
+    second: Array3,
+) -> None:
     """One E-step: total responsibilities and the moments under the downweighting of outliers."""
     components, d = means.shape
     terms, squares = np.empty(components), np.empty(components)

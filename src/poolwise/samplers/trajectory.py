@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
-from poolwise.compiled import kernel
+from poolwise.compiled import intrinsic, kernel
+from poolwise.compiled.types import IntVector, Matrix, Vector
 
 _DEEPEST = 10
 _DIVERGED = -1000.0  # of the log density of position and momentum, relative to the start
@@ -23,6 +21,9 @@ LEAVES, ACCEPTED, DIVERGED, VALUE = range(4)
 
 @intrinsic
 def _call(typing_context, address, dimension, point, gradient, value, words):
+    from llvmlite import ir
+    from numba.core import types
+
     word = ir.IntType(64)
     shape = ir.FunctionType(word, [word] * 5)
 
@@ -34,7 +35,7 @@ def _call(typing_context, address, dimension, point, gradient, value, words):
 
 
 @kernel
-def density_at(address, words, point, gradient, value):
+def density_at(address: int, words: IntVector, point: Vector, gradient: Vector, value: Vector) -> float:
     """Value of a native density; its gradient is written. -inf where it is not finite."""
     lost = _call(
         np.int64(address),
@@ -144,7 +145,22 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
 
 
 @kernel
-def advance(rng, address, words, point, gradient, state, scale, moments, kept, counts, first, last, ends, stop):
+def advance(
+    rng: np.random.Generator,
+    address: int,
+    words: IntVector,
+    point: Vector,
+    gradient: Vector,
+    state: Vector,
+    scale: Vector,
+    moments: Matrix,
+    kept: Matrix,
+    counts: Vector,
+    first: int,
+    last: int,
+    ends: IntVector,
+    stop: IntVector,
+) -> None:
     """Steps `first` to `last` of a chain: those of warm-up adapt, the others are kept.
 
     `state` holds value, log step, its average, the error's average, steps of averaging and draws in `moments`;

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Matrix, Vector
 
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
@@ -57,7 +58,7 @@ def warp_for(mode: np.ndarray, spread: np.ndarray, log_scales: np.ndarray) -> Wa
 
 
 @kernel
-def _g(y):
+def _g(y: float) -> tuple[float, float]:
     """g(y) and its derivative Phi(y). On the left the two terms of g cancel, but only by a factor of y^2."""
     below = 0.5 * math.erfc(-y / _ROOT_2)
     density = math.exp(-0.5 * y * y) / _ROOT_2PI
@@ -65,7 +66,7 @@ def _g(y):
 
 
 @kernel
-def _forward(y, scales, theta, log_jacobian):
+def _forward(y: Matrix, scales: Vector, theta: Matrix, log_jacobian: Vector) -> None:
     for i in range(y.shape[0]):
         log_jacobian[i] = 0.0
         for k in range(y.shape[1]):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.compiled import exact_kernel
+from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.factors import cells_of
@@ -160,8 +161,19 @@ def _origin(columns: ColumnMap, centre: np.ndarray) -> np.ndarray:
 
 @exact_kernel
 def _merge(
-    codes, pattern, cell_weights, centre, cell_means, cell_scatter, place, coefficients, origin, weights, means, scatter
-):
+    codes: IntVector,
+    pattern: IntVector,
+    cell_weights: Vector,
+    centre: Vector,
+    cell_means: Matrix,
+    cell_scatter: Array3,
+    place: IntVector,
+    coefficients: Matrix,
+    origin: Vector,
+    weights: Vector,
+    means: Matrix,
+    scatter: Array3,
+) -> None:
     """Add each cell to its combination of groups, by the pairwise update of Chan, Golub and LeVeque (1983)."""
     width = place.size
     step = np.empty(width)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from poolwise.compiled import exact_kernel
+from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.design.factors import Cells
 from poolwise.statistics.products import CrossProducts
 from poolwise.threads import map_slices
@@ -141,7 +142,17 @@ def sum_pair(parts: list[CrossProducts]) -> CrossProducts:
 
 
 @exact_kernel
-def _accumulate(values, codes, each, counts, weights, log_weights, first, sums, products):
+def _accumulate(
+    values: Matrix,
+    codes: IntVector,
+    each: Vector,
+    counts: Vector,
+    weights: Vector,
+    log_weights: Vector,
+    first: Matrix,
+    sums: Matrix,
+    products: Array3,
+) -> None:
     """Weighted sums and lower-triangular products of deviations from the first row of each cell.
 
     The first row is as good a centre as the mean for keeping digits, and needs no second pass. Without weights `each`
@@ -170,7 +181,7 @@ def _accumulate(values, codes, each, counts, weights, log_weights, first, sums, 
 
 
 @exact_kernel
-def _centre(counts, weights, first, origin, sums, products):
+def _centre(counts: Vector, weights: Vector, first: Matrix, origin: Vector, sums: Matrix, products: Array3) -> None:
     """Turn sums about the first row into means about `origin` and scatter about the mean, in place."""
     width = sums.shape[1]
     for j in range(counts.size):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from poolwise.compiled import kernel, lane
-from poolwise.density.blocks.kernels import factorise_panel, load_leaf
+from poolwise.compiled.types import Array3, Matrix, Vector
+from poolwise.density.blocks.kernels import System, factorise_panel, load_leaf
 
 
 @kernel
@@ -22,7 +24,7 @@ def solve_root(store, start, size, noise, out):
 
 
 @kernel
-def invert_root(store, start, size, count, inverse):
+def invert_root(store: Vector, start: int, size: int, count: int, inverse: Vector) -> None:
     """Upper triangle of the inverse of the first `count` rows of the root, into `inverse` at the root's place."""
     upper = np.zeros((count, count))
     for j in range(count):
@@ -59,14 +61,15 @@ def _solve_node(entries, entry_factor, entry_column, entry_kept, first_effect, n
 
 
 @kernel
-def solve_kept(system, store, root, noise, kept):
+def solve_kept(system: System, store: Vector, root: Vector, noise: Vector, kept: Vector) -> None:
     """All kept values from those of the root: eliminated nodes after the leaf, the last one first."""
     structure, border = system.structure, system.xy.shape[0]
     first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
     entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
     entry_kept = structure.entry_kept
     at = kept.size - root.size
-    kept[at:] = root
+    for i in range(root.size):
+        kept[at + i] = root[i]
     out = np.empty(system.prior.starts.size)
     for node in range(factor.size - 1, structure.leaves - 1, -1):
         rows = first_effect[factor[node] + 1] - first_effect[factor[node]]
@@ -80,7 +83,7 @@ def solve_kept(system, store, root, noise, kept):
 
 
 @kernel
-def solve_leaf(system, panels, kept, means):
+def solve_leaf(system: System, panels: Vector, kept: Vector, means: Matrix) -> None:
     """Conditional means of the leaf's scaled effects, (leaves, q), from its panels."""
     structure, border, rows = system.structure, system.xy.shape[0], means.shape[1]
     entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
@@ -91,7 +94,8 @@ def solve_leaf(system, panels, kept, means):
             entries, entry_factor, entry_column, entry_kept, first_effect, node, panels, structure.offset[node],
             structure.width[node], rows, border, kept, silent, 0, out,
         )  # fmt: skip
-        means[node] = out
+        for i in range(rows):
+            means[node, i] = out[i]
 
 
 @kernel
@@ -143,8 +147,17 @@ def covariance_among(structure, node, border, inverse, common, gathered):
     return size
 
 
+class Room(NamedTuple):
+    """Arrays to work in: n the most columns of a panel, q the most effects of a level."""
+
+    gathered: Matrix  # (n, n) covariances of all that a node meets
+    ahead: Matrix  # (q, n) how its effects follow them
+    spread: Matrix  # (q, n) their product
+    own: Array3  # (leaves, q, q) covariances of the leaf's own effects
+
+
 @kernel
-def selected_inverse(system, store, panels, inverse, common, work):
+def selected_inverse(system: System, store: Vector, panels: Vector, inverse: Vector, common: int, work: Room) -> None:
     """Posterior covariance of each node's own effects, from the last eliminated to the first.
 
     `inverse` (store's size) holds the root's; covariances that earlier nodes need are added to it. Own blocks of the
@@ -200,7 +213,9 @@ def selected_inverse(system, store, panels, inverse, common, work):
 
 
 @kernel
-def add_moments(system, inverse, own, kept, leaf_means, moments):
+def add_moments(
+    system: System, inverse: Vector, own: Array3, kept: Vector, leaf_means: Matrix, moments: Matrix
+) -> None:
     """Add E[v v'] of all levels, factor by factor, to the diagonal blocks of `moments` (Q, Q)."""
     structure = system.structure
     at = 0

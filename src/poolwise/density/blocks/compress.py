@@ -54,7 +54,7 @@ def compressed(system: System) -> System:
         entry_places=structure.entry_places[picked],
         entry_kept=structure.entry_kept[picked],
         border_places=structure.border_places[nodes],
-        leaves=len(first),
+        leaves=np.int64(len(first)),
     )
     return system._replace(structure=smaller, leaf=values, alike=Alike(count, own, spread))
 

@@ -99,14 +99,14 @@ class BlockedDensity:
         self, points: np.ndarray, seed: np.random.SeedSequence | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log densities (m,), and with a seed, where the root is large, a draw (m, n) of the kept coefficients."""
-        points, out = np.ascontiguousarray(points), np.empty(len(points))
+        points, out = np.ascontiguousarray(points, dtype=float), np.empty(len(points))
         kept = np.empty((0 if seed is None else len(points), self.coefficients_kept))
 
         def values(_: int, part: slice) -> None:
             if not self._large_root:
                 evaluate.log_densities(points[part], self.smaller, out[part])
                 return
-            room = evaluate.scratch(self.smaller)
+            room = evaluate.room(self.smaller)
             for i in range(part.start, part.stop):
                 look()
                 out[i] = self._log_density_at(points[i], room)
@@ -160,7 +160,8 @@ class BlockedDensity:
         factor_pullback(point, covariance, slope, self.system.prior.starts, gradient)
         size = structure.root_size
         schur = store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :].T.copy()
-        mean, spread = common_solution(schur)
+        mean, spread = np.empty(p), np.empty((p, p))
+        common_solution(schur, mean, spread)
         penalty = prior_penalty(point, self.system.prior, mean, spread, gradient)
         # As with one factor: the expected quadratic form is its minimum plus its rank.
         rank = p + float(levels.sum())
@@ -181,7 +182,7 @@ class BlockedDensity:
 
         def solve(i: int, part: slice) -> None:
             if self._large_root:
-                room = evaluate.scratch(self.smaller)
+                room = evaluate.room(self.smaller)
                 for draw in range(part.start, part.stop):
                     look()
                     self._log_density_at(points[draw], room)
@@ -388,7 +389,7 @@ class BlockedDensity:
 
     def _eliminated(self, point: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, np.ndarray] | None:
         """Covariance factor, log likelihood, store and all panels of the leaf at one point; None where not finite."""
-        covariance, scale, store, panels = evaluate.scratch(self.system)
+        covariance, scale, store, panels = evaluate.room(self.system)
         kernels.scales(point, self.system, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
         log_determinant += root.factorise(self.system.structure, store)
@@ -410,7 +411,7 @@ class BlockedDensity:
         structure = self.system.structure
         most, q = int(structure.width.max(initial=1)), int(np.diff(structure.first_effect).max())
         own = np.empty((self.groups, self.width, self.width))
-        work = np.empty((most, most)), np.empty((q, most)), np.empty((q, most)), own
+        work = back.Room(np.empty((most, most)), np.empty((q, most)), np.empty((q, most)), own)
         back.selected_inverse(self.system, store, panels, inverse, common, work)
         return own
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.blocks.back import leaf_given, solve_kept, solve_root
-from poolwise.density.blocks.kernels import factorise_root, reduce_to_root, scales
+from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales
 from poolwise.density.dense import product
 from poolwise.density.theta import log_prior, usable
 
@@ -16,24 +17,26 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 @kernel
-def assembled(log_determinant, log_precisions, pivot, log_sigma, system):
+def assembled(log_determinant: float, log_precisions: float, pivot: float, log_sigma: float, system: System) -> float:
     """log p(y | theta) from what the elimination has left."""
     value = 0.5 * log_precisions + system.prior.log_constant - 0.5 * log_determinant - 0.5 * pivot
     value -= system.rows * (log_sigma + 0.5 * _LOG_2PI)
     return value if math.isfinite(value) else -np.inf
 
 
-@kernel
-def scratch(system):
-    """Room for one evaluation: covariance factor, the same for shifted effects, store, and the panels of the leaf."""
+def room(system):
+    """Arrays for one evaluation: covariance factor, the same for shifted effects, store, and the panels of the leaf."""
     q = system.prior.starts.size
     return np.empty((q, q)), np.empty((q, q)), np.empty(system.structure.size), np.empty(system.leaf.size)
 
 
+_room = kernel(room)
+
+
 @kernel
-def log_densities(points, system, out):
+def log_densities(points: Matrix, system: System, out: Vector) -> None:
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
-    covariance, scale, store, panels = scratch(system)
+    covariance, scale, store, panels = _room(system)
     structure, unused = system.structure, np.empty(points.shape[1])
     q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
     for i in range(points.shape[0]):
@@ -48,12 +51,12 @@ def log_densities(points, system, out):
 
 
 @kernel
-def kept_given(points, system, kept):
+def kept_given(points: Matrix, system: System, kept: Matrix) -> None:
     """All coefficients but the leaf's given each theta, exact; kept (m, n) holds standard normals, or zeros for means.
 
     Effects are scaled, v of u = M v; common coefficients in working coordinates.
     """
-    covariance, scale, store, panels = scratch(system)
+    covariance, scale, store, panels = _room(system)
     structure = system.structure
     root = np.empty(structure.root_size - 1)
     first = kept.shape[1] - root.size
@@ -67,14 +70,19 @@ def kept_given(points, system, kept):
 
 
 @kernel
-def leaf_draws(points, system, first_level, kept, effects, first_effect):
+def leaf_draws(
+    points: Matrix, system: System, first_level: int, kept: Matrix, effects: Array3, first_effect: int
+) -> None:
     """Effects of consecutive levels of the leaf, as written, given each theta and the kept coefficients.
 
     effects (m, q, width) holds standard normals, or zeros for the conditional means; it is overwritten.
     """
     size, q = system.prior.starts.size, effects.shape[1]
     covariance, scale, written = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
-    panel, column = np.empty(q * system.structure.width[: system.structure.leaves].max()), np.empty(q)
+    widest = 0
+    for node in range(system.structure.leaves):
+        widest = max(widest, system.structure.width[node])
+    panel, column = np.empty(q * widest), np.empty(q)
     for draw in range(points.shape[0]):
         scales(points[draw], system, covariance, scale)
         product(system.to_written, covariance, written)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import kernel, lane
+from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.density.blocks.structure import Structure
 from poolwise.density.dense import product
 from poolwise.density.theta import Prior, add_prior_rows, covariance_factor
@@ -23,32 +24,32 @@ _TOGETHER = 64  # rows that are gathered; a multiple of four
 class Blocks(NamedTuple):
     """Cross-products of nodes other than the leaf, block by block of the store."""
 
-    rows: np.ndarray  # (blocks,) factor of the rows of each
-    columns: np.ndarray  # (blocks,) factor of its columns, -1 for the border
-    place: np.ndarray  # (blocks,) where it begins in the store
-    stride: np.ndarray  # (blocks,) from one row to the next
-    start: np.ndarray  # (blocks,) where its numbers begin
-    values: np.ndarray  # the numbers
+    rows: IntVector  # (blocks,) factor of the rows of each
+    columns: IntVector  # (blocks,) factor of its columns, -1 for the border
+    place: IntVector  # (blocks,) where it begins in the store
+    stride: IntVector  # (blocks,) from one row to the next
+    start: IntVector  # (blocks,) where its numbers begin
+    values: Vector  # the numbers
 
 
 class Alike(NamedTuple):
     """Levels of the leaf that are eliminated together; each by itself where `levels` is ones and `own` is empty."""
 
-    levels: np.ndarray  # (leaves,) how many levels each stands for
-    own: np.ndarray  # (kinds of own blocks,) distinct values of these
-    spread: np.ndarray  # (kinds of own blocks, p + 1, p + 1) of border vectors around the mean of their kind
+    levels: Vector  # (leaves,) how many levels each stands for
+    own: Vector  # (kinds of own blocks,) distinct values of these
+    spread: Array3  # (kinds of own blocks, p + 1, p + 1) of border vectors around the mean of their kind
 
 
 class System(NamedTuple):
     """All that the density knows, as arrays. p coefficients, Q effects of all factors."""
 
     structure: Structure
-    leaf: np.ndarray  # panels of the leaf: cross-products of its effects with its own columns
+    leaf: Vector  # panels of the leaf: cross-products of its effects with its own columns
     blocks: Blocks
-    xy: np.ndarray  # (p + 1, p + 1) [X, y]'[X, y]
+    xy: Matrix  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
-    maps: np.ndarray  # (Q, Q) block-diagonal: from effects that theta speaks of to shifted effects
-    to_written: np.ndarray  # (Q, Q) block-diagonal: from the same to effects as written
+    maps: Matrix  # (Q, Q) block-diagonal: from effects that theta speaks of to shifted effects
+    to_written: Matrix  # (Q, Q) block-diagonal: from the same to effects as written
     prior: Prior
     alike: Alike
 
@@ -126,7 +127,7 @@ def load_leaf(entries, entry_factor, entry_column, first_effect, node, values, d
 
 
 @kernel
-def scales(theta, system, covariance, scale):
+def scales(theta: Vector, system: System, covariance: Matrix, scale: Matrix) -> None:
     """The covariance factor M (Q, Q), and M in terms of shifted effects."""
     covariance_factor(theta, system.prior.starts, covariance)
     product(system.maps, covariance, scale)
@@ -234,7 +235,7 @@ def _eliminate_others(structure, border, store):
 
 
 @kernel
-def reduce_to_root(theta, system, scale, store, panels):
+def reduce_to_root(theta: Vector, system: System, scale: Matrix, store: Vector, panels: Vector) -> tuple[float, float]:
     """Eliminate all but the root; returns the logs of the determinant so far and of the prior precisions.
 
     `store` (size,) is left with panels R, B of eliminated nodes and the upper triangle of the root, `panels` with those
@@ -276,7 +277,7 @@ def reduce_to_root(theta, system, scale, store, panels):
 
 
 @kernel
-def factorise_root(store, start, size):
+def factorise_root(store: Vector, start: int, size: int) -> float:
     """The upper factor of the root in place, its last pivot left squared; returns the log determinant of the others."""
     log_determinant = 0.0
     for i in range(size):

@@ -5,11 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import IntMatrix, IntVector, Matrix, Vector
 from poolwise.density.blocks.back import covariance_among
+from poolwise.density.blocks.kernels import System
 
 
 @kernel
-def row_moments(system, panels, inverse, kept, scale, x, z, nodes, places, gathered, residual, variance):
+def row_moments(
+    system: System,
+    panels: Vector,
+    inverse: Vector,
+    kept: Vector,
+    scale: Matrix,
+    x: Matrix,
+    z: Matrix,
+    nodes: IntVector,
+    places: IntMatrix,
+    gathered: Matrix,
+    residual: Vector,
+    variance: Vector,
+) -> None:
     """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows, both (n,).
 
     Parameters

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,12 @@ def _potrf(matrix: np.ndarray) -> int:
 @cache
 def _function(library: str, name: str, arguments: int) -> Any:
     """A function of SciPy's BLAS or LAPACK, by the address that SciPy publishes for other languages."""
-    from numba.extending import get_cython_function_address
-
-    address = get_cython_function_address(f"scipy.linalg.{library}", name)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+    capsule = import_module(f"scipy.linalg.{library}").__pyx_capi__[name]
+    get_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+    get_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(get_pointer(capsule, get_name(capsule)))
 
 
 def _address(array: np.ndarray) -> ctypes.c_void_p:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import exact_kernel
+from poolwise.compiled.types import BoolVector, Int32Vector, IntVector
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.design.factors import Factor
 
@@ -26,25 +27,25 @@ class Structure(NamedTuple):
     leaf's: eliminated nodes by rank, nodes of the root, common coefficients.
     """
 
-    first_effect: np.ndarray  # (F + 1,) of each factor among all Q effects
-    factor: np.ndarray  # (E,) of each node
-    offset: np.ndarray  # (E,) where its panel begins: in the leaf's data, or in the store
-    width: np.ndarray  # (E,) columns of its panel
-    entries: np.ndarray  # (E + 1,) first entry of each node
-    entry_factor: np.ndarray  # (N,) factor of the node met
-    entry_column: np.ndarray  # (N,) its first column in the panel
-    entry_base: np.ndarray  # (N,) where its first row begins in the store
-    entry_stride: np.ndarray  # (N,) from one of its rows to the next
-    entry_places: np.ndarray  # (N,) first of `places` for its columns from `entry_column` on
-    entry_kept: np.ndarray  # (N,) its first place among the kept coefficients
-    border_places: np.ndarray  # (E,) first of `places` for the border's columns
-    places: np.ndarray  # column within a row of the store
-    root_factor: np.ndarray  # (nodes of the root,)
-    root_kept: np.ndarray  # (nodes of the root,) place among the kept coefficients
-    leaves: int
-    root: int  # where the root begins in the store
-    root_size: int  # its rows: effects, coefficients and the outcome
-    size: int  # of the store
+    first_effect: IntVector  # (F + 1,) of each factor among all Q effects
+    factor: IntVector  # (E,) of each node
+    offset: IntVector  # (E,) where its panel begins: in the leaf's data, or in the store
+    width: IntVector  # (E,) columns of its panel
+    entries: IntVector  # (E + 1,) first entry of each node
+    entry_factor: IntVector  # (N,) factor of the node met
+    entry_column: IntVector  # (N,) its first column in the panel
+    entry_base: IntVector  # (N,) where its first row begins in the store
+    entry_stride: IntVector  # (N,) from one of its rows to the next
+    entry_places: IntVector  # (N,) first of `places` for its columns from `entry_column` on
+    entry_kept: IntVector  # (N,) its first place among the kept coefficients
+    border_places: IntVector  # (E,) first of `places` for the border's columns
+    places: Int32Vector  # column within a row of the store
+    root_factor: IntVector  # (nodes of the root,)
+    root_kept: IntVector  # (nodes of the root,) place among the kept coefficients
+    leaves: np.int64
+    root: np.int64  # where the root begins in the store
+    root_size: np.int64  # its rows: effects, coefficients and the outcome
+    size: np.int64  # of the store
     dense: bool  # whether levels of the leaf meet so much of the root that their rows are best gathered in full
 
 
@@ -116,10 +117,10 @@ def build_structure(factors: Sequence[Factor], order: Ordering, border: int) -> 
         places,
         by_rank[eliminated:].astype(np.int64),
         kept[eliminated:-1],
-        leaves,
-        root,
-        root_size,
-        root + root_size**2,
+        np.int64(leaves),
+        np.int64(root),
+        np.int64(root_size),
+        np.int64(root + root_size**2),
         bool(eliminated == 0 and leaves and widths[order.leaf] <= 16 and np.mean(width) > _DENSE * root_size),
     )
     return structure, Ranks(rank, eliminated)
@@ -131,10 +132,7 @@ def _starts(sizes: np.ndarray) -> np.ndarray:
 
 
 @exact_kernel
-def _fill_places(
-    entries, rank, sizes, column, in_root, own, shared, first_root, width, q, kept, eliminated, leaves, border,
-    root_size, places,
-):  # fmt: skip
+def _fill_places(entries: IntVector, rank: IntVector, sizes: IntVector, column: IntVector, in_root: BoolVector, own: IntVector, shared: IntVector, first_root: IntVector, width: IntVector, q: IntVector, kept: IntVector, eliminated: int, leaves: int, border: int, root_size: int, places: Int32Vector) -> None:  # fmt: skip
     """For every row that an eliminated node updates, the columns there of the node's own columns."""
     for node in range(entries.size - 1):
         at = shared[node]

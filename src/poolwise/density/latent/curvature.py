@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.kernels import linear_predictors
 from poolwise.density.latent.problem import (
     CODES,
@@ -29,7 +30,16 @@ from poolwise.families.links import to_location
 
 
 @kernel
-def curvature(theta, beta, u, words, in_rest, blocks, side, rest):
+def curvature(
+    theta: Vector,
+    beta: Vector,
+    u: Vector,
+    words: IntVector,
+    in_rest: IntVector,
+    blocks: Vector,
+    side: Matrix,
+    rest: Matrix,
+) -> None:
     """Add up the information of all rows.
 
     in_rest (p + U,) is the place of a coordinate among the R coupled ones, -1 else. `blocks` takes the information on

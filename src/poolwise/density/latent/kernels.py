@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from poolwise.compiled import kernel, lane
+from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.problem import (
     CENTRE,
     CODES,
@@ -55,7 +56,9 @@ _BLOCK = 256  # rows whose linear predictors fit in the nearest cache
 
 
 @kernel
-def log_likelihood(theta, beta, u, words, beta_slope, u_slope, shared_slope):
+def log_likelihood(
+    theta: Vector, beta: Vector, u: Vector, words: IntVector, beta_slope: Vector, u_slope: Vector, shared_slope: Vector
+) -> float:
     """Log likelihood up to a constant; slopes (p,), (U,) and (parameters,) are added to."""
     y, trials, weights, known = floats(words, Y), floats(words, TRIALS), floats(words, WEIGHTS), wide(words, KNOWN)
     columns, of_column = wide(words, COLUMNS), whole(words, OF_COLUMN)
@@ -366,7 +369,7 @@ def _root_pullback(root, slope, out, column):
 
 
 @kernel
-def log_priors(theta, beta, words, gradient, beta_slope):
+def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, beta_slope: Vector) -> float:
     """Log prior of theta and the coefficients; the slope of theta (d,) is written, that of these (p,) added to."""
     rows, mean, precision = wide(words, ROWS), floats(words, MEAN), floats(words, PRECISION)
     mixed, starts = whole(words, MIXED), whole(words, STARTS)
@@ -392,7 +395,7 @@ def log_priors(theta, beta, words, gradient, beta_slope):
 
 
 @kernel
-def expand(points, words, beta, u):
+def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
     """Coefficients (m, p) and effects (m, U) at points (m, d + p + U), where theta is usable."""
     centre, starts = floats(words, CENTRE), whole(words, STARTS)
     p, size = beta.shape[1], u.shape[1]
@@ -408,7 +411,7 @@ def expand(points, words, beta, u):
 
 
 @kernel
-def value_and_gradient(point, words, gradient):
+def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> float:
     """Log density of a point; its gradient is written."""
     centre, starts, shared = floats(words, CENTRE), whole(words, STARTS), whole(words, SHARED)
     p, size, q = centre.size, floats(words, SCORE).size, starts.size

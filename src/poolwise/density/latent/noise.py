@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import PLACES, whole
 from poolwise.families.vector import bits_of
@@ -50,7 +51,7 @@ def _widening(theta, spreads):
 
 
 @kernel
-def fill(thetas, words, spreads, points):
+def fill(thetas: Matrix, words: IntVector, spreads: Vector, points: Matrix) -> None:
     """Points (m, d + p + U): thetas (m, d), and the normal numbers that hang on each, mixed ones widened.
 
     spreads (Q,) are the logs of the effects' standard deviations at the mode. The fixed map suits the coefficients
@@ -67,7 +68,7 @@ def fill(thetas, words, spreads, points):
 
 
 @kernel
-def estimates(thetas, words, spreads, size, out):
+def estimates(thetas: Matrix, words: IntVector, spreads: Vector, size: int, out: Vector) -> None:
     """log p(theta, z) - log q(z | theta) at thetas (m, d), with z of length `size` - d as `fill` draws it."""
     d, places = thetas.shape[1], whole(words, PLACES)
     points, gradient = np.empty((1, size)), np.empty(size)

@@ -24,10 +24,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from poolwise.compiled import kernel, pointer
+from poolwise.compiled import carray, kernel, pointer
 from poolwise.density.theta import Prior
 
 
@@ -101,22 +100,22 @@ class Problem:
 @kernel
 def floats(words, k):
     """The k-th array, of one dimension, as float64."""
-    return numba.carray(pointer(words[3 * k]), (words[3 * k + 1],), np.float64)
+    return carray(pointer(words[3 * k]), (words[3 * k + 1],), np.float64)
 
 
 @kernel
 def wide(words, k):
     """The k-th array, of two dimensions, as float64."""
-    return numba.carray(pointer(words[3 * k]), (words[3 * k + 1], words[3 * k + 2]), np.float64)
+    return carray(pointer(words[3 * k]), (words[3 * k + 1], words[3 * k + 2]), np.float64)
 
 
 @kernel
 def whole(words, k):
     """The k-th array, of one dimension, as int64."""
-    return numba.carray(pointer(words[3 * k]), (words[3 * k + 1],), np.int64)
+    return carray(pointer(words[3 * k]), (words[3 * k + 1],), np.int64)
 
 
 @kernel
 def wide_whole(words, k):
     """The k-th array, of two dimensions, as int64."""
-    return numba.carray(pointer(words[3 * k]), (words[3 * k + 1], words[3 * k + 2]), np.int64)
+    return carray(pointer(words[3 * k]), (words[3 * k + 1], words[3 * k + 2]), np.int64)

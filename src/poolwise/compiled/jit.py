@@ -1,4 +1,7 @@
-"""The one place that says how kernels are compiled."""
+"""Compiling kernels in the running process, by numba.
+
+For kernels that the prebuilt library has not: families of one's own, other platforms, sources under development.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import cgutils, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 
 from poolwise.interrupts import uninterrupted
 
@@ -38,41 +39,37 @@ class _OwnCopies(JITCodeLibrary):  # type: ignore[misc]
             super()._finalize_final_module()
 
 
+library_class: type[JITCodeLibrary] = _OwnCopies
+
+
 class _Compiler(Compiler):  # type: ignore[misc]
-    """numba's, with `_OwnCopies` to compile into."""
+    """numba's, with `library_class` to compile into."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function of Python."""
-        self.state.library = _OwnCopies(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library = library_class(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
         return super().compile_extra(func)
 
 
-_COMMON = {"nogil": True, "cache": True, "error_model": "numpy", "pipeline_class": _Compiler}
-# Reassociation lets sums be vectorised. `nnan` and `ninf` stay out: a density must be able to say "not finite".
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-
-kernel = numba.njit(**_COMMON, fastmath=_FAST)
-# For short loops over lanes: an array passed to a call that is not inlined is a dozen words on the stack.
-lane = numba.njit(**_COMMON, fastmath=_FAST, forceinline=True)
-# For sums whose digits depend on the order of operations, as first - origin does where both are large. Callees take
-# over their caller's fast-math flags unless they have their own.
-exact_kernel = numba.njit(**_COMMON, fastmath={"contract"})
-
-# Of a log density for C: dimension, point, gradient, value, words; the answer is zero where all is finite.
-DENSITY_SIGNATURE = types.int64(types.uint64, *([types.CPointer(types.double)] * 3), types.voidptr)
+def dispatcher(function: Callable[..., Any], fastmath: frozenset[str], inline: bool) -> Callable[..., Any]:
+    """numba's function, which compiles for the types of its arguments when it is called with them."""
+    options = {"nogil": True, "error_model": "numpy", "pipeline_class": _Compiler, "forceinline": inline}
+    try:
+        return numba.njit(**options, fastmath=set(fastmath), cache=True)(function)
+    except RuntimeError:  # no folder to cache it in
+        return numba.njit(**options, fastmath=set(fastmath))(function)
 
 
-@intrinsic
-def pointer(typing_context: Any, address: Any) -> Any:
-    """An integer address as a void pointer."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
+def function_of_c(function: Callable[..., Any], signature: str) -> Any:
+    """numba's compiled function with an `address`; cached on disk where its file is, if it has one."""
+    try:
+        return numba.cfunc(signature, cache=True, pipeline_class=_Compiler)(function)
+    except RuntimeError:
+        return numba.cfunc(signature, pipeline_class=_Compiler)(function)
 
 
-def callback(signature: Any, *, cache: bool = True) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function for callers in other languages, with their types; its `address` is what they call."""
-    return numba.cfunc(signature, cache=cache, pipeline_class=_Compiler)
+def type_of(value: Any) -> Any:
+    """numba's type of a function that kernels may call."""
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context.resolve_value_type(value)
