@@ -1,0 +1,1 @@
+"""Compiles kernels ahead of time, to the libraries in `poolwise/compiled/prebuilt`."""

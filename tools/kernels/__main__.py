@@ -47,8 +47,9 @@ def _objects() -> dict[str, bytes]:
 
 def _sources() -> dict[str, str | None]:
     """Digests of all modules whose code or constants are in the libraries, by their place in the package."""
-    from poolwise.compiled.library import PACKAGE, digest_of
     from tools.kernels.lower import modules
+
+    from poolwise.compiled.library import PACKAGE, digest_of
 
     own = [PACKAGE / "compiled" / name for name in ("__init__.py", "types.py")]
     paths = [*own, *(Path(str(module.__file__)) for module in modules())]
@@ -64,8 +65,9 @@ def _made_by() -> dict[str, str]:
 
 
 def _write(folder: Path, objects: dict[str, bytes], sources: dict[str, str | None]) -> None:
-    from poolwise.compiled.library import digest_of
     from tools.kernels.link import shared_library
+
+    from poolwise.compiled.library import digest_of
 
     folder.mkdir(exist_ok=True)
     for name, code in objects.items():

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
-
-from poolwise.compiled.library import LAYOUT
 from tools.kernels.lower import Lowered, Raw
 from tools.kernels.wrap import wrapper_of
+
+from poolwise.compiled.library import LAYOUT
 
 TRIPLE = "x86_64-unknown-linux-gnu"
 # What the functions share; numba's own memory is part of numba.

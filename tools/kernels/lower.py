@@ -19,7 +19,7 @@ from numba.core.registry import cpu_target
 
 import poolwise
 from poolwise.compiled import jit
-from poolwise.compiled.kernel import Callback, Kernel
+from poolwise.compiled.kernels import Callback, Kernel
 from poolwise.compiled.library import PACKAGE, symbol_of
 from poolwise.compiled.types import Array, Fields, Signature, Type, signature_of
 

@@ -20,7 +20,7 @@ _ADDRESS = _BYTE.as_pointer()
 # Words of `poolwise_layout`, in the order of `library._describe_objects`.
 _TUPLE_ITEMS, _NDARRAY, _PYTHON_FLOAT, _NUMPY_FLOAT, _NUMPY_INT, _TRUE, _FALSE = range(7)
 _LAYOUT_WORDS = 7
-# Bytes from the beginning of an object: of any, of an array (NumPy's C API, `PyArrayObject`), of its dtype, of a number.
+# Bytes from the beginning of an object: of any; of an array (`PyArrayObject` of NumPy); of its dtype; of a number.
 _TYPE, _DATA, _DIMENSIONS, _SHAPE, _DTYPE, _FLAGS = 8, 16, 24, 32, 56, 64
 _BYTE_ORDER, _TYPE_NUMBER = 26, 28
 _VALUE = 16
@@ -56,7 +56,7 @@ def _for_c(context: Any, module: Any, lowered: Lowered, callee: Any) -> None:
 
 
 def _for_python(context: Any, module: Any, lowered: Lowered, callee: Any) -> None:
-    """int64 f(PyObject *..., double *answer): 0, the number of the argument that is not as stated, or -1 without memory."""
+    """int64 f(PyObject *..., double *answer): 0, the number of a wrong argument, or -1 for no memory."""
     described, stated = lowered.description, lowered.stated
     assert stated is not None
     shape = ir.FunctionType(_WORD, [_ADDRESS] * (len(stated.arguments) + 1))

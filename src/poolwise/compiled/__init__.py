@@ -1,7 +1,7 @@
 """What authors of kernels use: decorators, and what only exists inside of kernels.
 
-A kernel is a function of arrays and numbers that runs as machine code. Kernels that Python calls state the types of their
-arguments (`types.py`); kernels that only other kernels call need not.
+A kernel is a function of arrays and numbers that runs as machine code. Kernels that Python calls state the types of
+their arguments (`types.py`); kernels that only other kernels call need not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from poolwise.compiled.deferred import Deferred
-from poolwise.compiled.kernel import Callback, Kernel
+from poolwise.compiled.kernels import Callback, Kernel
 
 # Reassociation lets sums be vectorised. `nnan` and `ninf` stay out: a density must be able to say "not finite".
 _FAST = frozenset({"reassoc", "contract", "arcp", "nsz"})

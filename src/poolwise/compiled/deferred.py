@@ -21,5 +21,5 @@ class Deferred:
             self._made = self._make()
         return type_of(self._made)
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
         raise TypeError("This function exists inside of kernels only.")

@@ -1,7 +1,7 @@
 """Kernels that were compiled before: which library serves this process, and calls into it.
 
-`tools/kernels` makes the libraries, one for each kind of processor, from the same kernels that numba compiles here. None is
-used whose sources are not the ones of this installation, byte for byte.
+`tools/kernels` makes the libraries, one for each kind of processor, from the same kernels that numba compiles here.
+None is used whose sources are not those of this installation, byte for byte.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def processor_flags() -> frozenset[str]:
 def _describe_objects(handle: ctypes.CDLL) -> None:
     """Tell the library the types that it accepts, and where tuples keep their items."""
     words = [tuple.__basicsize__, id(np.ndarray), id(float), id(np.float64), id(np.int64), id(True), id(False)]
-    (ctypes.c_int64 * len(words)).in_dll(handle, LAYOUT)[:] = words
+    place = (ctypes.c_int64 * len(words)).in_dll(handle, LAYOUT)
+    ctypes.memmove(place, (ctypes.c_int64 * len(words))(*words), ctypes.sizeof(place))
 
 
 class Probe(NamedTuple):
@@ -193,7 +194,6 @@ _CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
 
 def _entry(run: Any, signature: Signature, symbol: str, otherwise: Callable[..., Any]) -> Callable[..., Any]:
     """A function of Python that calls machine code, which takes what it needs from the objects themselves."""
-    returns = signature.returns
     run.restype = ctypes.c_int64
     run.argtypes = [ctypes.py_object] * len(signature.arguments) + [ctypes.c_void_p]
     converted = [(k, _CONVERSIONS[type_]) for k, type_ in enumerate(signature.arguments) if type_ in _CONVERSIONS]
@@ -219,9 +219,11 @@ def _entry(run: Any, signature: Signature, symbol: str, otherwise: Callable[...,
         answer = answers()
         if code := run(*given, answer):
             return not_done(code, arguments)
-        return tuple(answer) if isinstance(returns, int) else returns(answer[0])
+        return tuple(answer) if number is None else number(answer[0])
 
+    returns = signature.returns
     if returns is None:
         return without_answer
+    number = None if isinstance(returns, int) else returns
     answers = ctypes.c_double * (returns if isinstance(returns, int) else 1)
     return with_answer

@@ -1,7 +1,7 @@
 """Types that kernels state for arguments that come from Python. Arrays are contiguous.
 
-Besides arrays: `float`, `int`, `bool`, random generators, and named tuples of arrays, floats, bools and `np.int64`. A kernel
-returns nothing, a number or a tuple of floats.
+Besides arrays: `float`, `int`, `bool`, random generators, and named tuples of arrays, floats, bools and `np.int64`. A
+kernel returns nothing, a number or a tuple of floats.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ class Signature:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature | None:
-    """The signature that a kernel states; None where it states none."""
+    """The signature that a kernel states; None where it states none, or returns arrays, as only other kernels want."""
     if not function.__annotations__:
         return None
     hints = get_type_hints(function, include_extras=True)
+    if get_origin(hints["return"]) is tuple and set(get_args(hints["return"])) != {float}:
+        return None
     arguments = tuple(
         _type(hints[name], f"'{name}' of {function.__qualname__}") for name in signature(function).parameters
     )

@@ -40,7 +40,7 @@ def cholesky(matrix):
 
 @kernel
 def common_solution(schur: Matrix, mean: Vector, inverse: Matrix) -> None:
-    """Mean of the coefficients (p,) and the inverse of their precision's Cholesky factor (p, p), into the arrays given."""
+    """Mean of the coefficients (p,) and the inverse of their precision's Cholesky factor (p, p), in place."""
     p = schur.shape[0] - 1
     inverse[:] = 0.0
     for j in range(p):

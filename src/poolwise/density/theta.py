@@ -124,7 +124,7 @@ def factor_pullback(theta: Vector, factor: Matrix, slope: Matrix, starts: IntVec
 @kernel
 def usable(theta: Vector) -> bool:
     """Whether the exponentials of theta and their squares are representable."""
-    return np.all(np.abs(theta) < 300.0)
+    return bool(np.all(np.abs(theta) < 300.0))
 
 
 @kernel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.compiled.kernel import Callback
+from poolwise.compiled.kernels import Callback
 from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
 

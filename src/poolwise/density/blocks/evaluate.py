@@ -24,7 +24,7 @@ def assembled(log_determinant: float, log_precisions: float, pivot: float, log_s
     return value if math.isfinite(value) else -np.inf
 
 
-def room(system):
+def room(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Arrays for one evaluation: covariance factor, the same for shifted effects, store, and the panels of the leaf."""
     q = system.prior.starts.size
     return np.empty((q, q)), np.empty((q, q)), np.empty(system.structure.size), np.empty(system.leaf.size)

@@ -83,14 +83,14 @@ def solve(structure: Structure, store: np.ndarray, noise: np.ndarray) -> np.ndar
     """R^-1 (the outcome's column + noise) for the root's effects and coefficients, (size - 1,)."""
     root = store[structure.root :].reshape(structure.root_size, structure.root_size)
     found = np.ascontiguousarray(root[:-1, -1] + noise)
-    size, stride, step = ctypes.c_int(len(found)), ctypes.c_int(structure.root_size), ctypes.c_int(1)
+    size, stride, step = ctypes.c_int(len(found)), ctypes.c_int(int(structure.root_size)), ctypes.c_int(1)
     _function("cython_blas", "dtrsv", 8)(
         b"L", b"T", b"N", ctypes.byref(size), _address(root), ctypes.byref(stride), _address(found), ctypes.byref(step)
     )
     return found
 
 
-def invert(structure: Structure, store: np.ndarray, count: int, inverse: np.ndarray) -> None:
+def invert(structure: Structure, store: np.ndarray, count: int | np.int64, inverse: np.ndarray) -> None:
     """Upper triangle of the inverse of the root's first `count` rows, into the same place of `inverse`."""
     size = structure.root_size
     if size < LARGE:

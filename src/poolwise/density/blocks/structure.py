@@ -132,7 +132,11 @@ def _starts(sizes: np.ndarray) -> np.ndarray:
 
 
 @exact_kernel
-def _fill_places(entries: IntVector, rank: IntVector, sizes: IntVector, column: IntVector, in_root: BoolVector, own: IntVector, shared: IntVector, first_root: IntVector, width: IntVector, q: IntVector, kept: IntVector, eliminated: int, leaves: int, border: int, root_size: int, places: Int32Vector) -> None:  # fmt: skip
+def _fill_places(
+    entries: IntVector, rank: IntVector, sizes: IntVector, column: IntVector, in_root: BoolVector, own: IntVector,
+    shared: IntVector, first_root: IntVector, width: IntVector, q: IntVector, kept: IntVector, eliminated: int,
+    leaves: int, border: int, root_size: int, places: Int32Vector,
+) -> None:  # fmt: skip
     """For every row that an eliminated node updates, the columns there of the node's own columns."""
     for node in range(entries.size - 1):
         at = shared[node]

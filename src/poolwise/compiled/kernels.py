@@ -18,7 +18,7 @@ class Kernel:
         self.function, self.fastmath, self.inline = function, fastmath, inline
         self._run: Callable[..., Any] = self._find
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
         return self._run(*arguments)
 
     def _find(self, *arguments: Any) -> Any:
@@ -48,7 +48,7 @@ class Callback:
     """A function in machine code that other languages call by its address."""
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
-        update_wrapper(self, function)
+        self.__doc__ = function.__doc__
         self.function, self.signature = function, signature
 
     @cached_property
