@@ -46,7 +46,7 @@ def once(seed):
 once(0); print(statistics.median(once(seed) for seed in range(15)))
 """
 SEPARATE = """
-from poolwise.pooling import compare_pooling
+from poolwise.api.pooling import compare_pooling
 import numpy as np
 from poolwise.density.separate import separate
 pooling = pw.compare_pooling("log_radon ~ floor", by="county", data=radon, priors=priors, folds=0, seed=1)

@@ -163,7 +163,7 @@ LEVELS = (
     + """
 import statistics
 from poolwise.density.gaussian import gaussian
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 rng, (larger, smaller) = np.random.default_rng(1), task["levels"]
 rows = 10 * larger
 b = np.arange(rows) % larger
@@ -385,8 +385,8 @@ def chart(folder: Path, path: Path) -> None:
     import altair as alt
     import pandas as pd
 
-    from poolwise.plots import theme
-    from poolwise.plots.export import save_chart
+    from poolwise.output.plots import theme
+    from poolwise.output.plots.export import save_chart
 
     results = folder / "hierarchy_levels.csv"
     table = pd.read_csv(results) if results.exists() else pd.DataFrame({"outcome": []})

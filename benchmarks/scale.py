@@ -339,8 +339,8 @@ def chart() -> None:
     import altair as alt
     import pandas as pd
 
-    from poolwise.plots import theme
-    from poolwise.plots.export import save_chart
+    from poolwise.output.plots import theme
+    from poolwise.output.plots.export import save_chart
 
     table = pd.read_csv(RESULTS / "scale_scan.csv")
     names = {"aggregate": "bare DuckDB aggregate", INTERCEPTS: "fit, (1 | g)", SLOPES: "fit, (x1 | g)"}

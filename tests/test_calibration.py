@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import chisquare
 
 import poolwise as pw
-from poolwise.infer import infer
-from poolwise.judge.prior_predictive import prior_predictive
-from poolwise.posterior import Pooling
-from poolwise.prepare import prepare
+from poolwise.evaluate.prior_predictive import prior_predictive
+from poolwise.inference.infer import infer
+from poolwise.inference.posterior import Pooling
+from poolwise.inference.prepare import prepare
 from poolwise.samplers import SamplerSettings
 from poolwise.statistics import reduce_rows
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.deadline import Deadline
-from poolwise.errors import SamplingError
-from poolwise.threads import limited, map_slices
+from poolwise.support.deadline import Deadline
+from poolwise.support.errors import SamplingError
+from poolwise.support.threads import limited, map_slices
 
 
 def test_work_is_stopped_after_its_time():
@@ -61,8 +61,8 @@ def test_what_would_not_end_is_refused_at_once():
 
 
 def test_what_takes_long_is_said():
-    from poolwise.density.expense import check_expense
-    from poolwise.prepare import prepare
+    from poolwise.density.cost import check_expense
+    from poolwise.inference.prepare import prepare
 
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(2400, 13)), columns=["y", *(f"x{i}" for i in range(12))])

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.plots.export import save_chart
+from poolwise.output.plots.export import save_chart
 
 RNG = np.random.default_rng(0)
 G = RNG.integers(0, 6, 120)
@@ -83,7 +83,7 @@ def test_files_and_charts(fit, tmp_path):
 def test_command_line(tmp_path):
     from typer.testing import CliRunner
 
-    from poolwise.cli import app
+    from poolwise.cli.main import app
 
     FRAME.to_csv(tmp_path / "rows.csv", index=False)
     found = CliRunner().invoke(app, ["fit", str(tmp_path / "rows.csv"), "y ~ x + (1 | g)", "--seed", "1"])

@@ -119,7 +119,7 @@ def restricted(frame, weights):
 def test_weights_over_eighteen_orders_of_magnitude(small):
     """The density against dense matrices in extended precision."""
     from poolwise.density.gaussian import gaussian
-    from poolwise.prepare import prepare
+    from poolwise.inference.prepare import prepare
 
     frame = small.assign(w=10 ** np.random.default_rng(0).uniform(-6, 12, len(small)))
     model, rows = prepare("y ~ x + (x | g)", frame, priors={}, weights="w", missing="drop", threads=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import poolwise as pw
-from poolwise.show.tables import flatten
+from poolwise.output.tables.summary import flatten
 
 MODELS = json.loads((Path(__file__).parent / "reference" / "hierarchies.json").read_text())["models"]
 PRIORS = {"Normal": pw.Normal, "HalfNormal": pw.HalfNormal, "LKJ": pw.LKJ}
@@ -71,7 +71,7 @@ def test_modes_under_flat_priors_are_restricted_maximum_likelihood(name):
 
     from poolwise.density.gaussian import gaussian
     from poolwise.density.theta import log_prior
-    from poolwise.prepare import prepare
+    from poolwise.inference.prepare import prepare
 
     known = MODELS[name]
     flat = {"Intercept": pw.Normal(0, 1e5)} | ({"slopes": pw.Normal(0, 1e5)} if name == "sleepstudy" else {})

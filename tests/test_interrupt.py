@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from poolwise.interrupts import uninterrupted
-from poolwise.threads import look, map_slices, steps, stop_flag
+from poolwise.support.interrupts import uninterrupted
+from poolwise.support.threads import look, map_slices, steps, stop_flag
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
 

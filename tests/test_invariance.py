@@ -12,7 +12,7 @@ import pytest
 import poolwise as pw
 from poolwise.density.latent.density import latent
 from poolwise.families import family_of
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 
 ROWS, GROUPS = 160, 12
 

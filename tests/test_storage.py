@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise import archive
+from poolwise.support import archive
 
 
 @pytest.mark.parametrize("kind", ["complete", "separate", "partial"])

@@ -98,7 +98,7 @@ Outcome = Measured | Failed
 
 def measure(task: Task) -> Outcome:
     """Fit, and summarise."""
-    from poolwise.errors import PoolwiseError
+    from poolwise.support.errors import PoolwiseError
 
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:

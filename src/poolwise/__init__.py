@@ -8,13 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from poolwise.interrupts import uninterrupted
+from poolwise.support.interrupts import uninterrupted
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "poolwise.comparing": ("bayes_factor", "compare"),
-    "poolwise.effects": (
+    "poolwise.api.comparison": ("bayes_factor", "compare"),
+    "poolwise.api.marginal_effects": (
         "avg_comparisons",
         "avg_predictions",
         "avg_slopes",
@@ -23,7 +23,7 @@ _HOMES = {
         "predictions",
         "slopes",
     ),
-    "poolwise.errors": (
+    "poolwise.support.errors": (
         "DataError",
         "FileError",
         "FormulaError",
@@ -33,10 +33,10 @@ _HOMES = {
         "SamplingError",
     ),
     "poolwise.families": ("Family",),
-    "poolwise.fitted": ("Fit",),
-    "poolwise.fitting": ("fit", "load", "merge"),
-    "poolwise.planning": ("balanced_design", "power"),
-    "poolwise.pooling": ("PoolingComparison", "compare_pooling"),
+    "poolwise.api.fitted_model": ("Fit",),
+    "poolwise.api.fitting": ("fit", "load", "merge"),
+    "poolwise.api.power": ("balanced_design", "power"),
+    "poolwise.api.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": (
         "LKJ",
         "Exponential",
@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
     elif name in _SUBMODULES:
         value = import_module(f"poolwise.{name}")
     else:
-        from poolwise.errors import MissingName
+        from poolwise.support.errors import MissingName
 
         raise MissingName(f"module 'poolwise' has no attribute '{name}'. It has: {', '.join(__all__)}.")
     globals()[name] = value
@@ -76,8 +76,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from poolwise import datasets
-    from poolwise.comparing import bayes_factor, compare
-    from poolwise.effects import (
+    from poolwise.api.comparison import bayes_factor, compare
+    from poolwise.api.fitted_model import Fit
+    from poolwise.api.fitting import fit, load, merge
+    from poolwise.api.marginal_effects import (
         avg_comparisons,
         avg_predictions,
         avg_slopes,
@@ -86,7 +88,13 @@ if TYPE_CHECKING:
         predictions,
         slopes,
     )
-    from poolwise.errors import (
+    from poolwise.api.pooling import PoolingComparison, compare_pooling
+    from poolwise.api.power import balanced_design, power
+    from poolwise.families import Family
+    from poolwise.priors import LKJ, Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
+    from poolwise.sources import from_cells, read_file
+    from poolwise.statistics import SufficientStatistics
+    from poolwise.support.errors import (
         DataError,
         FileError,
         FormulaError,
@@ -95,11 +103,3 @@ if TYPE_CHECKING:
         PriorError,
         SamplingError,
     )
-    from poolwise.families import Family
-    from poolwise.fitted import Fit
-    from poolwise.fitting import fit, load, merge
-    from poolwise.planning import balanced_design, power
-    from poolwise.pooling import PoolingComparison, compare_pooling
-    from poolwise.priors import LKJ, Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
-    from poolwise.sources import from_cells, read_file
-    from poolwise.statistics import SufficientStatistics

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.errors import PriorError
+from poolwise.support.errors import PriorError
 
 _HUGE = 1e100  # squares and products of what lies beyond are no floating-point numbers
 

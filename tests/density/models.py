@@ -6,7 +6,7 @@ import numpy as np
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 from poolwise.priors import correlation_factors
 from tests import naive
 

@@ -116,7 +116,7 @@ def test_weights_are_repeated_rows(school):
 
 def _weighted(formula, frame):
     from poolwise.density.gaussian import gaussian
-    from poolwise.prepare import prepare
+    from poolwise.inference.prepare import prepare
     from tests.density.models import PRIORS
 
     model, rows = prepare(formula, frame, priors=PRIORS, weights="n", missing="drop", threads=1)

@@ -8,7 +8,7 @@ from scipy.linalg import block_diag
 import poolwise as pw
 from poolwise.density.collapsed import collapse
 from poolwise.density.offsets import GroupOffsets
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 from tests.density.models import FORMULAS, PRIORS, between, dense_log_density, model_of
 
 

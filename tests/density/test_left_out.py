@@ -87,7 +87,7 @@ def density_without(model):
 @pytest.mark.parametrize("weights", [None, "n"])
 @pytest.mark.parametrize("formula", [formula for formula in FORMULAS if "|" in formula])
 def test_groups_left_out_are_ratios_of_dense_marginals(formula, weights):
-    from poolwise.prepare import prepare
+    from poolwise.inference.prepare import prepare
 
     model, rows = prepare(formula, frame(), priors={}, weights=weights, missing="drop", threads=1)
     density = density_without(model)

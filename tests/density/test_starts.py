@@ -8,7 +8,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 
 
 def far_apart(groups: int = 40, rows: int = 12) -> pd.DataFrame:

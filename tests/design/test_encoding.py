@@ -72,8 +72,8 @@ def test_every_kind_of_frame_gives_the_same_design(small):
 @pytest.mark.parametrize("stored", [False, True])
 def test_new_rows_are_encoded_as_at_the_fit(stored, small):
     from poolwise.design.encoding import encode
-    from poolwise.design.needed import part_texts
-    from poolwise.design.replay import restore_specs, specs_state
+    from poolwise.design.required_columns import part_texts
+    from poolwise.design.transform_state import restore_specs, specs_state
 
     formula = "y ~ scale(x) * z + poly(w, 2) + bs(w, df=4) + (1 + scale(w) | g)"
     design, encoding, rows = built(formula, small)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.design.evaluate import check_expression, evaluate
+from poolwise.design.expression_evaluation import check_expression, evaluate
 from poolwise.design.functions import functions
 
 FRAME = pd.DataFrame({"x": [1.0, 2.0, 4.0], "z": [-1.0, 0.5, 3.0], "a b": [1.0, 3.0, 2.0]})

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 
 FRAME = pd.DataFrame(
     {

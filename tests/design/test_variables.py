@@ -1,6 +1,6 @@
 import pytest
 
-from poolwise.design.variables import expression_names, required_columns
+from poolwise.design.expression_names import expression_names, required_columns
 
 
 @pytest.mark.parametrize(

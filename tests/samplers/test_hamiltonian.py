@@ -12,11 +12,11 @@ from numba.core import types
 from scipy.stats import norm
 
 from poolwise.compiled import pointer
-from poolwise.errors import SamplingError
-from poolwise.samplers.base import NativeDensity, SamplerSettings
-from poolwise.samplers.diagnose import certify_chains, rhat_and_ess
+from poolwise.samplers.convergence import certify_chains, rhat_and_ess
 from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.interface import NativeDensity, SamplerSettings
 from poolwise.samplers.trajectory import density_at
+from poolwise.support.errors import SamplingError
 
 _SIGNATURE = types.int64(
     types.uint64,

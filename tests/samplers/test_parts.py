@@ -92,7 +92,7 @@ def test_a_mode_is_found_where_the_density_falls_by_millions():
 
     import poolwise as pw
     from poolwise.density.collapsed import collapse
-    from poolwise.prepare import model_of
+    from poolwise.inference.prepare import model_of
     from poolwise.samplers.mode import find_modes
 
     rng = np.random.default_rng(0)

@@ -10,8 +10,8 @@ from tests.samplers.test_contract import Gaussian, settings
 from poolwise.samplers import sample
 from poolwise.samplers.bridge import bridge
 from poolwise.samplers.independence import sample_independence
+from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.mode import Mode, find_modes
-from poolwise.samplers.witness import log_evidence_about, missed_modes
 
 
 class TwoModes(Gaussian):
@@ -73,7 +73,7 @@ def test_a_sampler_is_told_of_what_it_missed(sampler, monkeypatch):
     """The search is made to miss the larger mode; the witness finds it, and the second sample has both."""
     from dataclasses import replace
 
-    from poolwise.samplers import choose
+    from poolwise.samplers import automatic as choose
 
     density = TwoModes(apart=9.0, share=0.6)
     monkeypatch.setattr(choose, "find_modes", lambda *_: [mode_at(density, np.zeros(3))])

@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 import poolwise as pw
-from poolwise.progress import Scan
 from poolwise.sources.engines.engine import watched
+from poolwise.support.progress import Scan
 
 
 def test_rows_rate_and_time_left_are_said():

@@ -18,7 +18,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 
 import poolwise
-from poolwise.compiled import jit
+from poolwise.compiled import jit, kernel, probe
 from poolwise.compiled.kernels import Callback, Kernel
 from poolwise.compiled.library import PACKAGE, symbol_of
 from poolwise.compiled.types import Array, Fields, Signature, Type, signature_of
@@ -91,12 +91,14 @@ def modules() -> list[ModuleType]:
     for info in pkgutil.walk_packages(poolwise.__path__, "poolwise."):
         path = PACKAGE.joinpath(*info.name.split(".")[1:])
         path = path / "__init__.py" if info.ispkg else path.with_suffix(".py")
-        if re.search(r"^from poolwise\.(compiled|families\.callback) import", path.read_text(), re.M):
+        if re.search(r"^from poolwise\.(compiled|families\.callback)[.\w]* import", path.read_text(), re.M):
             found.append(importlib.import_module(info.name))
     return [module for module in found if _of(module)]
 
 
 def _of(module: ModuleType) -> list[Kernel | Callback]:
+    if module is probe:  # undecorated, since the library itself calls it
+        return [kernel(probe.probe)]
     of_module = [each for each in vars(module).values() if isinstance(each, (Kernel, Callback))]
     return [each for each in of_module if each.function.__module__ == module.__name__]
 

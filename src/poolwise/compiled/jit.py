@@ -13,7 +13,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import cpu_target
 
-from poolwise.interrupts import uninterrupted
+from poolwise.support.interrupts import uninterrupted
 
 with uninterrupted():  # else done with the first kernel, where an interrupt would lose entries of the tables
     cpu_target.typing_context.refresh()

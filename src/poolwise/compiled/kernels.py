@@ -7,7 +7,7 @@ from functools import cached_property, update_wrapper
 from typing import Any
 
 from poolwise.compiled.library import forbid_compiling, library, reason_without
-from poolwise.errors import PoolwiseError
+from poolwise.support.errors import PoolwiseError
 
 
 class Kernel:

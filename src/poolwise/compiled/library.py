@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from poolwise.compiled.types import Signature, Vector, signature_of
-from poolwise.errors import PoolwiseError
+from poolwise.compiled.probe import GIVEN, READ, probe
+from poolwise.compiled.types import Signature, signature_of
+from poolwise.support.errors import PoolwiseError
 
 FOLDER = Path(__file__).parent / "prebuilt"
 PACKAGE = Path(__file__).parents[1]
@@ -157,22 +158,10 @@ def _describe_objects(handle: ctypes.CDLL) -> None:
     ctypes.memmove(place, (ctypes.c_int64 * len(words))(*words), ctypes.sizeof(place))
 
 
-class Probe(NamedTuple):
-    """What `probe` reads."""
-
-    numbers: Vector
-    number: float
-    whole: np.int64
-    flag: bool
-
-
 def _check_reading(found: Library) -> None:
     """Read objects as kernels will: another Python or NumPy might lay them out in another way."""
-    from poolwise.compiled.probe import probe
-
-    entry, read = found.entry(probe.function, lambda *_: None), np.zeros(6)
-    given = Probe(np.array([2.5, 3.5]), 4.5, np.int64(-6), True)
-    if entry is None or entry(given, 7, 8.5, read) != 2 or read.tolist() != [3.5, 4.5, -6.0, 1.0, 7.0, 8.5]:
+    entry, read = found.entry(probe, lambda *_: None), np.zeros(len(READ))
+    if entry is None or entry(*GIVEN, read) != 2 or read.tolist() != READ:
         raise Unusable("objects of this Python or NumPy are not laid out as the library expects")
 
 

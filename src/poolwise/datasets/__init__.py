@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(name)
-    from poolwise.errors import MissingName
+    from poolwise.support.errors import MissingName
 
     raise MissingName(f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_radon.")
 

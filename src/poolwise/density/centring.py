@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.working import gram_root, shifted
+from poolwise.density.working_coordinates import gram_root, shifted
 from poolwise.statistics.products import CrossProducts
 
 _COLLINEAR = 1e-14  # share of a column's variance below which nothing but rounding is left of it

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density import kernels, left_out
+from poolwise.density import kernels
+from poolwise.density import leave_out as left_out
 from poolwise.density.centring import column_sizes, settled
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
@@ -18,11 +19,11 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.projection import Projection, project
 from poolwise.density.starts import own_regressions, search_box, starting_points
 from poolwise.density.theta import Prior
-from poolwise.density.working import WorkingBasis, gram_root, working_basis
+from poolwise.density.working_coordinates import WorkingBasis, gram_root, working_basis
 from poolwise.design.design import Design
-from poolwise.samplers.base import NativeDensity
+from poolwise.samplers.interface import NativeDensity
 from poolwise.statistics.products import CrossProducts
-from poolwise.threads import map_slices, steps
+from poolwise.support.threads import map_slices, steps
 
 # Groups x thetas that shrinkage factors are averaged over, and thetas at the least: they hardly change along theta.
 _WORK, _LEAST = 1 << 21, 256

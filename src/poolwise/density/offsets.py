@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from poolwise.errors import DataError
-from poolwise.progress import Progress, silent
-from poolwise.threads import map_slices
+from poolwise.support.errors import DataError
+from poolwise.support.progress import Progress, silent
+from poolwise.support.threads import map_slices
 
 T = TypeVar("T")
 

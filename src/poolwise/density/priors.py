@@ -10,10 +10,10 @@ import numpy as np
 
 from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
-from poolwise.density.working import WorkingBasis
-from poolwise.errors import PriorError, suggest
+from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.priors import LKJ, CoefficientPrior, ScalePrior
 from poolwise.statistics.products import CrossProducts
+from poolwise.support.errors import PriorError, suggest
 
 _CENTRE = " at the mean of every predictor"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.working import WorkingBasis, shifted
+from poolwise.density.working_coordinates import WorkingBasis, shifted
 from poolwise.statistics.products import CrossProducts
 
 

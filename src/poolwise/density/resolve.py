@@ -14,9 +14,9 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors, is_intercept
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
-from poolwise.errors import PriorError, suggest
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.products import CrossProducts
+from poolwise.support.errors import PriorError, suggest
 
 P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
 

@@ -16,11 +16,11 @@ from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.priors import ModelPriors
 from poolwise.density.theta import log_scale_prior
-from poolwise.density.working import group_roots, shifted
+from poolwise.density.working_coordinates import group_roots, shifted
 from poolwise.design.design import Design
-from poolwise.samplers.base import child_seeds
+from poolwise.samplers.interface import child_seeds
 from poolwise.statistics.products import CrossProducts
-from poolwise.threads import map_slices
+from poolwise.support.threads import map_slices
 
 GRID = 768
 _DROP = 32.0  # log density below its peak where the grid ends: exp(-32) = 1e-14

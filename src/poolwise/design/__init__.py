@@ -2,6 +2,6 @@
 
 from poolwise.design.design import Design, Rows, linear_predictor
 from poolwise.design.encoding import Encoding, build
-from poolwise.design.needed import needed_columns
+from poolwise.design.required_columns import needed_columns
 
 __all__ = ["Design", "Encoding", "Rows", "build", "linear_predictor", "needed_columns"]

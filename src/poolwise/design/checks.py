@@ -10,9 +10,9 @@ import numpy as np
 
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
+from poolwise.design.nesting import check_distinct
 from poolwise.design.rank import empty_columns
-from poolwise.design.relations import check_distinct
-from poolwise.errors import DataError
+from poolwise.support.errors import DataError
 
 _MOST_NUMBERS = 20  # different numbers written as text that are still categories
 _HUGE = 1e90

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.errors import DataError, suggest
 from poolwise.formula import Formula
+from poolwise.support.errors import DataError, suggest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

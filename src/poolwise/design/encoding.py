@@ -19,16 +19,16 @@ import numpy as np
 
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.design import Design, Rows
+from poolwise.design.expression_names import parse_expression
 from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
-from poolwise.design.needed import Needed, check_missing, common_part, complete, design_parts, effects_part
-from poolwise.design.replay import own_states
-from poolwise.design.variables import parse_expression
-from poolwise.errors import DataError, FormulaError
+from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts, effects_part
+from poolwise.design.transform_state import own_states
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
+from poolwise.support.errors import DataError, FormulaError
 
 _WARNINGS = Lock()
 _WIDEST = 1e20  # ratio of weights

@@ -11,9 +11,9 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from poolwise.design.evaluate import called_name
+from poolwise.design.expression_evaluation import called_name
+from poolwise.design.expression_names import parse_expression
 from poolwise.design.functions import CONTRASTS, functions
-from poolwise.design.variables import parse_expression
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

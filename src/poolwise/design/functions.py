@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from poolwise.errors import FormulaError
 from poolwise.formula import Functions
+from poolwise.support.errors import FormulaError
 
 NUMPY = "np"  # functions of this list can be written `np.log` too
 CONTRASTS = "contr"

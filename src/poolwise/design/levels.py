@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import DataError
+from poolwise.support.errors import DataError
 
 
 def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:

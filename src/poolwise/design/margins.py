@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.variables import parse_expression
+from poolwise.design.expression_names import parse_expression
 
 Powers = Counter[str]
 

@@ -8,7 +8,7 @@ from formulaic.materializers import PandasMaterializer
 from formulaic.model_spec import ModelSpec
 from interface_meta import override
 
-from poolwise.design.evaluate import evaluate
+from poolwise.design.expression_evaluation import evaluate
 from poolwise.formula import Functions
 
 

@@ -17,8 +17,8 @@ from poolwise.design.design import Design
 from poolwise.design.encoding import Encoding, column_of_category, describe_columns, materialise
 from poolwise.design.expressions import NotExpressible, as_expression, stateful_call
 from poolwise.design.factors import Cells
-from poolwise.design.needed import Needed, design_parts, part_texts
-from poolwise.design.replay import coding_specs, encoded_state, restore_specs
+from poolwise.design.required_columns import Needed, design_parts, part_texts
+from poolwise.design.transform_state import coding_specs, encoded_state, restore_specs
 
 Monomial = tuple[str, ...]
 

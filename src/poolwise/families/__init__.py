@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from poolwise.errors import FormulaError, suggest
 from poolwise.families.bernoulli import BERNOULLI
 from poolwise.families.beta import BETA
 from poolwise.families.binomial import BINOMIAL
@@ -18,6 +17,7 @@ from poolwise.families.lognormal import LOGNORMAL
 from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
 from poolwise.families.student import STUDENT
+from poolwise.support.errors import FormulaError, suggest
 
 IDENTITY = GAUSSIAN.link("identity")
 FAMILIES = MappingProxyType(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.errors import DataError
+from poolwise.support.errors import DataError
 
 
 def _first(bad: np.ndarray, y: np.ndarray) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Vector
-from poolwise.errors import FormulaError, suggest
 from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail
+from poolwise.support.errors import FormulaError, suggest
 
 _STRAIGHT, _PROBIT, _CLOGLOG, _LOG_OF_LOGIT, _IDENTITY_OF_LOG, _INVERSE_OF_LOG, _SQRT_OF_LOG, _LOG_OF_REAL = range(8)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from poolwise.errors import FormulaError
 from poolwise.formula.scan import scan
+from poolwise.support.errors import FormulaError
 
 _DOT = re.compile(r"(?<![\w.`'\"])\.(?![\w.])")
 _NAME = re.compile(r"`([^`]*)`|(?<![\w.])([^\W\d][\w.]*)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from poolwise.errors import FormulaError
 from poolwise.formula.scan import pieces, scan
+from poolwise.support.errors import FormulaError
 
 _CALL = re.compile(r"([\w.]+)\s*\((.*)\)", re.DOTALL)
 _PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from poolwise.errors import FormulaError
 from poolwise.formula.dot import without_dot
 from poolwise.formula.grouping import NotGrouping, read_factors
 from poolwise.formula.outcome import read_outcome
 from poolwise.formula.scan import place_error, scan
 from poolwise.formula.spellings import as_indicators, spelled
 from poolwise.formula.terms import Bar, Formula, Functions
+from poolwise.support.errors import FormulaError
 
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 

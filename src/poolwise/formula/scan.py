@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolwise.errors import FormulaError
+from poolwise.support.errors import FormulaError
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _LONGEST = 50_000  # characters

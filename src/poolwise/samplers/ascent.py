@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.samplers.base import LogDensity
-from poolwise.threads import look
+from poolwise.samplers.interface import LogDensity
+from poolwise.support.threads import look
 
 _STRIDE = 2.0  # longest step in any coordinate: densities are in logarithms of spreads
 _SHRINK, _SHORTEST = 0.25, 1e-7  # of a step that does not rise

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from poolwise.errors import SamplingError
-from poolwise.samplers.base import NativeDensity, Sample, SamplerSettings, child_seeds
-from poolwise.samplers.diagnose import certify_chains
+from poolwise.samplers.convergence import certify_chains
+from poolwise.samplers.interface import NativeDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.trajectory import advance, density_at
-from poolwise.threads import look, map_slices, stop_flag
+from poolwise.support.errors import SamplingError
+from poolwise.support.threads import look, map_slices, stop_flag
 
 _WINDOWS = np.array([30, 100, 200, 250])  # adaptation of scales begins; windows end; the last is for the step alone
 _LOOK = 0.1  # seconds between two looks at whether to stop, about

@@ -19,8 +19,8 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntMatrix, Matrix
-from poolwise.samplers.base import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.bridge import bridge
+from poolwise.samplers.interface import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
 from poolwise.samplers.surrogate import Surrogate, fit_surrogate

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.errors import SamplingError
 from poolwise.samplers.ascent import ascend
-from poolwise.samplers.base import LogDensity
-from poolwise.threads import look
+from poolwise.samplers.interface import LogDensity
+from poolwise.support.errors import SamplingError
+from poolwise.support.threads import look
 
 # Points of the box that are looked at, in one batch: fewer where each costs much, as it does with much data and few
 # modes.

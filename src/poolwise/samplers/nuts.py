@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from poolwise.samplers.base import LogDensity, Sample, SamplerSettings
 from poolwise.samplers.bridge import bridge
 from poolwise.samplers.hamiltonian import sample_whitened
-from poolwise.samplers.linear import in_linear_coordinates
+from poolwise.samplers.interface import LogDensity, Sample, SamplerSettings
+from poolwise.samplers.linear_map import in_linear_coordinates
 from poolwise.samplers.mode import Mode, find_modes
-from poolwise.threads import default_threads
+from poolwise.support.threads import default_threads
 
 _SOME = 1000  # draws that the evidence is estimated from
 _SURE = 0.1  # standard error of the log evidence, up to which it is told

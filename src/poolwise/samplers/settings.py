@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.deadline import Deadline
-from poolwise.errors import DataError
-from poolwise.progress import Progress
-from poolwise.samplers.base import SamplerSettings
+from poolwise.samplers.interface import SamplerSettings
+from poolwise.support.deadline import Deadline
+from poolwise.support.errors import DataError
+from poolwise.support.progress import Progress
 
 _MOST_CHAINS, _MOST_DRAWS = 1_000, 20_000_000
 _SEED_BITS = 4096

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from poolwise.errors import FileError
 from poolwise.sources.engines.duckdb import plain
+from poolwise.support.errors import FileError
 
 # As R, pandas, SQL, SAS and spreadsheets write missing cells.
 _NULLS = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "None", "."]

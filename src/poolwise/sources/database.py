@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poolwise.errors import FileError, suggest
 from poolwise.sources.engines.duckdb import explained
 from poolwise.sources.relation import Relation, as_relation, stamp_of
+from poolwise.support.errors import FileError, suggest
 
 
 def open_table(path: str | Path, table: str) -> Relation:

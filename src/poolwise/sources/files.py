@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poolwise.errors import DataError, FileError
-from poolwise.progress import Scan
 from poolwise.sources.csv import literal, read_csv
 from poolwise.sources.engines.duckdb import connect, explained
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation, as_relation, stamp_of
+from poolwise.support.errors import FileError
+from poolwise.support.progress import Scan
 
 _CSV, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 SMALL = 32 << 20  # bytes; files of fewer are read into memory, where every formula works at once
@@ -72,18 +72,6 @@ def read_all(relation: Relation, columns: Iterable[str] | None = None) -> Table:
     """All rows of a relation in memory, or some of their columns."""
     rows = relation.frame if columns is None else relation.frame.select(*columns)
     return as_table(relation.fetch(rows, Scan()))
-
-
-def table_of(data: Any) -> Table:
-    """Any source of rows as a table in memory."""
-    from poolwise.sources.source import as_source
-
-    source = as_source(data)
-    if isinstance(source, Table):
-        return source
-    if isinstance(source, Relation):
-        return read_all(source)
-    raise DataError("A table of cells has no rows; give a frame, a dict of columns or a file.")
 
 
 def find_files(data: str | Path | Sequence[str | Path]) -> Files:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import DataError, suggest
+from poolwise.support.errors import DataError, suggest
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import FileError
-from poolwise.progress import Scan
 from poolwise.sources.engines import Engine, engine_of
 from poolwise.sources.engines.duckdb import connect
 from poolwise.sources.frames import Table, check_column
+from poolwise.support.errors import FileError
+from poolwise.support.progress import Scan
 
 Stamp = tuple[tuple[Path, int, int], ...]
 

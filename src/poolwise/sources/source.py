@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from poolwise.sources.cells import CellTable
-from poolwise.sources.files import read_files
-from poolwise.sources.frames import Table, as_narwhals, as_table
+from poolwise.sources.files import read_all, read_files
+from poolwise.sources.frames import Table, as_narwhals, as_table, check_column
 from poolwise.sources.relation import Relation, as_relation
+from poolwise.sources.summary_tables import CellTable
+from poolwise.support.errors import DataError
 
 Source = Table | Relation | CellTable
 
@@ -35,3 +36,36 @@ def as_source(data: Any) -> Source:
 
 def _is_list_of_paths(data: Any) -> bool:
     return isinstance(data, Sequence) and all(isinstance(one, (str, Path)) for one in data)
+
+
+def table_of(data: Any) -> Table:
+    """Any source of rows as a table in memory."""
+    source = as_source(data)
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, Relation):
+        return read_all(source)
+    raise DataError("A table of cells has no rows; give a frame, a dict of columns or a file.")
+
+
+def from_cells(data: Any, *, n: str = "n", mean: str = "mean", sd: str = "sd") -> CellTable:
+    """Take a published table as the data of a fit: `pw.fit("y ~ floor + (1 | county)", pw.from_cells(table))`.
+
+    The outcome's name in the formula is free: its values are the means. The posterior is the one of the rows behind the
+    table, exactly, since a Gaussian model needs no more of them.
+
+    Parameters
+    ----------
+    data : frame, dict of columns, or the path of a file, with one line for each cell.
+    n, mean, sd : the columns with each cell's number of rows, mean and standard deviation (with n - 1) of the outcome.
+
+    Raises
+    ------
+    DataError : for columns that are not there.
+    """
+    table = as_source(data)
+    if not isinstance(table, Table):
+        raise DataError("A table of cells must be small enough for memory: pass a frame, a dict of columns or a file.")
+    for name in (n, mean, sd):
+        check_column(name, table.names)
+    return CellTable(as_table(table), n, mean, sd)

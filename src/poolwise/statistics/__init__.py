@@ -2,6 +2,7 @@
 
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
+from poolwise.statistics.statistics import Statistics
 from poolwise.statistics.sufficient import SufficientStatistics
 
-__all__ = ["CrossProducts", "SufficientStatistics", "reduce_rows"]
+__all__ = ["CrossProducts", "Statistics", "SufficientStatistics", "reduce_rows"]

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design.encoding import with_cells
-from poolwise.errors import DataError, PoolwiseWarning
 from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.statistics import Statistics
+from poolwise.support.errors import DataError, PoolwiseWarning
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from poolwise.statistics.sufficient import SufficientStatistics
 
 _TREATMENT = re.compile(r"([^:]+)\[T\.[^:]*\]")
 _OTHER_CODING = re.compile(r"\[(S|D|H)\.|\[\^|\.L\]|\.Q\]|\.C\]|\[M\.")
@@ -89,7 +88,7 @@ def _levels_of_factors(products: CrossProducts, indicators: list[int]) -> dict[s
     return found
 
 
-def without_small_cells(statistics: SufficientStatistics, minimum: int) -> SufficientStatistics:
+def without_small_cells(statistics: Statistics, minimum: int) -> Statistics:
     """The same statistics without the groups that have small cells; a warning names them.
 
     Raises

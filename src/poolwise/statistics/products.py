@@ -10,7 +10,7 @@ import numpy as np
 from poolwise.design.encoding import codes_of
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import label_codes
-from poolwise.errors import DataError
+from poolwise.support.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.needed import Needed, check_dropped
-from poolwise.errors import DataError
-from poolwise.progress import Scan
+from poolwise.design.required_columns import Needed, check_dropped
 from poolwise.sources.frames import check_column
 from poolwise.sources.relation import Relation
+from poolwise.support.errors import DataError
+from poolwise.support.progress import Scan
 
 
 def holds_numbers(needed: Needed, relation: Relation) -> dict[str, bool]:

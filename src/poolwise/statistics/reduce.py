@@ -10,7 +10,7 @@ from poolwise.compiled import exact_kernel
 from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.design.factors import Cells
 from poolwise.statistics.products import CrossProducts
-from poolwise.threads import map_slices
+from poolwise.support.threads import map_slices
 
 CHUNK = 1 << 20  # rows; fixed, so that sums do not depend on the number of threads
 HEAD = 10_000  # rows from which a rough centre is taken

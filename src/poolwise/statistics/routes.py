@@ -9,22 +9,22 @@ import numpy as np
 from poolwise.design import Rows, build, needed_columns
 from poolwise.design.encoding import encode_batch, encode_like, raw_columns
 from poolwise.design.expressions import NotExpressible, reach
-from poolwise.design.needed import Needed, check_missing, python_factors
 from poolwise.design.plan import Plan, plan
-from poolwise.errors import DataError, FormulaError
+from poolwise.design.required_columns import Needed, check_missing, python_factors
 from poolwise.formula.parse import unquote
-from poolwise.progress import Progress, Scan
-from poolwise.sources.cells import CellTable
 from poolwise.sources.files import read_all
 from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
-from poolwise.statistics.cells import add_cells, from_cells
+from poolwise.sources.summary_tables import CellTable
+from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
+from poolwise.statistics.statistics import Statistics
 from poolwise.statistics.stream import column_terms, open_stream, reduce_stream
-from poolwise.statistics.sufficient import SufficientStatistics
+from poolwise.support.errors import DataError, FormulaError
+from poolwise.support.progress import Progress, Scan
 
 LARGE = 1 << 20  # rows; a frame in memory of more than these goes through an engine, which is faster
 _SHOWN = 20_000  # rows; more cannot be told apart in a picture
@@ -34,14 +34,14 @@ _FITS = 1 << 28  # values; terms that need whole columns are evaluated in memory
 def reduce_source(
     needed: Needed,
     source: Source,
-    like: SufficientStatistics | None,
+    like: Statistics | None,
     missing: str,
     threads: int,
     progress: Progress,
-) -> tuple[SufficientStatistics, Rows | None]:
+) -> tuple[Statistics, Rows | None]:
     """Statistics of a source; and its encoded rows where they are in memory anyway."""
     check_missing(missing)
-    if like is not None and not isinstance(like, SufficientStatistics):
+    if like is not None and not isinstance(like, Statistics):
         raise DataError(f"like must be SufficientStatistics (fit.statistics has them), not {type(like).__name__}.")
     if like is not None and str(needed.formula) != str(like.design.formula):
         raise FormulaError(f"The formula is '{needed.formula.text}', but like= was made for '{like.formula}'.")
@@ -69,11 +69,11 @@ def reduce_source(
 def _in_engine(
     needed: Needed,
     relation: Relation,
-    like: SufficientStatistics | None,
+    like: Statistics | None,
     missing: str,
     threads: int,
     progress: Progress,
-) -> tuple[SufficientStatistics, Rows | None]:
+) -> tuple[Statistics, Rows | None]:
     numeric = holds_numbers(needed, relation)
     check_outcome(needed, numeric)
     try:
@@ -84,7 +84,7 @@ def _in_engine(
         return _by_batches(needed, relation, like, missing, threads, progress, str(obstacle)), None
 
 
-def stream_again(data: SufficientStatistics, source: Source, missing: str, progress: Progress) -> Iterator[Rows]:
+def stream_again(data: Statistics, source: Source, missing: str, progress: Progress) -> Iterator[Rows]:
     """The rows behind statistics once more, encoded in the same way, in batches."""
     if isinstance(source, CellTable):
         raise DataError("A table of cells has no rows to read again.")
@@ -93,7 +93,7 @@ def stream_again(data: SufficientStatistics, source: Source, missing: str, progr
     yield from open_stream(needed, relation, data.encoding, missing, progress).batches(progress)
 
 
-def rows_of_cells(data: SufficientStatistics, source: Source, cells: np.ndarray) -> Rows:
+def rows_of_cells(data: Statistics, source: Source, cells: np.ndarray) -> Rows:
     """Encoded rows of the cells at some positions, at most `_SHOWN` of them, from where the rows live."""
     import narwhals as nw
 
@@ -112,20 +112,18 @@ def rows_of_cells(data: SufficientStatistics, source: Source, cells: np.ndarray)
 
 
 def _in_memory(
-    needed: Needed, table: Table, like: SufficientStatistics | None, missing: str, threads: int, reading: str
-) -> tuple[SufficientStatistics, Rows]:
+    needed: Needed, table: Table, like: Statistics | None, missing: str, threads: int, reading: str
+) -> tuple[Statistics, Rows]:
     if like is None:
         design, encoding, rows = build(needed, table, missing=missing)
     else:
         design, encoding, rows = encode_like(like.design, like.encoding, needed, table, missing=missing)
     names = (*design.columns, design.response)
     products = reduce_rows(rows.values, rows.codes, names, encoding.cells, weights=rows.weights, threads=threads)
-    return SufficientStatistics(design, encoding, products, rows.dropped, reading), rows
+    return Statistics(design, encoding, products, rows.dropped, reading), rows
 
 
-def _published(
-    needed: Needed, cells: CellTable, like: SufficientStatistics | None, missing: str
-) -> SufficientStatistics:
+def _published(needed: Needed, cells: CellTable, like: Statistics | None, missing: str) -> Statistics:
     outcome = needed.formula.response
     if needed.weights is not None:
         raise DataError("A table of cells has the number of rows of each cell; it takes no weights.")
@@ -147,12 +145,12 @@ def _published(
         design, encoding, rows = encode_like(like.design, like.encoding, needed, table, missing="error")
     products = add_cells((*design.columns, design.response), encoding.cells, rows, n[kept], squares[kept])
     reading = f"{int(kept.sum()):,} published cells with their number, mean and sd of the outcome"
-    return SufficientStatistics(design, encoding, products, 0, reading)
+    return Statistics(design, encoding, products, 0, reading)
 
 
 def _by_query(
-    planned: Plan, relation: Relation, like: SufficientStatistics | None, missing: str, progress: Progress
-) -> SufficientStatistics:
+    planned: Plan, relation: Relation, like: Statistics | None, missing: str, progress: Progress
+) -> Statistics:
     if like is None:
         states = learn_scales(planned, relation, progress)
     else:
@@ -162,32 +160,32 @@ def _by_query(
     parts = from_cells(planned, cells, states, declared, like.encoding if like else None)
     passes = "" if cells.passes == 1 else ", and a second one about group means"
     reading = f"{relation.words}: one aggregate query by {relation.engine.name}{passes}; rows stayed there"
-    return SufficientStatistics(*parts, cells.dropped, reading)
+    return Statistics(*parts, cells.dropped, reading)
 
 
 def _by_batches(
     needed: Needed,
     relation: Relation,
-    like: SufficientStatistics | None,
+    like: Statistics | None,
     missing: str,
     threads: int,
     progress: Progress,
     obstacle: str,
-) -> SufficientStatistics:
+) -> Statistics:
     stream = open_stream(needed, relation, like.encoding if like else None, missing, progress)
     products = reduce_stream(stream, threads, progress)
     reading = f"{relation.words}: in batches from {relation.engine.name}, since no query can express {obstacle}"
-    return SufficientStatistics(stream.design, stream.encoding, products, stream.dropped, reading)
+    return Statistics(stream.design, stream.encoding, products, stream.dropped, reading)
 
 
 def _collected(
     needed: Needed,
     relation: Relation,
-    like: SufficientStatistics | None,
+    like: Statistics | None,
     missing: str,
     threads: int,
     term: str,
-) -> tuple[SufficientStatistics, Rows]:
+) -> tuple[Statistics, Rows]:
     """Needed columns in memory: for a term that looks at whole columns, or without one for a family that is sampled."""
     rows = relation.count()
     if rows * len(needed.columns) > _FITS:

@@ -16,8 +16,6 @@ import numpy as np
 from poolwise.design.encoding import check_weights
 from poolwise.design.expressions import as_expression
 from poolwise.design.plan import Plan
-from poolwise.errors import DataError
-from poolwise.progress import Progress, Scan
 from poolwise.sources.relation import Relation
 from poolwise.statistics.queries import (
     Shifted,
@@ -30,6 +28,8 @@ from poolwise.statistics.queries import (
     number_columns,
 )
 from poolwise.statistics.reduce import HEAD, rough_origin
+from poolwise.support.errors import DataError
+from poolwise.support.progress import Progress, Scan
 
 WORST = 1e6  # ((mean - centre) / sd)^2 beyond which a second pass is made: the error is about 1e-14 times this
 _TELLING = 10  # rows from which a cell's own spread says how its column varies

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from poolwise.archive import labels_of, labels_state, numbers
 from poolwise.design import Design, Encoding
 from poolwise.design.factors import Cells, Factor, levels_of
-from poolwise.design.needed import needed_columns, part_texts
-from poolwise.design.replay import restore_specs, specs_state
+from poolwise.design.required_columns import needed_columns, part_texts
+from poolwise.design.transform_state import restore_specs, specs_state
 from poolwise.formula import Functions, parse
 from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.statistics import Statistics
+from poolwise.support.archive import labels_of, labels_state, numbers
 
-if TYPE_CHECKING:
-    from poolwise.statistics.sufficient import SufficientStatistics
 
-
-def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A header fit for JSON, and arrays."""
     design, encoding, products = statistics.design, statistics.encoding, statistics.products
     header = {
@@ -68,12 +66,8 @@ def to_state(statistics: SufficientStatistics) -> tuple[dict[str, Any], dict[str
     return header, arrays
 
 
-def from_state(
-    header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None
-) -> SufficientStatistics:
+def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None) -> Statistics:
     """What `to_state` described; `functions` are the caller's own that its formula calls."""
-    from poolwise.statistics.sufficient import SufficientStatistics
-
     encoding, formula = header["encoding"], parse(header["formula"], functions)
     needed_columns(formula)  # its terms are those that a formula may have
     texts = part_texts(formula)
@@ -126,7 +120,7 @@ def from_state(
         bool(encoding["linear"]),
         tuple(encoding["labels"]),
     )
-    return SufficientStatistics(design, how, products, header["dropped"], header["reading"])
+    return Statistics(design, how, products, header["dropped"], header["reading"])
 
 
 def _factor(

@@ -11,13 +11,12 @@ import numpy as np
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise, raw_columns
+from poolwise.design.expression_names import expression_names
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
-from poolwise.design.needed import Needed, part_texts, python_factors
-from poolwise.design.replay import encoded_state, restore_specs
-from poolwise.design.variables import expression_names
-from poolwise.progress import Progress, Scan
+from poolwise.design.required_columns import Needed, part_texts, python_factors
+from poolwise.design.transform_state import encoded_state, restore_specs
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation
 from poolwise.statistics.products import CrossProducts
@@ -32,7 +31,8 @@ from poolwise.statistics.queries import (
     number_columns,
 )
 from poolwise.statistics.reduce import HEAD, Reducer, add_pairwise, rough_origin
-from poolwise.threads import map_slices
+from poolwise.support.progress import Progress, Scan
+from poolwise.support.threads import map_slices
 
 BATCH = 1 << 16  # rows: columns that stay in the cache, and enough of them to outweigh formulaic's own work
 _LANES = 2  # reducers that batches go to in turn; fixed, so that sums do not depend on the number of threads

@@ -16,7 +16,7 @@ from poolwise.density.latent import whitening
 from poolwise.density.latent.density import latent
 from poolwise.density.latent.observations import Observations, observe
 from poolwise.families import family_of, locations
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 
 ROWS = 36
 PRIORS = {

@@ -12,7 +12,7 @@ import poolwise as pw
 from poolwise.density.latent.density import latent
 from poolwise.density.latent.extended import ExtendedDensity
 from poolwise.families import family_of
-from poolwise.prepare import prepare
+from poolwise.inference.prepare import prepare
 
 GROUPS = 8
 GROUP = np.repeat(np.arange(GROUPS), 8)

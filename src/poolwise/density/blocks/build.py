@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg import block_diag
 
+from poolwise.density.blocks.alike_levels import compressed
 from poolwise.density.blocks.assemble import assemble
-from poolwise.density.blocks.compress import compressed
 from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.blocks.ordering import order_levels
 from poolwise.density.blocks.structure import build_structure
@@ -17,7 +17,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.projection import Projection, project
 from poolwise.density.starts import own_regressions
-from poolwise.density.working import gram_root, working_basis
+from poolwise.density.working_coordinates import gram_root, working_basis
 from poolwise.design.design import Design
 from poolwise.statistics.products import CrossProducts
 

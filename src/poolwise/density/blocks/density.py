@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.density.blocks import back, evaluate, kernels, left_out, root
+from poolwise.density.blocks import back_substitution as back
+from poolwise.density.blocks import evaluate, kernels, root
+from poolwise.density.blocks import leave_out as left_out
 from poolwise.density.blocks.assemble import kept_of
-from poolwise.density.blocks.kept import KeptOffsets
+from poolwise.density.blocks.joint_draws import Remembering
 from poolwise.density.blocks.ordering import Ordering
-from poolwise.density.blocks.remembering import Remembering
+from poolwise.density.blocks.stored_effects import KeptOffsets
 from poolwise.density.blocks.structure import Ranks
 from poolwise.density.collapsed import generator
 from poolwise.density.dense import common_solution
@@ -26,11 +28,11 @@ from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.projection import Projection
 from poolwise.density.starts import search_box, starting_points
 from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
-from poolwise.density.working import WorkingBasis
+from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.design.factors import Factor
-from poolwise.errors import SamplingError
-from poolwise.samplers.base import NativeDensity
-from poolwise.threads import look, map_slices
+from poolwise.samplers.interface import NativeDensity
+from poolwise.support.errors import SamplingError
+from poolwise.support.threads import look, map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
 _TOGETHER = 4  # points of a task at the least: they share their room

@@ -8,7 +8,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
-from poolwise.density.blocks.back import leaf_given, solve_kept, solve_root
+from poolwise.density.blocks.back_substitution import leaf_given, solve_kept, solve_root
 from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales
 from poolwise.density.dense import product
 from poolwise.density.theta import log_prior, usable

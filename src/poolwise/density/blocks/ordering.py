@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.errors import DataError
+from poolwise.support.errors import DataError
 
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
 # Share of the others that a level may meet: beyond it LAPACK, dense, is faster than going level by level.

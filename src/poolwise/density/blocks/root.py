@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.density.blocks.back import invert_root
+from poolwise.density.blocks.back_substitution import invert_root
 from poolwise.density.blocks.kernels import factorise_root
 from poolwise.density.blocks.structure import Structure
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.latent.drawn import DrawnOffsets
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
 from poolwise.density.latent.problem import Data, Mixing, Problem, Spread
+from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.latent.whitening import coupled_places, whitened
 from poolwise.density.priors import ModelPriors
 from poolwise.density.theta import Prior
 from poolwise.design.design import Design
-from poolwise.errors import SamplingError
 from poolwise.families import Family, Link
-from poolwise.samplers.base import NativeDensity
-from poolwise.threads import map_slices, steps
+from poolwise.samplers.interface import NativeDensity
+from poolwise.support.errors import SamplingError
+from poolwise.support.threads import map_slices, steps
 
 _AVERAGED = 64  # thetas over which a share is averaged
 _TASK = 1 << 20  # numbers between two looks at whether to stop

@@ -14,9 +14,9 @@ import numpy as np
 
 from poolwise.density.latent.density import LatentDensity
 from poolwise.density.latent.noise import estimates, fill
-from poolwise.samplers.base import NativeDensity
+from poolwise.samplers.interface import NativeDensity
 from poolwise.samplers.mode import Mode
-from poolwise.threads import map_slices, steps
+from poolwise.support.threads import map_slices, steps
 
 _SLICE = 64  # thetas
 _ROWS = 1 << 20  # times thetas, between two looks at whether to stop

@@ -10,7 +10,7 @@ from poolwise.density.latent.curvature import curvature
 from poolwise.density.latent.kernels import log_likelihood, log_priors
 from poolwise.density.latent.problem import Problem
 from poolwise.density.theta import covariance_factor
-from poolwise.threads import look
+from poolwise.support.threads import look
 
 _STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
 _CLIMB, _APART = 30, 0.02  # steps over theta, and how far apart differences are taken

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import DataError, FileError, PoolwiseError
-from poolwise.progress import Scan
 from poolwise.sources.engines.engine import first_line, watched
+from poolwise.support.errors import DataError, FileError, PoolwiseError
+from poolwise.support.progress import Scan
 
 _PLACE = re.compile(r"[Ll]ine:?\s*(\d+)")
 _FILE = re.compile(r"""file\s*[:=]?\s*["']?([^"'\n=]+?\.(?:csv|tsv|txt|gz|parquet|pq))["'\s]""", re.IGNORECASE)

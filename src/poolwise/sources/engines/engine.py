@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from poolwise.errors import DataError, PoolwiseError
-from poolwise.interrupts import uninterrupted
-from poolwise.progress import Scan
-from poolwise.threads import look as stop_if_told
+from poolwise.support.errors import DataError, PoolwiseError
+from poolwise.support.interrupts import uninterrupted
+from poolwise.support.progress import Scan
+from poolwise.support.threads import look as stop_if_told
 
 _CAUSE = re.compile(r"(Caused by: )?[\w.]*(Error|Exception): ")
 _POLL = 0.1  # seconds between two looks at a running query

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.errors import DataError, PoolwiseError
-from poolwise.progress import Scan
 from poolwise.sources.engines.engine import answered, arrays_of, first_line, watched
+from poolwise.support.errors import DataError, PoolwiseError
+from poolwise.support.progress import Scan
 
 
 class _Stopped(Exception):

@@ -1,0 +1,524 @@
+"""The face of a fit: what users hold. Methods only call the rooms below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise import design as designs
+from poolwise.evaluate.sensitivity import SCALES
+from poolwise.inference import storage
+from poolwise.inference import update as updating
+from poolwise.inference.fitted_rows import RowsBehind
+from poolwise.inference.posterior import Posterior
+from poolwise.output.tables import describe, text
+from poolwise.output.tables import summary as tables
+from poolwise.samplers import Certificate
+from poolwise.samplers.settings import check_count, check_folds, check_interval, check_seed, sampler_settings
+from poolwise.sources import Source
+from poolwise.sources.frames import Table, as_table
+from poolwise.sources.source import table_of
+from poolwise.statistics import SufficientStatistics
+from poolwise.support.arguments import check_label, check_text, check_text_map
+from poolwise.support.atomic_write import check_writable
+from poolwise.support.errors import DataError, SamplingError
+from poolwise.support.naming import with_columns
+from poolwise.support.progress import Progress, silent
+from poolwise.support.threads import default_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from poolwise.evaluate.explain import Explanation
+    from poolwise.evaluate.loo.elpd import LeaveOut
+    from poolwise.evaluate.posterior_checks import Checks, Replications
+    from poolwise.evaluate.sensitivity import Sensitivity
+    from poolwise.output.plots.accessor import FitPlots
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fit:
+    """A fitted regression.
+
+    Attributes
+    ----------
+    result : the posterior as a plain record, for code that works on arrays.
+    rows : the encoded rows where they are in memory, else None.
+    source : where the rows came from; None for a fit of statistics, or one that was loaded from a file.
+    """
+
+    result: Posterior
+    rows: designs.Rows | None
+    source: Source | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with rows that are in memory; those in files and engines stay where they are."""
+        return Fit, (self.result, self.rows, self.source if isinstance(self.source, Table) else None)
+
+    def __repr__(self) -> str:
+        return text.as_text(self.result, self.notes)
+
+    def _repr_html_(self) -> str:
+        return text.as_html(self.result, self.notes)
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.result.model.design.formula.text
+
+    @property
+    def outcome(self) -> Certificate:
+        """Whether the draws can be trusted, what was measured, and advice."""
+        return self.result.certificate
+
+    @property
+    def notes(self) -> list[str]:
+        """What the data leave open and what may not have been meant, in sentences: columns without content, outcomes
+        of another kind, spreads that might be zero, correlations that might be anything, factors nested by accident.
+        """
+        from poolwise.evaluate.notes import notes
+
+        return notes(self.result, self.rows, default_threads())
+
+    @property
+    def priors(self) -> text.PriorWords:
+        """Every prior in words, by the name under which it can be set."""
+        return text.PriorWords(self.result.model.priors.words())
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """All draws as an xarray Dataset: `beta[coefficient]`, `sd_county[effect]`, `coef_county[county, effect]`."""
+        return self.result.dataset()
+
+    @property
+    def plot(self) -> FitPlots:
+        """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
+        from poolwise.output.plots.accessor import FitPlots
+
+        return FitPlots(self.result, self.behind.of_groups, self._replications)
+
+    def _replications(self) -> Replications:
+        from poolwise.evaluate.posterior_checks import replications
+
+        return replications(self.result, self.behind.batches(silent), draws=200, seed=self.result.seed)
+
+    def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
+        """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
+        return tables.summary(self.result, groups=groups, interval=check_interval(interval))
+
+    def group_coefficients(
+        self,
+        by: str | None = None,
+        *,
+        groups: Iterable[object] | None = None,
+        interval: float = 0.9,
+        progress: Progress = silent,
+    ) -> pd.DataFrame:
+        """Coefficients of groups with interval, rows, shrinkage factor and `prior_only` mark.
+
+        Parameters
+        ----------
+        by : the grouping factor, `county` or `school:class`; it may be left out where there is only one.
+        groups : labels of the groups to show, all by default; their draws are summarised and not kept.
+
+        Raises
+        ------
+        DataError : when `by` is not a grouping factor of this fit, or there is no such group.
+        """
+        factor = self.result.model.design.factor(by)
+        chosen = None if groups is None else self.result.positions(factor, groups)
+        return tables.group_coefficients(
+            self.result, factor, chosen, interval=check_interval(interval), progress=progress
+        )
+
+    def group_draws(self, groups: Iterable[object], by: str | None = None) -> xr.DataArray:
+        """Draws of the coefficients of chosen groups, (chain, draw, group, effect): what they are among all draws.
+
+        Raises
+        ------
+        DataError : when there is no such group, or several grouping factors and no `by`.
+        """
+        import xarray as xr
+
+        factor = self.result.model.design.factor(by)
+        positions = self.result.positions(factor, groups)
+        names, draws = self.result.coefficients(factor, positions)
+        labels = {factor.name: factor.levels[positions], "effect": list(names)}
+        return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{factor.name}")
+
+    def describe(self) -> str:
+        """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
+        return describe.describe(self.result)
+
+    def check(self, *, draws: int = 200, seed: int | None = None, progress: Progress = silent) -> Checks:
+        """Posterior predictive checks: the data beside `draws` replications, with tail probabilities; and RMSD.
+
+        Of more than 10,000 rows a random part is replicated.
+
+        Raises
+        ------
+        DataError : when the fit has no rows.
+        """
+        from poolwise.evaluate.posterior_checks import check
+
+        chosen = self.result.seed if seed is None else check_seed(seed)
+        count = check_count("draws", draws, 1)
+        return check(self.result, self.behind.batches(progress), draws=count, seed=chosen, threads=default_threads())
+
+    def explain(
+        self, group: object, by: str | None = None, *, noun: str = "rows", words: Mapping[str, str] | None = None
+    ) -> Explanation:
+        """Where a group's coefficients come from, in a sentence: its own rows or the pool, and what would tip it.
+
+        Parameters
+        ----------
+        group, by : label of a group, and its grouping factor where there are several.
+        noun : what a row is, in the plural: "houses".
+        words : what an indicator says of a row: `{"floor": "on the first floor"}`.
+
+        Raises
+        ------
+        DataError : when there is no such group, or the fit does not pool partially.
+        """
+        from poolwise.evaluate.explain import explain
+
+        check_label("group", group)
+        check_text("noun", noun, optional=False)
+        check_text_map("words", words)
+        factor = self.result.model.design.factor(by)
+        return explain(self.result, factor, int(self.result.positions(factor, [group])[0]), noun, words or {})
+
+    def sensitivity(
+        self,
+        term: str = "sd",
+        scales: Sequence[float] = SCALES,
+        *,
+        by: str | None = None,
+        groups: Iterable[object] | None = None,
+        interval: float = 0.9,
+        draws: int = 1000,
+        progress: Progress = silent,
+    ) -> Sensitivity:
+        """The fit again with one prior narrower and wider: which signs and ranks hang on it, and from where on.
+
+        Parameters
+        ----------
+        term : as in `priors=`: a coefficient, `slopes`, `sd`, `sd_county`, `sd_county[floor]`, `sigma`.
+        scales : factors of the prior's width.
+        by, groups : whose ranks are followed; all groups of the first factor by default.
+
+        Raises
+        ------
+        PriorError, DataError : for a term or group that is not in the model, or a scale that is not positive.
+        """
+        from poolwise.evaluate.sensitivity import sensitivity
+
+        check_text("term", term, optional=False)
+        factor, positions = None, np.zeros(0, dtype=int)
+        if self.result.u:
+            design = self.result.model.design
+            factor = design.factor(by or design.factors[0].name)
+            positions = self.result.positions(factor, factor.levels if groups is None else groups)
+        settings = sampler_settings(draws, 4, self.result.seed, "auto", progress)
+        return sensitivity(
+            self.result,
+            term,
+            scales,
+            factor,
+            positions,
+            settings,
+            interval=check_interval(interval),
+            threads=default_threads(),
+        )
+
+    def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
+        """Parameters drawn from the priors, and outcomes at the rows of the data."""
+        from poolwise.evaluate.prior_predictive import prior_predictive
+
+        check_count("draws", draws, 1)
+        if seed is not None:
+            check_seed(seed)
+        return prior_predictive(self.result.model, self.behind.encoded(), draws, seed)
+
+    def rmsd(self) -> float:
+        """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
+        from poolwise.evaluate.rmsd import in_sample
+
+        return in_sample(self.result)
+
+    def predict(
+        self,
+        new_data: Any = None,
+        *,
+        kind: str = "mean",
+        new_groups: str = "error",
+        missing: str = "error",
+        draws: bool = False,
+        interval: float = 0.9,
+        seed: int | None = None,
+    ) -> Any:
+        """Predictions for rows: a table with mean, sd and interval, or all draws.
+
+        Parameters
+        ----------
+        new_data : a frame, a dict of columns or a file; the rows of the fit by default. No outcome is needed.
+        kind : "mean" is the expected outcome (of successes among trials, the probability), "response" a new outcome
+            with its noise (successes need their trials; a row without a weight weighs one), "linear" the linear
+            predictor.
+        new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
+            drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
+            known groups, but unknown which; "average" is the average group. Known labels keep their own effects.
+            "population" is the average group for every row, known or not, and needs no grouping columns.
+        missing : "error" refuses rows with missing values; "keep" gives them a line of NaN.
+        draws : give an xarray DataArray (chain, draw, observation) instead of the table.
+        interval : probability of the table's central interval.
+        seed : of noise and new groups; by default that of the fit. Same seed, same draws; a new group's hang on its
+            label, and are the same in any table.
+
+        Raises
+        ------
+        DataError : for missing columns or values, categories or groups that the fit has not seen.
+        """
+        from poolwise.evaluate import predict
+        from poolwise.evaluate.prediction_request import Question
+
+        question = Question.asked(kind, new_groups, self.result.seed if seed is None else check_seed(seed))
+        if not isinstance(draws, bool):
+            raise DataError(f"draws must be True or False, not {draws!r}.")
+        table = as_table(self.frame()) if new_data is None else table_of(new_data)
+        encoding = self.result.model.encoding
+        labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
+        table, complete = predict.complete_rows(self.result, table, question, missing)
+        predictor = predict.predictor_of(self.result, table, question)
+        if draws:
+            return predict.prediction_draws(predictor, labels.index.to_numpy(), complete)
+        return with_columns(labels, predict.predictions(predictor, interval, complete))
+
+    def frame(self) -> pd.DataFrame:
+        """The complete rows that were fitted, with the columns that the formula uses.
+
+        Raises
+        ------
+        DataError : when they are neither in memory nor few enough to be read.
+        """
+        return self.behind.frame()
+
+    def frame_with(self, column: str) -> pd.DataFrame:
+        """The same with one more column of the data."""
+        check_text("column", column, optional=False)
+        return self.behind.frame([column])
+
+    @property
+    def log_evidence(self) -> float:
+        """Log marginal likelihood of the data, priors and all; differences are logs of Bayes factors.
+
+        From the importance weights of the sampler, or from a grid where nothing was sampled. It hangs on the widths of
+        the priors; defaults are scaled to the data.
+
+        Raises
+        ------
+        SamplingError : where NUTS sampled, which does not estimate it.
+        """
+        found = self.outcome.log_evidence
+        if found is None:
+            advice = "" if self.result.model.sampled else ": sampler='independence' does"
+            raise SamplingError(f"The sampler of this fit does not estimate the evidence{advice}.")
+        return found
+
+    def loo(self, *, by: str | None = None, progress: Progress = silent) -> LeaveOut:
+        """How well each row, or with `by` each group as a whole, is predicted by all others; without refits.
+
+        Given the variances the densities are closed; over these they are averaged by importance weights (PSIS).
+        Rows whose weights cannot be trusted (Pareto k-hat above 0.7), and groups whose weights have no variance (above
+        0.5), are left out by refitting. Of more than 4,000
+        rows a random part is done, and an approximation for all makes up for it.
+
+        Parameters
+        ----------
+        by : a grouping factor, or any other column of the data: log p(rows of the group | all other rows).
+
+        Raises
+        ------
+        DataError : when there is no such column, or the fit has no rows.
+        """
+        from poolwise.evaluate.loo.groups import leave_groups_out, parting
+        from poolwise.evaluate.loo.rows import leave_rows_out
+
+        threads = default_threads()
+        if self.result.model.sampled:
+            from poolwise.evaluate.loo import sampled_families as sampled
+
+            rows = self.behind.encoded()
+            if by is None:
+                return sampled.leave_rows_out(self.result, rows, threads=threads, progress=progress)
+            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+            return sampled.leave_groups_out(self.result, rows, groups, threads=threads, progress=progress)
+        if by is None:
+            return leave_rows_out(self.result, self.behind.batches(progress), threads=threads, progress=progress)
+        parted = parting(self.result.model, by, self.source, threads)
+        return leave_groups_out(self.result, parted, threads=threads, progress=progress)
+
+    def kfold(
+        self,
+        folds: int = 10,
+        *,
+        by: str | None = None,
+        draws: int = 500,
+        seed: int | None = None,
+        progress: Progress = silent,
+    ) -> LeaveOut:
+        """The same by refitting: random folds of rows, or with `by` each group in turn (then `folds` plays no part).
+
+        Parameters
+        ----------
+        draws : of each of four chains of every refit.
+        seed : of folds and refits; by default the seed of the fit.
+
+        Raises
+        ------
+        DataError : as `loo` does, and for more folds than rows.
+        """
+        from poolwise.evaluate.loo.groups import parting
+        from poolwise.evaluate.loo.kfold import Folds, leave_folds_out, leave_groups_out_by_refitting
+
+        threads = default_threads()
+        settings = sampler_settings(draws, 4, self.result.seed if seed is None else seed, "auto", progress)
+        if self.result.model.sampled:
+            from poolwise.evaluate.loo import sampled_families as sampled
+
+            rows = self.behind.encoded()
+            if by is None:
+                check_folds(folds, len(rows.codes))
+                parts = Folds(int(folds), settings.entropy)
+                return sampled.leave_folds_out(self.result, rows, parts, settings, threads=threads)
+            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+            return sampled.leave_groups_out_by_refitting(self.result, rows, groups, settings, threads=threads)
+        if by is not None:
+            parted = parting(self.result.model, by, self.source, threads)
+            return leave_groups_out_by_refitting(self.result, parted, settings, threads=threads)
+        check_folds(folds, self.result.model.statistics.rows)
+        parts = Folds(int(folds), settings.entropy)
+        return leave_folds_out(self.result, self.behind.batches(progress), parts, settings, threads=threads)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        question: str | None = None,
+        title: str | None = None,
+        progress: Progress = silent,
+    ) -> Path:
+        """Write one self-contained HTML page that opens offline: answers, model, priors, charts, checks, limits, code.
+
+        Parameters
+        ----------
+        question, title : in your own words; by default made from the formula.
+
+        Raises
+        ------
+        FileError : when the path cannot be written; nothing half-written remains.
+        """
+        from poolwise.output.report.page import write_report
+
+        check_text("question", question)
+        check_text("title", title)
+        target = check_writable(path)
+        checks, left_out = self.judged(progress)
+        rows = self.rows or self.behind.of_all_groups()
+        return write_report(target, self.result, rows, self.notes, checks, left_out, None, question, title)
+
+    def as_code(self, system: str) -> str:
+        """The same model and priors as a script for "pymc", "bambi", "brms" or "lme4" (which has no priors).
+
+        Raises
+        ------
+        DataError : for something that the other system cannot express.
+        """
+        from poolwise.output.translate import as_code
+
+        check_text("system", system, optional=False)
+        return as_code(self.result, system)
+
+    def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
+        """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
+        several = [one for one in self.result.model.design.factors if len(one.levels) > 1]
+        factors = [factor.name for factor in several if not factor.predictor]
+        by_group = [self.loo(by=name, progress=progress) for name in factors]
+        if not self.behind.at_hand:
+            return None, by_group
+        return self.check(progress=progress), [self.loo(progress=progress), *by_group]
+
+    def to_datatree(self) -> xr.DataTree:
+        """Posterior and observed data as a DataTree, for ArviZ."""
+        import xarray as xr
+
+        groups = {"posterior": self.posterior}
+        if self.rows is not None:
+            name = self.result.model.design.response
+            groups["observed_data"] = xr.Dataset({name: (("observation",), self.rows.response)})
+        return xr.DataTree.from_dict(groups)
+
+    @property
+    def statistics(self) -> SufficientStatistics:
+        """All that a normal fit knows of its rows; they add, subtract, and can be saved and fitted.
+
+        Raises
+        ------
+        DataError : for a family that is sampled, which is made of rows.
+        """
+        if self.result.model.sampled:
+            raise DataError(
+                f"The family '{self.result.model.family.name}' is made of rows; statistics serve the normal."
+            )
+        return SufficientStatistics.of(self.result.model.data)
+
+    def update(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
+        """The fit of the rows so far and of these: the same posterior, draw for draw, as a refit of all of them.
+
+        Only the new rows are read. Transforms with a state, such as `scale(x)`, keep the one of the first rows.
+
+        Raises
+        ------
+        DataError : as `pw.fit` does, and for a category that the first rows did not have.
+        """
+        more = updating.like(self.result, rows, groups, missing, progress)
+        return Fit(updating.refit(self.result, self.statistics + more, progress), None)
+
+    def forget(
+        self,
+        rows: Any,
+        *,
+        groups: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+        progress: Progress = silent,
+    ) -> Fit:
+        """The fit without these rows, which must have been part of it: as if they had never been there.
+
+        Raises
+        ------
+        DataError : where it shows that they were not part of it.
+        """
+        fewer = updating.like(self.result, rows, groups, missing, progress)
+        return Fit(updating.refit(self.result, self.statistics - fewer, progress), None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to one small file: statistics, encoding, priors and the draws of the variances, no rows."""
+        storage.save(self.result, check_writable(path))
+
+    @property
+    def behind(self) -> RowsBehind:
+        """The rows behind the fit, wherever they are."""
+        return RowsBehind(self.result.model.data, self.rows, self.source)

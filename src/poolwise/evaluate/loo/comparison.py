@@ -1,0 +1,135 @@
+"""Which of several fits predicts best what it has not seen, and by how much more than chance would have it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
+from poolwise.support.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """Fits ranked by expected log predictive density.
+
+    Attributes
+    ----------
+    records : what each fit predicts, by the fit's name.
+    table : one line for each fit, the best first: `elpd`, its standard error, the difference from the best with the
+        standard error of that, the stacking weight (Yao, Vehtari, Simpson and Gelman 2018), log evidence.
+    """
+
+    records: Mapping[str, LeaveOut]
+    table: pd.DataFrame
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in a sentence."""
+        best, *others = self.table.index
+        if not others:
+            return f"{best} is alone."
+        unit = next(iter(self.records.values())).unit
+        said = []
+        for name in others:
+            line = self.table.loc[name]
+            apart = abs(line["elpd_diff"]) > 2 * line["diff_se"]
+            close = "clearly worse" if apart else "not told apart"
+            said.append(f"{name} ({line['elpd_diff']:.1f} ± {line['diff_se']:.1f}: {close})")
+        return f"On each {unit} left out, {best} predicts best; against it: {', '.join(said)}."
+
+    def __repr__(self) -> str:
+        return f"{self.table.to_string(float_format=lambda value: f'{value:.2f}')}\n\n{self.verdict}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        table = self.table.to_html(float_format=lambda value: f"{value:.2f}", border=0)
+        return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
+
+
+def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, float | None]) -> Comparison:
+    """Rank fits of the same rows.
+
+    Raises
+    ------
+    DataError : when they are of different data, naming the difference.
+    """
+    import pandas as pd
+    from arviz_stats import compare
+
+    names = list(records)
+    for name in names[1:]:
+        check_same_data(names[0], records[names[0]], name, records[name])
+    weights = compare({name: to_arviz(record) for name, record in records.items()})["weight"]
+    best = max(records.values(), key=lambda record: record.elpd)
+    columns = {
+        "elpd": pd.Series({name: record.elpd for name, record in records.items()}),
+        "se": pd.Series({name: record.se for name, record in records.items()}),
+        "elpd_diff": pd.Series({name: record.elpd - best.elpd for name, record in records.items()}),
+        "diff_se": pd.Series({name: difference_se(record, best) for name, record in records.items()}),
+        "weight": weights.astype(float),
+        "log_evidence": pd.Series(evidences, dtype=float),
+        f"k_above_{GOOD_K}": pd.Series({name: int(np.sum(one.pareto_k > GOOD_K)) for name, one in records.items()}),
+    }
+    table = pd.DataFrame(columns).sort_values("elpd", ascending=False).rename_axis("model")
+    return Comparison(dict(records), table)
+
+
+def difference_se(one: LeaveOut, other: LeaveOut) -> float:
+    """Standard error of the difference of two elpds: units are shared, so their differences are what varies."""
+    if len(one.elpd_i) < 2:
+        return math.nan
+    return math.sqrt(one.total) * float((one.elpd_i - other.elpd_i).std(ddof=1))
+
+
+def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> None:
+    """Refuse to compare fits of different outcomes or rows."""
+    if one.unit != other.unit:
+        raise DataError(f"'{first}' leaves out each {one.unit}, but '{second}' each {other.unit}.")
+    if one.total != other.total:
+        what = "rows" if one.unit == "row" else "groups"
+        raise DataError(
+            f"'{first}' is a fit of {one.total:,} {what}, but '{second}' of {other.total:,}: fits can be compared on "
+            "the same data only. Rows with missing values in a column that only one formula uses do this."
+        )
+    if not np.array_equal(one.labels, other.labels):
+        raise DataError(f"'{first}' and '{second}' are fits of different {one.unit}s.")
+    scale = max(float(np.abs(np.nan_to_num(one.outcome)).max()), 1e-300)
+    apart = np.abs(one.outcome - other.outcome) > 1e-9 * scale
+    if apart.any():
+        i = int(np.argmax(apart))
+        raise DataError(
+            f"'{first}' and '{second}' are fits of different outcomes: in {one.unit} {one.labels[i]} the outcome "
+            f"{'is' if one.unit == 'row' else 'adds up to'} {one.outcome[i]:.6g} and {other.outcome[i]:.6g}."
+        )
+
+
+def to_arviz(record: LeaveOut) -> object:
+    """The record as arviz-stats keeps it: `ELPDData`, or its class for leave-one-out where there is one (from 1.3)."""
+    import xarray as xr
+    from arviz_stats import utils
+
+    coordinates = {record.unit: record.labels}
+    elpd, shapes = (xr.DataArray(each, coordinates, (record.unit,)) for each in (record.elpd_i, record.pareto_k))
+    fields = {
+        "elpd": record.elpd,
+        "se": record.se,
+        "p": record.p_loo or 0.0,
+        "n_samples": 1_000,
+        "n_data_points": len(record.labels),
+        "scale": "log",
+        "warning": bool(record.bad),
+        "good_k": GOOD_K,
+        "elpd_i": elpd,
+        "pareto_k": shapes,
+    }
+    of_loo = getattr(utils, "ELPDDataLOO", None)
+    return of_loo(**fields) if of_loo is not None else utils.ELPDData(kind="loo", **fields)

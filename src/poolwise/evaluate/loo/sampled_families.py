@@ -1,0 +1,216 @@
+"""Leaving out rows and groups of families that are sampled: integrated over the group's effects, weighed by PSIS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from poolwise.density.latent.observations import observe
+from poolwise.design import Rows
+from poolwise.design.factors import Factor
+from poolwise.evaluate.loo import importance_weights as weighing
+from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
+from poolwise.evaluate.loo.group_integrals import conditional, finest, integrate
+from poolwise.evaluate.loo.kfold import Folds
+from poolwise.evaluate.loo.rows import MOST, some_positions
+from poolwise.evaluate.parallel_refits import refit_each
+from poolwise.inference.infer import infer
+from poolwise.inference.posterior import Model, Posterior
+from poolwise.samplers import SamplerSettings, child_seeds
+from poolwise.support.errors import DataError
+from poolwise.support.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REFITS, _REFIT_DRAWS = 20, 500  # units at most that are left out by refitting
+_AVERAGED = 1_000  # draws over which the densities of units that were not seen are averaged
+
+
+def without(model: Model, rows: Rows, left_out: np.ndarray) -> Model:
+    """The model, priors included, of all rows but those where `left_out` (n,) is true."""
+    rest = rows.take(np.flatnonzero(~left_out))
+    total = (model.statistics if model.family.precise else model.statistics.counted()).merged()
+    return replace(model, observations=observe(model.design, rest, model.family, model.priors, total))
+
+
+class Groups(NamedTuple):
+    """Groups of rows by a factor or another column: its name, their labels (G,), and the group (n,) of each row."""
+
+    by: str
+    levels: np.ndarray
+    codes: np.ndarray
+
+
+def groups_of(posterior: Posterior, rows: Rows, by: str, frame: Callable[[], pd.DataFrame]) -> Groups:
+    """The groups of the rows of a fit; `frame` reads the column where the model does not have it."""
+    for factor in posterior.model.design.factors:
+        if factor.name == by:
+            return Groups(by, factor.levels, factor.codes[rows.codes])
+    labels = frame()[by].to_numpy()
+    if len(labels) != len(rows.codes):
+        raise DataError(f"'{by}' is missing in some of the rows that were fitted, or the data have changed since.")
+    return Groups(by, *np.unique(labels, return_inverse=True))
+
+
+def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: Progress = silent) -> LeaveOut:
+    """log p(y_i | all other rows) of every row, or of a random part of many."""
+    started = time.perf_counter()
+    total, factor = len(rows.codes), finest(posterior)
+    found = integrate(posterior, rows, factor, progress)
+    chosen = some_positions(total, MOST)
+    outside, y = found.outside[:, chosen], rows.response[chosen]
+    elpd, weights, shapes = weighing.left_out(outside)
+    mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
+    refitted = np.zeros(len(chosen), dtype=bool)
+    bad = np.flatnonzero(shapes > GOOD_K)
+    for i, again in _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
+        some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
+        elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
+        mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
+    trials = np.ones(len(chosen)) if rows.trials is None else rows.trials[chosen]
+    how = "given all effects" if factor is None else f"integrated over the effects of {factor.name}"
+    return LeaveOut(
+        posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
+        shapes, refitted, y - trials * mean, weighing.average(found.inside[:, chosen]), total, 0.0,
+        float(elpd.std(ddof=1)) if len(chosen) < total else 0.0, time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float]:
+    """RMSD of outcomes from their expectations, in sample and when left out, without refits."""
+    found = integrate(posterior, rows, finest(posterior), progress)
+    weights = np.exp(found.outside.min(axis=0) - found.outside)
+    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+    outside = rows.response - trials * (weights * found.means).sum(axis=0) / weights.sum(axis=0)
+    inside = rows.response - trials * conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
+    return _rms(inside, rows), _rms(outside, rows)
+
+
+def _rms(residual: np.ndarray, rows: Rows) -> float:
+    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions)))
+
+
+def leave_groups_out(
+    posterior: Posterior,
+    rows: Rows,
+    groups: Groups,
+    *,
+    threads: int,
+    progress: Progress = silent,
+) -> LeaveOut:
+    """log p(rows of g | rows of all other groups) of every group g."""
+    started = time.perf_counter()
+    by, levels, codes = groups
+    factor = _factor_of(posterior, by)
+    if len(levels) < 2:
+        raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
+    elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, factor, codes, len(levels), progress))
+    refitted = np.zeros(len(levels), dtype=bool)
+    bad = np.flatnonzero(shapes > GOOD_K)
+    sets = [np.flatnonzero(codes == g) for g in bad]
+    for i, again in _refits(posterior, rows, sets, threads, progress):
+        density = _of_groups(again, rows.take(sets[i]), factor, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
+        elpd[bad[i]], refitted[bad[i]] = weighing.average(density)[0], True
+    how = "given all effects" if factor is None else "integrated over the group's effects"
+    return LeaveOut(
+        posterior.model.design.formula.text, by, f"{how}, draws weighed", levels,
+        np.bincount(codes, rows.response, len(levels)), elpd, shapes, refitted, None, None, len(levels), 0.0, 0.0,
+        time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def leave_folds_out(
+    posterior: Posterior, rows: Rows, folds: Folds, settings: SamplerSettings, *, threads: int
+) -> LeaveOut:
+    """log p(y_i | rows of the other folds) of every row."""
+    started = time.perf_counter()
+    fold_of = next(folds.of(iter([rows])))[1]
+    models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
+    y, total = rows.response, len(rows.codes)
+    trials = np.ones(total) if rows.trials is None else rows.trials
+    elpd, residual = np.empty(total), np.empty(total)
+
+    def score(k: int, refit: Posterior) -> None:
+        mine = np.flatnonzero(fold_of == k)
+        found = conditional(refit, rows.take(mine), _spread(refit))
+        elpd[mine] = weighing.average(found.log_density(y[mine]))
+        residual[mine] = y[mine] - trials[mine] * found.mean().mean(axis=0)
+
+    refit_each(models, settings, threads, f"{folds.count}-fold cross-validation", score, settings.progress)
+    return LeaveOut(
+        posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
+        np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool), residual, None, total,
+        0.0, 0.0, time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def leave_groups_out_by_refitting(
+    posterior: Posterior,
+    rows: Rows,
+    groups: Groups,
+    settings: SamplerSettings,
+    *,
+    threads: int,
+) -> LeaveOut:
+    """log p(rows of g | rows of all other groups) of every group g, each from a fit of the rest."""
+    started = time.perf_counter()
+    by, levels, codes = groups
+    factor = _factor_of(posterior, by)
+    models = [without(posterior.model, rows, codes == g) for g in range(len(levels))]
+
+    def score(g: int, refit: Posterior) -> float:
+        mine = rows.take(np.flatnonzero(codes == g))
+        density = _of_groups(refit, mine, factor, np.zeros(len(mine.codes), dtype=np.int64), 1, silent)
+        return float(weighing.average(density)[0])
+
+    elpd = np.array(refit_each(models, settings, threads, f"leaving out each {by}", score, settings.progress))
+    return LeaveOut(
+        posterior.model.design.formula.text, by, "by refitting without each", levels,
+        np.bincount(codes, rows.response, len(levels)), elpd, np.full(len(levels), np.nan),
+        np.ones(len(levels), dtype=bool), None, None, len(levels), 0.0, 0.0, time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def _factor_of(posterior: Posterior, by: str) -> Factor | None:
+    """The factor of a name, where its effects can be integrated out."""
+    found = [one for one in posterior.model.design.factors if one.name == by and not one.predictor]
+    return found[0] if found and len(found[0].effects) <= 2 and posterior.u else None
+
+
+def _of_groups(
+    posterior: Posterior, rows: Rows, factor: Factor | None, codes: np.ndarray, size: int, progress: Progress
+) -> np.ndarray:
+    """Log densities (m, size) of the rows of each group, its own effects integrated out where there is a factor."""
+    if factor is None:
+        found = conditional(posterior, rows, _spread(posterior)).log_density(rows.response)
+        return np.stack([found[:, codes == g].sum(axis=1) for g in range(size)], axis=1)
+    densities = integrate(posterior, rows, factor, progress).groups
+    levels = np.unique(factor.codes[rows.codes])  # in the order of labels, as `codes` are
+    return densities[:, levels]
+
+
+def _refits(
+    posterior: Posterior, rows: Rows, sets: list[np.ndarray], threads: int, progress: Progress
+) -> list[tuple[int, Posterior]]:
+    """Fits without each of some sets of rows, where there are not too many."""
+    if len(sets) > _REFITS:
+        return []
+    seeds, found = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(34,)), len(sets)), []
+    for k, (out, seed) in enumerate(zip(sets, seeds, strict=True)):
+        progress("refitting without units of heavy weight", k / len(sets))
+        left = np.zeros(len(rows.codes), dtype=bool)
+        left[out] = True
+        settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
+        found.append((k, infer(without(posterior.model, rows, left), settings, threads=threads)))
+    return found
+
+
+def _spread(posterior: Posterior) -> np.ndarray:
+    """Positions of draws spread over the chains."""
+    count = posterior.chains * posterior.draws
+    return np.linspace(0, count - 1, min(count, _AVERAGED)).astype(int)

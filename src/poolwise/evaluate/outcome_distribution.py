@@ -1,0 +1,85 @@
+"""From draws of linear predictors to the distribution of the outcome in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.observations import known_parts
+from poolwise.design import Rows
+from poolwise.design.design import linear_predictor
+from poolwise.families import Family, locations
+from poolwise.inference.posterior import Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """The distribution of the outcome in n rows, for each of m draws.
+
+    Attributes
+    ----------
+    family : of the outcome.
+    linear : (m, n) linear predictors of the mean, offsets included.
+    location : (m, n) means on the family's scale.
+    logs : (m, n) logs of the family's dispersions, in its order.
+    trials : (n,).
+    counted : (n,) what multiplies log likelihoods; ones in families whose weights are precisions.
+    """
+
+    family: Family
+    linear: np.ndarray
+    location: np.ndarray
+    logs: tuple[np.ndarray, ...]
+    trials: np.ndarray
+    counted: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Expected outcomes (m, n), of one trial."""
+        dispersions = tuple(np.exp(log) for log in self.logs) if self.family.expected is not None else self.logs
+        return self.family.expectation(self.family.scale.mean(self.location), dispersions)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """New outcomes (m, n)."""
+        dispersions = [np.exp(log) for log in self.logs]
+        return self.family.draw(rng, self.trials, self.family.scale.mean(self.location), *dispersions)
+
+    def log_density(self, y: np.ndarray) -> np.ndarray:
+        """Log densities (m, n) of outcomes (n,)."""
+        return self.counted * self.family.log_density(y, self.trials, self.location, *self.logs)
+
+
+def outcomes(
+    model: Model,
+    rows: Rows,
+    codes: np.ndarray,
+    weights: Mapping[str, np.ndarray],
+    dispersions: Mapping[str, np.ndarray],
+    *,
+    spread: bool = True,
+) -> Outcomes:
+    """The distribution of the outcome in rows.
+
+    Parameters
+    ----------
+    codes : (n,) cell of each row among those of `weights` and `dispersions`.
+    weights : for each linear predictor, of the columns [1, W] of each cell, (m, C or 1, 1 + K).
+    dispersions : those that have no linear predictor, (m, C or 1).
+    spread : whether dispersions are wanted; without them there are no densities and no new outcomes.
+    """
+    family, known = model.family, known_parts(rows, model.family)
+    values = rows.values[:, :-1]
+    linear = linear_predictor(values, codes, weights[""])
+    if rows.offset is not None:
+        linear = linear + known[0]
+    logs = []
+    for k, dispersion in enumerate(family.dispersions if spread else (), start=1):
+        if dispersion.name in weights:
+            logs.append(linear_predictor(values, codes, weights[dispersion.name]) + known[k])
+        else:
+            mine = dispersions[dispersion.name]
+            logs.append(np.log(mine[:, codes] if mine.shape[1] > 1 else mine) + known[k])
+    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+    counted = np.ones(len(rows.codes)) if family.precise else rows.precisions
+    return Outcomes(family, linear, locations(model.link, linear), tuple(logs), trials, counted)

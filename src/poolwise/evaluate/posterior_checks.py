@@ -1,0 +1,213 @@
+"""Posterior predictive checks: would this model have made data like these? (Gelman, Meng and Stern 1996)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.design import Rows
+from poolwise.design.factors import Factor
+from poolwise.evaluate.loo import sampled_families as sampled
+from poolwise.evaluate.loo.rows import MOST as ROWS_OUT
+from poolwise.evaluate.loo.rows import Batches, rmsd_left_out, some_positions
+from poolwise.evaluate.predict import predictor_of_rows
+from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
+from poolwise.evaluate.rmsd import in_sample
+from poolwise.inference.posterior import Posterior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST = 10_000  # rows; of more, a random part is replicated
+_MOST_GROUPS = 1_000
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+STATISTICS: dict[str, Statistic] = {
+    "mean": lambda y: y.mean(axis=-1),
+    "sd": lambda y: y.std(axis=-1, ddof=1),
+    "min": lambda y: y.min(axis=-1),
+    "max": lambda y: y.max(axis=-1),
+}
+_OF_COUNTS: dict[str, Statistic] = {
+    "mean": STATISTICS["mean"],
+    "sd": STATISTICS["sd"],
+    "zeros": lambda y: (y == 0).mean(axis=-1),
+    "max": STATISTICS["max"],
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replications:
+    """Outcomes that were observed, (n,), and made by the model at the same rows, (draws, n).
+
+    Attributes
+    ----------
+    outcome : its name.
+    total : rows of the data; more than n where a random part was taken.
+    whole : whether outcomes are whole numbers.
+    """
+
+    outcome: str
+    observed: np.ndarray
+    replicated: np.ndarray
+    total: int
+    whole: bool
+
+
+def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
+    """Replicate the data, and no more."""
+    rows, total = _some_rows(batches, posterior)
+    model = posterior.model
+    made = replicate(posterior, rows, draws, seed)
+    return Replications(model.design.response, rows.response, made, total, model.family.whole)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Checks:
+    """Data beside data that the fitted model would make.
+
+    Attributes
+    ----------
+    formula, outcome : of the fit.
+    table : mean, sd, min and max of the outcome (for counts also the share of zeros): observed, in replications (mean
+        and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or 1 the model does
+        not make such data.
+    groups : the same for the mean and sd of each group, one line a group; by factor.
+    rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions.
+    rmsd_out_of_sample : the same with each row predicted by all others.
+    observed : (n,) outcomes.
+    replicated : (draws, n) outcomes made by the model at the same rows.
+    total : rows of the data; more than n where a random part was taken.
+    whole : whether outcomes are whole numbers.
+    """
+
+    formula: str
+    outcome: str
+    table: pd.DataFrame
+    groups: dict[str, pd.DataFrame]
+    rmsd_in_sample: float
+    rmsd_out_of_sample: float
+    observed: np.ndarray
+    replicated: np.ndarray
+    total: int
+    whole: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """What the checks say, in a sentence or two."""
+        names = [str(name) for name in self.table.index]
+        odd = [name for name, tail in self.table["tail"].items() if not 0.025 <= tail <= 0.975]
+        said = [
+            f"The model does not make the observed {' and '.join(map(str, odd))} of {self.outcome}."
+            if odd
+            else f"The model makes data like these: {', '.join(names[:-1])} and {names[-1]} of {self.outcome} are all "
+            "within reach."
+        ]
+        for name, table in self.groups.items():
+            outside = float(np.mean((table["tail_mean"] < 0.025) | (table["tail_mean"] > 0.975)))
+            said.append(f"Group means outside their 95% interval: {outside:.0%} of {len(table):,} in {name}.")
+        return " ".join(said)
+
+    def __repr__(self) -> str:
+        part = "" if len(self.observed) == self.total else f" (at {len(self.observed):,} rows taken at random)"
+        return (
+            f"Posterior predictive checks of {self.formula}: {len(self.replicated)} replications of "
+            f"{self.total:,} rows{part}\n"
+            f"{self.table.to_string(float_format=lambda value: f'{value:.3g}')}\n"
+            f"RMSD of outcomes from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
+            f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others\n{self.verdict}"
+        )
+
+
+def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, threads: int) -> Checks:
+    """Replicate the data and compare."""
+    import pandas as pd
+
+    rows, total = _some_rows(batches, posterior)
+    replicated = replicate(posterior, rows, draws, seed)
+    observed = rows.response
+    family = posterior.model.family
+    statistics = _OF_COUNTS if family.whole else STATISTICS
+    lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
+    columns = ["observed", "replicated", "5%", "95%", "tail"]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
+    design = posterior.model.design
+    own = [factor for factor in design.factors if not factor.predictor] or design.factors
+    groups = {factor.name: _by_group(factor, rows.codes, observed, replicated) for factor in own}
+    return Checks(
+        design.formula.text,
+        design.response,
+        table,
+        groups,
+        *_rmsd(posterior, rows, threads),
+        observed,
+        replicated,
+        total,
+        family.whole,
+    )
+
+
+def _rmsd(posterior: Posterior, rows: Rows, threads: int) -> tuple[float, float]:
+    """RMSD of outcomes from posterior means, in sample and with each row left out."""
+    if posterior.model.sampled:
+        return sampled.rmsd_left_out(posterior, rows)
+    some = rows.take(some_positions(len(rows.codes), ROWS_OUT))
+    return in_sample(posterior), rmsd_left_out(posterior, some, threads=threads)
+
+
+def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndarray:
+    """Outcomes (draws, n) made by the model at some rows, from draws spread over the chains."""
+    question = Question(Kind.RESPONSE, NewGroups.ERROR, seed)
+    count = posterior.chains * posterior.draws
+    chosen = np.linspace(0, count - 1, min(draws, count)).astype(int)
+    # Rows in the order of their cells: a batch then needs the draws of few groups, and none is drawn twice.
+    order = np.argsort(rows.codes, kind="stable")
+    drawn = predictor_of_rows(posterior, rows.take(order), question, chosen).draws()
+    return drawn[:, np.argsort(order)]
+
+
+def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
+    """All rows, or `MOST` of them at random, from one pass."""
+    total = posterior.model.statistics.rows
+    positions = some_positions(total, MOST)
+    parts, before = [], 0
+    for rows in batches():
+        low, high = np.searchsorted(positions, [before, before + len(rows.codes)])
+        parts.append(rows.take(positions[low:high] - before))
+        before += len(rows.codes)
+    return Rows.joined(parts), total
+
+
+def _line(observed: np.ndarray, replicated: np.ndarray) -> list[float]:
+    low, high = np.quantile(replicated, [0.05, 0.95])
+    return [float(observed), float(replicated.mean()), float(low), float(high), _tail(float(observed), replicated)]
+
+
+def _tail(observed: float, replicated: np.ndarray) -> float:
+    return float(np.mean(replicated > observed) + 0.5 * np.mean(replicated == observed))
+
+
+def _by_group(factor: Factor, cells: np.ndarray, observed: np.ndarray, replicated: np.ndarray) -> pd.DataFrame:
+    """Mean and sd of each group, the largest ones first, observed and replicated, with tail probabilities."""
+    import pandas as pd
+
+    codes = factor.codes[cells]
+    sizes = np.bincount(codes, minlength=len(factor.levels))
+    largest = np.argsort(-sizes, kind="stable")[: min(_MOST_GROUPS, int(np.sum(sizes > 0)))]
+    order = np.argsort(codes, kind="stable")
+    present = np.flatnonzero(sizes)
+    starts = np.concatenate([[0], np.cumsum(sizes[present])[:-1]])
+    found = {factor.name: factor.levels[largest], "n": sizes[largest]}
+    place = np.searchsorted(present, largest)
+    both = np.vstack([observed, replicated])[:, order]
+    mean = np.add.reduceat(both, starts, axis=1) / sizes[present]
+    centred = both - np.repeat(mean, sizes[present], axis=1)
+    squares = np.add.reduceat(centred**2, starts, axis=1)
+    spare = np.where(sizes[present] > 1, sizes[present] - 1, np.nan)
+    for name, values in (("mean", mean), ("sd", np.sqrt(squares / spare))):
+        found[name] = values[0, place]
+        found[f"tail_{name}"] = np.where(np.isnan(values[0]), np.nan, (values[1:] >= values[0]).mean(axis=0))[place]
+    return pd.DataFrame(found)

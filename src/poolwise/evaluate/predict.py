@@ -1,0 +1,335 @@
+"""Predictions for rows, of groups that are known, unknown or new: draws, or a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.design import Rows
+from poolwise.design.design import Design, column_weights
+from poolwise.design.encoding import encode
+from poolwise.evaluate.draw_summaries import summaries
+from poolwise.evaluate.group_effects import GroupEffects
+from poolwise.evaluate.outcome_distribution import outcomes
+from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.samplers.settings import check_interval
+from poolwise.sources.frames import Table
+from poolwise.support.errors import DataError
+from poolwise.support.threads import look, map_slices
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+_TOGETHER = 1 << 17  # rows x draws that are predicted at a time: they stay in the cache
+_KEPT = 1 << 28  # numbers: 2 GB
+_WEIGHTS = 1 << 26  # numbers: weights of all cells are kept up to this many
+
+
+_LANES = 4
+
+CellWeights = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The rows to compute, each once.
+
+    Attributes
+    ----------
+    rows : in the order of their cells.
+    codes : (r,) cell of each row among `cells`.
+    cells : (c,) cells that occur.
+    back : (n,) which of the rows each row that was asked for equals.
+    weights : of the columns in each of the cells, and dispersions; None where they are made for each batch.
+    """
+
+    rows: Rows
+    codes: np.ndarray
+    cells: np.ndarray
+    back: np.ndarray
+    weights: CellWeights | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """Predictions of some rows, a batch of rows at a time.
+
+    Attributes
+    ----------
+    posterior : the fit.
+    design : with the rows' own groups.
+    rows : encoded.
+    question : what is predicted.
+    kept : positions of the draws that are wanted, of all chains one after the other; None for all.
+    """
+
+    posterior: Posterior
+    design: Design
+    rows: Rows
+    question: Question
+    kept: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of draws, m."""
+        return self.posterior.chains * self.posterior.draws if self.kept is None else len(self.kept)
+
+    def summaries(self, tail: float) -> np.ndarray:
+        """Mean, sd and the quantiles at `tail` and 1 - `tail` of each row's prediction, (n, 4); draws are not kept."""
+        parts = self._parts()
+        found = np.empty((len(parts.rows.codes), 4))
+
+        def work(part: slice, drawn: np.ndarray) -> None:
+            found[part] = summaries(drawn.T, tail)
+
+        self._each(parts, work)
+        return found[parts.back]
+
+    def draws(self) -> np.ndarray:
+        """All draws, (m, n)."""
+        if self.count * len(self.rows.codes) > _KEPT:
+            raise DataError(
+                f"Draws of {len(self.rows.codes):,} rows would take {8e-9 * self.count * len(self.rows.codes):.0f} GB. "
+                "Ask for fewer rows, or for the table, which is made batch by batch."
+            )
+        parts = self._parts()
+        found = np.empty((self.count, len(parts.rows.codes)))
+
+        def work(part: slice, drawn: np.ndarray) -> None:
+            found[:, part] = drawn
+
+        self._each(parts, work)
+        return found[:, parts.back]
+
+    def sums(self, weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+        """Weighted sums of the predictions of the rows of each group, (m, count).
+
+        Where predictions are linear in the coefficients, rows are summed first.
+
+        Parameters
+        ----------
+        weights, groups : (n,) of each row.
+        """
+        parts = self._parts()
+        pairs, place = np.unique(parts.back * np.int64(count) + groups, return_inverse=True)
+        of_row, of_group, sizes = pairs // count, pairs % count, np.bincount(place, weights, len(pairs))
+        starts = np.searchsorted(of_row, np.arange(len(parts.rows.codes) + 1))
+        steps = self._steps(len(parts.rows.codes))
+        # Each lane has sums of its own, so that rounding does not depend on the number of threads.
+        lanes = _LANES if count * self.count <= _KEPT // 16 else 1
+        totals = [np.zeros((count, self.count)) for _ in range(lanes)]
+
+        def work(lane: int, _: slice) -> None:
+            for k in range(lane, len(steps), lanes):
+                look()
+                part = steps[k]
+                mine = slice(starts[part.start], starts[part.stop])
+                used, column = np.unique(of_group[mine], return_inverse=True)
+                shares = np.zeros((len(used), part.stop - part.start))
+                shares[column, of_row[mine] - part.start] = sizes[mine]
+                totals[lane][used] += shares @ self._drawn(parts, part, k).T
+
+        map_slices(work, lanes, 1)
+        return np.sum(totals, axis=0).T
+
+    def linear_sums(self, weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+        """As `sums`, for predictions that are linear in the coefficients: rows are summed, then predicted."""
+        used, cells = np.unique(self.rows.codes, return_inverse=True)
+        pairs, place = np.unique(cells * np.int64(count) + groups, return_inverse=True)
+        values = np.column_stack([np.ones(len(cells)), self.rows.values[:, :-1]])
+        summed = np.column_stack([np.bincount(place, weights * column, len(pairs)) for column in values.T])
+        total = np.zeros((count, self.count))
+        for part in self._steps(len(used)):
+            of_cells = np.moveaxis(self._of_cells(used[part])[0][""], 1, 0)
+            for k, of_cell in zip(range(part.start, part.stop), of_cells, strict=True):
+                mine = slice(*np.searchsorted(pairs, [k * count, (k + 1) * count]))
+                total[pairs[mine] % count] += summed[mine] @ of_cell.T
+        if self.rows.offset is not None:
+            total += np.bincount(groups, weights * self.rows.offset, count)[:, None]
+        return total.T
+
+    @property
+    def linear(self) -> bool:
+        """Whether predictions are linear in the coefficients."""
+        kind, encoding = self.question.kind, self.posterior.model.encoding
+        return kind is Kind.LINEAR or (kind is Kind.MEAN and encoding.linear)
+
+    def _parts(self) -> Parts:
+        """Distinct rows in the order of their cells; all rows in their own order where each has noise of its own."""
+        if self.question.kind is Kind.RESPONSE:
+            codes, back = self.rows.codes, np.arange(len(self.rows.codes))
+            rows = self.rows
+        else:
+            first, back = _distinct(self.rows)
+            rows = self.rows.take(first)
+            codes = rows.codes
+        cells, codes = np.unique(codes, return_inverse=True)
+        few = self.count * len(cells) * (1 + rows.values.shape[1]) <= _WEIGHTS
+        return Parts(rows, codes, cells, back, self._of_cells(cells) if few else None)
+
+    def _steps(self, length: int) -> list[slice]:
+        size = max(1, _TOGETHER // self.count)
+        return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+
+    def _each(self, parts: Parts, work: Callable[[slice, np.ndarray], None]) -> None:
+        """Call `work(rows, draws)` for consecutive rows and their draws (m, rows), on several threads."""
+        steps = self._steps(len(parts.rows.codes))
+        map_slices(lambda k, _: work(steps[k], self._drawn(parts, steps[k], k)), len(steps), 1)
+
+    def _drawn(self, parts: Parts, part: slice, batch: int) -> np.ndarray:
+        mine = parts.rows.take(np.arange(part.start, part.stop))
+        used, codes = np.unique(parts.codes[part], return_inverse=True)
+        if parts.weights is None:
+            weights, dispersions = self._of_cells(parts.cells[used])
+        else:
+            weights, dispersions = (
+                {name: values[:, used] if values.shape[1] > 1 else values for name, values in each.items()}
+                for each in parts.weights
+            )
+        model, kind = self.posterior.model, self.question.kind
+        spread = kind is Kind.RESPONSE or (kind is Kind.MEAN and model.family.expected is not None)
+        found = outcomes(model, mine, codes, weights, dispersions, spread=spread)
+        if self.question.kind is Kind.LINEAR:
+            return found.linear
+        return found.mean() if self.question.kind is Kind.MEAN else found.draw(self.question.stream(0, batch))
+
+    def _of_cells(self, used: np.ndarray) -> CellWeights:
+        """Weights of the columns [1, W] by linear predictor (m, cells, 1 + K), and dispersions (m, cells), of cells."""
+        posterior, count = self.posterior, self.posterior.chains * self.posterior.draws
+        groups = GroupEffects(posterior, self.question)
+        if posterior.model.pooling is Pooling.SEPARATE:
+            beta, sigma = groups.regressions(self.design.factors[0], used)
+            return self._wanted({"": beta @ self.design.common_map.T}), self._wanted({"sigma": sigma})
+        beta = posterior.beta.reshape(count, -1)
+        effects = []
+        for fitted, asked in zip(posterior.model.design.factors, self.design.factors, strict=True):
+            levels, back = np.unique(asked.codes[used], return_inverse=True)
+            effects.append(groups.of(fitted, asked.levels[levels])[:, back])
+        dispersions = {name: values.reshape(count, 1) for name, values in posterior.dispersions.items()}
+        design = _restricted(self.design, used)
+        names = [name for name, _ in design.formula.predictors]
+        weights = {name: _by_cell(column_weights(design, beta, effects, name)) for name in names}
+        return self._wanted(weights), self._wanted(dispersions)
+
+    def _wanted(self, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return drawn if self.kept is None else {name: values[self.kept] for name, values in drawn.items()}
+
+
+def _by_cell(weights: np.ndarray) -> np.ndarray:
+    """Weights (m, cells, 1 + K) in memory by cell and column, so that the draws of one lie side by side."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(weights, 0, 2)), 2, 0)
+
+
+def _distinct(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the distinct rows, in the order of their cells, and which of these each row equals."""
+    more = [each for each in (rows.offset, rows.trials) if each is not None]
+    known = np.column_stack([rows.codes.astype(float), rows.values[:, :-1], *more]) + 0.0  # -0.0 is 0.0
+    one = known.view(np.dtype((np.void, known.dtype.itemsize * known.shape[1]))).ravel()
+    _, first, back = np.unique(one, return_index=True, return_inverse=True)
+    order = np.argsort(rows.codes[first], kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[back]
+
+
+def _restricted(design: Design, used: np.ndarray) -> Design:
+    """The design of some cells, in which every cell has a level of its own."""
+    own = np.arange(len(used))
+    return replace(design, factors=tuple(replace(factor, codes=own) for factor in design.factors))
+
+
+def complete_rows(
+    posterior: Posterior, table: Table, question: Question, missing: str
+) -> tuple[Table, np.ndarray | None]:
+    """The rows without missing values, and which these are, (n,); None where all are wanted.
+
+    Raises
+    ------
+    DataError : for an unknown word, or where every row lacks a value.
+    """
+    import pandas as pd
+
+    if missing not in ("error", "keep"):
+        raise DataError(f"missing must be 'error' or 'keep', not {missing!r}.")
+    if missing == "error":
+        return table, None
+    encoding = posterior.model.encoding
+    keys = [name for name in encoding.keys if name not in _absent(posterior, table, question)]
+    extra = [*encoding.trials, encoding.weights] if question.kind is Kind.RESPONSE else []
+    wanted = dict.fromkeys([*encoding.variables, *keys, *(name for name in extra if name in table.names)])
+    columns = {name: table.keys(name) if name in keys else table.columns([name])[name] for name in map(str, wanted)}
+    complete = np.ones(table.rows, dtype=bool)
+    for values in columns.values():
+        complete &= ~np.asarray(pd.isna(values))
+    if not complete.any():
+        raise DataError("Every new row lacks a value that the fit needs.")
+    return Table.of(table.frame.filter(complete.tolist())), complete
+
+
+def predictor_of(posterior: Posterior, table: Table, question: Question) -> Predictor:
+    """A predictor for new rows.
+
+    Raises
+    ------
+    DataError : for a missing column or value, a category that the fit has not seen, or groups as `question` has it.
+    """
+    model = posterior.model
+    if not table.rows:
+        raise DataError("The new data hold no rows.")
+    absent, weighted = _absent(posterior, table, question), question.kind is Kind.RESPONSE
+    design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted)
+    return Predictor(posterior, design, rows, question)
+
+
+def _absent(posterior: Posterior, table: Table, question: Question) -> tuple[str, ...]:
+    """Grouping columns that are not looked at: the average group needs no label; every other choice does."""
+    keys, model = posterior.model.encoding.keys, posterior.model
+    if model.pooling is not Pooling.PARTIAL:
+        return ()
+    if question.new_groups is NewGroups.POPULATION:
+        return keys
+    return tuple(name for name in keys if name not in table.names and question.new_groups is NewGroups.AVERAGE)
+
+
+def predictor_of_rows(
+    posterior: Posterior, rows: Rows, question: Question, kept: np.ndarray | None = None
+) -> Predictor:
+    """A predictor for rows of the data themselves."""
+    return Predictor(posterior, posterior.model.design, rows, question, kept)
+
+
+def predictions(predictor: Predictor, interval: float, complete: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Mean, sd and the ends of a central interval of each row's prediction, (n,) each, by name.
+
+    Parameters
+    ----------
+    complete : (n,) which rows the predictor has; the others are NaN. None for all.
+    """
+    tail = (1 - check_interval(interval)) / 2
+    names = ("mean", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
+    return dict(zip(names, _spread_out(predictor.summaries(tail).T, complete), strict=True))
+
+
+def prediction_draws(predictor: Predictor, labels: np.ndarray, complete: np.ndarray | None = None) -> xr.DataArray:
+    """Draws (chain, draw, observation) of each row's prediction; see `predictions`."""
+    import xarray as xr
+
+    posterior = predictor.posterior
+    drawn = _spread_out(predictor.draws(), complete).reshape(posterior.chains, posterior.draws, -1)
+    return xr.DataArray(
+        drawn, {"observation": labels}, ("chain", "draw", "observation"), name=posterior.model.design.response
+    )
+
+
+def _spread_out(found: np.ndarray, complete: np.ndarray | None) -> np.ndarray:
+    """Columns of complete rows among those of all, which are NaN."""
+    if complete is None:
+        return found
+    all_rows = np.full((found.shape[0], len(complete)), np.nan)
+    all_rows[:, complete] = found
+    return all_rows

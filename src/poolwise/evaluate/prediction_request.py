@@ -1,0 +1,61 @@
+"""What is asked of a prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from poolwise.support.errors import DataError
+
+
+class Kind(Enum):
+    """What is predicted of a row."""
+
+    MEAN = "mean"
+    RESPONSE = "response"
+    LINEAR = "linear"
+
+
+class NewGroups(Enum):
+    """What a group that the fit has not seen stands for; POPULATION also says so of those that it has seen."""
+
+    ERROR = "error"
+    SAMPLE = "sample"
+    ONE_OF_THESE = "one_of_these"
+    AVERAGE = "average"
+    POPULATION = "population"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What is predicted.
+
+    Attributes
+    ----------
+    kind : the mean of the outcome, a new outcome with its residual noise, or the linear predictor of the mean.
+    new_groups : what a group that the fit has not seen stands for; see `Fit.predict`.
+    seed : root of the random numbers.
+    """
+
+    kind: Kind
+    new_groups: NewGroups
+    seed: int
+
+    @classmethod
+    def asked(cls, kind: str, new_groups: str, seed: int) -> Question:
+        """A question in the words of users.
+
+        Raises
+        ------
+        DataError : for words that mean nothing here.
+        """
+        for name, word, valid in (("kind", kind, Kind), ("new_groups", new_groups, NewGroups)):
+            if word not in [one.value for one in valid]:
+                raise DataError(f"{name} must be one of {', '.join(repr(one.value) for one in valid)}, not {word!r}.")
+        return cls(Kind(kind), NewGroups(new_groups), seed)
+
+    def stream(self, *key: int) -> np.random.Generator:
+        """Random numbers of a part of the work."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(41, *key)))

@@ -1,0 +1,1 @@
+"""From a formula, data and priors to a posterior; updating and storing it."""

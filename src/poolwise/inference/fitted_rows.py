@@ -1,0 +1,137 @@
+"""The rows behind a fit, wherever they are: encoded, in batches, or as a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolwise.design import Rows, needed_columns
+from poolwise.design.factors import Factor
+from poolwise.sources import CellTable, Source
+from poolwise.sources.files import read_all
+from poolwise.sources.frames import Table, check_column
+from poolwise.sources.relation import Relation
+from poolwise.statistics import Statistics
+from poolwise.statistics.routes import rows_of_cells, stream_again
+from poolwise.support.errors import DataError, PoolwiseError
+from poolwise.support.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_READ = 1 << 20  # rows; more are not brought into memory unasked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsBehind:
+    """Where the rows of a fit can be had.
+
+    Attributes
+    ----------
+    data : their statistics.
+    rows : encoded, where they are in memory.
+    source : where they came from; None for statistics and for a fit from a file.
+    """
+
+    data: Statistics
+    rows: Rows | None
+    source: Source | None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether they can be read."""
+        return self.rows is not None or not (self.source is None or isinstance(self.source, CellTable))
+
+    def encoded(self) -> Rows:
+        """All of them, where they are in memory.
+
+        Raises
+        ------
+        DataError : where they are not.
+        """
+        if self.rows is None:
+            where = (
+                "was loaded from a file, which holds no rows, updated, or made of statistics"
+                if self.source is None
+                else "left its rows where they are"
+            )
+            raise DataError(f"This fit {where}; fit the rows, or a part of them, in memory to do this.")
+        return self.rows
+
+    def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
+        """A function that goes through all of them once, from memory or from where they live."""
+        if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
+            source = self.source
+            return lambda: _explained(source, _the_same(self.data, stream_again(self.data, source, "drop", progress)))
+        rows = self.encoded()
+        return lambda: iter([rows])
+
+    def of_groups(self, factor: Factor, positions: np.ndarray) -> Rows | None:
+        """Rows with those of some groups of a factor among them; None for a fit that has no rows."""
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        return rows_of_cells(self.data, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
+
+    def of_all_groups(self) -> Rows | None:
+        """As many rows as a picture can show; None for a fit that has no rows."""
+        cells = np.arange(len(self.data.products.counts))
+        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
+            return self.rows
+        return rows_of_cells(self.data, self.source, cells) if self.data.design.factors else None
+
+    def frame(self, more: Sequence[str] = ()) -> pd.DataFrame:
+        """The complete rows with the columns that the formula uses, and `more` columns.
+
+        Raises
+        ------
+        DataError : when they are neither in memory nor few enough to be read.
+        """
+        source = self.source
+        if source is None or isinstance(source, CellTable) or self.data.rows > _READ:
+            raise DataError("The rows of this fit are not in memory: give new_data.")
+        encoding = self.data.encoding
+        needed = needed_columns(self.data.design.formula, encoding.weights, linear=encoding.linear)
+        columns = list(dict.fromkeys([*needed.columns, *self.data.encoding.keys]))
+        for name in more:
+            check_column(name, source.names)
+        wanted = list(dict.fromkeys([*columns, *more]))
+        table = source if isinstance(source, Table) else read_all(source, wanted)
+        return table.frame.select(wanted).to_pandas().dropna(subset=columns)
+
+
+def _the_same(data: Statistics, batches: Iterator[Rows]) -> Iterator[Rows]:
+    """Batches of the rows that were fitted.
+
+    Raises
+    ------
+    DataError : at the end, where their number or the means of their columns are not those of the fit.
+    """
+    total = data.products.merged()
+    centre, spread = total.means[0] + total.origin, np.sqrt(np.diag(total.scatter[0]) / total.weights[0])
+    rows, weight, sums = 0, 0.0, np.zeros(len(centre))
+    for batch in batches:
+        rows += len(batch.codes)
+        weight += float(batch.precisions.sum())
+        sums += batch.precisions @ (batch.values - centre)
+        yield batch
+    # A mean of many rows is right to some 1e-12 of their size, by whichever way it was summed.
+    off = np.abs(sums) > weight * (1e-7 * spread + 1e-10 * np.abs(centre))
+    if rows != data.rows or off.any():
+        changed = "the number of its rows" if rows != data.rows else f"'{total.columns[int(np.argmax(off))]}'"
+        raise DataError(f"The table has changed since the fit: {changed} is another one. Fit it again.")
+
+
+def _explained(source: Source, batches: Iterator[Rows]) -> Iterator[Rows]:
+    """Batches of rows; an error of the engine that holds them becomes a sentence of ours."""
+    try:
+        yield from batches
+    except PoolwiseError:
+        raise
+    except Exception as error:
+        said = source.engine.explain(error) if isinstance(source, Relation) else None
+        if said is None:
+            raise
+        raise said from error

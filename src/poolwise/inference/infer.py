@@ -1,0 +1,164 @@
+"""The one orchestrator: statistics and priors to density to sampler to posterior. Refits go through it too."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from poolwise.density.gaussian import gaussian
+from poolwise.density.latent.density import LatentDensity, latent
+from poolwise.density.latent.extended import ExtendedDensity
+from poolwise.density.offsets import Offsets
+from poolwise.density.precision import check_outcome, check_priors, check_residual
+from poolwise.density.prior_conflict import judged
+from poolwise.density.separate import SeparateRegressions, separate
+from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
+from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.independence import sample_if_certified
+from poolwise.statistics import CrossProducts
+from poolwise.support.errors import DataError, SamplingError
+
+_LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
+_NORMAL = "given the variances coefficients and effects are nearly normal; importance weights make up for the rest"
+_NO_DIGITS = (
+    "Floating-point numbers do not have the digits for this posterior: look for columns of very different sizes, for "
+    "terms that are nearly the same, and for priors far from the data."
+)
+_EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
+
+
+def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.ndarray | None = None) -> Posterior:
+    """Draw from the posterior of a model.
+
+    Parameters
+    ----------
+    theta : (chains, draws, d) draws made earlier, as of a saved fit; then only the coefficients are drawn again.
+
+    Raises
+    ------
+    DataError, SamplingError : where there is no posterior, or none that could be computed.
+    """
+    started = time.perf_counter()
+    sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
+    settings = replace(settings, seed=sampler_seed)
+    mixed = bool(model.priors.layout.mixed)
+    try:
+        if model.sampled:
+            parts = _latent(model, settings, threads)
+        elif model.pooling is Pooling.SEPARATE and mixed:
+            parts = _separate_mixed(model, settings, threads)
+        elif model.pooling is Pooling.PARTIAL or mixed:
+            parts = _collapsed(model, settings, coefficient_seed, threads, theta)
+        else:
+            parts = _direct(model, settings, coefficient_seed, threads)
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        raise SamplingError(_NO_DIGITS) from error
+    theta, beta, u, dispersions, certificate = parts
+    elapsed = time.perf_counter() - started
+    return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
+
+
+_Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
+
+
+def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
+    """Coefficients and effects are sampled with theta."""
+    if model.observations is None:
+        raise DataError(
+            "This fit holds no rows to be sampled from, as one that was loaded from a file; fit them again."
+        )
+    settings.progress("looking for the mode", 0.0)
+    density = latent(model.observations, model.design, model.priors, model.family, model.link)
+    drawn = _sample(density, settings, threads)
+    shape = drawn.points.shape[:2]
+    theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
+    theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))
+    layout = model.priors.layout
+    dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
+    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
+
+
+def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
+    """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
+    if settings.sampler == "independence" and density.mode.theta.size:
+        extended = ExtendedDensity(density, threads)
+        found = sample_if_certified(extended, [extended.mode()], settings)
+        if found is None:
+            raise SamplingError("Coefficients and effects are not normal enough here: take sampler='nuts' or 'auto'.")
+        points = extended.completed(found.points.reshape(-1, extended.dimension))
+        shape = (settings.chains, settings.draws, density.dimension)
+        return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
+    drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
+    return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
+
+
+def _collapsed(
+    model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int, theta: np.ndarray | None
+) -> _Parts:
+    density = gaussian(model.statistics, model.design, model.priors, threads=threads)
+    asked = density.remembering(seed)
+    if theta is None:
+        check_outcome(model.statistics, model.design)
+        check_priors(model.statistics, model.design, model.priors)
+        if density.layout.effects:
+            check_residual(density, model.design)
+        drawn = sample(asked, settings, threads)
+        theta = drawn.points
+        certificate = judged(drawn.certificate, model.statistics, model.design, model.priors, model.given, threads)
+    else:
+        certificate = Certificate("stored", "draws of a saved fit", True, "", {})
+    working = asked.draw_common(theta.reshape(-1, density.dimension), seed).reshape(*theta.shape[:2], -1)
+    beta = density.basis.written(density.common_of(working))
+    return theta, beta, density.offsets(theta, working, seed), {"sigma": density.layout.sigma(theta)}, certificate
+
+
+def _direct(model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int) -> _Parts:
+    """Complete pooling or none: independent draws, shaped as chains so that everything after reads them alike."""
+    alone = model.pooling is Pooling.COMPLETE
+    statistics = model.statistics.merged() if alone else model.statistics
+    check_priors(model.statistics, model.design, model.priors)
+    regressions = separate(statistics, model.design, model.priors, threads=threads)
+    shape = (settings.chains, settings.draws)
+    beta, sigma = regressions.draw(settings.chains * settings.draws, seed)
+    certificate = _certify_direct(statistics, regressions)
+    if alone:
+        return None, beta[:, 0].reshape(*shape, -1), (), {"sigma": sigma[:, 0].reshape(shape)}, certificate
+    return None, beta.reshape(*shape, *beta.shape[1:]), (), {"sigma": sigma.reshape(*shape, -1)}, certificate
+
+
+def _certify_direct(statistics: CrossProducts, regressions: SeparateRegressions) -> Certificate:
+    """Exact, unless outcomes lie exactly on their regression: then the residual sd has no posterior."""
+    exact = [statistics.label(int(j)) for j in np.flatnonzero(regressions.without_residual)]
+    evidence = float(regressions.log_evidence().sum() + 0.5 * statistics.log_weights.sum())
+    if not len(exact):
+        return Certificate("quadrature", "no group effects", True, _EXACT, {}, evidence)
+    shown = ", ".join(exact[:5]) + (f" and {len(exact) - 5} more" if len(exact) > 5 else "")
+    advice = (
+        f"The outcomes lie exactly on a regression in: {shown}. There the residual sd has no posterior; it is shown as "
+        "if outcomes were measured to a millionth of their overall spread. Partial pooling does not have this problem."
+    )
+    return Certificate(
+        "quadrature", "no group effects", False, advice, {}, None if not np.isfinite(evidence) else evidence
+    )
+
+
+def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
+    """One regression per group whose coefficients have Student-t priors: each is sampled by itself."""
+    betas, sigmas, certificates = [], [], []
+    groups = len(model.statistics.counts)
+    for j, child in enumerate(child_seeds(settings.seed, groups)):
+        settings.progress("separate regressions", j / groups)
+        alone = replace(model.on(model.statistics.take(np.array([j]))), pooling=Pooling.COMPLETE)
+        mine, coefficients = child_seeds(child, 2)
+        _, beta, _, found, certificate = _collapsed(alone, replace(settings, seed=mine), coefficients, threads, None)
+        betas.append(beta)
+        sigmas.append(found["sigma"])
+        certificates.append(certificate)
+    worst = min(certificates, key=lambda one: one.passed)
+    evidences = [one.log_evidence for one in certificates]
+    total = None if None in evidences else sum(one for one in evidences if one is not None)
+    summed = replace(worst, reason="Student-t priors: each group's regression is sampled by itself", log_evidence=total)
+    return None, np.stack(betas, axis=2), (), {"sigma": np.stack(sigmas, axis=2)}, summed

@@ -1,0 +1,1 @@
+"""What is shown, written or translated: tables, charts, reports, code for other systems."""

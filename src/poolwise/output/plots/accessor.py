@@ -1,0 +1,88 @@
+"""`fit.plot` and `pooling.plot`: names of charts, bound to what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolwise.design import Rows
+from poolwise.design.factors import Factor
+from poolwise.evaluate.posterior_checks import Replications
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.output.plots import theme
+
+if TYPE_CHECKING:
+    import altair as alt
+    import numpy as np
+
+_COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Pooling.COMPLETE: theme.COMPLETE}
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlots:
+    """Charts of one fit. Each is an Altair chart: show it in a notebook, or `chart.save("name.png")`."""
+
+    posterior: Posterior
+    rows_of: Callable[[Factor, np.ndarray], Rows | None]
+    replications: Callable[[], Replications]
+
+    def ppc(self) -> alt.LayerChart:
+        """Density of the outcome, observed and in replications by the model."""
+        from poolwise.output.plots.ppc import ppc
+
+        return ppc(self.replications())
+
+    def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
+        """Marginal posteriors and chains of the population's parameters, or of those named."""
+        from poolwise.output.plots.trace import trace
+
+        return trace(self.posterior, names)
+
+    def forest(self, effect: str | None = None, *, by: str | None = None, interval: float = 0.9) -> alt.HConcatChart:
+        """Interval and mean of the coefficients of each group of a factor."""
+        from poolwise.output.plots.forest import forest
+
+        return forest(self.posterior, self.posterior.model.design.factor(by), effect, interval=interval)
+
+    def groups(
+        self, groups: list[object], *, by: str | None = None, labels: dict[float, str] | None = None
+    ) -> alt.ConcatChart:
+        """Data and regression lines of chosen groups of a factor; the other factors at their population mean."""
+        return _lines([self.posterior], self.rows_of, self.posterior.model.design.factor(by), groups, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolingPlots:
+    """Charts of a comparison."""
+
+    separate: Posterior
+    partial: Posterior
+    rows_of: Callable[[Factor, np.ndarray], Rows | None]
+
+    def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
+        """Data of chosen groups with their separate and their partially pooled lines."""
+        factor = self.partial.model.design.factor()
+        return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
+
+    def shrinkage(
+        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
+    ) -> alt.LayerChart:
+        """An arrow for each group from its separate to its partially pooled coefficients."""
+        from poolwise.output.plots.shrinkage import shrinkage
+
+        return shrinkage(self.separate, self.partial, x=x, y=y, label=label)
+
+
+def _lines(
+    posteriors: list[Posterior],
+    rows_of: Callable[[Factor, np.ndarray], Rows | None],
+    factor: Factor,
+    groups: list[object],
+    labels: dict[float, str] | None,
+) -> alt.ConcatChart:
+    from poolwise.output.plots.lines import lines
+
+    shown = {one.model.pooling.value: (one, _COLOURS[one.model.pooling]) for one in posteriors}
+    positions = posteriors[0].positions(factor, groups)
+    return lines(shown, rows_of(factor, positions), factor, positions, labels=labels)

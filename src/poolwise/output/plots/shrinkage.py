@@ -1,0 +1,199 @@
+"""Shrinkage plot: an arrow for each group from its separate estimate to its partially pooled one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise.evaluate.shrinkage import prior_only
+from poolwise.inference.posterior import Posterior
+from poolwise.output.plots import theme
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+_LABELS = 6
+_HEAD = 0.022  # of the diagonal
+
+
+def shrinkage(
+    separate: Posterior,
+    partial: Posterior,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    label: list[str] | None = None,
+) -> alt.LayerChart:
+    """Arrows in the plane of two coefficients, the intercept and the first slope by default.
+
+    Groups whose own rows cannot tell one of the two coefficients start from its prior; their arrows are pale.
+    `label` names the groups to write beside their arrows; by default the longest arrows' and the largest groups'.
+    """
+    import altair as alt
+    import pandas as pd
+
+    from poolwise.support.errors import DataError, suggest
+
+    factor = partial.model.design.factor()
+    names, raw = separate.coefficients(factor)
+    pooled_names, pooled = partial.coefficients(factor)
+    shared = [name for name in names if name in pooled_names]
+    if len(shared) < 2:
+        raise DataError("Shrinkage arrows need two coefficients that vary by group; use plot.forest() for one.")
+    x, y = x or shared[0], y or shared[1]
+    for name in (x, y):
+        if name not in shared:
+            raise DataError(f"There is no coefficient '{name}' that varies by group. {suggest(name, shared)}")
+    model = partial.model
+    group, levels, counts = factor.name, factor.levels, model.statistics.counts
+    start = raw.mean(axis=(0, 1))[:, [names.index(x), names.index(y)]]
+    end = pooled.mean(axis=(0, 1))[:, [pooled_names.index(x), pooled_names.index(y)]]
+    silent = prior_only(separate.model, factor)[:, [names.index(x), names.index(y)]].any(axis=1)
+    told, untold = "own data on both coefficients", "one coefficient from the prior alone"
+    table = pd.DataFrame(
+        {
+            "x": start[:, 0], "y": start[:, 1], "x2": end[:, 0], "y2": end[:, 1],
+            "group": [str(level) for level in levels], "n": counts.astype(int),
+            "told by": np.where(silent, untold, told),
+        }
+    )  # fmt: skip
+    domains = [_padded(table[[first, second]].to_numpy()) for first, second in (("x", "x2"), ("y", "y2"))]
+    spans = np.array([high - low for low, high in domains])
+    heads = _heads(table, spans)
+    colour = alt.Color(
+        "told by:N",
+        title=None,
+        scale=alt.Scale(domain=[told, untold], range=[theme.PARTIAL, "#a9c8dc"]),
+        legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, labelLimit=320),
+    )
+    x_axis = alt.X("x:Q", title=x, scale=alt.Scale(domain=domains[0], nice=False))
+    y_axis = alt.Y("y:Q", title=y, scale=alt.Scale(domain=domains[1], nice=False))
+    tooltip = [
+        alt.Tooltip("group:N", title=group),
+        alt.Tooltip("n:Q", title="rows"),
+        *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2")),
+    ]
+    shafts = (
+        alt.Chart(theme.data(table))
+        .mark_rule(strokeWidth=1.3)
+        .encode(x=x_axis, y=y_axis, x2="x2:Q", y2="y2:Q", color=colour, tooltip=tooltip)
+    )
+    points = (
+        alt.Chart(theme.data(heads))
+        .mark_line(strokeWidth=1.3)
+        .encode(x=x_axis, y=y_axis, color=colour, detail="group:N", order="order:Q")
+    )
+    starts = (
+        alt.Chart(theme.data(table))
+        .mark_circle(opacity=0.9)
+        .encode(
+            x=x_axis,
+            y=y_axis,
+            color=colour,
+            size=alt.Size(
+                "n:Q",
+                title="rows",
+                scale=alt.Scale(type="sqrt", range=[8, 220]),
+                legend=alt.Legend(
+                    orient="right", values=_size_steps(counts), symbolFillColor=theme.PARTIAL, symbolStrokeWidth=0
+                ),
+            ),
+            tooltip=tooltip,
+        )
+    )
+    centre = partial.beta.mean(axis=(0, 1))
+    population = {name: float(centre[k]) for k, name in enumerate(model.design.coefficients)}
+    layers = [shafts, points, starts]
+    if x in population and y in population:
+        star = pd.DataFrame({"x": [population[x]], "y": [population[y]]})
+        layers.append(
+            alt.Chart(theme.data(star))
+            .mark_point(shape="cross", size=220, filled=True, color=theme.SEPARATE, opacity=1, stroke="white")
+            .encode(x=x_axis, y=y_axis)
+        )
+    named = table[table["group"].isin(label if label is not None else _notable(table, spans))]
+    words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(
+        x=x_axis, y=y_axis, text="group:N"
+    )
+    layers.append(
+        words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85)  # a halo
+    )
+    layers.append(words.mark_text(fontSize=10, color=theme.DATA))
+    title = alt.TitleParams(
+        "What partial pooling does",
+        subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head); cross: population",
+    )
+    return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
+
+
+def _size_steps(counts: np.ndarray) -> list[int]:
+    """Numbers of rows for the legend: the smallest, the largest and one between."""
+    ends = (int(counts.min()), int(np.sqrt(max(counts.min(), 1) * counts.max())), int(counts.max()))
+    return sorted(set(ends))
+
+
+def _padded(values: np.ndarray) -> list[float]:
+    low, high = float(values.min()), float(values.max())
+    pad = 0.06 * (high - low)
+    return [low - pad, high + pad]
+
+
+def _heads(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
+    """The two strokes of each arrow head as a line of three points; in screen proportions, no longer than the arrow."""
+    import pandas as pd
+
+    start, end = table[["x", "y"]].to_numpy() / spans, table[["x2", "y2"]].to_numpy() / spans
+    along = start - end
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    unit = along / np.maximum(length, 1e-12)
+    across = np.column_stack([-unit[:, 1], unit[:, 0]])
+    size = np.minimum(_HEAD, 0.6 * length)
+    parts = [end + size * (unit + 0.45 * across), end, end + size * (unit - 0.45 * across)]
+    group = table.columns[4]
+    frames = [
+        pd.DataFrame(
+            {
+                "x": part[:, 0] * spans[0],
+                "y": part[:, 1] * spans[1],
+                "order": i,
+                group: table[group],
+                "told by": table["told by"],
+            }
+        )
+        for i, part in enumerate(parts)
+    ]
+    return pd.concat(frames)
+
+
+def _notable(table: pd.DataFrame, spans: np.ndarray) -> list[str]:
+    moved = np.hypot((table["x2"] - table["x"]) / spans[0], (table["y2"] - table["y"]) / spans[1])
+    longest = table.assign(moved=moved).nlargest(_LABELS, "moved")["group"]
+    return [*longest, *table.nlargest(2, "n")["group"]]
+
+
+def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]) -> pd.DataFrame:
+    """Where labels go: beyond the arrow's tail or beside it; one that would cover a dot or a label is left out."""
+    import pandas as pd
+
+    low = np.array([domain[0] for domain in domains]) / spans
+    placed: list[dict[str, Any]] = []
+    taken: list[tuple[np.ndarray, float]] = []
+    for _, row in named.iterrows():
+        tail = np.array([row["x"] / spans[0], row["y"] / spans[1]])
+        away = tail - np.array([row["x2"] / spans[0], row["y2"] / spans[1]])
+        away = away / max(float(np.linalg.norm(away)), 1e-9)
+        text = str(row[named.columns[4]])
+        half = 0.0058 * len(text) + 0.004
+        aside, above = np.array([0.012 + half, 0.0]), np.array([0.0, 0.032])
+        for step in (away * [0.016 + half, 0.034], above, -above, aside, -aside, above + aside / 2, above - aside / 2):
+            centre = tail + step
+            covers = np.abs(dots - centre) < [half, 0.018]
+            inside = half <= centre[0] - low[0] <= 1 - half and 0.02 <= centre[1] - low[1] <= 0.98
+            free = all(abs(centre[0] - c[0]) > half + h or abs(centre[1] - c[1]) > 0.032 for c, h in taken)
+            if inside and free and not covers.all(axis=1).any():
+                taken.append((centre, half))
+                placed.append({"x": centre[0] * spans[0], "y": centre[1] * spans[1], named.columns[4]: text})
+                break
+    return pd.DataFrame(placed, columns=["x", "y", named.columns[4]])

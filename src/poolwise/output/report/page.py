@@ -1,0 +1,228 @@
+"""What stands on the page: gathered from fits, then filled into the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise.design import Rows
+from poolwise.design.factors import Factor
+from poolwise.evaluate.explain import explain
+from poolwise.evaluate.loo.elpd import LeaveOut
+from poolwise.evaluate.posterior_checks import Checks
+from poolwise.evaluate.shrinkage import shrinkage
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.output.plots import theme
+from poolwise.output.plots.chooser import chooser
+from poolwise.output.plots.export import library, script_json
+from poolwise.output.plots.ppc import ppc
+from poolwise.output.report import words
+from poolwise.output.report.forest import forest
+from poolwise.output.tables.summary import group_coefficients, summary
+from poolwise.output.tables.text import digits, outcome_line
+from poolwise.support.atomic_write import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_GROUPS = 200  # that can be chosen among; of more, the largest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """A chart and what it shows, in words for those who cannot see it."""
+
+    name: str
+    title: str
+    alt: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """The models that a fit is compared with.
+
+    Attributes
+    ----------
+    table, verdict : of the comparison.
+    shrinkage : chart of what pooling moved, None where it cannot be drawn.
+    separate : the regressions without pooling, drawn beside the pooled lines.
+    """
+
+    table: pd.DataFrame
+    verdict: str
+    shrinkage: Any
+    separate: Posterior
+
+
+def write_report(
+    path: Path,
+    posterior: Posterior,
+    rows: Rows | None,
+    notes: list[str],
+    checks: Checks | None,
+    left_out: list[LeaveOut],
+    compared: Compared | None = None,
+    question: str | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write one self-contained page.
+
+    Parameters
+    ----------
+    rows, checks, left_out : what is known of the rows; nothing for a fit without rows.
+    question, title : in the words of the author; by default made from the formula.
+
+    Raises
+    ------
+    FileError : when the path cannot be written; nothing half-written remains.
+    """
+    from jinja2 import Environment
+
+    with whole_file(path) as temporary:
+        chart_list, groups = _charts(posterior, rows, checks, compared)
+        folder = files("poolwise.output.report")
+        environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
+        page = template.render(
+            title=title or posterior.model.design.formula.text,
+            question=question or words.question(posterior),
+            answers=words.answers(posterior),
+            model=words.model_in_words(posterior),
+            formula=words.formula_lines(posterior),
+            priors=posterior.model.priors.words(),
+            outcome=outcome_line(posterior),
+            passed=posterior.certificate.passed,
+            hierarchical=posterior.model.pooling is Pooling.PARTIAL,
+            coefficients=_table(_population(posterior)),
+            compared=compared,
+            comparison=None if compared is None else _table(compared.table.reset_index()),
+            charts={chart.name: chart for chart in chart_list},
+            groups=groups,
+            shown_groups=_how_many(posterior, groups),
+            factor=posterior.model.design.factors[0].name if posterior.model.design.factors else None,
+            group_table=_group_table(posterior),
+            checks=checks,
+            check_table=None if checks is None else _table(checks.table.reset_index()),
+            left_out=left_out,
+            limits=words.limits(posterior, notes),
+            code=words.reproduction(posterior),
+            style=(folder / "page.css").read_text(encoding="utf-8"),
+            script=(folder / "page.js").read_text(encoding="utf-8"),
+            library=library(),
+            data=script_json({"charts": {chart.name: chart.spec for chart in chart_list}, "groups": groups}),
+        )
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _charts(
+    posterior: Posterior, rows: Rows | None, checks: Checks | None, compared: Compared | None
+) -> tuple[list[Chart], dict[str, str]]:
+    """Charts of the page, and an explanation of each group that can be chosen."""
+    design, found = posterior.model.design, []
+    groups: dict[str, str] = {}
+    if design.factors:
+        factor = design.factors[0]
+        shown = _largest(posterior, factor)
+        groups = _explanations(posterior, factor, shown)
+        first = next(iter(groups))
+        if rows is not None:
+            colours = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE}
+            several = [posterior] if compared is None else [compared.separate, posterior]
+            fits = {one.model.pooling.value: (one, colours[one.model.pooling]) for one in several}
+            chart = chooser(fits, rows, factor, shown, first, width="container")
+            alt = f"Rows of one group of {factor.name} with its regression line and 90% band"
+            found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict(validate=False)))
+        for k, effect in enumerate(dict.fromkeys(group_coefficients(posterior, factor, shown[:1])["effect"])):
+            chart = forest(posterior, factor, shown, effect, first)
+            alt = f"Mean and 90% interval of {effect} for {len(shown)} groups of {factor.name}, in order"
+            found.append(Chart(f"forest-{k}", f"{effect} by {factor.name}", alt, chart.to_dict(validate=False)))
+    if compared is not None and compared.shrinkage is not None:
+        alt = "An arrow for each group from its separate to its partially pooled coefficients"
+        found.append(Chart("shrinkage", "What pooling moved", alt, compared.shrinkage.to_dict(validate=False)))
+    if checks is not None:
+        alt = (
+            f"How often each {checks.outcome} was observed beside replicated data"
+            if checks.whole
+            else f"Density of the observed {checks.outcome} over densities of replicated data"
+        )
+        found.append(
+            Chart("ppc", "Observed and replicated", alt, ppc(checks, width="container").to_dict(validate=False))
+        )
+    return found, groups
+
+
+def _how_many(posterior: Posterior, groups: dict[str, str]) -> str:
+    """How many of how many groups the page shows, where these are not all; and on which scale."""
+    model, said = posterior.model, ""
+    if model.design.factors and len(groups) < (total := len(model.design.factors[0].levels)):
+        said = f"The {len(groups):,} of {total:,} groups with most rows are shown. "
+    if len(model.design.factors) > 1:
+        said += f"Of {len(model.design.factors)} grouping factors the first is shown. "
+    if model.link.name != "identity":
+        said += f"Coefficients are on the scale of the {model.link.name} link; dots and lines on that of the outcome."
+    return said
+
+
+def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
+    """Positions of the groups that are shown, in the order of their labels."""
+    counts = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))
+    return np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
+
+
+def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
+    labels = [theme.plain(str(label)) for label in factor.levels[shown]]
+    if posterior.model.sampled:
+        return _shares(posterior, factor, shown)
+    if posterior.model.pooling is not Pooling.PARTIAL:
+        return {label: f"{label}: a regression of its own." for label in labels}
+    return {
+        label: explain(posterior, factor, int(group), "rows", {}).text
+        for label, group in zip(labels, shown, strict=True)
+    }
+
+
+def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
+    """How much of each group's first effect comes from its own rows."""
+    own = 1.0 - shrinkage(posterior, factor)[shown, 0]
+    rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
+    said = {}
+    for label, count, share in zip(factor.levels[shown], rows, own, strict=True):
+        counted = f"{count} row{'' if count == 1 else 's'}"
+        said[theme.plain(str(label))] = (
+            f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, the rest is drawn from the pool."
+        )
+    return said
+
+
+def _population(posterior: Posterior) -> pd.DataFrame:
+    table = summary(posterior, diagnostics=posterior.model.pooling is not Pooling.SEPARATE)
+    return table.head(40).reset_index()
+
+
+def _group_table(posterior: Posterior) -> dict[str, Any] | None:
+    if not posterior.model.design.factors:
+        return None
+    factor = posterior.model.design.factors[0]
+    return _table(group_coefficients(posterior, factor, _largest(posterior, factor)))
+
+
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
+    """Heads and cells of a table, as text."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, (bool, np.bool_)):
+            return "yes" if value else ""
+        if isinstance(value, (float, np.floating)):
+            return "–" if np.isnan(value) else digits(float(value))
+        return str(value)
+
+    return {
+        "heads": [str(name).replace("_", " ") for name in frame.columns],
+        "rows": [[cell(value) for value in line] for line in frame.itertuples(index=False)],
+    }

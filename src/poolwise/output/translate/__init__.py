@@ -1,0 +1,33 @@
+"""The same model as code for other systems: one file for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.output.translate.bambi import bambi
+from poolwise.output.translate.brms import brms
+from poolwise.output.translate.lme4 import lme4
+from poolwise.output.translate.pymc import pymc
+from poolwise.support.errors import DataError, suggest
+
+SYSTEMS: dict[str, Callable[[Posterior], str]] = {"pymc": pymc, "bambi": bambi, "brms": brms, "lme4": lme4}
+
+
+def as_code(posterior: Posterior, system: str) -> str:
+    """A script that fits the model of a posterior in another system, to rows in `data.csv`.
+
+    Raises
+    ------
+    DataError : for an unknown system, for separate regressions, or for something that the system cannot express.
+    """
+    if system not in SYSTEMS:
+        raise DataError(f"There is no translation for '{system}'. {suggest(str(system), SYSTEMS)}")
+    if posterior.model.pooling is Pooling.SEPARATE:
+        raise DataError("Separate regressions are many models; translate the partially pooled fit.")
+    if posterior.model.sampled:
+        raise DataError(
+            f"as_code speaks of the normal family so far, not of '{posterior.model.family.name}' or of formulas for "
+            "other parameters than the mean."
+        )
+    return SYSTEMS[system](posterior)

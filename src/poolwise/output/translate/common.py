@@ -1,0 +1,91 @@
+"""What translations share: numbers, names of columns, formulas in R's spelling."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from poolwise.inference.posterior import Model
+from poolwise.support.errors import DataError
+
+# Functions that mean the same in formulaic and in R.
+_SHARED = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
+
+
+def number(value: float) -> str:
+    """A number with the digits that matter."""
+    return f"{value:.10g}"
+
+
+def matrix(values: np.ndarray) -> str:
+    """A matrix as a list of lists, with all its digits: what is taken away at a far-off centre comes back."""
+    return "[" + ", ".join("[" + ", ".join(f"{value:.17g}" for value in row) + "]" for row in values) + "]"
+
+
+def refuse_centred_slopes(model: Model, system: str) -> None:
+    """Refuse default priors of main effects at the mean of what they interact with, which the system cannot state."""
+    for name, centred in zip(model.design.coefficients, model.priors.centred, strict=True):
+        if centred and name != "Intercept":
+            raise DataError(
+                f"The default prior of '{name}' is on its value at the mean of what it interacts with, which {system} "
+                "has no way to say. Give priors={'slopes': ...} at the fit, or centre the predictors."
+            )
+
+
+def needed(model: Model) -> list[str]:
+    """Names of all columns that a row needs."""
+    encoding = model.encoding
+    weights = [] if encoding.weights is None else [encoding.weights]
+    return list(dict.fromkeys([*encoding.outcome, *encoding.variables, *weights, *encoding.keys]))
+
+
+def header(model: Model, what: str = "the same model and priors") -> str:
+    """What the script is of."""
+    return (
+        f"# {model.design.formula.text}\n"
+        f"# Written by poolwise: {what}. The rows are in data.csv, with the columns\n"
+        f"# {', '.join(needed(model))}.\n"
+    )
+
+
+def check_functions(model: Model, system: str, shared: frozenset[str]) -> None:
+    """Refuse a formula with functions that the other system lacks, or has in another sense."""
+    for name in set(re.findall(r"([A-Za-z_][\w.]*)\s*\(", model.design.formula.text)):
+        if name not in shared and name != "offset":
+            raise DataError(
+                f"'{name}(...)' of '{model.design.formula.text}' may mean something else in {system}: make it a column "
+                "of the data and use that."
+            )
+
+
+def in_r(model: Model, system: str) -> str:
+    """The formula in R's spelling.
+
+    Raises
+    ------
+    DataError : for functions that R does not have, or has in another sense.
+    """
+    check_functions(model, system, _SHARED)
+    return in_r_spelling(model.design.formula.text)
+
+
+def in_r_spelling(text: str) -> str:
+    """`C(z)` as `factor(z)`, powers by `^`."""
+    return re.sub(r"\bC\(", "factor(", text).replace("**", "^")
+
+
+def brms_coefficient(name: str) -> str:
+    """Name of a coefficient in brms: R's own, without any sign but letters and digits: `z[T.b]:x` is `zb:x`."""
+    name = re.sub(r"\bC\(", "factor(", name).replace("**", "E")
+    name = re.sub(r"\[(?:T\.)?([^\]]*)\]", lambda found: re.sub(r"\.0$", "", found[1]), name)
+    return re.sub(r"[^\w:.]", "", name)
+
+
+def refuse_weights(model: Model, system: str) -> None:
+    """Weights there multiply log likelihoods; here they are precisions."""
+    if model.encoding.weights is not None:
+        raise DataError(
+            f"Weights mean something else in {system}: there a row counts so many times, here its variance is "
+            "sigma^2 / weight."
+        )

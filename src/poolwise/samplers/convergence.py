@@ -1,0 +1,59 @@
+"""Whether the chains of a sampler agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from poolwise.samplers.interface import Certificate
+
+_RHAT, _ESS_PER_CHAIN = 1.01, 100
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+_TOGETHER = 1 << 22  # numbers transformed at a time
+
+
+def certify_chains(points: np.ndarray, divergences: int, figures: Mapping[str, float] = _NOTHING) -> Certificate:
+    """A certificate from R-hat, effective sample sizes and divergences of points (chains, draws, d)."""
+    step = max(1, _TOGETHER // (points.shape[0] * points.shape[1]))
+    found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
+    rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    worst, least = float(rhat.max()), float(ess.min())
+    share = divergences / (points.shape[0] * points.shape[1])
+    passed = share <= 0.001 and worst <= _RHAT and least >= _ESS_PER_CHAIN * len(points)
+    advice = "All chains agree."
+    if not passed:
+        advice = (
+            f"NUTS did not settle: R-hat {worst:.3f}, worst effective sample size {least:.0f}, {divergences} "
+            "divergences. Take more draws, tighter priors of the standard deviations, or fewer correlated effects."
+        )
+    return Certificate(
+        "nuts", "", passed, advice, {"rhat": worst, "ess": least, "divergences": float(divergences), **figures}
+    )
+
+
+def rhat_and_ess(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split R-hat (d,) and effective sample size (d,) of the means of points (chains, draws, d).
+
+    Gelman et al. 2013, sections 11.4 and 11.5, with Geyer's initial monotone sequence; for all coordinates at once.
+    Summaries have the rank-normalised ones of `arviz-stats`, which take a millisecond for each coordinate.
+    """
+    half = points.shape[1] // 2
+    parts = points[:, : 2 * half].reshape(2 * len(points), half, -1).transpose(2, 0, 1)
+    size = 1 << (2 * half - 1).bit_length()
+    centred = parts - parts.mean(axis=2, keepdims=True)
+    power = np.square(np.abs(np.fft.rfft(centred, size, axis=2)))
+    autocovariance = np.fft.irfft(power, size, axis=2)[..., :half] / half
+    within = autocovariance[..., 0].mean(axis=1) * half / (half - 1)
+    between = parts.mean(axis=2).var(axis=1, ddof=1)
+    total = within * (half - 1) / half + between
+    still = total <= 0
+    total = np.where(still, 1.0, total)
+    rho = 1.0 - (within[:, None] - autocovariance.mean(axis=1)) / total[:, None]
+    rho[:, 0] = 1.0
+    pairs = rho[:, : half - half % 2].reshape(len(rho), -1, 2).sum(axis=2)
+    pairs = np.minimum.accumulate(np.where(np.cumsum(pairs < 0, axis=1) > 0, 0.0, pairs), axis=1)
+    time = np.maximum(2.0 * pairs.sum(axis=1) - 1.0, 1.0 / np.log10(parts.shape[1] * half))
+    rhat = np.sqrt(np.divide(total, within, out=np.full_like(total, np.inf), where=within > 0))
+    return np.where(still, np.inf, rhat), np.where(still, 0.0, parts.shape[1] * half / time)

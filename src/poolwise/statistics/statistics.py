@@ -1,0 +1,104 @@
+"""Statistics of rows together with what their columns mean: all that a fit needs, and nothing of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from poolwise.design import Design, Encoding
+from poolwise.design.checks import check_statistics
+from poolwise.design.encoding import with_cells
+from poolwise.design.rank import without_empty_columns
+from poolwise.design.transform_state import first_difference
+from poolwise.statistics.products import CrossProducts
+from poolwise.support.errors import DataError, FormulaError
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Statistics:
+    """Counts, means and cross-products of every group, with the design that says what they are of.
+
+    Statistics of disjoint rows add up exactly, and subtract; `pw.fit(formula, statistics)` gives the posterior that a
+    fit of all the rows would give.
+
+    Attributes
+    ----------
+    design, encoding : what columns mean, and how raw rows become columns.
+    products : counts, means and scatter of every group.
+    dropped : rows left out because of missing values.
+    reading : how the rows were read, in words.
+    """
+
+    design: Design
+    encoding: Encoding
+    products: CrossProducts
+    dropped: int
+    reading: str
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.design.formula.text
+
+    @property
+    def rows(self) -> int:
+        """Number of rows behind the statistics."""
+        return self.products.rows
+
+    def __repr__(self) -> str:
+        factors = [f"{len(factor.levels):,} groups of {factor.name}" for factor in self.design.factors]
+        groups = f" in {' and '.join(factors)}" if factors else ""
+        return f"Sufficient statistics of {self.formula}\n{self.rows:,} rows{groups}; read: {self.reading}"
+
+    def __add__(self, other: Statistics) -> Self:
+        """Statistics of both sets of rows."""
+        self._check_same_design(other)
+        reading = self.reading if self.reading == other.reading else f"{self.reading}; {other.reading}"
+        return self._with(self.products + other.products, self.dropped + other.dropped, reading)
+
+    def __sub__(self, other: Statistics) -> Self:
+        """Statistics of the rows in `self` but not in `other`, a subset of them; groups without rows are gone."""
+        self._check_same_design(other)
+        rest = self.products - other.products
+        if not rest.rows:
+            raise DataError("No row would be left.")
+        return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
+
+    def _with(self, products: CrossProducts, dropped: int, reading: str) -> Self:
+        design, encoding = with_cells(self.design, self.encoding, products.cells)
+        return replace(self, design=design, encoding=encoding, products=products, dropped=dropped, reading=reading)
+
+    def _check_same_design(self, other: Statistics) -> None:
+        if not isinstance(other, Statistics):
+            raise DataError(f"Statistics combine with statistics only, not with {type(other).__name__}.")
+        if str(self.design.formula) != str(other.design.formula):
+            raise FormulaError(
+                f"Statistics of different formulas cannot be combined: '{self.formula}' and '{other.formula}'."
+            )
+        if self.encoding.weights != other.encoding.weights:
+            raise DataError(
+                f"Statistics with different weights cannot be combined: {self.encoding.weights!r} and "
+                f"{other.encoding.weights!r}."
+            )
+        if strange := first_difference(self.encoding.specs, other.encoding.specs):
+            raise DataError(
+                f"The two sets of rows were encoded differently: '{strange}' took its categories, scale or knots from "
+                "each by itself. Reduce the second with like=<the first statistics>."
+            )
+
+    def check(self, *, spread: bool = True) -> None:
+        """Refuse data that cannot inform the model; `spread` as in `check_statistics`."""
+        with np.errstate(all="ignore"):  # what has no square is refused by name
+            total = self.products.merged()
+            mean, variance = total.means[0] + total.origin, np.diag(total.scatter[0]) / total.typical_weight
+        check_statistics(self.design, self.products.counts, mean, variance, spread=spread)
+
+    def without_empty_columns(self) -> Self:
+        """The same without coefficients of columns that are zero in every row, as those of cells without rows are."""
+        with np.errstate(all="ignore"):  # what has no square is refused by name
+            total = self.products.merged()
+        mean, spread = total.means[0] + total.origin, np.diag(total.scatter[0])
+        design = without_empty_columns(self.design, self.encoding.variables, mean, spread)
+        return self if design is self.design else replace(self, design=design)

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+import poolwise as pw
+from poolwise.design.design import linear_predictor
+from poolwise.evaluate.rmsd import squared_error
+
+
+@pytest.mark.parametrize("kind", ["complete", "separate", "partial"])
+def test_rmsd_from_statistics_equals_rmsd_over_rows(kind, pooling):
+    fit = getattr(pooling, kind)
+    weights = fit.result.mean_weights()
+    predicted = linear_predictor(fit.rows.values[:, :-1], fit.rows.codes, weights)
+    assert fit.rmsd() == pytest.approx(np.sqrt(np.mean((fit.rows.response - predicted) ** 2)), rel=1e-10)
+
+
+def test_squared_error_far_from_the_origin(small):
+    fit = pw.fit("y ~ x + (x | g)", small.assign(y=small.y + 1e6), seed=1, draws=50)
+    predicted = linear_predictor(fit.rows.values[:, :-1], fit.rows.codes, fit.result.mean_weights())
+    direct = np.sum((fit.rows.response - predicted) ** 2)
+    assert squared_error(fit.result.model.statistics, fit.result.mean_weights()) == pytest.approx(direct, rel=1e-6)
+
+
+def test_cross_validation_equals_refits_on_rows(small):
+    """Ten folds from statistics against fits to the rows that are left in, with the same folds."""
+    frame = small[small.g != "a"].reset_index(drop=True)
+    priors = {"Intercept": pw.Normal(0, 2), "x": pw.Normal(0, 1), "sd": pw.HalfNormal(1), "sigma": pw.HalfNormal(1)}
+    pooling = pw.compare_pooling("y ~ x", by="g", data=frame, priors=priors, folds=4, seed=7)
+    rng = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(97,)))
+    fold_of = rng.permutation(len(frame)) % 4
+    error = 0.0
+    for k in range(4):
+        fit = pw.fit("y ~ x + (x || g)", frame[fold_of != k], priors=priors, seed=k, draws=2000)
+        weights, levels = fit.result.mean_weights(), list(fit.result.model.design.factors[0].levels)
+        held = frame[fold_of == k]
+        assert set(held.g) <= set(levels)
+        of_row = weights[[levels.index(g) for g in held.g]]
+        error += np.sum((held.y - of_row[:, 0] - of_row[:, 1] * held.x) ** 2)
+    partial = pooling.scores[pooling.partial.result.model.pooling]
+    assert partial.cross_validated == pytest.approx(np.sqrt(error / len(frame)), abs=0.01)
+
+
+def test_comparison_without_cross_validation(small):
+    pooling = pw.compare_pooling("y ~ x", by="g", data=small, folds=0, seed=1, draws=50)
+    assert list(pooling.table.columns) == ["parameters", "rmsd_in_sample", "seconds"]
+    assert "says little" in pooling.verdict
+
+
+def test_student_t_priors_in_all_three(small):
+    priors = {"slopes": pw.StudentT(3, 0, 1)}
+    pooling = pw.compare_pooling("y ~ x", by="g", data=small, priors=priors, folds=0, seed=1, draws=200)
+    normal = pw.compare_pooling(
+        "y ~ x", by="g", data=small, priors={"slopes": pw.StudentT(1e6, 0, 1)}, folds=0, seed=1, draws=2000
+    )
+    exact = pw.compare_pooling(
+        "y ~ x", by="g", data=small, priors={"slopes": pw.Normal(0, 1)}, folds=0, seed=1, draws=2000
+    )
+    assert pooling.separate.result.beta.shape == (4, 200, 6, 2)
+    one, two = normal.separate.result.beta, exact.separate.result.beta
+    np.testing.assert_allclose(one.mean(axis=(0, 1)), two.mean(axis=(0, 1)), atol=0.09)
+
+
+def test_prior_predictive_follows_the_priors(small):
+    priors = {
+        "Intercept": pw.Normal(3, 0.1),
+        "x": pw.Normal(-1, 0.2),
+        "sd": pw.HalfNormal(0.5),
+        "sigma": pw.Exponential(2),
+    }
+    fit = pw.fit("y ~ x + (x | g)", small, priors=priors, seed=1, draws=50)
+    drawn = fit.prior_predictive(4000, seed=2)
+    assert drawn["beta"].sel(coefficient="x").mean() == pytest.approx(-1, abs=0.02)
+    assert drawn["sigma"].mean() == pytest.approx(0.5, abs=0.04)
+    spread = drawn["u_g"].std(dim=("draw", "g"))
+    np.testing.assert_allclose(spread, 0.5, atol=0.05)
+    assert drawn["y"].shape == (4000, 30)
+    np.testing.assert_array_equal(drawn["y"], fit.prior_predictive(4000, seed=2)["y"])

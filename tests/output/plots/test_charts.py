@@ -1,0 +1,99 @@
+"""Charts hold what they should; how they look was judged by eye."""
+
+import json
+
+import numpy as np
+import pytest
+
+import poolwise as pw
+from poolwise.output.plots.export import save_chart
+
+
+def data_of(chart):
+    """All tables of a chart."""
+    return [table for table in chart.to_dict()["datasets"].values() if table]
+
+
+def test_trace_has_a_row_for_each_parameter(radon_fit):
+    assert len(radon_fit.plot.trace().vconcat) == 5
+    assert len(radon_fit.plot.trace(["sigma"]).vconcat) == 1
+
+
+def test_forest_lists_every_county_once_for_each_effect(radon_fit):
+    tables = [table for table in data_of(radon_fit.plot.forest()) if "group" in table[0]]
+    assert [len(table) for table in tables] == [85, 85]
+    assert len(radon_fit.plot.forest("floor").hconcat) == 1
+
+
+def test_lines_show_all_rows_of_the_counties(pooling):
+    chart = pooling.plot.lines(["CASS", "CROW WING", "FREEBORN"], labels={0: "basement", 1: "first floor"})
+    assert len(chart.concat) == 3
+    dots = [table for table in data_of(chart) if set(table[0]) == {"x", "y"}]
+    assert sorted(len(table) for table in dots) == [5, 9, 12]
+    assert "first floor" in json.dumps(chart.to_dict())
+
+
+def test_lines_end_at_the_posterior_means(pooling):
+    chart = pooling.plot.lines(["CASS"])
+    means = [row for table in data_of(chart) for row in table if set(row) == {"x", "y", "model"}]
+    table = pooling.partial.group_coefficients().set_index(["county", "effect"])["estimate"]
+    ends = {row["x"]: row["y"] for row in means if row["model"] == "partial pooling"}
+    assert ends[0] == pytest.approx(table["CASS", "Intercept"])
+    assert ends[1] == pytest.approx(table["CASS", "Intercept"] + table["CASS", "floor"])
+
+
+def test_arrows_start_at_separate_and_end_at_pooled_means(pooling):
+    tables = data_of(pooling.plot.shrinkage(label=["CASS"]))
+    arrows = next(table for table in tables if "x2" in table[0])
+    assert len(arrows) == 85
+    cass = next(row for row in arrows if row["group"] == "CASS")
+    separate = pooling.separate.group_coefficients().set_index(["county", "effect"])["estimate"]
+    assert cass["x"] == pytest.approx(separate["CASS", "Intercept"])
+    assert cass["told by"] == "one coefficient from the prior alone"
+    assert [
+        row["group"]
+        for table in tables
+        if "n" not in table[0] and "order" not in table[0]
+        for row in table
+        if "group" in row
+    ] == ["CASS"]
+
+
+def test_charts_that_cannot_be_drawn_say_why(small):
+    pooling = pw.compare_pooling("y ~ 1", by="g", data=small, folds=0, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="need two coefficients"):
+        pooling.plot.shrinkage()
+    with pytest.raises(pw.DataError, match="intercepts only"):
+        pooling.plot.lines(["a"])
+    fit = pw.fit("y ~ x + (x | g)", small, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="no effect 'z'"):
+        fit.plot.forest("z")
+    pooled = pw.fit("y ~ x", small, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="no groups"):
+        pooled.plot.forest()
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".html"])
+def test_charts_are_written_whole(ending, radon_fit, tmp_path):
+    path = save_chart(radon_fit.plot.trace(["sigma"]), tmp_path / f"trace{ending}")
+    assert path.stat().st_size > 5000
+    assert len(list(tmp_path.iterdir())) == 1
+    if ending == ".html":
+        assert "cdn" not in path.read_text()[:2000]
+
+
+def test_charts_of_an_unknown_kind(radon_fit, tmp_path):
+    with pytest.raises(pw.FileError, match="must end in"):
+        save_chart(radon_fit.plot.trace(["sigma"]), tmp_path / "trace.gif")
+    with pytest.raises(pw.FileError, match="Cannot write"):
+        save_chart(radon_fit.plot.trace(["sigma"]), tmp_path / "no" / "trace.png")
+
+
+def test_many_groups_are_cut_and_said():
+    rng = np.random.default_rng(0)
+    group = np.arange(2000) % 400
+    fit = pw.fit(
+        "y ~ x + (x | g)", {"y": rng.normal(size=2000), "x": rng.normal(size=2000), "g": group}, seed=1, draws=50
+    )
+    chart = fit.plot.forest()
+    assert "the 150 of 400 groups with most rows" in json.dumps(chart.to_dict()["title"])
