@@ -83,10 +83,12 @@ def test_files_and_charts(fit, tmp_path):
 def test_command_line(tmp_path):
     from typer.testing import CliRunner
 
-    from poolwise.cli.main import app
+    from poolwise.cli.commands import app
 
     FRAME.to_csv(tmp_path / "rows.csv", index=False)
-    found = CliRunner().invoke(app, ["fit", str(tmp_path / "rows.csv"), "y ~ x + (1 | g)", "--seed", "1"])
+    found = CliRunner().invoke(
+        app, ["fit", str(tmp_path / "rows.csv"), "y ~ x + (1 | g)", "--seed", "1", "-o", str(tmp_path)]
+    )
     assert found.exit_code == 0, found.output
     assert "beta[x]" in found.output
 

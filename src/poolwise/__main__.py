@@ -1,5 +1,5 @@
 """`python -m poolwise` is the command line."""
 
-from poolwise.cli.main import main
+from poolwise.cli.commands import main
 
 main()

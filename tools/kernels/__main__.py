@@ -1,4 +1,4 @@
-"""Make the libraries of kernels that were compiled before: `python -m tools.kernels`, with `--check` to compare only.
+"""Make the libraries of kernels: `python -m tools.kernels`; with `--check` compare those that are there.
 
 The same sources, numba and llvmlite give the same object files, byte for byte, on any machine.
 """

@@ -73,16 +73,23 @@ def lower_all() -> Iterator[Lowered]:
     codegen = cpu_target.target_context.codegen()
     codegen._library_class, codegen.set_env, jit.library_class = Raw, lambda name, environment: None, Raw
     Dispatcher.enable_caching = lambda self: None
-    found = {symbol_of(each.function): each for module in modules() for each in _of(module)}
-    for symbol in sorted(found):
-        each = found[symbol]
-        stated = signature_of(each.function) if isinstance(each, Kernel) else None
+    for symbol, each in stated().items():
         if isinstance(each, Callback):
             arguments, returns = sigutils.normalize_signature(each.signature)
             yield _lowered(symbol, None, jit.dispatcher(each.function, frozenset(), False), arguments, returns)
-        elif stated is not None:
-            arguments = tuple(map(_numba_type, stated.arguments))
-            yield _lowered(symbol, stated, each.dispatcher, arguments, _returned(stated))
+        elif (signature := signature_of(each.function)) is not None:
+            arguments = tuple(map(_numba_type, signature.arguments))
+            yield _lowered(symbol, signature, each.dispatcher, arguments, _returned(signature))
+
+
+def stated() -> dict[str, Kernel | Callback]:
+    """Functions that the libraries have, by their symbols in order: those that C calls, and those that state types."""
+    found = {str(symbol_of(each.function)): each for module in modules() for each in _of(module)}
+    return {
+        symbol: each
+        for symbol, each in sorted(found.items())
+        if isinstance(each, Callback) or signature_of(each.function) is not None
+    }
 
 
 def modules() -> list[ModuleType]:

@@ -55,10 +55,11 @@ class _Compiler(Compiler):  # type: ignore[misc]
 def dispatcher(function: Callable[..., Any], fastmath: frozenset[str], inline: bool) -> Callable[..., Any]:
     """numba's function, which compiles for the types of its arguments when it is called with them."""
     options = {"nogil": True, "error_model": "numpy", "pipeline_class": _Compiler, "forceinline": inline}
+    options["fastmath"] = set(sorted(fastmath))  # noqa: C414  names of machine code hold the flags as they were added
     try:
-        return numba.njit(**options, fastmath=set(fastmath), cache=True)(function)
+        return numba.njit(**options, cache=True)(function)
     except RuntimeError:  # no folder to cache it in
-        return numba.njit(**options, fastmath=set(fastmath))(function)
+        return numba.njit(**options)(function)
 
 
 def function_of_c(function: Callable[..., Any], signature: str) -> Any:

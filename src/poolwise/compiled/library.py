@@ -1,4 +1,4 @@
-"""Kernels that were compiled before: which library serves this process, and calls into it.
+"""Kernels that were compiled ahead of time: which library serves this process, and calls into it.
 
 `tools/kernels` makes the libraries, one for each kind of processor, from the same kernels that numba compiles here.
 None is used whose sources are not those of this installation, byte for byte.
@@ -127,9 +127,16 @@ def _load() -> Library:
 
 def _manifest() -> dict[str, Any]:
     try:
-        return dict(json.loads((FOLDER / "manifest.json").read_text()))
-    except (OSError, ValueError) as error:
-        raise Unusable(f"its manifest cannot be read: {error}") from None
+        manifest = json.loads((FOLDER / "manifest.json").read_text())
+        return {name: dict(manifest[name]) for name in ("made_by", "sources", "libraries")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Unusable(f"its manifest cannot be read: {error!r}") from None
+
+
+def made_by() -> str:
+    """Which numba and llvmlite made the library, in words."""
+    by = _manifest()["made_by"]
+    return f"numba {by['numba']}, llvmlite {by['llvmlite']}"
 
 
 def digest_of(path: Path) -> str | None:

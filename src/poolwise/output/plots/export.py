@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from poolwise.support.atomic_write import whole_file
-from poolwise.support.errors import FileError
+from poolwise.support.errors import FileError, PoolwiseError
 
 _KINDS = (".png", ".svg", ".html", ".json")
+_ADDRESSES = 80 << 30  # bytes of address space that V8, inside vl-convert, reserves and aborts the process without
 
 
 def save_chart(chart: Any, path: Path, *, scale: float = 2.0) -> Path:
@@ -21,6 +22,8 @@ def save_chart(chart: Any, path: Path, *, scale: float = 2.0) -> Path:
     """
     if path.suffix not in _KINDS:
         raise FileError(f"Cannot save a chart as '{path.name}': its name must end in {', '.join(_KINDS)}.")
+    if path.suffix != ".json":
+        check_address_space()
     options: dict[str, Any] = {"scale_factor": scale} if path.suffix == ".png" else {}
     with whole_file(path) as temporary:
         if path.suffix == ".html":
@@ -43,8 +46,28 @@ def library() -> str:
     """Vega, Vega-Lite and Vega-Embed, as one script."""
     import vl_convert
 
+    check_address_space()
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub takes the default away
     return bundle.replace("</script", "<\\/script")
+
+
+def check_address_space() -> None:
+    """Refuse to start the chart engine where it would abort the process.
+
+    Raises
+    ------
+    PoolwiseError : under a limit of the address space, as `ulimit -v` sets it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit not in (resource.RLIM_INFINITY, -1) and limit < _ADDRESSES:
+        raise PoolwiseError(
+            f"Charts are drawn by an engine that reserves {_ADDRESSES >> 30} GB of addresses (not of memory), and this "
+            f"process is limited to {limit / 2**30:.3g} GB. Raise the limit (ulimit -v), or save the chart as .json."
+        )
 
 
 def script_json(value: Any) -> str:

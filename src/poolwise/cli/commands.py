@@ -1,4 +1,4 @@
-"""The command line: `poolwise demo`, `poolwise fit`, `poolwise compare`."""
+"""The command line: `poolwise demo`, `poolwise fit`, `poolwise compare`, `poolwise doctor`."""
 
 from __future__ import annotations
 
@@ -185,6 +185,15 @@ def compare(
     if len(pooling.partial.result.model.design.factor().effects) > 1:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
     _write_charts(charts, out or _folder(data), quiet)
+
+
+@app.command()
+def doctor() -> None:
+    """What poolwise runs on here: versions, kernels, processor, threads; and where the time of a fit goes."""
+    from poolwise.cli.doctor import report
+
+    for line in report():
+        typer.echo(line)
 
 
 def _source(data: str, table: str | None) -> Any:
