@@ -42,6 +42,8 @@ def _objects() -> dict[str, bytes]:
     for name, processor in PROCESSORS.items():
         module, machine = optimised(written.clone(), processor)
         made[name] = machine.emit_object(module)
+        if b".py" in made[name]:
+            raise SystemExit("A kernel can raise an exception, which names its file: let it return a code instead.")
     return made
 
 

@@ -56,10 +56,19 @@ def optimised(module: Any, processor: str) -> tuple[Any, Any]:
 
 
 def hide(module: Any) -> None:
-    """Let nothing be seen from outside but the symbols of the library."""
-    for each in [*module.functions, *module.global_variables]:
-        if not each.is_declaration:
-            each.linkage = "external" if each.name.startswith("poolwise.") or each.name == LAYOUT else "internal"
+    """Let nothing be seen from outside but the symbols of the library; the rest is numbered.
+
+    Some names that numba gives hold addresses of this process.
+    """
+    for number, each in enumerate([*module.functions, *module.global_variables]):
+        if each.is_declaration:
+            continue
+        if each.name.startswith("poolwise.") or each.name == LAYOUT:
+            each.linkage = "external"
+        else:
+            each.linkage = "internal"
+            if not each.name.startswith("NRT_"):  # which a pass looks for
+                each.name = f"internal.{number}"
 
 
 def _machine(processor: str) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import sigutils, types
+from llvmlite import ir
+from numba.core import cgutils, sigutils, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
@@ -70,9 +71,12 @@ class Raw(JITCodeLibrary):
 
 def lower_all() -> Iterator[Lowered]:
     """All kernels that Python calls, and all that C calls, in the order of their names."""
-    codegen = cpu_target.target_context.codegen()
+    context = cpu_target.target_context
+    codegen = context.codegen()
     codegen._library_class, codegen.set_env, jit.library_class = Raw, lambda name, environment: None, Raw
     Dispatcher.enable_caching = lambda self: None
+    jit.OPTIONS.update(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # which hold addresses of this process
+    context.add_dynamic_addr = _no_address
     for symbol, each in stated().items():
         if isinstance(each, Callback):
             arguments, returns = sigutils.normalize_signature(each.signature)
@@ -80,6 +84,13 @@ def lower_all() -> Iterator[Lowered]:
         elif (signature := signature_of(each.function)) is not None:
             arguments = tuple(map(_numba_type, signature.arguments))
             yield _lowered(symbol, signature, each.dispatcher, arguments, _returned(signature))
+
+
+def _no_address(builder: Any, address: int, info: str) -> Any:
+    """Stand in for the address of a kernel as an object, which numba writes down but never uses."""
+    if info not in ("Kernel", "CPUDispatcher"):
+        raise TypeError(f"A kernel holds an address of this process: of {info}.")
+    return ir.Constant(cgutils.voidptr_t, None)
 
 
 def stated() -> dict[str, Kernel | Callback]:

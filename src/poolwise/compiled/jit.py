@@ -40,6 +40,7 @@ class _OwnCopies(JITCodeLibrary):  # type: ignore[misc]
 
 
 library_class: type[JITCodeLibrary] = _OwnCopies
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 class _Compiler(Compiler):  # type: ignore[misc]
@@ -54,7 +55,7 @@ class _Compiler(Compiler):  # type: ignore[misc]
 
 def dispatcher(function: Callable[..., Any], fastmath: frozenset[str], inline: bool) -> Callable[..., Any]:
     """numba's function, which compiles for the types of its arguments when it is called with them."""
-    options = {"nogil": True, "error_model": "numpy", "pipeline_class": _Compiler, "forceinline": inline}
+    options = {**OPTIONS, "pipeline_class": _Compiler, "forceinline": inline}
     options["fastmath"] = set(sorted(fastmath))  # noqa: C414  names of machine code hold the flags as they were added
     try:
         return numba.njit(**options, cache=True)(function)

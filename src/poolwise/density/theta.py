@@ -49,7 +49,7 @@ def log_prior(theta: Vector, prior: Prior, gradient: Vector) -> float:
             gradient[i] = 0.0
             elsewhere = True
         elif q <= i < q + pairs:
-            exponent, constant = prior.correlations[i - q]
+            exponent, constant = prior.correlations[i - q, 0], prior.correlations[i - q, 1]
             size = abs(theta[i])
             log_cosh = size + math.log1p(math.exp(-2.0 * size)) - math.log(2.0)
             total += constant - 2.0 * exponent * log_cosh
