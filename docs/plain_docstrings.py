@@ -21,15 +21,31 @@ class PlainDocstrings(griffe.Extension):
 
 
 def rewritten(text: str) -> str:
-    """A docstring in numpydoc's grammar."""
-    lines, inside = [], False
+    """A docstring in numpydoc's grammar; an entry of several names becomes one for each, with its own default."""
+    lines, inside, names, words = [], False, [], []
+
+    def close() -> None:
+        for name in names:
+            lines.extend([name, *words])
+        names.clear()
+        words.clear()
+
     for line in text.split("\n"):
         if line in _SECTIONS:
+            close()
             inside = True
         elif inside and line and not line.startswith((" ", "-")):
+            close()
             if found := _ENTRY.match(line):
-                lines += [found[1], f"    {found[2]}"]
+                names.extend(found[1].split(", "))
+                words.append(f"    {found[2]}")
                 continue
             inside = False
+        elif names:
+            if line:
+                words.append(line)
+                continue
+            close()
         lines.append(line)
+    close()
     return "\n".join(lines)

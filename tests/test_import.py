@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import poolwise as pw
+
+ROOT = Path(__file__).parents[1]
 
 HEAVY = (
     "numpy",
@@ -41,3 +44,14 @@ def test_every_public_name_exists():
     for name in pw.__all__:
         assert getattr(pw, name) is not None
     assert dir(pw) == pw.__all__
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = "\n".join(path.read_text() for path in sorted((ROOT / "docs" / "reference").glob("*.md")))
+    for name, home in poolwise_homes().items():
+        whole = f"::: {home}\n" in pages and (name in pages or home.endswith(".errors"))
+        assert whole or f"::: {home}.{name}\n" in pages, name
+
+
+def poolwise_homes() -> dict[str, str]:
+    return dict(pw._HOME_OF)

@@ -10,8 +10,8 @@ import pytest
 from scipy import special, stats
 from tests.families import exact
 
-from poolwise.compiled import kernel
-from poolwise.families import FAMILIES, LOG, LOGIT, REAL, locations, vector
+from poolwise.compiled import kernel, vector
+from poolwise.families import FAMILIES, LOG, LOGIT, REAL, locations
 from poolwise.families.callback import call_rows
 from poolwise.families.evaluate import slope_and_information
 from poolwise.families.links import to_location

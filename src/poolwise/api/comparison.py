@@ -1,4 +1,4 @@
-"""The face of comparing: `compare(a, b)` ranks fits by how they predict what they have not seen."""
+"""`compare(a, b)` ranks fits by how they predict what they have not seen."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _with_pooling(fit: Fit) -> str:
 def bayes_factor(first: Fit, second: Fit) -> float:
     """How much more probable the data are under the first fit than under the second, priors and all.
 
-    exp of the difference of `Fit.log_evidence`. It hangs on the widths of the priors: ask `Fit.sensitivity`, set the
+    exp of the difference of `Fit.log_evidence`. It depends on the widths of the priors: ask `Fit.sensitivity`, set the
     priors that matter. Kass and Raftery (1995) call 3 to 20 positive, 20 to 150 strong evidence.
 
     Raises

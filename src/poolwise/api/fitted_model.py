@@ -1,4 +1,4 @@
-"""The face of a fit: what users hold. Methods only call the rooms below."""
+"""`Fit`, which users hold. Methods only call the rooms below."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Fit:
         labels = {factor.name: factor.levels[positions], "effect": list(names)}
         return xr.DataArray(draws, labels, ("chain", "draw", *labels), name=f"coef_{factor.name}")
 
-    def describe(self) -> str:
+    def describe(self) -> describe.Text:
         """Blocks and sizes, cost of an evaluation, priors, and the sampler with the reason for it."""
         return describe.describe(self.result)
 
@@ -174,7 +174,7 @@ class Fit:
     def explain(
         self, group: object, by: str | None = None, *, noun: str = "rows", words: Mapping[str, str] | None = None
     ) -> Explanation:
-        """Where a group's coefficients come from, in a sentence: its own rows or the pool, and what would tip it.
+        """Where a group's coefficients come from, in a sentence: its own rows or the pool.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Fit:
         draws: int = 1000,
         progress: Progress = silent,
     ) -> Sensitivity:
-        """The fit again with one prior narrower and wider: which signs and ranks hang on it, and from where on.
+        """The fit again with one prior narrower and wider: which signs and ranks depend on it, and from where on.
 
         Parameters
         ----------
@@ -278,7 +278,7 @@ class Fit:
         missing : "error" refuses rows with missing values; "keep" gives them a line of NaN.
         draws : give an xarray DataArray (chain, draw, observation) instead of the table.
         interval : probability of the table's central interval.
-        seed : of noise and new groups; by default that of the fit. Same seed, same draws; a new group's hang on its
+        seed : of noise and new groups; by default that of the fit. Same seed, same draws; a new group's depend on its
             label, and are the same in any table.
 
         Raises
@@ -318,8 +318,8 @@ class Fit:
     def log_evidence(self) -> float:
         """Log marginal likelihood of the data, priors and all; differences are logs of Bayes factors.
 
-        From the importance weights of the sampler, or from a grid where nothing was sampled. It hangs on the widths of
-        the priors; defaults are scaled to the data.
+        From the importance weights of the sampler, or from a grid where nothing was sampled. It depends on the
+        widths of the priors; defaults are scaled to the data.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The face: `fit`, and fits from files and from other fits."""
+"""`fit`, and fits from files and from other fits."""
 
 from __future__ import annotations
 

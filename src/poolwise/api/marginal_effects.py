@@ -1,4 +1,4 @@
-"""The face of estimated quantities: `predictions`, `comparisons`, `slopes`, and averages, as in marginaleffects."""
+"""`predictions`, `comparisons`, `slopes`, and their averages, as in marginaleffects."""
 
 from __future__ import annotations
 

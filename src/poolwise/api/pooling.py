@@ -1,4 +1,4 @@
-"""The face of the comparison: complete, no and partial pooling of one regression, fitted and judged together."""
+"""Complete, no and partial pooling of one regression, fitted and judged together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The face of planning: `power` of a study before it is made."""
+"""`power` of a study before it is made."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from poolwise.support.threads import map_slices, steps
 _WORK, _LEAST = 1 << 21, 256
 _ROOM = 1 << 22  # numbers that a task may hold
 _TASK = 2e7  # flops between two looks at whether to stop, about
-_FEW = 64  # points per task of dearer work
+_FEW = 64  # points per task of more expensive work
 _DIGITS = 26
 _SLICE = 512  # points per task; fixed, so that results do not depend on the number of threads
 

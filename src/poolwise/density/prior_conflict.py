@@ -66,7 +66,7 @@ def judged(
 ) -> Certificate:
     """A certificate that says so where the data contradict statements about a far-away zero.
 
-    The witness is the same model with its statements made at the centre of the predictors: its evidence by Laplace's
+    The check is by the same model with its statements made at the centre of the predictors: its evidence by Laplace's
     method is a thousand times as large.
     """
     said = far_from_zero(design, priors, statistics)

@@ -1,4 +1,4 @@
-"""Where a group's coefficients come from: its own rows, or the pool; and how many more rows would tip it."""
+"""Where a group's coefficients come from: its own rows, or the pool; and how many more rows would make its own half."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ class Explanation:
             elif share.tipping is None:
                 said.append(f"more than {_FAR:,} more {self.noun} would be needed{name}")
             else:
-                said.append(f"{share.tipping:,} more {self._unit(share.tipping)} would tip it{name}")
+                said.append(
+                    f"{share.tipping:,} more {self._unit(share.tipping)} would bring its own share to 50%{name}"
+                )
         return ", ".join(said)
 
     def __repr__(self) -> str:

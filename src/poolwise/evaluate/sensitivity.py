@@ -1,4 +1,4 @@
-"""Which conclusions hang on a prior: the fit again with that prior narrower and wider."""
+"""Which conclusions depend on a prior: the fit again with that prior narrower and wider."""
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families import vector
+from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family

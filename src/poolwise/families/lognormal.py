@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families import gaussian, vector
+from poolwise.compiled import kernel, vector
+from poolwise.families import gaussian
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Dispersion, Family

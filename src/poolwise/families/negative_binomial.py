@@ -17,7 +17,7 @@ from poolwise.priors import HalfCauchy
 
 @kernel
 def rows(y, trials, weights, predictors, slopes, information):
-    """y events with log mean x and log shape s; all hangs on t = x - s, the log of mean / shape."""
+    """y events with log mean x and log shape s; all depends on t = x - s, the log of mean / shape."""
     total = 0.0
     for i in range(y.size):
         shape = math.exp(predictors[1, i])

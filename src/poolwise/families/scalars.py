@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from poolwise.compiled import kernel
-from poolwise.families import vector
+from poolwise.compiled import kernel, vector
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 _SUMMED = 24.0  # counts up to here: a difference of gamma functions is a short sum

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families import vector
+from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import any_number
 from poolwise.families.family import Dispersion, Family

@@ -1,4 +1,4 @@
-"""Pick the sampler: independence where its certificate holds, NUTS where it does not; then hear witnesses."""
+"""Pick the sampler: independence where its certificate holds, else NUTS; then check for modes without draws."""
 
 from __future__ import annotations
 

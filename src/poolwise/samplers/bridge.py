@@ -1,7 +1,7 @@
 """The integral of a density from draws of it and a normal distribution around them: bridge sampling.
 
 Meng and Wong (1996), with the error of Fruehwirth-Schnatter (2004, equation 16). It does not know what the draws were
-proposed from, so it is a witness for an integral that was estimated from the weights of proposals.
+proposed from, so it is a check of an integral that was estimated from the weights of proposals.
 """
 
 from __future__ import annotations

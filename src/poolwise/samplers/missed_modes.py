@@ -1,4 +1,4 @@
-"""Witnesses of a sample that do not share the sampler's view: climbs that may find a mode without draws.
+"""Checks of a sample that do not share the sampler's view: climbs that may find a mode without draws.
 
 A certificate from weights or chains looks where the sampler looked. So after sampling short climbs begin at a few draws
 and at points scattered over the density's box. Where one ends at a mode that no draw is near, and which holds a share

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, vector
 from poolwise.compiled.types import Array3, Matrix, Vector
+
+_LANES = 64  # points that go through the loops together; their rows stay in the nearest cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,33 +103,61 @@ def fit_mixture(points: np.ndarray, weights: np.ndarray, start: StudentMixture, 
 
 
 @kernel
-def _log_components(point, constants, means, inverses, degrees, terms, squares):
-    """Log of each weighted component density at a point, and its squared distance; returns the log of their sum."""
+def _load(points, begin, turned):
+    """Coordinates of some points, one row of `turned` (d, lanes) each; returns how many points there are."""
+    size = min(_LANES, points.shape[0] - begin)
+    for c in range(points.shape[1]):
+        for g in range(size):
+            turned[c, g] = points[begin + g, c]
+    return size
+
+
+@kernel
+def _log_components(turned, size, constants, means, inverses, degrees, terms, squares, total, row):
+    """Log of each weighted component density at some points, and squared distances, (k, lanes); `total` is of the sum.
+
+    Loops run over points, so that they fill vector registers; `row` (lanes,) is scratch.
+    """
     components, d = means.shape
-    top = -np.inf
+    for g in range(size):
+        total[g] = -np.inf
     for k in range(components):
-        square = 0.0
+        for g in range(size):
+            squares[k, g] = 0.0
         for r in range(d):
-            z = 0.0
+            for g in range(size):
+                row[g] = 0.0
             for c in range(r + 1):
-                z += inverses[k, r, c] * (point[c] - means[k, c])
-            square += z * z
-        squares[k] = square
-        terms[k] = constants[k] - 0.5 * (degrees[k] + d) * math.log1p(square / degrees[k])
-        top = max(top, terms[k])
-    total = 0.0
+                weight, centre = inverses[k, r, c], means[k, c]
+                for g in range(size):
+                    row[g] += weight * (turned[c, g] - centre)
+            for g in range(size):
+                squares[k, g] += row[g] * row[g]
+        power, degree = 0.5 * (degrees[k] + d), degrees[k]
+        for g in range(size):
+            terms[k, g] = constants[k] - power * vector.log1p(squares[k, g] / degree)
+            total[g] = max(total[g], terms[k, g])
+    for g in range(size):
+        row[g] = 0.0
     for k in range(components):
-        total += math.exp(terms[k] - top)
-    return top + math.log(total)
+        for g in range(size):
+            row[g] += vector.exp(terms[k, g] - total[g])
+    for g in range(size):
+        total[g] += vector.log(row[g])
 
 
 @kernel
 def _log_mixture(
     points: Matrix, constants: Vector, means: Matrix, inverses: Array3, degrees: Vector, out: Vector
 ) -> None:
-    terms, squares = np.empty(constants.size), np.empty(constants.size)
-    for i in range(points.shape[0]):
-        out[i] = _log_components(points[i], constants, means, inverses, degrees, terms, squares)
+    components, d = means.shape
+    terms, squares = np.empty((components, _LANES)), np.empty((components, _LANES))
+    turned, total, row = np.empty((d, _LANES)), np.empty(_LANES), np.empty(_LANES)
+    for begin in range(0, points.shape[0], _LANES):
+        size = _load(points, begin, turned)
+        _log_components(turned, size, constants, means, inverses, degrees, terms, squares, total, row)
+        for g in range(size):
+            out[begin + g] = total[g]
 
 
 @kernel
@@ -145,15 +175,29 @@ def _accumulate(
 ) -> None:
     """One E-step: total responsibilities and the moments under the downweighting of outliers."""
     components, d = means.shape
-    terms, squares = np.empty(components), np.empty(components)
-    for i in range(points.shape[0]):
-        total = _log_components(points[i], constants, means, inverses, degrees, terms, squares)
+    terms, squares = np.empty((components, _LANES)), np.empty((components, _LANES))
+    turned, total, row = np.empty((d, _LANES)), np.empty(_LANES), np.empty(_LANES)
+    for begin in range(0, points.shape[0], _LANES):
+        size = _load(points, begin, turned)
+        _log_components(turned, size, constants, means, inverses, degrees, terms, squares, total, row)
         for k in range(components):
-            share = weights[i] * math.exp(terms[k] - total)
-            mass[k] += share
-            share *= (degrees[k] + d) / (degrees[k] + squares[k])
-            pull[k] += share
+            whole, pulled, degree = 0.0, 0.0, degrees[k]
+            for g in range(size):
+                share = weights[begin + g] * vector.exp(terms[k, g] - total[g])
+                whole += share
+                row[g] = share * (degree + d) / (degree + squares[k, g])
+                pulled += row[g]
+            mass[k] += whole
+            pull[k] += pulled
             for r in range(d):
-                first[k, r] += share * points[i, r]
-                for c in range(d):
-                    second[k, r, c] += share * points[i, r] * points[i, c]
+                moment = 0.0
+                for g in range(size):
+                    moment += row[g] * turned[r, g]
+                first[k, r] += moment
+                for c in range(r + 1):
+                    product = 0.0
+                    for g in range(size):
+                        product += row[g] * turned[r, g] * turned[c, g]
+                    second[k, r, c] += product
+                    if c < r:
+                        second[k, c, r] += product

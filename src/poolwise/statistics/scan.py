@@ -210,7 +210,7 @@ def _check_finite(plan: Plan, relation: Relation, shifted: Shifted, found: Mappi
 def _cells(
     found: Mapping[str, np.ndarray], keys: Mapping[str, Any], shifted: Shifted, origin: np.ndarray, dropped: int
 ) -> Cells:
-    """Cells in the order of their keys, so that sums over them do not hang on the order of the answer."""
+    """Cells in the order of their keys, so that sums over them do not depend on the order of the answer."""
     order = _order(found, shifted.keys)
     found = {name: column[order] for name, column in found.items()}
     labels = {column: found[key] for column, key in zip(keys, shifted.keys, strict=True) if column}

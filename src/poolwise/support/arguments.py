@@ -1,4 +1,4 @@
-"""Arguments of the face that are no numbers, checked where they come in."""
+"""Arguments of public functions that are no numbers, checked where they come in."""
 
 from __future__ import annotations
 

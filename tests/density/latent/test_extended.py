@@ -1,4 +1,4 @@
-"""Random estimates of the density of theta are unbiased, and hang on theta alone."""
+"""Random estimates of the density of theta are unbiased, and depend on theta alone."""
 
 from __future__ import annotations
 

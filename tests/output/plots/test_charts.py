@@ -1,6 +1,9 @@
 """Charts hold what they should; how they look was judged by eye."""
 
+import base64
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,3 +100,34 @@ def test_many_groups_are_cut_and_said():
     )
     chart = fit.plot.forest()
     assert "the 150 of 400 groups with most rows" in json.dumps(chart.to_dict()["title"])
+
+
+def test_a_notebook_draws_charts_without_a_network(radon_fit, monkeypatch):
+    import altair as alt
+
+    from poolwise.output.plots import notebook
+
+    monkeypatch.setattr(notebook, "in_notebook", lambda: True)
+    with alt.renderers.enable("default"):
+        chart = radon_fit.plot.forest()
+        assert alt.renderers.active == notebook.NAME
+        found = chart._repr_mimebundle_()
+    assert [kind.split(".")[:2] for kind in found] == [["application/vnd", "vegalite"], ["image/png"]]
+    assert base64.b64decode(found["image/png"]).startswith(b"\x89PNG")
+    with alt.renderers.enable("svg"):  # a choice of the user stays
+        radon_fit.plot.forest()
+        assert alt.renderers.active == "svg"
+
+
+def test_a_limit_of_addresses_is_refused_before_the_engine_aborts(tmp_path):
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))\n"
+        "import altair as alt, pathlib\n"
+        "from poolwise.output.plots.export import save_chart\n"
+        "chart = alt.Chart(alt.InlineData(values=[{'a': 1}])).mark_point()\n"
+        "save_chart(chart, pathlib.Path('kept.json'))\n"
+        "save_chart(chart, pathlib.Path('lost.png'))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "reserves 80 GB of addresses (not of memory), and this process is limited to 16 GB" in found.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]

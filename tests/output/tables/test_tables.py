@@ -67,6 +67,7 @@ def test_text_and_html_say_what_was_fitted(radon_fit, pooling):
 
 def test_description_shows_blocks_sampler_and_priors(radon_fit):
     text = radon_fit.describe()
+    assert repr(text) == text
     for words in (
         "85 blocks of 2 x 2",
         "3 parameters are left to sample",

@@ -2,7 +2,7 @@
 
 Levels with one effect that meet the same later nodes, with the same cross-products, differ in the border alone: with
 varying intercepts, all classes of one school with equally many pupils. For n of them with border vectors z_j the sum of
-B'B is n times that of their mean, and what z_j spread around it, which hangs on their own block only. Densities and
+B'B is n times that of their mean, and what z_j spread around it, which depends on their own block only. Densities and
 draws of the kept coefficients then cost as much as there are kinds of levels, not levels.
 """
 

@@ -2,7 +2,7 @@
 
 For any theta, p(theta, z) / q(z | theta) with z drawn from q is an unbiased estimate of p(theta, y), up to a constant
 (Andrieu and Roberts 2009 call chains on it pseudo-marginal; they are exact). z is whitened, so the estimate is good
-where the normal approximation is; mixed coordinates are widened as spreads grow beyond those at the mode. z hangs on
+where the normal approximation is; mixed coordinates are widened as spreads grow beyond those at the mode. z depends on
 theta alone, through a hash of its bits: asked twice, the same answer.
 """
 
@@ -36,7 +36,7 @@ class ExtendedDensity:
     density: LatentDensity
     threads: int
 
-    cost = 1e6  # values are estimates: no surrogate can be fitted to them, however dear they are
+    cost = 1e6  # values are estimates: no surrogate can be fitted to them, however expensive they are
 
     @property
     def dimension(self) -> int:

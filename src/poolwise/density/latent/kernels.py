@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, lane
+from poolwise.compiled import kernel, lane, vector
 from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.problem import (
     CENTRE,
@@ -48,7 +48,6 @@ from poolwise.density.latent.problem import (
     wide_whole,
 )
 from poolwise.density.theta import Prior, covariance_factor, factor_pullback, log_prior, usable
-from poolwise.families import vector
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 

@@ -1,4 +1,4 @@
-"""Standard normal numbers that hang on a point: a hash of its bits, drawn on by SplitMix64 and Box and Muller."""
+"""Standard normal numbers that depend on a point: a hash of its bits, drawn on by SplitMix64 and Box and Muller."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntVector, Matrix, Vector
+from poolwise.compiled.vector import bits_of
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import PLACES, whole
-from poolwise.families.vector import bits_of
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -27,7 +27,7 @@ def _mixed(state):
 
 @kernel
 def normals(theta, out, first):
-    """Fill `out` from `first` on with standard normal numbers that hang on theta (d,)."""
+    """Fill `out` from `first` on with standard normal numbers that depend on theta (d,)."""
     state = np.uint64(theta.size)
     for i in range(theta.size):
         state = _mixed(state + _STEP + np.uint64(bits_of(theta[i])))
@@ -52,7 +52,7 @@ def _widening(theta, spreads):
 
 @kernel
 def fill(thetas: Matrix, words: IntVector, spreads: Vector, points: Matrix) -> None:
-    """Points (m, d + p + U): thetas (m, d), and the normal numbers that hang on each, mixed ones widened.
+    """Points (m, d + p + U): thetas (m, d), and the normal numbers that depend on each, mixed ones widened.
 
     spreads (Q,) are the logs of the effects' standard deviations at the mode. The fixed map suits the coefficients
     there; under larger spreads they are wider, and estimates from too narrow numbers would have no variance.

@@ -32,7 +32,7 @@ from poolwise.support.progress import Progress, silent
 
 _THETAS = 2_000
 _CHEAP = 1e7  # flops of an evaluation, above which gradients are not asked for
-_REFIT_DRAWS = 1_000  # the density of a whole group hangs on theta more than that of a row
+_REFIT_DRAWS = 1_000  # the density of a whole group depends on theta more than that of a row
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,7 @@ _VALUES = 4_000_000  # rows x thetas at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folds:
-    """Random folds of nearly equal size: which rows are in which hangs on the seed and on their order only."""
+    """Random folds of nearly equal size: which rows are in which depends on the seed and on their order only."""
 
     count: int
     seed: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from poolwise.output.plots.notebook import draw_without_a_network
+
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
@@ -42,6 +44,7 @@ def _plain(value: Any) -> Any:
 
 def styled(chart: Any) -> Any:
     """A finished chart in the common style, in which every name and label is plain text."""
+    draw_without_a_network()
     spec = chart.to_dict(validate=False)
     if (clean := _plain(spec)) != spec:
         chart = type(chart).from_dict(clean, validate=False)

@@ -202,7 +202,7 @@ def reproduction(posterior: Posterior) -> str:
 
 
 def fingerprint(posterior: Posterior) -> str:
-    """Sixteen hexadecimal digits that hang on the statistics of the data."""
+    """Sixteen hexadecimal digits that depend on the statistics of the data."""
     statistics = posterior.model.statistics
     found = hashlib.sha256()
     for array in (statistics.counts, statistics.weights, statistics.means, statistics.scatter, statistics.origin):

@@ -1,4 +1,4 @@
-"""What a model is made of and what it costs: so that a user can see why it is cheap or dear."""
+"""What a model is made of and what an evaluation costs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,16 @@ def _sampled(posterior: Posterior) -> list[str]:
     return lines
 
 
-def describe(posterior: Posterior) -> str:
+class Text(str):
+    """Lines that a prompt and a notebook show as lines."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def describe(posterior: Posterior) -> Text:
     """Blocks, their kinds and sizes, cost of an evaluation, priors, and which sampler was chosen and why."""
     model, certificate = posterior.model, posterior.certificate
     design, statistics = model.design, model.statistics
@@ -92,4 +101,4 @@ def describe(posterior: Posterior) -> str:
     if certificate.figures:
         lines.append("figures     " + ", ".join(f"{name} {value:.4g}" for name, value in certificate.figures.items()))
     lines += ["priors"] + [f"  {name} ~ {words}" for name, words in model.priors.words().items()]
-    return "\n".join(lines)
+    return Text("\n".join(lines))
