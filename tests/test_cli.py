@@ -134,3 +134,13 @@ def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
     assert "Stopped" in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_doctor_says_what_is_in_use():
+    done = run("doctor")
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    assert {"packages", "kernels", "processor", "threads", "seconds"} <= said.keys()
+    steps = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert "first fit of log_radon ~ floor + (floor | county)" in [what for _, what in steps]
+    assert all(float(seconds) >= 0 for seconds, _ in steps)
