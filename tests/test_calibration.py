@@ -17,7 +17,8 @@ from poolwise.inference.prepare import prepare
 from poolwise.samplers import SamplerSettings
 from poolwise.statistics import reduce_rows
 
-DATA_SETS, DRAWS, KEPT, BINS = 500, 300, 99, 20
+DATA_SETS, DRAWS, KEPT, BINS = 500, 300, 99, 20  # of the slow tests
+FEW = 200  # data sets of those that run by default
 PRIORS = {
     "Intercept": pw.Normal(0, 1),
     "x": pw.Normal(0, 1),
@@ -27,13 +28,13 @@ PRIORS = {
 }
 
 
-def simulated(formula, priors, zero=0.0):
+def simulated(formula, priors, zero=0.0, data_sets=DATA_SETS):
     """Model, rows, and a Dataset of parameters and outcomes drawn from its prior; x lies around `zero`."""
     rng = np.random.default_rng(12)
     group = np.repeat(np.arange(8), [2, 3, 3, 5, 5, 6, 8, 10])
     frame = pd.DataFrame({"g": group, "x": zero + rng.normal(size=len(group)), "y": rng.normal(size=len(group))})
     model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
-    return model, rows, prior_predictive(model, rows, DATA_SETS, 99)
+    return model, rows, prior_predictive(model, rows, data_sets, 99)
 
 
 def refit(model, rows, outcome, seed, draws=DRAWS):
@@ -56,6 +57,7 @@ def assert_uniform(ranks, names):
         assert chisquare(counts).pvalue > 1e-4 / len(names), (name, counts)
 
 
+@pytest.mark.parametrize("data_sets", [FEW, pytest.param(DATA_SETS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("formula", "correlated", "left_out", "zero"),
     [
@@ -66,12 +68,12 @@ def assert_uniform(ranks, names):
     ],
     ids=["independent", "set", "set far away", "default"],
 )
-def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero):
+def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero, data_sets):
     priors = {name: prior for name, prior in PRIORS.items() if name not in left_out}
-    model, rows, truth = simulated(formula, priors, zero)
+    model, rows, truth = simulated(formula, priors, zero, data_sets)
     assert any(model.priors.at_zero) == (correlated and not left_out)
     ranks, failed = [], 0
-    for i in range(DATA_SETS):
+    for i in range(data_sets):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
         failed += not fit.certificate.passed
@@ -89,7 +91,7 @@ def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero):
             correlation = model.priors.layout.correlation(fit.theta[0], "g")
             pairs.append((correlation[:, 0, 1], one["cor_g"].values[0, 1]))
         ranks.append([rank(draws, value) for draws, value in pairs])
-    assert failed < DATA_SETS // 50
+    assert failed < data_sets // 50
     assert_uniform(ranks, ["Intercept", "x", "sd 0", "sd x", "sigma", "u 0", "u x", "cor"][: len(ranks[0])])
 
 
