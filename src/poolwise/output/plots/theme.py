@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from poolwise.output.plots.notebook import draw_without_a_network
@@ -23,9 +24,23 @@ _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def data(frame: pd.DataFrame) -> alt.InlineData:
     """A table as part of the chart itself, so that the chart is one self-contained document of any size."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # records of ours need no check against Vega-Lite's schema
+        table: alt.InlineData = _shared_table()(values=frame.to_dict("records"))
+    return table
+
+
+@cache
+def _shared_table() -> Any:
+    """Altair's inline data, which it would copy number by number with every step that a chart is built in."""
     import altair as alt
 
-    return alt.InlineData(values=frame.to_dict("records"))
+    class SharedTable(alt.InlineData):  # type: ignore[misc]
+        def __deepcopy__(self, memo: Any = None) -> SharedTable:
+            return self
+
+    return SharedTable
 
 
 def plain(text: str) -> str:
