@@ -2,9 +2,9 @@
 
     python benchmarks/first_fit.py      # needs git, uv and a package index; writes benchmarks/results/first_fit.csv
 
-The wheel is built from the last commit and installed into an empty environment, with byte code, as pip does; each first
-fit is a process of its own there, from `import poolwise` to draws of the population's parameters, and its memory the peak
-of that process. The demo runs in a fresh clone, with an empty cache of packages. Seconds of fits are medians of five
+The wheel is built from the last commit and installed into an empty environment, with byte code, as pip does. Each first
+fit is a process of its own there, from `import poolwise` to draws of the population's parameters; memory is the peak of
+that process. The demo runs in a fresh clone, with an empty cache of packages. Seconds of fits are medians of five
 processes; nothing that one leaves is of use to the next.
 """
 

@@ -16,7 +16,7 @@ intercepts, 85 slopes), for every system by the same code and outside its clock.
 five: all systems must agree on them.
 
 Not measured: installing, and what a second run finds ready. Each system rehearses with few draws before it is
-timed, so byte code and compiled modules (PyTensor's, numba's) are cached, but for the rows "first run ever".
+timed, so byte code and compiled modules (PyTensor's, numba's) are cached. `first_fit.py` measures ours without any.
 
 Each system runs alone in an environment of its own, made by uv. One that is not there, fails or takes too long
 becomes a row that says so.
@@ -56,7 +56,6 @@ class Peer:
     variant: str = ""
     repeat: int = 1
     warm_fits: int = 0
-    empty_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,6 @@ US: dict[str, Any] = {"module": "poolwise", "adapter": "poolwise", "repeat": 3}
 CATALOGUE = (
     python_peer("nothing", "numpy==2.*", module="numpy", adapter="nothing", repeat=3),
     python_peer("poolwise", str(ROOT), **US, warm_fits=WARM_FITS),
-    python_peer("poolwise, first run ever", str(ROOT), **US, empty_cache=True),
     python_peer("PyMC, centred", PYMC, module="pymc", adapter="pymc", variant="centred"),
     python_peer("PyMC, non-centred", PYMC, module="pymc", adapter="pymc"),
     python_peer("nutpie", "nutpie==0.16.*", PYMC, module="nutpie, pymc", adapter="nutpie"),
@@ -188,8 +186,6 @@ def benchmark(peer: Peer, task: Task) -> Numbers:
         adapt(peer, interpreter, cache, task, REHEARSED_DRAWS)
         runs = []
         for _ in range(task.repeat or peer.repeat):
-            if peer.empty_cache:
-                shutil.rmtree(cache / "numba", ignore_errors=True)
             runs.append(adapt(peer, interpreter, cache, task, DRAWS) | judge(judging, cache))
         if peer.warm_fits:
             warm = adapt(peer, interpreter, cache, task, DRAWS, peer.warm_fits)["warm_fit_s"]

@@ -36,7 +36,7 @@ if __name__ == "__main__":
     again = [timed(fit)[1] for _ in range(task.warm_fits)]
     report(
         task,
-        ["poolwise", "numba", "numpy"],
+        ["poolwise", "numpy"],
         stacked(first.posterior),
         import_s=import_s,
         fit_s=fit_s,

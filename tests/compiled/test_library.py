@@ -27,6 +27,7 @@ SAID = """
 from poolwise.compiled.library import library, reason_without
 print(library() and library().name, reason_without())
 """
+BEST = f"{library.best_for(library.processor_flags())}.so"
 WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None\n"
 
 pytestmark = pytest.mark.skipif(
@@ -68,16 +69,14 @@ def test_an_edited_source_is_never_run_from_the_library(copy):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda folder: (folder / "x86_64_v3.so").write_bytes(b"\x7fELF" + bytes(1000)), "is missing or damaged"),
-        (lambda folder: (folder / "x86_64_v3.so").unlink(), "is missing or damaged"),
+        (lambda folder: (folder / BEST).write_bytes(b"\x7fELF" + bytes(1000)), "is missing or damaged"),
+        (lambda folder: (folder / BEST).unlink(), "is missing or damaged"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").unlink(), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "its manifest cannot be read"),
     ],
 )  # fmt: skip
 def test_a_damaged_library_is_not_loaded(copy, harm, said):
-    if not library.processor_flags().issuperset(library.FEATURES["x86_64_v3"]):
-        pytest.skip("this processor takes the other library")
     harm(copy / "poolwise" / "compiled" / "prebuilt")
     assert said in said_by(copy)
 
@@ -100,9 +99,12 @@ def test_without_a_library_and_without_numba_one_sentence_says_so(copy):
     assert "pip install 'poolwise[jit]'" in found.stderr
 
 
-def test_a_processor_without_avx2_takes_the_plain_library(copy):
-    plain = "from poolwise.compiled import library as l; l.processor_flags = lambda: frozenset()\n"
-    assert said_by(copy, plain) == "x86_64 None"
+@pytest.mark.parametrize("name", ["x86_64_v3", "x86_64"])
+def test_lesser_processors_take_lesser_libraries(copy, name):
+    if not library.processor_flags().issuperset(library.FEATURES[name]):
+        pytest.skip("this processor is a lesser one itself")
+    plain = f"from poolwise.compiled import library as l; l.processor_flags = lambda: frozenset(l.FEATURES[{name!r}])\n"
+    assert said_by(copy, plain) == f"{name} None"
     here, there = ran(FIT, copy), ran(plain + WITHOUT_NUMBA + FIT, copy)
     assert there.returncode == 0, there.stderr
     assert json.loads(there.stdout) == pytest.approx(json.loads(here.stdout), rel=1e-6)

@@ -13,7 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PROCESSORS = {"x86_64_v3": "x86-64-v3", "x86_64": "x86-64"}  # libraries, and LLVM's names of what they are made for
+PROCESSORS = {
+    "x86_64_v4": "x86-64-v4",
+    "x86_64_v3": "x86-64-v3",
+    "x86_64": "x86-64",
+}  # libraries, and LLVM's names of what they are made for
 
 
 def main() -> None:

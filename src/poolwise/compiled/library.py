@@ -28,7 +28,9 @@ FOLDER = Path(__file__).parent / "prebuilt"
 PACKAGE = Path(__file__).parents[1]
 LAYOUT = "poolwise_layout"  # words that the library reads: where objects of Python keep what it takes from them
 # Features that each library takes for granted, as the processor's flags of Linux; the best one first.
-FEATURES = {"x86_64_v3": ("avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"), "x86_64": ()}
+_AVX2 = ("avx2", "bmi1", "bmi2", "f16c", "fma", "movbe")
+_AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+FEATURES = {"x86_64_v4": (*_AVX2, *_AVX512), "x86_64_v3": _AVX2, "x86_64": ()}
 SWITCH = "POOLWISE_KERNELS"  # auto, jit: compile all of them, prebuilt: compile none of poolwise's own
 
 
@@ -110,8 +112,7 @@ def _load() -> Library:
     changed = [name for name, digest in manifest["sources"].items() if digest_of(PACKAGE / name) != digest]
     if changed:
         raise Unusable(f"it was made of other sources than {', '.join(sorted(changed)[:3])}")
-    flags = processor_flags()
-    name = next(name for name, needed in FEATURES.items() if flags.issuperset(needed))
+    name = best_for(processor_flags())
     path = FOLDER / f"{name}.so"
     if digest_of(path) != manifest["libraries"].get(name):
         raise Unusable(f"{path.name} is missing or damaged")
@@ -123,6 +124,11 @@ def _load() -> Library:
     _describe_objects(found.handle)
     _check_reading(found)
     return found
+
+
+def best_for(flags: frozenset[str]) -> str:
+    """The best library for a processor."""
+    return next(name for name, needed in FEATURES.items() if flags.issuperset(needed))
 
 
 def _manifest() -> dict[str, Any]:
