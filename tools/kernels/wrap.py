@@ -25,7 +25,7 @@ _TYPE, _DATA, _DIMENSIONS, _SHAPE, _DTYPE, _FLAGS = 8, 16, 24, 32, 56, 64
 _BYTE_ORDER, _TYPE_NUMBER = 26, 28
 _VALUE = 16
 _CONTIGUOUS_AND_ALIGNED = 0x0001 | 0x0100
-_SIZE = {"float64": 8, "int64": 8, "int32": 4, "bool": 1, "uint8": 1}
+_SIZE = {"float64": 8, "int64": 8, "int32": 4, "bool": 1}
 
 
 def wrapper_of(lowered: Lowered) -> str:

@@ -77,7 +77,7 @@ def _jit() -> Any:
         from poolwise.compiled import jit
     except ImportError as error:
         why = reason_without()
-        what = f"no kernels compiled ahead of time serve here ({why})" if why else "families of one's own are compiled"
+        what = f"no kernels compiled ahead of time serve here ({why})" if why else "this function must be compiled"
         raise PoolwiseError(
             f"{what[0].upper()}{what[1:]}, and numba is not installed: pip install 'poolwise[jit]'."
         ) from error
