@@ -57,7 +57,7 @@ def _sources() -> dict[str, str | None]:
 
     from poolwise.compiled.library import PACKAGE, digest_of
 
-    own = [PACKAGE / "compiled" / name for name in ("__init__.py", "jit.py", "types.py")]
+    own = [PACKAGE / "compiled" / name for name in ("__init__.py", "indices.py", "jit.py", "types.py")]
     paths = [*own, *(Path(str(module.__file__)) for module in modules())]
     return {str(path.relative_to(PACKAGE)): digest_of(path) for path in sorted(set(paths))}
 

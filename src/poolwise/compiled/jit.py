@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
 from numba.core.registry import cpu_target
 
+from poolwise.compiled.indices import Compiler
 from poolwise.support.interrupts import uninterrupted
+
+# Where arrays lie closer together than a vectorised loop advances in a step, their elements are added one by one, which
+# rounds in another way. A vectorised rest shorter than that step would do so for arrays that merely are neighbours, and
+# the last digits of draws would depend on addresses of memory.
+llvm.set_option("poolwise", "-enable-epilogue-vectorization=false")
 
 with uninterrupted():  # else done with the first kernel, where an interrupt would lose entries of the tables
     cpu_target.typing_context.refresh()
@@ -43,8 +49,8 @@ library_class: type[JITCodeLibrary] = _OwnCopies
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-class _Compiler(Compiler):  # type: ignore[misc]
-    """numba's, with `library_class` to compile into."""
+class _Compiler(Compiler):
+    """numba's with unsigned indices, and `library_class` to compile into."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function of Python."""
