@@ -69,6 +69,20 @@ def _half(dimension, point, gradient, value, words):
 
 
 @numba.cfunc(_SIGNATURE)
+def _two_humps(dimension, point, gradient, value, words):
+    """In every coordinate half a normal at -a and half one at a; words: address of a."""
+    d = np.int64(dimension)
+    a = numba.carray(pointer(numba.carray(words, (1,), np.int64)[0]), (1,), np.float64)[0]
+    x, slope = numba.carray(point, (d,)), numba.carray(gradient, (d,))
+    total = 0.0
+    for i in range(d):
+        slope[i] = a * np.tanh(a * x[i]) - x[i]
+        total += np.log(np.cosh(a * x[i])) - 0.5 * x[i] * x[i]
+    numba.carray(value, (1,))[0] = total
+    return 0
+
+
+@numba.cfunc(_SIGNATURE)
 def _nowhere(dimension, point, gradient, value, words):
     numba.carray(value, (1,))[0] = np.nan
     return 4
@@ -156,12 +170,44 @@ def test_nowhere_finite():
 
 
 def test_a_seed_gives_its_draws_on_any_number_of_threads(found):
-    again, alone = (sample_whitened(normal(), MEAN, np.ones(D), settings(200), threads=k) for k in (2, 1))
+    again, alone = (sample_whitened(normal(), MEAN, np.ones(D), settings(100), threads=k) for k in (2, 1))
     np.testing.assert_array_equal(again.points, alone.points)
-    np.testing.assert_array_equal(found.points[:, :200], again.points)  # more draws continue fewer
-    other = sample_whitened(normal(), MEAN, np.ones(D), settings(200, seed=1), threads=2)
+    np.testing.assert_array_equal(found.points[:, :100], again.points)  # more draws continue fewer
+    other = sample_whitened(normal(), MEAN, np.ones(D), settings(100, seed=1), threads=2)
     assert not np.any(other.points == again.points)
     assert len(np.unique(again.points[:, 0, 0])) == 4  # chains differ
+
+
+def two_humps(a: float) -> NativeDensity:
+    apart = np.array([a])
+    return NativeDensity(_two_humps.address, np.array([apart.ctypes.data], dtype=np.int64), apart)
+
+
+def test_chains_that_nearly_agree_go_on():
+    """What is returned are draws of the longer run, as many as were asked for."""
+    density, start = two_humps(1.7), np.zeros(3)
+    for seed in range(20):
+        found = sample_whitened(density, start, np.ones(3), settings(300, seed=seed), 2)
+        times = int(found.certificate.figures.get("times_longer", 1))
+        if times > 1 and found.certificate.passed:
+            break
+    else:
+        pytest.fail("no seed needed more draws")
+    assert found.points.shape == (4, 300, 3)
+    assert f"{times} times as long" in found.certificate.advice
+    longer = sample_whitened(density, start, np.ones(3), settings(300 * times, seed=seed), 2)
+    assert longer.certificate.figures["ess"] == found.certificate.figures["ess"]
+    np.testing.assert_array_equal(found.points, longer.points[:, times - 1 :: times])
+    alone = sample_whitened(density, start, np.ones(3), settings(300, seed=seed), 1)
+    np.testing.assert_array_equal(found.points, alone.points)
+
+
+def test_chains_in_different_places_and_short_ones_are_left_as_they_are():
+    apart = sample_whitened(two_humps(8.0), np.array([[-8.0], [8.0]]), np.ones(1), settings(300), 2)
+    short = sample_whitened(two_humps(1.7), np.zeros(3), np.ones(3), settings(60), 2)
+    for each in (apart, short):
+        assert not each.certificate.passed
+        assert "times_longer" not in each.certificate.figures
 
 
 def test_progress_is_said():

@@ -9,7 +9,7 @@ import numpy as np
 
 from poolwise.samplers.interface import Certificate
 
-_RHAT, _ESS_PER_CHAIN = 1.01, 100
+RHAT, ESS_PER_CHAIN, DIVERGENT = 1.01, 100, 0.001  # the largest, the least, the largest share of draws
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _TOGETHER = 1 << 22  # numbers transformed at a time
 
@@ -21,7 +21,7 @@ def certify_chains(points: np.ndarray, divergences: int, figures: Mapping[str, f
     rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
     worst, least = float(rhat.max()), float(ess.min())
     share = divergences / (points.shape[0] * points.shape[1])
-    passed = share <= 0.001 and worst <= _RHAT and least >= _ESS_PER_CHAIN * len(points)
+    passed = share <= DIVERGENT and worst <= RHAT and least >= ESS_PER_CHAIN * len(points)
     advice = "All chains agree."
     if not passed:
         advice = (

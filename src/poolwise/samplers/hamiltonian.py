@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from poolwise.samplers.convergence import certify_chains
-from poolwise.samplers.interface import NativeDensity, Sample, SamplerSettings, child_seeds
+from poolwise.samplers.convergence import DIVERGENT, ESS_PER_CHAIN, RHAT, certify_chains
+from poolwise.samplers.interface import Certificate, NativeDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.trajectory import advance, density_at
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look, map_slices, stop_flag
 
 _WINDOWS = np.array([30, 100, 200, 250])  # adaptation of scales begins; windows end; the last is for the step alone
+_WARMUP = int(_WINDOWS[-1])
 _LOOK = 0.1  # seconds between two looks at whether to stop, about
 _TRIES = 50
+_LONGEST = 4  # times the draws asked for, at most, where chains have not settled
+_SHORT = 200  # draws below which chains cannot be expected to settle, and are left as they are
+_ROOM = 1 << 27  # numbers of all draws, at most, where chains go on
 
 
 @dataclass(eq=False)
@@ -23,21 +27,21 @@ class _Watch:
     """What chains tell while they run."""
 
     settings: SamplerSettings
+    draws: int  # of each chain, that are planned
     started: float = field(default_factory=time.perf_counter)
     done: dict[int, int] = field(default_factory=dict)
     divergences: dict[int, int] = field(default_factory=dict)
 
     def say(self) -> None:
         """Chains, draws, divergences, time left."""
-        each = int(_WINDOWS[-1]) + self.settings.draws
-        share = sum(self.done.values()) / (each * self.settings.chains)
+        each, chains = _WARMUP + self.draws, self.settings.chains
+        share = sum(self.done.values()) / (each * chains)
         finished = sum(count >= each for count in self.done.values())
-        kept = sum(max(0, count - int(_WINDOWS[-1])) for count in self.done.values())
+        kept = sum(max(0, count - _WARMUP) for count in self.done.values())
         left = (time.perf_counter() - self.started) * (1 - share) / share if share else 0.0
         self.settings.progress(
-            f"sampling: {finished} of {self.settings.chains} chains, {kept:,} of "
-            f"{self.settings.chains * self.settings.draws:,} draws, {sum(self.divergences.values())} divergences, "
-            f"{left:.0f} s left",
+            f"sampling: {finished} of {chains} chains, {kept:,} of {chains * self.draws:,} draws, "
+            f"{sum(self.divergences.values())} divergences, {left:.0f} s left",
             share,
         )
 
@@ -46,6 +50,8 @@ def sample_whitened(
     density: NativeDensity, start: np.ndarray, spread: np.ndarray, settings: SamplerSettings, threads: int
 ) -> Sample:
     """Draw (chains, draws, d) points, after 250 steps of adaptation for each chain.
+
+    Chains that nearly agree go on, to two and then four times the draws, and every second or fourth draw is returned.
 
     Parameters
     ----------
@@ -56,45 +62,96 @@ def sample_whitened(
     ------
     SamplingError : where the density is not finite around `start`.
     """
-    watch = _Watch(settings)
+    watch, draws = _Watch(settings, settings.draws), settings.draws
     seeds, starts = child_seeds(settings.seed, settings.chains), np.atleast_2d(start)
+    chains = [_Chain(i, density, spread, seeds[i], watch) for i in range(settings.chains)]
 
-    def one(i: int, _: slice) -> tuple[np.ndarray, np.ndarray]:
-        return _chain(i, density, starts[i % len(starts)], spread, seeds[i], watch)
+    def begin(i: int, _: slice) -> None:
+        chains[i].begin(starts[i % len(starts)], draws)
 
-    drawn = map_slices(one, settings.chains, 1, threads, meanwhile=watch.say)
-    points = np.array([kept for kept, _ in drawn])
-    counts = np.array([count for _, count in drawn])
-    return Sample(points, certify_chains(points, int(counts[:, 0].sum()), {"leaves": float(counts[:, 1].mean())}))
+    def go_on(i: int, _: slice) -> None:
+        chains[i].go_on(watch.draws // 2)
+
+    map_slices(begin, len(chains), 1, threads, meanwhile=watch.say)
+    certificate = _certify(chains)
+    while _may_settle(certificate, watch, chains):
+        watch.draws *= 2
+        map_slices(go_on, len(chains), 1, threads, meanwhile=watch.say)
+        certificate = _certify(chains)
+    times = watch.draws // draws
+    if times > 1:
+        words = f"{certificate.advice} Chains are {times} times as long as asked for, and every {times}th draw is kept."
+        figures = {**certificate.figures, "times_longer": float(times)}
+        certificate = replace(certificate, advice=words.replace("2th", "2nd"), figures=figures)
+    return Sample(np.array([chain.draws()[times - 1 :: times] for chain in chains]), certificate)
 
 
-def _chain(
-    i: int, density: NativeDensity, start: np.ndarray, spread: np.ndarray, seed: np.random.SeedSequence, watch: _Watch
-) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.Generator(np.random.SFC64(seed))
-    gradient, spot = np.empty_like(start), np.empty(1)
-    for shrink in range(_TRIES):  # starts overdispersed a little, nearer to the mode where that is nowhere
-        point = start + 0.8**shrink * spread * rng.standard_normal(start.size)
-        value = density_at(density.address, density.words, point, gradient, spot)
-        if np.isfinite(value):
-            break
-    else:
-        raise SamplingError("The posterior is not finite anywhere near its mode: check the units of data and priors.")
-    step = np.log(start.size**-0.25)
-    state = np.array([value, step, step, 0.0, 0.0, 0.0, step])
-    scale, moments, counts = spread.copy(), np.zeros((2, start.size)), np.zeros(2)
-    draws = watch.settings.draws
-    kept, steps = np.empty((draws, start.size)), int(_WINDOWS[-1]) + draws
-    last, each, stop = 0, _LOOK, stop_flag()
-    while last < steps:
-        look()
-        began = time.perf_counter()
-        first, last = last, min(last + max(1, int(_LOOK / each)), steps)
-        advance(
-            rng, density.address, density.words, point, gradient, state, scale, moments, kept, counts, first, last,
-            _WINDOWS, stop,
-        )  # fmt: skip
-        watch.done[i], watch.divergences[i] = last, int(counts[0])
-        each = max((time.perf_counter() - began) / (last - first), 1e-6)
-    counts[1] /= draws
-    return kept, counts
+def _certify(chains: list[_Chain]) -> Certificate:
+    points, counts = np.array([chain.draws() for chain in chains]), np.array([chain.counts for chain in chains])
+    leaves = float(counts[:, 1].mean()) / points.shape[1]
+    return certify_chains(points, int(counts[:, 0].sum()), {"leaves": leaves})
+
+
+def _may_settle(certificate: Certificate, watch: _Watch, chains: list[_Chain]) -> bool:
+    """Whether longer chains would pass, if effective sizes and 1 / (R-hat - 1) grow as the number of draws does."""
+    asked, draws, figures = watch.settings.draws, watch.draws, certificate.figures
+    times = _LONGEST * asked / draws
+    if certificate.passed or asked < _SHORT or times < 2 or 2 * draws * len(chains) * chains[0].spread.size > _ROOM:
+        return False
+    settle = figures["rhat"] - 1 <= times * (RHAT - 1) and times * figures["ess"] >= ESS_PER_CHAIN * len(chains)
+    return settle and figures["divergences"] <= DIVERGENT * draws * len(chains)
+
+
+class _Chain:
+    """One chain: where it is, and what it has drawn."""
+
+    def __init__(
+        self, number: int, density: NativeDensity, spread: np.ndarray, seed: np.random.SeedSequence, watch: _Watch
+    ) -> None:
+        self.number, self.density, self.spread, self.watch = number, density, spread, watch
+        self.counts = np.zeros(2)  # divergences and leaves of kept draws
+        self._rng = np.random.Generator(np.random.SFC64(seed))
+        self._drawn: list[np.ndarray] = []
+
+    def draws(self) -> np.ndarray:
+        """(draws, d)."""
+        return self._drawn[0] if len(self._drawn) == 1 else np.concatenate(self._drawn)
+
+    def begin(self, start: np.ndarray, draws: int) -> None:
+        """Adapt, and draw."""
+        gradient, spot = np.empty_like(start), np.empty(1)
+        for shrink in range(_TRIES):  # starts overdispersed a little, nearer to the mode where that is nowhere
+            point = start + 0.8**shrink * self.spread * self._rng.standard_normal(start.size)
+            value = density_at(self.density.address, self.density.words, point, gradient, spot)
+            if np.isfinite(value):
+                break
+        else:
+            raise SamplingError(
+                "The posterior is not finite anywhere near its mode: check the units of data and priors."
+            )
+        step = np.log(start.size**-0.25)
+        self._point, self._gradient = point, gradient
+        self._state = np.array([value, step, step, 0.0, 0.0, 0.0, step])
+        self._scale, self._moments = self.spread.copy(), np.zeros((2, start.size))
+        self._advance(0, draws)
+
+    def go_on(self, draws: int) -> None:
+        """Draw more."""
+        self._advance(_WARMUP, draws)
+
+    def _advance(self, last: int, draws: int) -> None:
+        kept, steps = np.empty((draws, self._point.size)), _WARMUP + draws
+        density, each, stop = self.density, _LOOK, stop_flag()
+        before = self.watch.done.get(self.number, 0) - last
+        while last < steps:
+            look()
+            began = time.perf_counter()
+            first, last = last, min(last + max(1, int(_LOOK / each)), steps)
+            advance(
+                self._rng, density.address, density.words, self._point, self._gradient, self._state, self._scale,
+                self._moments, kept, self.counts, first, last, _WINDOWS, stop,
+            )  # fmt: skip
+            self.watch.done[self.number] = before + last
+            self.watch.divergences[self.number] = int(self.counts[0])
+            each = max((time.perf_counter() - began) / (last - first), 1e-6)
+        self._drawn.append(kept)
