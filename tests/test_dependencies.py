@@ -55,7 +55,7 @@ def test_tables_and_draws(fit):
     assert fit.posterior["coef_g"].sizes["g"] == 6
     assert "posterior" in fit.to_datatree().children
     assert len(fit.predict(FRAME.head(3))) == 3
-    assert np.isfinite(pw.avg_comparisons(fit, "b").table["estimate"]).all()
+    assert np.isfinite(pw.avg_comparisons(fit, "b").table["mean"]).all()
 
 
 def test_judging(fit):

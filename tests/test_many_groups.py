@@ -23,7 +23,7 @@ def fit():
 def test_summaries_are_those_of_the_draws(fit):
     table = fit.group_coefficients(interval=0.8)
     draws = fit.posterior["coef_g"].values.reshape(400, 700, 2)
-    np.testing.assert_allclose(table["estimate"], draws.mean(axis=0).ravel(), rtol=1e-10)
+    np.testing.assert_allclose(table["mean"], draws.mean(axis=0).ravel(), rtol=1e-10)
     np.testing.assert_allclose(table["sd"], draws.std(axis=0, ddof=1).ravel(), rtol=1e-10)
     for column, share in (("10%", 0.1), ("90%", 0.9)):
         np.testing.assert_allclose(table[column], np.quantile(draws, share, axis=0).ravel(), rtol=1e-10)

@@ -77,7 +77,7 @@ def test_a_model_without_common_terms(base):
 def test_slopes_survive_a_predictor_far_from_zero(base):
     near = pw.fit("y ~ x + (x | g)", base, seed=1).group_coefficients()
     far = pw.fit("y ~ x + (x | g)", base.assign(x=base.x + 100), seed=1).group_coefficients()
-    one, two = (table.loc[table.effect == "x", "estimate"].to_numpy() for table in (near, far))
+    one, two = (table.loc[table.effect == "x", "mean"].to_numpy() for table in (near, far))
     np.testing.assert_allclose(
         one, two, atol=0.15
     )  # about their posterior sd; unscaled priors moved them by ten times that

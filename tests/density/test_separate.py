@@ -83,7 +83,7 @@ def test_a_coefficient_that_the_data_say_nothing_about_keeps_its_prior(pooling):
     table = pooling.separate.group_coefficients("county").set_index(["county", "effect"])
     assert bool(table.loc[("CASS", "floor"), "prior_only"])
     assert not bool(table.loc[("CASS", "Intercept"), "prior_only"])
-    assert abs(table.loc[("CASS", "floor"), "estimate"]) < 4 / np.sqrt(4000)
+    assert abs(table.loc[("CASS", "floor"), "mean"]) < 4 / np.sqrt(4000)
     assert table["prior_only"].sum() == 25
 
 

@@ -18,7 +18,7 @@ def test_power_and_precision_are_the_textbook_s():
     line = found.table.loc["t"]
     assert line["posterior_sd"] == pytest.approx(se, rel=0.05)
     assert line["spread"] == pytest.approx(se, rel=0.15)
-    assert line["estimate"] == pytest.approx(0.5, abs=4 * se / np.sqrt(200))
+    assert line["mean"] == pytest.approx(0.5, abs=4 * se / np.sqrt(200))
     expected = norm.cdf(0.5 / se - norm.ppf(0.95))
     assert line["power"] == pytest.approx(expected, abs=4 * line["power_se"] + 0.02)
     assert line["coverage"] == pytest.approx(0.9, abs=0.09)

@@ -157,11 +157,11 @@ def test_predictions_comparisons_and_slopes(fit):
     data = frame()
     drawn = fit.predict(data, draws=True).values.reshape(-1, 60)
     averaged = pw.avg_predictions(fit)
-    assert averaged.table["estimate"][0] == pytest.approx(drawn.mean())
+    assert averaged.table["mean"][0] == pytest.approx(drawn.mean())
     np.testing.assert_allclose(averaged.draws.values.reshape(-1), drawn.mean(axis=1))
     by_z = pw.predictions(fit, by="z")
     assert list(by_z.table["z"]) == ["a", "b", "c"]
-    assert by_z.table["estimate"][1] == pytest.approx(drawn[:, data["z"] == "b"].mean())
+    assert by_z.table["mean"][1] == pytest.approx(drawn[:, data["z"] == "b"].mean())
 
     post = fit.posterior
     slope = (post["beta"][..., 1].values[..., None] + post["u_g"].sel(g=data["g"].tolist()).values[..., 1]).reshape(
@@ -174,7 +174,7 @@ def test_predictions_comparisons_and_slopes(fit):
 
     change = pw.avg_comparisons(fit)
     assert list(change.table["contrast"]) == ["+1", "b - a", "c - a"]
-    assert change.table["estimate"][1] == pytest.approx(float(post["beta"][..., 2].mean()))
+    assert change.table["mean"][1] == pytest.approx(float(post["beta"][..., 2].mean()))
     each = pw.comparisons(fit, "x", by="g")
     assert list(each.table["g"]) == sorted(data["g"].unique())
     with pytest.raises(pw.DataError, match="not a predictor"):
@@ -208,7 +208,7 @@ def test_what_changes_can_be_said_and_hangs_on_the_fit_and_not_on_the_new_rows(f
     for asked, words, factor in ((None, "+1", 1), ({"x": [0, 9]}, "9 - 0", 9), ({"x": 10}, "+10", 10)):
         found = pw.avg_comparisons(fit, asked or "x", nobody, new_groups="population").table
         assert list(found["contrast"]) == [words]
-        assert found["estimate"][0] == pytest.approx(factor * slope)
+        assert found["mean"][0] == pytest.approx(factor * slope)
     with pytest.raises(pw.DataError, match="a step or a list"):
         pw.comparisons(fit, {"x": "up"})
     indicator = pw.fit("y ~ x + b + (1 | g)", frame().assign(b=lambda d: (d["x"] > 0) * 1), seed=1, draws=50)
@@ -318,7 +318,7 @@ def test_distinct_rows_are_predicted_once_and_every_row_gets_its_own(fit):
     for kind in ("mean", "linear"):
         averaged = pw.avg_predictions(fit, labels, by="part", kind=kind, new_groups="sample")
         expected = [drawn[..., (labels.part == part).to_numpy()].mean() for part in "abc"]
-        np.testing.assert_allclose(averaged.table["estimate"], expected, rtol=1e-10)
+        np.testing.assert_allclose(averaged.table["mean"], expected, rtol=1e-10)
 
 
 def test_sums_of_a_family_with_a_link_equal_sums_of_draws():
@@ -357,7 +357,7 @@ def test_position_counts_where_an_index_repeats(fit):
     for ask in (pw.comparisons, pw.slopes):
         twice = pd.concat([frame(), frame()])
         np.testing.assert_allclose(
-            ask(fit, "x", twice).table["estimate"], ask(fit, "x", twice.reset_index(drop=True)).table["estimate"]
+            ask(fit, "x", twice).table["mean"], ask(fit, "x", twice.reset_index(drop=True)).table["mean"]
         )
 
 

@@ -41,7 +41,7 @@ class Estimates:
 
     Attributes
     ----------
-    table : one line for each quantity: what it is of, `estimate` (posterior mean), `sd`, interval, `above_zero`.
+    table : one line for each quantity: what it is of, `mean` (posterior), `sd`, interval, `above_zero`.
     draws : (chain, draw, quantity), in the order of the table.
     """
 
@@ -229,7 +229,7 @@ def _described(drawn: np.ndarray, lines: pd.DataFrame, labels: dict[str, str], i
     import pandas as pd
 
     tail = (1 - interval) / 2
-    names = ("estimate", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
+    names = ("mean", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
     measured = dict(zip(names, summaries(drawn.T, tail).T, strict=True))
     if labels:
         measured["above_zero"] = (drawn > 0).mean(axis=0)

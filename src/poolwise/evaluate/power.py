@@ -47,7 +47,7 @@ class Power:
 
     Attributes
     ----------
-    table : one line for each coefficient: `truth`; `estimate`, the mean of the posterior means; `spread`, their sd over
+    table : one line for each coefficient: `truth`; `mean`, that of the posterior means; `spread`, their sd over
         studies; `posterior_sd`, what a study would report; `width` of its interval; `power`, the share of studies
         whose interval excludes zero, with its standard error; `coverage`, the share whose interval holds the truth.
     studies : how many were simulated.
@@ -165,7 +165,7 @@ def power(
     share = excludes.mean(axis=0)
     columns = {
         "truth": truth.beta,
-        "estimate": mean.mean(axis=0),
+        "mean": mean.mean(axis=0),
         "spread": mean.std(axis=0, ddof=1),
         "posterior_sd": sd.mean(axis=0),
         "width": (high - low).mean(axis=0),

@@ -29,7 +29,7 @@ class Sensitivity:
     Attributes
     ----------
     term : whose prior was widened.
-    table : one line for each width (`times` the fitted one) and quantity: `estimate`, `sd`, interval, `above_zero`.
+    table : one line for each width (`times` the fitted one) and quantity: `mean`, `sd`, interval, `above_zero`.
     ranks : one line for each width and group, by their first effect, the highest first; empty without groups.
     """
 
@@ -61,7 +61,7 @@ class Sensitivity:
         )
 
     def __repr__(self) -> str:
-        wide = self.table.pivot(index="quantity", columns="times", values="estimate")
+        wide = self.table.pivot(index="quantity", columns="times", values="mean")
         wide = wide.loc[list(dict.fromkeys(self.table["quantity"]))].rename(columns=lambda scale: f"x {scale:.3g}")
         shown = wide.to_string(float_format=lambda value: f"{value:.3g}")
         lines = "\n".join(self.conclusions)
@@ -102,7 +102,7 @@ def sensitivity(
         if factor is not None:
             ranks.append(_ranked(refit, factor, groups).assign(times=scale))
     tail = (1 - interval) / 2
-    names = ["times", "quantity", "estimate", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%", "above_zero"]
+    names = ["times", "quantity", "mean", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%", "above_zero"]
     ranking = pd.concat(ranks, ignore_index=True) if ranks else pd.DataFrame()
     if ranks:
         ranking = ranking[["times", *(name for name in ranking if name != "times")]]
@@ -140,10 +140,10 @@ def _sign(name: str, lines: pd.DataFrame) -> str:
     """At which widths an interval excludes zero, in a sentence."""
     low, high = lines.columns[4], lines.columns[5]
     sure = (lines[low] > 0) | (lines[high] < 0)
-    positive = lines["estimate"] > 0
+    positive = lines["mean"] > 0
     widths = f"from {lines['times'].min():.3g} to {lines['times'].max():.3g} times the prior's width"
     if name in _DISPERSIONS:
-        return f"{name} goes from {lines['estimate'].min():.3g} to {lines['estimate'].max():.3g}."
+        return f"{name} goes from {lines['mean'].min():.3g} to {lines['mean'].max():.3g}."
     if sure.all() and positive.nunique() == 1:
         return f"{name} is {'positive' if positive.iloc[0] else 'negative'} {widths}."
     if not sure.any():

@@ -39,7 +39,7 @@ def test_lines_show_all_rows_of_the_counties(pooling):
 def test_lines_end_at_the_posterior_means(pooling):
     chart = pooling.plot.lines(["CASS"])
     means = [row for table in data_of(chart) for row in table if set(row) == {"x", "y", "model"}]
-    table = pooling.partial.group_coefficients().set_index(["county", "effect"])["estimate"]
+    table = pooling.partial.group_coefficients().set_index(["county", "effect"])["mean"]
     ends = {row["x"]: row["y"] for row in means if row["model"] == "partial pooling"}
     assert ends[0] == pytest.approx(table["CASS", "Intercept"])
     assert ends[1] == pytest.approx(table["CASS", "Intercept"] + table["CASS", "floor"])
@@ -50,7 +50,7 @@ def test_arrows_start_at_separate_and_end_at_pooled_means(pooling):
     arrows = next(table for table in tables if "x2" in table[0])
     assert len(arrows) == 85
     cass = next(row for row in arrows if row["group"] == "CASS")
-    separate = pooling.separate.group_coefficients().set_index(["county", "effect"])["estimate"]
+    separate = pooling.separate.group_coefficients().set_index(["county", "effect"])["mean"]
     assert cass["x"] == pytest.approx(separate["CASS", "Intercept"])
     assert cass["told by"] == "one coefficient from the prior alone"
     assert [

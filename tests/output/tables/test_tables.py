@@ -51,7 +51,7 @@ def test_intervals_and_estimates_are_those_of_the_draws(radon_fit):
     table = radon_fit.group_coefficients(interval=0.8).set_index(["county", "effect"])
     draws = radon_fit.posterior["coef_county"].sel(county="CASS", effect="Intercept")
     row = table.loc[("CASS", "Intercept")]
-    assert row["estimate"] == pytest.approx(float(draws.mean()))
+    assert row["mean"] == pytest.approx(float(draws.mean()))
     assert row["10%"] == pytest.approx(float(draws.quantile(0.1)))
 
 

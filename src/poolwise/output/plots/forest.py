@@ -40,7 +40,7 @@ def forest(
         table = table[table["effect"] == effect]
     table = table.rename(columns={low: "low", high: "high"})
     table["group"] = table["group"].astype(str)
-    order = table[table["effect"] == effects[0]].sort_values("estimate", ascending=False)["group"].tolist()
+    order = table[table["effect"] == effects[0]].sort_values("mean", ascending=False)["group"].tolist()
     told, silent = "own data and pool", "no data of its own: pool only"
     table["told by"] = table["prior_only"].map({False: told, True: silent})
     names_axis = alt.Axis(labelFontSize=8, labelLimit=160, labelOverlap=False)
@@ -49,12 +49,12 @@ def forest(
         title = f"{name} (mean and {interval:.0%} interval)"
         y = alt.Y("group:N", sort=order, title=None, axis=None if panels else names_axis)
         base = alt.Chart(theme.data(table[table["effect"] == name])).encode(y=y)
-        middle = float(table.loc[table["effect"] == name, "estimate"].mean())
+        middle = float(table.loc[table["effect"] == name, "mean"].mean())
         bars = base.mark_rule(strokeWidth=1.2, color=theme.PARTIAL).encode(
             x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q"
         )
         points = base.mark_point(size=28, strokeWidth=1.4, opacity=1, color=theme.PARTIAL).encode(
-            x=alt.X("estimate:Q", title=title),
+            x=alt.X("mean:Q", title=title),
             fill=alt.Fill(
                 "told by:N",
                 title=None,
@@ -65,7 +65,7 @@ def forest(
                 alt.Tooltip("group:N", title=factor.name),
                 "effect:N",
                 alt.Tooltip("n:Q", title="rows"),
-                *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("estimate", "low", "high", "shrinkage")),
+                *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("mean", "low", "high", "shrinkage")),
             ],
         )
         rule = (

@@ -23,7 +23,7 @@ def forest(posterior: Posterior, factor: Factor, groups: np.ndarray, effect: str
     table = group_table(posterior, factor, groups)
     table = table[table["effect"] == effect].rename(columns={low: "low", high: "high"})
     table["group"] = table["group"].astype(str)
-    order = table.sort_values("estimate", ascending=False)["group"].tolist()
+    order = table.sort_values("mean", ascending=False)["group"].tolist()
     front = alt.condition("datum.group === chosen", alt.value(theme.SEPARATE), alt.value(theme.PARTIAL))
     base = alt.Chart(theme.data(table)).encode(
         y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelFontSize=9, labelLimit=110, labelOverlap=True))
@@ -31,12 +31,12 @@ def forest(posterior: Posterior, factor: Factor, groups: np.ndarray, effect: str
     x = alt.X("low:Q", title=f"{effect} (mean and 90% interval)", scale=alt.Scale(zero=False))
     bars = base.mark_rule(strokeWidth=1.4).encode(x=x, x2="high:Q", color=front)
     points = base.mark_circle(size=34, opacity=1).encode(
-        x=alt.X("estimate:Q"),
+        x=alt.X("mean:Q"),
         color=front,
         tooltip=[
             alt.Tooltip("group:N", title=factor.name),
             alt.Tooltip("n:Q", title="rows"),
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("estimate", "low", "high", "shrinkage")),
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high", "shrinkage")),
         ],
     )
     layers = (bars + points).add_params(alt.param(name="chosen", value=chosen))

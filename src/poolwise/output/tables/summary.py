@@ -95,7 +95,7 @@ def group_table(
 ) -> pd.DataFrame:
     """Coefficients of a factor's groups at some positions, all by default: one row for each group and effect.
 
-    Columns: `group`, `effect`, `n` rows, `estimate` (posterior mean), `sd`, interval, `shrinkage` (0: the group
+    Columns: `group`, `effect`, `n` rows, `mean` (posterior), `sd`, interval, `shrinkage` (0: the group
     speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
     coefficient. Draws are summarised block by block, so a million groups need no room for their draws.
     """
@@ -119,7 +119,7 @@ def group_table(
     ours = {
         "effect": np.tile(names, len(chosen)),
         "n": np.repeat(rows[chosen].astype(int), q),
-        **{name: column.ravel() for name, column in zip(("estimate", "sd", low, high), figures, strict=True)},
+        **{name: column.ravel() for name, column in zip(("mean", "sd", low, high), figures, strict=True)},
         "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
         "prior_only": prior_only(model, factor)[chosen].ravel(),
     }
