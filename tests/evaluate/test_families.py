@@ -125,7 +125,7 @@ def test_curves_of_groups_lie_on_the_scale_of_the_outcome(frame):
 
 def test_a_report_speaks_of_odds(choice, tmp_path):
     page = choice.report(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "multiplies the odds of choice by" in page
+    assert "The odds of choice are multiplied by" in page
     assert "choice ~ bernoulli(μ)" in page
 
 

@@ -56,7 +56,7 @@ def test_the_page_holds_every_section(radon_page, pooling):
     assert "Leave-one-county-out" in text
     assert text.count("<option ") == 85
     mean = pooling.partial.summary(groups=False)["mean"]["beta[floor]"]
-    assert f"{mean:+.3g} of log_radon" in text
+    assert f"The mean of log_radon is lower by {-mean:.3g} where floor is 1 instead of 0" in text
     assert words.fingerprint(pooling.partial.result) in text
 
 

@@ -29,10 +29,7 @@ def answers(posterior: Posterior) -> list[str]:
         said.append(_size(posterior))
     for k, name in enumerate(design.coefficients):
         if name != "Intercept" and not design.predictors[k]:
-            draws = posterior.beta[..., k]
-            low, high = np.quantile(draws, [0.05, 0.95])
-            sure = "" if low > 0 or high < 0 else " Its sign is open."
-            said.append(f"{_change(posterior, name)}, all else equal, {_effect(posterior, k)}.{sure}")
+            said.append(_effect(posterior, k))
     for factor in design.factors:
         if posterior.theta is None:
             continue
@@ -57,10 +54,10 @@ def answers(posterior: Posterior) -> list[str]:
 def _change(posterior: Posterior, name: str) -> str:
     """What is compared: a unit more of a number, or one category with the first one."""
     if not is_indicator(posterior.model.statistics, name):
-        return f"One unit more of {name}"
+        return f"for one unit more of {name}"
     if name in posterior.model.encoding.variables:
-        return f"Where {name} is 1 instead of 0"
-    return f"{name}, compared with the first category"
+        return f"where {name} is 1 instead of 0"
+    return f"for {name}, compared with the first category"
 
 
 def _size(posterior: Posterior) -> str:
@@ -72,21 +69,27 @@ def _size(posterior: Posterior) -> str:
     return f"The expected {model.design.response}{of} is {drawn.mean():.3g} ({low:.3g} to {high:.3g})."
 
 
-_FACTORS = {"logit": "the odds of", "cloglog": "the hazard of", "log": "the expected"}
+_FACTORS = {"logit": "The odds of {} are", "cloglog": "The hazard of {} is", "log": "The expected {} is"}
 
 
 def _effect(posterior: Posterior, k: int) -> str:
     """What one unit of a predictor does to the mean, with a 90% interval."""
     model, draws = posterior.model, posterior.beta[..., k]
     low, high = np.quantile(draws, [0.05, 0.95])
+    change, outcome = f"{_change(posterior, model.design.coefficients[k])}, all else equal", model.design.response
+    sure = "" if low > 0 or high < 0 else " Its sign is open."
     link = model.link.name
     if model.sampled and link in _FACTORS:
         return (
-            f"multiplies {_FACTORS[link]} {model.design.response} by {np.exp(np.median(draws)):.3g} "
-            f"(90% interval {np.exp(low):.3g} to {np.exp(high):.3g})"
+            f"{_FACTORS[link].format(outcome)} multiplied by {np.exp(np.median(draws)):.3g} {change} "
+            f"(90% interval {np.exp(low):.3g} to {np.exp(high):.3g}).{sure}"
         )
-    of = model.design.response if link == "identity" else f"the {link} of {model.design.response}"
-    return f"goes with {draws.mean():+.3g} of {of} (90% interval {low:.3g} to {high:.3g})"
+    of = "The mean of" if link == "identity" else f"The {link} of the mean of"
+    mean = draws.mean()
+    return (
+        f"{of} {outcome} is {'lower' if mean < 0 else 'higher'} by {abs(mean):.3g} {change} "
+        f"(90% interval of the difference {low:.3g} to {high:.3g}).{sure}"
+    )
 
 
 def model_in_words(posterior: Posterior) -> str:
