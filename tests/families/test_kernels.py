@@ -53,7 +53,7 @@ def alone(family, outcome, at):
 
 def points(family, places, logs):
     """Every location with every combination of logs of dispersions."""
-    return list(product(places, *[logs] * len(family.dispersions)))
+    return list(product(places, *[logs] * len(family.parameters)))
 
 
 def numpy_value(family, outcome, at):
@@ -117,7 +117,7 @@ def test_log_density_and_kernel_equal_sixty_digits(family):
 def test_far_locations_keep_their_digits(family):
     """Up to locations at which a mean is no number any more."""
     for outcome in OUTCOMES[family.name]:
-        reference = (0.5, *[0.0] * len(family.dispersions))
+        reference = (0.5, *[0.0] * len(family.parameters))
         known_there, _ = exact.value_and_slopes(family.name, *outcome, reference)
         there, *_ = alone(family, outcome, reference)
         for at in points(family, FAR, (-3.0, 3.0)):
@@ -182,7 +182,7 @@ def test_value_at_the_limits_of_dispersions(name, outcome, far):
 def test_value_at_large_dispersions(name):
     """As far as data can tell a dispersion from its limit."""
     family, (y, trials) = FAMILIES[name], OUTCOMES[name][1]
-    middle = (0.2, *[0.1] * (len(family.dispersions) - 1))
+    middle = (0.2, *[0.1] * (len(family.parameters) - 1))
     known = [exact.value_and_slopes(name, y, trials, (*middle, log)) for log in (3.0, 12.0, 16.0)]
     found = [alone(family, (y, trials), (*middle, log)) for log in (3.0, 12.0, 16.0)]
     for (value, slopes, _), (target, target_slopes) in zip(found, known, strict=True):
@@ -194,7 +194,7 @@ def test_value_at_large_dispersions(name):
 def test_rows_add_up_with_their_weights(family):
     """Whatever rows remember of their neighbours, a sum of rows is the sum of each by itself."""
     rng = np.random.default_rng(3)
-    n, parameters = 61, 1 + len(family.dispersions)
+    n, parameters = 61, 1 + len(family.parameters)
     y, trials = np.array(OUTCOMES[family.name])[rng.integers(0, len(OUTCOMES[family.name]), n)].T
     predictors = rng.normal(size=(parameters, n))
     predictors[1:] = rng.choice([-0.5, 0.0, 1.0], (parameters - 1, n))  # runs of equal dispersions, and changes
@@ -210,7 +210,7 @@ def test_rows_add_up_with_their_weights(family):
 def test_information_of_the_location_is_the_mean_square_of_its_slope(family):
     """By the outcomes themselves; that of dispersions is an approximation for some."""
     rng, m = np.random.default_rng(4), 40_000
-    logs = [0.7] * len(family.dispersions)
+    logs = [0.7] * len(family.parameters)
     trials, x = np.full(m, 5.0 if family.trials else 1.0), 0.4
     mean = np.full(m, family.scale.mean(np.array(x)))
     y = family.draw(rng, trials, mean, *(np.full(m, np.exp(log)) for log in logs))
@@ -230,7 +230,7 @@ def test_slopes_follow_links(family, link):
     """In the linear predictor, by differences of the log density at the location."""
     chosen = family.link(link)
     places = [-1.2, -0.3] if (family.scale, link) == (LOGIT, "log") else [0.4, 1.3]
-    logs = [0.3] * len(family.dispersions)
+    logs = [0.3] * len(family.parameters)
     for (y, trials), x in product(OUTCOMES[family.name][:2], places):
 
         def value(at, outcome=(y, trials)):

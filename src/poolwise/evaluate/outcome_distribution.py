@@ -23,7 +23,7 @@ class Outcomes:
     family : of the outcome.
     linear : (m, n) linear predictors of the mean, offsets included.
     location : (m, n) means on the family's scale.
-    logs : (m, n) logs of the family's dispersions, in its order.
+    parameters : (m, n) the family's other parameters on their scales, in its order.
     trials : (n,).
     counted : (n,) what multiplies log likelihoods; ones in families whose weights are precisions.
     """
@@ -31,23 +31,22 @@ class Outcomes:
     family: Family
     linear: np.ndarray
     location: np.ndarray
-    logs: tuple[np.ndarray, ...]
+    parameters: tuple[np.ndarray, ...]
     trials: np.ndarray
     counted: np.ndarray
 
     def mean(self) -> np.ndarray:
         """Expected outcomes (m, n), of one trial."""
-        dispersions = tuple(np.exp(log) for log in self.logs) if self.family.expected is not None else self.logs
-        return self.family.expectation(self.family.scale.mean(self.location), dispersions)
+        return self.family.expectation(self.family.scale.mean(self.location), self.parameters)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """New outcomes (m, n)."""
-        dispersions = [np.exp(log) for log in self.logs]
-        return self.family.draw(rng, self.trials, self.family.scale.mean(self.location), *dispersions)
+        parameters = self.family.values(self.parameters)
+        return self.family.draw(rng, self.trials, self.family.scale.mean(self.location), *parameters)
 
     def log_density(self, y: np.ndarray) -> np.ndarray:
         """Log densities (m, n) of outcomes (n,)."""
-        return self.counted * self.family.log_density(y, self.trials, self.location, *self.logs)
+        return self.counted * self.family.log_density(y, self.trials, self.location, *self.parameters)
 
 
 def outcomes(
@@ -66,20 +65,20 @@ def outcomes(
     codes : (n,) cell of each row among those of `weights` and `dispersions`.
     weights : for each linear predictor, of the columns [1, W] of each cell, (m, C or 1, 1 + K).
     dispersions : those that have no linear predictor, (m, C or 1).
-    spread : whether dispersions are wanted; without them there are no densities and no new outcomes.
+    spread : whether other parameters than the mean are wanted; without them there are no densities and no new outcomes.
     """
     family, known = model.family, known_parts(rows, model.family)
     values = rows.values[:, :-1]
     linear = linear_predictor(values, codes, weights[""])
     if rows.offset is not None:
         linear = linear + known[0]
-    logs = []
-    for k, dispersion in enumerate(family.dispersions if spread else (), start=1):
-        if dispersion.name in weights:
-            logs.append(linear_predictor(values, codes, weights[dispersion.name]) + known[k])
+    parameters = []
+    for k, name in enumerate(family.predictors[1:] if spread else (), start=1):
+        if name in weights:
+            parameters.append(linear_predictor(values, codes, weights[name]) + known[k])
         else:
-            mine = dispersions[dispersion.name]
-            logs.append(np.log(mine[:, codes] if mine.shape[1] > 1 else mine) + known[k])
+            mine = dispersions[name]
+            parameters.append(np.log(mine[:, codes] if mine.shape[1] > 1 else mine) + known[k])
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     counted = np.ones(len(rows.codes)) if family.precise else rows.precisions
-    return Outcomes(family, linear, locations(model.link, linear), tuple(logs), trials, counted)
+    return Outcomes(family, linear, locations(model.link, linear), tuple(parameters), trials, counted)

@@ -18,7 +18,7 @@ from poolwise.support.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-_DISPERSIONS = {dispersion.name for family in FAMILIES.values() for dispersion in family.dispersions}
+_DISPERSIONS = {each.name for family in FAMILIES.values() for each in family.parameters if each.prior is not None}
 SCALES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 

@@ -9,7 +9,7 @@ from poolwise.families.beta import BETA
 from poolwise.families.binomial import BINOMIAL
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.exponential import EXPONENTIAL
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
 from poolwise.families.gaussian import GAUSSIAN
 from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
@@ -73,7 +73,7 @@ __all__ = [
     "LOG",
     "LOGIT",
     "REAL",
-    "Dispersion",
+    "Parameter",
     "Family",
     "Link",
     "Scale",

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import shares
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
 from poolwise.families.scalars import digamma
 from poolwise.priors import HalfCauchy
@@ -60,4 +60,4 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np
     return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
 
 
-BETA = Family("beta", LOGIT, (Dispersion("phi", HalfCauchy(5.0), typical=10.0),), _callback, log_density, draw, shares)
+BETA = Family("beta", LOGIT, (Parameter("phi", HalfCauchy(5.0), typical=10.0),), _callback, log_density, draw, shares)

@@ -16,41 +16,47 @@ Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (
 
 
 @dataclass(frozen=True, slots=True)
-class Dispersion:
-    """A positive parameter besides the mean; kernels take its log.
+class Parameter:
+    """A parameter besides the mean: a dispersion, a probability of zero, ...; kernels take it on its scale.
+
+    A positive one may be shared by all rows. Any other has a linear predictor, an intercept where no formula is given.
 
     Attributes
     ----------
-    name : `sigma`, `shape`, ...
-    prior : the default prior. Where `scaled`, of outcomes with a standard deviation of one.
+    name : `sigma`, `shape`, `zi`, ...
+    prior : the default prior where all rows share it, None where they cannot. Where `scaled`, of outcomes with a
+        standard deviation of one.
     scaled : whether it has the units of the outcome.
-    typical : a usual value, around which its log lies where it has a formula.
+    typical : a usual value, around which its linear predictor lies.
+    scale : on which kernels take it.
     """
 
     name: str
-    prior: ScalePrior
+    prior: ScalePrior | None = None
     scaled: bool = False
     typical: float = 1.0
+    scale: Scale = LOG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """A family of distributions of the outcome.
 
-    The location of a row is its mean on `scale` (for instance the log of a positive mean); dispersions enter as logs.
+    The location of a row is its mean on `scale` (for instance the log of a positive mean); parameters enter on theirs.
     All functions but `callback` work on arrays that broadcast.
 
     Attributes
     ----------
     name : as users write it.
     scale : on which the kernel takes the location; it has the valid links.
-    dispersions : the other parameters, in the order in which functions take them.
-    callback : compiled by `rows_callback`: log likelihood of rows up to a constant, its derivatives in each parameter's
-        location or log, and the expected information on each.
-    log_density : (y, trials, location, *log dispersions) to log probabilities or densities, constants included.
-    draw : (rng, trials, mean, *dispersions) to new outcomes.
+    parameters : the others, in the order in which functions take them.
+    callback : compiled by `rows_callback`: log likelihood of rows up to a constant, its derivatives in the location and
+        in each parameter on its scale, and the expected information on each.
+    log_density : (y, trials, location, *parameters on their scales) to log probabilities or densities, constants
+        included.
+    draw : (rng, trials, mean, *parameters) to new outcomes.
     check : refuses outcomes that the family cannot have.
-    expected : (mean, *dispersions) to the expected outcome, where that is not the mean on `scale`.
+    expected : (mean, *parameters) to the expected outcome, where that is not the mean on `scale`.
     whole : whether outcomes are whole numbers.
     additive : whether only the sum of the outcomes of rows with equal predictors matters.
     precise : whether a row's weight divides its variance; else it multiplies its log likelihood.
@@ -61,7 +67,7 @@ class Family:
 
     name: str
     scale: Scale
-    dispersions: tuple[Dispersion, ...]
+    parameters: tuple[Parameter, ...]
     callback: Callback
     log_density: Callable[..., Numbers]
     draw: Callable[..., Numbers]
@@ -73,6 +79,16 @@ class Family:
     trials: bool = False
     labelled: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Names of what may have a linear predictor, in the order of kernels; the mean is ""."""
+        return ("", *(parameter.name for parameter in self.parameters))
+
+    @property
+    def unshared(self) -> tuple[str, ...]:
+        """Names of the parameters that always have a linear predictor."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.prior is None)
 
     def link(self, name: str | None) -> Link:
         """The link of a name, the usual one without.
@@ -97,6 +113,10 @@ class Family:
         slope = (float(link.forward(np.array(inside + step))) - at) / step
         return at, abs(slope) * sd
 
-    def expectation(self, mean: Numbers, dispersions: tuple[Numbers, ...]) -> Numbers:
-        """Expected outcomes of a trial."""
-        return mean if self.expected is None else self.expected(mean, *dispersions)
+    def values(self, predictors: tuple[Numbers, ...]) -> list[Numbers]:
+        """The parameters, from their values on their scales."""
+        return [each.scale.mean(at) for each, at in zip(self.parameters, predictors, strict=True)]
+
+    def expectation(self, mean: Numbers, predictors: tuple[Numbers, ...]) -> Numbers:
+        """Expected outcomes of a trial, from the mean on `scale` and the parameters on theirs."""
+        return mean if self.expected is None else self.expected(mean, *self.values(predictors))

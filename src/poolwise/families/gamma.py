@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOG
 from poolwise.families.scalars import gamma_constant
 from poolwise.priors import HalfCauchy
@@ -54,5 +54,5 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
 
 
 GAMMA = Family(
-    "gamma", LOG, (Dispersion("shape", HalfCauchy(5.0), typical=5.0),), _callback, log_density, draw, positive
+    "gamma", LOG, (Parameter("shape", HalfCauchy(5.0), typical=5.0),), _callback, log_density, draw, positive
 )

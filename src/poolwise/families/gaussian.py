@@ -7,7 +7,7 @@ import numpy as np
 from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import any_number
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
 from poolwise.families.scalars import HALF_LOG_TWO_PI
 from poolwise.priors import HalfStudentT
@@ -44,5 +44,5 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, sigma: 
     return mean + sigma * rng.standard_normal(np.shape(mean))
 
 
-SIGMA = Dispersion("sigma", HalfStudentT(3.0, 1.0), scaled=True)
+SIGMA = Parameter("sigma", HalfStudentT(3.0, 1.0), scaled=True)
 GAUSSIAN = Family("gaussian", REAL, (SIGMA,), _callback, log_density, draw, any_number, precise=True)

@@ -10,7 +10,7 @@ from poolwise.compiled import kernel, vector
 from poolwise.families import gaussian
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL, Scale
 from poolwise.priors import HalfStudentT
 
@@ -61,7 +61,7 @@ _SCALE = Scale({"identity": REAL.links["identity"]}, REAL.mean)  # the predictor
 LOGNORMAL = Family(
     "lognormal",
     _SCALE,
-    (Dispersion("sigma", HalfStudentT(3.0, 2.5)),),
+    (Parameter("sigma", HalfStudentT(3.0, 2.5)),),
     _callback,
     log_density,
     draw,

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import counts
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOG
 from poolwise.families.scalars import rising, softplus
 from poolwise.priors import HalfCauchy
@@ -56,7 +56,7 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
 NEGATIVE_BINOMIAL = Family(
     "negative_binomial",
     LOG,
-    (Dispersion("shape", HalfCauchy(5.0), typical=5.0),),
+    (Parameter("shape", HalfCauchy(5.0), typical=5.0),),
     _callback,
     log_density,
     draw,

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import any_number
-from poolwise.families.family import Dispersion, Family
+from poolwise.families.family import Family, Parameter
 from poolwise.families.gaussian import SIGMA
 from poolwise.families.links import REAL
 from poolwise.families.scalars import digamma
@@ -79,7 +79,7 @@ def draw(
 STUDENT = Family(
     "student",
     REAL,
-    (SIGMA, Dispersion("nu", Gamma(2.0, 0.1), typical=10.0)),
+    (SIGMA, Parameter("nu", Gamma(2.0, 0.1), typical=10.0)),
     _callback,
     log_density,
     draw,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -78,6 +78,12 @@ class Formula:
     def predictors(self) -> tuple[tuple[str, Formula], ...]:
         """The formula of each linear predictor by the parameter's name; that of the mean, named "", comes first."""
         return (("", self), *self.further)
+
+    def with_intercepts(self, names: Sequence[str]) -> Formula:
+        """This formula, with `name ~ 1` for each parameter that has no formula yet."""
+        known = [name for name, _ in self.further]
+        more = [(name, Formula(f"{name} ~ 1", name, "1", ())) for name in names if name not in known]
+        return replace(self, further=(*self.further, *more)) if more else self
 
     @property
     def keys(self) -> tuple[str, ...]:

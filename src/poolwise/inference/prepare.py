@@ -42,6 +42,7 @@ def prepare(
     rows_there = None if isinstance(source, Statistics) else as_source(source)
     names = None if rows_there is None else rows_there.names
     parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [])
+    parsed = parsed.with_intercepts(family.unshared)
     integrated = family is GAUSSIAN and family.link(link).name == "identity" and not parsed.further
     _check_family(parsed, family)
     if isinstance(source, Statistics):
@@ -68,7 +69,7 @@ def sampled_model(
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     family.check(data.design.response, rows.response, trials)
     data.check(spread=not family.whole)
-    if not (data.design.coefficients or data.design.factors or family.dispersions):
+    if not (data.design.coefficients or data.design.factors or family.parameters):
         raise FormulaError(
             f"'{data.design.formula.text}' has no coefficient, group or spread: nothing is to be learnt."
         )
@@ -89,7 +90,7 @@ def _check_family(formula: Formula, family: Family) -> None:
             f"How many trials? Write '{formula.response} | trials(n) ~ ...' or '({formula.response}, failures) ~ ...'; "
             "zeros and ones are family='bernoulli'."
         )
-    known = [dispersion.name for dispersion in family.dispersions]
+    known = family.predictors[1:]
     for name, _ in formula.further:
         if name not in known:
             what = f"It has: {', '.join(known)}." if known else "It has none besides the mean."

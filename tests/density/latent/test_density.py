@@ -192,7 +192,7 @@ def oracle(model, rows, theta, beta, u) -> float:
     assert np.linalg.det(priors.rows) == pytest.approx(1)
     total += norm.logpdf(priors.rows @ beta, priors.mean, width).sum()
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
-    names = ["", *(dispersion.name for dispersion in model.family.dispersions)]
+    names = model.family.predictors
     predictors = {}
     for name in names:
         mine = [of == name for of in design.predictors]

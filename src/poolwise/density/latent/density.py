@@ -136,7 +136,7 @@ def latent(
 def _raw(observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link) -> Problem:
     """The problem before anything is known of the mode."""
     p, layout = len(design.coefficients), priors.layout
-    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    parameters = family.predictors
     first = len(layout.effects) + layout.pairs
     shared = [first + layout.dispersions.index(name) if name in layout.dispersions else -1 for name in parameters]
     factors, start, effect, at = [], 0, 0, 0

@@ -19,7 +19,7 @@ from poolwise.statistics.products import CrossProducts
 class Observations:
     """Distinct rows of a design, n of them, each counted with its weight.
 
-    Linear predictors come in the order of the family's parameters: the location, then the logs of the dispersions.
+    Linear predictors come in the order of the family's parameters: the location, then the others on their scales.
     Effects stand in one vector: factor by factor, within it group by group.
 
     Attributes
@@ -76,7 +76,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     chosen = order[first]
     values = np.column_stack([np.ones(len(first)), wide[chosen]])
     slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
-    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    parameters = family.predictors
     to_written = common_centring(design, total).scaled
     return Observations(
         len(y),
@@ -115,7 +115,7 @@ def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def known_parts(rows: Rows, family: Family) -> np.ndarray:
     """(parameters, n) the known part of each row's linear predictors."""
-    known = np.zeros((1 + len(family.dispersions), len(rows.codes)))
+    known = np.zeros((len(family.predictors), len(rows.codes)))
     if rows.offset is not None:
         known[0] = rows.offset
     if family.precise and rows.weights is not None:
@@ -130,7 +130,7 @@ def _codes(column: np.ndarray) -> np.ndarray:
 def _slots(
     design: Design, values: np.ndarray, codes: np.ndarray, family: Family, to_zero: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    parameters = ["", *(dispersion.name for dispersion in family.dispersions)]
+    parameters = family.predictors
     columns, places, of = [np.zeros((0, len(codes)))], [np.zeros((0, len(codes)), dtype=np.int64)], []
     start = first = 0
     for factor in design.factors:

@@ -16,7 +16,7 @@ def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[s
     """Where linear predictors lie, and what one unit of them is, from the outcomes.
 
     On scales such as logit and log a step of one says much whatever the data; the identity has the outcome's own
-    units. Logs of dispersions that have a formula lie around the log of what is usual, in steps of one.
+    units. Linear predictors of other parameters lie around what is usual on their scale, in steps of one.
     """
     y = rows.response if rows.trials is None else rows.response / np.maximum(rows.trials, 1.0)
     shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
@@ -25,11 +25,12 @@ def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[s
     centre, unit = family.moments(link, mean, max(sd, 1e-300))
     found = {"": (float(settled(centre - shift, unit)), float(settled(unit, unit)))}
     dispersions = {}
-    for dispersion in family.dispersions:
+    for parameter in family.parameters:
         # A row of weight w has the residual sd sigma / sqrt(w).
-        typical = sd * np.sqrt(rows.precisions.mean()) if dispersion.scaled else 1.0
-        if dispersion.name in predictors:
-            found[dispersion.name] = (float(settled(np.log(typical * dispersion.typical), 1.0)), 1.0)
-        else:
-            dispersions[dispersion.name] = dispersion.prior.widened(float(settled(typical, typical)))
+        typical = sd * np.sqrt(rows.precisions.mean()) if parameter.scaled else 1.0
+        if parameter.name in predictors:
+            usual = parameter.scale.link(None, family.name).forward(np.array(typical * parameter.typical))
+            found[parameter.name] = (float(settled(float(usual), 1.0)), 1.0)
+        elif parameter.prior is not None:
+            dispersions[parameter.name] = parameter.prior.widened(float(settled(typical, typical)))
     return PriorScales(found, dispersions)

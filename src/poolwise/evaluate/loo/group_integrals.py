@@ -162,7 +162,7 @@ def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarra
     for _ in range(_STEPS):
         linear = base[0] + np.einsum("mnk,mnk->mn", image, centre[:, codes])
         outcome = _outcomes(posterior, rows, np.stack([linear, *base[1:]]))
-        flat = np.stack([linear.ravel(), *(each.ravel() for each in outcome.logs)])
+        flat = np.stack([linear.ravel(), *(each.ravel() for each in outcome.parameters)])
         tiled = [np.tile(each, m) for each in (y, outcome.trials, outcome.counted)]
         found = slope_and_information(model.family, model.link, tiled[0], tiled[1], tiled[2], flat)
         slope, information = (each.reshape(m, -1) for each in found)
@@ -181,14 +181,14 @@ def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarra
 
 
 def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen: np.ndarray) -> np.ndarray:
-    """Linear predictors and logs of dispersions (parameters, m, n), leaving out the effects of one factor."""
+    """Linear predictors of all parameters (parameters, m, n), leaving out the effects of one factor."""
     model = posterior.model
     design, values = model.design, rows.values[:, :-1]
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[chosen]
     common = design.common_map[0] + values @ design.common_map[1:]
     known = known_parts(rows, model.family)
     found = []
-    for k, name in enumerate(["", *(dispersion.name for dispersion in model.family.dispersions)]):
+    for k, name in enumerate(model.family.predictors):
         if name in posterior.dispersions:
             drawn = posterior.dispersions[name].reshape(-1)[chosen]
             found.append(np.log(drawn)[:, None] + known[k])

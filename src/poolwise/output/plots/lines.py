@@ -134,21 +134,35 @@ def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, s
     cells = factor.codes == j
     shares = model.statistics.weights[cells] / model.statistics.weights[cells].sum()
     average = shares @ model.statistics.means[cells, :-1] + model.statistics.origin[:-1]
-    rest = weights[:, 0] + weights[:, 1:] @ average - weights[:, column] * average[column - 1]
-    drawn = rest[:, None] + weights[:, column, None] * ends
-    return _mean_of(posterior, drawn) if model.sampled else drawn
 
+    def along(weights: np.ndarray) -> np.ndarray:
+        """The linear predictor of weights (m, 1 + K) of the columns."""
+        rest = weights[:, 0] + weights[:, 1:] @ average - weights[:, column] * average[column - 1]
+        return np.asarray(rest[:, None] + weights[:, column, None] * ends)
 
-def _mean_of(posterior: Posterior, linear: np.ndarray) -> np.ndarray:
-    """Expected outcomes at linear predictors (m, values)."""
-    model = posterior.model
-    shared = tuple(
-        posterior.dispersions[d.name].reshape(-1, 1)
-        for d in model.family.dispersions
-        if d.name in posterior.dispersions
+    if not model.sampled:
+        return along(weights)
+    parameters = tuple(
+        np.log(posterior.dispersions[name].reshape(-1, 1))
+        if name in posterior.dispersions
+        else along(_weights(posterior, name, factor, j))
+        for name in model.family.predictors[1:]
     )
-    mean = model.family.scale.mean(locations(model.link, linear))
-    return model.family.expectation(mean, shared) if len(shared) == len(model.family.dispersions) else mean
+    mean = model.family.scale.mean(locations(model.link, along(weights)))
+    return model.family.expectation(mean, parameters)
+
+
+def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np.ndarray:
+    """Draws of the weights (m, 1 + K) of the columns in the linear predictor of a parameter, for a group."""
+    design = posterior.model.design
+    mine = np.array([of == predictor for of in design.predictors], dtype=bool)
+    beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[:, mine]
+    weights = beta @ design.common_map[:, mine].T
+    for other in design.factors:
+        if other.predictor == predictor and other.name == factor.name:
+            drawn = posterior.offsets(other).draws(np.array([j]))
+            weights = weights + drawn.reshape(len(weights), -1) @ other.group_map.T
+    return weights
 
 
 def _line_tables(

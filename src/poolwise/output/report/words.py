@@ -146,8 +146,8 @@ def _sampled_lines(posterior: Posterior, mean: str, spreads: list[str]) -> list[
     """The same for a family that is sampled."""
     model = posterior.model
     design, family = model.design, model.family
-    names = [dispersion.name for dispersion in family.dispersions]
-    inside = ", ".join((["trials"] if family.trials else []) + ["μ", *names])
+    scales = {each.name: each.scale.link(None, family.name).name for each in family.parameters}
+    inside = ", ".join((["trials"] if family.trials else []) + ["μ", *scales])
     link = "μ" if model.link.name == "identity" else f"{model.link.name}(μ)"
     lines = [f"{design.response} ~ {family.name}({inside})", f"{link} = {mean or '0'}"]
     for of, formula in design.formula.further:
@@ -155,7 +155,7 @@ def _sampled_lines(posterior: Posterior, mean: str, spreads: list[str]) -> list[
             f"β[{name}]" for name, other in zip(design.coefficients, design.predictors, strict=True) if other == of
         ]
         terms += [f"u[{factor.name}]" for factor in design.factors if factor.predictor == of]
-        lines.append(f"log({of}) = {' + '.join(terms)}, for {formula.text}")
+        lines.append(f"{scales[of]}({of}) = {' + '.join(terms)}, for {formula.text}")
     return [*lines, *spreads]
 
 
