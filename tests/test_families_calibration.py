@@ -23,7 +23,15 @@ OF_FAMILY = {
     "poisson": {},
     "negative_binomial": {"shape": pw.Gamma(4, 1)},
     "student": {"sigma": pw.HalfNormal(1), "nu": pw.Gamma(2, 0.1)},
+    "zero_inflated_poisson": {"zi_Intercept": pw.Normal(-0.5, 0.8)},
+    "zero_inflated_binomial": {"zi_Intercept": pw.Normal(-0.5, 0.8)},
+    "hurdle_negative_binomial": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
+    "hurdle_gamma": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
+    "beta_binomial": {"phi": pw.Gamma(4, 0.5)},
+    "weibull": {"shape": pw.Gamma(4, 2)},
 }
+OFTEN = ("bernoulli", "poisson", "negative_binomial", "student", "zero_inflated_poisson", "hurdle_gamma")
+TRIALS = 6
 
 
 def outcomes(family, eta, dispersions, rng):
@@ -34,7 +42,31 @@ def outcomes(family, eta, dispersions, rng):
     if family == "negative_binomial":
         shape = dispersions["shape"]
         return rng.negative_binomial(shape, shape / (shape + np.exp(eta)))
+    if family == "weibull":
+        return np.exp(eta) * rng.weibull(dispersions["shape"], len(eta))
+    if family == "beta_binomial":
+        mean, phi = 1 / (1 + np.exp(-eta)), dispersions["phi"]
+        return rng.binomial(TRIALS, rng.beta(phi * mean, phi * (1 - mean)))
+    if family.startswith(("zero", "hurdle")):
+        logit = next(value for name, value in dispersions.items() if name in ("zi_Intercept", "hu_Intercept"))
+        seen = rng.random(len(eta)) > 1 / (1 + np.exp(-logit))
+        return np.where(seen, not_zero(family, eta, dispersions, rng), 0)
     return eta + dispersions["sigma"] * rng.standard_t(dispersions["nu"], len(eta))
+
+
+def not_zero(family, eta, dispersions, rng):
+    """What rows are that no zero of its own hides: of a hurdle family drawn until it is above zero."""
+    if family == "zero_inflated_poisson":
+        return rng.poisson(np.exp(eta))
+    if family == "zero_inflated_binomial":
+        return rng.binomial(TRIALS, 1 / (1 + np.exp(-eta)))
+    shape = dispersions["shape"]
+    if family == "hurdle_gamma":
+        return rng.gamma(shape, np.exp(eta) / shape)
+    found = np.zeros(len(eta), dtype=int)
+    while (found == 0).any():
+        found = np.where(found, found, rng.negative_binomial(shape, shape / (shape + np.exp(eta))))
+    return found
 
 
 def ranks_of(family, count, sampler, seed=5):
@@ -47,8 +79,9 @@ def ranks_of(family, count, sampler, seed=5):
         y = outcomes(family, truth["Intercept"] + truth["x"] * X + u[GROUP], truth, rng)
         frame = pd.DataFrame({"y": y, "x": X, "g": GROUP})
         options = {"draws": DRAWS, "chains": CHAINS, "seed": len(found), "sampler": sampler}
+        outcome = f"y | trials({TRIALS})" if family in ("beta_binomial", "zero_inflated_binomial") else "y"
         try:
-            fit = pw.fit("y ~ x + (1 | g)", frame, family=family, priors=priors, **options)
+            fit = pw.fit(f"{outcome} ~ x + (1 | g)", frame, family=family, priors=priors, **options)
         except pw.DataError:
             assert np.ptp(y) == 0
             continue
@@ -56,7 +89,10 @@ def ranks_of(family, count, sampler, seed=5):
         posterior = fit.posterior
         draws = {name: posterior["beta"].sel(coefficient=name).values for name in ("Intercept", "x")}
         draws["sd"] = posterior["sd_g"].values[..., 0]
-        draws |= {name: posterior[name].values for name in OF_FAMILY[family]}
+        for name in OF_FAMILY[family]:
+            draws[name] = (
+                posterior["beta"].sel(coefficient=name) if name in posterior.coefficient else posterior[name]
+            ).values
         draws |= {"u 0": fit.result.u[0].draws()[..., 0, 0], "u 7": fit.result.u[0].draws()[..., 7, 0]}
         known = truth | {"u 0": u[0], "u 7": u[7]}
         found.append({name: int(np.sum(each[:, ::THINNED] < known[name])) for name, each in draws.items()})
@@ -72,7 +108,7 @@ def assert_uniform(ranks, size, bins):
         assert chisquare(counts, expected).pvalue > 1e-3, (name, counts)
 
 
-@pytest.mark.parametrize("family", list(OF_FAMILY))
+@pytest.mark.parametrize("family", OFTEN)
 def test_families_are_calibrated(family):
     assert_uniform(*ranks_of(family, FEW, "auto"), bins=5)
 

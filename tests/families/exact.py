@@ -32,6 +32,8 @@ def log1p(x: Decimal) -> Decimal:
 
 def log_gamma(x: Decimal) -> Decimal:
     """By Stirling's series from forty on, by the recurrence below."""
+    if x == 1:  # not a last digit more or less: logs of probabilities near one are taken
+        return Decimal(0)
     product = Decimal(1)
     while x < 40:
         product *= x
@@ -84,6 +86,47 @@ def _exponential(y, n, x):
     return -x - y / x.exp()
 
 
+def expm1(x: Decimal) -> Decimal:
+    small = x + x * x / 2 + x**3 / 6 + x**4 / 24
+    return small if abs(x) < Decimal("1e-15") else x.exp() - 1
+
+
+def _weibull(y, n, x, s):
+    power = s.exp() * (y.ln() - x)
+    return s - y.ln() + power - power.exp()
+
+
+def _geometric(y, n, x):
+    return -log1p(x.exp()) - y * log1p((-x).exp())
+
+
+def _beta_binomial(y, n, x, s):
+    a, b = s.exp() / (1 + (-x).exp()), s.exp() / (1 + x.exp())
+    choose = log_gamma(n + 1) - log_gamma(y + 1) - log_gamma(n - y + 1)
+    risen = [log_gamma(each + count) - log_gamma(each) for each, count in ((a, y), (b, n - y), (s.exp(), n))]
+    return choose + risen[0] + risen[1] - risen[2]
+
+
+def _inflated(base):
+    def density(y, n, *at):
+        *own, z = at
+        on, off = -log1p((-z).exp()), -log1p(z.exp())
+        return (on.exp() + off.exp() * base(y, n, *own).exp()).ln() if y == 0 else off + base(y, n, *own)
+
+    return density
+
+
+def _hurdle(base, cut_off):
+    def density(y, n, *at):
+        *own, z = at
+        if y == 0:
+            return -log1p((-z).exp())
+        less = (-expm1(base(Decimal(0), n, *own))).ln() if cut_off else 0
+        return -log1p(z.exp()) + base(y, n, *own) - less
+
+    return density
+
+
 DENSITIES = {
     "gaussian": _gaussian,
     "bernoulli": _binomial,
@@ -95,11 +138,21 @@ DENSITIES = {
     "lognormal": _lognormal,
     "beta": _beta,
     "exponential": _exponential,
+    "weibull": _weibull,
+    "geometric": _geometric,
+    "beta_binomial": _beta_binomial,
+    "zero_inflated_poisson": _inflated(_poisson),
+    "zero_inflated_negative_binomial": _inflated(_negative_binomial),
+    "zero_inflated_binomial": _inflated(_binomial),
+    "hurdle_poisson": _hurdle(_poisson, True),
+    "hurdle_negative_binomial": _hurdle(_negative_binomial, True),
+    "hurdle_gamma": _hurdle(_gamma, False),
+    "hurdle_lognormal": _hurdle(_lognormal, False),
 }
 
 
 def value_and_slopes(family: str, y: float, trials: float, at: tuple[float, ...]) -> tuple[Decimal, list[Decimal]]:
-    """Log density and its derivatives in the location and the logs of dispersions."""
+    """Log density and its derivatives in the location and the other parameters on their scales."""
     density = DENSITIES[family]
     with localcontext() as context:
         context.prec = DIGITS

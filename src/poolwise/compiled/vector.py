@@ -56,6 +56,22 @@ def exp(x):
 
 
 @exact_kernel
+def expm1(x):
+    """exp(x) - 1, with all digits of a small x."""
+    x = min(max(x, -708.0), 709.0)
+    shifted = x * _LOG2_E + _ROUNDER
+    k = shifted - _ROUNDER
+    r = (x - k * _LOG2_HIGH) - k * _LOG2_LOW
+    p = _E13 * r + _E12
+    p = ((p * r + _E11) * r + _E10) * r + _E9
+    p = ((p * r + _E8) * r + _E7) * r + _E6
+    p = ((p * r + _E5) * r + _E4) * r + _E3
+    p = ((p * r + _E2) * r + 1.0) * r
+    power = _from_bits((bits_of(shifted) << 52) + (1023 << 52))
+    return p * power + (power - 1.0)
+
+
+@exact_kernel
 def log1p(x):
     """log(1 + x) for x >= 0, with all digits of a small x."""
     grown = 1.0 + x

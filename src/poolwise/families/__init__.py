@@ -6,17 +6,27 @@ from types import MappingProxyType
 
 from poolwise.families.bernoulli import BERNOULLI
 from poolwise.families.beta import BETA
+from poolwise.families.beta_binomial import BETA_BINOMIAL
 from poolwise.families.binomial import BINOMIAL
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.exponential import EXPONENTIAL
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
 from poolwise.families.gaussian import GAUSSIAN
+from poolwise.families.geometric import GEOMETRIC
+from poolwise.families.hurdle_gamma import HURDLE_GAMMA
+from poolwise.families.hurdle_lognormal import HURDLE_LOGNORMAL
+from poolwise.families.hurdle_negative_binomial import HURDLE_NEGATIVE_BINOMIAL
+from poolwise.families.hurdle_poisson import HURDLE_POISSON
 from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
 from poolwise.families.lognormal import LOGNORMAL
 from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
 from poolwise.families.student import STUDENT
+from poolwise.families.weibull import WEIBULL
+from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
+from poolwise.families.zero_inflated_negative_binomial import ZERO_INFLATED_NEGATIVE_BINOMIAL
+from poolwise.families.zero_inflated_poisson import ZERO_INFLATED_POISSON
 from poolwise.support.errors import FormulaError, suggest
 
 IDENTITY = GAUSSIAN.link("identity")
@@ -34,6 +44,16 @@ FAMILIES = MappingProxyType(
             LOGNORMAL,
             BETA,
             EXPONENTIAL,
+            WEIBULL,
+            GEOMETRIC,
+            BETA_BINOMIAL,
+            ZERO_INFLATED_POISSON,
+            ZERO_INFLATED_NEGATIVE_BINOMIAL,
+            ZERO_INFLATED_BINOMIAL,
+            HURDLE_POISSON,
+            HURDLE_NEGATIVE_BINOMIAL,
+            HURDLE_GAMMA,
+            HURDLE_LOGNORMAL,
         )
     }
 )
@@ -42,6 +62,9 @@ _ALIASES = {
     "normal": "gaussian",
     "logistic": "bernoulli",
     "negbinomial": "negative_binomial",
+    "zero_inflated_negbinomial": "zero_inflated_negative_binomial",
+    "hurdle_negbinomial": "hurdle_negative_binomial",
+    "betabinomial": "beta_binomial",
     "negativebinomial": "negative_binomial",
     "nbinom": "negative_binomial",
     "student_t": "student",

@@ -23,6 +23,14 @@ def positive(name: str, y: np.ndarray, trials: np.ndarray) -> None:
         raise DataError(f"'{name}' must be above zero for this family, but {_first(bad, y)}.")
 
 
+def not_negative(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes below zero, and outcomes that are all zero."""
+    if (y < 0).any():
+        raise DataError(f"'{name}' must not be below zero for this family, but {_first(y < 0, y)}.")
+    if not y.any():
+        raise DataError(f"Every value of '{name}' is zero: the data say nothing of what lies above.")
+
+
 def counts(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """Refuse outcomes that are not counts, and counts that are all zero."""
     negative, broken = y < 0, y != np.floor(y)

@@ -1,0 +1,72 @@
+"""Successes among trials whose probability varies between rows, by a beta distribution."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.checks import successes
+from poolwise.families.family import Family, Parameter
+from poolwise.families.links import LOGIT
+from poolwise.families.scalars import rising, softplus
+from poolwise.priors import HalfCauchy
+
+_LEAST = 1e-305  # parameters of the beta distribution are kept above
+
+
+@kernel
+def rows(y, trials, weights, predictors, slopes, information):
+    """y successes among n trials, mean log odds x, log precision s: a = phi mean, b = phi (1 - mean)."""
+    total = 0.0
+    for i in range(y.size):
+        likely, unlikely = softplus(predictors[0, i])[1], softplus(-predictors[0, i])[1]
+        phi, n, w = math.exp(predictors[1, i]), trials[i], weights[i]
+        a, b = max(phi * likely, _LEAST), max(phi * unlikely, _LEAST)
+        hit, hit_slope = rising(a, y[i])
+        missed, missed_slope = rising(b, n - y[i])
+        all_, all_slope = rising(phi, n)
+        total += w * (hit + missed - all_)
+        slopes[0, i] = w * (unlikely * (a * hit_slope) - likely * (b * missed_slope))
+        slopes[1, i] = w * (a * hit_slope + b * missed_slope - phi * all_slope)
+        # Of the mean by its variance; of the precision about what the variance says.
+        spread = (1.0 + phi) / (n + phi) if n > 0.0 else 0.0
+        information[0, i] = w * n * likely * unlikely * spread
+        information[1, i] = w * 0.5 * max(n - 1.0, 0.0) / (n + phi)
+    return total
+
+
+@rows_callback
+def _callback(n, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+
+
+def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_phi: np.ndarray) -> np.ndarray:
+    """Log probabilities of y successes."""
+    from scipy.special import betaln, expit, gammaln
+
+    phi = np.exp(log_phi)
+    a, b = np.maximum(phi * expit(location), _LEAST), np.maximum(phi * expit(-location), _LEAST)
+    choose = gammaln(trials + 1) - gammaln(y + 1) - gammaln(trials - y + 1)
+    return np.asarray(choose + betaln(y + a, trials - y + b) - betaln(a, b))
+
+
+def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """New numbers of successes."""
+    likely = rng.beta(np.maximum(phi * mean, 1e-300), np.maximum(phi * (1.0 - mean), 1e-300))
+    return rng.binomial(np.asarray(trials, dtype=np.int64), np.nan_to_num(likely, nan=0.5)).astype(float)
+
+
+BETA_BINOMIAL = Family(
+    "beta_binomial",
+    LOGIT,
+    (Parameter("phi", HalfCauchy(5.0), typical=5.0),),
+    _callback,
+    log_density,
+    draw,
+    successes,
+    whole=True,
+    trials=True,
+)
