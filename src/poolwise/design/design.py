@@ -40,7 +40,7 @@ class Design:
     margins: np.ndarray
 
     def factor(self, name: str | None = None) -> Factor:
-        """The factor of a name; without one the only factor.
+        """The factor of a name; without one the only factor, or the only one of the mean.
 
         Raises
         ------
@@ -50,9 +50,10 @@ class Design:
         if not known:
             raise DataError("This fit pools all rows completely: it has no groups.")
         if name is None:
-            if len(known) > 1:
+            usual = [one for one in self.factors if not one.predictor] or list(self.factors)
+            if len(usual) > 1:
                 raise DataError(f"This fit has groups by {', '.join(known)}: say which, as in by='{known[0]}'.")
-            return self.factors[0]
+            return usual[0]
         if name not in known:
             raise DataError(f"This fit has no groups by '{name}'. {suggest(str(name), known)}")
         return self.factors[known.index(name)]

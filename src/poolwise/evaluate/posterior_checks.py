@@ -31,7 +31,7 @@ STATISTICS: dict[str, Statistic] = {
     "min": lambda y: y.min(axis=-1),
     "max": lambda y: y.max(axis=-1),
 }
-_OF_COUNTS: dict[str, Statistic] = {
+_WITH_ZEROS: dict[str, Statistic] = {
     "mean": STATISTICS["mean"],
     "sd": STATISTICS["sd"],
     "zeros": lambda y: (y == 0).mean(axis=-1),
@@ -72,9 +72,9 @@ class Checks:
     Attributes
     ----------
     formula, outcome : of the fit.
-    table : mean, sd, min and max of the outcome (for counts also the share of zeros): observed, in replications (mean
-        and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or 1 the model does
-        not make such data.
+    table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min): observed, in
+        replications (mean and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or
+        1 the model does not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
     rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions.
     rmsd_out_of_sample : the same with each row predicted by all others.
@@ -130,7 +130,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
     family = posterior.model.family
-    statistics = _OF_COUNTS if family.whole else STATISTICS
+    statistics = _WITH_ZEROS if family.whole or (replicated == 0).any() else STATISTICS
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")

@@ -159,7 +159,7 @@ def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[:, mine]
     weights = beta @ design.common_map[:, mine].T
     for other in design.factors:
-        if other.predictor == predictor and other.name == factor.name:
+        if other.predictor == predictor and other.keys == factor.keys:
             drawn = posterior.offsets(other).draws(np.array([j]))
             weights = weights + drawn.reshape(len(weights), -1) @ other.group_map.T
     return weights

@@ -60,14 +60,21 @@ def rootogram(checks: Checks | Replications, *, width: int | str = 480) -> alt.L
 
 
 def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
-    """Faint curves for replications, a bold one for the data."""
+    """Faint curves for replications, a bold one for the data; a share of zeros is told beside the rest."""
     import altair as alt
     import pandas as pd
 
     some = checks.replicated[:: max(1, len(checks.replicated) // _SHOWN)][:_SHOWN]
-    low, high = np.quantile(np.concatenate([some.ravel(), checks.observed]), [0.0005, 0.9995])
+    zeros = ""
+    if (checks.replicated == 0).any():
+        made = 100 * (checks.replicated == 0).mean(axis=1)
+        zeros = (
+            f" above zero; zeros: {100 * (checks.observed == 0).mean():.0f}% observed, {made.mean():.0f}% replicated"
+        )
+    shown = np.concatenate([some.ravel(), checks.observed])
+    low, high = np.quantile(shown[shown != 0] if zeros else shown, [0.0005, 0.9995])
     grid = np.linspace(low, high, _POINTS)
-    faint = [row.assign(kind="replicated", curve=i) for i, row in enumerate(_curve(y, grid) for y in some)]
+    faint = [row.assign(kind="replicated", curve=i) for i, row in enumerate(_curve(y, grid, bool(zeros)) for y in some)]
     colour = alt.Color(
         "kind:N",
         title=None,
@@ -77,10 +84,12 @@ def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.Laye
     x = alt.X("x:Q", title=checks.outcome, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False))
     y = alt.Y("density:Q", axis=None)
     background = alt.Chart(theme.data(pd.concat(faint))).mark_line(strokeWidth=0.6, opacity=0.35)
-    data = alt.Chart(theme.data(_curve(checks.observed, grid).assign(kind="observed"))).mark_line(strokeWidth=2.5)
+    data = alt.Chart(theme.data(_curve(checks.observed, grid, bool(zeros)).assign(kind="observed"))).mark_line(
+        strokeWidth=2.5
+    )
     layers = background.encode(x=x, y=y, color=colour, detail="curve:N") + data.encode(x=x, y=y, color=colour)
     title = alt.TitleParams(
-        "Would the model make such data?", subtitle=f"{len(some)} replications of the data{_part(checks)}"
+        "Would the model make such data?", subtitle=f"{len(some)} replications of the data{zeros}{_part(checks)}"
     )
     return theme.styled(layers.properties(width=width, height=220, title=title))
 
@@ -91,9 +100,10 @@ def _part(checks: Checks | Replications) -> str:
     return "" if taken == checks.total else f"; {taken:,} of {checks.total:,} rows, taken at random"
 
 
-def _curve(values: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+def _curve(values: np.ndarray, grid: np.ndarray, without_zeros: bool) -> pd.DataFrame:
     import pandas as pd
     from scipy.stats import gaussian_kde
 
-    density = gaussian_kde(values)(grid) if np.ptp(values) > 0 else np.zeros(len(grid))
+    values = values[values != 0] if without_zeros else values
+    density = gaussian_kde(values)(grid) if len(values) > 1 and np.ptp(values) > 0 else np.zeros(len(grid))
     return pd.DataFrame({"x": grid, "density": density})
