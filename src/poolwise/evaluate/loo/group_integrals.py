@@ -23,11 +23,12 @@ from poolwise.families import locations
 from poolwise.families.evaluate import slope_and_information
 from poolwise.inference.posterior import Posterior
 from poolwise.support.progress import Progress
+from poolwise.support.threads import map_slices
 
 _NODES = {1: 15, 2: 9}  # along each effect; more effects than these are not integrated
 _STEPS = 6
 _MOST, _WORK, _LEAST = 1_000, 2e8, 100  # draws; rows x nodes x draws; draws at least
-_TOGETHER = 2e7  # rows x nodes x draws at a time
+_TOGETHER = 2e6  # rows x nodes x draws at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +65,17 @@ def integrate(posterior: Posterior, rows: Rows, factor: Factor | None, progress:
     kept = int(np.clip(_WORK / (len(rows.codes) * len(nodes)), _LEAST, _MOST))
     chosen = np.linspace(0, count - 1, min(kept, count)).astype(int)
     step = max(1, int(_TOGETHER / (len(rows.codes) * len(nodes))))
-    parts = []
-    for start in range(0, len(chosen), step):
-        progress("integrating group effects", start / len(chosen))
-        parts.append(_some(posterior, rows, factor, chosen[start : start + step], nodes, log_weights))
+    done: list[int] = []
+
+    def some(_: int, part: slice) -> Integrated:
+        found = _some(posterior, rows, factor, chosen[part], nodes, log_weights)
+        done.append(part.stop - part.start)
+        return found
+
+    def say() -> None:
+        progress("integrating group effects", sum(done) / len(chosen))
+
+    parts = map_slices(some, len(chosen), step, meanwhile=say)
     joined = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("groups", "outside", "inside", "means")
     )
