@@ -110,6 +110,19 @@ def test_bad_models_are_refused(frame, formulas, family, message):
         pw.fit(formulas, frame, family=family)
 
 
+def test_single_trials_are_refused(frame):
+    for family in ("beta_binomial", "zero_inflated_binomial"):
+        with pytest.raises(pw.DataError, match="more than one trial"):
+            pw.fit("seen | trials(1) ~ x", frame.assign(seen=1.0 * (frame["count"] > 0)), family=family)
+
+
+def test_default_priors_of_a_hurdle_are_about_what_is_above_zero(frame):
+    many = pd.concat([frame, frame.assign(amount=0.0), frame.assign(amount=0.0)])
+    fits = (pw.fit("amount ~ x", data, family="hurdle_gamma", draws=20, seed=1) for data in (frame, many))
+    one, two = (fit.result.model.priors.coefficients[0] for fit in fits)
+    assert one.mean == pytest.approx(two.mean, abs=0.05)
+
+
 def test_nothing_but_zeros_is_refused(frame):
     with pytest.raises(pw.DataError, match="is zero"):
         pw.fit("zero ~ x", frame.assign(zero=0.0), family="hurdle_lognormal")

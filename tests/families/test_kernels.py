@@ -203,6 +203,15 @@ def test_value_at_large_dispersions(name):
         np.testing.assert_allclose(slopes, np.array(target_slopes, dtype=float), rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["negative_binomial", "beta_binomial", "hurdle_negative_binomial"])
+def test_log_probabilities_add_up_at_large_dispersions(name):
+    family, y = FAMILIES[name], np.arange(60.0)
+    y = y[:11] if family.trials else y
+    for log in (5.0, 12.0, 20.0, 25.0, 30.0, 35.0):
+        at = (0.3, log, *[0.0] * (len(family.parameters) - 1))
+        assert np.exp(family.log_density(y, np.full(len(y), 10.0), *at)).sum() == pytest.approx(1, abs=1e-9)
+
+
 @pytest.mark.parametrize("family", EVERY)
 def test_rows_add_up_with_their_weights(family):
     """Whatever rows remember of their neighbours, a sum of rows is the sum of each by itself."""

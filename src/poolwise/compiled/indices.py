@@ -1,9 +1,10 @@
 """Indices that do not count from the end, for numba.
 
-numba lets `a[i]` mean `a[len(a) + i]` where i turns out negative. No kernel uses that, and it costs much: in loops
-whose index is a sum, every element is gathered from an address of its own. It also made digits depend on where arrays
-lie in memory: before such a loop, machine code asks whether what it writes is near `a + len(a)` as well, where another
-array may lie, and adds one by one if so. Written with a constant, as `a[-1]`, an index still counts from the end.
+numba lets `a[i]` mean `a[len(a) + i]` where i turns out negative. No kernel of poolwise uses that, and it costs much:
+in loops whose index is a sum, every element is gathered from an address of its own. It also made digits depend on where
+arrays lie in memory: before such a loop, machine code asks whether what it writes is near `a + len(a)` as well, where
+another array may lie, and adds one by one if so. Written with a constant, as `a[-1]`, an index still counts from the
+end; and kernels of users keep all that numba lets them do.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
 
 from poolwise.compiled.indices import Compiler
+from poolwise.compiled.library import symbol_of
 from poolwise.support.interrupts import uninterrupted
 
 # Where arrays lie closer together than a vectorised loop advances in a step, their elements are added one by one, which
@@ -49,19 +50,33 @@ library_class: type[JITCodeLibrary] = _OwnCopies
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-class _Compiler(Compiler):
-    """numba's with unsigned indices, and `library_class` to compile into."""
+class _IntoOwnCopies:
+    """A compiler that has `library_class` to compile into."""
+
+    state: Any
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function of Python."""
         self.state.library = library_class(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
-        return super().compile_extra(func)
+        return super().compile_extra(func)  # type: ignore[misc]
+
+
+class _OfPoolwise(_IntoOwnCopies, Compiler):
+    """For kernels of poolwise, none of which has a negative index but for constants."""
+
+
+class _OfOthers(_IntoOwnCopies, numba.core.compiler.Compiler):  # type: ignore[misc]
+    """For kernels of users, in which indices mean what they mean in Python."""
+
+
+def _compiler_of(function: Callable[..., Any]) -> type:
+    return _OfOthers if symbol_of(function) is None else _OfPoolwise
 
 
 def dispatcher(function: Callable[..., Any], fastmath: frozenset[str], inline: bool) -> Callable[..., Any]:
     """numba's function, which compiles for the types of its arguments when it is called with them."""
-    options = {**OPTIONS, "pipeline_class": _Compiler, "forceinline": inline}
+    options = {**OPTIONS, "pipeline_class": _compiler_of(function), "forceinline": inline}
     options["fastmath"] = set(sorted(fastmath))  # noqa: C414  names of machine code hold the flags as they were added
     try:
         return numba.njit(**options, cache=True)(function)
@@ -72,9 +87,9 @@ def dispatcher(function: Callable[..., Any], fastmath: frozenset[str], inline: b
 def function_of_c(function: Callable[..., Any], signature: str) -> Any:
     """numba's compiled function with an `address`; cached on disk where its file is, if it has one."""
     try:
-        return numba.cfunc(signature, cache=True, pipeline_class=_Compiler)(function)
+        return numba.cfunc(signature, cache=True, pipeline_class=_compiler_of(function))(function)
     except RuntimeError:
-        return numba.cfunc(signature, pipeline_class=_Compiler)(function)
+        return numba.cfunc(signature, pipeline_class=_compiler_of(function))(function)
 
 
 def type_of(value: Any) -> Any:

@@ -8,10 +8,10 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
-from poolwise.families.checks import successes
+from poolwise.families.checks import several_trials
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
-from poolwise.families.scalars import rising, softplus
+from poolwise.families.scalars import log_rising, rising, softplus
 from poolwise.priors import HalfCauchy
 
 _LEAST = 1e-305  # parameters of the beta distribution are kept above
@@ -45,12 +45,12 @@ def _callback(n, y, trials, weights, predictors, slopes, information):
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_phi: np.ndarray) -> np.ndarray:
     """Log probabilities of y successes."""
-    from scipy.special import betaln, expit, gammaln
+    from scipy.special import expit, gammaln
 
     phi = np.exp(log_phi)
     a, b = np.maximum(phi * expit(location), _LEAST), np.maximum(phi * expit(-location), _LEAST)
     choose = gammaln(trials + 1) - gammaln(y + 1) - gammaln(trials - y + 1)
-    return np.asarray(choose + betaln(y + a, trials - y + b) - betaln(a, b))
+    return np.asarray(choose + log_rising(a, y) + log_rising(b, trials - y) - log_rising(phi, trials))
 
 
 def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ BETA_BINOMIAL = Family(
     _callback,
     log_density,
     draw,
-    successes,
+    several_trials,
     whole=True,
     trials=True,
 )

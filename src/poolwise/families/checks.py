@@ -73,6 +73,16 @@ def successes(name: str, y: np.ndarray, trials: np.ndarray) -> None:
         raise DataError(f"No row of '{name}' has any trials.")
 
 
+def several_trials(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that are not successes among trials, and single trials, which tell one parameter only."""
+    successes(name, y, trials)
+    if trials.max() <= 1:
+        raise DataError(
+            f"No row of '{name}' has more than one trial: the data cannot tell the mean from the other parameter of "
+            "this family. Zeros and ones are family='bernoulli'."
+        )
+
+
 def zeros_and_ones(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """Refuse outcomes other than 0 and 1."""
     bad = (y != 0) & (y != 1)

@@ -51,7 +51,7 @@ class Family:
     scale : on which the kernel takes the location; it has the valid links.
     parameters : the others, in the order in which functions take them.
     callback : compiled by `rows_callback`: log likelihood of rows up to a constant, its derivatives in the location and
-        in each parameter on its scale, and the expected information on each.
+        in each parameter on its scale, and the expected information on each, of dispersions about.
     log_density : (y, trials, location, *parameters on their scales) to log probabilities or densities, constants
         included.
     draw : (rng, trials, mean, *parameters) to new outcomes.
@@ -62,6 +62,7 @@ class Family:
     precise : whether a row's weight divides its variance; else it multiplies its log likelihood.
     trials : whether outcomes are successes among trials.
     labelled : whether outcomes may be two labels, of which the second is the success.
+    zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
     """
 
@@ -78,6 +79,7 @@ class Family:
     precise: bool = False
     trials: bool = False
     labelled: bool = False
+    zeros_apart: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
 
     @property

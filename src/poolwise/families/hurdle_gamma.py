@@ -52,4 +52,5 @@ HURDLE_GAMMA = Family(
     with_zeros(gamma.draw),
     not_negative,
     thinned(same_mean),
+    zeros_apart=True,
 )

@@ -46,5 +46,6 @@ HURDLE_LOGNORMAL = Family(
     with_zeros(lognormal.draw),
     not_negative,
     thinned(lognormal.expected),
+    zeros_apart=True,
     centre=lognormal.centre,
 )

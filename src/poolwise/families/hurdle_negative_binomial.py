@@ -54,6 +54,7 @@ def draw_above_zero(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarr
     Counts grow with time in jumps: a first one, whose size has a logarithmic distribution, and what the rest of the
     time brings (Quenouille 1949).
     """
+    mean = np.minimum(mean, 1e300)
     jumps = shape * np.log1p(mean / shape)
     share = rng.random(np.shape(mean)) * -np.expm1(-jumps)
     rest = np.clip(1.0 + np.log1p(-share) / np.maximum(jumps, 1e-300), 0.0, 1.0)
@@ -77,4 +78,5 @@ HURDLE_NEGATIVE_BINOMIAL = Family(
     counts,
     thinned(mean_above_zero),
     whole=True,
+    zeros_apart=True,
 )

@@ -55,4 +55,5 @@ HURDLE_POISSON = Family(
     counts,
     thinned(mean_above_zero),
     whole=True,
+    zeros_apart=True,
 )

@@ -11,7 +11,7 @@ from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import counts
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOG
-from poolwise.families.scalars import rising, softplus
+from poolwise.families.scalars import log_rising, rising, softplus
 from poolwise.priors import HalfCauchy
 
 
@@ -45,7 +45,7 @@ def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sha
 
     shape, t = np.exp(log_shape), location - log_shape
     rest = shape * np.logaddexp(0, t) + y * np.logaddexp(0, -t)
-    return np.asarray(gammaln(y + shape) - gammaln(shape) - gammaln(y + 1) - rest)
+    return np.asarray(log_rising(shape, y) - gammaln(y + 1) - rest)
 
 
 def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: np.ndarray) -> np.ndarray:

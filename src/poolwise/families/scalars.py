@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from poolwise.compiled import kernel, vector
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -71,6 +73,17 @@ def rising(x: float, y: float) -> tuple[float, float]:
         value = y * math.log(x) + (x + y - 0.5) * grown - y + _log_gamma_tail(x + y) - _log_gamma_tail(x)
         return value, grown - _digamma_tail(x + y) + _digamma_tail(x)
     return math.lgamma(x + y) - math.lgamma(x), digamma(x + y) - digamma(x)
+
+
+def log_rising(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """log(Gamma(x + y) / Gamma(x)) of arrays, without cancellation for large x."""
+    from scipy.special import gammaln
+
+    far = np.maximum(x, _STIRLING)
+    ends = _log_gamma_tail.function(far + y) - _log_gamma_tail.function(far)
+    series = y * np.log(far) + (far + y - 0.5) * np.log1p(y / far) - y + ends
+    near = np.minimum(x, _STIRLING)
+    return np.where(x >= _STIRLING, series, gammaln(near + y) - gammaln(near))
 
 
 @kernel

@@ -52,9 +52,9 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
 
 def expected(mean: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Mean of the outcome itself, from its scale."""
-    from scipy.special import gamma
+    from scipy.special import gammaln
 
-    return np.asarray(mean * gamma(1.0 + 1.0 / shape))
+    return np.asarray(np.exp(np.minimum(np.log(mean) + gammaln(1.0 + 1.0 / shape), 700.0)))
 
 
 _SCALE = Scale({"log": LOG.links["log"]}, LOG.mean)  # the predictor is the log of the scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolwise.compiled import kernel, vector
 from poolwise.families import binomial
 from poolwise.families.callback import rows_callback, views
-from poolwise.families.checks import successes
+from poolwise.families.checks import several_trials
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
 from poolwise.families.zeros import inflated, inflated_log_density, same_mean, thinned, with_zeros
@@ -42,7 +42,7 @@ ZERO_INFLATED_BINOMIAL = Family(
     _callback,
     inflated_log_density(binomial.log_density),
     with_zeros(binomial.draw),
-    successes,
+    several_trials,
     thinned(same_mean),
     whole=True,
     trials=True,

@@ -102,7 +102,7 @@ def hurdle_log_density(
         on, off = log_probabilities(logit)
         other = off + base(np.where(y == 0, 1.0, y), trials, location, *own)
         if log_zero is not None:
-            other = other - np.log(-np.expm1(log_zero(location, *own)))
+            other = other - np.log(np.maximum(-np.expm1(log_zero(location, *own)), 1e-307))
         return np.where(y == 0, on, other)
 
     return log_density

@@ -14,13 +14,18 @@ _NOTHING: Mapping[str, float] = MappingProxyType({})
 _TOGETHER = 1 << 22  # numbers transformed at a time
 
 
-def certify_chains(points: np.ndarray, divergences: int, figures: Mapping[str, float] = _NOTHING) -> Certificate:
-    """A certificate from R-hat, effective sample sizes and divergences of points (chains, draws, d)."""
+def certify_chains(
+    points: np.ndarray, divergences: int, figures: Mapping[str, float] = _NOTHING, *, times: int = 1
+) -> Certificate:
+    """A certificate from R-hat, effective sample sizes and divergences of points (chains, draws, d).
+
+    `times` is how many steps each point stands for: divergences are of all of them.
+    """
     step = max(1, _TOGETHER // (points.shape[0] * points.shape[1]))
     found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
     rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
     worst, least = float(rhat.max()), float(ess.min())
-    share = divergences / (points.shape[0] * points.shape[1])
+    share = divergences / (points.shape[0] * points.shape[1] * times)
     passed = share <= DIVERGENT and worst <= RHAT and least >= ESS_PER_CHAIN * len(points)
     advice = "All chains agree."
     if not passed:

@@ -19,7 +19,7 @@ _LOOK = 0.1  # seconds between two looks at whether to stop, about
 _TRIES = 50
 _LONGEST = 4  # times the draws asked for, at most, where chains have not settled
 _SHORT = 200  # draws below which chains cannot be expected to settle, and are left as they are
-_ROOM = 1 << 27  # numbers of all draws, at most, where chains go on
+_ROOM = 1 << 25  # numbers of all draws, at most, where chains go on
 
 
 @dataclass(eq=False)
@@ -73,23 +73,28 @@ def sample_whitened(
         chains[i].go_on(watch.draws // 2)
 
     map_slices(begin, len(chains), 1, threads, meanwhile=watch.say)
-    certificate = _certify(chains)
+    certificate = _certify(chains, 1)
     while _may_settle(certificate, watch, chains):
         watch.draws *= 2
         map_slices(go_on, len(chains), 1, threads, meanwhile=watch.say)
-        certificate = _certify(chains)
+        certificate = _certify(chains, watch.draws // draws)
     times = watch.draws // draws
     if times > 1:
         words = f"{certificate.advice} Chains are {times} times as long as asked for, and every {times}th draw is kept."
         figures = {**certificate.figures, "times_longer": float(times)}
         certificate = replace(certificate, advice=words.replace("2th", "2nd"), figures=figures)
-    return Sample(np.array([chain.draws()[times - 1 :: times] for chain in chains]), certificate)
+    return Sample(_thinned(chains, times), certificate)
 
 
-def _certify(chains: list[_Chain]) -> Certificate:
-    points, counts = np.array([chain.draws() for chain in chains]), np.array([chain.counts for chain in chains])
-    leaves = float(counts[:, 1].mean()) / points.shape[1]
-    return certify_chains(points, int(counts[:, 0].sum()), {"leaves": leaves})
+def _certify(chains: list[_Chain], times: int) -> Certificate:
+    """Of the draws that are returned, one of so many."""
+    points, counts = _thinned(chains, times), np.array([chain.counts for chain in chains])
+    leaves = float(counts[:, 1].mean()) / (points.shape[1] * times)
+    return certify_chains(points, int(counts[:, 0].sum()), {"leaves": leaves}, times=times)
+
+
+def _thinned(chains: list[_Chain], times: int) -> np.ndarray:
+    return np.array([chain.draws()[times - 1 :: times] for chain in chains])
 
 
 def _may_settle(certificate: Certificate, watch: _Watch, chains: list[_Chain]) -> bool:

@@ -18,6 +18,8 @@ def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[s
     On scales such as logit and log a step of one says much whatever the data; the identity has the outcome's own
     units. Linear predictors of other parameters lie around what is usual on their scale, in steps of one.
     """
+    if family.zeros_apart:
+        rows = rows.take(np.flatnonzero(rows.response))
     y = rows.response if rows.trials is None else rows.response / np.maximum(rows.trials, 1.0)
     shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
     mean = float(np.average(y, weights=rows.precisions if rows.trials is None else rows.trials * rows.precisions))
