@@ -37,6 +37,9 @@ def table() -> pd.DataFrame:
             "h": h,
             "w": rng.choice([1.0, 2.0, 5.0], ROWS),
         }
+    ).assign(
+        amount=lambda rows: np.where(rows["k"] == 0, 0.0, rows["t"]),
+        hits=lambda rows: np.minimum(rows["k"], 6),
     )
 
 
@@ -172,6 +175,10 @@ SAMPLED = {
     "gamma": ("t ~ x + I(x**2) + (x | g)", None),
     "student": ("y ~ x + (x | g)", "w"),
     "lognormal": ("t ~ x + (x | g)", "w"),
+    "weibull": ("t ~ x + (x | g)", None),
+    "beta_binomial": ("hits | trials(6) ~ x + (x | g)", None),
+    "zero_inflated_poisson": (["k ~ x + (x | g)", "zi ~ x + (x | g)"], None),
+    "hurdle_gamma": (["amount ~ x * z + (x | g)", "hu ~ x + (1 | h)"], None),
 }
 
 
@@ -199,7 +206,9 @@ def test_densities_of_other_families_move_with_zero_and_units(family, shift, sca
         assert other.value_and_gradient(point)[0] == pytest.approx(one.value_and_gradient(point)[0], abs=1e-3)
 
 
-@pytest.mark.parametrize("family", ["poisson", "bernoulli", "negative_binomial", "gamma"])
+@pytest.mark.parametrize(
+    "family", ["poisson", "bernoulli", "negative_binomial", "gamma", "zero_inflated_poisson", "hurdle_gamma"]
+)
 def test_all_rows_twice_at_half_their_weight(family):
     """Here a weight is a number of rows."""
     formula, frame = SAMPLED[family][0], table()
