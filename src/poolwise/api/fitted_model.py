@@ -448,7 +448,7 @@ class Fit:
     def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
         """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
         several = [one for one in self.result.model.design.factors if len(one.levels) > 1]
-        factors = [factor.name for factor in several if not factor.predictor]
+        factors = [factor.name for factor in several if factor.part_of("").any()]
         by_group = [self.loo(by=name, progress=progress) for name in factors]
         if not self.behind.at_hand:
             return None, by_group

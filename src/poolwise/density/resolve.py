@@ -96,7 +96,8 @@ def resolve_priors(
     for factor in design.factors:
         of_factor = _bars(factor, total, whole=whole)
         written = _written(given, factor, of_factor)
-        sds += _sd_priors(given, factor, total, scales.predictors[factor.predictor][1], of_factor, written)
+        units = np.array([scales.predictors[of][1] for of in factor.predictors])
+        sds += _sd_priors(given, factor, total, units, of_factor, written)
         at_zero += written
         maps.append(of_factor.scaled)
         if factor.correlated:
@@ -160,7 +161,7 @@ def _bars(factor: Factor, total: CrossProducts, *, whole: bool) -> Centring:
     With `whole`, all effects of the factor are one bar.
     """
     q = len(factor.effects)
-    constants, bars = np.zeros((q, q)), np.zeros_like(factor.starts) if whole else factor.starts
+    constants, bars = np.zeros((q, q)), np.zeros_like(factor.starts) if whole else factor.blocks
     for start in set(bars.tolist()):
         mine = bars == start
         if mine.sum() > 1:
@@ -191,7 +192,7 @@ def _sd_priors(
     given: Mapping[str, Prior],
     factor: Factor,
     total: CrossProducts,
-    unit: float,
+    units: np.ndarray,
     centred: Centring,
     written: list[bool],
 ) -> list[ScalePrior]:
@@ -205,12 +206,13 @@ def _sd_priors(
     size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
     # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
     away = np.divide(level, spread, out=np.zeros_like(level), where=spread > 0)
-    lever = math.sqrt(1.0 + float(np.square(away).sum()))
     chosen = []
     for k, effect in enumerate(factor.effects):
         name = f"sd_{factor.name}[{effect}]"
-        reach = lever if effect == "Intercept" and at_zero[k] else 1.0
-        default = HalfStudentT(3.0, _settled(float(reach * unit / size[k])))
+        together = factor.part_of(factor.predictors[k])
+        plain = level[k] == 1 and not factor.group_map[1:, k].any()
+        reach = math.sqrt(1.0 + float(np.square(away[together]).sum())) if plain and at_zero[k] else 1.0
+        default = HalfStudentT(3.0, _settled(float(reach * units[k] / size[k])))
         prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
         chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
     return chosen

@@ -67,7 +67,7 @@ def check_statistics(
     if spread and constant[-1]:
         raise DataError(f"The outcome '{design.response}' is constant ({mean[-1]:g}): there is nothing to explain.")
     for of, _ in design.formula.predictors:
-        check_distinct(tuple(factor for factor in design.factors if factor.predictor == of))
+        check_distinct(tuple(factor for factor in design.factors if factor.part_of(of).any()))
     for factor in design.factors:
         _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)), spread=spread)
     empty = empty_columns(design)

@@ -50,7 +50,7 @@ class Design:
         if not known:
             raise DataError("This fit pools all rows completely: it has no groups.")
         if name is None:
-            usual = [one for one in self.factors if not one.predictor] or list(self.factors)
+            usual = [one for one in self.factors if one.part_of("").any()] or list(self.factors)
             if len(usual) > 1:
                 raise DataError(f"This fit has groups by {', '.join(known)}: say which, as in by='{known[0]}'.")
             return usual[0]
@@ -65,7 +65,7 @@ class Design:
 
     def common_positions(self, factor: Factor) -> np.ndarray:
         """(q,) position of each effect of a factor among the coefficients, -1 where it has no common part."""
-        names = [f"{factor.predictor}_{e}" if factor.predictor else e for e in factor.effects]
+        names = factor.coefficients
         return np.array([self.coefficients.index(e) if e in self.coefficients else -1 for e in names], int)
 
 
@@ -133,8 +133,9 @@ def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray], pr
     mine = np.array([name == predictor for name in design.predictors], dtype=bool)
     total = (beta[..., mine] @ design.common_map[:, mine].T)[..., None, :]
     for factor, effects in zip(design.factors, u, strict=False):
-        if factor.predictor == predictor:
-            total = total + (effects @ factor.group_map.T)[..., factor.codes, :]
+        mine = factor.part_of(predictor)
+        if mine.any():
+            total = total + (effects[..., mine] @ factor.group_map[:, mine].T)[..., factor.codes, :]
     return total
 
 

@@ -404,10 +404,8 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         common += mine
         predictors += [of] * len(mine)
         margins.append(margins_of(powers[common_part(of)]))
-        factors += [
-            _factor(of, each, bars, formula.keys, names, powers, columns, cells)
-            for bars in _bars_by_factor(of, each, names)
-        ]
+    for bars in _bars_by_factor(formula, names):
+        factors.append(_factor(formula, bars, names, powers, columns, cells))
     coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
@@ -424,52 +422,75 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     )
 
 
-def _bars_by_factor(of: str, formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[Bar]]:
-    """The bars of the linear predictor of a parameter, those of one factor together."""
-    by_factor: dict[frozenset[str], list[Bar]] = {}
-    for bar in formula.bars:
-        if not names[effects_part(of, formula, bar)]:
-            raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
-        by_factor.setdefault(frozenset(bar.keys), []).append(bar)
-    return list(by_factor.values())
+def _bars_by_factor(formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[_OwnedBar]]:
+    """The bars of each factor: those of one linear predictor and one grouping, and all others that share a name."""
+    found: dict[tuple[str, frozenset[str]], list[_OwnedBar]] = {}
+    joined: dict[tuple[str, frozenset[str]], tuple[str, frozenset[str]]] = {}
+    for of, each in formula.predictors:
+        for bar in each.bars:
+            if not names[effects_part(of, each, bar)]:
+                raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
+            keys = frozenset(bar.keys)
+            place = (of, keys)
+            if bar.shared:
+                place = joined.setdefault((bar.shared, keys), joined.get(("", keys), place))
+                joined[("", keys)] = place
+            found.setdefault(place, []).append((of, each, bar))
+    return [sorted(bars, key=lambda owned: owned[2].shared) for bars in found.values()]
+
+
+_OwnedBar = tuple[str, Formula, Bar]  # with the linear predictor that it is part of, and the formula of that
 
 
 def _factor(
-    of: str,
     formula: Formula,
-    bars: list[Bar],
-    keys: tuple[str, ...],
+    bars: list[_OwnedBar],
     names: dict[str, tuple[str, ...]],
     powers: dict[str, list[Powers]],
     columns: tuple[str, ...],
     cells: Cells,
 ) -> Factor:
-    """The factor of some bars, whose effects are correlated within each bar that says so.
-
-    `keys` are the grouping columns of all linear predictors.
-    """
+    """The factor of some bars, whose effects are correlated within each bar that says so, and in bars of one name."""
     effects: list[str] = []
     starts: list[int] = []
+    predictors: list[str] = []
+    written: list[str] = []
     of_effects: list[Powers] = []
-    for bar in bars:
-        part = effects_part(of, formula, bar)
-        mine = names[part]
+    first: dict[str, int] = {}
+    several = len({of for of, _, _ in bars}) > 1
+    for of, each, bar in bars:
+        part = effects_part(of, each, bar)
+        mine = [f"{of}_{name}" if several and of else name for name in names[part]]
         twice = [name for name in mine if name in effects]
         if twice:
             what = "Intercepts vary" if twice[0] == "Intercept" else f"'{twice[0]}' varies"
             raise FormulaError(
-                f"{what} by {bar.factor} in two group terms of '{formula.text}', and nothing could tell the two apart. "
+                f"{what} by {bar.factor} in two group terms of '{each.text}', and nothing could tell the two apart. "
                 f"Put all effects into one bar, or start the second with 0: (0 + ... | {bar.factor})."
             )
-        starts += [len(effects) if bar.correlated else len(effects) + k for k in range(len(mine))]
+        start = first.setdefault(bar.shared, len(effects)) if bar.shared else len(effects)
+        starts += [start if bar.correlated else len(effects) + k for k in range(len(mine))]
         effects += mine
+        written += names[part]
+        predictors += [of] * len(mine)
         of_effects += powers[part]
-    levels, codes = levels_of(bars[0].keys, keys, cells)
-    group_map = _selection(columns, tuple(effects))
-    name = f"{of}_{bars[0].factor}" if of else bars[0].factor
-    margins = margins_of(of_effects)
+    keys = bars[0][2].keys
+    levels, codes = levels_of(keys, formula.keys, cells)
+    group_map = _selection(columns, tuple(written))
+    owners = tuple(dict.fromkeys(predictors))
+    name = bars[0][2].factor if "" in owners else "_".join((*owners, bars[0][2].factor))
+    parts = np.array(predictors, dtype=object)
+    margins = margins_of(of_effects) & (parts[:, None] == parts)
     return Factor(
-        name, bars[0].keys, levels, codes, tuple(effects), group_map, np.array(starts, dtype=np.int64), margins, of
+        name,
+        keys,
+        levels,
+        codes,
+        tuple(effects),
+        group_map,
+        np.array(starts, dtype=np.int64),
+        margins,
+        tuple(predictors),
     )
 
 

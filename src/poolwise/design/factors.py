@@ -29,8 +29,8 @@ class Factor:
     group_map : (1 + K, q) effect columns Z as combinations of [1, W].
     starts : (q,) position of the first effect that each effect is correlated with; its own where it is independent.
     margins : (q, q) whether effect j is a margin of effect k, at [k, j]; see `margins.py`.
-    predictor : of which linear predictor the effects are part: "" for the mean, or a parameter's name, which then
-        begins the factor's.
+    predictors : (q,) of which linear predictor each effect is part: "" for the mean, or a parameter's name. That begins
+        the factor's name where all effects are of one parameter, else the effect's.
     """
 
     name: str
@@ -41,12 +41,35 @@ class Factor:
     group_map: np.ndarray
     starts: np.ndarray
     margins: np.ndarray
-    predictor: str = ""
+    predictors: tuple[str, ...]
 
     @property
     def correlated(self) -> bool:
         """Whether any two effects are correlated."""
         return bool(np.any(self.starts != np.arange(len(self.starts))))
+
+    @property
+    def of_mean(self) -> bool:
+        """Whether all effects are part of the mean."""
+        return not any(self.predictors)
+
+    def part_of(self, predictor: str) -> np.ndarray:
+        """(q,) which effects are part of a linear predictor."""
+        return np.array([of == predictor for of in self.predictors], dtype=bool)
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Name that the common coefficient of each effect has, if there is one."""
+        if len(set(self.predictors)) > 1:
+            return self.effects
+        return tuple(f"{of}_{name}" if of else name for of, name in zip(self.predictors, self.effects, strict=True))
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """(q,) a number for the effects that are correlated with one another and part of one linear predictor."""
+        known = sorted(set(self.predictors))
+        of = np.array([known.index(name) for name in self.predictors], dtype=np.int64)
+        return self.starts * len(known) + of
 
 
 def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -50,6 +50,7 @@ def _without(factor: Factor, empty: np.ndarray) -> Factor:
         group_map=factor.group_map[:, kept],
         starts=new[np.array(firsts, dtype=np.int64)].astype(np.int64),
         margins=factor.margins[np.ix_(kept, kept)],
+        predictors=tuple(np.array(factor.predictors, dtype=object)[kept]),
     )
 
 

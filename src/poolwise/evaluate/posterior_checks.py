@@ -135,7 +135,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
-    own = [factor for factor in design.factors if not factor.predictor] or design.factors
+    own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
     groups = {factor.name: _by_group(factor, rows.codes, observed, replicated) for factor in own}
     return Checks(
         design.formula.text,

@@ -12,10 +12,6 @@ _CALL = re.compile(r"([\w.]+)\s*\((.*)\)", re.DOTALL)
 _PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)
 _PROPORTION = {"prop", "p", "proportion"}
 _OTHERS = {
-    "cens": "censored outcomes are not modelled yet",
-    "censored": "censored outcomes are not modelled yet",
-    "trunc": "truncated outcomes are not modelled yet",
-    "truncated": "truncated outcomes are not modelled yet",
     "se": "known standard errors s are weights: give weights= a column of 1 / s**2",
     "mi": "missing outcomes are not modelled; rows without an outcome can be predicted",
     "rate": "for a rate, add offset(log(exposure)) on the right",
@@ -32,15 +28,18 @@ class Outcome:
     response : the outcome, or the successes among trials.
     trials : expression for the number of trials, None where there are none.
     weights : the column of weights, None where there is none.
+    additions : what else is known of it, as `Formula.additions`.
     """
 
     response: str
     trials: str | None = None
     weights: str | None = None
+    additions: tuple[tuple[str, str], ...] = ()
 
 
 def read_outcome(left: str) -> Outcome:
-    """Read `y`, `y | trials(n)`, `y | weights(w)`, `(s, f)`, `cbind(s, f)`, `prop(k, n)` and `weighted(y, w)`.
+    """Read `y`, `y | trials(n)`, `y | weights(w)`, `(s, f)`, `cbind(s, f)`, `prop(k, n)` and `weighted(y, w)`; and
+    `y | cens(status)`, `y | cens(status, upper)`, `y | trunc(lb=0, ub=1)`, `y | dec(choice)`, `censored(y, status)`.
 
     Raises
     ------
@@ -55,6 +54,10 @@ def read_outcome(left: str) -> Outcome:
             if call[1] == "weighted":
                 return Outcome(arguments[0], weights=arguments[1])
             return Outcome(arguments[0], arguments[1])
+    if call and call[1] in ("censored", "truncated") and pieces(call[2])[1:]:
+        first, *rest = pieces(call[2])
+        name = "cens" if call[1] == "censored" else "trunc"
+        return Outcome(first, additions=tuple(_ADDITIONS[name](rest, left).items()))
     if call and call[1] in _OTHERS:
         raise FormulaError(f"'{left}': {_OTHERS[call[1]]}.")
     if (pair := _PAIR.fullmatch(left)) and len(arguments := pieces(pair[1])) == 2:
@@ -63,7 +66,7 @@ def read_outcome(left: str) -> Outcome:
 
 
 def _with_additions(left: str) -> Outcome:
-    """brms' additions: `y | trials(n) + weights(w)`."""
+    """brms' additions: `y | trials(n) + weights(w) + cens(status) + trunc(lb = 0) + dec(choice)`."""
     response, *more = pieces(left, "|")
     found: dict[str, str] = {}
     for addition in (part for each in more for part in pieces(each, "+")):
@@ -71,11 +74,46 @@ def _with_additions(left: str) -> Outcome:
         name, inside = (call[1], call[2].strip()) if call else (addition, "")
         if name in _OTHERS:
             raise FormulaError(f"'{addition}': {_OTHERS[name]}.")
-        if name not in ("trials", "weights"):
+        if name not in ("trials", "weights", *_ADDITIONS):
             raise FormulaError(
-                f"'{addition}' after the outcome '{response}' is not known; trials(n) and weights(w) are."
+                f"'{addition}' after the outcome '{response}' is not known; trials(n), weights(w), cens(status), "
+                "trunc(lb=0) and dec(choice) are."
             )
         if not inside:
             raise FormulaError(f"The {name} of '{left}' are empty: write '{response} | {name}(column)'.")
-        found[name] = inside
-    return Outcome(response, found.get("trials"), found.get("weights"))
+        if name in _ADDITIONS:
+            found |= _ADDITIONS[name](pieces(inside), left)
+        else:
+            found[name] = inside
+    trials, weights = found.pop("trials", None), found.pop("weights", None)
+    return Outcome(response, trials, weights, tuple(found.items()))
+
+
+def _censoring(arguments: list[str], left: str) -> dict[str, str]:
+    found = _named(arguments, ("status", "upper"), {"censored": "status", "x": "status", "y2": "upper"}, left)
+    if "status" not in found:
+        raise FormulaError(f"'{left}' does not say which column has the status: write 'y | cens(status)'.")
+    return found
+
+
+def _truncation(arguments: list[str], left: str) -> dict[str, str]:
+    return _named(arguments, ("lb", "ub"), {}, left)
+
+
+def _decision(arguments: list[str], left: str) -> dict[str, str]:
+    return _named(arguments, ("choice",), {}, left)
+
+
+def _named(arguments: list[str], names: tuple[str, ...], other: dict[str, str], left: str) -> dict[str, str]:
+    """Arguments by position or by name; `other` has further names of some."""
+    found: dict[str, str] = {}
+    for place, argument in enumerate(arguments):
+        named = re.fullmatch(r"(\w+)\s*=(?!=)\s*(.*)", argument, re.DOTALL)
+        name = other.get(named[1], named[1]) if named else names[place] if place < len(names) else ""
+        if name not in names or name in found:
+            raise FormulaError(f"'{argument}' is not expected in '{left}'; the arguments are {', '.join(names)}.")
+        found[name] = named[2].strip() if named else argument
+    return found
+
+
+_ADDITIONS = {"cens": _censoring, "trunc": _truncation, "dec": _decision}

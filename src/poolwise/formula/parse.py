@@ -19,6 +19,8 @@ from poolwise.formula.terms import Bar, Formula, Functions
 from poolwise.support.errors import FormulaError
 
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
+_SPECIFIC = re.compile(r"cs\s*\((.*)\)", re.DOTALL)
+_VALUE = re.compile(r"\s*([^\W\d]\w*)\s*=\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 
 
 def parse(
@@ -30,7 +32,8 @@ def parse(
     """Read `y ~ x + (1 + x | g)`; `offset(z)` and bars such as `(1 | a/b)` among its terms.
 
     `outcome.py` has what can stand on the left, `spellings.py` what is rewritten first. Of several formulas the first
-    is that of the mean, and the others are of parameters: `sigma ~ 1 + (1 | g)`.
+    is that of the mean, and the others are of parameters: `sigma ~ 1 + (1 | g)`, or `quantile = 0.9` for one that is
+    not estimated.
 
     Parameters
     ----------
@@ -47,8 +50,14 @@ def parse(
         return replace(_parse_one(text, columns, used), functions=dict(functions or {}))
     if not text:
         raise FormulaError("The list of formulas is empty.")
-    first, *others = (_parse_one(each, columns, used) for each in text)
+    values = [found for each in text[1:] if isinstance(each, str) and (found := _VALUE.fullmatch(each))]
+    formulas = [each for each in text if not (isinstance(each, str) and each in [found.string for found in values])]
+    first, *others = (_parse_one(each, columns, used) for each in formulas)
     names = [other.response for other in others]
+    fixed = tuple((found[1], float(found[2])) for found in values)
+    for name, _ in fixed:
+        if [*names, *(one for one, _ in fixed)].count(name) > 1:
+            raise FormulaError(f"'{name}' is given twice: write one formula or one value for it.")
     for name, other in zip(names, others, strict=True):
         if other.trials is not None:
             raise FormulaError(f"'{other.text}' has trials, which only the first formula can have.")
@@ -56,15 +65,19 @@ def parse(
             raise FormulaError(
                 f"'{other.text}' must have the name of one parameter on its left, such as 'sigma ~ ...'."
             )
-        if other.weights is not None:
-            raise FormulaError(f"'{other.text}' has weights, which only the first formula can have.")
+        if other.weights is not None or other.additions:
+            what = "weights" if other.weights is not None else f"{other.additions[0][0]}(...)"
+            raise FormulaError(f"'{other.text}' has {what}, which only the first formula can have.")
+        if other.specific:
+            raise FormulaError(f"'{other.text}' has cs(...), which only the first formula can have.")
         if other.offsets:
             raise FormulaError(f"'{other.text}' has an offset, which only the first formula can have.")
     return replace(
         first,
-        text="; ".join(each.text for each in (first, *others)),
+        text="; ".join([*(each.text for each in (first, *others)), *(found.string.strip() for found in values)]),
         further=tuple(zip(names, others, strict=True)),
         functions=dict(functions or {}),
+        fixed=fixed,
     )
 
 
@@ -87,12 +100,20 @@ def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) ->
     if operators:
         at = text.index(outcome.response) + operators[0]
         raise place_error(text, at, f"arithmetic on the outcome needs I(...): 'I({outcome.response}) ~ ...'")
-    common, bars, offsets = [], [], []
+    common: list[str] = []
+    bars: list[Bar] = []
+    offsets: list[str] = []
+    specific: list[str] = []
     for begin, end in _summands(text, symbols, start):
         unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))
         found = _read_bars(text, symbols, unsigned, end)
         offset = _OFFSET.fullmatch(text[unsigned:end].strip())
-        if not found and not offset:
+        differing = _SPECIFIC.fullmatch(text[unsigned:end].strip())
+        if differing and unsigned == begin:
+            if not differing[1].strip():
+                raise place_error(text, begin, "there is no term in cs()")
+            specific.append(as_indicators(differing[1].strip()))
+        elif not found and not offset:
             common.append(as_indicators(text[begin:end].strip()))
         elif unsigned > begin:
             raise place_error(text, unsigned, f"{'a group term' if found else 'an offset'} cannot be subtracted")
@@ -100,7 +121,15 @@ def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) ->
             offsets.append(_inside(text, unsigned, offset.group(1)))
         bars += found
     return Formula(
-        written, outcome.response, _join(common), tuple(bars), tuple(offsets), outcome.trials, weights=outcome.weights
+        written,
+        outcome.response,
+        _join(common),
+        tuple(bars),
+        tuple(offsets),
+        outcome.trials,
+        weights=outcome.weights,
+        additions=outcome.additions,
+        specific=tuple(specific),
     )
 
 
@@ -130,9 +159,14 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
     bars = [(at, symbol) for at, symbol in bars if not _in_call(text, inside, at)]
     if not bars:
         return []
-    if len(bars) > 1:
-        raise place_error(text, bars[1][0], "a group term has one '|' or '||'")
-    at, symbol = bars[0]
+    shared = ""
+    if len(bars) == 2 and bars[0][1] == bars[1][1] == "|":  # (effects | name | factor)
+        shared = text[bars[0][0] + 1 : bars[1][0]].strip()
+        if not shared.isidentifier():
+            raise place_error(text, bars[0][0], "between two '|' stands one name, as in (1 | p | g)")
+    elif len(bars) > 1:
+        raise place_error(text, bars[1][0], "a group term has one '|' or '||', or a name between two '|'")
+    (at, symbol), (end_at, end_symbol) = bars[0], bars[-1]
     summand = text[begin:end].strip()
     first, last = inside[0], text[begin:end].rstrip()[-1]
     depth_at_bar = next(depth for place, _, depth in inside if place == at)
@@ -143,7 +177,7 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
         raise place_error(
             text, begin, "a group term can only be added with '+', not multiplied or nested in another term"
         )
-    effects, right = text[begin + 1 : at].strip(), at + len(symbol)
+    effects, right = text[begin + 1 : at].strip(), end_at + len(end_symbol)
     if not effects:
         raise place_error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
     if not text[right : closes[0]].strip():
@@ -152,7 +186,7 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
         factors = read_factors(text[right : closes[0]])
     except NotGrouping as error:
         raise place_error(text, right + error.at, str(error)) from error
-    return [Bar(as_indicators(effects), keys, symbol == "|") for keys in factors]
+    return [Bar(as_indicators(effects), keys, symbol == "|", shared) for keys in factors]
 
 
 def _inside(text: str, at: int, offset: str) -> str:

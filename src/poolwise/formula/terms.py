@@ -18,11 +18,13 @@ class Bar:
     effects : the left side, itself an ordinary formula such as `1 + floor`.
     keys : grouping columns whose combinations are the levels of the factor; one for `(1 | a)`, two for `(1 | a:b)`.
     correlated : True for `|` (effects of a level are correlated), False for `||`.
+    shared : the name in `(effects | name | factor)`: bars of several formulas with one name have one covariance.
     """
 
     effects: str
     keys: tuple[str, ...]
     correlated: bool
+    shared: str = ""
 
     @property
     def factor(self) -> str:
@@ -30,7 +32,8 @@ class Bar:
         return ":".join(self.keys)
 
     def __str__(self) -> str:
-        return f"({self.effects} {'|' if self.correlated else '||'} {self.factor})"
+        bar = f"| {self.shared} |" if self.shared else "|" if self.correlated else "||"
+        return f"({self.effects} {bar} {self.factor})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Formula:
     further : formulas of other parameters than the mean, by their names: `sigma ~ 1 + (1 | county)`.
     weights : the column of the rows' weights where the formula names it: `y | weights(w) ~ x`.
     functions : of the user, by the names that the formula calls them by.
+    additions : what else is known of the outcome, by name: "status" and "upper" of `cens(status, upper)`, "lb" and "ub"
+        of `trunc(lb, ub)`, "choice" of `dec(choice)`; each an expression.
+    fixed : parameters that are not estimated, with their values: `quantile = 0.9`.
+    specific : the terms in `cs(...)`, whose effects differ by category.
     """
 
     text: str
@@ -59,12 +66,19 @@ class Formula:
     further: tuple[tuple[str, Formula], ...] = ()
     weights: str | None = None
     functions: Functions = field(default_factory=dict, compare=False, repr=False)
+    additions: tuple[tuple[str, str], ...] = ()
+    fixed: tuple[tuple[str, float], ...] = ()
+    specific: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]
-        left = self.response if self.trials is None else f"{self.response} | trials({self.trials})"
-        mine = " + ".join([f"{left} ~ {self.common}", *map(str, self.bars), *known])
-        return "; ".join([mine, *(str(formula) for _, formula in self.further)])
+        trials = [] if self.trials is None else [f"trials({self.trials})"]
+        added = [*trials, *(f"{name}({text})" for name, text in self.additions)]
+        left = f"{self.response} | {' + '.join(added)}" if added else self.response
+        specific = [f"cs({term})" for term in self.specific]
+        mine = " + ".join([f"{left} ~ {self.common}", *specific, *map(str, self.bars), *known])
+        fixed = [f"{name} = {value:g}" for name, value in self.fixed]
+        return "; ".join([mine, *(str(formula) for _, formula in self.further), *fixed])
 
     @property
     def fixed_trials(self) -> float | None:
@@ -80,10 +94,16 @@ class Formula:
         return (("", self), *self.further)
 
     def with_intercepts(self, names: Sequence[str]) -> Formula:
-        """This formula, with `name ~ 1` for each parameter that has no formula yet."""
-        known = [name for name, _ in self.further]
+        """This formula, with `name ~ 1` for each parameter that has no formula or value yet."""
+        known = [name for name, _ in (*self.further, *self.fixed)]
         more = [(name, Formula(f"{name} ~ 1", name, "1", ())) for name in names if name not in known]
         return replace(self, further=(*self.further, *more)) if more else self
+
+    def with_values(self, values: Mapping[str, float]) -> Formula:
+        """This formula, with each parameter fixed at its value that has no formula or value yet."""
+        known = [name for name, _ in (*self.further, *self.fixed)]
+        more = [(name, float(value)) for name, value in values.items() if name not in known]
+        return replace(self, fixed=(*self.fixed, *more)) if more else self
 
     @property
     def keys(self) -> tuple[str, ...]:

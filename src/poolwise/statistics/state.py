@@ -10,7 +10,7 @@ from poolwise.design import Design, Encoding
 from poolwise.design.factors import Cells, Factor, levels_of
 from poolwise.design.required_columns import needed_columns, part_texts
 from poolwise.design.transform_state import restore_specs, specs_state
-from poolwise.formula import Functions, parse
+from poolwise.formula import Functions, formula_from, formula_state, parse
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
 from poolwise.support.archive import labels_of, labels_state, numbers
@@ -20,7 +20,7 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
     """A header fit for JSON, and arrays."""
     design, encoding, products = statistics.design, statistics.encoding, statistics.products
     header = {
-        "formula": design.formula.text,
+        "formula": formula_state(design.formula),
         "response": design.response,
         "columns": design.columns,
         "coefficients": design.coefficients,
@@ -31,7 +31,7 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
                 "keys": factor.keys,
                 "effects": factor.effects,
                 "starts": factor.starts.tolist(),
-                "predictor": factor.predictor,
+                "predictors": factor.predictors,
             }
             for factor in design.factors
         ],
@@ -68,7 +68,8 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
 
 def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None) -> Statistics:
     """What `to_state` described; `functions` are the caller's own that its formula calls."""
-    encoding, formula = header["encoding"], parse(header["formula"], functions)
+    encoding, said = header["encoding"], header["formula"]
+    formula = parse(said, functions) if isinstance(said, str) else formula_from(said, functions)  # text in older files
     needed_columns(formula)  # its terms are those that a formula may have
     texts = part_texts(formula)
     if encoding["specs"].keys() != texts.keys():
@@ -128,11 +129,12 @@ def _factor(
 ) -> Factor:
     effects, starts = tuple(said["effects"]), np.array(said["starts"], dtype=np.int64)
     q = len(effects)
-    if starts.shape != (q,) or np.any(starts < 0) or np.any(starts > np.arange(q)):
+    predictors = tuple(said["predictors"]) if "predictors" in said else (said["predictor"],) * q  # of older files
+    if starts.shape != (q,) or len(predictors) != q or np.any(starts < 0) or np.any(starts > np.arange(q)):
         raise ValueError("the blocks of correlated effects do not fit the effects")
     levels, codes = levels_of(tuple(said["keys"]), keys, cells)
     group_map = numbers(arrays, f"group_map_{i}", width, q)
     margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
     return Factor(
-        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, said["predictor"]
+        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors
     )

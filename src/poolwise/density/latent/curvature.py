@@ -89,8 +89,10 @@ def curvature(
             start, q, s, at = factors[f, 0], factors[f, 2], factors[f, 3], factors[f, 4]
             group = (slot_places[s, i] - start) // q
             for a in range(q):
-                weight = information[of_slot[s], i] * value[p + s + a]
-                if of_slot[s] == 0:
+                r = of_slot[s + a]
+                weight = information[r, i] * value[p + s + a]
+                if r == 0:
                     weight *= chain[i] * chain[i]
                 for b in range(q):
-                    blocks[at + group * q * q + a * q + b] += weight * value[p + s + b]
+                    if of_slot[s + b] == r:
+                        blocks[at + group * q * q + a * q + b] += weight * value[p + s + b]

@@ -138,6 +138,6 @@ def _slots(
         columns.append((values @ (factor.group_map @ to_zero[first : first + q, first : first + q])).T)
         first += q
         places.append(start + factor.codes[codes] * q + np.arange(q)[:, None])
-        of += [parameters.index(factor.predictor)] * q
+        of += [parameters.index(each) for each in factor.predictors]
         start += len(factor.levels) * q
     return np.vstack(columns), np.vstack(places), np.array(of, dtype=np.int64)

@@ -53,7 +53,7 @@ def finest(posterior: Posterior) -> Factor | None:
     found = [
         factor
         for factor in posterior.model.design.factors
-        if not factor.predictor and len(factor.effects) in _NODES and posterior.u
+        if factor.of_mean and len(factor.effects) in _NODES and posterior.u
     ]
     return max(found, key=lambda factor: len(factor.levels), default=None)
 
@@ -204,10 +204,11 @@ def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen
         mine = np.array([of == name for of in design.predictors], dtype=bool)
         total = beta[:, mine] @ common[:, mine].T + known[k]
         for factor in design.factors:
-            if factor.predictor != name or (without is not None and factor.name == without.name):
+            part = factor.part_of(name)
+            if not part.any() or (without is not None and factor.name == without.name):
                 continue
-            z = factor.group_map[0] + values @ factor.group_map[1:]
-            drawn = posterior.offsets(factor).draws()
+            z = factor.group_map[0, part] + values @ factor.group_map[1:, part]
+            drawn = posterior.offsets(factor).draws()[..., part]
             effects = drawn.reshape(-1, *drawn.shape[2:])[chosen]
             total = total + np.einsum("nq,mnq->mn", z, effects[:, factor.codes[rows.codes]])
         found.append(total)

@@ -178,7 +178,7 @@ def leave_groups_out_by_refitting(
 
 def _factor_of(posterior: Posterior, by: str) -> Factor | None:
     """The factor of a name, where its effects can be integrated out."""
-    found = [one for one in posterior.model.design.factors if one.name == by and not one.predictor]
+    found = [one for one in posterior.model.design.factors if one.name == by and one.of_mean]
     return found[0] if found and len(found[0].effects) <= 2 and posterior.u else None
 
 

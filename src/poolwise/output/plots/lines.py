@@ -159,9 +159,10 @@ def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[:, mine]
     weights = beta @ design.common_map[:, mine].T
     for other in design.factors:
-        if other.predictor == predictor and other.keys == factor.keys:
-            drawn = posterior.offsets(other).draws(np.array([j]))
-            weights = weights + drawn.reshape(len(weights), -1) @ other.group_map.T
+        part = other.part_of(predictor)
+        if part.any() and other.keys == factor.keys:
+            drawn = posterior.offsets(other).draws(np.array([j]))[..., part]
+            weights = weights + drawn.reshape(len(weights), -1) @ other.group_map[:, part].T
     return weights
 
 

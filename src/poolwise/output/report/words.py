@@ -124,14 +124,11 @@ def formula_lines(posterior: Posterior) -> list[str]:
     if not separate:
         for factor in design.factors:
             group = factor.name
-            mean += (
-                []
-                if factor.predictor
-                else [
-                    f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
-                    for effect in factor.effects
-                ]
-            )
+            mean += [
+                f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
+                for effect, of in zip(factor.effects, factor.predictors, strict=True)
+                if not of
+            ]
             joint = "correlated" if factor.correlated else "independent"
             spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {joint}" if len(factor.effects) > 1 else ""))
     mean += [f"offset({text})" for text in design.formula.offsets]
@@ -154,7 +151,7 @@ def _sampled_lines(posterior: Posterior, mean: str, spreads: list[str]) -> list[
         terms = [
             f"β[{name}]" for name, other in zip(design.coefficients, design.predictors, strict=True) if other == of
         ]
-        terms += [f"u[{factor.name}]" for factor in design.factors if factor.predictor == of]
+        terms += [f"u[{factor.name}]" for factor in design.factors if factor.part_of(of).any()]
         lines.append(f"{scales[of]}({of}) = {' + '.join(terms)}, for {formula.text}")
     return [*lines, *spreads]
 
