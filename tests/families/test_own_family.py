@@ -18,9 +18,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-family.md"
 
 
 @rows_callback
-def rows(n, y, trials, weights, predictors, slopes, information):
+def rows(n, parameters, y, trials, weights, predictors, slopes, information):
     """Days y with x, the log of how many follow the first on average: (y - 1) x - y log(1 + exp(x))."""
-    days, _, counted, x, slope, known = views(n, 1, y, trials, weights, predictors, slopes, information)
+    days, _, counted, x, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
     total = 0.0
     for i in range(n):
         stays = 1.0 / (1.0 + np.exp(-x[0, i]))  # the probability of a further day

@@ -82,6 +82,8 @@ class Rows:
     offset : (n,) known part of the linear predictor, None for zero.
     trials : (n,) number of trials, None for one each.
     linear : whether the offset has been taken away from y.
+    limits : (4, n) ends of the interval in which a censored outcome lies, NaN where it was observed exactly; and the
+        bounds of a truncated one. None where nothing is censored or truncated.
     """
 
     values: np.ndarray
@@ -91,13 +93,15 @@ class Rows:
     offset: np.ndarray | None = None
     trials: np.ndarray | None = None
     linear: bool = True
+    limits: np.ndarray | None = None
 
     def take(self, positions: np.ndarray) -> Rows:
         """The rows at some positions."""
         weights, offset, trials = (
             None if each is None else each[positions] for each in (self.weights, self.offset, self.trials)
         )
-        return Rows(self.values[positions], self.codes[positions], 0, weights, offset, trials, self.linear)
+        limits = None if self.limits is None else self.limits[:, positions]
+        return Rows(self.values[positions], self.codes[positions], 0, weights, offset, trials, self.linear, limits)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -110,12 +114,18 @@ class Rows:
             for name in ("weights", "offset", "trials")
         )
         dropped = sum(part.dropped for part in parts)
-        return cls(values, codes, dropped, weights, offset, trials, parts[0].linear)
+        limits = None if parts[0].limits is None else np.hstack([np.asarray(part.limits) for part in parts])
+        return cls(values, codes, dropped, weights, offset, trials, parts[0].linear, limits)
 
     @property
     def precisions(self) -> np.ndarray:
         """(n,) weights, ones where there are none."""
         return np.ones(len(self.codes)) if self.weights is None else self.weights
+
+    @property
+    def observed(self) -> np.ndarray:
+        """(n,) whether the outcome was observed exactly."""
+        return np.ones(len(self.codes), dtype=bool) if self.limits is None else np.isnan(self.limits[0])
 
     @property
     def response(self) -> np.ndarray:

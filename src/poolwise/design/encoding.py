@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.additions import addition_part, coded, limits, number, signed
+from poolwise.design.categories import positions
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.design import Design, Rows
 from poolwise.design.expression_names import parse_expression
@@ -49,7 +51,7 @@ class Encoding:
     cells : for each of them, the label (C,) in each cell.
     trials : raw columns that the number of trials needs.
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
-    labels : of failure and success, where the outcome is two labels; else nothing.
+    labels : of failure and success, where the outcome is two labels; of its categories, where it is one of several.
     """
 
     specs: Any
@@ -191,7 +193,7 @@ def _read(
     """Complete raw columns of a table, labels of the cells, the cell of each row, how many rows were dropped, and the
     labels of failure and success, those known beforehand included."""
     check_missing(missing)
-    raw = raw_columns(needed, table)
+    raw = coded(needed.formula, raw_columns(needed, table))
     keys = {name: table.keys(name) for name in needed.keys}
     if not table.rows:
         raise DataError("The data hold no rows.")
@@ -201,7 +203,10 @@ def _read(
     if dropped:
         raw, keys = ({name: values[keep] for name, values in each.items()} for each in (raw, keys))
     raw = {name: values.remove_unused_categories() if _is_category(values) else values for name, values in raw.items()}
-    if needed.labelled or labels:
+    if needed.labels:
+        name, labels = needed.outcome[0], needed.labels
+        raw[name] = positions(name, raw[name], labels)
+    elif needed.labelled or labels:
         labels = _two_labels(needed, raw, labels)
     check_values(needed, raw)
     if not keys:
@@ -268,6 +273,8 @@ def check_values(needed: Needed, raw: dict[str, Any]) -> None:
         _check_numeric(name, raw[name], f"the outcome {needed.formula.response}")
     for name in needed.trials:
         _check_numeric(name, raw[name], "the number of trials")
+    for name in needed.added:
+        _check_numeric(name, raw[name], f"an addition to '{needed.formula.response}'")
     if needed.weights is not None:
         _check_numeric(needed.weights, raw[needed.weights], "the weights")
 
@@ -529,7 +536,24 @@ def _rows(
     if encoding.weights is not None:
         weights = _weights(encoding, raw)
     _check_finite((*design.columns, design.response), values)
-    return Rows(values, codes, dropped, weights, offset, trials, encoding.linear)
+    added = _additions(matrices, design.formula, len(codes))
+    values[:, -1] = signed(design.formula, values[:, -1], added)
+    bounds = limits(design.formula, values[:, -1], added)
+    return Rows(values, codes, dropped, weights, offset, trials, encoding.linear, bounds)
+
+
+def _additions(matrices: Any, formula: Formula, rows: int) -> dict[str, np.ndarray]:
+    """(n,) values of each addition to the outcome by its name."""
+    found = {}
+    for name, text in formula.additions:
+        same = number(text)
+        if same is not None:
+            found[name] = np.full(rows, same)
+            continue
+        found[name] = _one_column(getattr(matrices, addition_part(name)), f"addition '{text}'", formula)
+        if name not in ("upper", "lb", "ub"):  # ends and bounds may be infinite
+            _check_finite([text], found[name][:, None])
+    return found
 
 
 def _trials(matrices: Any, formula: Formula, rows: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.additions import addition_texts
 from poolwise.design.expression_evaluation import check_expression
 from poolwise.design.expression_names import required_columns
 from poolwise.formula import Bar, Formula
@@ -30,6 +31,8 @@ class Needed:
     trials : names of the columns that the number of trials evaluates.
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
     labelled : whether the outcome may be two labels, of which the second is the success.
+    labels : of the categories of which the outcome is one; it is read as the position of its label.
+    added : names of the columns that the additions to the outcome evaluate: a status, bounds, a choice.
     """
 
     formula: Formula
@@ -40,6 +43,8 @@ class Needed:
     trials: tuple[str, ...] = ()
     linear: bool = True
     labelled: bool = False
+    labels: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -49,13 +54,13 @@ class Needed:
     @property
     def numbers(self) -> tuple[str, ...]:
         """Columns that must hold numbers: those of the left side and the weights. True counts as one in them."""
-        return (*self.outcome, *self.trials, *(() if self.weights is None else (self.weights,)))
+        return (*self.outcome, *self.trials, *self.added, *(() if self.weights is None else (self.weights,)))
 
     @property
     def values(self) -> tuple[str, ...]:
         """Columns that are evaluated: the outcome's, the predictors' and the weights."""
         weights = () if self.weights is None else (self.weights,)
-        return tuple(dict.fromkeys((*self.outcome, *self.trials, *self.predictors, *weights)))
+        return tuple(dict.fromkeys((*self.outcome, *self.trials, *self.added, *self.predictors, *weights)))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -64,7 +69,12 @@ class Needed:
 
 
 def needed_columns(
-    formula: Formula, weights: str | None = None, *, linear: bool = True, labelled: bool = False
+    formula: Formula,
+    weights: str | None = None,
+    *,
+    linear: bool = True,
+    labelled: bool = False,
+    labels: tuple[str, ...] = (),
 ) -> Needed:
     """Find the raw columns of a formula.
 
@@ -80,7 +90,9 @@ def needed_columns(
     outcome = sorted(required_columns(parts.response))
     tried = formula.trials is not None and formula.fixed_trials is None
     trials = sorted(required_columns(parts.trials)) if tried else []
-    left = [parts.response, *([parts.trials] if tried else [])]
+    additions = [getattr(parts, name) for name in addition_texts(formula)]
+    added = sorted({name for part in additions for name in required_columns(part)})
+    left = [parts.response, *([parts.trials] if tried else []), *additions]
     predictors = sorted(
         {name for part in parts._flatten() if not any(part is one for one in left) for name in required_columns(part)}
     )
@@ -89,7 +101,18 @@ def needed_columns(
             f"The formula has weights '{formula.weights}', and weights= says '{weights}': give one of them."
         )
     weights = unquote(formula.weights) if formula.weights is not None else weights
-    needed = Needed(formula, parts, tuple(outcome), tuple(predictors), weights, tuple(trials), linear, labelled)
+    needed = Needed(
+        formula,
+        parts,
+        tuple(outcome),
+        tuple(predictors),
+        weights,
+        tuple(trials),
+        linear,
+        labelled,
+        labels,
+        tuple(added),
+    )
     _check_names(needed)
     return needed
 
@@ -99,6 +122,7 @@ def part_texts(formula: Formula) -> dict[str, str]:
     texts = {"response": f"0 + {formula.response}"}
     if formula.trials is not None and formula.fixed_trials is None:
         texts["trials"] = f"0 + I({formula.trials})"
+    texts |= {name: f"0 + I({text})" for name, text in addition_texts(formula).items()}
     for of, each in formula.predictors:
         texts[common_part(of)] = each.common
         texts |= {name: effects for effects, name in _effect_parts(of, each).items()}

@@ -26,6 +26,7 @@ class Outcomes:
     parameters : (m, n) the family's other parameters on their scales, in its order.
     trials : (n,).
     counted : (n,) what multiplies log likelihoods; ones in families whose weights are precisions.
+    limits : of censored and truncated outcomes, as those of `Rows`.
     """
 
     family: Family
@@ -34,6 +35,7 @@ class Outcomes:
     parameters: tuple[np.ndarray, ...]
     trials: np.ndarray
     counted: np.ndarray
+    limits: np.ndarray | None = None
 
     def mean(self) -> np.ndarray:
         """Expected outcomes (m, n), of one trial."""
@@ -45,8 +47,15 @@ class Outcomes:
         return self.family.draw(rng, self.trials, self.family.scale.mean(self.location), *parameters)
 
     def log_density(self, y: np.ndarray) -> np.ndarray:
-        """Log densities (m, n) of outcomes (n,)."""
-        return self.counted * self.family.log_density(y, self.trials, self.location, *self.parameters)
+        """Log densities (m, n) of outcomes (n,); where they are censored, log probabilities."""
+        found = self.family.log_density(y, self.trials, self.location, *self.parameters)
+        if self.limits is None or self.family.log_interval is None:
+            return self.counted * found
+        lower, upper, lb, ub = self.limits
+        censored = ~np.isnan(lower)
+        ends = np.where(censored, lower, -np.inf), np.where(censored, upper, np.inf)
+        found = np.where(censored, self.family.log_interval(*ends, self.location, *self.parameters), found)
+        return self.counted * (found - self.family.log_interval(lb, ub, self.location, *self.parameters))
 
 
 def outcomes(
@@ -67,7 +76,7 @@ def outcomes(
     dispersions : those that have no linear predictor, (m, C or 1).
     spread : whether other parameters than the mean are wanted; without them there are no densities and no new outcomes.
     """
-    family, known = model.family, known_parts(rows, model.family)
+    family, known = model.family, known_parts(model.design, rows, model.family)
     values = rows.values[:, :-1]
     linear = linear_predictor(values, codes, weights[""])
     if rows.offset is not None:
@@ -76,9 +85,11 @@ def outcomes(
     for k, name in enumerate(family.predictors[1:] if spread else (), start=1):
         if name in weights:
             parameters.append(linear_predictor(values, codes, weights[name]) + known[k])
+        elif name not in dispersions:  # fixed
+            parameters.append(np.broadcast_to(known[k], linear.shape))
         else:
             mine = dispersions[name]
             parameters.append(np.log(mine[:, codes] if mine.shape[1] > 1 else mine) + known[k])
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     counted = np.ones(len(rows.codes)) if family.precise else rows.precisions
-    return Outcomes(family, linear, locations(model.link, linear), tuple(parameters), trials, counted)
+    return Outcomes(family, linear, locations(model.link, linear), tuple(parameters), trials, counted, rows.limits)

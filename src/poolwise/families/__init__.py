@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
+from poolwise.families.acat import ACAT
 from poolwise.families.bernoulli import BERNOULLI
 from poolwise.families.beta import BETA
 from poolwise.families.beta_binomial import BETA_BINOMIAL
 from poolwise.families.binomial import BINOMIAL
 from poolwise.families.callback import rows_callback, views
+from poolwise.families.categorical import CATEGORICAL
+from poolwise.families.cumulative import CUMULATIVE, CUMULATIVE_EQUIDISTANT
 from poolwise.families.exponential import EXPONENTIAL
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
@@ -22,6 +26,7 @@ from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
 from poolwise.families.lognormal import LOGNORMAL
 from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
+from poolwise.families.sratio import SRATIO
 from poolwise.families.student import STUDENT
 from poolwise.families.weibull import WEIBULL
 from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
@@ -54,6 +59,11 @@ FAMILIES = MappingProxyType(
             HURDLE_NEGATIVE_BINOMIAL,
             HURDLE_GAMMA,
             HURDLE_LOGNORMAL,
+            CUMULATIVE,
+            CUMULATIVE_EQUIDISTANT,
+            SRATIO,
+            ACAT,
+            CATEGORICAL,
         )
     }
 )
@@ -74,8 +84,8 @@ _ALIASES = {
 }
 
 
-def family_of(asked: object) -> Family:
-    """The family of a name, or one that was made.
+def family_of(asked: object, labels: Sequence[str] = (), link: str | None = None) -> Family:
+    """The family of a name, or one that was made; of categories with these labels and by this link where it has some.
 
     Raises
     ------
@@ -86,7 +96,15 @@ def family_of(asked: object) -> Family:
     name = _ALIASES.get(str(asked), str(asked))
     if name not in FAMILIES:
         raise FormulaError(f"There is no family {asked!r}. {suggest(str(asked), FAMILIES)}")
-    return FAMILIES[name]
+    family = FAMILIES[name]
+    return of_categories(family, labels, link) if labels else family
+
+
+def of_categories(family: Family, labels: Sequence[str], link: str | None) -> Family:
+    """The family of outcomes with these labels, by a link; a family without categories as it is."""
+    if family.of_labels is None:
+        return family
+    return family.of_labels(tuple(map(str, labels)), family.link(link).name)
 
 
 __all__ = [
@@ -101,6 +119,7 @@ __all__ = [
     "Link",
     "Scale",
     "family_of",
+    "of_categories",
     "locations",
     "rows_callback",
     "views",

@@ -7,8 +7,8 @@ import numpy as np
 from poolwise.compiled import callback, carray, intrinsic, kernel, pointer
 from poolwise.compiled.types import Matrix, Vector
 
-# f(n, y, trials, weights, predictors, slopes, information): the last six are addresses.
-rows_callback = callback("float64(int64, int64, int64, int64, int64, int64, int64)")
+# f(n, parameters, y, trials, weights, predictors, slopes, information): the last six are addresses.
+rows_callback = callback("float64(int64, int64, int64, int64, int64, int64, int64, int64)")
 
 
 @kernel
@@ -25,18 +25,18 @@ def views(n, parameters, y, trials, weights, predictors, slopes, information):
 
 
 @intrinsic
-def _call(typing_context, address, n, y, trials, weights, predictors, slopes, information):
+def _call(typing_context, address, n, parameters, y, trials, weights, predictors, slopes, information):
     from llvmlite import ir
     from numba.core import types
 
     word = ir.IntType(64)
-    shape = ir.FunctionType(ir.DoubleType(), [word] * 7)
+    shape = ir.FunctionType(ir.DoubleType(), [word] * 8)
 
     def generate(context, builder, signature, arguments):
         function = builder.inttoptr(arguments[0], shape.as_pointer())
         return builder.call(function, arguments[1:])
 
-    return types.float64(*([types.int64] * 8)), generate
+    return types.float64(*([types.int64] * 9)), generate
 
 
 @kernel
@@ -47,6 +47,7 @@ def call_rows(
     return _call(
         np.int64(address),
         np.int64(y.size),
+        np.int64(predictors.shape[0]),
         np.int64(y.ctypes.data),
         np.int64(trials.ctypes.data),
         np.int64(weights.ctypes.data),

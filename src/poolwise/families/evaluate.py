@@ -1,4 +1,4 @@
-"""A family's kernel on arrays, for code that is not compiled."""
+"""A family's kernels on arrays, for code that is not compiled."""
 
 from __future__ import annotations
 
@@ -10,15 +10,36 @@ from poolwise.families.links import Link, to_location
 
 
 def slope_and_information(
-    family: Family, link: Link, y: np.ndarray, trials: np.ndarray, weights: np.ndarray, predictors: np.ndarray
+    family: Family,
+    link: Link,
+    y: np.ndarray,
+    trials: np.ndarray,
+    weights: np.ndarray,
+    predictors: np.ndarray,
+    limits: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Derivative of the log likelihood of rows (n,) in the linear predictor of the mean, and expected information.
 
-    `predictors` (parameters, n): that of the mean, and the logs of the dispersions.
+    `predictors` (parameters, n): that of the mean, and the other parameters on their scales. `limits` (4, n) as those
+    of `Rows`.
     """
     at, chain = np.ascontiguousarray(predictors, dtype=float).copy(), np.ones(predictors.shape[1])
     to_location(link.code, at[0], chain)
-    slopes, information = np.empty_like(at), np.empty_like(at)
-    rows = (np.ascontiguousarray(each, dtype=float) for each in (y, trials, weights))
-    call_rows(family.callback.address, *rows, at, slopes, information)
-    return slopes[0] * chain, information[0] * chain**2
+    slope, information = np.zeros(at.shape[1]), np.zeros(at.shape[1])
+
+    def add(address: int, which: np.ndarray, *outcomes: np.ndarray) -> None:
+        there = np.ascontiguousarray(at[:, which])
+        slopes, known = np.empty_like(there), np.empty_like(there)
+        call_rows(address, *(np.ascontiguousarray(each, dtype=float) for each in outcomes), there, slopes, known)
+        slope[which] += slopes[0] * chain[which]
+        information[which] += known[0] * chain[which] ** 2
+
+    exact = np.arange(len(y)) if limits is None else np.flatnonzero(np.isnan(limits[0]))
+    add(family.callback.address, exact, y[exact], trials[exact], weights[exact])
+    if limits is not None and family.interval is not None:
+        lower, upper, lb, ub = limits
+        hidden, cut = np.flatnonzero(~np.isnan(lower)), np.flatnonzero(np.isfinite(lb) | np.isfinite(ub))
+        add(family.interval.address, hidden, lower[hidden], upper[hidden], weights[hidden])
+        add(family.interval.address, cut, lb[cut], ub[cut], -weights[cut])
+        information = np.maximum(information, 0.0)
+    return slope, information

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.compiled.kernels import Callback
 from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
+from poolwise.support.errors import FormulaError
 
 Numbers = np.ndarray
 Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (n,)
@@ -29,6 +30,10 @@ class Parameter:
     scaled : whether it has the units of the outcome.
     typical : a usual value, around which its linear predictor lies.
     scale : on which kernels take it.
+    fixed : its value where no formula and no value is given, or a function of the outcomes that gives it; then it is
+        not estimated. None for one that is.
+    usual : a function of the outcomes that gives a usual value, where `typical` cannot say it.
+    vanishes : whether it may be fixed at zero.
     """
 
     name: str
@@ -36,6 +41,9 @@ class Parameter:
     scaled: bool = False
     typical: float = 1.0
     scale: Scale = LOG
+    fixed: float | Callable[[Numbers], float] | None = None
+    usual: Callable[[Numbers], float] | None = None
+    vanishes: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +72,16 @@ class Family:
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
+    interval : compiled by `rows_callback`: log probability that an outcome lies in (y, trials], and its derivatives;
+        censored and truncated outcomes need it.
+    log_interval : (lower, upper, location, *parameters on their scales) to such log probabilities.
+    of_labels : makes the family of outcomes that are one of some categories, from their labels and the name of a link;
+        the outcome is then the position of its label.
+    labels : of the categories, in their order; two at least.
+    ordered : whether their order has a meaning.
+    thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
+    repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
+    signed : whether outcomes are times with the sign of a choice.
     """
 
     name: str
@@ -81,6 +99,14 @@ class Family:
     labelled: bool = False
     zeros_apart: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
+    interval: Callback | None = None
+    log_interval: Callable[..., Numbers] | None = None
+    of_labels: Callable[[tuple[str, ...], str], Family] | None = None
+    labels: tuple[str, ...] = ()
+    ordered: bool = False
+    thresholds: tuple[str, ...] = ()
+    repeated: bool = False
+    signed: bool = False
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -90,7 +116,26 @@ class Family:
     @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the parameters that always have a linear predictor."""
-        return tuple(parameter.name for parameter in self.parameters if parameter.prior is None)
+        return tuple(each.name for each in self.parameters if each.prior is None and each.fixed is None)
+
+    def fixed(self, values: Iterable[tuple[str, float]]) -> dict[str, float]:
+        """Parameters that have a value, on their scales.
+
+        Raises
+        ------
+        FormulaError : for a value that the parameter cannot have.
+        """
+        known, found = {each.name: each for each in self.parameters}, {}
+        for name, value in values:
+            with np.errstate(all="ignore"):
+                at = float(known[name].scale.link(None, self.name).forward(np.array(value, dtype=float)))
+            if value == 0 and known[name].vanishes:
+                at = -1e300
+            if not np.isfinite(at):
+                what = "between 0 and 1" if known[name].scale is LOGIT else "above 0"
+                raise FormulaError(f"'{name} = {value:g}' is no value that the parameter can have: it lies {what}.")
+            found[name] = at
+        return found
 
     def link(self, name: str | None) -> Link:
         """The link of a name, the usual one without.

@@ -30,8 +30,8 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def _callback(n, y, trials, weights, predictors, slopes, information):
-    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sigma: np.ndarray) -> np.ndarray:

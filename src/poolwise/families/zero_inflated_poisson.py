@@ -27,8 +27,8 @@ def rows(y, trials, weights, predictors, slopes, information):
 
 
 @rows_callback
-def _callback(n, y, trials, weights, predictors, slopes, information):
-    return rows(*views(n, 2, y, trials, weights, predictors, slopes, information))
+def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
+    return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
 ZERO_INFLATED_POISSON = Family(

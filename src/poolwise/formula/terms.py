@@ -73,7 +73,7 @@ class Formula:
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]
         trials = [] if self.trials is None else [f"trials({self.trials})"]
-        added = [*trials, *(f"{name}({text})" for name, text in self.additions)]
+        added = [*trials, *(f"{name}: {text}" for name, text in self.additions)]
         left = f"{self.response} | {' + '.join(added)}" if added else self.response
         specific = [f"cs({term})" for term in self.specific]
         mine = " + ".join([f"{left} ~ {self.common}", *specific, *map(str, self.bars), *known])

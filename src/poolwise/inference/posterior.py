@@ -60,7 +60,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with family and link by their names: they hold compiled code, and there is one of each."""
         rest = (self.data, self.priors, dict(self.given), self.pooling)
-        return _model, (*rest, _named(self.family), self.link.name, self.observations)
+        return _model, (*rest, _named(self.family), self.family.labels, self.link.name, self.observations)
 
     @property
     def sampled(self) -> bool:
@@ -88,7 +88,9 @@ class Model:
 
 
 def _named(family: Family) -> str | Family:
-    return family.name if FAMILIES.get(family.name) is family else family
+    known = FAMILIES.get(family.name)
+    same = known is not None and (known is family or known.of_labels is family.of_labels is not None)
+    return family.name if same else family
 
 
 def _model(
@@ -97,10 +99,11 @@ def _model(
     given: Mapping[str, Prior],
     pooling: Pooling,
     family: str | Family,
+    labels: tuple[str, ...],
     link: str,
     observations: Observations | None,
 ) -> Model:
-    found = family_of(family)
+    found = family_of(family, labels, link)
     return Model(data, priors, given, pooling, found, found.link(link), observations)
 
 

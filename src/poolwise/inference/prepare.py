@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,16 @@ from poolwise import design as designs
 from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
 from poolwise.density.resolve import resolve_priors
-from poolwise.families import GAUSSIAN, Family, Link
+from poolwise.families import GAUSSIAN, Family, Link, of_categories
 from poolwise.formula import Formula, Functions, parse
+from poolwise.formula.parse import unquote
+from poolwise.inference.completion import completed
 from poolwise.inference.posterior import Model, Pooling
 from poolwise.sources import as_source
+from poolwise.sources.files import read_all
+from poolwise.sources.frames import Table
+from poolwise.sources.relation import Relation
+from poolwise.sources.source import Source
 from poolwise.statistics import Statistics
 from poolwise.statistics.routes import reduce_source
 from poolwise.support.errors import DataError, FormulaError, PoolwiseWarning
@@ -42,16 +49,18 @@ def prepare(
     rows_there = None if isinstance(source, Statistics) else as_source(source)
     names = None if rows_there is None else rows_there.names
     parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [])
-    parsed = parsed.with_intercepts(family.unshared)
-    integrated = family is GAUSSIAN and family.link(link).name == "identity" and not parsed.further
-    _check_family(parsed, family)
+    if family.of_labels is not None:
+        family = of_categories(family, _labels(parsed, rows_there, family), link)
+    parsed = completed(parsed, family)
+    more = parsed.further or parsed.additions or parsed.fixed
+    integrated = family is GAUSSIAN and family.link(link).name == "identity" and not more
     if isinstance(source, Statistics):
         if not integrated:
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
         if str(parsed) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
         return model_of(source, priors or {}), None
-    needed = designs.needed_columns(parsed, weights, linear=integrated, labelled=family.labelled)
+    needed = designs.needed_columns(parsed, weights, linear=integrated, labelled=family.labelled, labels=family.labels)
     data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress)
     warn_of_dropped(data)
     if integrated:
@@ -61,19 +70,33 @@ def prepare(
     return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
 
 
+def _labels(formula: Formula, source: Source | None, family: Family) -> tuple[str, ...]:
+    """Labels of the categories that the outcome is one of."""
+    name = unquote(formula.response)
+    if isinstance(source, Relation) and name in source.names:
+        source = read_all(source, (name,))
+    if not isinstance(source, Table) or name not in source.names:
+        raise FormulaError(f"The outcome of '{family.name}' must be a column of the data as it is, not '{name}'.")
+    return designs.outcome_labels(name, source.columns([name])[name], ordered=family.ordered)
+
+
 def sampled_model(
     data: Statistics, rows: designs.Rows, priors: Mapping[str, Prior], family: Family, link: Link
 ) -> Model:
     """A model whose coefficients are sampled, ready for `infer`."""
     data = data.without_empty_columns()
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+    _check_occurring(data.design.response, rows, family)
     family.check(data.design.response, rows.response, trials)
-    data.check(spread=not family.whole)
+    data.check(spread=not (family.whole or family.labels))
+    data = _with_values(data, rows, family)
     if not (data.design.coefficients or data.design.factors or family.parameters):
         raise FormulaError(
             f"'{data.design.formula.text}' has no coefficient, group or spread: nothing is to be learnt."
         )
-    scales = family_scales(family, link, rows, [of for of, _ in data.design.formula.predictors])
+    formula = data.design.formula
+    fixed = [name for name, _ in formula.fixed]
+    scales = family_scales(family, link, rows, [of for of, _ in formula.predictors], fixed)
     products = data.products if family.precise else data.products.counted()
     resolved = resolve_priors(priors, data.design, products, scales)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
@@ -81,20 +104,22 @@ def sampled_model(
     return Model(data, resolved, dict(priors), pooling, family, link, observations)
 
 
-def _check_family(formula: Formula, family: Family) -> None:
-    """Refuse trials where the family has none, and formulas of parameters that it does not have."""
-    if formula.trials is not None and not family.trials:
-        raise FormulaError(f"The family '{family.name}' has no trials; successes among trials are family='binomial'.")
-    if family.trials and formula.trials is None:
-        raise FormulaError(
-            f"How many trials? Write '{formula.response} | trials(n) ~ ...' or '({formula.response}, failures) ~ ...'; "
-            "zeros and ones are family='bernoulli'."
-        )
-    known = family.predictors[1:]
-    for name, _ in formula.further:
-        if name not in known:
-            what = f"It has: {', '.join(known)}." if known else "It has none besides the mean."
-            raise FormulaError(f"The family '{family.name}' has no parameter '{name}' to write a formula for. {what}")
+def _with_values(data: Statistics, rows: designs.Rows, family: Family) -> Statistics:
+    """The statistics, with the parameters fixed that have a value from the outcomes."""
+    values = {each.name: each.fixed(rows.response) for each in family.parameters if callable(each.fixed)}
+    if not values:
+        return data
+    formula = data.design.formula.with_values(values)
+    return replace(data, design=replace(data.design, formula=formula))
+
+
+def _check_occurring(name: str, rows: designs.Rows, family: Family) -> None:
+    """Refuse categories that no complete row has."""
+    if family.labels:
+        counts = np.bincount(rows.response.astype(np.int64), minlength=len(family.labels))
+        empty = [label for label, count in zip(family.labels, counts, strict=True) if not count]
+        if empty:
+            raise DataError(f"No complete row has '{name}' {', '.join(empty[:5])}: leave these rows out of the data.")
 
 
 def model_of(data: Statistics, priors: Mapping[str, Prior]) -> Model:

@@ -61,6 +61,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
     return {
         "pooling": model.pooling.value,
         "family": model.family.name,
+        "labels": model.family.labels,
         "link": model.link.name,
         "given": {str(name): _prior_state(prior) for name, prior in model.given.items()},
         "priors": {
@@ -154,7 +155,7 @@ def _posterior(
     name = header.get("family", "gaussian")
     if family is None and name not in FAMILIES:
         raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
-    family = family_of(name if family is None else family)
+    family = family_of(name if family is None else family, header.get("labels", ()), header.get("link"))
     model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
     if model.sampled:
         return _sampled(model, header, arrays)

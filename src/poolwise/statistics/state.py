@@ -135,6 +135,4 @@ def _factor(
     levels, codes = levels_of(tuple(said["keys"]), keys, cells)
     group_map = numbers(arrays, f"group_map_{i}", width, q)
     margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
-    return Factor(
-        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors
-    )
+    return Factor(said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors)

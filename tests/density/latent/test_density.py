@@ -110,6 +110,9 @@ CASES = {
     "weighed shares": Case("beta", "y ~ x + (1 | g)", None, "weight"),
     "weighed student": Case("student", "y ~ x + (1 | g)", None, "weight"),
     "sigma": Case("gaussian", ["y ~ x + (x | g)", "sigma ~ x + (1 | g)"], None, "weight"),
+    "shared bars": Case("gaussian", ["y ~ x + (x | p | g)", "sigma ~ x + (1 | p | g)"]),
+    "shared and own bars": Case("student", ["y ~ x + (1 | p | g) + (1 | h)", "sigma ~ 1 + (1 | p | g) + (x | h)"]),
+    "fixed": Case("student", ["y ~ x + (x | g)", "nu = 4"]),
     "sigma by another factor": Case("gaussian", ["y ~ x + (1 | g)", "sigma ~ 1 + (x | h)"]),
     "shape": Case("negative_binomial", ["y ~ x + (1 | g)", "shape ~ 1 + (1 | h)"]),
     "two dispersions": Case("student", ["y ~ x + offset(known) + (1 | g)", "sigma ~ x", "nu ~ 1"]),
@@ -208,8 +211,11 @@ def oracle(model, rows, theta, beta, u) -> float:
         start += size
         covariance = between(layout, theta, factor)
         total += multivariate_normal(np.zeros(len(covariance)), covariance).logpdf(effects).sum()
-        part = np.einsum("nq,nq->n", basis @ factor.group_map, effects[factor.codes[rows.codes]])
-        predictors[factor.predictor] = predictors[factor.predictor] + part
+        each = (basis @ factor.group_map) * effects[factor.codes[rows.codes]]
+        for k, of in enumerate(factor.predictors):
+            predictors[of] = predictors[of] + each[:, k]
+    for name, at in model.family.fixed(design.formula.fixed).items():
+        predictors[name] = predictors[name] + at
     predictors[""] = predictors[""] + (0.0 if rows.offset is None else rows.offset)
     counted = rows.precisions
     if model.family.precise:  # a weight divides the variance
@@ -340,7 +346,9 @@ def uncompressed(model, rows) -> Observations:
         for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places")
     }
     constant = sum(one.constant for one in each)
+    terms = np.array([[0, len(each), model.family.callback.address]])
     return Observations(
+        terms=terms,
         rows=len(each),
         of_column=each[0].of_column,
         of_slot=each[0].of_slot,

@@ -8,15 +8,16 @@ from poolwise.compiled import kernel
 from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.kernels import linear_predictors
 from poolwise.density.latent.problem import (
-    CODES,
     COLUMNS,
     FACTORS,
     KNOWN,
     LEAF,
+    LINK,
     OF_COLUMN,
     OF_SLOT,
     SLOT_PLACES,
     SLOT_VALUES,
+    TERMS,
     TRIALS,
     WEIGHTS,
     Y,
@@ -48,13 +49,22 @@ def curvature(
     """
     y, columns, of_column = floats(words, Y), wide(words, COLUMNS), whole(words, OF_COLUMN)
     slot_values, slot_places, of_slot = wide(words, SLOT_VALUES), wide_whole(words, SLOT_PLACES), whole(words, OF_SLOT)
-    codes, factors, leaf = whole(words, CODES), wide_whole(words, FACTORS), whole(words, LEAF)
+    factors, leaf, terms = wide_whole(words, FACTORS), whole(words, LEAF), wide_whole(words, TERMS)
     n, parameters, p = y.size, wide(words, KNOWN).shape[0], beta.size
-    predictors = np.empty((parameters, n))
-    slopes, information, chain = np.empty((parameters, n)), np.empty((parameters, n)), np.ones(n)
-    linear_predictors(theta, beta, u, words, np.int64(0), predictors)
-    to_location(codes[1], predictors[0], chain)
-    call_rows(codes[0], y, floats(words, TRIALS), floats(words, WEIGHTS), predictors, slopes, information)
+    information, chain = np.empty((parameters, n)), np.ones(n)
+    for t in range(terms.shape[0]):
+        part = slice(terms[t, 0], terms[t, 1])
+        size = terms[t, 1] - terms[t, 0]
+        predictors, slopes, mine = (
+            np.empty((parameters, size)),
+            np.empty((parameters, size)),
+            np.empty((parameters, size)),
+        )
+        linear_predictors(theta, beta, u, words, terms[t, 0], predictors)
+        to_location(whole(words, LINK)[0], predictors[0], chain[part])
+        trials, weights = floats(words, TRIALS)[part], floats(words, WEIGHTS)[part]
+        call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, mine)
+        information[:, part] = mine
     slots = of_slot.size
     width = p + slots
     place, value, parameter = np.empty(width, np.int64), np.empty(width), np.empty(width, np.int64)

@@ -168,7 +168,8 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         observations.slot_places,
         observations.of_slot,
         np.array(shared, dtype=np.int64),
-        np.array([family.callback.address, link.code], dtype=np.int64),
+        np.array([link.code], dtype=np.int64),
+        observations.terms,
     )
     where = np.array(factors, dtype=np.int64).reshape(-1, 5)
     places, leaf = coupled_places(p, where)

@@ -10,7 +10,6 @@ from poolwise.compiled import kernel, lane, vector
 from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.problem import (
     CENTRE,
-    CODES,
     COLUMNS,
     CONSTANT,
     CORRELATIONS,
@@ -19,6 +18,7 @@ from poolwise.density.latent.problem import (
     INFORMATION,
     KNOWN,
     LEAF,
+    LINK,
     MATRIX,
     MEAN,
     MIXED,
@@ -39,6 +39,7 @@ from poolwise.density.latent.problem import (
     SLOT_VALUES,
     STARTS,
     STATED,
+    TERMS,
     TRIALS,
     WEIGHTS,
     Y,
@@ -62,45 +63,47 @@ def log_likelihood(
     y, trials, weights, known = floats(words, Y), floats(words, TRIALS), floats(words, WEIGHTS), wide(words, KNOWN)
     columns, of_column = wide(words, COLUMNS), whole(words, OF_COLUMN)
     slot_values, slot_places = wide(words, SLOT_VALUES), wide_whole(words, SLOT_PLACES)
-    of_slot, shared, codes = whole(words, OF_SLOT), whole(words, SHARED), whole(words, CODES)
-    n, parameters, code = y.size, known.shape[0], codes[1]
+    of_slot, shared, terms = whole(words, OF_SLOT), whole(words, SHARED), wide_whole(words, TERMS)
+    parameters, code = known.shape[0], whole(words, LINK)[0]
     predictors = np.empty((parameters, _BLOCK))
     slopes, information = np.empty((parameters, _BLOCK)), np.empty((parameters, _BLOCK))
     chain = np.empty(_BLOCK)
     total = 0.0
-    for begin in range(0, n, _BLOCK):
-        size = min(_BLOCK, n - begin)
-        if size < _BLOCK:  # kernels take contiguous arrays
-            predictors, slopes = np.empty((parameters, size)), np.empty((parameters, size))
-            information = np.empty((parameters, size))
-        linear_predictors(theta, beta, u, words, begin, predictors)
-        to_location(code, predictors[0], chain)
-        part = slice(begin, begin + size)
-        total += call_rows(
-            codes[0],
-            y[part],
-            trials[part],
-            weights[part],
-            predictors,
-            slopes,
-            information,
-        )
-        if code != 0:
-            for i in range(size):
-                slopes[0, i] *= chain[i]
-        for k in range(beta.size):
-            slope, column, share = slopes[of_column[k]], columns[k, part], 0.0
-            for i in range(size):
-                share += slope[i] * column[i]
-            beta_slope[k] += share
-        for s in range(of_slot.size):
-            slope, values, places = slopes[of_slot[s]], slot_values[s, part], slot_places[s, part]
-            for i in range(size):
-                u_slope[places[i]] += slope[i] * values[i]
-        for r in range(parameters):
-            if shared[r] >= 0:
+    for t in range(terms.shape[0]):
+        first, last, address = terms[t, 0], terms[t, 1], terms[t, 2]
+        for begin in range(first, last, _BLOCK):
+            size = min(_BLOCK, last - begin)
+            if size != predictors.shape[1]:  # kernels take contiguous arrays
+                predictors, slopes = np.empty((parameters, size)), np.empty((parameters, size))
+                information = np.empty((parameters, size))
+            linear_predictors(theta, beta, u, words, begin, predictors)
+            to_location(code, predictors[0], chain)
+            part = slice(begin, begin + size)
+            total += call_rows(
+                address,
+                y[part],
+                trials[part],
+                weights[part],
+                predictors,
+                slopes,
+                information,
+            )
+            if code != 0:
                 for i in range(size):
-                    shared_slope[r] += slopes[r, i]
+                    slopes[0, i] *= chain[i]
+            for k in range(beta.size):
+                slope, column, share = slopes[of_column[k]], columns[k, part], 0.0
+                for i in range(size):
+                    share += slope[i] * column[i]
+                beta_slope[k] += share
+            for s in range(of_slot.size):
+                slope, values, places = slopes[of_slot[s]], slot_values[s, part], slot_places[s, part]
+                for i in range(size):
+                    u_slope[places[i]] += slope[i] * values[i]
+            for r in range(parameters):
+                if shared[r] >= 0:
+                    for i in range(size):
+                        shared_slope[r] += slopes[r, i]
     return total
 
 

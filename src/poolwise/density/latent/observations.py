@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from poolwise.compiled.kernels import Callback
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
 from poolwise.design.design import Design, Rows
@@ -34,6 +37,7 @@ class Observations:
     slot_places : (s, n) position of the row's effect in the vector of all effects.
     of_slot : (s,) the parameter whose linear predictor each slot is part of.
     constant : what the log likelihood has beyond the kernels' value.
+    terms : (T, 3) first row, row after the last one, and the address of the kernel that has their log likelihood.
     """
 
     rows: int
@@ -48,6 +52,18 @@ class Observations:
     slot_places: np.ndarray
     of_slot: np.ndarray
     constant: float
+    terms: np.ndarray
+
+
+class _Events(NamedTuple):
+    """What some rows add to the log likelihood, by one kernel."""
+
+    callback: Callback
+    positions: np.ndarray  # (m,) among all rows
+    y: np.ndarray  # (m,) outcomes, or lower ends of intervals
+    trials: np.ndarray  # (m,) trials, or upper ends
+    weights: np.ndarray  # (m,)
+    additive: bool
 
 
 def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts) -> Observations:
@@ -58,54 +74,84 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     y, trials, weights = _outcomes(rows)
     if family.precise:  # they are known parts of the log of sigma
         weights = np.ones(len(y))
-    known = known_parts(rows, family)
+    known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
-    alike = [_codes(column) for column in (*wide.T, *known)]
-    if not family.additive:
-        alike += [_codes(y), _codes(trials)]
-    # Cells come first, so that rows of a group stay neighbours.
-    _, place = cells_of([rows.codes, *alike])
-    order = np.lexsort((weights, trials, y, place))
-    y, trials, weights, place = y[order], trials[order], weights[order], place[order]
-    first = np.unique(place, return_index=True)[1]
-    weight = np.bincount(place, weights)
-    if family.additive:
-        mean, tried = np.bincount(place, weights * y) / weight, np.bincount(place, weights * trials) / weight
-    else:
-        mean, tried = y[first], trials[first]
-    chosen = order[first]
-    values = np.column_stack([np.ones(len(first)), wide[chosen]])
+    cells = [_codes(column) for column in (*wide.T, *known)]
+    parts = [_distinct(each, rows.codes, cells) for each in _events(family, rows, y, trials, weights)]
+    chosen = np.concatenate([part.positions for part in parts])
+    outcome, tried, counted = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "trials", "weights")
+    )
+    ends = np.cumsum([0, *(len(part.y) for part in parts)])
+    terms = [(start, end, part.callback.address) for start, end, part in zip(ends, ends[1:], parts, strict=False)]
+    exact = np.flatnonzero(rows.observed)
+    values = np.column_stack([np.ones(len(chosen)), wide[chosen]])
     slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
     parameters = family.predictors
     to_written = common_centring(design, total).scaled
     return Observations(
         len(y),
-        mean,
+        outcome,
         tried,
-        weight,
+        counted,
         np.ascontiguousarray(known[:, chosen]),
         np.ascontiguousarray((values @ (design.common_map @ to_written)).T),
         to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
         *slots,
-        _constant(family, (y, trials, weights), (mean, tried, weight), len(parameters)),
+        _constant(family, (y[exact], trials[exact], weights[exact]), parts, len(parameters)),
+        np.array(terms, dtype=np.int64),
     )
 
 
+def _events(family: Family, rows: Rows, y: np.ndarray, trials: np.ndarray, weights: np.ndarray) -> Iterator[_Events]:
+    """Rows that were observed exactly; those known to lie in an interval; and what truncation divides by."""
+    exact = np.flatnonzero(rows.observed)
+    if len(exact):
+        yield _Events(family.callback, exact, y[exact], trials[exact], weights[exact], family.additive)
+    if rows.limits is None or family.interval is None:
+        return
+    lower, upper, lb, ub = rows.limits
+    censored = np.flatnonzero(~rows.observed)
+    if len(censored):
+        yield _Events(family.interval, censored, lower[censored], upper[censored], weights[censored], False)
+    cut = np.flatnonzero(np.isfinite(lb) | np.isfinite(ub))
+    if len(cut):
+        yield _Events(family.interval, cut, lb[cut], ub[cut], -weights[cut], False)
+
+
+def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray]) -> _Events:
+    """Those that nothing tells apart put together, with the position of the first."""
+    y, trials, weights, positions = each.y, each.trials, each.weights, each.positions
+    alike = [column[positions] for column in cells]
+    if not each.additive:
+        alike += [_codes(y), _codes(trials)]
+    # Cells come first, so that rows of a group stay neighbours.
+    _, place = cells_of([codes[positions], *alike])
+    order = np.lexsort((weights, trials, y, place))
+    y, trials, weights, place = y[order], trials[order], weights[order], place[order]
+    first = np.unique(place, return_index=True)[1]
+    weight = np.bincount(place, weights)
+    if each.additive:
+        y, trials = np.bincount(place, weights * y) / weight, np.bincount(place, weights * trials) / weight
+    else:
+        y, trials = y[first], trials[first]
+    return each._replace(positions=positions[order[first]], y=y, trials=trials, weights=weight)
+
+
 def _constant(
-    family: Family,
-    single: tuple[np.ndarray, np.ndarray, np.ndarray],
-    together: tuple[np.ndarray, np.ndarray, np.ndarray],
-    parameters: int,
+    family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events], parameters: int
 ) -> float:
-    """What the kernel leaves out: the difference between all terms and the kernel's, the same at any parameters."""
+    """What the family's kernel leaves out: the difference between all terms and its own, the same at any parameters."""
     y, trials, weights = single
+    if not len(y):
+        return 0.0
     at = np.full((parameters, len(y)), 0.1)
-    counted = np.ones(len(y)) if family.precise else weights
-    whole = float(np.sum(counted * family.log_density(y, trials, *at)))
-    there = np.full((parameters, len(together[0])), 0.1)
+    whole = float(np.sum(weights * family.log_density(y, trials, *at)))
+    exact = parts[0]
+    there = np.full((parameters, len(exact.y)), 0.1)
     scratch = np.empty_like(there), np.empty_like(there)
-    return whole - float(call_rows(family.callback.address, *together, there, *scratch))
+    return whole - float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
 
 
 def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,13 +159,15 @@ def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rows.response, trials, rows.precisions
 
 
-def known_parts(rows: Rows, family: Family) -> np.ndarray:
-    """(parameters, n) the known part of each row's linear predictors."""
+def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
+    """(parameters, n) the known part of each row's linear predictors; of parameters that are fixed all of it."""
     known = np.zeros((len(family.predictors), len(rows.codes)))
     if rows.offset is not None:
         known[0] = rows.offset
     if family.precise and rows.weights is not None:
         known[1] = -0.5 * np.log(rows.weights)
+    for name, at in family.fixed(design.formula.fixed).items():
+        known[family.predictors.index(name)] = at
     return known
 
 

@@ -43,7 +43,8 @@ class Data(NamedTuple):
     slot_places: np.ndarray  # (s, n)
     of_slot: np.ndarray  # (s,)
     shared: np.ndarray  # (parameters,) place in theta of a dispersion that all rows share, -1 for a linear predictor
-    codes: np.ndarray  # (2,) address of the family's kernel, code of the link
+    link: np.ndarray  # (1,) its code
+    terms: np.ndarray  # (T, 3) first row, row after the last one, address of the kernel of these rows
 
 
 class Spread(NamedTuple):
@@ -89,12 +90,12 @@ class Problem:
 
 # Kernels get one array of words instead of thirty arrays: compiling is ten times as fast. These are its places.
 (
-    Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, CODES,
+    Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, LINK, TERMS,
     FACTORS, INFORMATION, SCORE, MODE, ROOTS, SHARED_STARTS, SHARED_COLUMNS, SHARED_VALUES, LEAF,
     CENTRE, PLACES, MATRIX,
     STARTS, ROWS, MEAN, PRECISION, MIXED, SCALES, CORRELATIONS, STATED, EXPONENTS,
     CONSTANT, ARRAYS,
-) = range(34)  # fmt: skip
+) = range(35)  # fmt: skip
 
 
 @kernel

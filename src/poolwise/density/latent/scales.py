@@ -12,11 +12,14 @@ from poolwise.design.design import Rows
 from poolwise.families import Family, Link
 
 
-def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[str]) -> PriorScales:
+def family_scales(
+    family: Family, link: Link, rows: Rows, predictors: Sequence[str], fixed: Sequence[str] = ()
+) -> PriorScales:
     """Where linear predictors lie, and what one unit of them is, from the outcomes.
 
     On scales such as logit and log a step of one says much whatever the data; the identity has the outcome's own
-    units. Linear predictors of other parameters lie around what is usual on their scale, in steps of one.
+    units. Linear predictors of other parameters lie around what is usual on their scale, in steps of one. `predictors`
+    names those that there are, `fixed` the parameters that are not estimated.
     """
     if family.zeros_apart:
         rows = rows.take(np.flatnonzero(rows.response))
@@ -31,8 +34,9 @@ def family_scales(family: Family, link: Link, rows: Rows, predictors: Sequence[s
         # A row of weight w has the residual sd sigma / sqrt(w).
         typical = sd * np.sqrt(rows.precisions.mean()) if parameter.scaled else 1.0
         if parameter.name in predictors:
-            usual = parameter.scale.link(None, family.name).forward(np.array(typical * parameter.typical))
+            typical = typical * parameter.typical if parameter.usual is None else parameter.usual(y)
+            usual = parameter.scale.link(None, family.name).forward(np.array(typical))
             found[parameter.name] = (float(settled(float(usual), 1.0)), 1.0)
-        elif parameter.prior is not None:
+        elif parameter.prior is not None and parameter.name not in fixed:
             dispersions[parameter.name] = parameter.prior.widened(float(settled(typical, typical)))
     return PriorScales(found, dispersions)

@@ -172,7 +172,8 @@ def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarra
         outcome = _outcomes(posterior, rows, np.stack([linear, *base[1:]]))
         flat = np.stack([linear.ravel(), *(each.ravel() for each in outcome.parameters)])
         tiled = [np.tile(each, m) for each in (y, outcome.trials, outcome.counted)]
-        found = slope_and_information(model.family, model.link, tiled[0], tiled[1], tiled[2], flat)
+        limits = None if rows.limits is None else np.tile(rows.limits, (1, m))
+        found = slope_and_information(model.family, model.link, tiled[0], tiled[1], tiled[2], flat, limits)
         slope, information = (each.reshape(m, -1) for each in found)
         gradient = np.stack([(slope * image[..., k]) @ members for k in range(q)], axis=-1) - centre
         curvature = np.eye(q) + np.stack(
@@ -194,7 +195,7 @@ def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen
     design, values = model.design, rows.values[:, :-1]
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[chosen]
     common = design.common_map[0] + values @ design.common_map[1:]
-    known = known_parts(rows, model.family)
+    known = known_parts(design, rows, model.family)
     found = []
     for k, name in enumerate(model.family.predictors):
         if name in posterior.dispersions:
@@ -220,7 +221,8 @@ def _outcomes(posterior: Posterior, rows: Rows, predictors: np.ndarray) -> Outco
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     counted = np.ones(len(rows.codes)) if model.family.precise else rows.precisions
     linear = predictors[0]
-    return Outcomes(model.family, linear, locations(model.link, linear), tuple(predictors[1:]), trials, counted)
+    location = locations(model.link, linear)
+    return Outcomes(model.family, linear, location, tuple(predictors[1:]), trials, counted, rows.limits)
 
 
 def _at(

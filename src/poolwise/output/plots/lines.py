@@ -142,10 +142,11 @@ def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, s
 
     if not model.sampled:
         return along(weights)
+    fixed = model.family.fixed(model.design.formula.fixed)
     parameters = tuple(
         np.log(posterior.dispersions[name].reshape(-1, 1))
         if name in posterior.dispersions
-        else along(_weights(posterior, name, factor, j))
+        else along(_weights(posterior, name, factor, j)) + fixed.get(name, 0.0)
         for name in model.family.predictors[1:]
     )
     mean = model.family.scale.mean(locations(model.link, along(weights)))

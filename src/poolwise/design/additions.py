@@ -1,0 +1,142 @@
+"""What is known of an outcome besides its value: how it is censored, where it is truncated, which of two choices it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from poolwise.formula import Formula
+from poolwise.support.errors import DataError, suggest
+
+_STATUS = {"none": 0.0, "right": 1.0, "left": -1.0, "interval": 2.0}  # brms' words and numbers
+_CHOICE = {"lower": 0.0, "upper": 1.0}
+
+
+def addition_part(name: str) -> str:
+    """Name of the part of a formula that has an addition."""
+    return f"addition_{name}"
+
+
+def addition_texts(formula: Formula) -> dict[str, str]:
+    """Expressions of the additions that are not plain numbers, by the names of their parts."""
+    return {addition_part(name): text for name, text in formula.additions if number(text) is None}
+
+
+def number(text: str) -> float | None:
+    """The number that a text is, R's infinities included; None for an expression."""
+    try:
+        return float(text.replace("Inf", "inf"))
+    except ValueError:
+        return None
+
+
+def coded(formula: Formula, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Raw columns, with words and truths of a status or a choice as numbers, and ends where no interval needs one.
+
+    Raises
+    ------
+    DataError : for a word that is none of those known.
+    """
+    found = dict(raw)
+    of = {name: text.strip("`") for name, text in formula.additions}
+    for name, words in (("status", _STATUS), ("choice", _CHOICE)):
+        column = of.get(name, "")
+        if column in raw and raw[column].dtype.kind != "f":
+            found[column] = np.array([_code(column, value, words) for value in np.asarray(raw[column], dtype=object)])
+    status, upper = found.get(of.get("status", "")), found.get(of.get("upper", ""))
+    if status is not None and upper is not None and upper.dtype.kind == "f":
+        found[of["upper"]] = np.where(np.isnan(upper) & (status != _STATUS["interval"]), np.inf, upper)
+    return found
+
+
+def _code(column: str, value: Any, words: Mapping[str, float]) -> float:
+    if value is None or value != value:  # missing
+        return np.nan
+    if isinstance(value, (bool, int, float, np.number, np.bool_)):
+        return float(value)
+    if str(value).lower() not in words:
+        raise DataError(f"'{column}' holds {value!r}. {suggest(str(value), words)}")
+    return words[str(value).lower()]
+
+
+def signed(formula: Formula, y: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Response times (n,) with the sign of the choice, where there is one: at the lower boundary they are negative.
+
+    Raises
+    ------
+    DataError : for other choices than two, and for times that are not positive.
+    """
+    if "choice" not in values:
+        return y
+    choice, name = values["choice"], dict(formula.additions)["choice"]
+    lowest = -1.0 if (choice == -1).any() else 0.0
+    bad = (choice != lowest) & (choice != 1)
+    if bad.any():
+        raise DataError(
+            f"The choices '{name}' must be 0 and 1, -1 and 1, or 'lower' and 'upper', but row "
+            f"{int(np.flatnonzero(bad)[0]) + 1} of the complete rows holds {choice[bad][0]:g}."
+        )
+    if (y <= 0).any():
+        at = int(np.flatnonzero(y <= 0)[0])
+        raise DataError(
+            f"Response times must be above zero, but row {at + 1} of the complete rows of '{formula.response}' holds "
+            f"{y[at]:g}."
+        )
+    return np.where(choice == 1, y, -y)
+
+
+def limits(formula: Formula, y: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """(4, n) ends of the interval of a censored outcome, NaN for one that was observed, and bounds of truncation.
+
+    Parameters
+    ----------
+    values : (n,) of each addition by its name.
+
+    Raises
+    ------
+    DataError : for codes that are not known, an end or bound below the other, outcomes outside of their bounds.
+    """
+    if not {"status", "lb", "ub"} & values.keys():
+        return None
+    lower, upper = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    if "status" in values:
+        lower, upper = _interval(formula, y, values["status"], values.get("upper"))
+    lb = values.get("lb", np.full(len(y), -np.inf))
+    ub = values.get("ub", np.full(len(y), np.inf))
+    _refuse(lb >= ub, "The bounds of trunc() must have lb below ub", lb, ub)
+    _refuse((y <= lb) & (y < lb), f"'{formula.response}' lies below its lower bound", y, lb)
+    _refuse(y > ub, f"'{formula.response}' lies above its upper bound", y, ub)
+    return np.array([lower, upper, lb, ub])
+
+
+def _interval(
+    formula: Formula, y: np.ndarray, status: np.ndarray, upper: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    name = dict(formula.additions)["status"]
+    bad = ~np.isin(status, list(_STATUS.values()))
+    if bad.any():
+        raise DataError(
+            f"The status '{name}' must be 0 or 'none' for an outcome that was observed, 1 or 'right', -1 or 'left', 2 or "
+            f"'interval' for one that was not; row {int(np.flatnonzero(bad)[0]) + 1} of the complete rows holds "
+            f"{status[bad][0]:g}."
+        )
+    if (status == 2).any():
+        if upper is None:
+            raise DataError(
+                f"'{name}' has intervals: say where they end, as in '{formula.response} | cens({name}, upper)'."
+            )
+        _refuse((status == 2) & (upper <= y), "An interval must end above its start", y, upper)
+    if not (status != 1).any():
+        raise DataError(f"Every outcome is censored on the right ('{name}' is 1): the data say nothing of any event.")
+    ends = np.full(len(y), np.inf) if upper is None else upper
+    low = np.where(status == 0, np.nan, np.where(status == -1, -np.inf, y))
+    high = np.where(status == 0, np.nan, np.where(status == -1, y, np.where(status == 1, np.inf, ends)))
+    return low, high
+
+
+def _refuse(bad: np.ndarray, what: str, one: np.ndarray, other: np.ndarray) -> None:
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise DataError(f"{what}, but row {at + 1} of the complete rows has {one[at]:g} and {other[at]:g}.")

@@ -1,0 +1,99 @@
+"""Ordered categories by odds of neighbours (Agresti 2010): log P(Y = k + 1) / P(Y = k) = disc (location - t_k).
+
+Thresholds need no order; the first is at zero, each other one is shifted from it, by an amount that may depend on
+predictors: effects of categories' own.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.categories import any_position, category_draws, expected_position, latent_scale
+from poolwise.families.family import Family, Parameter
+from poolwise.families.links import REAL
+
+_SCALE = latent_scale("logit")
+
+
+@kernel
+def rows(y, weights, predictors, slopes, information):
+    """y the position of a category; predictors are the location, the log of disc and the shifts of further thresholds."""
+    total, steps = 0.0, predictors.shape[0] - 1
+    for i in range(y.size):
+        disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])
+        # Log odds to the first category, and the largest of them.
+        score, highest, reached = 0.0, 0.0, 0.0
+        for k in range(steps):
+            score += disc * (predictors[0, i] - (predictors[1 + k, i] if k > 0 else 0.0))
+            highest = max(highest, score)
+            if k + 1 == place:
+                reached = score
+        whole, mean, square, scores = math.exp(-highest), 0.0, 0.0, 0.0
+        score = 0.0
+        for k in range(steps):
+            score += disc * (predictors[0, i] - (predictors[1 + k, i] if k > 0 else 0.0))
+            share = math.exp(score - highest)
+            whole += share
+            mean += (k + 1) * share
+            square += (k + 1) * (k + 1) * share
+            scores += score * share
+            slopes[min(1 + k, steps), i] = share  # for now: of the category after each threshold
+        mean, square, scores = mean / whole, square / whole, scores / whole
+        total += w * (reached - highest - math.log(whole))
+        beyond = 0.0
+        for k in range(steps - 1, 0, -1):
+            beyond += slopes[1 + k, i] / whole
+            slopes[1 + k, i] = -w * disc * ((1.0 if place > k else 0.0) - beyond)
+            information[1 + k, i] = w * disc * disc * beyond * (1.0 - beyond)
+        slopes[0, i] = w * disc * (place - mean)
+        information[0, i] = w * disc * disc * max(square - mean * mean, 0.0)
+        slopes[1, i] = w * (reached - scores)
+        information[1, i] = slopes[1, i] * slopes[1, i] / w
+    return total
+
+
+@rows_callback
+def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
+    y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
+    return rows(y, weights, at, slope, known)
+
+
+@cache
+def acat(labels: tuple[str, ...], link: str = "logit") -> Family:
+    """The family of ordered categories with these labels."""
+    count = len(labels)
+
+    def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
+        """Log probability of the category at each position."""
+        from scipy.special import logsumexp
+
+        steps = [np.exp(parameters[0]) * (location - (parameters[k] if k else 0.0)) for k in range(count - 1)]
+        scores = np.cumsum([np.zeros(np.shape(location)), *steps], axis=0)
+        shape = np.broadcast_shapes(np.shape(y), scores.shape[1:])
+        mine = np.choose(np.broadcast_to(y, shape).astype(int), [np.broadcast_to(each, shape) for each in scores])
+        return np.asarray(mine - logsumexp(scores, axis=0))
+
+    shifts = tuple(Parameter(f"shift{k}", scale=REAL, typical=0.0) for k in range(2, count))
+    return Family(
+        "acat",
+        _SCALE,
+        (Parameter("disc", fixed=1.0), *shifts),
+        _callback,
+        log_density,
+        category_draws(log_density, count, 1),
+        any_position,
+        expected_position(log_density, count, 1),
+        centre=lambda mean, sd: (0.0, 1.0),
+        of_labels=acat,
+        labels=labels,
+        ordered=True,
+        thresholds=tuple(each.name for each in shifts),
+    )
+
+
+ACAT = acat(("1", "2", "3"))

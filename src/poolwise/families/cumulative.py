@@ -1,0 +1,179 @@
+"""Ordered categories by thresholds on a latent scale (McCullagh 1980).
+
+P(Y <= k) = F(disc (t_k - location)), F the distribution behind the link. The first threshold is at zero, so that the
+intercept is minus the threshold that others report; each further one lies a gap above the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.categories import (
+    CLOGLOG,
+    KINDS,
+    LOGIT,
+    PROBIT,
+    above,
+    any_position,
+    below,
+    between,
+    category_draws,
+    expected_position,
+    latent_scale,
+    log_between,
+)
+from poolwise.families.family import Family, Parameter
+from poolwise.families.links import REAL
+from poolwise.priors import HalfStudentT
+
+_SCALE = latent_scale(*KINDS)
+_DISC = Parameter("disc", fixed=1.0)
+_WIDTH = HalfStudentT(3.0, 2.5)
+
+
+@kernel
+def rows(kind, categories, gaps, y, weights, predictors, slopes, information):
+    """y the position of a category; predictors are the location and the logs of disc and of the gaps.
+
+    A single gap serves all thresholds. The information is the observed one, on disc and gaps the square of the slope.
+    """
+    total = 0.0
+    for i in range(y.size):
+        disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])
+        lower = 0.0  # the threshold below the category
+        for k in range(place - 1):
+            lower += math.exp(predictors[2 + min(k, gaps - 1), i])
+        low, gap, up, down = disc * (lower - predictors[0, i]), 0.0, 0.0, 0.0
+        if place == 0:
+            value, up, bend = below(kind, low)
+        elif place == categories - 1:
+            value, down, bend = above(kind, low)
+        else:
+            gap = disc * math.exp(predictors[1 + min(place, gaps), i])
+            value, up, down, bend = between(kind, low, gap)
+        total += w * value
+        slopes[0, i] = -w * disc * (up + down)
+        information[0, i] = w * disc * disc * bend
+        slopes[1, i] = w * (up * (low + gap) + down * low)
+        for r in range(2, predictors.shape[0]):
+            slopes[r, i] = 0.0
+        for k in range(1, place):  # gaps below the category move both of its ends
+            r = 1 + min(k, gaps)
+            slopes[r, i] += w * (up + down) * disc * math.exp(predictors[r, i])
+        if gap > 0.0:
+            slopes[1 + min(place, gaps), i] += w * up * gap
+        for r in range(1, predictors.shape[0]):
+            information[r, i] = slopes[r, i] * slopes[r, i] / w
+    return total
+
+
+@kernel
+def _flexible(kind, n, parameters, y, trials, weights, predictors, slopes, information):
+    y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
+    return rows(kind, parameters, parameters - 2, y, weights, at, slope, known)
+
+
+@kernel
+def _equidistant(kind, n, parameters, y, trials, weights, predictors, slopes, information):
+    y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
+    return rows(kind, int(at[3, 0]), 1, y, weights, at, slope, known)
+
+
+@rows_callback
+def _logit(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _flexible(LOGIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _probit(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _flexible(PROBIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _cloglog(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _flexible(CLOGLOG, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _logit_equidistant(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _equidistant(LOGIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _probit_equidistant(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _equidistant(PROBIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _cloglog_equidistant(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _equidistant(CLOGLOG, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+_FLEXIBLE = {"logit": _logit, "probit": _probit, "cloglog": _cloglog}
+_EQUIDISTANT = {"logit": _logit_equidistant, "probit": _probit_equidistant, "cloglog": _cloglog_equidistant}
+
+
+def thresholds(count: int, location: np.ndarray, *logs: np.ndarray) -> np.ndarray:
+    """(K - 1, ...) thresholds minus the location, from the logs of disc and of the gaps."""
+    steps = [np.exp(logs[1 + min(k, len(logs) - 2)]) for k in range(count - 2)]
+    at = np.cumsum([np.zeros(np.shape(location)), *(step + np.zeros(np.shape(location)) for step in steps)], axis=0)
+    return np.asarray(at - location)
+
+
+def _log_density(kind: int, count: int, y: np.ndarray, location: np.ndarray, *logs: np.ndarray) -> np.ndarray:
+    """Log probability of the category at each position."""
+    at = np.exp(logs[0]) * thresholds(count, location, *logs)
+    shape = np.broadcast_shapes(np.shape(y), at.shape[1:])
+    ends = [np.full(shape, -np.inf), *(np.broadcast_to(each, shape) for each in at), np.full(shape, np.inf)]
+    low, high = (np.choose(np.broadcast_to(y, shape).astype(int), ends[first:][:count]) for first in (0, 1))
+    return log_between(kind, low, high)
+
+
+def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> Family:
+    count, kind = len(labels), KINDS[link]
+
+    def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
+        return _log_density(kind, count, y, location, *(parameters if flexible else parameters[:2]))
+
+    if flexible:
+        more = tuple(Parameter(f"gap{k}", _WIDTH) for k in range(2, count))
+        callbacks, logs = _FLEXIBLE, count - 1
+    else:
+        more = (Parameter("gap", _WIDTH), Parameter("categories", scale=REAL, fixed=float(count)))
+        callbacks, logs = _EQUIDISTANT, 2
+    return Family(
+        name,
+        _SCALE,
+        (_DISC, *more),
+        callbacks[link],
+        log_density,
+        category_draws(log_density, count, logs),
+        any_position,
+        expected_position(log_density, count, logs),
+        # Thresholds that lie one apart around the mean position.
+        centre=lambda mean, sd: (mean - 0.5, 1.0),
+        of_labels=cumulative if flexible else cumulative_equidistant,
+        labels=labels,
+        ordered=True,
+    )
+
+
+@cache
+def cumulative(labels: tuple[str, ...], link: str = "logit") -> Family:
+    """The family of ordered categories with these labels, by a link."""
+    return _made("cumulative", labels, link, flexible=True)
+
+
+@cache
+def cumulative_equidistant(labels: tuple[str, ...], link: str = "logit") -> Family:
+    """The same with thresholds that lie equally far apart."""
+    return _made("cumulative_equidistant", labels, link, flexible=False)
+
+
+CUMULATIVE = cumulative(("1", "2", "3"))
+CUMULATIVE_EQUIDISTANT = cumulative_equidistant(("1", "2", "3"))

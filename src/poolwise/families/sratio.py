@@ -1,0 +1,119 @@
+"""Ordered categories by stopping ratios: one stops at a category, or goes on to the next (Tutz 1990).
+
+P(Y = k | Y >= k) = F(disc (t_k - location)). Thresholds need no order; the first is at zero, each other one is shifted
+from it, by an amount that may depend on predictors: effects of categories' own.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from poolwise.compiled import kernel
+from poolwise.families.callback import rows_callback, views
+from poolwise.families.categories import (
+    CLOGLOG,
+    KINDS,
+    LOGIT,
+    PROBIT,
+    above,
+    any_position,
+    below,
+    category_draws,
+    expected_position,
+    latent_scale,
+    log_between,
+)
+from poolwise.families.family import Family, Parameter
+from poolwise.families.links import REAL
+
+_SCALE = latent_scale(*KINDS)
+_DISC = Parameter("disc", fixed=1.0)
+
+
+@kernel
+def rows(kind, y, weights, predictors, slopes, information):
+    """y the position of a category; predictors are the location, the log of disc and the shifts of further thresholds."""
+    total, stops = 0.0, predictors.shape[0] - 1
+    for i in range(y.size):
+        disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])
+        for r in range(predictors.shape[0]):
+            slopes[r, i] = 0.0
+            information[r, i] = 0.0
+        for k in range(min(place + 1, stops)):
+            shift = predictors[1 + k, i] if k > 0 else 0.0
+            x = disc * (shift - predictors[0, i])
+            if k == place:
+                value, slope, bend = below(kind, x)
+            else:
+                value, slope, bend = above(kind, x)
+            total += w * value
+            slopes[0, i] -= w * disc * slope
+            slopes[1, i] += w * x * slope
+            information[0, i] += w * disc * disc * bend
+            if k > 0:
+                slopes[1 + k, i] = w * disc * slope
+                information[1 + k, i] = w * disc * disc * bend
+        information[1, i] = slopes[1, i] * slopes[1, i] / w
+    return total
+
+
+@kernel
+def _by_kind(kind, n, parameters, y, trials, weights, predictors, slopes, information):
+    y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
+    return rows(kind, y, weights, at, slope, known)
+
+
+@rows_callback
+def _logit(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _by_kind(LOGIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _probit(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _by_kind(PROBIT, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+@rows_callback
+def _cloglog(n, parameters, y, trials, weights, predictors, slopes, information):
+    return _by_kind(CLOGLOG, n, parameters, y, trials, weights, predictors, slopes, information)
+
+
+_CALLBACKS = {"logit": _logit, "probit": _probit, "cloglog": _cloglog}
+
+
+@cache
+def sratio(labels: tuple[str, ...], link: str = "logit") -> Family:
+    """The family of ordered categories with these labels, by a link."""
+    count, kind = len(labels), KINDS[link]
+
+    def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
+        """Log probability of the category at each position."""
+        total = np.zeros(np.broadcast_shapes(np.shape(y), np.shape(location)))
+        for k in range(count - 1):
+            x = np.exp(parameters[0]) * ((parameters[k] if k else 0.0) - location)
+            stopped, went_on = log_between(kind, np.array(-np.inf), x), log_between(kind, x, np.array(np.inf))
+            total = total + np.where(y == k, stopped, np.where(y > k, went_on, 0.0))
+        return np.asarray(total)
+
+    shifts = tuple(Parameter(f"shift{k}", scale=REAL, typical=0.0) for k in range(2, count))
+    return Family(
+        "sratio",
+        _SCALE,
+        (_DISC, *shifts),
+        _CALLBACKS[link],
+        log_density,
+        category_draws(log_density, count, 1),
+        any_position,
+        expected_position(log_density, count, 1),
+        centre=lambda mean, sd: (math.log((mean + 0.5) / 1.5), 1.0),
+        of_labels=sratio,
+        labels=labels,
+        ordered=True,
+        thresholds=tuple(each.name for each in shifts),
+    )
+
+
+SRATIO = sratio(("1", "2", "3"))
