@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poolwise.compiled import kernel
@@ -29,6 +31,8 @@ from poolwise.density.latent.problem import (
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 
+_CLEAR = 0.98  # of a correlation that is kept, so that the information stays positive definite
+
 
 @kernel
 def curvature(
@@ -43,6 +47,9 @@ def curvature(
 ) -> None:
     """Add up the information of all rows.
 
+    A family says what each row tells of each predictor by itself. What it tells of two together has the correlation that
+    the slopes of all rows have: their mean product is the expected information at the truth.
+
     in_rest (p + U,) is the place of a coordinate among the R coupled ones, -1 else. `blocks` takes the information on
     each group's own effects, (q, q) after (q, q) as in `Problem.information`; `rest` (R, R) that on the coupled ones;
     `side` (leaf, R) what leaf effects share with them.
@@ -51,20 +58,19 @@ def curvature(
     slot_values, slot_places, of_slot = wide(words, SLOT_VALUES), wide_whole(words, SLOT_PLACES), whole(words, OF_SLOT)
     factors, leaf, terms = wide_whole(words, FACTORS), whole(words, LEAF), wide_whole(words, TERMS)
     n, parameters, p = y.size, wide(words, KNOWN).shape[0], beta.size
-    information, chain = np.empty((parameters, n)), np.ones(n)
+    information, slope, chain = np.empty((parameters, n)), np.empty((parameters, n)), np.ones(n)
     for t in range(terms.shape[0]):
         part = slice(terms[t, 0], terms[t, 1])
         size = terms[t, 1] - terms[t, 0]
-        predictors, slopes, mine = (
-            np.empty((parameters, size)),
-            np.empty((parameters, size)),
-            np.empty((parameters, size)),
-        )
+        predictors, known = np.empty((parameters, size)), np.empty((parameters, size))
+        slopes = np.empty((parameters, size))
         linear_predictors(theta, beta, u, words, terms[t, 0], predictors)
         to_location(whole(words, LINK)[0], predictors[0], chain[part])
         trials, weights = floats(words, TRIALS)[part], floats(words, WEIGHTS)[part]
-        call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, mine)
-        information[:, part] = mine
+        call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, known)
+        information[:, part] = known
+        slope[:, part] = slopes
+    together, root = _together(slope, information, chain)
     slots = of_slot.size
     width = p + slots
     place, value, parameter = np.empty(width, np.int64), np.empty(width), np.empty(width, np.int64)
@@ -88,13 +94,15 @@ def curvature(
                 continue
             mine = in_rest[place[a]]
             for b in range(width):
-                if parameter[b] != r:
-                    continue
+                if parameter[b] == r:
+                    share = weight * value[b]
+                else:
+                    share = together[r, parameter[b]] * root[r, i] * root[parameter[b], i] * value[a] * value[b]
                 theirs = in_rest[place[b]]
                 if mine >= 0 and theirs >= 0:
-                    rest[mine, theirs] += weight * value[b]
+                    rest[mine, theirs] += share
                 elif theirs >= 0 and 0 <= place[a] - first_leaf < leaves:
-                    side[place[a] - first_leaf, theirs] += weight * value[b]
+                    side[place[a] - first_leaf, theirs] += share
         for f in range(factors.shape[0]):
             start, q, s, at = factors[f, 0], factors[f, 2], factors[f, 3], factors[f, 4]
             group = (slot_places[s, i] - start) // q
@@ -104,5 +112,28 @@ def curvature(
                 if r == 0:
                     weight *= chain[i] * chain[i]
                 for b in range(q):
-                    if of_slot[s + b] == r:
-                        blocks[at + group * q * q + a * q + b] += weight * value[p + s + b]
+                    c = of_slot[s + b]
+                    share = weight * value[p + s + b]
+                    if c != r:
+                        share = together[r, c] * root[r, i] * root[c, i] * value[p + s + a] * value[p + s + b]
+                    blocks[at + group * q * q + a * q + b] += share
+
+
+@kernel
+def _together(slope, information, chain):
+    """Correlations (parameters, parameters) of the slopes of all rows, and roots (parameters, n) of informations."""
+    parameters, n = slope.shape
+    found, root = np.zeros((parameters, parameters)), np.empty((parameters, n))
+    for r in range(parameters):
+        for c in range(r + 1):
+            total = 0.0
+            for i in range(n):
+                total += slope[r, i] * slope[c, i]
+            found[r, c] = found[c, r] = total
+        for i in range(n):
+            root[r, i] = math.sqrt(max(information[r, i], 0.0)) * (chain[i] if r == 0 else 1.0)
+    for r in range(parameters):
+        for c in range(r):
+            size = math.sqrt(found[r, r] * found[c, c])
+            found[r, c] = found[c, r] = _CLEAR * found[r, c] / size if size > 0.0 else 0.0
+    return found, root
