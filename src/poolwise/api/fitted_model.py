@@ -27,7 +27,7 @@ from poolwise.statistics import SufficientStatistics
 from poolwise.support.arguments import check_label, check_text, check_text_map
 from poolwise.support.atomic_write import check_writable
 from poolwise.support.errors import DataError, SamplingError
-from poolwise.support.naming import with_columns
+from poolwise.support.naming import by_quantity, with_columns
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import default_threads
 
@@ -268,9 +268,9 @@ class Fit:
         Parameters
         ----------
         new_data : a frame, a dict of columns or a file; the rows of the fit by default. No outcome is needed.
-        kind : "mean" is the expected outcome (of successes among trials, the probability), "response" a new outcome
-            with its noise (successes need their trials; a row without a weight weighs one), "linear" the linear
-            predictor.
+        kind : "mean" is the expected outcome (of successes among trials, the probability; of categories that of each,
+            in lines of their own), "response" a new outcome with its noise (successes need their trials; a row without
+            a weight weighs one), "linear" the linear predictor.
         new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
             drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
             known groups, but unknown which; "average" is the average group. Known labels keep their own effects.
@@ -295,10 +295,16 @@ class Fit:
         encoding = self.result.model.encoding
         labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
         table, complete = predict.complete_rows(self.result, table, question, missing)
-        predictor = predict.predictor_of(self.result, table, question)
+        asked = predict.quantities(self.result, question)
+        predictors = [predict.predictor_of(self.result, table, one) for one in asked]
         if draws:
-            return predict.prediction_draws(predictor, labels.index.to_numpy(), complete)
-        return with_columns(labels, predict.predictions(predictor, interval, complete))
+            return predict.all_draws(predictors, labels.index.to_numpy(), complete)
+        predict.check_tabled(self.result, question)
+        found = [predict.predictions(each, interval, complete) for each in predictors]
+        if len(asked) == 1:
+            return with_columns(labels, found[0])
+        by_name = {one.quantity: each for one, each in zip(asked, found, strict=True)}
+        return by_quantity(labels, by_name, predict.quantity_column(self.result.model.family))
 
     def frame(self) -> pd.DataFrame:
         """The complete rows that were fitted, with the columns that the formula uses.

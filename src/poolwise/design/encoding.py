@@ -411,8 +411,9 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         common += mine
         predictors += [of] * len(mine)
         margins.append(margins_of(powers[common_part(of)]))
-    for bars in _bars_by_factor(formula, names):
-        factors.append(_factor(formula, bars, names, powers, columns, cells))
+    by_factor = _bars_by_factor(formula, names)
+    of_mean = [frozenset(bars[0][2].keys) for bars in by_factor if not bars[0][0]]
+    factors += [_factor(formula, bars, names, powers, columns, cells, of_mean) for bars in by_factor]
     coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
@@ -456,8 +457,12 @@ def _factor(
     powers: dict[str, list[Powers]],
     columns: tuple[str, ...],
     cells: Cells,
+    of_mean: list[frozenset[str]],
 ) -> Factor:
-    """The factor of some bars, whose effects are correlated within each bar that says so, and in bars of one name."""
+    """The factor of some bars, whose effects are correlated within each bar that says so, and in bars of one name.
+
+    `of_mean` are the groupings by which the mean varies: their factors have the plain names.
+    """
     effects: list[str] = []
     starts: list[int] = []
     predictors: list[str] = []
@@ -485,7 +490,8 @@ def _factor(
     levels, codes = levels_of(keys, formula.keys, cells)
     group_map = _selection(columns, tuple(written))
     owners = tuple(dict.fromkeys(predictors))
-    name = bars[0][2].factor if "" in owners else "_".join((*owners, bars[0][2].factor))
+    plain = "" in owners or (several and frozenset(keys) not in of_mean)
+    name = bars[0][2].factor if plain else "_".join((*owners, bars[0][2].factor))
     parts = np.array(predictors, dtype=object)
     margins = margins_of(of_effects) & (parts[:, None] == parts)
     return Factor(

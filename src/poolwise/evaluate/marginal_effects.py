@@ -16,7 +16,7 @@ from poolwise.design.expression_names import required_columns
 from poolwise.design.required_columns import design_parts, needed_columns
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.explain import is_indicator
-from poolwise.evaluate.predict import Predictor, predictor_of
+from poolwise.evaluate.predict import Predictor, predictor_of, quantities, quantity_column
 from poolwise.evaluate.prediction_request import Question
 from poolwise.inference.posterior import Posterior
 from poolwise.samplers.settings import check_interval
@@ -135,7 +135,11 @@ def _said(value: Any) -> str:
 
 def predictions(posterior: Posterior, frame: pd.DataFrame, question: Question) -> list[Contrast]:
     """The predictions themselves."""
-    return [Contrast({}, ((1.0, predictor_of(posterior, as_table(frame), question)),))]
+    table = as_table(frame)
+    return [
+        Contrast(_named(posterior, one), ((1.0, predictor_of(posterior, table, one)),))
+        for one in quantities(posterior, question)
+    ]
 
 
 def comparisons(
@@ -147,7 +151,7 @@ def comparisons(
         check_variable(posterior, frame, name)
         for words, high, low in _pairs(posterior, frame, name, asked):
             parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (-1.0, low))]
-            found.append(_contrast(posterior, question, {"term": name, "contrast": words}, parts))
+            found += _contrasts(posterior, question, {"term": name, "contrast": words}, parts)
     return found
 
 
@@ -174,15 +178,26 @@ def slopes(
             low = low.where(low >= known.min(), values).where(values >= known.min(), low)
         weight = 1.0 / (high - low).to_numpy()
         ends = [(weight, frame.assign(**{name: high})), (-weight, frame.assign(**{name: low}))]
-        found.append(_contrast(posterior, question, {"term": name, "contrast": "dy/dx"}, ends))
+        found += _contrasts(posterior, question, {"term": name, "contrast": "dy/dx"}, ends)
     return found
 
 
-def _contrast(
+def _contrasts(
     posterior: Posterior, question: Question, labels: dict[str, str], parts: Sequence[tuple[Weight, pd.DataFrame]]
-) -> Contrast:
-    made = tuple((weight, predictor_of(posterior, as_table(frame), question)) for weight, frame in parts)
-    return Contrast(labels, made)
+) -> list[Contrast]:
+    """One for each quantity that is predicted."""
+    tables = [(weight, as_table(frame)) for weight, frame in parts]
+    return [
+        Contrast(
+            labels | _named(posterior, one),
+            tuple((weight, predictor_of(posterior, table, one)) for weight, table in tables),
+        )
+        for one in quantities(posterior, question)
+    ]
+
+
+def _named(posterior: Posterior, question: Question) -> dict[str, str]:
+    return {quantity_column(posterior.model.family): question.quantity} if question.quantity else {}
 
 
 def estimate(
@@ -231,7 +246,7 @@ def _described(drawn: np.ndarray, lines: pd.DataFrame, labels: dict[str, str], i
     tail = (1 - interval) / 2
     names = ("mean", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
     measured = dict(zip(names, summaries(drawn.T, tail).T, strict=True))
-    if labels:
+    if "term" in labels:
         measured["above_zero"] = (drawn > 0).mean(axis=0)
     ours = beside(map(str, lines.columns), [*labels, *measured])
     front = pd.DataFrame({ours[name]: [value] * len(lines) for name, value in labels.items()}, index=lines.index)

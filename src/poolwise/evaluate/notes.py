@@ -38,7 +38,10 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
 
 def _labels(model: Model) -> list[str]:
     """Which label of an outcome is the success."""
-    labels = model.encoding.labels
+    labels, family = model.encoding.labels, model.family
+    if family.labels:
+        order = " < ".join(family.labels) if family.ordered else f"{', '.join(family.labels)}, compared with the first"
+        return [f"Categories: {order}."]
     return [f"Success is '{labels[1]}', failure is '{labels[0]}'."] if labels else []
 
 

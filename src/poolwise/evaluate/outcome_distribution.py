@@ -41,6 +41,10 @@ class Outcomes:
         """Expected outcomes (m, n), of one trial."""
         return self.family.expectation(self.family.scale.mean(self.location), self.parameters)
 
+    def quantity(self, name: str) -> np.ndarray:
+        """What the family calls so (m, n), or the mean without a name."""
+        return self.family.quantities[name](self.location, *self.parameters) if name else self.mean()
+
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """New outcomes (m, n)."""
         parameters = self.family.values(self.parameters)

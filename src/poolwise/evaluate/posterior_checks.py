@@ -48,6 +48,7 @@ class Replications:
     outcome : its name.
     total : rows of the data; more than n where a random part was taken.
     whole : whether outcomes are whole numbers.
+    labels : of the categories whose positions outcomes are.
     """
 
     outcome: str
@@ -55,6 +56,7 @@ class Replications:
     replicated: np.ndarray
     total: int
     whole: bool
+    labels: tuple[str, ...] = ()
 
 
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
@@ -62,7 +64,7 @@ def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: in
     rows, total = _some_rows(batches, posterior)
     model = posterior.model
     made = replicate(posterior, rows, draws, seed)
-    return Replications(model.design.response, rows.response, made, total, model.family.whole)
+    return Replications(model.design.response, rows.response, made, total, model.family.whole, model.family.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -72,16 +74,18 @@ class Checks:
     Attributes
     ----------
     formula, outcome : of the fit.
-    table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min): observed, in
-        replications (mean and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or
-        1 the model does not make such data.
+    table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min; of categories the share
+        of each): observed, in replications (mean and 90% interval), and `tail`, the share of replications above the
+        observed value. Near 0 or 1 the model does not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
-    rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions.
+    rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions; of the positions of
+        ordered categories, and NaN where categories have no order.
     rmsd_out_of_sample : the same with each row predicted by all others.
     observed : (n,) outcomes.
     replicated : (draws, n) outcomes made by the model at the same rows.
     total : rows of the data; more than n where a random part was taken.
     whole : whether outcomes are whole numbers.
+    labels : of the categories whose positions outcomes are.
     """
 
     formula: str
@@ -94,6 +98,7 @@ class Checks:
     replicated: np.ndarray
     total: int
     whole: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -113,12 +118,16 @@ class Checks:
 
     def __repr__(self) -> str:
         part = "" if len(self.observed) == self.total else f" (at {len(self.observed):,} rows taken at random)"
+        what = "positions of categories" if self.labels else "outcomes"
+        rmsd = (
+            f"RMSD of {what} from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
+            f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others\n"
+        )
         return (
             f"Posterior predictive checks of {self.formula}: {len(self.replicated)} replications of "
             f"{self.total:,} rows{part}\n"
             f"{self.table.to_string(float_format=lambda value: f'{value:.3g}')}\n"
-            f"RMSD of outcomes from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
-            f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others\n{self.verdict}"
+            f"{rmsd if np.isfinite(self.rmsd_in_sample) else ''}{self.verdict}"
         )
 
 
@@ -131,23 +140,32 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     observed = rows.response
     family = posterior.model.family
     statistics = _WITH_ZEROS if family.whole or (replicated == 0).any() else STATISTICS
+    if family.labels:
+        statistics = {f"share of {label}": _share(place) for place, label in enumerate(family.labels)}
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
-    groups = {factor.name: _by_group(factor, rows.codes, observed, replicated) for factor in own}
+    unordered = bool(family.labels) and not family.ordered
+    groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,
         design.response,
         table,
         groups,
-        *_rmsd(posterior, rows, threads),
+        *((np.nan, np.nan) if unordered else _rmsd(posterior, rows, threads)),
         observed,
         replicated,
         total,
         family.whole,
+        family.labels,
     )
+
+
+def _share(place: int) -> Statistic:
+    """The share of a category."""
+    return lambda y: (y == place).mean(axis=-1)
 
 
 def _rmsd(posterior: Posterior, rows: Rows, threads: int) -> tuple[float, float]:

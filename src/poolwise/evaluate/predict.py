@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.outcome_distribution import outcomes
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
+from poolwise.families import Family
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import Table
@@ -192,11 +193,14 @@ class Predictor:
                 for each in parts.weights
             )
         model, kind = self.posterior.model, self.question.kind
-        spread = kind is Kind.RESPONSE or (kind is Kind.MEAN and model.family.expected is not None)
+        shaped = model.family.expected is not None or bool(self.question.quantity)
+        spread = kind is Kind.RESPONSE or (kind is Kind.MEAN and shaped)
         found = outcomes(model, mine, codes, weights, dispersions, spread=spread)
         if self.question.kind is Kind.LINEAR:
             return found.linear
-        return found.mean() if self.question.kind is Kind.MEAN else found.draw(self.question.stream(0, batch))
+        if self.question.kind is Kind.MEAN:
+            return found.quantity(self.question.quantity)
+        return found.draw(self.question.stream(0, batch))
 
     def _of_cells(self, used: np.ndarray) -> CellWeights:
         """Weights of the columns [1, W] by linear predictor (m, cells, 1 + K), and dispersions (m, cells), of cells."""
@@ -271,6 +275,21 @@ def complete_rows(
     return Table.of(table.frame.filter(complete.tolist())), complete
 
 
+def quantities(posterior: Posterior, question: Question) -> list[Question]:
+    """The question for each quantity that is predicted; itself where that is the mean alone.
+
+    Raises
+    ------
+    DataError : for the linear predictor, where there are several.
+    """
+    family = posterior.model.family
+    if question.kind is Kind.LINEAR and family.repeated:
+        raise DataError("Each category has a linear predictor of its own; kind='mean' gives their probabilities.")
+    if question.kind is not Kind.MEAN or not family.quantities:
+        return [question]
+    return [replace(question, quantity=name) for name in family.quantities]
+
+
 def predictor_of(posterior: Posterior, table: Table, question: Question) -> Predictor:
     """A predictor for new rows.
 
@@ -324,6 +343,37 @@ def prediction_draws(predictor: Predictor, labels: np.ndarray, complete: np.ndar
     return xr.DataArray(
         drawn, {"observation": labels}, ("chain", "draw", "observation"), name=posterior.model.design.response
     )
+
+
+def all_draws(predictors: Sequence[Predictor], labels: np.ndarray, complete: np.ndarray | None = None) -> xr.DataArray:
+    """Draws of each row's prediction; of several quantities along a last dimension. Categories come as their labels."""
+    import xarray as xr
+
+    found = [prediction_draws(each, labels, complete) for each in predictors]
+    family, kind = predictors[0].posterior.model.family, predictors[0].question.kind
+    if kind is Kind.RESPONSE and family.labels:
+        known = np.array([*family.labels, None], dtype=object)  # rows that are not complete have none
+        place = np.where(np.isnan(found[0].values), len(family.labels), found[0].values).astype(int)
+        return found[0].copy(data=known[place])
+    if len(found) == 1:
+        return found[0]
+    column, dims = quantity_column(family), ("chain", "draw", "observation")
+    drawn = np.stack([each.values for each in found], axis=-1)
+    coordinates = {"observation": labels, column: [each.question.quantity for each in predictors]}
+    return xr.DataArray(drawn, coordinates, (*dims, column), name=found[0].name)
+
+
+def quantity_column(family: Family) -> str:
+    """What the quantities of a family are called in tables."""
+    return "category" if family.labels else "quantity"
+
+
+def check_tabled(posterior: Posterior, question: Question) -> None:
+    """Refuse a table of new outcomes that have no mean."""
+    if question.kind is Kind.RESPONSE and posterior.model.family.labels:
+        raise DataError(
+            "New outcomes are categories, which have no mean: draws=True gives them, kind='mean' their probabilities."
+        )
 
 
 def _spread_out(found: np.ndarray, complete: np.ndarray | None) -> np.ndarray:

@@ -37,11 +37,13 @@ class Question:
     kind : the mean of the outcome, a new outcome with its residual noise, or the linear predictor of the mean.
     new_groups : what a group that the fit has not seen stands for; see `Fit.predict`.
     seed : root of the random numbers.
+    quantity : which of the family's quantities stands for the mean, where it has some.
     """
 
     kind: Kind
     new_groups: NewGroups
     seed: int
+    quantity: str = ""
 
     @classmethod
     def asked(cls, kind: str, new_groups: str, seed: int) -> Question:

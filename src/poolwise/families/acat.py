@@ -13,7 +13,13 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
-from poolwise.families.categories import any_position, category_draws, expected_position, latent_scale
+from poolwise.families.categories import (
+    any_position,
+    category_draws,
+    expected_position,
+    latent_scale,
+    probabilities,
+)
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
 
@@ -91,7 +97,9 @@ def acat(labels: tuple[str, ...], link: str = "logit") -> Family:
         centre=lambda mean, sd: (0.0, 1.0),
         of_labels=acat,
         labels=labels,
+        quantities=probabilities(log_density, labels),
         ordered=True,
+        cuts=lambda location, _, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
     )
 

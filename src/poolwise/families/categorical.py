@@ -10,7 +10,13 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
-from poolwise.families.categories import any_position, category_draws, expected_position, latent_scale
+from poolwise.families.categories import (
+    any_position,
+    category_draws,
+    expected_position,
+    latent_scale,
+    probabilities,
+)
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
 
@@ -71,6 +77,7 @@ def categorical(labels: tuple[str, ...], link: str = "logit") -> Family:
         centre=lambda mean, sd: (0.0, 1.0),
         of_labels=categorical,
         labels=labels,
+        quantities=probabilities(log_density, labels),
         repeated=True,
     )
 

@@ -30,7 +30,7 @@ def below(kind, x):
     if kind == PROBIT:
         value = log_normal_tail(x)
         slope = math.exp(-0.5 * x * x - HALF_LOG_TWO_PI - value)
-        return value, slope, slope * (x + slope)
+        return value, slope, min(max(slope * (x + slope), 0.0), 1.0)  # far out nothing but rounding is left of it
     rate = math.exp(min(x, 700.0))
     if rate > 700.0:
         return 0.0, 0.0, 0.0
@@ -72,19 +72,19 @@ def between(kind, low, gap):
             value = below_b + math.log(-math.expm1(min(below_a - below_b, -1e-300)))
         of_b = math.exp(min(-0.5 * b * b - HALF_LOG_TWO_PI - value, 700.0))
         of_a = math.exp(min(-0.5 * a * a - HALF_LOG_TWO_PI - value, 700.0))
-        bend = b * of_b - a * of_a + (of_b - of_a) ** 2
+        bend = min(max(b * of_b - a * of_a + (of_b - of_a) ** 2, 0.0), 1.0)
         if gap < 1e-3:  # the difference of two large numbers: within a narrow band the density is a normal one's
             bend = 1.0
         return (value, of_a, -of_b, bend) if turned else (value, of_b, -of_a, bend)
     # exp(-exp(low)) - exp(-exp(high))
     rate = math.exp(min(low, 700.0))
-    width = rate * math.expm1(min(gap, 700.0))
+    width = rate * math.expm1(gap) if gap < 1.0 else math.exp(min(high, 700.0)) - rate
     if width > 700.0:
         return -rate, 0.0, -rate, rate
     of_width = 1.0 / math.expm1(width) if width > 0.0 else math.inf
-    value = -rate + (math.log(-math.expm1(-width)) if width > 1e-16 else low + math.log(math.expm1(gap)))
+    value = -rate + (math.log(-math.expm1(-width)) if width > 1e-16 else high + math.log(-math.expm1(-gap)))
     up = (width + rate) * of_width if width > 1e-16 else 1.0 / -math.expm1(-gap)
-    down = rate + (rate * of_width if width > 1e-16 else 1.0 / math.expm1(gap))
+    down = rate + (rate * of_width if width > 1e-16 else math.exp(-gap) / -math.expm1(-gap))
     share = width * of_width if width > 1e-16 else 1.0
     return value, up, -down, rate + max(share * (share + width - 1.0), 0.0)
 
@@ -131,6 +131,16 @@ def _shares(
 ) -> Iterator[np.ndarray]:
     at = [np.log(each) if k < logs else each for k, each in enumerate(parameters)]
     return (np.exp(log_density(np.array(float(k)), np.array(1.0), location, *at)) for k in range(count))
+
+
+def probabilities(log_density: LogDensity, labels: tuple[str, ...]) -> dict[str, Callable[..., np.ndarray]]:
+    """For each label, a function of the location and the parameters on their scales to its probability."""
+
+    def of(place: int) -> Callable[..., np.ndarray]:
+        at = np.array(float(place))
+        return lambda location, *parameters: np.exp(log_density(at, np.array(1.0), location, *parameters))
+
+    return {label: of(place) for place, label in enumerate(labels)}
 
 
 def any_position(name: str, y: np.ndarray, trials: np.ndarray) -> None:

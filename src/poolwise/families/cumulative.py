@@ -26,6 +26,7 @@ from poolwise.families.categories import (
     expected_position,
     latent_scale,
     log_between,
+    probabilities,
 )
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
@@ -159,7 +160,9 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         centre=lambda mean, sd: (mean - 0.5, 1.0),
         of_labels=cumulative if flexible else cumulative_equidistant,
         labels=labels,
+        quantities=probabilities(log_density, labels),
         ordered=True,
+        cuts=lambda location, *logs: thresholds(count, location, *(logs if flexible else logs[:2])),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -82,6 +82,8 @@ class Family:
     thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
     signed : whether outcomes are times with the sign of a choice.
+    cuts : (location, *parameters on their scales) to the (K - 1, ...) thresholds between categories.
+    quantities : what predictions show in the place of the mean, by name, from (location, *parameters on their scales).
     """
 
     name: str
@@ -107,6 +109,8 @@ class Family:
     thresholds: tuple[str, ...] = ()
     repeated: bool = False
     signed: bool = False
+    cuts: Callable[..., Numbers] | None = None
+    quantities: Mapping[str, Callable[..., Numbers]] = field(default_factory=dict)
 
     @property
     def predictors(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from poolwise.families.categories import (
     expected_position,
     latent_scale,
     log_between,
+    probabilities,
 )
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
@@ -111,7 +112,9 @@ def sratio(labels: tuple[str, ...], link: str = "logit") -> Family:
         centre=lambda mean, sd: (math.log((mean + 0.5) / 1.5), 1.0),
         of_labels=sratio,
         labels=labels,
+        quantities=probabilities(log_density, labels),
         ordered=True,
+        cuts=lambda location, _, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
     )
 

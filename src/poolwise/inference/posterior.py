@@ -213,9 +213,31 @@ class Posterior:
             }
         found = {"beta": Variable(("coefficient",), self.beta)}
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
+        if (cuts := self._thresholds()) is not None:
+            found["threshold"] = Variable(("threshold",), cuts)
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
             found |= self._of_factor(factor, offsets, groups=groups)
         return found
+
+    def _thresholds(self) -> np.ndarray | None:
+        """(chains, draws, K - 1) thresholds of ordered categories where all predictors are zero; None where there are
+        none, or where they depend on predictors."""
+        family, design = self.model.family, self.model.design
+        if family.cuts is None:
+            return None
+        fixed, found = family.fixed(design.formula.fixed), []
+        for name in family.predictors:
+            mine = [k for k, of in enumerate(design.predictors) if of == name]
+            plain = f"{name}_Intercept" if name else "Intercept"
+            if name in self.dispersions:
+                found.append(np.log(self.dispersions[name]))
+            elif name in fixed:
+                found.append(np.full(self.beta.shape[:2], fixed[name]))
+            elif [design.coefficients[k] for k in mine] == [plain] or (not name and plain in design.coefficients):
+                found.append(self.beta[..., design.coefficients.index(plain)])
+            else:
+                return None
+        return np.moveaxis(family.cuts(*found), 0, -1)
 
     def _of_factor(self, factor: Factor, offsets: Offsets, *, groups: bool) -> dict[str, Variable]:
         effect, name, layout = self.model.design.effect_dimension(factor), factor.name, self.model.priors.layout
@@ -241,6 +263,8 @@ class Posterior:
     def coordinates(self) -> dict[str, Any]:
         """Labels of every dimension that `variables` uses."""
         coords: dict[str, Any] = {"coefficient": list(self.model.design.coefficients)}
+        if labels := self.model.family.labels:
+            coords["threshold"] = [f"{one}|{other}" for one, other in zip(labels, labels[1:], strict=False)]
         for factor in self.model.design.factors:
             effect = self.model.design.effect_dimension(factor)
             coords |= {

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -39,3 +41,18 @@ def with_columns(theirs: pd.DataFrame, ours: Mapping[str, Any]) -> pd.DataFrame:
     mine = pd.DataFrame({names[name]: values for name, values in ours.items()}, index=theirs.index)
     both = [theirs.reset_index(drop=True), mine.reset_index(drop=True)]
     return pd.concat(both, axis=1).set_axis(theirs.index)
+
+
+def by_quantity(theirs: pd.DataFrame, ours: Mapping[str, Mapping[str, Any]], column: str) -> pd.DataFrame:
+    """As `with_columns`, with a line for each row and quantity, whose name stands in a column."""
+    import pandas as pd
+
+    count, names = len(theirs), list(ours)
+    order = np.arange(count * len(names)).reshape(len(names), count).T.ravel()  # the quantities of a row together
+    measured = {
+        name: np.concatenate([np.asarray(each[name]) for each in ours.values()])[order]
+        for name in next(iter(ours.values()))
+    }
+    repeated = theirs.iloc[np.repeat(np.arange(count), len(names))]
+    quantity = pd.Categorical(np.tile(np.array(names, dtype=object), count), categories=names)
+    return with_columns(repeated, {column: quantity, **measured})

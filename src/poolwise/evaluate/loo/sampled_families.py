@@ -74,11 +74,17 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
     trials = np.ones(len(chosen)) if rows.trials is None else rows.trials[chosen]
     how = "given all effects" if factor is None else f"integrated over the effects of {factor.name}"
+    residual = None if _unordered(posterior) else y - trials * mean
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
-        shapes, refitted, y - trials * mean, weighing.average(found.inside[:, chosen]), total, 0.0,
+        shapes, refitted, residual, weighing.average(found.inside[:, chosen]), total, 0.0,
         float(elpd.std(ddof=1)) if len(chosen) < total else 0.0, time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _unordered(posterior: Posterior) -> bool:
+    """Whether outcomes are categories without an order, whose positions have no distances."""
+    return bool(posterior.model.family.labels) and not posterior.model.family.ordered
 
 
 def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float]:
@@ -144,7 +150,8 @@ def leave_folds_out(
     refit_each(models, settings, threads, f"{folds.count}-fold cross-validation", score, settings.progress)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
-        np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool), residual, None, total,
+        np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
+        None if _unordered(posterior) else residual, None, total,
         0.0, 0.0, time.perf_counter() - started,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,23 @@ _BARS = 40
 
 
 def ppc(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
-    """Density of the outcome, observed and in replications; a rootogram for counts."""
+    """Density of the outcome, observed and in replications; a rootogram for counts, bars for categories."""
+    if checks.labels:
+        return bars(checks, width=width)
     return rootogram(checks, width=width) if checks.whole else curves(checks, width=width)
+
+
+def bars(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
+    """Bars for how often each category was observed, with what replications expect."""
+    import altair as alt
+    import pandas as pd
+
+    count = len(checks.labels)
+    seen = np.bincount(checks.observed.astype(int), minlength=count)
+    made = np.array([np.bincount(y.astype(int), minlength=count) for y in checks.replicated])
+    table = pd.DataFrame({"count": checks.labels, "observed": seen, **_expected(made)})
+    x = alt.X("count:N", title=checks.outcome, sort=None, axis=alt.Axis(labelAngle=0))
+    return _frequencies(table, x, alt.Scale(), "rows", checks, width)
 
 
 def rootogram(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
@@ -35,28 +50,36 @@ def rootogram(checks: Checks | Replications, *, width: int | str = 480) -> alt.L
     edges = np.arange(0, top + 1 + step, step)
     seen = np.histogram(checks.observed, edges)[0]
     made = np.array([np.histogram(y, edges)[0] for y in checks.replicated])
-    low, high = np.quantile(made, [0.05, 0.95], axis=0)
-    table = pd.DataFrame(
-        {"count": edges[:-1], "observed": seen, "expected": made.mean(axis=0), "low": low, "high": high}
-    )
+    table = pd.DataFrame({"count": edges[:-1], "observed": seen, **_expected(made)})
     what = checks.outcome if step == 1 else f"{checks.outcome} (from, in steps of {step})"
     x = alt.X("count:O", title=what, axis=alt.Axis(labelOverlap=True, labelAngle=0))
-    scale = alt.Scale(type="sqrt")
+    return _frequencies(table, x, alt.Scale(type="sqrt"), "rows (square-root scale)", checks, width)
+
+
+def _expected(made: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean frequencies (values,) and the ends of a 90% interval from those of replications (draws, values)."""
+    low, high = np.quantile(made, [0.05, 0.95], axis=0)
+    return {"expected": made.mean(axis=0), "low": low, "high": high}
+
+
+def _frequencies(
+    table: pd.DataFrame, x: Any, scale: Any, words: str, checks: Checks | Replications, width: int | str
+) -> alt.LayerChart:
+    import altair as alt
+
     base = alt.Chart(theme.data(table)).encode(x=x)
-    bars = base.mark_bar(color=theme.DATA, opacity=0.55).encode(
-        y=alt.Y("observed:Q", title="rows (square-root scale)", scale=scale)
-    )
+    observed = base.mark_bar(color=theme.DATA, opacity=0.55).encode(y=alt.Y("observed:Q", title=words, scale=scale))
     rules = base.mark_rule(color=theme.PARTIAL, strokeWidth=2.5).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     points = base.mark_circle(color=theme.PARTIAL, size=45, opacity=1).encode(
         y=alt.Y("expected:Q", scale=scale),
-        tooltip=["count:O", "observed:Q", alt.Tooltip("expected:Q", format=".1f")],
+        tooltip=[alt.Tooltip("count:N", title=checks.outcome), "observed:Q", alt.Tooltip("expected:Q", format=".1f")],
     )
     title = alt.TitleParams(
         "Would the model make such data?",
         subtitle=f"bars: observed; dots: {len(checks.replicated)} replications on average, with 90% of them"
         + _part(checks),
     )
-    return theme.styled((bars + rules + points).properties(width=width, height=220, title=title))
+    return theme.styled((observed + rules + points).properties(width=width, height=220, title=title))
 
 
 def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
