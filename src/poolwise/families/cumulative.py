@@ -119,16 +119,16 @@ _FLEXIBLE = {"logit": _logit, "probit": _probit, "cloglog": _cloglog}
 _EQUIDISTANT = {"logit": _logit_equidistant, "probit": _probit_equidistant, "cloglog": _cloglog_equidistant}
 
 
-def thresholds(count: int, location: np.ndarray, *logs: np.ndarray) -> np.ndarray:
-    """(K - 1, ...) thresholds minus the location, from the logs of disc and of the gaps."""
-    steps = [np.exp(logs[1 + min(k, len(logs) - 2)]) for k in range(count - 2)]
+def thresholds(count: int, location: np.ndarray, *gaps: np.ndarray) -> np.ndarray:
+    """(K - 1, ...) thresholds minus the location, from the logs of the gaps, or of the one that serves all."""
+    steps = [np.exp(gaps[min(k, len(gaps) - 1)]) for k in range(count - 2)]
     at = np.cumsum([np.zeros(np.shape(location)), *(step + np.zeros(np.shape(location)) for step in steps)], axis=0)
     return np.asarray(at - location)
 
 
 def _log_density(kind: int, count: int, y: np.ndarray, location: np.ndarray, *logs: np.ndarray) -> np.ndarray:
     """Log probability of the category at each position."""
-    at = np.exp(logs[0]) * thresholds(count, location, *logs)
+    at = np.exp(logs[0]) * thresholds(count, location, *logs[1:])
     shape = np.broadcast_shapes(np.shape(y), at.shape[1:])
     ends = [np.full(shape, -np.inf), *(np.broadcast_to(each, shape) for each in at), np.full(shape, np.inf)]
     low, high = (np.choose(np.broadcast_to(y, shape).astype(int), ends[first:][:count]) for first in (0, 1))
@@ -162,7 +162,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         labels=labels,
         quantities=probabilities(log_density, labels),
         ordered=True,
-        cuts=lambda location, *logs: thresholds(count, location, *(logs if flexible else logs[:2])),
+        cuts=lambda location, *gaps: thresholds(count, location, *gaps),
     )
 
 

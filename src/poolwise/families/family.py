@@ -82,7 +82,8 @@ class Family:
     thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
     signed : whether outcomes are times with the sign of a choice.
-    cuts : (location, *parameters on their scales) to the (K - 1, ...) thresholds between categories.
+    cuts : (location, *parameters on their scales that have no `fixed` value) to the (K - 1, ...) thresholds between
+        categories.
     quantities : what predictions show in the place of the mean, by name, from (location, *parameters on their scales).
     """
 

@@ -225,14 +225,12 @@ class Posterior:
         family, design = self.model.family, self.model.design
         if family.cuts is None:
             return None
-        fixed, found = family.fixed(design.formula.fixed), []
-        for name in family.predictors:
+        found = []
+        for name in ("", *(each.name for each in family.parameters if each.fixed is None)):
             mine = [k for k, of in enumerate(design.predictors) if of == name]
             plain = f"{name}_Intercept" if name else "Intercept"
             if name in self.dispersions:
                 found.append(np.log(self.dispersions[name]))
-            elif name in fixed:
-                found.append(np.full(self.beta.shape[:2], fixed[name]))
             elif [design.coefficients[k] for k in mine] == [plain] or (not name and plain in design.coefficients):
                 found.append(self.beta[..., design.coefficients.index(plain)])
             else:

@@ -17,6 +17,7 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.theta import Prior
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
+from poolwise.priors import ScalePrior
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import map_slices, steps
@@ -123,7 +124,7 @@ def latent(
     SamplingError : where no finite density is found near the data.
     """
     raw = _raw(observations, design, priors, family, link)
-    starts = _starts(priors)
+    starts = _starts(priors, family)
     beta = _first_guess(observations, priors)
     try:
         mode, spread = find_mode(raw, starts, beta)
@@ -182,20 +183,31 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     return Problem(data, spread, mixing, prior, constant)
 
 
-def _starts(priors: ModelPriors) -> np.ndarray:
-    """Thetas (k, d) to begin from: medians of the priors of scales, no correlation; and other spreads of effects."""
+def _starts(priors: ModelPriors, family: Family) -> np.ndarray:
+    """Thetas (k, d) to begin from: medians of the priors of scales, no correlation; and other spreads of effects.
+
+    Where the prior of a parameter without units is another than the default, the median of that one is a start too.
+    """
     layout, rng = priors.layout, np.random.default_rng(0)
-    scales = [
-        float(np.log(np.median(prior.sample(rng, (501,))))) for prior in (*priors.sd, *priors.dispersions.values())
-    ]
+    scales = [_log_median(prior, rng) for prior in (*priors.sd, *priors.dispersions.values())]
     effects = len(layout.effects)
     of_effects = np.array(scales[:effects]) - np.log(np.diag(layout.map_to_zero))  # in units of the columns
     middle = np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+    usual = {each.name: each.prior for each in family.parameters if each.prior is not None and not each.scaled}
+    other, first = middle.copy(), effects + layout.pairs
+    for k, (name, prior) in enumerate(priors.dispersions.items()):
+        if name in usual and prior != usual[name]:
+            other[first + k] = _log_median(usual[name], rng)
+    starts = np.array([middle] if np.array_equal(middle, other) else [middle, other])
     if not effects:
-        return middle[None]
-    starts = np.tile(middle, (3, 1))
-    starts[:, :effects] += np.log([[1.0], [0.1], [3.0]])
-    return starts
+        return starts
+    spread = np.tile(starts, (3, 1))
+    spread[:, :effects] += np.repeat(np.log([1.0, 0.1, 3.0]), len(starts))[:, None]
+    return spread
+
+
+def _log_median(prior: ScalePrior, rng: np.random.Generator) -> float:
+    return float(np.log(np.median(prior.sample(rng, (501,)))))
 
 
 def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:

@@ -87,7 +87,8 @@ def conditional(
     alone = [start for start, *_ in problem.spread.factors if start == leaf[0] or not in_schur]
     volume = -np.log(np.diag(root)).sum()
     volume += sum(np.log(np.abs(np.diagonal(roots[int(start)], axis1=1, axis2=2))).sum() for start in alone)
-    return Conditional(theta, beta, u, value + 0.5 * promised + float(volume), blocks, likelihood_slope, side, schur)
+    value += 0.5 * min(promised, _GAIN) + float(volume)  # a climb that was lost promises anything
+    return Conditional(theta, beta, u, value, blocks, likelihood_slope, side, schur)
 
 
 def joint(
@@ -116,7 +117,7 @@ def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[C
     FloatingPointError : where the density is not finite at any start.
     """
     words, kept = problem.words()
-    tried = [conditional(problem, words, each, beta, np.zeros(problem.spread.score.size)) for each in starts]
+    tried = [_from_zero(problem, words, each, beta) for each in starts]
     finite = [each for each in tried if each is not None and np.isfinite(each.value)]
     if not finite:
         raise FloatingPointError
@@ -154,6 +155,14 @@ def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[C
         best, slope = found, new_slope
     del kept  # it was alive while kernels read it
     return best, inverse
+
+
+def _from_zero(problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.ndarray) -> Conditional | None:
+    """The mode given theta from a start without effects; None if lost, as where an information is no number."""
+    try:
+        return conditional(problem, words, theta, beta, np.zeros(problem.spread.score.size))
+    except np.linalg.LinAlgError:
+        return None
 
 
 def covariance(problem: Problem, theta: np.ndarray) -> np.ndarray:
