@@ -29,8 +29,18 @@ OF_FAMILY = {
     "hurdle_gamma": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
     "beta_binomial": {"phi": pw.Gamma(4, 0.5)},
     "weibull": {"shape": pw.Gamma(4, 2)},
+    "cumulative": {"gap2": pw.Gamma(4, 4), "gap3": pw.Gamma(4, 4)},
+    "sratio": {"shift2_Intercept": pw.Normal(0.3, 0.5), "shift3_Intercept": pw.Normal(0.6, 0.5)},
 }
-OFTEN = ("bernoulli", "poisson", "negative_binomial", "student", "zero_inflated_poisson", "hurdle_gamma")
+OFTEN = (
+    "cumulative",
+    "bernoulli",
+    "poisson",
+    "negative_binomial",
+    "student",
+    "zero_inflated_poisson",
+    "hurdle_gamma",
+)
 TRIALS = 6
 
 
@@ -47,6 +57,13 @@ def outcomes(family, eta, dispersions, rng):
     if family == "beta_binomial":
         mean, phi = 1 / (1 + np.exp(-eta)), dispersions["phi"]
         return rng.binomial(TRIALS, rng.beta(phi * mean, phi * (1 - mean)))
+    if family == "cumulative":
+        cuts = np.cumsum([0.0, dispersions["gap2"], dispersions["gap3"]])
+        return 1 + (eta[:, None] + rng.logistic(size=(len(eta), 1)) > cuts).sum(axis=1)
+    if family == "sratio":
+        cuts = np.array([0.0, dispersions["shift2_Intercept"], dispersions["shift3_Intercept"]])
+        stops = rng.logistic(size=(len(eta), 3)) + eta[:, None] <= cuts
+        return np.where(stops.any(axis=1), 1 + stops.argmax(axis=1), 4)
     if family.startswith(("zero", "hurdle")):
         logit = next(value for name, value in dispersions.items() if name in ("zi_Intercept", "hu_Intercept"))
         seen = rng.random(len(eta)) > 1 / (1 + np.exp(-logit))
@@ -80,6 +97,8 @@ def ranks_of(family, count, sampler, seed=5):
         frame = pd.DataFrame({"y": y, "x": X, "g": GROUP})
         options = {"draws": DRAWS, "chains": CHAINS, "seed": len(found), "sampler": sampler}
         outcome = f"y | trials({TRIALS})" if family in ("beta_binomial", "zero_inflated_binomial") else "y"
+        if family in ("cumulative", "sratio") and len(np.unique(y)) < 4:
+            continue  # a model of fewer categories has other parameters
         try:
             fit = pw.fit(f"{outcome} ~ x + (1 | g)", frame, family=family, priors=priors, **options)
         except pw.DataError:

@@ -13,11 +13,15 @@ from poolwise.support.errors import DataError, PoolwiseWarning, suggest
 _MOST = 50  # categories; more are a mistake
 
 
-def outcome_labels(name: str, values: Any, *, ordered: bool) -> tuple[str, ...]:
+def outcome_labels(name: str, values: Any, *, stated: bool, ordered: bool) -> tuple[str, ...]:
     """Labels of the categories of an outcome, in their order; missing values are none of them.
 
-    Numbers have their own order, categories that of their type, and text is sorted, of which a warning says so where
-    the order has a meaning.
+    Numbers have their own order, categories that of their type, and text is sorted.
+
+    Parameters
+    ----------
+    stated : whether the type of the column gives its values an order.
+    ordered : whether the order has a meaning; then a warning tells it where it is not stated.
 
     Raises
     ------
@@ -28,10 +32,10 @@ def outcome_labels(name: str, values: Any, *, ordered: bool) -> tuple[str, ...]:
     present = [value for value in pd.unique(np.asarray(values, dtype=object)) if not pd.isna(value)]
     if isinstance(values, pd.Categorical):
         levels = [level for level in values.categories if level in set(present)]
-        stated = bool(values.ordered)
     else:
-        stated = all(isinstance(value, (int, float, np.number, np.bool_)) for value in present)
-        levels = sorted(present) if stated else sorted(present, key=str)
+        numbers = all(isinstance(value, (int, float, np.number, np.bool_)) for value in present)
+        levels = sorted(present) if numbers else sorted(present, key=str)
+        stated = stated or numbers
     if len(levels) < 2:
         held = f"holds {plain_label(levels[0])} only" if levels else "has no value"
         raise DataError(f"'{name}' {held}: categories must be two at least, or there is nothing to explain.")

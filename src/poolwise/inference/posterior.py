@@ -214,7 +214,7 @@ class Posterior:
         found = {"beta": Variable(("coefficient",), self.beta)}
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
         if (cuts := self._thresholds()) is not None:
-            found["threshold"] = Variable(("threshold",), cuts)
+            found["threshold"] = Variable(("between",), cuts)
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
             found |= self._of_factor(factor, offsets, groups=groups)
         return found
@@ -255,14 +255,15 @@ class Posterior:
         design = self.model.design
         effects = [design.effect_dimension(one) for one in design.factors]
         kinds = [f"{kind}_{one.name}" for one in design.factors for kind in ("sd", "cor", "coef", "u", "sigma")]
-        taken = ("chain", "draw", "observation", "coefficient", "beta", *self.dispersions)
+        ours = ("threshold", "between") if self.model.family.cuts else ()
+        taken = ("chain", "draw", "observation", "coefficient", "beta", *ours, *self.dispersions)
         return free_name(factor.name, (*taken, *effects, *(f"{effect}_" for effect in effects), *kinds))
 
     def coordinates(self) -> dict[str, Any]:
         """Labels of every dimension that `variables` uses."""
         coords: dict[str, Any] = {"coefficient": list(self.model.design.coefficients)}
         if labels := self.model.family.labels:
-            coords["threshold"] = [f"{one}|{other}" for one, other in zip(labels, labels[1:], strict=False)]
+            coords["between"] = [f"{one}|{other}" for one, other in zip(labels, labels[1:], strict=False)]
         for factor in self.model.design.factors:
             effect = self.model.design.effect_dimension(factor)
             coords |= {

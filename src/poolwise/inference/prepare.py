@@ -20,7 +20,7 @@ from poolwise.inference.completion import completed
 from poolwise.inference.posterior import Model, Pooling
 from poolwise.sources import as_source
 from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table
+from poolwise.sources.frames import Table, has_order
 from poolwise.sources.relation import Relation
 from poolwise.sources.source import Source
 from poolwise.statistics import Statistics
@@ -77,7 +77,8 @@ def _labels(formula: Formula, source: Source | None, family: Family) -> tuple[st
         source = read_all(source, (name,))
     if not isinstance(source, Table) or name not in source.names:
         raise FormulaError(f"The outcome of '{family.name}' must be a column of the data as it is, not '{name}'.")
-    return designs.outcome_labels(name, source.columns([name])[name], ordered=family.ordered)
+    values, stated = source.columns([name])[name], has_order(source, name)
+    return designs.outcome_labels(name, values, stated=stated, ordered=family.ordered)
 
 
 def sampled_model(

@@ -77,6 +77,17 @@ def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
     return True
 
 
+def has_order(table: Table, name: str) -> bool:
+    """Whether the type of a column gives its values an order: numbers, truth values, ordered categories."""
+    import narwhals as nw
+
+    series = table.frame[name]
+    if isinstance(series.dtype, (nw.Enum, nw.Boolean)) or series.dtype.is_numeric():
+        return True
+    native = series.to_native()
+    return bool(getattr(getattr(native, "dtype", None), "ordered", False))
+
+
 def check_column(name: str, names: Iterable[str]) -> None:
     """Refuse a name that is not among the columns."""
     if name not in names:
