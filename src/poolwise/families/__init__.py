@@ -24,6 +24,7 @@ from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
 from poolwise.families.student import STUDENT
 from poolwise.families.weibull import WEIBULL
+from poolwise.families.wiener import WIENER
 from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
 from poolwise.families.zero_inflated_negative_binomial import ZERO_INFLATED_NEGATIVE_BINOMIAL
 from poolwise.families.zero_inflated_poisson import ZERO_INFLATED_POISSON
@@ -54,6 +55,7 @@ FAMILIES = MappingProxyType(
             HURDLE_NEGATIVE_BINOMIAL,
             HURDLE_GAMMA,
             HURDLE_LOGNORMAL,
+            WIENER,
         )
     }
 )

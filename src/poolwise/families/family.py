@@ -12,6 +12,7 @@ from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
 
 Numbers = np.ndarray
+OfOutcomes = Callable[[np.ndarray], float]
 Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (n,)
 
 
@@ -19,7 +20,8 @@ Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (
 class Parameter:
     """A parameter besides the mean: a dispersion, a probability of zero, ...; kernels take it on its scale.
 
-    A positive one may be shared by all rows. Any other has a linear predictor, an intercept where no formula is given.
+    A positive one may be shared by all rows. Where no formula is given, any other has an intercept as its linear
+    predictor, or is not estimated.
 
     Attributes
     ----------
@@ -29,6 +31,9 @@ class Parameter:
     scaled : whether it has the units of the outcome.
     typical : a usual value, around which its linear predictor lies.
     scale : on which kernels take it.
+    fixed : its value where no formula is given, or a function of the outcomes (n,) to it; then it is not estimated.
+        None where it is.
+    usual : the outcomes (n,) to a usual value, where `typical` cannot say it, as it has their units.
     """
 
     name: str
@@ -36,6 +41,16 @@ class Parameter:
     scaled: bool = False
     typical: float = 1.0
     scale: Scale = LOG
+    fixed: float | OfOutcomes | None = None
+    usual: OfOutcomes | None = None
+
+    def fixed_at(self, y: Numbers) -> float | None:
+        """The value that it has for outcomes (n,) where no formula is given; None where it is estimated."""
+        return self.fixed(y) if callable(self.fixed) else self.fixed
+
+    def usual_for(self, y: Numbers) -> float:
+        """A usual value for outcomes (n,)."""
+        return self.typical if self.usual is None else self.usual(y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +105,7 @@ class Family:
     @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the parameters that always have a linear predictor."""
-        return tuple(parameter.name for parameter in self.parameters if parameter.prior is None)
+        return tuple(each.name for each in self.parameters if each.prior is None and each.fixed is None)
 
     def link(self, name: str | None) -> Link:
         """The link of a name, the usual one without.
