@@ -53,7 +53,7 @@ def exit_times(rng: np.random.Generator, drift: np.ndarray) -> np.ndarray:
     times, left = np.empty(len(drift)), np.arange(len(drift))
     while len(left):
         proposed = _proposals(rng, drift[left])
-        taken = _accepted(rng, proposed)
+        taken = accepted(rng, proposed)
         times[left[taken]] = proposed[taken]
         left = left[~taken]
     return times
@@ -95,7 +95,7 @@ def _early(rng: np.random.Generator, drift: np.ndarray) -> np.ndarray:
     return times
 
 
-def _accepted(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
+def accepted(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     """Accept with the probability sum of (-1)^n a_n / a_0, whose partial sums are bounds from both sides."""
     rate = np.where(times <= _JOINT, 2.0 / np.maximum(times, 1e-300), 0.5 * math.pi**2 * times)
     level, total, n = rng.random(len(times)), np.ones(len(times)), 0

@@ -28,7 +28,7 @@ def _of_shift(phi, distance):
 
 
 @kernel
-def information(v, a, w, rest):
+def information(v: float, a: float, w: float, rest: float) -> tuple[float, float, float, float]:
     """On v, log a, a shift of time, and the logit of w; `rest` is 1 - w."""
     strength = min(abs(v) * a, 1e30)
     start, ahead = (w, rest) if v >= 0.0 else (rest, w)

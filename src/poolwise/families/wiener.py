@@ -29,7 +29,8 @@ from poolwise.families.links import LOGIT, REAL, Scale
 
 _LOG_TWO = math.log(2.0)
 _NOTHING = -700.0  # log odds of a trial being one of the process, below which all of them are contaminants
-_LEAST = 1e-307  # shares of the interval are kept above
+_TOLD = 0.6  # about the share of the information on p that is left where it is not known which trials are contaminants
+_LEAST = 1e-300  # shares of the interval are kept above
 
 
 @kernel
@@ -102,7 +103,7 @@ def rows(y, trials, weights, predictors, slopes, information):
         known = weight * process
         information[0, i], information[1, i] = known * on_v, known * on_a
         information[2, i], information[3, i] = known * min(ndt * ndt * on_shift, 1e300), known * on_w
-        information[4, i], information[5, i] = known * p, 0.0
+        information[4, i], information[5, i] = _TOLD * known * p, 0.0
     return total
 
 
