@@ -40,7 +40,9 @@ OUTCOMES = {
     "hurdle_gamma": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
     "hurdle_lognormal": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
 }
-EVERY = [pytest.param(family, id=name) for name, family in FAMILIES.items() if not family.labels]
+# Families with tests of the same in files of their own.
+ELSEWHERE = {"wiener", *(name for name, family in FAMILIES.items() if family.labels)}
+EVERY = [pytest.param(family, id=name) for name, family in FAMILIES.items() if name not in ELSEWHERE]
 CLOSED = ("bernoulli", "binomial", "poisson", "exponential")  # whose value needs no gamma function
 MODERATE, FAR = (-3.0, -1.0, 0.0, 1.0, 3.0), (-700.0, -40.0, 40.0, 700.0)
 
@@ -246,7 +248,12 @@ def test_information_of_the_location_is_the_mean_square_of_its_slope(family):
 
 @pytest.mark.parametrize(
     ("family", "link"),
-    [pytest.param(f, link, id=f"{f.name}-{link}") for f in FAMILIES.values() if not f.labels for link in f.scale.links],
+    [
+        pytest.param(f, link, id=f"{f.name}-{link}")
+        for f in FAMILIES.values()
+        for link in f.scale.links
+        if f.name not in ELSEWHERE
+    ],
 )
 def test_slopes_follow_links(family, link):
     """In the linear predictor, by differences of the log density at the location."""

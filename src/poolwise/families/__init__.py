@@ -29,6 +29,7 @@ from poolwise.families.poisson import POISSON
 from poolwise.families.sratio import SRATIO
 from poolwise.families.student import STUDENT
 from poolwise.families.weibull import WEIBULL
+from poolwise.families.wiener import WIENER
 from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
 from poolwise.families.zero_inflated_negative_binomial import ZERO_INFLATED_NEGATIVE_BINOMIAL
 from poolwise.families.zero_inflated_poisson import ZERO_INFLATED_POISSON
@@ -64,6 +65,7 @@ FAMILIES = MappingProxyType(
             SRATIO,
             ACAT,
             CATEGORICAL,
+            WIENER,
         )
     }
 )

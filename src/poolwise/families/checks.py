@@ -31,6 +31,16 @@ def not_negative(name: str, y: np.ndarray, trials: np.ndarray) -> None:
         raise DataError(f"Every value of '{name}' is zero: the data say nothing of what lies above.")
 
 
+def signed_times(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse times that are zero or not finite; the sign of a time says which response it is."""
+    bad = (y == 0) | ~np.isfinite(y)
+    if bad.any():
+        raise DataError(
+            f"'{name}' must hold response times, negative for the lower boundary, but {_first(bad, y)}: remove trials "
+            "without a time."
+        )
+
+
 def counts(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """Refuse outcomes that are not counts, and counts that are all zero."""
     negative, broken = y < 0, y != np.floor(y)

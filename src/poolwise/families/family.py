@@ -13,6 +13,7 @@ from poolwise.priors import ScalePrior
 from poolwise.support.errors import FormulaError
 
 Numbers = np.ndarray
+OfOutcomes = Callable[[np.ndarray], float]
 Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (n,)
 
 
@@ -20,7 +21,8 @@ Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (
 class Parameter:
     """A parameter besides the mean: a dispersion, a probability of zero, ...; kernels take it on its scale.
 
-    A positive one may be shared by all rows. Any other has a linear predictor, an intercept where no formula is given.
+    A positive one may be shared by all rows. Where no formula is given, any other has an intercept as its linear
+    predictor, or is not estimated.
 
     Attributes
     ----------
@@ -30,9 +32,10 @@ class Parameter:
     scaled : whether it has the units of the outcome.
     typical : a usual value, around which its linear predictor lies.
     scale : on which kernels take it.
-    fixed : its value where no formula and no value is given, or a function of the outcomes that gives it; then it is
-        not estimated. None for one that is.
-    usual : a function of the outcomes that gives a usual value, where `typical` cannot say it.
+    fixed : its value where no formula and no value is given, or a function of the outcomes (n,) that gives it; then it
+        is not estimated. None for one that is.
+    usual : a function of the outcomes (n,) that gives a usual value, where `typical` cannot say it, as it has their
+        units.
     vanishes : whether it may be fixed at zero.
     """
 
@@ -41,8 +44,8 @@ class Parameter:
     scaled: bool = False
     typical: float = 1.0
     scale: Scale = LOG
-    fixed: float | Callable[[Numbers], float] | None = None
-    usual: Callable[[Numbers], float] | None = None
+    fixed: float | OfOutcomes | None = None
+    usual: OfOutcomes | None = None
     vanishes: bool = False
 
 
