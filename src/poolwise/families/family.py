@@ -64,6 +64,10 @@ class Family:
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
+    interval : compiled by `rows_callback`: log probability that the outcome lies in (lower, upper], for censored and
+        truncated outcomes. Like `callback`, but y holds the lower ends and trials the upper ends, either of which may
+        be infinite; weights may be negative; the information is the observed one, zero where it would be negative.
+    log_interval : (lower, upper, location, *parameters on their scales) to the same log probabilities.
     """
 
     name: str
@@ -81,6 +85,8 @@ class Family:
     labelled: bool = False
     zeros_apart: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
+    interval: Callback | None = None
+    log_interval: Callable[..., Numbers] | None = None
 
     @property
     def predictors(self) -> tuple[str, ...]:
