@@ -19,11 +19,13 @@ _DROP = 5.0  # of a panel: about half as many logs
 
 
 @kernel
-def _changed(q, w):
-    """log(p(u + w) / p(u)) of the logistic function p, where q = 1 - p(u)."""
+def _changed(p, q, w):
+    """log(p(u + w) / p(u)) of the logistic function p, from p(u) and q = 1 - p(u)."""
+    if w > 0.7:
+        return -math.log(p + q * vector.exp(-w))
     if w > -30.0:
         return -math.log1p(q * vector.expm1(-w))
-    return w - math.log(q + (1.0 - q) * vector.exp(w))
+    return w - math.log(q + p * vector.exp(w))
 
 
 @kernel
@@ -55,7 +57,7 @@ def negative_binomial_tail(shape, last, t, sign):
     done, at, top = 0.0, 0.0, 0.0
     while not (at < top - _LOST):
         here = sign * done - t
-        far_p, far_q = p * math.exp(_changed(q, sign * done)), q * math.exp(_changed(p, -sign * done))
+        far_p, far_q = p * math.exp(_changed(p, q, sign * done)), q * math.exp(_changed(q, p, -sign * done))
         slope = shape * far_q - count * far_p
         step = _DROP / (0.5 * abs(slope) + math.sqrt((shape + count) * far_p * far_q))
         # The logistic function changes on a length of three; far from zero it is an exponential.
@@ -64,7 +66,7 @@ def negative_binomial_tail(shape, last, t, sign):
             break
         for j in range(NODES.size):
             w = sign * (done + step * NODES[j])
-            more_p, more_q = _changed(q, w), _changed(p, -w)
+            more_p, more_q = _changed(p, q, w), _changed(q, p, -w)
             now_p, now_q = p * math.exp(more_p), q * math.exp(more_q)
             share = step * WEIGHTS[j] * math.exp(shape * more_p + count * more_q)
             curve = (shape + count) * now_p * now_q
@@ -76,7 +78,7 @@ def negative_binomial_tail(shape, last, t, sign):
             second_x += share * (away * away - curve)
             second_s += share * (both * both - curve + 2.0 * shape * now_q + shape * more_p)
         done += step
-        at = shape * _changed(q, sign * done) + count * _changed(p, -sign * done)
+        at = shape * _changed(p, q, sign * done) + count * _changed(q, p, -sign * done)
         top = max(top, at)
     if not mass > 0.0:
         return nothing()

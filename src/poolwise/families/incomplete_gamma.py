@@ -31,6 +31,12 @@ def gamma_constants(shape):
 
 
 @kernel
+def _grown(start, begin, w):
+    """exp(start + w) - exp(start), from exp(start) too."""
+    return begin * vector.expm1(w) if w < 1.0 else vector.exp(start + w) - begin
+
+
+@kernel
 def gamma_part(shape, constants, start, width):
     """The part from u = start outwards to start + width, where width may be negative or infinite.
 
@@ -56,7 +62,7 @@ def gamma_part(shape, constants, start, width):
             break
         for j in range(NODES.size):
             w = sign * (done + step * NODES[j])
-            grown = begin * vector.expm1(w)
+            grown = _grown(start, begin, w)
             rise = shape * (w - grown)
             share = step * WEIGHTS[j] * vector.exp(rise)
             away = shape * grown
@@ -67,7 +73,7 @@ def gamma_part(shape, constants, start, width):
             second_s += share * rise * rise
         done += step
         far = sign * done
-        at = shape * (far - begin * vector.expm1(far))
+        at = shape * (far - _grown(start, begin, far))
         top = max(top, at)
     if not mass > 0.0:
         return nothing()

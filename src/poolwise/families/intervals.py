@@ -19,6 +19,7 @@ from poolwise.compiled.types import Matrix, Vector
 from poolwise.families.callback import call_rows
 
 _NEGLIGIBLE = -700.0  # log of a share whose exponential is about to underflow
+_ROUNDED = -1e12  # logs below are known to no better than what could be taken from such a probability
 _NOTHING = (-math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _EVERYTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -71,7 +72,7 @@ def union(one, two):
 def without(one, two):
     """A part without another one that lies in it."""
     gap = two[0] - one[0]
-    if not gap > _NEGLIGIBLE:
+    if not gap > _NEGLIGIBLE or one[0] < _ROUNDED:
         return one
     rest = -math.expm1(gap)
     if rest <= 0.0:

@@ -53,7 +53,7 @@ def interval_rows(lower, upper, weights, predictors, slopes, information):
         a, end, width = shape * a, shape * b, shape * width  # logs of ends of the exponential outcome
         start, near, ratio, log_length = 0.0, 0.0, 0.0, end
         if lower[i] > 0.0:
-            start, near = vector.exp(a), a
+            start, near = math.exp(a), a
             if width < 700.0:
                 log_length += math.log(-math.expm1(-width))
                 ratio = width / vector.expm1(width)  # of the lower end's derivatives in those of the length
