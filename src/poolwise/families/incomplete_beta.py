@@ -21,10 +21,10 @@ _DROP = 5.0  # of a panel: about half as many logs
 @kernel
 def _changed(p, q, w):
     """log(p(u + w) / p(u)) of the logistic function p, from p(u) and q = 1 - p(u)."""
-    if w > 0.7:
-        return -math.log(p + q * vector.exp(-w))
+    if w >= 0.0:
+        return vector.log1p(-q * vector.expm1(-w) / (p + q * vector.exp(-w)))
     if w > -30.0:
-        return -math.log1p(q * vector.expm1(-w))
+        return -vector.log1p(q * vector.expm1(-w))
     return w - math.log(q + p * vector.exp(w))
 
 
