@@ -219,11 +219,10 @@ def test_units_of_the_outcome_do_not_matter(name):
         np.testing.assert_allclose(scaled_information * back**2, information, rtol=1e-9)
 
 
-@pytest.mark.parametrize("family", EVERY)
-def test_nothing_jumps_where_formulas_change(family):
+@pytest.mark.parametrize("name", [name for name in ENDS if not FAMILIES[name].whole])
+def test_nothing_jumps_where_formulas_change(name):
     """Over a fine grid of ends, slopes change as slowly as they do in sixty digits: second differences are small."""
-    if family.whole:
-        pytest.skip("counts have no fine grid")
+    family = FAMILIES[name]
     at = np.repeat(np.array([[0.3], *[[0.4]] * len(family.parameters)]), 4001, axis=1)
     grid = np.linspace(0.4, 4.4, 4001)
     for lower, upper in [(np.full(4001, -inf), grid), (grid, np.full(4001, inf)), (grid, grid + 0.7), (grid, grid * 3)]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
 from poolwise.support.errors import DataError
 
@@ -32,6 +31,8 @@ def kaplan_meier(
     ------
     DataError : for times that are missing or infinite, and for a status that is neither 0 nor 1.
     """
+    from scipy.special import ndtri
+
     time, status = np.asarray(time, dtype=float).ravel(), np.asarray(status, dtype=float).ravel()
     if time.shape != status.shape:
         raise DataError(f"There are {time.size} times but {status.size} statuses: each time needs one.")

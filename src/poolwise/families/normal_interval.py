@@ -48,10 +48,12 @@ def _short(a, width):
 @kernel
 def _around(a, b):
     """An interval with zero inside: all but two tails."""
-    below = vector.exp(-0.5 * a * a - HALF_LOG_TWO_PI) if a > -_GONE else 0.0
-    above = vector.exp(-0.5 * b * b - HALF_LOG_TWO_PI) if b < _GONE else 0.0
+    below = above = outside = 0.0
+    if a > -_GONE:
+        below, outside = vector.exp(-0.5 * a * a - HALF_LOG_TWO_PI), 0.5 * math.erfc(-a * _ROOT_HALF)
+    if b < _GONE:
+        above, outside = vector.exp(-0.5 * b * b - HALF_LOG_TWO_PI), outside + 0.5 * math.erfc(b * _ROOT_HALF)
     a, b = max(a, -_GONE), min(b, _GONE)
-    outside = (below * mills(-a)[0] if below > 0.0 else 0.0) + (above * mills(b)[0] if above > 0.0 else 0.0)
     below, above = below / (1.0 - outside), above / (1.0 - outside)
     x, s = below - above, a * below - b * above
     return math.log1p(-outside), x, s, x * x - s, s * s + s - (a * a * a * below - b * b * b * above)

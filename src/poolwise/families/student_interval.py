@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from poolwise.compiled import kernel, vector
+from poolwise.compiled import kernel, lane, vector
 from poolwise.families.intervals import complement, nothing, reflected, union
 from poolwise.families.legendre import NODES, WEIGHTS
 from poolwise.families.scalars import rising, trigamma
@@ -32,13 +32,15 @@ def student_constants(log_df):
     return df, (value - _HALF_LOG_PI, drift, bend)
 
 
-@kernel
-def _bent(t, w):
-    """log(cosh(s + w) / cosh(s)) for w >= 0, where t = tanh(s) >= 0."""
-    if w > 30.0:
-        return w + math.log(0.5 * (1.0 + t))
-    e = vector.expm1(w)
-    return vector.log1p(0.5 * e * (e + t * (2.0 + e)) / (1.0 + e))
+@lane
+def _farther(t, w):
+    """x and rest with cosh(s + w) / cosh(s) = (1 + x) exp(rest) for w >= 0; and tanh(s + w), from t = tanh(s) >= 0."""
+    inside = min(w, 700.0)
+    e = vector.expm1(inside)
+    g = 1.0 / (1.0 + e)
+    x = 0.5 * (e * g) * (e + t * (2.0 + e))
+    tanh = e * g * (1.0 + g) / (1.0 + g * g)
+    return x, w - inside, (t + tanh) / (1.0 + t * tanh)
 
 
 @kernel
@@ -60,12 +62,12 @@ def _part(df, constants, start, width):
             break
         for j in range(NODES.size):
             w = done + step * NODES[j]
-            bent = _bent(t, w)
+            x, rest, tanh = _farther(t, w)
+            bent = vector.log1p(x) + rest
             share = step * WEIGHTS[j] * vector.exp(-df * bent)
-            tanh = math.tanh(w)
-            tanh = (t + tanh) / (1.0 + t * tanh)
-            near, far = (sech * vector.exp(-bent)) ** 2, tanh * tanh  # 1 / (1 + z^2 / df), and the rest
-            pull = (df + 1.0) / root * tanh * sech * vector.exp(-bent) - pull_0
+            near, far = sech / (1.0 + x), tanh * tanh
+            pull = (df + 1.0) / root * tanh * near - pull_0
+            near *= near  # 1 / (1 + z^2 / df); `far` is the rest
             more = (df + 1.0) * (far - far_0)
             heavy = 0.5 * more - df * bent
             mass += share
@@ -76,8 +78,8 @@ def _part(df, constants, start, width):
             second_s += share * (more * more - 2.0 * (df + 1.0) * far * near)
             second_t += share * (heavy * heavy - df * bent + df * far - 0.5 * (df + 1.0) * far * near)
         done += step
-        at, tanh = -df * _bent(t, done), math.tanh(done)
-        slope = (t + tanh) / (1.0 + t * tanh)
+        x, rest, slope = _farther(t, done)
+        at = -df * (vector.log1p(x) + rest)
     if not mass > 0.0:
         return nothing()
     first_x, first_s, first_t = first_x / mass, first_s / mass, first_t / mass
