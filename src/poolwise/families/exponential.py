@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family
+from poolwise.families.intervals import exponential_interval, log_interval_by
 from poolwise.families.links import LOG
 
 
@@ -28,6 +31,30 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """(lower, upper] with log mean x."""
+    total = 0.0
+    for i in range(lower.size):
+        slopes[0, i] = information[0, i] = 0.0
+        start, end, w = max(lower[i], 0.0), upper[i], weights[i]
+        if not start < end:
+            total += w * -math.inf
+            continue
+        rate = vector.exp(-predictors[0, i])
+        log_length = vector.log(end - start) - predictors[0, i] if end < math.inf else math.inf
+        value, slope, bend = exponential_interval(start * rate, log_length)
+        total += w * value
+        slopes[0, i] = w * (start * rate - slope)
+        information[0, i] = w * max(start * rate - slope + bend, 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
+
+
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray) -> np.ndarray:
     """Log densities."""
     return np.asarray(-location - y * np.exp(-location))
@@ -38,4 +65,15 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
     return rng.exponential(mean)
 
 
-EXPONENTIAL = Family("exponential", LOG, (), _callback, log_density, draw, positive, additive=True)
+EXPONENTIAL = Family(
+    "exponential",
+    LOG,
+    (),
+    _callback,
+    log_density,
+    draw,
+    positive,
+    additive=True,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
+)

@@ -75,9 +75,10 @@ class Family:
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
-    interval : compiled by `rows_callback`: log probability that an outcome lies in (y, trials], and its derivatives;
-        censored and truncated outcomes need it.
-    log_interval : (lower, upper, location, *parameters on their scales) to such log probabilities.
+    interval : compiled by `rows_callback`: log probability that the outcome lies in (lower, upper], for censored and
+        truncated outcomes. Like `callback`, but y holds the lower ends and trials the upper ends, either of which may
+        be infinite; weights may be negative; the information is the observed one, zero where it would be negative.
+    log_interval : (lower, upper, location, *parameters on their scales) to the same log probabilities.
     of_labels : makes the family of outcomes that are one of some categories, from their labels and the name of a link;
         the outcome is then the position of its label.
     labels : of the categories, in their order; two at least.

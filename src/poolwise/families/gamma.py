@@ -10,6 +10,8 @@ from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
+from poolwise.families.incomplete_gamma import gamma_constants, gamma_interval
+from poolwise.families.intervals import log_ends, log_interval_by
 from poolwise.families.links import LOG
 from poolwise.families.scalars import gamma_constant
 from poolwise.priors import HalfCauchy
@@ -40,6 +42,32 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """(lower, upper] with log mean x and log shape s."""
+    total, last, shape, constants = 0.0, math.nan, 1.0, (0.0, 0.0, 0.0)
+    for i in range(lower.size):
+        if predictors[1, i] != last:  # gamma functions once, where all rows share the shape
+            last = predictors[1, i]
+            shape = math.exp(last)
+            constants = gamma_constants(shape)
+        slopes[0, i] = slopes[1, i] = information[0, i] = information[1, i] = 0.0
+        w = weights[i]
+        if not (lower[i] < upper[i] and upper[i] > 0.0):
+            total += w * -math.inf
+            continue
+        part = gamma_interval(shape, constants, *log_ends(lower[i], upper[i], predictors[0, i]))
+        total += w * part[0]
+        slopes[0, i], slopes[1, i] = w * part[1], w * part[2]
+        information[0, i], information[1, i] = w * max(part[4], 0.0), w * max(part[5], 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
+
+
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_shape: np.ndarray) -> np.ndarray:
     """Log densities."""
     from scipy.special import gammaln
@@ -54,5 +82,13 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
 
 
 GAMMA = Family(
-    "gamma", LOG, (Parameter("shape", HalfCauchy(5.0), typical=5.0),), _callback, log_density, draw, positive
+    "gamma",
+    LOG,
+    (Parameter("shape", HalfCauchy(5.0), typical=5.0),),
+    _callback,
+    log_density,
+    draw,
+    positive,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
 )

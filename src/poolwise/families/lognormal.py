@@ -11,7 +11,9 @@ from poolwise.families import gaussian
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
+from poolwise.families.intervals import log_ends, log_interval_by
 from poolwise.families.links import REAL, Scale
+from poolwise.families.normal_interval import FURTHEST, normal_interval
 from poolwise.priors import HalfStudentT
 
 
@@ -34,6 +36,31 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """(lower, upper] whose logs are normal with mean x and log standard deviation s."""
+    total = 0.0
+    for i in range(lower.size):
+        precise, w = vector.exp(-predictors[1, i]), weights[i]
+        slopes[0, i] = slopes[1, i] = information[0, i] = information[1, i] = 0.0
+        if not (lower[i] < upper[i] and upper[i] > 0.0):
+            total += w * -math.inf
+            continue
+        a, b, width = log_ends(lower[i], upper[i], predictors[0, i])
+        a, b = min(max(a * precise, -FURTHEST), FURTHEST), min(max(b * precise, -FURTHEST), FURTHEST)
+        a, b = -math.inf if lower[i] <= 0.0 else a, math.inf if upper[i] == math.inf else b
+        value, x, s, of_x, of_s = normal_interval(a, b, width * precise)
+        total += w * value
+        slopes[0, i], slopes[1, i] = w * x * precise, w * s
+        information[0, i], information[1, i] = w * max(of_x, 0.0) * precise * precise, w * max(of_s, 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
 
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sigma: np.ndarray) -> np.ndarray:
@@ -68,4 +95,6 @@ LOGNORMAL = Family(
     positive,
     expected,
     centre=centre,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
 )

@@ -9,7 +9,9 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import counts
+from poolwise.families.count_intervals import count_interval
 from poolwise.families.family import Family, Parameter
+from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import LOG
 from poolwise.families.scalars import log_rising, rising, softplus
 from poolwise.priors import HalfCauchy
@@ -39,6 +41,23 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """Counts in (lower, upper] with log mean x and log shape s."""
+    total = 0.0
+    for i in range(lower.size):
+        part, w = count_interval(predictors[0, i], predictors[1, i], lower[i], upper[i]), weights[i]
+        total += w * part[0]
+        slopes[0, i], slopes[1, i] = w * part[1], w * part[2]
+        information[0, i], information[1, i] = w * max(part[4], 0.0), w * max(part[5], 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
+
+
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_shape: np.ndarray) -> np.ndarray:
     """Log probabilities of y events."""
     from scipy.special import gammaln
@@ -62,4 +81,6 @@ NEGATIVE_BINOMIAL = Family(
     draw,
     counts,
     whole=True,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
 )

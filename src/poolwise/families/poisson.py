@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import counts
+from poolwise.families.count_intervals import count_interval
 from poolwise.families.family import Family
+from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import LOG
 
 
@@ -28,6 +32,23 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """Counts in (lower, upper] at log rate x."""
+    total = 0.0
+    for i in range(lower.size):
+        part = count_interval(predictors[0, i], math.inf, lower[i], upper[i])
+        total += weights[i] * part[0]
+        slopes[0, i] = weights[i] * part[1]
+        information[0, i] = weights[i] * max(part[4], 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
+
+
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray) -> np.ndarray:
     """Log probabilities of y events at log rates."""
     from scipy.special import gammaln
@@ -40,4 +61,16 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
     return rng.poisson(np.minimum(mean, 1e15)).astype(float)  # numpy's own limit is 9e18
 
 
-POISSON = Family("poisson", LOG, (), _callback, log_density, draw, counts, whole=True, additive=True)
+POISSON = Family(
+    "poisson",
+    LOG,
+    (),
+    _callback,
+    log_density,
+    draw,
+    counts,
+    whole=True,
+    additive=True,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
+)

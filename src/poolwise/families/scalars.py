@@ -38,6 +38,17 @@ def _digamma_tail(x):
 
 
 @kernel
+def trigamma(x: float) -> float:
+    """The derivative of digamma for x > 0 (Abramowitz and Stegun 1964, 6.4.6 and 6.4.12)."""
+    total = 0.0
+    while x < _STIRLING:
+        total += 1.0 / (x * x)
+        x += 1.0
+    r = 1.0 / (x * x)
+    return total + (1.0 + 0.5 / x + r * (1 / 6 - r * (1 / 30 - r * (1 / 42 - r * (1 / 30 - r * (5 / 66)))))) / x
+
+
+@kernel
 def _log_gamma_tail(x):
     """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2) for large x (Abramowitz and Stegun 1964, 6.1.41)."""
     r = 1.0 / (x * x)

@@ -11,8 +11,10 @@ from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import any_number
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gaussian import SIGMA
+from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import REAL
 from poolwise.families.scalars import digamma
+from poolwise.families.student_interval import student_constants, student_interval
 from poolwise.priors import Gamma
 
 
@@ -58,6 +60,36 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
 
 
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """(lower, upper] with location x, log scale s and log degrees of freedom."""
+    total, last, df, constants = 0.0, math.nan, 1.0, (0.0, 0.0, 0.0)
+    for i in range(lower.size):
+        if predictors[2, i] != last:  # gamma functions once, where all rows share the degrees of freedom
+            last = predictors[2, i]
+            df, constants = student_constants(last)
+        for j in range(3):
+            slopes[j, i] = information[j, i] = 0.0
+        precise, w = vector.exp(-predictors[1, i]), weights[i]
+        if not lower[i] < upper[i]:
+            total += w * -math.inf
+            continue
+        a, b = (lower[i] - predictors[0, i]) * precise, (upper[i] - predictors[0, i]) * precise
+        a = min(max(a, -1e140), 1e140) if lower[i] > -math.inf else a  # as for densities
+        b = min(max(b, -1e140), 1e140) if upper[i] < math.inf else b
+        part = student_interval(df, constants, a, b, (upper[i] - lower[i]) * precise)
+        total += w * part[0]
+        slopes[0, i], slopes[1, i], slopes[2, i] = w * part[1] * precise, w * part[2], w * part[3]
+        information[0, i] = w * max(part[4], 0.0) * precise * precise
+        information[1, i], information[2, i] = w * max(part[5], 0.0), w * max(part[6], 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
+
+
 def log_density(
     y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_sigma: np.ndarray, log_df: np.ndarray
 ) -> np.ndarray:
@@ -85,4 +117,6 @@ STUDENT = Family(
     draw,
     any_number,
     precise=True,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
 )

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, vector
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
+from poolwise.families.intervals import exponential_interval, log_ends, log_interval_by
 from poolwise.families.links import LOG, Scale
 from poolwise.priors import HalfCauchy
 
@@ -36,6 +37,44 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@kernel
+def interval_rows(lower, upper, weights, predictors, slopes, information):
+    """(lower, upper] with log scale x and log shape s, for exponential outcomes (y / scale)^shape with mean one."""
+    total = 0.0
+    for i in range(lower.size):
+        shape, w = vector.exp(predictors[1, i]), weights[i]
+        slopes[0, i] = slopes[1, i] = information[0, i] = information[1, i] = 0.0
+        if not (lower[i] < upper[i] and upper[i] > 0.0):
+            total += w * -math.inf
+            continue
+        a, b, width = log_ends(lower[i], upper[i], predictors[0, i])
+        a, end, width = shape * a, shape * b, shape * width  # logs of ends of the exponential outcome
+        start, near, ratio, log_length = 0.0, 0.0, 0.0, end
+        if lower[i] > 0.0:
+            start, near = math.exp(a), a
+            if width < 700.0:
+                log_length += math.log(-math.expm1(-width))
+                ratio = width / vector.expm1(width)  # of the lower end's derivatives in those of the length
+        value, slope, bend = exponential_interval(start, log_length)
+        total += w * value
+        x, s, of_x, of_s = shape * start, -start * near, shape * shape * start, start * near * (near + 1.0)
+        if slope > 0.0:
+            # Of the length in the log of the shape, over the length: its first and second derivative.
+            log_slope = end + ratio
+            curve = end * (end + 1.0) + (ratio * (near + end + 1.0) if ratio > 0.0 else 0.0)
+            x, s = x - shape * slope, s + slope * log_slope
+            of_x += shape * shape * (bend - slope)
+            of_s += bend * log_slope * log_slope - slope * curve
+        slopes[0, i], slopes[1, i] = w * x, w * s
+        information[0, i], information[1, i] = w * max(of_x, 0.0), w * max(of_s, 0.0)
+    return total
+
+
+@rows_callback
+def _interval(n, parameters, lower, upper, weights, predictors, slopes, information):
+    return interval_rows(*views(n, parameters, lower, upper, weights, predictors, slopes, information))
 
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray, log_shape: np.ndarray) -> np.ndarray:
@@ -67,4 +106,6 @@ WEIBULL = Family(
     draw,
     positive,
     expected,
+    interval=_interval,
+    log_interval=log_interval_by(_interval),
 )
