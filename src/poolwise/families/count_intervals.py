@@ -17,6 +17,7 @@ from poolwise.families.intervals import complement, everything, nothing, without
 from poolwise.families.scalars import gamma_constant, rising, softplus
 
 _ADDED = 32.0  # so many counts are added up one by one
+_FEW = 4.0  # counts below an interval, at most, whose complement it is
 _LOG_HALF = math.log(0.5)
 
 
@@ -96,15 +97,26 @@ def _negative_binomial_sum(log_mean, log_shape, first, last):
 
 
 @kernel
+def _sum(log_mean, log_shape, first, last):
+    if log_shape == math.inf:
+        return _poisson_sum(log_mean, first, last)
+    return _negative_binomial_sum(log_mean, log_shape, first, last)
+
+
+@kernel
 def count_interval(log_mean, log_shape, lower, upper):
     """The counts in (lower, upper]; predictors are the log of the mean and of the shape, infinite for Poisson."""
     first, last, mean = max(np.floor(lower) + 1.0, 0.0), np.floor(upper), vector.exp(log_mean)
     if last < first:
         return nothing()
     if last - first < _ADDED:
-        if log_shape == math.inf:
-            return _poisson_sum(log_mean, first, last)
-        return _negative_binomial_sum(log_mean, log_shape, first, last)
+        return _sum(log_mean, log_shape, first, last)
+    if last == math.inf and 0.0 < first <= _FEW:  # a few counts are left out, as zeros often are
+        rest = _sum(log_mean, log_shape, 0.0, first - 1.0)
+        if rest[0] < _LOG_HALF:
+            return complement(rest, nothing())
+        if log_shape == math.inf:  # then the mean is at most five, and no digit lies beyond the counts that are added
+            return _poisson_sum(log_mean, first, first + _ADDED)
     low, high = nothing(), nothing()
     left, right = last + 1.0 <= mean, first >= mean  # the side on which the interval is
     if first > 0.0 and not right:
