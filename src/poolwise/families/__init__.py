@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from poolwise.families.asymmetric_laplace import ASYMMETRIC_LAPLACE
 from poolwise.families.bernoulli import BERNOULLI
 from poolwise.families.beta import BETA
 from poolwise.families.beta_binomial import BETA_BINOMIAL
 from poolwise.families.binomial import BINOMIAL
 from poolwise.families.callback import rows_callback, views
+from poolwise.families.exgaussian import EXGAUSSIAN
 from poolwise.families.exponential import EXPONENTIAL
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
@@ -18,15 +20,20 @@ from poolwise.families.hurdle_gamma import HURDLE_GAMMA
 from poolwise.families.hurdle_lognormal import HURDLE_LOGNORMAL
 from poolwise.families.hurdle_negative_binomial import HURDLE_NEGATIVE_BINOMIAL
 from poolwise.families.hurdle_poisson import HURDLE_POISSON
-from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
+from poolwise.families.inverse_gaussian import INVERSE_GAUSSIAN
+from poolwise.families.links import CIRCLE, LOG, LOGIT, REAL, Link, Scale, locations
 from poolwise.families.lognormal import LOGNORMAL
 from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
+from poolwise.families.shifted_lognormal import SHIFTED_LOGNORMAL
+from poolwise.families.skew_normal import SKEW_NORMAL
 from poolwise.families.student import STUDENT
+from poolwise.families.von_mises import VON_MISES
 from poolwise.families.weibull import WEIBULL
 from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
 from poolwise.families.zero_inflated_negative_binomial import ZERO_INFLATED_NEGATIVE_BINOMIAL
 from poolwise.families.zero_inflated_poisson import ZERO_INFLATED_POISSON
+from poolwise.families.zero_one_inflated_beta import ZERO_ONE_INFLATED_BETA
 from poolwise.support.errors import FormulaError, suggest
 
 IDENTITY = GAUSSIAN.link("identity")
@@ -54,6 +61,13 @@ FAMILIES = MappingProxyType(
             HURDLE_NEGATIVE_BINOMIAL,
             HURDLE_GAMMA,
             HURDLE_LOGNORMAL,
+            SHIFTED_LOGNORMAL,
+            EXGAUSSIAN,
+            INVERSE_GAUSSIAN,
+            SKEW_NORMAL,
+            ASYMMETRIC_LAPLACE,
+            VON_MISES,
+            ZERO_ONE_INFLATED_BETA,
         )
     }
 )
@@ -71,6 +85,11 @@ _ALIASES = {
     "t": "student",
     "Gamma": "gamma",
     "log_normal": "lognormal",
+    "exgauss": "exgaussian",
+    "inverse.gaussian": "inverse_gaussian",
+    "wald": "inverse_gaussian",
+    "asym_laplace": "asymmetric_laplace",
+    "vonmises": "von_mises",
 }
 
 
@@ -90,6 +109,7 @@ def family_of(asked: object) -> Family:
 
 
 __all__ = [
+    "CIRCLE",
     "FAMILIES",
     "GAUSSIAN",
     "IDENTITY",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled.kernels import Callback
-from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
+from poolwise.families.links import CIRCLE, LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
 
 Numbers = np.ndarray
@@ -19,7 +19,8 @@ Check = Callable[[str, Numbers, Numbers], None]  # name, outcomes (n,), trials (
 class Parameter:
     """A parameter besides the mean: a dispersion, a probability of zero, ...; kernels take it on its scale.
 
-    A positive one may be shared by all rows. Any other has a linear predictor, an intercept where no formula is given.
+    A positive one may be shared by all rows. Any other has a linear predictor, an intercept where no formula is given,
+    or is fixed there.
 
     Attributes
     ----------
@@ -29,6 +30,10 @@ class Parameter:
     scaled : whether it has the units of the outcome.
     typical : a usual value, around which its linear predictor lies.
     scale : on which kernels take it.
+    usual : (outcomes) to a usual value, where no constant is one, as of a shift of the outcomes.
+    start : (outcomes) to the value at which the search for the mode begins, where the centre of its prior will not do:
+        where the density may be zero there, or flat.
+    fixed : its value where no formula is given; then it is not estimated.
     """
 
     name: str
@@ -36,6 +41,13 @@ class Parameter:
     scaled: bool = False
     typical: float = 1.0
     scale: Scale = LOG
+    usual: Callable[[Numbers], float] | None = None
+    start: Callable[[Numbers], float] | None = None
+    fixed: float | None = None
+
+    def to_scale(self, value: float) -> float:
+        """A value on the scale on which kernels take it."""
+        return float(next(iter(self.scale.links.values())).forward(np.array(value)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +76,8 @@ class Family:
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
+    summary : (outcomes, weights) to their mean and sd, where the location is not of all outcomes as they are: on a
+        circle, or beside a shift.
     """
 
     name: str
@@ -81,6 +95,7 @@ class Family:
     labelled: bool = False
     zeros_apart: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
+    summary: Callable[[Numbers, Numbers], tuple[float, float]] | None = None
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -90,7 +105,7 @@ class Family:
     @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the parameters that always have a linear predictor."""
-        return tuple(parameter.name for parameter in self.parameters if parameter.prior is None)
+        return tuple(each.name for each in self.parameters if each.prior is None and each.fixed is None)
 
     def link(self, name: str | None) -> Link:
         """The link of a name, the usual one without.
@@ -106,12 +121,13 @@ class Family:
         if self.centre is not None:
             return self.centre(mean, sd)
         least = 1e-3 if self.scale is LOGIT else 1e-300
-        inside = mean if self.scale is REAL and not link.unit else max(mean, least)
+        free = self.scale in (REAL, CIRCLE) and not link.unit
+        inside = mean if free else max(mean, least)
         inside = min(inside, 1 - least) if self.scale is LOGIT else inside
         at = float(link.forward(np.array(inside)))
         if link.unit:
             return at, 1.0
-        step = 1e-4 * abs(inside) if self.scale is LOG else 1.0
+        step = {LOG: 1e-4 * abs(inside), CIRCLE: 1e-4}.get(self.scale, 1.0)
         slope = (float(link.forward(np.array(inside + step))) - at) / step
         return at, abs(slope) * sd
 

@@ -124,7 +124,7 @@ def latent(
     """
     raw = _raw(observations, design, priors, family, link)
     starts = _starts(priors)
-    beta = _first_guess(observations, priors)
+    beta = _first_guess(observations, priors, family)
     try:
         mode, spread = find_mode(raw, starts, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
@@ -197,6 +197,15 @@ def _starts(priors: ModelPriors) -> np.ndarray:
     return starts
 
 
-def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:
-    """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean."""
-    return np.linalg.solve(observations.to_written, priors.mean_of_beta)
+def _first_guess(observations: Observations, priors: ModelPriors, family: Family) -> np.ndarray:
+    """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean.
+
+    Those of parameters that have a start of their own are such that linear predictors are near to that.
+    """
+    beta = np.linalg.solve(observations.to_written, priors.mean_of_beta)
+    for r, parameter in enumerate(family.parameters, start=1):
+        mine = observations.of_column == r
+        if parameter.start is not None and mine.any():
+            wanted = parameter.to_scale(parameter.start(observations.y)) - observations.known[r]
+            beta[mine] = np.linalg.lstsq(observations.columns[mine].T, wanted)[0]
+    return beta

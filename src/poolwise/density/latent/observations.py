@@ -88,7 +88,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
         *slots,
-        _constant(family, (y, trials, weights), (mean, tried, weight), len(parameters)),
+        _constant(family, (y, trials, weights), (mean, tried, weight)),
     )
 
 
@@ -96,14 +96,15 @@ def _constant(
     family: Family,
     single: tuple[np.ndarray, np.ndarray, np.ndarray],
     together: tuple[np.ndarray, np.ndarray, np.ndarray],
-    parameters: int,
 ) -> float:
     """What the kernel leaves out: the difference between all terms and the kernel's, the same at any parameters."""
     y, trials, weights = single
-    at = np.full((parameters, len(y)), 0.1)
+    starts = (each.start and each.to_scale(each.start(y)) for each in family.parameters)
+    point = np.array([0.1, *(0.1 if start is None else start for start in starts)])
+    at = np.repeat(point[:, None], len(y), axis=1)
     counted = np.ones(len(y)) if family.precise else weights
     whole = float(np.sum(counted * family.log_density(y, trials, *at)))
-    there = np.full((parameters, len(together[0])), 0.1)
+    there = np.repeat(point[:, None], len(together[0]), axis=1)
     scratch = np.empty_like(there), np.empty_like(there)
     return whole - float(call_rows(family.callback.address, *together, there, *scratch))
 
