@@ -33,6 +33,7 @@ class Parameter:
     usual : (outcomes) to a usual value, where no constant is one, as of a shift of the outcomes.
     start : (outcomes) to the value at which the search for the mode begins, where the centre of its prior will not do:
         where the density may be zero there, or flat.
+    bound : (outcomes) to what its value lies below where all rows share it: beyond, the density is zero.
     fixed : its value where no formula is given; then it is not estimated.
     """
 
@@ -43,6 +44,7 @@ class Parameter:
     scale: Scale = LOG
     usual: Callable[[Numbers], float] | None = None
     start: Callable[[Numbers], float] | None = None
+    bound: Callable[[Numbers], float] | None = None
     fixed: float | None = None
 
     def to_scale(self, value: float) -> float:

@@ -78,7 +78,12 @@ def summary(y: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     return mean, float(np.sqrt(np.average(np.square(above - mean), weights=weights)))
 
 
-_SHIFT = Parameter("ndt", scaled=True, typical=0.3, usual=half_of_smallest, start=half_of_smallest)
+def smallest(y: np.ndarray) -> float:
+    """What a shift of all outcomes lies below."""
+    return float(y.min())
+
+
+_SHIFT = Parameter("ndt", scaled=True, usual=half_of_smallest, start=half_of_smallest, bound=smallest)
 SHIFTED_LOGNORMAL = Family(
     "shifted_lognormal",
     lognormal.LOGNORMAL.scale,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.latent.bounds import bounds_of
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
@@ -175,7 +176,7 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     nothing, none = np.zeros(start), np.zeros(0, dtype=np.int64)
     empty = np.zeros(start + 1, dtype=np.int64), none, np.zeros(0)
     spread = Spread(where, np.zeros(at), nothing, nothing, np.zeros(at), *empty, leaf)
-    mixing = Mixing(np.zeros(p), places, np.eye(len(places)))
+    mixing = Mixing(np.zeros(p), places, np.eye(len(places)), bounds_of(observations, family))
     volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
     return Problem(data, spread, mixing, prior, constant)
