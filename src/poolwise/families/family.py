@@ -126,6 +126,7 @@ class Family:
         free = self.scale in (REAL, CIRCLE) and not link.unit
         inside = mean if free else max(mean, least)
         inside = min(inside, 1 - least) if self.scale is LOGIT else inside
+        inside = min(max(inside, link.ends[0]), link.ends[1])
         at = float(link.forward(np.array(inside)))
         if link.unit:
             return at, 1.0

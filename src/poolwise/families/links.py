@@ -19,7 +19,7 @@ from poolwise.support.errors import FormulaError, suggest
 
 _STRAIGHT, _PROBIT, _CLOGLOG, _LOG_OF_LOGIT, _IDENTITY_OF_LOG, _INVERSE_OF_LOG, _SQRT_OF_LOG, _LOG_OF_REAL = range(8)
 _TAN_HALF_OF_REAL = 8
-_OPPOSITE = 3.0  # radians: tan(angle / 2) of angles beyond is as good as infinite
+_OPPOSITE = 2.9  # radians: beyond, tan(angle / 2) is as good as infinite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +33,14 @@ class Link:
     forward : a mean to its linear predictor, elementwise; for starting values and default priors.
     unit : what a step of one is on the linear predictor: True where it says much whatever the data, as in logit and
         log; False where the linear predictor has the outcome's own units.
+    ends : means between which starting values and default priors are kept.
     """
 
     name: str
     code: int
     forward: Callable[[np.ndarray], np.ndarray]
     unit: bool
+    ends: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,11 +116,15 @@ LOGIT = Scale(
 
 
 def _tan_half(mean: np.ndarray) -> np.ndarray:
-    return np.asarray(np.tan(0.5 * np.clip(mean, -_OPPOSITE, _OPPOSITE)))
+    return np.asarray(np.tan(0.5 * mean))
 
 
 CIRCLE = Scale(  # angles in radians
-    _links(Link("tan_half", _TAN_HALF_OF_REAL, _tan_half, False), Link("identity", _STRAIGHT, _same, False)), _same
+    _links(
+        Link("tan_half", _TAN_HALF_OF_REAL, _tan_half, False, (-_OPPOSITE, _OPPOSITE)),
+        Link("identity", _STRAIGHT, _same, False),
+    ),
+    _same,
 )
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.compiled.types import Matrix
 from poolwise.density.latent.observations import Observations
 from poolwise.families import Family
 from poolwise.families.scalars import softplus
 
 
 @kernel
-def below(bounds, k, b):
+def below(bounds: Matrix, k: int, b: float) -> tuple[float, float, float, float]:
     """Coefficient k at its coordinate b; its derivative there; the log of that, and the derivative of the log."""
     bound, c = bounds[0, k], bounds[1, k]
     if bound == np.inf:
