@@ -45,7 +45,18 @@ def test_fits_are_certified_and_near_the_truth(name):
         of = next(each for each in FAMILIES[name].parameters if each.name == key.removeprefix("beta[").split("_")[0])
         truth[key] = of.to_scale(value) if key.startswith("beta[") else value
     for key, value in truth.items():
-        assert abs(table.loc[key, "mean"] - value) < 3.5 * table.loc[key, "sd"], key
+        mean, sd = table.loc[key, "mean"], table.loc[key, "sd"]
+        assert abs(mean - value) < 4 * sd, (key, mean, sd)  # the log of a shift is skewed
+
+
+@pytest.mark.parametrize("name", ["shifted_lognormal", "skew_normal", "zero_one_inflated_beta"])
+def test_a_fit_whose_formula_leaves_parameters_out_is_saved_and_loaded(name, tmp_path):
+    frame = simulated(name)
+    fit = pw.fit("y ~ x + (1 | g)", frame, family=name, seed=1, draws=50, chains=2)
+    fit.save(tmp_path / "fit.pw")
+    again = pw.load(tmp_path / "fit.pw")
+    for kind in ("mean", "response"):
+        pd.testing.assert_frame_equal(again.predict(frame[:4], kind=kind), fit.predict(frame[:4], kind=kind))
 
 
 def test_a_turn_of_all_angles_moves_the_default_prior():
