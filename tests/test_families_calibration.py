@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chisquare, invgauss, skewnorm
 
 import poolwise as pw
 
@@ -31,6 +31,17 @@ OF_FAMILY = {
     "weibull": {"shape": pw.Gamma(4, 2)},
     "cumulative": {"gap2": pw.Gamma(4, 4), "gap3": pw.Gamma(4, 4)},
     "sratio": {"shift2_Intercept": pw.Normal(0.3, 0.5), "shift3_Intercept": pw.Normal(0.6, 0.5)},
+    "shifted_lognormal": {"sigma": pw.Gamma(8, 16), "ndt_Intercept": pw.Normal(-1, 0.5)},
+    "exgaussian": {"sigma": pw.Gamma(4, 6), "tau": pw.Gamma(4, 4)},
+    "inverse_gaussian": {"shape": pw.Gamma(4, 1)},
+    "skew_normal": {"sigma": pw.HalfNormal(1), "alpha_Intercept": pw.Normal(0, 3)},
+    "asymmetric_laplace": {"sigma": pw.Gamma(4, 6)},
+    "von_mises": {"kappa": pw.Gamma(4, 1)},
+    "zero_one_inflated_beta": {
+        "phi": pw.Gamma(4, 0.5),
+        "zoi_Intercept": pw.Normal(-1, 0.7),
+        "coi_Intercept": pw.Normal(0, 0.7),
+    },
 }
 OFTEN = (
     "cumulative",
@@ -44,6 +55,36 @@ OFTEN = (
 TRIALS = 6
 
 
+def _logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _skewed(eta, at, rng):
+    known = skewnorm(at["alpha_Intercept"])
+    z = known.rvs(len(eta), random_state=rng)
+    return eta + at["sigma"] * (z - known.mean()) / known.std()
+
+
+def _shares(eta, at, rng):
+    n, mean = len(eta), _logistic(eta)
+    inside = np.clip(rng.beta(at["phi"] * mean, at["phi"] * (1 - mean)), 1e-12, 1 - 1e-12)
+    ends = rng.random(n) < _logistic(at["coi_Intercept"])
+    return np.where(rng.random(n) < _logistic(at["zoi_Intercept"]), 1.0 * ends, inside)
+
+
+SHAPES = {  # eta, parameters, rng to outcomes
+    "shifted_lognormal": lambda eta, at, rng: np.exp(at["ndt_Intercept"]) + rng.lognormal(eta, at["sigma"]),
+    "exgaussian": lambda eta, at, rng: rng.normal(eta - at["tau"], at["sigma"]) + rng.exponential(at["tau"], len(eta)),
+    "inverse_gaussian": lambda eta, at, rng: invgauss.rvs(
+        np.exp(eta) / at["shape"], scale=at["shape"], random_state=rng
+    ),
+    "skew_normal": _skewed,
+    "asymmetric_laplace": lambda eta, at, rng: rng.laplace(eta, 2 * at["sigma"]),
+    "von_mises": lambda eta, at, rng: rng.vonmises(2 * np.arctan(eta), at["kappa"]),
+    "zero_one_inflated_beta": _shares,
+}
+
+
 def outcomes(family, eta, dispersions, rng):
     if family == "bernoulli":
         return rng.binomial(1, 1 / (1 + np.exp(-eta)))
@@ -54,6 +95,8 @@ def outcomes(family, eta, dispersions, rng):
         return rng.negative_binomial(shape, shape / (shape + np.exp(eta)))
     if family == "weibull":
         return np.exp(eta) * rng.weibull(dispersions["shape"], len(eta))
+    if family in SHAPES:
+        return SHAPES[family](eta, dispersions, rng)
     if family == "beta_binomial":
         mean, phi = 1 / (1 + np.exp(-eta)), dispersions["phi"]
         return rng.binomial(TRIALS, rng.beta(phi * mean, phi * (1 - mean)))

@@ -107,6 +107,86 @@ def _beta_binomial(y, n, x, s):
     return choose + risen[0] + risen[1] - risen[2]
 
 
+def normal_tail(x: Decimal) -> Decimal:
+    """log(1 - Phi(x)): by Laplace's continued fraction far out, else by a series of positive terms."""
+    density = -HALF_LOG_TWO_PI - x * x / 2
+    if x > 8:
+        fraction = Decimal(0)
+        for k in range(4000 if x < 30 else 400, 0, -1):
+            fraction = k / (x + fraction)
+        return density - (x + fraction).ln()
+    if x < -8:
+        return log1p(-normal_tail(-x).exp())
+    with localcontext() as context:
+        context.prec = DIGITS + 20  # the difference from a half loses up to fifteen
+        term, total, k = abs(x), Decimal(0), 1
+        while abs(term) > Decimal(10) ** -(DIGITS + 20):
+            total += term
+            k += 2
+            term *= x * x / k
+        part = density.exp() * total
+        tail = Decimal("0.5") - (part if x > 0 else -part)
+    return tail.ln()
+
+
+def cosine(x: Decimal) -> Decimal:
+    """By its series, at an angle between -pi and pi."""
+    x -= 2 * PI * (x / (2 * PI)).to_integral_value()
+    term, total, k = Decimal(1), Decimal(0), 0
+    while abs(term) > Decimal(10) ** -(DIGITS + 5):
+        total += term
+        k += 2
+        term *= -x * x / (k * (k - 1))
+    return total
+
+
+def log_bessel(x: Decimal) -> Decimal:
+    """log I0(x), by its power series."""
+    term, total, k = Decimal(1), Decimal(0), 0
+    while term > total * Decimal(10) ** -(DIGITS + 5):
+        total += term
+        k += 1
+        term *= x * x / (4 * k * k)
+    return total.ln()
+
+
+def _shifted_lognormal(y, n, x, s, t):
+    return _lognormal(y - t.exp(), n, x, s)
+
+
+def _exgaussian(y, n, x, s, t):
+    sigma, tau = s.exp(), t.exp()
+    z = (y - (x - tau)) / sigma
+    return -t + (sigma / tau) ** 2 / 2 - z * sigma / tau + normal_tail(sigma / tau - z)
+
+
+def _inverse_gaussian(y, n, x, s):
+    mean = x.exp()
+    return s / 2 - HALF_LOG_TWO_PI - 3 * y.ln() / 2 - s.exp() * (y - mean) ** 2 / (2 * mean**2 * y)
+
+
+def _skew_normal(y, n, x, s, a):
+    delta = a / (1 + a * a).sqrt()
+    omega = s.exp() / (1 - 2 * delta**2 / PI).sqrt()
+    z = (y - (x - omega * delta * (2 / PI).sqrt())) / omega
+    return Decimal(2).ln() - HALF_LOG_TWO_PI - omega.ln() - z * z / 2 + normal_tail(-a * z)
+
+
+def _asymmetric_laplace(y, n, x, s, z):
+    q, u = 1 / (1 + (-z).exp()), (y - x) / s.exp()
+    return (q / (1 + z.exp())).ln() - s - u * (q - (1 if u < 0 else 0))
+
+
+def _von_mises(y, n, x, s):
+    return s.exp() * cosine(y - x) - (2 * PI).ln() - log_bessel(s.exp())
+
+
+def _zero_one_inflated_beta(y, n, x, s, z, v):
+    if y in (0, 1):
+        return -log1p((-z).exp()) - log1p((-v if y == 1 else v).exp())
+    return -log1p(z.exp()) + _beta(y, n, x, s)
+
+
 def _inflated(base):
     def density(y, n, *at):
         *own, z = at
@@ -148,6 +228,13 @@ DENSITIES = {
     "hurdle_negative_binomial": _hurdle(_negative_binomial, True),
     "hurdle_gamma": _hurdle(_gamma, False),
     "hurdle_lognormal": _hurdle(_lognormal, False),
+    "shifted_lognormal": _shifted_lognormal,
+    "exgaussian": _exgaussian,
+    "inverse_gaussian": _inverse_gaussian,
+    "skew_normal": _skew_normal,
+    "asymmetric_laplace": _asymmetric_laplace,
+    "von_mises": _von_mises,
+    "zero_one_inflated_beta": _zero_one_inflated_beta,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import kstest
 
 from poolwise.families import FAMILIES
 
@@ -36,9 +37,23 @@ POINTS = [  # family, location, dispersions
     ("hurdle_negative_binomial", 0.6, (1.5, 0.3)),
     ("hurdle_gamma", 0.5, (2.0, 0.4)),
     ("hurdle_lognormal", 0.2, (0.6, 0.4)),
+    ("shifted_lognormal", 0.2, (0.5, 0.7)),
+    ("exgaussian", 0.8, (0.4, 0.3)),
+    ("exgaussian", -0.5, (0.2, 1.5)),
+    ("inverse_gaussian", 0.5, (2.0,)),
+    ("inverse_gaussian", -1.0, (5.0,)),
+    ("skew_normal", 0.7, (0.8, 3.0)),
+    ("skew_normal", -0.7, (2.0, -1.0)),
+    ("asymmetric_laplace", 0.4, (0.5, 0.5)),
+    ("asymmetric_laplace", -0.4, (1.5, 0.8)),
+    ("von_mises", 0.8, (60.0,)),
+    ("zero_one_inflated_beta", 0.6, (4.0, 0.3, 0.6)),
 ]
+SMOOTH = ("shifted_lognormal", "exgaussian", "inverse_gaussian", "skew_normal", "asymmetric_laplace", "von_mises")
 ENDS = dict.fromkeys(("gamma", "lognormal", "exponential", "weibull"), (0, np.inf)) | {"beta": (0, 1)}
-ENDS |= dict.fromkeys(("hurdle_gamma", "hurdle_lognormal"), (0, np.inf))
+ENDS |= dict.fromkeys(("hurdle_gamma", "hurdle_lognormal", "shifted_lognormal", "inverse_gaussian"), (0, np.inf))
+ENDS |= {"von_mises": (-np.pi, np.pi), "zero_one_inflated_beta": (0, 1)}
+MASSES = {"hurdle_gamma": [0.0], "hurdle_lognormal": [0.0], "zero_one_inflated_beta": [0.0, 1.0]}  # among densities
 
 
 def on_scales(family, values):
@@ -60,7 +75,7 @@ def moments(family, trials, location, dispersions):
         mass = density(y)
         mean = mass @ y
         return mass.sum(), mean, *(mass @ (y - mean) ** k for k in (2, 4))
-    zero = float(density(0.0)) if family.name.startswith("hurdle") else 0.0  # a mass among densities
+    masses = [(at, float(density(at))) for at in MASSES.get(family.name, ())]
     low, high = ENDS.get(family.name, (-np.inf, np.inf))
 
     def integral(power, centre=0.0):
@@ -68,8 +83,11 @@ def moments(family, trials, location, dispersions):
         ends = [(low, middle), (middle, high)]
         return sum(quad(lambda y: density(y) * (y - centre) ** power, *end, epsabs=1e-10)[0] for end in ends)
 
-    mean = integral(1)
-    return integral(0) + zero, mean, *(integral(k, mean) + zero * mean**k for k in (2, 4))
+    def total(power, centre=0.0):
+        return integral(power, centre) + sum(mass * (at - centre) ** power for at, mass in masses)
+
+    mean = total(1)
+    return total(0), mean, *(total(k, mean) for k in (2, 4))
 
 
 @pytest.mark.parametrize(("name", "location", "dispersions"), POINTS)
@@ -88,6 +106,34 @@ def test_draws_have_the_moments_of_the_density(name, location, dispersions):
     assert drawn.mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / DRAWS))
     assert drawn.var() == pytest.approx(variance, abs=5 * np.sqrt((fourth - variance**2) / DRAWS))
     family.check("y", drawn.ravel(), np.full(DRAWS, trials))
+
+
+@pytest.mark.parametrize(("mean", "kappa"), [(0.5, 0.3), (3.0, 2.0), (-2.0, 40.0), (9.0, 5.0)])
+def test_angles_have_the_trigonometric_moments_of_their_density(mean, kappa):
+    family, rng = FAMILIES["von_mises"], np.random.default_rng(3)
+    y = family.draw(rng, np.ones(DRAWS), np.full(DRAWS, mean), np.full(DRAWS, kappa))
+    assert np.abs(y).max() <= np.pi
+    grid = np.linspace(-np.pi, np.pi, 20_001)[:-1]
+    density = np.exp(family.log_density(grid, 1.0, mean, np.log(kappa))) * (grid[1] - grid[0])
+    assert density.sum() == pytest.approx(1, abs=1e-12)
+    for k in (1, 2):
+        for wave in (np.cos, np.sin):
+            drawn = wave(k * y)
+            assert drawn.mean() == pytest.approx(density @ wave(k * grid), abs=5 * drawn.std() / np.sqrt(DRAWS))
+
+
+@pytest.mark.parametrize(("name", "location", "dispersions"), [p for p in POINTS if p[0] in SMOOTH])
+def test_draws_have_the_distribution_of_the_density(name, location, dispersions):
+    """By Kolmogorov and Smirnov's test against the integrated density."""
+    family, rng, size = FAMILIES[name], np.random.default_rng(5), 20_000
+    mean = np.full(size, family.scale.mean(np.array(location)))
+    y = np.sort(family.draw(rng, np.ones(size), mean, *(np.full(size, each) for each in dispersions)))
+    at = (location, *on_scales(family, dispersions))
+    places = np.unique(np.concatenate([y, np.linspace(y[0], y[-1], 200_001)]))
+    density = np.exp(family.log_density(places, 1.0, *at))
+    steps = 0.5 * (density[1:] + density[:-1]) * np.diff(places)
+    below = np.concatenate([[0.0], np.cumsum(steps)])
+    assert kstest(below[np.searchsorted(places, y)], "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if not family.labels])

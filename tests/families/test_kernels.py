@@ -11,11 +11,11 @@ from scipy import special, stats
 from tests.families import exact
 
 from poolwise.compiled import kernel, vector
-from poolwise.families import FAMILIES, LOG, LOGIT, REAL, locations
+from poolwise.families import CIRCLE, FAMILIES, LOG, LOGIT, REAL, locations
 from poolwise.families.callback import call_rows
 from poolwise.families.evaluate import slope_and_information
 from poolwise.families.links import to_location
-from poolwise.families.scalars import digamma, log_normal_tail, rising, softplus
+from poolwise.families.scalars import digamma, log_bessel, log_normal_tail, normal_hazard, rising, softplus
 
 # Outcomes and trials: usual and extreme ones.
 OUTCOMES = {
@@ -39,11 +39,19 @@ OUTCOMES = {
     "hurdle_negative_binomial": [(0.0, 1.0), (1.0, 1.0), (25.0, 1.0)],
     "hurdle_gamma": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
     "hurdle_lognormal": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
+    "shifted_lognormal": [(20.2, 1.0), (1e3, 1.0), (1e5, 1.0)],  # above the shifts that are tried
+    "exgaussian": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
+    "inverse_gaussian": [(1e-3, 1.0), (1.0, 1.0), (30.0, 1.0)],
+    "skew_normal": [(0.0, 1.0), (1.0, 1.0), (1e3, 1.0)],
+    "asymmetric_laplace": [(-0.25, 1.0), (1.7, 1.0), (1e3, 1.0)],  # not at the locations: it has no slope there
+    "von_mises": [(0.0, 1.0), (1.0, 1.0), (-3.1, 1.0)],
+    "zero_one_inflated_beta": [(0.0, 1.0), (0.3, 1.0), (1.0, 1.0), (1e-6, 1.0)],
 }
 # Families with tests of the same in files of their own.
 ELSEWHERE = {"wiener", *(name for name, family in FAMILIES.items() if family.labels)}
 EVERY = [pytest.param(family, id=name) for name, family in FAMILIES.items() if name not in ELSEWHERE]
 CLOSED = ("bernoulli", "binomial", "poisson", "exponential")  # whose value needs no gamma function
+NOT_FURTHER = ("beta", "beta_binomial", "zero_one_inflated_beta")  # their parameters are kept above 1e-305
 MODERATE, FAR = (-3.0, -1.0, 0.0, 1.0, 3.0), (-700.0, -40.0, 40.0, 700.0)
 
 
@@ -86,6 +94,13 @@ def test_kernel_is_the_log_density_but_for_a_constant(family):
         )
 
 
+def of_moments(mean, sd, slant):
+    """The skew normal distribution of a mean and sd."""
+    first, second = stats.skewnorm.stats(slant)
+    scale = sd / np.sqrt(second)
+    return stats.skewnorm(slant, loc=mean - scale * first, scale=scale)
+
+
 TEXTBOOK = {
     "gaussian": lambda x, n, s: stats.norm(x, np.exp(s)),
     "bernoulli": lambda x, n: stats.bernoulli(special.expit(x)),
@@ -100,6 +115,14 @@ TEXTBOOK = {
     "weibull": lambda x, n, s: stats.weibull_min(np.exp(s), scale=np.exp(x)),
     "geometric": lambda x, n: stats.nbinom(1, 1 / (1 + np.exp(x))),
     "beta_binomial": lambda x, n, s: stats.betabinom(n, np.exp(s) / (1 + np.exp(-x)), np.exp(s) / (1 + np.exp(x))),
+    "shifted_lognormal": lambda x, n, s, t: stats.lognorm(np.exp(s), loc=np.exp(t), scale=np.exp(x)),
+    "exgaussian": lambda x, n, s, t: stats.exponnorm(np.exp(t - s), loc=x - np.exp(t), scale=np.exp(s)),
+    "inverse_gaussian": lambda x, n, s: stats.invgauss(np.exp(x - s), scale=np.exp(s)),
+    "skew_normal": lambda x, n, s, a: of_moments(x, np.exp(s), a),
+    "asymmetric_laplace": lambda x, n, s, z: stats.laplace_asymmetric(
+        np.exp(z / 2), loc=x, scale=np.exp(s) * 2 * np.cosh(z / 2)
+    ),
+    "von_mises": lambda x, n, s: stats.vonmises(np.exp(s), loc=x),
 }
 
 
@@ -136,7 +159,7 @@ def test_far_locations_keep_their_digits(family):
         known_there, _ = exact.value_and_slopes(family.name, *outcome, reference)
         there, *_ = alone(family, outcome, reference)
         for at in points(family, FAR, (-3.0, 3.0)):
-            if family.name in ("beta", "beta_binomial") and abs(at[0]) > 600:  # its parameters are kept above 1e-305
+            if family.name in NOT_FURTHER and abs(at[0]) > 600:
                 continue
             known, known_slopes = exact.value_and_slopes(family.name, *outcome, at)
             value, slopes, _ = alone(family, outcome, at)
@@ -241,9 +264,98 @@ def test_information_of_the_location_is_the_mean_square_of_its_slope(family):
     _, slopes, information = call(family, y, trials, np.array([np.full(m, each) for each in (x, *logs)]))
     error = slopes[0].std() / np.sqrt(m)
     assert abs(slopes[0].mean()) < 5 * error  # the score has mean zero
-    if family.name not in ("beta", "beta_binomial"):  # whose information is that of the mean's variance
+    if "beta" not in family.name:  # whose information is that of the mean's variance
         square = np.square(slopes[0])
         assert information[0].mean() == pytest.approx(square.mean(), abs=5 * square.std() / np.sqrt(m))
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "claimed"),
+    [  # how far information may be from the mean square of a slope, beside noise
+        ("shifted_lognormal", (0.3, -1.0, -1.5), (0, 0, 0)),
+        ("shifted_lognormal", (0.3, -0.5, 0.5), (0, 0, 0)),
+        *(("exgaussian", (0.3, 0.4, 0.4 - log_r), (0.03, 0.06, 0.15)) for log_r in (-3.0, -1.0, 0.0, 0.7, 1.5)),
+        ("inverse_gaussian", (0.3, 0.8), (0, 0)),
+        *(("skew_normal", (0.3, 0.5, a), (0.01, 0.15, 0.15)) for a in (-2.0, 3.0, 8.0)),
+        *(("asymmetric_laplace", (0.3, 0.5, z), (0, 0, 0)) for z in (-2.0, 0.0, 1.0)),
+        *(("von_mises", (0.3, log), (0, 0)) for log in (-3.0, 0.5, 3.0, 5.0)),
+        ("zero_one_inflated_beta", (0.3, 0.9, 0.5, -0.7), (np.inf, np.inf, 0, 0)),  # the first two as of beta
+    ],
+)
+def test_information_is_the_mean_square_of_each_slope(name, at, claimed):
+    family, rng, m = FAMILIES[name], np.random.default_rng(8), 200_000
+    points = np.repeat(np.array(at)[:, None], m, axis=1)
+    y = family.draw(rng, np.ones(m), family.scale.mean(points[0]), *family.values(tuple(points[1:])))
+    _, slopes, information = call(family, y, np.ones(m), points)
+    noise = slopes.std(axis=1) / np.sqrt(m)
+    assert np.all(np.abs(slopes.mean(axis=1)) < 5 * noise)
+    square = np.square(slopes)
+    allowed = np.array(claimed) * square.mean(axis=1) + 5 * square.std(axis=1) / np.sqrt(m)
+    assert np.all(np.abs(information.mean(axis=1) - square.mean(axis=1)) < allowed)
+
+
+def test_information_on_a_slant_is_positive_where_it_vanishes():
+    for slant in (0.0, 1e-8, -1e-8):
+        _, slopes, information = alone(FAMILIES["skew_normal"], (1.3, 1.0), (0.2, 0.1, slant))
+        assert abs(slopes[2]) < 1e-7
+        assert information[2] > 0.01
+
+
+@pytest.mark.parametrize("y", [1.0, 0.999, 1e-300])
+def test_outcomes_below_a_shift_have_no_density(y):
+    family = FAMILIES["shifted_lognormal"]
+    value, slopes, information = call(family, [3.0, y, 2.0], np.ones(3), np.array([[0.3] * 3, [0.1] * 3, [0.0] * 3]))
+    assert value == -np.inf
+    assert np.isfinite([*slopes.ravel(), *information.ravel()]).all()
+    assert numpy_value(family, (y, 1.0), (0.3, 0.1, 0.0)) == -np.inf
+
+
+def test_an_exgaussian_with_a_short_tail_is_normal_and_one_with_a_long_tail_exponential():
+    family = FAMILIES["exgaussian"]
+    for y in (-30.0, -1.0, 0.4, 5.0, 30.0):
+        value, slopes, _ = alone(family, (y, 1.0), (0.4, 0.3, -30.0))
+        known, known_slopes, _ = alone(FAMILIES["gaussian"], (y, 1.0), (0.4, 0.3))
+        normal = stats.norm(0.4, np.exp(0.3))
+        assert value == pytest.approx(normal.logpdf(y), rel=1e-13)
+        np.testing.assert_allclose(slopes, [*known_slopes, 0.0], rtol=1e-11, atol=1e-11)
+        assert value - known == pytest.approx(-0.5 * np.log(2 * np.pi), abs=1e-12)
+    for y in (0.1, 3.0, 1e6):  # the normal part has no width, the exponential one begins at minus one
+        value, *_ = alone(family, (y, 1.0), (0.0, -30.0, 0.0))
+        assert value == pytest.approx(-(y + 1.0), rel=1e-11)
+
+
+def test_a_skew_normal_without_slant_is_normal():
+    for y in (-30.0, 0.4, 5.0):
+        value, slopes, _ = alone(FAMILIES["skew_normal"], (y, 1.0), (0.4, 0.3, 0.0))
+        known, known_slopes, _ = alone(FAMILIES["gaussian"], (y, 1.0), (0.4, 0.3))
+        assert value - known == pytest.approx(-np.log(2), abs=1e-12)
+        np.testing.assert_allclose(slopes, [*known_slopes, 0.0], rtol=1e-13, atol=1e-12)
+
+
+@pytest.mark.parametrize(("log", "y"), [(-18.4, 1.0), (18.4, 0.2001), (3.4, 1.0), (3.402, 1.0), (9.0, 0.25)])
+def test_concentrations_from_none_to_nearly_all(log, y):
+    """Of the power series and of the asymptotic one, which meet at thirty, by sixty digits and by scipy."""
+    value, slopes, _ = alone(FAMILIES["von_mises"], (y, 1.0), (0.2, log))
+    at = numpy_value(FAMILIES["von_mises"], (y, 1.0), (0.2, log)) + np.log(2 * np.pi)
+    assert value == pytest.approx(at, rel=1e-12, abs=1e-14)
+    kappa = np.exp(log)
+    ratio = special.i1e(kappa) / special.i0e(kappa)
+    spread = kappa * (1 - ratio) if log < 10 else 0.5 + 0.125 / kappa
+    assert slopes[1] == pytest.approx(spread - 2 * kappa * np.sin((y - 0.2) / 2) ** 2, rel=1e-7, abs=1e-11)
+    if log < 5:
+        known, known_slopes = exact.value_and_slopes("von_mises", y, 1.0, (0.2, log))
+        assert value - np.log(2 * np.pi) == pytest.approx(float(known), rel=1e-13, abs=1e-14)
+        np.testing.assert_allclose(slopes, np.array(known_slopes, dtype=float), rtol=1e-12, atol=1e-14)
+
+
+def test_angles_are_alike_a_turn_away():
+    for turns in (-100, 1, 7):
+        at = (0.3 + 2 * np.pi * turns, 1.2)
+        np.testing.assert_allclose(
+            alone(FAMILIES["von_mises"], (2.0, 1.0), at)[1],
+            alone(FAMILIES["von_mises"], (2.0, 1.0), (0.3, 1.2))[1],
+            rtol=1e-11,
+        )
 
 
 @pytest.mark.parametrize(
@@ -296,12 +408,14 @@ STEPS = {
     ),
     (LOGIT, "cloglog"): lambda x: (np.log(np.expm1(np.exp(x))), np.exp(x) / -np.expm1(-np.exp(x))),
     (LOGIT, "log"): lambda x: (special.logit(np.exp(x)), 1 / -np.expm1(x)),
+    (CIRCLE, "tan_half"): lambda x: (np.angle((1 + 1j * x) ** 2), 2 / (1 + x**2)),
+    (CIRCLE, "identity"): lambda x: (x, np.ones_like(x)),
 }
 LINKS = [pytest.param(scale, name, id=f"{name}{i}") for i, (scale, name) in enumerate(STEPS)]
 
 
 def test_every_link_is_tested():
-    assert set(STEPS) == {(scale, name) for scale in (REAL, LOG, LOGIT) for name in scale.links}
+    assert set(STEPS) == {(scale, name) for scale in (REAL, LOG, LOGIT, CIRCLE) for name in scale.links}
 
 
 @pytest.mark.parametrize(("scale", "name"), LINKS)
@@ -338,6 +452,8 @@ def test_links_at_moderate_predictors(scale, name):
         (LOG, "identity", 700.0, (np.log(700.0), 1 / 700)),
         (LOG, "sqrt", 40.0, (2 * np.log(40.0), 0.05)),
         (LOG, "inverse", 700.0, (-np.log(700.0), -1 / 700)),
+        (CIRCLE, "tan_half", -700.0, (2 / 700 - 2 / (3 * 700**3) - np.pi, 2 / (1 + 700**2))),
+        (CIRCLE, "tan_half", 1e200, (np.pi, 0.0)),
     ],
 )
 def test_links_far_out(scale, name, x, known):
@@ -445,3 +561,38 @@ def test_softplus_and_the_normal_tail():
         assert value == pytest.approx(np.logaddexp(0, x), rel=1e-14, abs=3e-16)
         assert slope == pytest.approx(special.expit(x), rel=1e-14)
         assert log_normal_tail(x) == pytest.approx(special.log_ndtr(x), rel=1e-10, abs=1e-15)
+
+
+@pytest.mark.parametrize("x", [-1e150, -40.0, -9.0, -1.0, 0.0, 1.0, 5.0, 7.999999, 8.0, 8.5, 12.0, 40.0, 1e4])
+def test_normal_hazard(x):
+    hazard, excess, log_tail = normal_hazard(x)
+    with localcontext() as context:
+        context.prec = exact.DIGITS
+        at = Decimal(max(x, -1e3))
+        known = exact.normal_tail(at)
+        known_hazard = (-exact.HALF_LOG_TWO_PI - at * at / 2 - known).exp()
+        known_excess = known_hazard - at
+    assert log_tail == pytest.approx(float(known), rel=1e-14, abs=1e-15)
+    assert hazard == pytest.approx(float(known_hazard), rel=1e-13, abs=1e-300)
+    assert excess == pytest.approx(float(known_excess) if x > -1e3 else -x, rel=1e-13)
+
+
+@pytest.mark.parametrize("x", [1e-8, 1e-3, 0.5, 1.0, 5.0, 29.999, 30.0, 31.0, 60.0])
+def test_log_bessel(x):
+    value, spread, bent = log_bessel(x)
+    with localcontext() as context:
+        context.prec = exact.DIGITS
+        at, step = Decimal(x), Decimal(x) * Decimal("1e-15")
+        middle, up, down = (exact.log_bessel(at + k * step) for k in (0, 1, -1))
+        slope, curve = (up - down) / (2 * step), (up - 2 * middle + down) / step**2
+        known = middle - at, at * (1 - slope), at * at * curve
+    assert value == pytest.approx(float(known[0]), rel=1e-14, abs=1e-15)
+    assert spread == pytest.approx(float(known[1]), rel=1e-13, abs=1e-14)
+    assert bent == pytest.approx(float(known[2]), rel=1e-4)
+
+
+def test_log_bessel_of_large_numbers_has_its_limit():
+    for x in (1e6, 1e100, 1e300):
+        value, spread, bent = log_bessel(x)
+        assert value == pytest.approx(-0.5 * np.log(2 * np.pi) - 0.5 * np.log(x) + 0.125 / x, rel=1e-12)
+        assert (spread, bent) == pytest.approx((0.5 + 0.125 / x, 0.5 + 0.25 / x), rel=1e-11)

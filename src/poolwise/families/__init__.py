@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from poolwise.families.acat import ACAT
+from poolwise.families.asymmetric_laplace import ASYMMETRIC_LAPLACE
 from poolwise.families.bernoulli import BERNOULLI
 from poolwise.families.beta import BETA
 from poolwise.families.beta_binomial import BETA_BINOMIAL
@@ -13,6 +14,7 @@ from poolwise.families.binomial import BINOMIAL
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.categorical import CATEGORICAL
 from poolwise.families.cumulative import CUMULATIVE, CUMULATIVE_EQUIDISTANT
+from poolwise.families.exgaussian import EXGAUSSIAN
 from poolwise.families.exponential import EXPONENTIAL
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
@@ -22,17 +24,22 @@ from poolwise.families.hurdle_gamma import HURDLE_GAMMA
 from poolwise.families.hurdle_lognormal import HURDLE_LOGNORMAL
 from poolwise.families.hurdle_negative_binomial import HURDLE_NEGATIVE_BINOMIAL
 from poolwise.families.hurdle_poisson import HURDLE_POISSON
-from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale, locations
+from poolwise.families.inverse_gaussian import INVERSE_GAUSSIAN
+from poolwise.families.links import CIRCLE, LOG, LOGIT, REAL, Link, Scale, locations
 from poolwise.families.lognormal import LOGNORMAL
 from poolwise.families.negative_binomial import NEGATIVE_BINOMIAL
 from poolwise.families.poisson import POISSON
+from poolwise.families.shifted_lognormal import SHIFTED_LOGNORMAL
+from poolwise.families.skew_normal import SKEW_NORMAL
 from poolwise.families.sratio import SRATIO
 from poolwise.families.student import STUDENT
+from poolwise.families.von_mises import VON_MISES
 from poolwise.families.weibull import WEIBULL
 from poolwise.families.wiener import WIENER
 from poolwise.families.zero_inflated_binomial import ZERO_INFLATED_BINOMIAL
 from poolwise.families.zero_inflated_negative_binomial import ZERO_INFLATED_NEGATIVE_BINOMIAL
 from poolwise.families.zero_inflated_poisson import ZERO_INFLATED_POISSON
+from poolwise.families.zero_one_inflated_beta import ZERO_ONE_INFLATED_BETA
 from poolwise.support.errors import FormulaError, suggest
 
 IDENTITY = GAUSSIAN.link("identity")
@@ -66,6 +73,13 @@ FAMILIES = MappingProxyType(
             ACAT,
             CATEGORICAL,
             WIENER,
+            SHIFTED_LOGNORMAL,
+            EXGAUSSIAN,
+            INVERSE_GAUSSIAN,
+            SKEW_NORMAL,
+            ASYMMETRIC_LAPLACE,
+            VON_MISES,
+            ZERO_ONE_INFLATED_BETA,
         )
     }
 )
@@ -83,6 +97,11 @@ _ALIASES = {
     "t": "student",
     "Gamma": "gamma",
     "log_normal": "lognormal",
+    "exgauss": "exgaussian",
+    "inverse.gaussian": "inverse_gaussian",
+    "wald": "inverse_gaussian",
+    "asym_laplace": "asymmetric_laplace",
+    "vonmises": "von_mises",
 }
 
 
@@ -110,6 +129,7 @@ def of_categories(family: Family, labels: Sequence[str], link: str | None) -> Fa
 
 
 __all__ = [
+    "CIRCLE",
     "FAMILIES",
     "GAUSSIAN",
     "IDENTITY",

@@ -6,13 +6,31 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
+from poolwise.compiled import kernel, lane
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import shares
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
 from poolwise.families.scalars import digamma
 from poolwise.priors import HalfCauchy
+
+
+@lane
+def mean_and_rest(x):
+    """The mean and one minus the mean, both with all digits, from its log odds."""
+    e = math.exp(-abs(x))
+    large, small = 1.0 / (1.0 + e), e / (1.0 + e)
+    return (large, small) if x >= 0.0 else (small, large)
+
+
+@lane
+def share(y, a, b):
+    """Of one row, Beta(a, b): the log density without log Gamma(a + b), and its terms in log a and log b."""
+    # 1e-305: below it log Gamma is still finite; such a mean lies beyond any data.
+    a, b = max(a, 1e-305), max(b, 1e-305)
+    above, below = math.log(y), math.log1p(-y)
+    value = (a - 1.0) * above + (b - 1.0) * below - math.lgamma(a) - math.lgamma(b)
+    return value, a * (above - digamma(a)), b * (below - digamma(b))
 
 
 @kernel
@@ -24,16 +42,10 @@ def rows(y, trials, weights, predictors, slopes, information):
             last = predictors[1, i]
             phi = math.exp(last)
             constant, drift = math.lgamma(phi), phi * digamma(phi)
-        x = predictors[0, i]
-        e = math.exp(-abs(x))
-        large, small = 1.0 / (1.0 + e), e / (1.0 + e)
-        mean, rest = (large, small) if x >= 0.0 else (small, large)
-        # 1e-305: below it log Gamma is still finite; such a mean lies beyond any data.
-        a, b = max(mean * phi, 1e-305), max(rest * phi, 1e-305)
-        above, below = math.log(y[i]), math.log1p(-y[i])
-        of_a, of_b = a * (above - digamma(a)), b * (below - digamma(b))
+        mean, rest = mean_and_rest(predictors[0, i])
+        value, of_a, of_b = share(y[i], mean * phi, rest * phi)
         w = weights[i]
-        total += w * (constant - math.lgamma(a) - math.lgamma(b) + (a - 1.0) * above + (b - 1.0) * below)
+        total += w * (constant + value)
         slopes[0, i] = w * (of_a * rest - of_b * mean)
         slopes[1, i] = w * (drift + of_a + of_b)
         information[0, i] = w * (1.0 + phi) * mean * rest

@@ -65,6 +65,25 @@ def shares(name: str, y: np.ndarray, trials: np.ndarray) -> None:
         )
 
 
+def shares_with_ends(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that do not lie between 0 and 1, and those of which none lies strictly between."""
+    bad = (y < 0) | (y > 1)
+    if bad.any():
+        raise DataError(f"'{name}' must lie between 0 and 1 for this family, but {_first(bad, y)}.")
+    if ((y == 0) | (y == 1)).all():
+        raise DataError(f"Every value of '{name}' is zero or one, which is family='bernoulli'.")
+
+
+def angles(name: str, y: np.ndarray, trials: np.ndarray) -> None:
+    """Refuse outcomes that are not angles in radians from -pi to pi."""
+    bad = np.abs(y) > np.pi * (1 + 1e-6)  # pi in single precision lies above pi
+    if bad.any():
+        raise DataError(
+            f"'{name}' must hold angles in radians from -pi to pi, but {_first(bad, y)}. From degrees: "
+            "(degrees - 180) * pi / 180; from hours of a day: (hours - 12) * pi / 12; either turns all angles by pi."
+        )
+
+
 def successes(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """Refuse outcomes that are not successes among trials."""
     if (y < 0).any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from poolwise.compiled.kernels import Callback
-from poolwise.families.links import LOG, LOGIT, REAL, Link, Scale
+from poolwise.families.links import CIRCLE, LOG, LOGIT, REAL, Link, Scale
 from poolwise.priors import ScalePrior
 from poolwise.support.errors import FormulaError
 
@@ -36,6 +36,9 @@ class Parameter:
         is not estimated. None for one that is.
     usual : a function of the outcomes (n,) that gives a usual value, where `typical` cannot say it, as it has their
         units.
+    start : (outcomes) to the value at which the search for the mode begins, where the centre of its prior will not do:
+        where the density may be zero there, or flat.
+    bound : (outcomes) to what its value lies below where all rows share it: beyond, the density is zero.
     vanishes : whether it may be fixed at zero.
     """
 
@@ -46,7 +49,13 @@ class Parameter:
     scale: Scale = LOG
     fixed: float | OfOutcomes | None = None
     usual: OfOutcomes | None = None
+    start: OfOutcomes | None = None
+    bound: OfOutcomes | None = None
     vanishes: bool = False
+
+    def to_scale(self, value: float) -> float:
+        """A value on the scale on which kernels take it."""
+        return float(next(iter(self.scale.links.values())).forward(np.array(value, dtype=float)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +84,8 @@ class Family:
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
     centre : (mean, sd) of outcomes to about where the linear predictor lies and its unit, where the link does not say.
+    summary : (outcomes, weights) to their mean and sd, where the location is not of all outcomes as they are: on a
+        circle, or beside a shift.
     interval : compiled by `rows_callback`: log probability that the outcome lies in (lower, upper], for censored and
         truncated outcomes. Like `callback`, but y holds the lower ends and trials the upper ends, either of which may
         be infinite; weights may be negative; the information is the observed one, zero where it would be negative.
@@ -106,6 +117,7 @@ class Family:
     labelled: bool = False
     zeros_apart: bool = False
     centre: Callable[[float, float], tuple[float, float]] | None = None
+    summary: Callable[[Numbers, Numbers], tuple[float, float]] | None = None
     interval: Callback | None = None
     log_interval: Callable[..., Numbers] | None = None
     of_labels: Callable[[tuple[str, ...], str], Family] | None = None
@@ -137,7 +149,7 @@ class Family:
         known, found = {each.name: each for each in self.parameters}, {}
         for name, value in values:
             with np.errstate(all="ignore"):
-                at = float(known[name].scale.link(None, self.name).forward(np.array(value, dtype=float)))
+                at = known[name].to_scale(value)
             if value == 0 and known[name].vanishes:
                 at = -1e300
             if not np.isfinite(at):
@@ -160,12 +172,14 @@ class Family:
         if self.centre is not None:
             return self.centre(mean, sd)
         least = 1e-3 if self.scale is LOGIT else 1e-300
-        inside = mean if self.scale is REAL and not link.unit else max(mean, least)
+        free = self.scale in (REAL, CIRCLE) and not link.unit
+        inside = mean if free else max(mean, least)
         inside = min(inside, 1 - least) if self.scale is LOGIT else inside
+        inside = min(max(inside, link.ends[0]), link.ends[1])
         at = float(link.forward(np.array(inside)))
         if link.unit:
             return at, 1.0
-        step = 1e-4 * abs(inside) if self.scale is LOG else 1.0
+        step = {LOG: 1e-4 * abs(inside), CIRCLE: 1e-4}.get(self.scale, 1.0)
         slope = (float(link.forward(np.array(inside + step))) - at) / step
         return at, abs(slope) * sd
 

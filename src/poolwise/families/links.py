@@ -18,6 +18,8 @@ from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail
 from poolwise.support.errors import FormulaError, suggest
 
 _STRAIGHT, _PROBIT, _CLOGLOG, _LOG_OF_LOGIT, _IDENTITY_OF_LOG, _INVERSE_OF_LOG, _SQRT_OF_LOG, _LOG_OF_REAL = range(8)
+_TAN_HALF_OF_REAL = 8
+_OPPOSITE = 2.9  # radians: beyond, tan(angle / 2) is as good as infinite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +33,14 @@ class Link:
     forward : a mean to its linear predictor, elementwise; for starting values and default priors.
     unit : what a step of one is on the linear predictor: True where it says much whatever the data, as in logit and
         log; False where the linear predictor has the outcome's own units.
+    ends : means between which starting values and default priors are kept.
     """
 
     name: str
     code: int
     forward: Callable[[np.ndarray], np.ndarray]
     unit: bool
+    ends: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +115,19 @@ LOGIT = Scale(
 )
 
 
+def _tan_half(mean: np.ndarray) -> np.ndarray:
+    return np.asarray(np.tan(0.5 * mean))
+
+
+CIRCLE = Scale(  # angles in radians
+    _links(
+        Link("tan_half", _TAN_HALF_OF_REAL, _tan_half, False, (-_OPPOSITE, _OPPOSITE)),
+        Link("identity", _STRAIGHT, _same, False),
+    ),
+    _same,
+)
+
+
 @kernel
 def _step(code, x):
     """Location and its derivative at a linear predictor; NaN where the link has no mean."""
@@ -131,6 +148,8 @@ def _step(code, x):
         return x - math.log(rest), 1.0 / rest
     if code == _LOG_OF_REAL:
         return math.exp(x), math.exp(x)
+    if code == _TAN_HALF_OF_REAL:
+        return 2.0 * math.atan(x), 2.0 / (1.0 + x * x)
     if x <= 0.0:
         return math.nan, math.nan
     if code == _IDENTITY_OF_LOG:

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
+from poolwise.compiled import exact_kernel, kernel, vector
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 _SUMMED = 24.0  # counts up to here: a difference of gamma functions is a short sum
 _STIRLING = 12.0  # from here on Stirling's series has all digits
+_FRACTION = 16  # terms of a continued fraction, for all digits from eight on
+_ASYMPTOTIC = 30.0  # from here on the asymptotic series of a Bessel function has all digits
 
 
 @kernel
@@ -104,3 +106,44 @@ def log_normal_tail(x: float) -> float:
         return math.log(0.5 * math.erfc(-x * math.sqrt(0.5)))
     r = 1.0 / (x * x)
     return -0.5 * x * x - math.log(-x) - HALF_LOG_TWO_PI + math.log1p(-r * (1.0 - r * (3.0 - 15.0 * r)))
+
+
+@exact_kernel
+def normal_hazard(x: float) -> tuple[float, float, float]:
+    """Of the standard normal: the hazard phi(x) / (1 - Phi(x)), what it exceeds x by, and log(1 - Phi(x)).
+
+    From eight on by the continued fraction of Laplace (Abramowitz and Stegun 1964, 26.2.14), whose terms are positive.
+    """
+    if x < 8.0:
+        tail = 0.5 * math.erfc(x * math.sqrt(0.5))
+        log_tail = math.log(tail) if x > 0.0 else math.log1p(-0.5 * math.erfc(-x * math.sqrt(0.5)))
+        hazard = math.exp(-0.5 * x * x - HALF_LOG_TWO_PI) / tail
+        return hazard, hazard - x, log_tail
+    excess = 0.0
+    for k in range(_FRACTION, 0, -1):
+        excess = k / (x + excess)
+    return x + excess, excess, -0.5 * x * x - HALF_LOG_TWO_PI - math.log(x + excess)
+
+
+@kernel
+def log_bessel(x: float) -> tuple[float, float, float]:
+    """Of the modified Bessel function I0 at x > 0, with A = I1(x) / I0(x): log I0(x) - x, x (1 - A), and x^2 dA/dx.
+
+    By its power series, from thirty on by its asymptotic series (Abramowitz and Stegun 1964, 9.6.12 and 9.7.1).
+    """
+    if x < _ASYMPTOTIC:
+        quarter, term, k = 0.25 * x * x, 1.0, 0.0
+        total, drift = 1.0, 0.0
+        while term > 1e-17 * total:
+            k += 1.0
+            term *= quarter / (k * k)
+            total += term
+            drift += 2.0 * k * term
+        a = drift / total  # x A
+        return math.log(total) - x, x - a, x * x - a - a * a
+    term, total, drift = 1.0, 1.0, 0.0
+    for k in range(1, 25):
+        term *= (2.0 * k - 1.0) ** 2 / (8.0 * k * x)
+        total += term
+        drift += k * term
+    return math.log(total) - 0.5 * math.log(x) - HALF_LOG_TWO_PI, 0.5 + drift / total, 0.5 + (0.25 + 0.375 / x) / x

@@ -130,7 +130,11 @@ def _posterior(
     settings = sampler_settings(header["draws"], header["chains"], header["seed"], "auto", silent)
     if header["seed"] is None:
         raise ValueError("there is no seed")
-    data = from_state(header["statistics"], arrays, functions)
+    name = header.get("family", "gaussian")
+    if family is None and name not in FAMILIES:
+        raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
+    family = family_of(name if family is None else family, header.get("labels", ()), header.get("link"))
+    data = from_state(header["statistics"], arrays, functions, family.unshared)
     size = len(data.design.coefficients)
     said, layout = header["priors"], header["priors"]["layout"]
     priors = ModelPriors(
@@ -152,10 +156,6 @@ def _posterior(
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}
-    name = header.get("family", "gaussian")
-    if family is None and name not in FAMILIES:
-        raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
-    family = family_of(name if family is None else family, header.get("labels", ()), header.get("link"))
     model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
     if model.sampled:
         return _sampled(model, header, arrays)

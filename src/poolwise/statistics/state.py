@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,21 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
     return header, arrays
 
 
-def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None) -> Statistics:
-    """What `to_state` described; `functions` are the caller's own that its formula calls."""
+def from_state(
+    header: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    functions: Functions | None = None,
+    intercepts: Sequence[str] = (),
+) -> Statistics:
+    """What `to_state` described.
+
+    `functions` are the caller's own that its formula calls; `intercepts` the parameters with one where an older file
+    has the text of a formula only.
+    """
     encoding, said = header["encoding"], header["formula"]
-    formula = parse(said, functions) if isinstance(said, str) else formula_from(said, functions)  # text in older files
+    formula = (
+        parse(said, functions).with_intercepts(intercepts) if isinstance(said, str) else formula_from(said, functions)
+    )
     needed_columns(formula)  # its terms are those that a formula may have
     texts = part_texts(formula)
     if encoding["specs"].keys() != texts.keys():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.latent.bounds import bounds_of
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
@@ -125,7 +126,7 @@ def latent(
     """
     raw = _raw(observations, design, priors, family, link)
     starts = _starts(priors, family)
-    beta = _first_guess(observations, priors)
+    beta = _first_guess(observations, priors, family)
     try:
         mode, spread = find_mode(raw, starts, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
@@ -177,7 +178,7 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     nothing, none = np.zeros(start), np.zeros(0, dtype=np.int64)
     empty = np.zeros(start + 1, dtype=np.int64), none, np.zeros(0)
     spread = Spread(where, np.zeros(at), nothing, nothing, np.zeros(at), *empty, leaf)
-    mixing = Mixing(np.zeros(p), places, np.eye(len(places)))
+    mixing = Mixing(np.zeros(p), places, np.eye(len(places)), bounds_of(observations, family))
     volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
     return Problem(data, spread, mixing, prior, constant)
@@ -210,6 +211,15 @@ def _log_median(prior: ScalePrior, rng: np.random.Generator) -> float:
     return float(np.log(np.median(prior.sample(rng, (501,)))))
 
 
-def _first_guess(observations: Observations, priors: ModelPriors) -> np.ndarray:
-    """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean."""
-    return np.linalg.solve(observations.to_written, priors.mean_of_beta)
+def _first_guess(observations: Observations, priors: ModelPriors, family: Family) -> np.ndarray:
+    """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean.
+
+    Those of parameters that have a start of their own are such that linear predictors are near to that.
+    """
+    beta = np.linalg.solve(observations.to_written, priors.mean_of_beta)
+    for r, parameter in enumerate(family.parameters, start=1):
+        mine = observations.of_column == r
+        if parameter.start is not None and mine.any():
+            wanted = parameter.to_scale(parameter.start(observations.y)) - observations.known[r]
+            beta[mine] = np.linalg.lstsq(observations.columns[mine].T, wanted)[0]
+    return beta

@@ -8,7 +8,9 @@ import numpy as np
 
 from poolwise.compiled import kernel, lane, vector
 from poolwise.compiled.types import IntVector, Matrix, Vector
+from poolwise.density.latent.bounds import below
 from poolwise.density.latent.problem import (
+    BOUNDS,
     CENTRE,
     COLUMNS,
     CONSTANT,
@@ -399,7 +401,7 @@ def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, 
 @kernel
 def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
     """Coefficients (m, p) and effects (m, U) at points (m, d + p + U), where theta is usable."""
-    centre, starts = floats(words, CENTRE), whole(words, STARTS)
+    centre, bounds, starts = floats(words, CENTRE), wide(words, BOUNDS), whole(words, STARTS)
     p, size = beta.shape[1], u.shape[1]
     d = points.shape[1] - p - size
     zeta, moved, strayed = np.empty(p + size), np.empty(p + size), np.empty(p + size)
@@ -407,7 +409,7 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
     for i in range(len(points)):
         deviations(points[i], d, words, zeta)
         for k in range(p):
-            beta[i, k] = centre[k] + zeta[k]
+            beta[i, k] = below(bounds, k, centre[k] + zeta[k])[0]
         covariance_factor(points[i, :d], starts, factor)
         effects_of(factor, words, zeta, moved, strayed, score, w, u[i])
 
@@ -416,25 +418,27 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
 def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> float:
     """Log density of a point; its gradient is written."""
     centre, starts, shared = floats(words, CENTRE), whole(words, STARTS), whole(words, SHARED)
+    bounds = wide(words, BOUNDS)
     p, size, q = centre.size, floats(words, SCORE).size, starts.size
     d = point.size - p - size
     theta = point[:d]
     if not usable(theta):
         return -np.inf
-    zeta, slope, beta = np.empty(p + size), np.zeros(p + size), np.empty(p)
+    zeta, slope, beta, given, volume = np.empty(p + size), np.zeros(p + size), np.empty(p), np.empty(p), 0.0
     deviations(point, d, words, zeta)
     for k in range(p):
-        beta[k] = centre[k] + zeta[k]
+        beta[k], given[k], log_slope, slope[k] = below(bounds, k, centre[k] + zeta[k])
+        volume += log_slope
     factor, factor_slope = np.empty((q, q)), np.zeros((q, q))
     covariance_factor(theta, starts, factor)
     w, u, score = np.empty(size), np.empty(size), np.empty(size)
     moved, strayed = np.empty(p + size), np.empty(p + size)
-    total = floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
+    total = volume + floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
     beta_slope, u_slope, shared_slope = np.zeros(p), np.zeros(size), np.zeros(shared.size)
     total += log_likelihood(theta, beta, u, words, beta_slope, u_slope, shared_slope)
     total += log_priors(theta, beta, words, gradient[:d], beta_slope)
     for k in range(p):
-        slope[k] = beta_slope[k]
+        slope[k] += given[k] * beta_slope[k]
     effects_back(factor, words, score, w, u_slope, factor_slope, slope)
     deviations_back(slope, words, d, gradient)
     factor_pullback(theta, factor, factor_slope, starts, gradient[:d])

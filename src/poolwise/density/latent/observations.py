@@ -99,7 +99,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
         *slots,
-        _constant(family, (y[exact], trials[exact], weights[exact]), parts, len(parameters)),
+        _constant(family, (y[exact], trials[exact], weights[exact]), parts),
         np.array(terms, dtype=np.int64),
     )
 
@@ -139,17 +139,17 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray]) -> _Eve
     return each._replace(positions=positions[order[first]], y=y, trials=trials, weights=weight)
 
 
-def _constant(
-    family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events], parameters: int
-) -> float:
+def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events]) -> float:
     """What the family's kernel leaves out: the difference between all terms and its own, the same at any parameters."""
     y, trials, weights = single
     if not len(y):
         return 0.0
-    at = np.full((parameters, len(y)), 0.1)
+    starts = (each.start and each.to_scale(each.start(y)) for each in family.parameters)
+    point = np.array([0.1, *(0.1 if start is None else start for start in starts)])
+    at = np.repeat(point[:, None], len(y), axis=1)
     whole = float(np.sum(weights * family.log_density(y, trials, *at)))
     exact = parts[0]
-    there = np.full((parameters, len(exact.y)), 0.1)
+    there = np.repeat(point[:, None], len(exact.y), axis=1)
     scratch = np.empty_like(there), np.empty_like(there)
     return whole - float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
 

@@ -65,9 +65,10 @@ class Spread(NamedTuple):
 class Mixing(NamedTuple):
     """The fixed linear map of R coordinates."""
 
-    centre: np.ndarray  # (p,) mode of the coefficients
+    centre: np.ndarray  # (p,) mode of the coefficients, in coordinates without bounds
     places: np.ndarray  # (R,) in z: the coefficients, and the effects of all factors but the leaf
     matrix: np.ndarray  # (R, R) lower triangular: its transpose takes z to deviations
+    bounds: np.ndarray  # (2, p) of coefficients, see `bounds`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +93,10 @@ class Problem:
 (
     Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, LINK, TERMS,
     FACTORS, INFORMATION, SCORE, MODE, ROOTS, SHARED_STARTS, SHARED_COLUMNS, SHARED_VALUES, LEAF,
-    CENTRE, PLACES, MATRIX,
+    CENTRE, PLACES, MATRIX, BOUNDS,
     STARTS, ROWS, MEAN, PRECISION, MIXED, SCALES, CORRELATIONS, STATED, EXPONENTS,
     CONSTANT, ARRAYS,
-) = range(35)  # fmt: skip
+) = range(36)  # fmt: skip
 
 
 @kernel

@@ -27,6 +27,8 @@ def family_scales(
     shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
     mean = float(np.average(y, weights=rows.precisions if rows.trials is None else rows.trials * rows.precisions))
     sd = float(np.sqrt(np.average(np.square(y - y.mean()), weights=rows.precisions)))
+    if family.summary is not None:
+        mean, sd = family.summary(y, rows.precisions)
     centre, unit = family.moments(link, mean, max(sd, 1e-300))
     found = {"": (float(settled(centre - shift, unit)), float(settled(unit, unit)))}
     dispersions = {}
@@ -34,9 +36,8 @@ def family_scales(
         # A row of weight w has the residual sd sigma / sqrt(w).
         typical = sd * np.sqrt(rows.precisions.mean()) if parameter.scaled else 1.0
         if parameter.name in predictors:
-            typical = typical * parameter.typical if parameter.usual is None else parameter.usual(y)
-            usual = parameter.scale.link(None, family.name).forward(np.array(typical))
-            found[parameter.name] = (float(settled(float(usual), 1.0)), 1.0)
+            usual = typical * parameter.typical if parameter.usual is None else parameter.usual(y)
+            found[parameter.name] = (float(settled(parameter.to_scale(usual), 1.0)), 1.0)
         elif parameter.prior is not None and parameter.name not in fixed:
             dispersions[parameter.name] = parameter.prior.widened(float(settled(typical, typical)))
     return PriorScales(found, dispersions)

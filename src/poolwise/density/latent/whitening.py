@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from poolwise.density.latent.bounds import without_bounds
 from poolwise.density.latent.mode import Conditional, coupled, covariance, inverse_covariance, own_roots
 from poolwise.density.latent.problem import Mixing, Problem, Spread
 
@@ -50,7 +51,11 @@ def whitened(problem: Problem, mode: Conditional) -> Problem:
         columns = scaled[:, where].reshape(-1, groups, q)
         scaled[:, where] = np.einsum("ljb,jba->lja", columns, each).reshape(len(scaled), -1)
     matrix = np.linalg.inv(np.linalg.cholesky(0.5 * (scaled + scaled.T))) if len(scaled) else scaled
-    mixing = Mixing(mode.beta, problem.mixing.places, matrix)
+    bounds = problem.mixing.bounds
+    centre, slopes = without_bounds(bounds, mode.beta)
+    matrix[:, : centre.size] /= slopes
+    spread = spread._replace(shared_values=_per_coordinate(spread, slopes))
+    mixing = Mixing(centre, problem.mixing.places, matrix, bounds)
     volume = float(np.log(np.diag(matrix)).sum())  # of the fixed map
     return replace(problem, spread=spread, mixing=mixing, constant=problem.constant + volume)
 
@@ -77,6 +82,12 @@ def _marginal(
         before = slice(0, where.start)
         left[before, before] -= left[before, where] @ np.linalg.solve(block, left[where, before])
     return information, shares
+
+
+def _per_coordinate(spread: Spread, slopes: np.ndarray) -> np.ndarray:
+    """What scores share with coefficients, of the coordinates that these have without bounds."""
+    everywhere = np.concatenate([slopes, np.ones(spread.score.size)])
+    return np.asarray(spread.shared_values * everywhere[spread.shared_columns])
 
 
 def _sparse(
