@@ -249,4 +249,4 @@ def _bare(factor: Factor) -> Factor:
     """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=bool)
     group_map = np.zeros((factor.group_map.shape[0], 0))
-    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none)
+    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none, predictors=())

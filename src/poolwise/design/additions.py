@@ -1,4 +1,4 @@
-"""What is known of an outcome besides its value: how it is censored, where it is truncated, which of two choices it is."""
+"""What is known of an outcome besides its value: how it is censored, where it is truncated, which choice it is."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def _interval(
     bad = ~np.isin(status, list(_STATUS.values()))
     if bad.any():
         raise DataError(
-            f"The status '{name}' must be 0 or 'none' for an outcome that was observed, 1 or 'right', -1 or 'left', 2 or "
-            f"'interval' for one that was not; row {int(np.flatnonzero(bad)[0]) + 1} of the complete rows holds "
+            f"The status '{name}' must be 0 or 'none' for an outcome that was observed, 1 or 'right', -1 or 'left', 2 "
+            f"or 'interval' for one that was not; row {int(np.flatnonzero(bad)[0]) + 1} of the complete rows holds "
             f"{status[bad][0]:g}."
         )
     if (status == 2).any():

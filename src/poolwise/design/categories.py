@@ -88,6 +88,7 @@ def _refuse_gaps(name: str, levels: np.ndarray) -> None:
     if missing:
         shown = ", ".join(map(str, missing[:5]))
         raise DataError(
-            f"'{name}' goes from {levels[0]:g} to {levels[-1]:g}, but no row holds {shown}. If nobody chose it, the data "
-            "say nothing of its place: number the categories without a gap, or make the column an ordered categorical."
+            f"'{name}' goes from {levels[0]:g} to {levels[-1]:g}, but no row holds {shown}. If nobody chose it, the "
+            "data say nothing of its place: number the categories without a gap, or make the column an ordered "
+            "categorical."
         )

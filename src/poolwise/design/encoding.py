@@ -406,7 +406,7 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     common: list[str] = []
     predictors: list[str] = []
     margins: list[np.ndarray] = []
-    for of, each in formula.predictors:
+    for of, _ in formula.predictors:
         mine = names[common_part(of)]
         common += mine
         predictors += [of] * len(mine)

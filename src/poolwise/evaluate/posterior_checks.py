@@ -74,12 +74,12 @@ class Checks:
     Attributes
     ----------
     formula, outcome : of the fit.
-    table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min; of categories the share
-        of each): observed, in replications (mean and 90% interval), and `tail`, the share of replications above the
-        observed value. Near 0 or 1 the model does not make such data.
+    table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min; of categories the
+        share of each): observed, in replications (mean and 90% interval), and `tail`, the share of replications above
+        the observed value. Near 0 or 1 the model does not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
-    rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions; of the positions of
-        ordered categories, and NaN where categories have no order.
+    rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions; of the positions
+        of ordered categories, and NaN where categories have no order.
     rmsd_out_of_sample : the same with each row predicted by all others.
     observed : (n,) outcomes.
     replicated : (draws, n) outcomes made by the model at the same rows.

@@ -28,7 +28,7 @@ _SCALE = latent_scale("logit")
 
 @kernel
 def rows(y, weights, predictors, slopes, information):
-    """y the position of a category; predictors are the location, the log of disc and the shifts of further thresholds."""
+    """y the position of a category; predictors are the location, the log of disc, the shifts of further thresholds."""
     total, steps = 0.0, predictors.shape[0] - 1
     for i in range(y.size):
         disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])

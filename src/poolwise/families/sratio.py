@@ -36,7 +36,7 @@ _DISC = Parameter("disc", fixed=1.0)
 
 @kernel
 def rows(kind, y, weights, predictors, slopes, information):
-    """y the position of a category; predictors are the location, the log of disc and the shifts of further thresholds."""
+    """y the position of a category; predictors are the location, the log of disc, the shifts of further thresholds."""
     total, stops = 0.0, predictors.shape[0] - 1
     for i in range(y.size):
         disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])

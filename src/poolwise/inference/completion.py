@@ -1,4 +1,4 @@
-"""What a family makes of a formula: the parameters that it does not name, one predictor for each category, thresholds."""
+"""What a family makes of a formula: parameters that it does not name, a predictor for each category, thresholds."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def _check_additions(formula: Formula, family: Family) -> None:
         )
     if family.signed and "choice" not in known:
         raise FormulaError(
-            f"Which response is it? Write '{formula.response} | dec(choice) ~ ...', with a column of 0 and 1 or 'lower' "
-            "and 'upper'."
+            f"Which response is it? Write '{formula.response} | dec(choice) ~ ...', with a column of 0 and 1 or "
+            "'lower' and 'upper'."
         )
     if "choice" in known and not family.signed:
         raise FormulaError(f"dec() is for family='wiener'; '{family.name}' has no boundaries.")

@@ -111,7 +111,7 @@ CASES = {
     "weighed student": Case("student", "y ~ x + (1 | g)", None, "weight"),
     "sigma": Case("gaussian", ["y ~ x + (x | g)", "sigma ~ x + (1 | g)"], None, "weight"),
     "shared bars": Case("gaussian", ["y ~ x + (x | p | g)", "sigma ~ x + (1 | p | g)"]),
-    "shared and own bars": Case("student", ["y ~ x + (1 | p | g) + (1 | h)", "sigma ~ 1 + (1 | p | g) + (x | h)"]),
+    "shared and own bars": Case("gaussian", ["y ~ x + (1 | p | g) + (1 | h)", "sigma ~ 1 + (1 | p | g) + (x | h)"]),
     "fixed": Case("student", ["y ~ x + (x | g)", "nu = 4"]),
     "sigma by another factor": Case("gaussian", ["y ~ x + (1 | g)", "sigma ~ 1 + (x | h)"]),
     "shape": Case("negative_binomial", ["y ~ x + (1 | g)", "shape ~ 1 + (1 | h)"]),

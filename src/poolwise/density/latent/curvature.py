@@ -47,8 +47,8 @@ def curvature(
 ) -> None:
     """Add up the information of all rows.
 
-    A family says what each row tells of each predictor by itself. What it tells of two together has the correlation that
-    the slopes of all rows have: their mean product is the expected information at the truth.
+    A family says what each row tells of each predictor by itself. What it tells of two together has the correlation
+    that the slopes of all rows have: their mean product is the expected information at the truth.
 
     in_rest (p + U,) is the place of a coordinate among the R coupled ones, -1 else. `blocks` takes the information on
     each group's own effects, (q, q) after (q, q) as in `Problem.information`; `rest` (R, R) that on the coupled ones;
