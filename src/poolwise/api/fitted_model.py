@@ -101,7 +101,17 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.output.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.behind.of_groups, self._replications)
+        return FitPlots(self.result, self.behind.of_groups, self._replications, self._rows_by)
+
+    def _rows_by(self, column: str | None) -> tuple[designs.Rows, np.ndarray]:
+        """The encoded rows, and the value (n,) of a column in each; one for all without a column."""
+        rows = self.behind.encoded()
+        if column is None:
+            return rows, np.zeros(len(rows.codes))
+        values = self.frame_with(column)[column].to_numpy()
+        if len(values) != len(rows.codes):
+            raise DataError(f"'{column}' is missing in some rows of the fit, or the data have changed since.")
+        return rows, values
 
     def _replications(self) -> Replications:
         from poolwise.evaluate.posterior_checks import replications
@@ -303,8 +313,47 @@ class Fit:
         found = [predict.predictions(each, interval, complete) for each in predictors]
         if len(asked) == 1:
             return with_columns(labels, found[0])
-        by_name = {one.quantity: each for one, each in zip(asked, found, strict=True)}
+        by_name = {one.quantity.name: each for one, each in zip(asked, found, strict=True) if one.quantity}
         return by_quantity(labels, by_name, predict.quantity_column(self.result.model.family))
+
+    def survival(
+        self,
+        new_data: Any = None,
+        *,
+        times: Iterable[float] | None = None,
+        new_groups: str = "error",
+        interval: float = 0.9,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Probability that the outcome of each row is above some values: survival beyond some times.
+
+        Parameters
+        ----------
+        new_data, new_groups, interval, seed : as in `predict`.
+        times : the values; by default the deciles of the outcomes that were fitted.
+
+        Returns
+        -------
+        A line for each row and time, with mean, sd and interval.
+
+        Raises
+        ------
+        DataError : as `predict` does, and for a family without a distribution function.
+        """
+        from poolwise.evaluate import predict, survival
+        from poolwise.evaluate.prediction_request import Question
+
+        question = Question.asked("mean", new_groups, self.result.seed if seed is None else check_seed(seed))
+        table = as_table(self.frame()) if new_data is None else table_of(new_data)
+        encoding = self.result.model.encoding
+        labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
+        at = np.quantile(self.behind.encoded().response, np.arange(1, 10) / 10) if times is None else times
+        asked = survival.questions(self.result, question, at)
+        found = {
+            name: predict.predictions(predict.predictor_of(self.result, table, one), interval)
+            for name, one in asked.items()
+        }
+        return by_quantity(labels, found, "time")
 
     def frame(self) -> pd.DataFrame:
         """The complete rows that were fitted, with the columns that the formula uses.

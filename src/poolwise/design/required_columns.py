@@ -63,6 +63,12 @@ class Needed:
         return tuple(dict.fromkeys((*self.outcome, *self.trials, *self.added, *self.predictors, *weights)))
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """Columns with the ends of intervals: they may be missing where an outcome is none."""
+        texts = [text.strip("`") for name, text in self.formula.additions if name == "upper"]
+        return tuple(text for text in texts if text in self.added)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column; a row counts when none of them is missing in it."""
         return tuple(dict.fromkeys((*self.values, *self.keys)))

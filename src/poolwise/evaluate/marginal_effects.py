@@ -197,7 +197,7 @@ def _contrasts(
 
 
 def _named(posterior: Posterior, question: Question) -> dict[str, str]:
-    return {quantity_column(posterior.model.family): question.quantity} if question.quantity else {}
+    return {quantity_column(posterior.model.family): question.quantity.name} if question.quantity else {}
 
 
 def estimate(

@@ -10,8 +10,12 @@ import numpy as np
 from poolwise.density.latent.observations import known_parts
 from poolwise.design import Rows
 from poolwise.design.design import linear_predictor
+from poolwise.evaluate.prediction_request import Quantity
 from poolwise.families import Family, locations
 from poolwise.inference.posterior import Model
+from poolwise.support.errors import DataError
+
+_TRIES = 10_000  # draws of a truncated outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,14 +45,31 @@ class Outcomes:
         """Expected outcomes (m, n), of one trial."""
         return self.family.expectation(self.family.scale.mean(self.location), self.parameters)
 
-    def quantity(self, name: str) -> np.ndarray:
-        """What the family calls so (m, n), or the mean without a name."""
-        return self.family.quantities[name](self.location, *self.parameters) if name else self.mean()
+    def quantity(self, asked: Quantity | None) -> np.ndarray:
+        """A quantity (m, n), the mean by default."""
+        return self.mean() if asked is None else asked.value(self.location, *self.parameters)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """New outcomes (m, n)."""
+        """New outcomes (m, n), within their bounds where they are truncated.
+
+        Raises
+        ------
+        DataError : where bounds are so far from what a row would be that no draw falls between them.
+        """
         parameters = self.family.values(self.parameters)
-        return self.family.draw(rng, self.trials, self.family.scale.mean(self.location), *parameters)
+        mean = self.family.scale.mean(self.location)
+        drawn = self.family.draw(rng, self.trials, mean, *parameters)
+        if self.limits is None or not np.isfinite(self.limits[2:]).any():
+            return drawn
+        lb, ub = (np.broadcast_to(each, drawn.shape) for each in self.limits[2:])
+        trials = np.broadcast_to(self.trials, drawn.shape)
+        every = [np.broadcast_to(each, drawn.shape) for each in (mean, *parameters)]
+        for _ in range(_TRIES):
+            outside = (drawn <= lb) | (drawn > ub)
+            if not outside.any():
+                return drawn
+            drawn[outside] = self.family.draw(rng, trials[outside], *(each[outside] for each in every))
+        raise DataError("The bounds of trunc() lie where the model makes next to no outcomes: none was drawn there.")
 
     def log_density(self, y: np.ndarray) -> np.ndarray:
         """Log densities (m, n) of outcomes (n,); where they are censored, log probabilities."""

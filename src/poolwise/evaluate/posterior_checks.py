@@ -16,6 +16,7 @@ from poolwise.evaluate.loo.rows import Batches, rmsd_left_out, some_positions
 from poolwise.evaluate.predict import predictor_of_rows
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.evaluate.rmsd import in_sample
+from poolwise.evaluate.survival import shares_beyond
 from poolwise.inference.posterior import Posterior
 
 if TYPE_CHECKING:
@@ -75,11 +76,12 @@ class Checks:
     ----------
     formula, outcome : of the fit.
     table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min; of categories the
-        share of each): observed, in replications (mean and 90% interval), and `tail`, the share of replications above
-        the observed value. Near 0 or 1 the model does not make such data.
+        share of each, of censored outcomes the share beyond some values, by Kaplan and Meier): observed, in
+        replications (mean and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or
+        1 the model does not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
     rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions; of the positions
-        of ordered categories, and NaN where categories have no order.
+        of ordered categories, and NaN where categories have no order or outcomes are censored.
     rmsd_out_of_sample : the same with each row predicted by all others.
     observed : (n,) outcomes.
     replicated : (draws, n) outcomes made by the model at the same rows.
@@ -143,11 +145,13 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     if family.labels:
         statistics = {f"share of {label}": _share(place) for place, label in enumerate(family.labels)}
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
+    if hidden := not rows.observed.all():
+        lines = {name: _line(*both) for name, both in shares_beyond(rows, replicated).items()}
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
-    unordered = bool(family.labels) and not family.ordered
+    unordered = hidden or (bool(family.labels) and not family.ordered)
     groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,

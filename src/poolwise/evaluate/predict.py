@@ -14,7 +14,7 @@ from poolwise.design.encoding import encode
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.outcome_distribution import outcomes
-from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
+from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Question
 from poolwise.families import Family
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.samplers.settings import check_interval
@@ -193,7 +193,7 @@ class Predictor:
                 for each in parts.weights
             )
         model, kind = self.posterior.model, self.question.kind
-        shaped = model.family.expected is not None or bool(self.question.quantity)
+        shaped = model.family.expected is not None or self.question.quantity is not None
         spread = kind is Kind.RESPONSE or (kind is Kind.MEAN and shaped)
         found = outcomes(model, mine, codes, weights, dispersions, spread=spread)
         if self.question.kind is Kind.LINEAR:
@@ -287,7 +287,7 @@ def quantities(posterior: Posterior, question: Question) -> list[Question]:
         raise DataError("Each category has a linear predictor of its own; kind='mean' gives their probabilities.")
     if question.kind is not Kind.MEAN or not family.quantities:
         return [question]
-    return [replace(question, quantity=name) for name in family.quantities]
+    return [replace(question, quantity=Quantity(name, value)) for name, value in family.quantities.items()]
 
 
 def predictor_of(posterior: Posterior, table: Table, question: Question) -> Predictor:
@@ -359,7 +359,8 @@ def all_draws(predictors: Sequence[Predictor], labels: np.ndarray, complete: np.
         return found[0]
     column, dims = quantity_column(family), ("chain", "draw", "observation")
     drawn = np.stack([each.values for each in found], axis=-1)
-    coordinates = {"observation": labels, column: [each.question.quantity for each in predictors]}
+    names = [each.question.quantity.name for each in predictors if each.question.quantity]
+    coordinates = {"observation": labels, column: names}
     return xr.DataArray(drawn, coordinates, (*dims, column), name=found[0].name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,6 +30,20 @@ class NewGroups(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Quantity:
+    """A number that the distribution of a row's outcome has, such as the probability of a category.
+
+    Attributes
+    ----------
+    name : in tables.
+    value : (location, *parameters on their scales) to it.
+    """
+
+    name: str
+    value: Callable[..., np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """What is predicted.
 
@@ -37,13 +52,13 @@ class Question:
     kind : the mean of the outcome, a new outcome with its residual noise, or the linear predictor of the mean.
     new_groups : what a group that the fit has not seen stands for; see `Fit.predict`.
     seed : root of the random numbers.
-    quantity : which of the family's quantities stands for the mean, where it has some.
+    quantity : what is predicted in the place of the mean, if anything.
     """
 
     kind: Kind
     new_groups: NewGroups
     seed: int
-    quantity: str = ""
+    quantity: Quantity | None = None
 
     @classmethod
     def asked(cls, kind: str, new_groups: str, seed: int) -> Question:

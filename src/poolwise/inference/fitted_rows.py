@@ -99,7 +99,8 @@ class RowsBehind:
             check_column(name, source.names)
         wanted = list(dict.fromkeys([*columns, *more]))
         table = source if isinstance(source, Table) else read_all(source, wanted)
-        return table.frame.select(wanted).to_pandas().dropna(subset=columns)
+        complete = [name for name in columns if name not in needed.ends]
+        return table.frame.select(wanted).to_pandas().dropna(subset=complete)
 
 
 def _the_same(data: Statistics, batches: Iterator[Rows]) -> Iterator[Rows]:

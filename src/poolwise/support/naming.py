@@ -43,8 +43,8 @@ def with_columns(theirs: pd.DataFrame, ours: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(both, axis=1).set_axis(theirs.index)
 
 
-def by_quantity(theirs: pd.DataFrame, ours: Mapping[str, Mapping[str, Any]], column: str) -> pd.DataFrame:
-    """As `with_columns`, with a line for each row and quantity, whose name stands in a column."""
+def by_quantity(theirs: pd.DataFrame, ours: Mapping[Any, Mapping[str, Any]], column: str) -> pd.DataFrame:
+    """As `with_columns`, with a line for each row and quantity, whose name or value stands in a column."""
     import pandas as pd
 
     count, names = len(theirs), list(ours)
@@ -54,5 +54,7 @@ def by_quantity(theirs: pd.DataFrame, ours: Mapping[str, Mapping[str, Any]], col
         for name in next(iter(ours.values()))
     }
     repeated = theirs.iloc[np.repeat(np.arange(count), len(names))]
-    quantity = pd.Categorical(np.tile(np.array(names, dtype=object), count), categories=names)
+    quantity: Any = np.tile(np.array(names), count)
+    if isinstance(names[0], str):
+        quantity = pd.Categorical(quantity, categories=names)
     return with_columns(repeated, {column: quantity, **measured})

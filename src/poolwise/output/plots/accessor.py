@@ -26,12 +26,31 @@ class FitPlots:
     posterior: Posterior
     rows_of: Callable[[Factor, np.ndarray], Rows | None]
     replications: Callable[[], Replications]
+    rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
 
     def ppc(self) -> alt.LayerChart:
         """Density of the outcome, observed and in replications by the model."""
         from poolwise.output.plots.ppc import ppc
 
         return ppc(self.replications())
+
+    def survival(self, by: str | None = None) -> alt.LayerChart:
+        """Survival of the rows by the model, on average over those that share a value of a column, beside the estimate
+        of Kaplan and Meier.
+        """
+        from poolwise.evaluate.survival import curves
+        from poolwise.output.plots.survival import survival
+
+        rows, values = self.rows_by(by)
+        return survival(curves(self.posterior, rows, values), self.posterior.model.design.response, by)
+
+    def quantiles(self, by: str | None = None) -> alt.FacetChart:
+        """Quantiles of response times of each choice, observed and in replications, by the values of a column."""
+        from poolwise.evaluate.response_times import quantiles_of_times
+        from poolwise.output.plots.quantiles import quantiles
+
+        rows, values = self.rows_by(by)
+        return quantiles(quantiles_of_times(self.posterior, rows, values), self.posterior.model.design.response, by)
 
     def trace(self, names: list[str] | None = None) -> alt.VConcatChart:
         """Marginal posteriors and chains of the population's parameters, or of those named."""
