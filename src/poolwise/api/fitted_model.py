@@ -249,7 +249,10 @@ class Fit:
     def rmsd(self) -> float:
         """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
         from poolwise.evaluate.rmsd import in_sample
+        from poolwise.evaluate.scores import sampled_in_sample
 
+        if self.result.model.sampled:
+            return sampled_in_sample(self.result, self.behind.encoded())
         return in_sample(self.result)
 
     def predict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,6 +90,17 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         *slots,
         _constant(family, (y, trials, weights), (mean, tried, weight), len(parameters)),
     )
+
+
+def observe_groups(
+    design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts
+) -> tuple[Observations, ...]:
+    """The rows of each group by themselves, (J,), for the one regression of a design whose only factor labels them."""
+    alone = replace(design, factors=())
+    order = np.argsort(rows.codes, kind="stable")
+    ends = np.searchsorted(rows.codes[order], np.arange(len(design.factors[0].levels) + 1))
+    of_group = [rows.take(order[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return tuple(observe(alone, mine, family, priors, total) for mine in of_group)
 
 
 def _constant(

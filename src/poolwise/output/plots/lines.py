@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.design.design import regression_weights
 from poolwise.design.factors import Factor
 from poolwise.families import locations
 from poolwise.inference.posterior import Model, Pooling, Posterior
@@ -123,7 +124,8 @@ def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, s
     names, draws = posterior.coefficients(factor, np.array([j]))
     mine = draws.reshape(-1, len(names))
     separate = model.pooling is Pooling.SEPARATE
-    weights = mine @ (design.common_map if separate else factor.group_map).T
+    own = regression_weights(design, mine) if separate else {}
+    weights = own[""] if separate else mine @ factor.group_map.T
     if not separate:
         only_common = [
             k for k, name in enumerate(design.coefficients) if name not in names and not design.predictors[k]
@@ -143,9 +145,9 @@ def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, s
     if not model.sampled:
         return along(weights)
     parameters = tuple(
-        np.log(posterior.dispersions[name].reshape(-1, 1))
+        np.log(posterior.dispersions[name].reshape(len(mine), -1)[:, [j if separate else 0]])
         if name in posterior.dispersions
-        else along(_weights(posterior, name, factor, j))
+        else along(own[name] if separate else _weights(posterior, name, factor, j))
         for name in model.family.predictors[1:]
     )
     mean = model.family.scale.mean(locations(model.link, along(weights)))

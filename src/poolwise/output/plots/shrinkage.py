@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.evaluate.shrinkage import prior_only
-from poolwise.inference.posterior import Posterior
+from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.plots import theme
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def shrinkage(
         scale=alt.Scale(domain=[told, untold], range=[theme.PARTIAL, "#a9c8dc"]),
         legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, labelLimit=320),
     )
-    x_axis = alt.X("x:Q", title=x, scale=alt.Scale(domain=domains[0], nice=False))
-    y_axis = alt.Y("y:Q", title=y, scale=alt.Scale(domain=domains[1], nice=False))
+    x_axis = alt.X("x:Q", title=_titled(x, model), scale=alt.Scale(domain=domains[0], nice=False))
+    y_axis = alt.Y("y:Q", title=_titled(y, model), scale=alt.Scale(domain=domains[1], nice=False))
     tooltip = [
         alt.Tooltip("group:N", title=group),
         alt.Tooltip("n:Q", title="rows"),
@@ -126,6 +126,11 @@ def shrinkage(
         subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head); cross: population",
     )
     return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
+
+
+def _titled(coefficient: str, model: Model) -> str:
+    """A coefficient with the scale that it is on, where that is not the outcome's."""
+    return coefficient if model.link.name == "identity" else f"{coefficient} (on the {model.link.name} scale)"
 
 
 def _size_steps(counts: np.ndarray) -> list[int]:

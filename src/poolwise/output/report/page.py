@@ -177,10 +177,10 @@ def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
 
 def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
     labels = [theme.plain(str(label)) for label in factor.levels[shown]]
-    if posterior.model.sampled:
-        return _shares(posterior, factor, shown)
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
+    if posterior.model.sampled:
+        return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}).text
         for label, group in zip(labels, shown, strict=True)
