@@ -25,9 +25,4 @@ def as_code(posterior: Posterior, system: str) -> str:
         raise DataError(f"There is no translation for '{system}'. {suggest(str(system), SYSTEMS)}")
     if posterior.model.pooling is Pooling.SEPARATE:
         raise DataError("Separate regressions are many models; translate the partially pooled fit.")
-    if posterior.model.sampled:
-        raise DataError(
-            f"as_code speaks of the normal family so far, not of '{posterior.model.family.name}' or of formulas for "
-            "other parameters than the mean."
-        )
     return SYSTEMS[system](posterior)
