@@ -24,7 +24,7 @@ _INVERSE = {
     "log": "pm.math.exp({})",
     "logit": "pm.math.invlogit({})",
     "probit": "pm.math.invprobit({})",
-    "cloglog": "-pm.math.expm1(-pm.math.exp({}))",
+    "cloglog": "1 - pm.math.exp(-pm.math.exp({}))",
     "sqrt": "pm.math.sqr({})",
     "inverse": "1 / ({})",
 }
