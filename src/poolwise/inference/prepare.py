@@ -43,8 +43,8 @@ def prepare(
     names = None if rows_there is None else rows_there.names
     parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [])
     parsed = parsed.with_intercepts(family.unshared)
-    integrated = family is GAUSSIAN and family.link(link).name == "identity" and not parsed.further
-    _check_family(parsed, family)
+    integrated = closed(parsed, family, family.link(link))
+    check_family(parsed, family)
     if isinstance(source, Statistics):
         if not integrated:
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
@@ -81,7 +81,12 @@ def sampled_model(
     return Model(data, resolved, dict(priors), pooling, family, link, observations)
 
 
-def _check_family(formula: Formula, family: Family) -> None:
+def closed(formula: Formula, family: Family, link: Link) -> bool:
+    """Whether coefficients are integrated out in closed form: of a normal mean, with one sigma for all rows."""
+    return family is GAUSSIAN and link.name == "identity" and not formula.further
+
+
+def check_family(formula: Formula, family: Family) -> None:
     """Refuse trials where the family has none, and formulas of parameters that it does not have."""
     if formula.trials is not None and not family.trials:
         raise FormulaError(f"The family '{family.name}' has no trials; successes among trials are family='binomial'.")
