@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import poolwise as pw
-from poolwise.families import family_of
+from poolwise.families import FAMILIES, family_of
 from poolwise.inference.posterior import Pooling
 
 PRIORS = {"Intercept": pw.Normal(0, 1.5), "slopes": pw.Normal(0.2, 1)}
@@ -82,6 +82,32 @@ def test_other_groups_do_not_move_a_group():
     )
     np.testing.assert_array_equal(one.separate.result.beta[:, :, 1], two.separate.result.beta[:, :, 1])
     assert not np.array_equal(one.separate.result.beta[:, :, 2], two.separate.result.beta[:, :, 2])
+
+
+def test_the_same_draws_whatever_the_threads():
+    one, two = (
+        pw.compare_pooling("c ~ x", by="g", data=frame(), family="poisson", seed=4, folds=0, draws=20, threads=threads)
+        for threads in (1, 2)
+    )
+    np.testing.assert_array_equal(one.separate.result.beta, two.separate.result.beta)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "gaussian"])
+def test_every_family_is_compared(family):
+    """Three fits and their scores, with a group whose outcomes are all the same where these are whole numbers."""
+    rng = np.random.default_rng(8)
+    g, x = np.repeat(np.arange(3), 8), rng.normal(size=24)
+    whole = np.where(g == 0, 0, rng.binomial(4, 0.5, 24))
+    outcome = whole if FAMILIES[family].whole else rng.beta(2, 3, 24)
+    outcome = np.minimum(outcome, 1) if family == "bernoulli" else outcome
+    outcome = np.where(g + (x > 0) == 2, 0.0, outcome) if family.startswith("hurdle") else outcome
+    data = {"y": outcome, "x": x, "g": g}
+    formula = "y | trials(4) ~ x" if FAMILIES[family].trials else "y ~ x"
+    found = pw.compare_pooling(formula, by="g", data=data, family=family, folds=2, draws=20, seed=1)
+    assert np.isfinite(found.table.to_numpy(dtype=float)).all()
+    assert np.isfinite(found.separate.result.beta).all()
+    assert set(found.separate.result.dispersions) == set(found.partial.result.dispersions)
+    assert "predicts best" in found.verdict
 
 
 def test_rows_and_groups_left_out_without_pooling(bernoulli):
@@ -180,6 +206,14 @@ def test_new_groups_saved_fits_and_copies(bernoulli, tmp_path):
     np.testing.assert_array_equal(again.predict({"g": ["g7"], "x": [1.0]}), separate.predict({"g": ["g7"], "x": [1.0]}))
     copied = pickle.loads(pickle.dumps(separate))
     assert copied.loo(by="g").elpd == separate.loo(by="g").elpd
+
+
+def test_rows_without_a_group_are_in_none_of_the_three():
+    data = frame().assign(g=frame()["g"].mask(frame()["x"] > 2))
+    with pytest.warns(pw.PoolwiseWarning, match="have missing values"):
+        found = pw.compare_pooling("y ~ 1", by="g", data=data, family="bernoulli", seed=1, folds=0, draws=50)
+    assert len({len(fit.rows.codes) for fit in (found.complete, found.separate, found.partial)}) == 1
+    assert set(found.compare(by="g").table.index) == {"complete", "separate", "partial"}
 
 
 def test_offsets_stay_in_all_three():

@@ -54,7 +54,7 @@ def groups_of(posterior: Posterior, rows: Rows, by: str, frame: Callable[[], pd.
     for factor in posterior.model.design.factors:
         if factor.name == by:
             return Groups(by, factor.levels, factor.codes[rows.codes])
-    labels = frame()[by].to_numpy()
+    labels = frame()[by].dropna().to_numpy()
     if len(labels) != len(rows.codes):
         raise DataError(f"'{by}' is missing in some of the rows that were fitted, or the data have changed since.")
     return Groups(by, *np.unique(labels, return_inverse=True))
