@@ -159,17 +159,25 @@ def test_the_table_has_proper_scores(bernoulli):
 
 
 def test_charts_are_on_the_scale_of_the_outcome(bernoulli):
-    from poolwise.output.plots.lines import _endpoints
+    from poolwise.output.plots.lines import endpoints
 
     factor = bernoulli.partial.result.model.design.factors[0]
     ends = np.array([-1.0, 2.0])
     for fit in (bernoulli.separate, bernoulli.partial):
-        drawn = _endpoints(fit.result, factor, 2, ends, "x")
+        drawn = endpoints(fit.result, factor, 2, ends, "x")
         new = pd.DataFrame({"x": ends, "g": [factor.levels[2]] * 2})
         np.testing.assert_allclose(drawn.mean(axis=0), fit.predict(new)["mean"], rtol=1e-9)
     chart = bernoulli.plot.lines(["g1", "g7"]).to_dict()
     assert chart["concat"]
     assert "Intercept (on the logit scale)" in bernoulli.plot.shrinkage().to_json()
+    arrows = bernoulli.plot.shrinkage(outcome=True).to_dict()
+    table = pd.DataFrame(next(iter(arrows["datasets"].values())))
+    low = frame()["x"].mean() - frame()["x"].std(ddof=0)
+    at_low = {"x": [low] * 7, "g": list(factor.levels)}
+    np.testing.assert_allclose(table["x"], bernoulli.separate.predict(at_low)["mean"], rtol=1e-9)
+    np.testing.assert_allclose(table["x2"], bernoulli.partial.predict(at_low)["mean"], rtol=1e-9)
+    with pytest.raises(pw.DataError, match="'Intercept' is no column"):
+        bernoulli.plot.shrinkage(y="Intercept", outcome=True)
 
 
 def test_parameters_of_their_own_in_each_group():

@@ -66,12 +66,15 @@ class PoolingPlots:
         return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
 
     def shrinkage(
-        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
+        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None, outcome: bool = False
     ) -> alt.LayerChart:
-        """An arrow for each group from its separate to its partially pooled coefficients, on the scale of the link."""
+        """An arrow for each group from its separate to its partially pooled coefficients, on the scale of the link.
+
+        With `outcome=True`, from its separate to its partially pooled expected outcomes at two values of the predictor.
+        """
         from poolwise.output.plots.shrinkage import shrinkage
 
-        return shrinkage(self.separate, self.partial, x=x, y=y, label=label)
+        return shrinkage(self.separate, self.partial, x=x, y=y, label=label, outcome=outcome)
 
 
 def _lines(

@@ -117,7 +117,7 @@ def _slope(posterior: Posterior, factor: Factor) -> str:
     return names[0]
 
 
-def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
+def endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
     """Draws of the line at some values, (chains * draws, values); other predictors at their mean in the group."""
     model = posterior.model
     design = model.design
@@ -174,7 +174,7 @@ def _line_tables(
 
     drawn, mean = [], []
     for name, (posterior, _) in fits.items():
-        values = _endpoints(posterior, factor, j, ends, slope)
+        values = endpoints(posterior, factor, j, ends, slope)
         some = values[:: max(1, len(values) // _DRAWS)]
         for i, pair in enumerate(some):
             at = zip(ends, pair, strict=True)
@@ -194,7 +194,7 @@ def _range(
     ends = np.array([x_all.min(), x_all.max()])
     slope = first.design.columns[column]
     drawn = [
-        np.quantile(_endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
+        np.quantile(endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
         for posterior, _ in fits.values()
         for j in shown
     ]
