@@ -103,7 +103,7 @@ def test_every_family_is_compared(family):
     outcome = np.where(g + (x > 0) == 2, 0.0, outcome) if family.startswith("hurdle") else outcome
     data = {"y": outcome, "x": x, "g": g}
     formula = "y | trials(4) ~ x" if FAMILIES[family].trials else "y ~ x"
-    found = pw.compare_pooling(formula, by="g", data=data, family=family, folds=2, draws=20, seed=1)
+    found = pw.compare_pooling(formula, by="g", data=data, family=family, folds=2, draws=100, seed=1)
     assert np.isfinite(found.table.to_numpy(dtype=float)).all()
     assert np.isfinite(found.separate.result.beta).all()
     assert set(found.separate.result.dispersions) == set(found.partial.result.dispersions)
