@@ -49,6 +49,17 @@ def test_demo_tells_the_study(tmp_path):
     assert str(tmp_path / "charts") in done.stdout
 
 
+def test_compare_zeros_and_ones(tmp_path):
+    path = tmp_path / "high.csv"
+    some().assign(high=(some().log_radon > 1.4) * 1).to_csv(path, index=False)
+    done = run(
+        "compare", path, "high ~ 1", "--by", "county", "--family", "bernoulli", "--out", tmp_path, "--folds", 2,
+        "--draws", 100, "--seed", 1, "-q",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "brier_2_fold" in done.stdout and "log_score_leave_one_out" in done.stdout
+
+
 def test_fit_and_compare_any_file(radon_csv, tmp_path):
     done = run(
         "fit",

@@ -186,6 +186,9 @@ class Fit:
     ) -> Explanation:
         """Where a group's coefficients come from, in a sentence: its own rows or the pool.
 
+        For families that are sampled it is an approximation, by the expected information of the group's rows at the
+        posterior mean; what own rows and pool say is added, on the scale of the link and on that of the outcome.
+
         Parameters
         ----------
         group, by : label of a group, and its grouping factor where there are several.
@@ -202,7 +205,9 @@ class Fit:
         check_text("noun", noun, optional=False)
         check_text_map("words", words)
         factor = self.result.model.design.factor(by)
-        return explain(self.result, factor, int(self.result.positions(factor, [group])[0]), noun, words or {})
+        rows = self.behind.encoded() if self.result.model.sampled else None
+        position = int(self.result.positions(factor, [group])[0])
+        return explain(self.result, factor, position, noun, words or {}, rows)
 
     def sensitivity(
         self,
@@ -259,7 +264,10 @@ class Fit:
     def rmsd(self) -> float:
         """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""
         from poolwise.evaluate.rmsd import in_sample
+        from poolwise.evaluate.scores import sampled_in_sample
 
+        if self.result.model.sampled:
+            return sampled_in_sample(self.result, self.behind.encoded())
         return in_sample(self.result)
 
     def predict(

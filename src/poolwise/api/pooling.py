@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,17 @@ import numpy as np
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import finish
-from poolwise.design.factors import Factor
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
 from poolwise.evaluate.loo.kfold import Folds
-from poolwise.evaluate.rmsd import Rmsd, cross_validated, in_sample
+from poolwise.evaluate.rmsd import cross_validated, in_sample
+from poolwise.evaluate.scores import Scores, is_binary, mean_log_score, sampled_in_sample
+from poolwise.families import Family, family_of
 from poolwise.formula import Formula, Functions, parse
 from poolwise.inference.infer import infer
-from poolwise.inference.posterior import Model, Pooling
+from poolwise.inference.posterior import Pooling
 from poolwise.inference.prepare import prepare
+from poolwise.inference.unpooled import completely_pooled, not_pooled
+from poolwise.samplers import SamplerSettings
 from poolwise.samplers.settings import sampler_settings
 from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, Statistics
@@ -36,13 +40,16 @@ if TYPE_CHECKING:
     from poolwise.priors import Prior
 
 _REFIT_DRAWS = 250  # a posterior mean needs few draws: its Monte Carlo error is a thirtieth of the posterior sd
+_MOST_ROWS = 100_000  # of a normal fit that are scored one by one
 
 
 def compare_pooling(
-    formula: str,
+    formula: str | Sequence[str],
     *,
     by: str,
     data: Any,
+    family: str | Family = "gaussian",
+    link: str | None = None,
     priors: Mapping[str, Prior] | None = None,
     correlated: bool = False,
     folds: int = 10,
@@ -56,13 +63,18 @@ def compare_pooling(
 ) -> PoolingComparison:
     """Fit one regression three times: all rows together, each group alone, and partially pooled; and judge the three.
 
+    Without pooling each group is a regression of its own rows, with the priors of the regression of all rows together;
+    dispersions and other parameters are its own too. Partially pooled groups share these.
+
     Parameters
     ----------
-    formula : the regression without group terms, such as `"log_radon ~ floor"`. All its terms vary by group.
+    formula : the regression without group terms, such as `"log_radon ~ floor"` or `"successes | trials(n) ~ x"`. All
+        terms of the mean vary by group. Formulas of other parameters, `["y ~ x", "zi ~ x"]`, have no group terms
+        either.
     by : the grouping column.
-    data, priors, draws, chains, seed, functions, missing, threads : as in `fit`.
+    data, family, link, priors, draws, chains, seed, functions, missing, threads : as in `fit`.
     correlated : whether a group's effects are correlated in the partially pooled fit.
-    folds : of the cross-validation; 0 leaves it out.
+    folds : of the cross-validation; 0 leaves all scores of rows that were left out away.
 
     Raises
     ------
@@ -72,22 +84,19 @@ def compare_pooling(
         raise DataError(f"by must be the name of the grouping column, not {by!r}.")
     source = None if isinstance(data, Statistics) else as_source(data)
     parsed = parse(formula, functions, None if source is None else source.names, [by])
-    if parsed.bars:
-        raise FormulaError(
-            f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."
-        )
+    _check_formula(parsed, by)
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
         raise DataError(f"folds must be 0 or a whole number of at least 2, not {folds!r}.")
     settings = sampler_settings(draws, chains, seed, "auto", progress)
     workers = check_threads(threads)
-    quoted = by if by.isidentifier() else f"`{by}`"
-    text = f"{parsed.response} ~ {parsed.common} + ({parsed.common} {'|' if correlated else '||'} {quoted})"
     if source is None and folds:
         raise DataError("Statistics have no rows to leave out in turn; say folds=0.")
     partial, rows = prepare(
-        text,
+        _with_groups(parsed, by, correlated),
         source or data,
         priors=priors,
+        family=family_of(family),
+        link=link,
         functions=functions,
         missing=missing,
         threads=workers,
@@ -95,30 +104,100 @@ def compare_pooling(
     )
     if folds > partial.statistics.rows:
         raise DataError(f"There are only {partial.statistics.rows} rows; {folds} folds need at least as many.")
+    together = None if rows is None else replace(rows, codes=np.zeros_like(rows.codes))
     models = {
-        Pooling.COMPLETE: _ungrouped(partial, parsed),
-        Pooling.SEPARATE: replace(_ungrouped(partial, parsed, keep_groups=True), pooling=Pooling.SEPARATE),
-        Pooling.PARTIAL: partial,
+        Pooling.COMPLETE: (completely_pooled(partial, parsed, together), together),
+        Pooling.SEPARATE: (not_pooled(partial, parsed, rows), rows),
+        Pooling.PARTIAL: (partial, rows),
     }
     fits = {}
-    for kind, model in models.items():
+    for kind, (model, mine) in models.items():
         progress(f"fitting: {kind.value}", 0.0)
-        mine = replace(rows, codes=np.zeros_like(rows.codes)) if rows and kind is Pooling.COMPLETE else rows
         fits[kind] = finish(infer(model, settings, threads=workers), mine, source, strict=False)
-    parts: list[CrossProducts] = []
-    if folds and source is not None:
-        batches = iter([rows]) if rows is not None else stream_again(partial.data, source, missing, progress)
-        parts = Folds(int(folds), settings.entropy).statistics(partial, batches)
     refit = replace(settings, draws=_REFIT_DRAWS)
+    if partial.sampled:
+        scores = _judged_by_rows(fits, int(folds), refit, progress)
+    else:
+        scores = _judged_by_statistics(fits, int(folds), refit, missing, workers, progress)
+    return PoolingComparison(fits[Pooling.COMPLETE], fits[Pooling.SEPARATE], fits[Pooling.PARTIAL], scores)
+
+
+def _check_formula(parsed: Formula, by: str) -> None:
+    """Refuse group terms, which are added here, and weights."""
+    if parsed.bars:
+        raise FormulaError(
+            f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."
+        )
+    for name, further in parsed.further:
+        if further.bars:
+            raise FormulaError(f"compare_pooling has no group terms of '{name}': write '{name} ~ {further.common}'.")
+    if parsed.weights is not None:
+        raise FormulaError("compare_pooling takes no weights: leave weights(...) out of the formula.")
+
+
+def _with_groups(parsed: Formula, by: str, correlated: bool) -> str | list[str]:
+    """The formula with all terms of the mean varying by group."""
+    left = parsed.response if parsed.trials is None else f"{parsed.response} | trials({parsed.trials})"
+    quoted = by if by.isidentifier() else f"`{by}`"
+    known = "".join(f" + offset({text})" for text in parsed.offsets)
+    bar = f"({parsed.common} {'|' if correlated else '||'} {quoted})"
+    mean = f"{left} ~ {parsed.common} + {bar}{known}"
+    return [mean, *(further.text for _, further in parsed.further)] if parsed.further else mean
+
+
+def _judged_by_statistics(
+    fits: Mapping[Pooling, Fit], folds: int, refit: SamplerSettings, missing: str, threads: int, progress: Progress
+) -> dict[Pooling, Scores]:
+    """Scores of normal fits: of rows in memory one by one, of others from statistics, without log scores."""
+    partial = fits[Pooling.PARTIAL]
+    inside = {kind: in_sample(one.result) for kind, one in fits.items()}
+    if not folds or partial.source is None:
+        return {kind: Scores(value, math.nan, 0) for kind, value in inside.items()}
+    parts: list[CrossProducts] = []
     scores = {}
     for kind, one in fits.items():
-        outside = (
-            cross_validated(one.result.model, parts, refit, threads=workers, progress=progress)
-            if parts
-            else float("nan")
-        )
-        scores[kind] = Rmsd(in_sample(one.result), outside, len(parts))
-    return PoolingComparison(fits[Pooling.COMPLETE], fits[Pooling.SEPARATE], fits[Pooling.PARTIAL], scores)
+        if _scored_by_row(one):
+            scores[kind] = _left_out(one, inside[kind], folds, refit, progress)
+            continue
+        if not parts:
+            data, rows = partial.result.model.data, partial.rows
+            batches = stream_again(data, partial.source, missing, progress) if rows is None else iter([rows])
+            parts = Folds(folds, refit.entropy).statistics(partial.result.model, batches)
+        outside = cross_validated(one.result.model, parts, refit, threads=threads, progress=progress)
+        scores[kind] = Scores(inside[kind], outside, folds)
+    return scores
+
+
+def _scored_by_row(fit: Fit) -> bool:
+    """Whether rows of a normal fit are at hand, few, and of a model that closed forms leave them out of."""
+    model = fit.result.model
+    closed = model.pooling is not Pooling.SEPARATE or not model.priors.layout.mixed
+    return closed and fit.rows is not None and len(fit.rows.codes) <= _MOST_ROWS
+
+
+def _judged_by_rows(
+    fits: Mapping[Pooling, Fit], folds: int, refit: SamplerSettings, progress: Progress
+) -> dict[Pooling, Scores]:
+    """Scores of fits of a family that is sampled, from its rows, which are in memory."""
+    scores = {}
+    for kind, one in fits.items():
+        rows = one.behind.encoded()
+        inside = sampled_in_sample(one.result, rows)
+        found = _left_out(one, inside, folds, refit, progress) if folds else Scores(inside, math.nan, 0)
+        scores[kind] = replace(found, binary=is_binary(rows))
+    return scores
+
+
+def _left_out(fit: Fit, inside: float, folds: int, refit: SamplerSettings, progress: Progress) -> Scores:
+    """Scores of rows left out by folds and one by one."""
+
+    def said(step: str, share: float) -> None:
+        progress(f"{step}, {fit.result.model.pooling.value}", share)
+
+    by_folds = fit.kfold(folds, draws=refit.draws, seed=refit.entropy, progress=said)
+    loo = fit.loo(progress=said)
+    assert by_folds.rmsd is not None
+    return Scores(inside, by_folds.rmsd, folds, mean_log_score(by_folds), mean_log_score(loo))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -128,48 +207,56 @@ class PoolingComparison:
     Attributes
     ----------
     complete, separate, partial : the fits.
-    scores : root mean squared deviations of each.
+    scores : of each, how well it predicts.
     """
 
     complete: Fit
     separate: Fit
     partial: Fit
-    scores: Mapping[Pooling, Rmsd]
+    scores: Mapping[Pooling, Scores]
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for each model: parameters, RMSD in sample and cross-validated, seconds of the fit."""
+        """One row for each model.
+
+        Columns: `parameters`; RMSD of outcomes from posterior mean predictions in sample, `rmsd_in_sample`, and of rows
+        left out by folds, `rmsd_10_fold` (where outcomes are zeros and ones these are Brier scores, `brier_...`);
+        `log_score_10_fold` and `log_score_leave_one_out`, mean log predictive densities of a row that was left out, the
+        higher the better; `seconds` of the fit.
+        """
         import pandas as pd
 
         fits = (self.complete, self.separate, self.partial)
         kinds = [one.result.model.pooling for one in fits]
-        folds = self.scores[Pooling.PARTIAL].folds
-        columns: dict[str, Any] = {
-            "parameters": [
-                sum(v.values[0, 0].size for n, v in one.result.variables().items() if not n.startswith("u_"))
-                for one in fits
-            ],
-            "rmsd_in_sample": [self.scores[kind].in_sample for kind in kinds],
-        }
-        if folds:
-            columns[f"rmsd_{folds}_fold"] = [self.scores[kind].cross_validated for kind in kinds]
-        columns["seconds"] = [one.result.seconds for one in fits]
-        return pd.DataFrame(columns, index=pd.Index([kind.value for kind in kinds], name="model"))
+        parameters = [
+            sum(v.values[0, 0].size for n, v in one.result.variables().items() if not n.startswith("u_"))
+            for one in fits
+        ]
+        lines = [self.scores[kind].columns for kind in kinds]
+        table = pd.DataFrame(lines, index=pd.Index([kind.value for kind in kinds], name="model"))
+        table = table.dropna(axis="columns", how="all")
+        table.insert(0, "parameters", parameters)
+        return table.assign(seconds=[one.result.seconds for one in fits])
 
     @property
     def verdict(self) -> str:
-        """The comparison in a sentence."""
+        """The comparison in a sentence: by RMSD, where outcomes are zeros and ones by Brier scores."""
         inside = min(self.scores, key=lambda kind: self.scores[kind].in_sample)
         if not self.scores[inside].folds:
             return f"In sample, {inside.value} fits best; without cross-validation that says little."
         ranked = sorted(self.scores, key=lambda kind: self.scores[kind].cross_validated)
         best, others = ranked[0], ranked[1:]
-        shown = " and ".join(f"{self.scores[kind].cross_validated:.3f} ({kind.value})" for kind in others)
+        what, power = ("Brier score", 2) if self.scores[best].binary else ("RMSD", 1)
+        values = {kind: f"{self.scores[kind].cross_validated ** power:.3f}" for kind in ranked}
+        shown = " and ".join(f"{values[kind]} ({kind.value})" for kind in others)
         trap = "" if inside is best else f" In sample, {inside.value} looked best: that is the trap."
-        return (
-            f"On rows left out, {best.value} predicts best: RMSD {self.scores[best].cross_validated:.3f} "
-            f"against {shown}.{trap}"
+        by_log = max(self.scores, key=lambda kind: self.scores[kind].log_score)
+        other = (
+            ""
+            if by_log is best or math.isnan(self.scores[best].log_score)
+            else (f" By the log score, which judges whole distributions, {by_log.value} does.")
         )
+        return f"On rows left out, {best.value} predicts best: {what} {values[best]} against {shown}.{trap}{other}"
 
     def compare(self, *, by: str | None = None, progress: Progress = silent) -> Comparison:
         """The three fits by expected log predictive density of rows left out, or with `by` of groups left out."""
@@ -226,27 +313,3 @@ class PoolingComparison:
 
         table = self.table.to_html(float_format=lambda value: f"{value:.3f}", border=0)
         return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
-
-
-def _ungrouped(model: Model, formula: Formula, *, keep_groups: bool = False) -> Model:
-    """The same regression without group effects; `keep_groups` still labels the groups, for separate fits."""
-    design = replace(
-        model.design,
-        formula=formula,
-        factors=tuple(_bare(factor) for factor in model.design.factors) if keep_groups else (),
-    )
-    data = replace(model.data, design=design)
-    if not keep_groups:
-        encoding = replace(data.encoding, keys=(), cells=())
-        data = replace(data, encoding=encoding, products=data.products.merged())
-    layout = replace(model.priors.layout, effects=(), starts=(), to_zero=())
-    priors = replace(model.priors, layout=layout, sd=(), at_zero=(), correlation={})
-    given = {name: prior for name, prior in model.given.items() if name in (*design.coefficients, "slopes", "sigma")}
-    return replace(model, data=data, priors=priors, given=given, pooling=Pooling.COMPLETE)
-
-
-def _bare(factor: Factor) -> Factor:
-    """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
-    nothing, none = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=bool)
-    group_map = np.zeros((factor.group_map.shape[0], 0))
-    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none, predictors=())

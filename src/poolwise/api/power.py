@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import build, needed_columns
-from poolwise.evaluate.power import Power, in_words, truth_of
+from poolwise.evaluate.power import Plan, Power, in_words, scales_of, truth_of
 from poolwise.evaluate.power import power as simulated_power
+from poolwise.families import Family, family_of
 from poolwise.formula import parse
+from poolwise.inference.completion import completed
+from poolwise.inference.prepare import closed
 from poolwise.samplers.settings import check_count, check_interval, sampler_settings
 from poolwise.sources.frames import as_table
 from poolwise.support.errors import DataError, FormulaError
@@ -27,18 +30,22 @@ if TYPE_CHECKING:
 
 
 _MOST_ROWS = 10_000_000
+_STUDIES = {True: 1_000, False: 100}  # by whether fits are in closed form
 
 
 def power(
-    formula: str,
+    formula: str | Sequence[str],
     design: Any,
     *,
     effects: Mapping[str, float],
+    family: str | Family = "gaussian",
+    link: str | None = None,
     sd: float | Mapping[str, float] = 0.0,
     sigma: float = 1.0,
+    dispersions: Mapping[str, float] | None = None,
     priors: Mapping[str, Prior] | None = None,
     weights: str | None = None,
-    studies: int = 1000,
+    studies: int | None = None,
     interval: float = 0.9,
     draws: int = 250,
     seed: int | None = None,
@@ -49,13 +56,16 @@ def power(
 
     Parameters
     ----------
-    formula : of the fit to come, such as `"score ~ treatment + (1 | school)"`; its left side is a plain name.
+    formula : of the fit to come, such as `"score ~ treatment + (1 | school)"`; its left side is a plain name, or
+        successes among trials, `"passed | trials(pupils) ~ treatment"`. A list has formulas of other parameters.
     design : the rows to come, without outcome: any eager frame; `balanced_design` makes simple ones.
-    effects : true coefficients by name; the intercept is 0 unless given.
+    effects : true coefficients by name, on the scale of the link; the intercept of the mean is 0 unless given.
+    family, link : of the outcome, as in `fit`.
     sd : true sds of group effects: one number for all, or by name, `{"sd_school": 0.4}`, `{"sd_school[x]": 0.1}`.
-    sigma : true residual sd.
+    sigma : true residual sd, of families that have one.
+    dispersions : true values of the other parameters that all rows share, `{"shape": 2.0}`.
     priors, weights : of the fits, as in `fit`.
-    studies : how many to simulate.
+    studies : how many to simulate; 1,000 by default, 100 of families that are sampled, which take longer to fit.
     interval : probability of the intervals that have to exclude zero.
     draws : of each of four chains of every fit.
     seed : same seed, same answer, whatever the number of threads.
@@ -67,21 +77,27 @@ def power(
     started = time.perf_counter()
     settings = sampler_settings(draws, 4, seed, "auto", progress)
     workers = check_threads(threads)
-    check_count("studies", studies, 2)
     check_interval(interval)
-    needed = needed_columns(parse(formula), weights)
+    chosen = family_of(family)
+    linked, parsed = chosen.link(link), completed(parse(formula), chosen)
+    if chosen.of_labels is not None or parsed.additions:
+        raise DataError("Studies of categories, and of censored, truncated or chosen outcomes, are not simulated.")
+    normal = closed(parsed, chosen, linked)
+    count = check_count("studies", _STUDIES[normal] if studies is None else studies, 2)
+    needed = needed_columns(parsed, weights, linear=normal, labelled=chosen.labelled)
+    if needed.weights is not None and not chosen.precise:
+        raise DataError(f"Weights of the family '{chosen.name}' count rows: write these out instead.")
     if needed.outcome != (needed.formula.response.strip("`"),):
         raise FormulaError(f"The outcome is simulated: its side of '{formula}' must be a plain name.")
     table = as_table(design)
     frame = table.frame.to_pandas()
     placeholder = frame.assign(**{needed.outcome[0]: np.arange(len(frame)) % 2 * 1.0})
     built, encoding, rows = build(needed, as_table(placeholder), missing="error")
-    truth = truth_of(built, effects, sd, sigma)
-    found = simulated_power(
-        built, encoding, rows, truth, priors or {}, settings, studies=int(studies), interval=interval, threads=workers
-    )
-    words = in_words(built, len(rows.codes))
-    return Power(found, int(studies), interval, words, time.perf_counter() - started)
+    truth = truth_of(built, effects, sd, sigma, chosen, dispersions or {})
+    plan = Plan(built, encoding, rows, chosen, linked, priors or {})
+    found = simulated_power(plan, truth, settings, studies=count, interval=interval, threads=workers)
+    words, seconds = in_words(built, len(rows.codes)), time.perf_counter() - started
+    return Power(found, count, interval, words, seconds, scales_of(built, chosen, linked))
 
 
 def balanced_design(

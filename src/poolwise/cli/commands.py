@@ -163,7 +163,7 @@ def compare(
     out: Out = None, draws: Draws = 1000, seed: Seed = None, quiet: Quiet = False, table: Table = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation; 0 leaves it out.")] = 10,
     correlated: Annotated[bool, typer.Option(help="Let the effects of a group be correlated.")] = False,
-    report: Report = None,
+    report: Report = None, family: Family = "gaussian", link: Link = None,
 ) -> None:  # fmt: skip
     """Compare complete, no and partial pooling of a formula without group terms."""
     _check_out(out)
@@ -173,6 +173,8 @@ def compare(
             formula,
             by=by,
             data=_source(data, table),
+            family=family,
+            link=link,
             folds=folds,
             draws=draws,
             seed=seed,
@@ -214,7 +216,8 @@ def _report_comparison(pooling: pw.PoolingComparison) -> None:
     typer.echo(f"\n{pooling!r}")
     typer.echo(
         "RMSD: root mean squared deviation of the outcomes from the posterior mean prediction, in the outcome's units; "
-        "in sample, and for rows left out in turn and predicted by refitting."
+        "in sample, and for rows left out in turn and predicted by refitting. For zeros and ones its square, the Brier "
+        "score. Log score: mean log probability (density) of a row that was left out; the higher the better."
     )
 
 

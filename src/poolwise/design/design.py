@@ -149,6 +149,16 @@ def column_weights(design: Design, beta: np.ndarray, u: Sequence[np.ndarray], pr
     return total
 
 
+def regression_weights(design: Design, beta: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights of the columns [1, W] in each linear predictor by its name, of regressions without group effects.
+
+    beta (..., p) gives (..., 1 + K).
+    """
+    of = np.array(design.predictors, dtype=object)
+    names = [name for name, _ in design.formula.predictors]
+    return {name: beta[..., of == name] @ design.common_map[:, of == name].T for name in names}
+
+
 def linear_predictor(values: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The linear predictor of rows: values (n, K), codes (n,) and weights (..., C or 1, 1 + K) to (..., n)."""
     if weights.ndim != 3:

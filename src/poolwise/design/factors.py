@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.levels import label_codes
+from poolwise.support.errors import DataError
 
 Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
 
@@ -47,6 +48,18 @@ class Factor:
     def correlated(self) -> bool:
         """Whether any two effects are correlated."""
         return bool(np.any(self.starts != np.arange(len(self.starts))))
+
+    @property
+    def predictor(self) -> str:
+        """The linear predictor that all effects are part of.
+
+        Raises
+        ------
+        DataError : where they are part of several.
+        """
+        if len(set(self.predictors)) > 1:
+            raise DataError(f"The effects by '{self.name}' are part of several formulas, which cannot be done here.")
+        return self.predictors[0] if self.predictors else ""
 
     @property
     def of_mean(self) -> bool:

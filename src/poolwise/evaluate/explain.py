@@ -9,8 +9,10 @@ import numpy as np
 
 from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.gaussian import gaussian
+from poolwise.design import Rows
 from poolwise.design.encoding import with_cells
 from poolwise.design.factors import Factor
+from poolwise.evaluate.group_evidence import Evidence, Parts, evidence_of
 from poolwise.evaluate.shrinkage import prior_only, shrinkage
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.statistics import CrossProducts
@@ -31,17 +33,23 @@ class Share:
     told : whether the group's rows can tell it at all.
     tipping : how many more rows of the same make-up would bring `own` to a half; 0 where it is there, None where no
         number would.
+    parts : in families that are sampled, what own rows and pool say of the coefficient, on the scale of the link.
     """
 
     effect: str
     own: float
     told: bool
     tipping: int | None
+    parts: Parts | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """Where a group's coefficients come from. Its text is the sentence.
+
+    For families that are sampled it is an approximation: rows are taken to say as much of the group's effects as their
+    expected information at the posterior mean, as if the likelihood of the group were normal there, and `parts` are
+    what they say by one step of Fisher scoring from the posterior mean. Shares are those of `group_coefficients`.
 
     Attributes
     ----------
@@ -50,6 +58,8 @@ class Explanation:
     noun : what a row is, in the plural.
     absent : indicators that are zero in all its rows, in words.
     shares : of each effect.
+    scale : name of the link on whose scale the coefficients are, of families that are sampled.
+    outcome : in these, the mean outcome of the group's rows by own rows, pool and fit.
     """
 
     group: str
@@ -57,6 +67,8 @@ class Explanation:
     noun: str
     absent: tuple[str, ...]
     shares: tuple[Share, ...]
+    scale: str = ""
+    outcome: Parts | None = None
 
     @property
     def text(self) -> str:
@@ -67,8 +79,14 @@ class Explanation:
             source = (
                 "100% pool" if own == 0 else "100% own data" if own == 100 else f"{own}% own data, {100 - own}% pool"
             )
-            parts.append(f"{_called(share.effect)} {source}")
+            said = "" if share.parts is None else f" ({self._scaled()}{share.parts})"
+            parts.append(f"{_called(share.effect)} {source}{said}")
+        if self.outcome is not None:
+            parts.append(f"mean outcome of its {self.noun} {self.outcome}")
         return f"{self.group}: {'; '.join(parts)}; {self._tipping()}."
+
+    def _scaled(self) -> str:
+        return "" if self.scale in ("", "identity") else f"on the {self.scale} scale "
 
     def _unit(self, count: int) -> str:
         return self.noun[:-1] if count == 1 and self.noun.endswith("s") else self.noun
@@ -95,11 +113,19 @@ class Explanation:
         return self.text
 
 
-def explain(posterior: Posterior, factor: Factor, group: int, noun: str, words: Mapping[str, str]) -> Explanation:
+def explain(
+    posterior: Posterior,
+    factor: Factor,
+    group: int,
+    noun: str,
+    words: Mapping[str, str],
+    rows: Rows | None = None,
+) -> Explanation:
     """Explain the group at a position.
 
     Parameters
     ----------
+    rows : of the fit, which families that are sampled need.
     noun : what a row is, in the plural: `houses`.
     words : for an indicator column, what it says of a row: `{"floor": "on the first floor"}`.
 
@@ -111,19 +137,27 @@ def explain(posterior: Posterior, factor: Factor, group: int, noun: str, words: 
         raise DataError("Only a partially pooled fit has something to explain: here no group borrows from the others.")
     own = 1.0 - shrinkage(posterior, factor)[group]
     told = ~prior_only(posterior.model, factor)[group]
-    if posterior.model.sampled:
-        raise DataError("explain speaks of the normal family; group_coefficients() has the shrinkage of every family.")
     statistics = posterior.model.statistics
     cells = np.flatnonzero(factor.codes == group)
-    rows = int(statistics.counts[cells].sum())
-    curve = _own_shares(posterior, factor, group, cells)
+    count = int(statistics.counts[cells].sum())
+    evidence = _evidence(posterior, factor, group, rows) if posterior.model.sampled else None
+    curve = _own_shares(posterior, factor, group, cells) if evidence is None else evidence.own_shares
     shares = []
     for k, effect in enumerate(factor.effects):
         share = float(own[k]) if told[k] else 0.0
-        tipping = _tipping_point(curve, k, rows, share, bool(told[k]))
-        shares.append(Share(effect, share, bool(told[k]), tipping))
+        tipping = _tipping_point(curve, k, count, share, bool(told[k]))
+        shares.append(Share(effect, share, bool(told[k]), tipping, None if evidence is None else evidence.parts[k]))
     absent = tuple(words.get(name, f"with {name} = 1") for name in _absent_indicators(posterior, cells))
-    return Explanation(str(factor.levels[group]), rows, noun, absent, tuple(shares))
+    label = str(factor.levels[group])
+    if evidence is None:
+        return Explanation(label, count, noun, absent, tuple(shares))
+    return Explanation(label, count, noun, absent, tuple(shares), evidence.scale, evidence.outcome)
+
+
+def _evidence(posterior: Posterior, factor: Factor, group: int, rows: Rows | None) -> Evidence:
+    if rows is None:
+        raise DataError("The rows of this fit are not in memory: only normal fits are explained without them.")
+    return evidence_of(posterior, factor, group, rows)
 
 
 def _own_shares(posterior: Posterior, factor: Factor, group: int, cells: np.ndarray) -> Callable[[float], np.ndarray]:

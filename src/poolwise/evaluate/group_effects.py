@@ -65,8 +65,8 @@ class GroupEffects:
         drawn = self.posterior.offsets(factor).draws(levels).reshape(count, len(levels), -1)
         return drawn[np.arange(count), place]
 
-    def regressions(self, factor: Factor, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (m, cells, p) and sigma (m, cells) of regressions of known groups; of others, from the prior."""
+    def regressions(self, factor: Factor, used: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Coefficients (m, cells, p) and dispersions (m, cells) of groups' regressions; unknown ones have the prior."""
         posterior, count = self.posterior, self.shape[0] * self.shape[1]
         fitted, labels = posterior.model.design.factors[0], factor.levels[factor.codes[used]]
         known = _positions(fitted, labels)
@@ -75,17 +75,20 @@ class GroupEffects:
         nobody = self.question.new_groups is NewGroups.AVERAGE and len(unknown) > 0
         if nobody or self.question.new_groups is NewGroups.POPULATION:
             raise DataError("Without pooling there is no population: new_groups='sample' predicts from the priors.")
-        beta, sigma = (each.reshape(count, *each.shape[2:])[:, known] for each in (posterior.beta, posterior.sigma))
+        beta = posterior.beta.reshape(count, *posterior.beta.shape[2:])[:, known]
+        own = {name: each.reshape(count, -1)[:, known] for name, each in posterior.dispersions.items()}
         for i in unknown:
             stream = self._stream_of(fitted, labels[i])
             if self.question.new_groups is NewGroups.ONE_OF_THESE:
                 at = np.arange(count), stream.integers(0, len(fitted.levels), count)
                 beta[:, i] = posterior.beta.reshape(count, -1, beta.shape[2])[at]
-                sigma[:, i] = posterior.sigma.reshape(count, -1)[at]
+                for name, each in posterior.dispersions.items():
+                    own[name][:, i] = each.reshape(count, -1)[at]
             else:
                 beta[:, i] = posterior.model.priors.sample_coefficients(stream, count)
-                sigma[:, i] = posterior.model.priors.sigma.sample(stream, (count,))
-        return beta, sigma
+                for name, prior in posterior.model.priors.dispersions.items():
+                    own[name][:, i] = prior.sample(stream, (count,))
+        return beta, own
 
     def _refuse(self, factor: Factor, labels: np.ndarray) -> None:
         if len(labels) and self.question.new_groups is NewGroups.ERROR:

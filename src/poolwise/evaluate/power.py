@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.density.latent.observations import known_parts
+from poolwise.density.priors import is_intercept
 from poolwise.density.resolve import resolve_priors
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.design import column_weights, linear_predictor
+from poolwise.families import GAUSSIAN, Family, Link, locations
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.inference.prepare import sampled_model
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.statistics import Statistics
 from poolwise.statistics.reduce import reduce_rows
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     from poolwise.priors import Prior
 
 
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
     """What is simulated.
@@ -33,12 +41,31 @@ class Truth:
     ----------
     beta : (p,) common coefficients.
     sd : for each factor (q,), sds of its effects, which are independent.
-    sigma : residual sd.
+    dispersions : parameters that all rows share, by name; sigma is the residual sd.
     """
 
     beta: np.ndarray
     sd: tuple[np.ndarray, ...]
-    sigma: float
+    dispersions: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is fitted in each study.
+
+    Attributes
+    ----------
+    design, encoding, rows : of the rows to come; their outcome plays no part.
+    family, link : of the outcome.
+    priors : of the fits.
+    """
+
+    design: Design
+    encoding: Encoding
+    rows: Rows
+    family: Family
+    link: Link
+    priors: Mapping[str, Prior]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -54,6 +81,7 @@ class Power:
     interval : probability of the intervals.
     design : groups and rows, in words.
     seconds : wall time.
+    scales : names of the links on whose scales coefficients are, in the order of the table.
     """
 
     table: pd.DataFrame
@@ -61,16 +89,20 @@ class Power:
     interval: float
     design: str
     seconds: float
+    scales: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """The power in sentences."""
         said = []
-        for name, line in self.table.iterrows():
-            if name == "Intercept":
+        for (name, line), link in zip(
+            self.table.iterrows(), self.scales or ("identity",) * len(self.table), strict=True
+        ):
+            if is_intercept(str(name)):
                 continue
+            scale = "" if link == "identity" else f", on the {link} scale,"
             said.append(
-                f"An effect of {line['truth']:g} for {name} is told from zero in {line['power']:.0%} "
+                f"An effect of {line['truth']:g} for {name}{scale} is told from zero in {line['power']:.0%} "
                 f"(± {2 * line['power_se']:.0%}) of studies with {self.design}; its interval is {line['width']:.3g} "
                 "wide."
             )
@@ -82,7 +114,14 @@ class Power:
         return f"{head}\n{shown}\n\n{self.verdict}"
 
 
-def truth_of(design: Design, effects: Mapping[str, float], sd: float | Mapping[str, float], sigma: float) -> Truth:
+def truth_of(
+    design: Design,
+    effects: Mapping[str, float],
+    sd: float | Mapping[str, float],
+    sigma: float,
+    family: Family = GAUSSIAN,
+    dispersions: Mapping[str, float] = _NOTHING,
+) -> Truth:
     """Check the effects that are to be simulated.
 
     Raises
@@ -99,18 +138,43 @@ def truth_of(design: Design, effects: Mapping[str, float], sd: float | Mapping[s
     missing = [name for name in design.coefficients if name not in effects and name != "Intercept"]
     if missing:
         raise DataError(f"effects lacks {', '.join(missing)}; say 0 for none.")
-    for value in [*effects.values(), sigma, *(sd.values() if isinstance(sd, Mapping) else [sd])]:
+    shared = _shared(design, sigma, family, dispersions)
+    for value in [*effects.values(), *shared.values(), *(sd.values() if isinstance(sd, Mapping) else [sd])]:
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise DataError(f"effects, sd and sigma must be numbers, not {value!r}.")
+            raise DataError(f"effects, sd, sigma and dispersions must be numbers, not {value!r}.")
     beta = np.array([float(effects.get(name, 0.0)) for name in design.coefficients])
     spreads = []
     for factor in design.factors:
         mine = [_sd_of(factor.name, effect, sd) for effect in factor.effects]
         spreads.append(np.array(mine))
-    numbers = np.concatenate([beta, [sigma], *spreads])
-    if not np.isfinite(numbers).all() or not sigma > 0 or any((each < 0).any() for each in spreads):
-        raise DataError("effects must be finite, sd at least 0 and sigma positive.")
-    return Truth(beta, tuple(spreads), float(sigma))
+    numbers = np.concatenate([beta, *spreads, *([value] for value in shared.values())])
+    positive = all(value > 0 for value in shared.values())
+    if not np.isfinite(numbers).all() or not positive or any((each < 0).any() for each in spreads):
+        raise DataError("effects must be finite, sd at least 0 and sigma positive, as all dispersions.")
+    return Truth(beta, tuple(spreads), {name: float(value) for name, value in shared.items()})
+
+
+def _shared(design: Design, sigma: float, family: Family, dispersions: Mapping[str, float]) -> dict[str, float]:
+    """The parameters that all rows share, by name.
+
+    Raises
+    ------
+    DataError : for names that the family does not have, or that have a formula, and for those that are missing.
+    """
+    if not isinstance(dispersions, Mapping):
+        raise DataError("dispersions must be a dict from parameters to numbers, {'shape': 2.0}.")
+    own = {name for name, _ in design.formula.further}
+    known = [each.name for each in family.parameters if each.name not in own]
+    for name in dispersions:
+        if name in own:
+            raise DataError(f"'{name}' has a formula: give its coefficients among effects, '{name}_Intercept' first.")
+        if name not in known:
+            has = f"It has: {', '.join(known)}." if known else "It has none."
+            raise DataError(f"The family '{family.name}' has no parameter '{name}' that all rows share. {has}")
+    given = {"sigma": sigma, **dispersions}
+    if lacking := [name for name in known if name not in given]:
+        raise DataError(f"dispersions lacks {', '.join(lacking)}: say {{'{lacking[0]}': ...}}.")
+    return {name: given[name] for name in known}
 
 
 def _sd_of(factor: str, effect: str, sd: float | Mapping[str, float]) -> float:
@@ -122,21 +186,33 @@ def _sd_of(factor: str, effect: str, sd: float | Mapping[str, float]) -> float:
     raise DataError(f"sd lacks 'sd_{factor}[{effect}]' (or 'sd_{factor}' for all effects by {factor}).")
 
 
-def simulate(design: Design, rows: Rows, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """One study: rows [W, y] with a fresh outcome (offset taken away), (n, K + 1)."""
+def simulate(plan: Plan, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """One study: rows [W, y] with a fresh outcome, (n, K + 1); where the mean is linear, its offset is taken away."""
+    design, rows = plan.design, plan.rows
     u = [sd * rng.standard_normal((len(f.levels), len(sd))) for f, sd in zip(design.factors, truth.sd, strict=True)]
     values = rows.values.copy()
-    mean = linear_predictor(values[:, :-1], rows.codes, column_weights(design, truth.beta, u))
-    values[:, -1] = mean + truth.sigma * rng.standard_normal(len(values)) / np.sqrt(rows.precisions)
+
+    def linear(name: str) -> np.ndarray:
+        return linear_predictor(values[:, :-1], rows.codes, column_weights(design, truth.beta, u, name))
+
+    if rows.linear:
+        noise = rng.standard_normal(len(values)) / np.sqrt(rows.precisions)
+        values[:, -1] = linear("") + truth.dispersions["sigma"] * noise
+        return values
+    family, known = plan.family, known_parts(design, rows, plan.family)
+    mean = family.scale.mean(locations(plan.link, linear("") + known[0]))
+    others = tuple(
+        (np.log(truth.dispersions[name]) if name in truth.dispersions else linear(name)) + known[k]
+        for k, name in enumerate(family.predictors[1:], start=1)
+    )
+    trials = np.ones(len(values)) if rows.trials is None else rows.trials
+    values[:, -1] = family.draw(rng, trials, mean, *family.values(others))
     return values
 
 
 def power(
-    design: Design,
-    encoding: Encoding,
-    rows: Rows,
+    plan: Plan,
     truth: Truth,
-    priors: Mapping[str, Prior],
     settings: SamplerSettings,
     *,
     studies: int,
@@ -152,8 +228,8 @@ def power(
 
     def study(i: int, _: slice) -> np.ndarray:
         simulating, sampling = child_seeds(seeds[i], 2)
-        values = simulate(design, rows, truth, np.random.default_rng(simulating))
-        posterior = _fitted(design, encoding, rows, values, priors, settings, sampling)
+        values = simulate(plan, truth, np.random.default_rng(simulating))
+        posterior = _fitted(plan, values, settings, sampling)
         draws = posterior.beta.reshape(-1, len(truth.beta))
         done.append(i)
         settings.progress("simulating studies", len(done) / studies)
@@ -173,23 +249,25 @@ def power(
         "power_se": np.sqrt(share * (1 - share) / studies),
         "coverage": ((low <= truth.beta) & (truth.beta <= high)).mean(axis=0),
     }
-    return pd.DataFrame(columns, index=pd.Index(design.coefficients, name="coefficient"))
+    return pd.DataFrame(columns, index=pd.Index(plan.design.coefficients, name="coefficient"))
 
 
-def _fitted(
-    design: Design,
-    encoding: Encoding,
-    rows: Rows,
-    values: np.ndarray,
-    priors: Mapping[str, Prior],
-    settings: SamplerSettings,
-    seed: np.random.SeedSequence,
-) -> Posterior:
+def scales_of(design: Design, family: Family, link: Link) -> tuple[str, ...]:
+    """Names of the links on whose scales the coefficients are."""
+    others = {each.name: each.scale.link(None, family.name).name for each in family.parameters}
+    return tuple(others[of] if of else link.name for of in design.predictors)
+
+
+def _fitted(plan: Plan, values: np.ndarray, settings: SamplerSettings, seed: np.random.SeedSequence) -> Posterior:
+    design, encoding, rows, priors = plan.design, plan.encoding, plan.rows, plan.priors
     names = (*design.columns, design.response)
     products = reduce_rows(values, rows.codes, names, encoding.cells, weights=rows.weights, threads=1)
     data = Statistics(design, encoding, products, 0, "simulated")
-    pooling = Pooling.PARTIAL if design.factors else Pooling.COMPLETE
-    model = Model(data, resolve_priors(priors, design, products), dict(priors), pooling)
+    if rows.linear:
+        pooling = Pooling.PARTIAL if design.factors else Pooling.COMPLETE
+        model = Model(data, resolve_priors(priors, design, products), dict(priors), pooling)
+    else:
+        model = sampled_model(data, replace(rows, values=values), priors, plan.family, plan.link)
     return infer(model, SamplerSettings(settings.draws, settings.chains, seed, settings.sampler), threads=1)
 
 

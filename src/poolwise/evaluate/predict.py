@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.design import Design, column_weights
+from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.design.encoding import encode
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
@@ -207,8 +207,8 @@ class Predictor:
         posterior, count = self.posterior, self.posterior.chains * self.posterior.draws
         groups = GroupEffects(posterior, self.question)
         if posterior.model.pooling is Pooling.SEPARATE:
-            beta, sigma = groups.regressions(self.design.factors[0], used)
-            return self._wanted({"": beta @ self.design.common_map.T}), self._wanted({"sigma": sigma})
+            beta, own = groups.regressions(self.design.factors[0], used)
+            return self._wanted(regression_weights(self.design, beta)), self._wanted(own)
         beta = posterior.beta.reshape(count, -1)
         effects = []
         for fitted, asked in zip(posterior.model.design.factors, self.design.factors, strict=True):

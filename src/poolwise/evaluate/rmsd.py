@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
@@ -19,15 +18,6 @@ from poolwise.inference.posterior import Model, Posterior
 from poolwise.samplers import SamplerSettings
 from poolwise.statistics import CrossProducts
 from poolwise.support.progress import Progress, silent
-
-
-@dataclass(frozen=True, slots=True)
-class Rmsd:
-    """RMSD in sample, and by K-fold cross-validation with refits."""
-
-    in_sample: float
-    cross_validated: float
-    folds: int
 
 
 def squared_error(statistics: CrossProducts, weights: np.ndarray) -> float:

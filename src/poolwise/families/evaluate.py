@@ -17,22 +17,28 @@ def slope_and_information(
     weights: np.ndarray,
     predictors: np.ndarray,
     limits: np.ndarray | None = None,
+    of: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative of the log likelihood of rows (n,) in the linear predictor of the mean, and expected information.
+    """Derivative of the log likelihood of rows (n,) in a linear predictor, and expected information on it.
 
-    `predictors` (parameters, n): that of the mean, and the other parameters on their scales. `limits` (4, n) as those
-    of `Rows`.
+    Parameters
+    ----------
+    predictors : (parameters, n) that of the mean, and the other parameters on their scales.
+    limits : (4, n) of censored and truncated outcomes, as those of `Rows`.
+    of : which of the predictors; that of the mean by default.
     """
     at, chain = np.ascontiguousarray(predictors, dtype=float).copy(), np.ones(predictors.shape[1])
     to_location(link.code, at[0], chain)
+    if of:
+        chain = np.ones(predictors.shape[1])
     slope, information = np.zeros(at.shape[1]), np.zeros(at.shape[1])
 
     def add(address: int, which: np.ndarray, *outcomes: np.ndarray) -> None:
         there = np.ascontiguousarray(at[:, which])
         slopes, known = np.empty_like(there), np.empty_like(there)
         call_rows(address, *(np.ascontiguousarray(each, dtype=float) for each in outcomes), there, slopes, known)
-        slope[which] += slopes[0] * chain[which]
-        information[which] += known[0] * chain[which] ** 2
+        slope[which] += slopes[of] * chain[which]
+        information[which] += known[of] * chain[which] ** 2
 
     exact = np.arange(len(y)) if limits is None else np.flatnonzero(np.isnan(limits[0]))
     add(family.callback.address, exact, y[exact], trials[exact], weights[exact])

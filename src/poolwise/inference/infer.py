@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,17 @@ from poolwise.samplers.hamiltonian import sample_whitened
 from poolwise.samplers.independence import sample_if_certified
 from poolwise.statistics import CrossProducts
 from poolwise.support.errors import DataError, SamplingError
+from poolwise.support.progress import silent
+from poolwise.support.threads import map_slices
 
+_NO_ROWS = "This fit holds no rows to be sampled from, as one that was loaded from a file; fit them again."
 _LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
 _NORMAL = "given the variances coefficients and effects are nearly normal; importance weights make up for the rest"
 _NO_DIGITS = (
     "Floating-point numbers do not have the digits for this posterior: look for columns of very different sizes, for "
     "terms that are nearly the same, and for priors far from the data."
 )
+_APART = "each group's coefficients are sampled by themselves: this family has no closed form"
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
 
@@ -46,7 +51,9 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     settings = replace(settings, seed=sampler_seed)
     mixed = bool(model.priors.layout.mixed)
     try:
-        if model.sampled:
+        if model.sampled and model.pooling is Pooling.SEPARATE:
+            parts = _separate_sampled(model, settings, threads)
+        elif model.sampled:
             parts = _latent(model, settings, threads)
         elif model.pooling is Pooling.SEPARATE and mixed:
             parts = _separate_mixed(model, settings, threads)
@@ -67,9 +74,9 @@ _Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], dict[str, np.
 def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     """Coefficients and effects are sampled with theta."""
     if model.observations is None:
-        raise DataError(
-            "This fit holds no rows to be sampled from, as one that was loaded from a file; fit them again."
-        )
+        raise DataError(_NO_ROWS)
+    if not model.observations.rows and not model.design.factors:
+        return _prior(model, settings)
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     drawn = _sample(density, settings, threads)
@@ -79,6 +86,14 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
     return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
+
+
+def _prior(model: Model, settings: SamplerSettings) -> _Parts:
+    """Without rows the posterior is the prior, which independent draws are taken of."""
+    rng, shape = np.random.default_rng(settings.seed), (settings.chains, settings.draws)
+    beta = model.priors.sample_coefficients(rng, shape[0] * shape[1]).reshape(*shape, -1)
+    dispersions = {name: prior.sample(rng, shape) for name, prior in model.priors.dispersions.items()}
+    return None, beta, (), dispersions, Certificate("prior", "no rows", True, "There are no rows.", {})
 
 
 def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
@@ -93,6 +108,43 @@ def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> 
         return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
     drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
     return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
+
+
+def _separate_sampled(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
+    """One regression for each group, each sampled by itself; a group without rows has its prior."""
+    if not model.by_group:
+        raise DataError(_NO_ROWS)
+    groups = len(model.by_group)
+    seeds, done = child_seeds(settings.seed, groups), [0]
+
+    def one(j: int, _: slice) -> tuple[np.ndarray, dict[str, np.ndarray], Certificate]:
+        own = replace(settings, seed=seeds[j], progress=silent)
+        _theta, beta, _u, dispersions, certificate = _latent(model.alone(model.by_group[j]), own, 1)
+        done[0] += 1
+        return beta, dispersions, certificate
+
+    def say() -> None:
+        settings.progress("sampling each group by itself", done[0] / groups)
+
+    found = map_slices(one, groups, 1, threads, meanwhile=say)
+    betas, dispersions, certificates = zip(*found, strict=True)
+    together = {name: np.stack([each[name] for each in dispersions], axis=2) for name in model.priors.dispersions}
+    return None, np.stack(betas, axis=2), (), together, _certify_groups(model, certificates)
+
+
+def _certify_groups(model: Model, certificates: Sequence[Certificate]) -> Certificate:
+    """Whether the chains of every group agree; figures are the worst of all groups."""
+    levels = model.design.factors[0].levels
+    failed = [str(level) for level, one in zip(levels, certificates, strict=True) if not one.passed]
+    worst: dict[str, float] = {}
+    for name, pick in (("rhat", np.max), ("ess", np.min), ("divergences", np.max)):
+        found = [one.figures[name] for one in certificates if name in one.figures]
+        worst |= {name: float(pick(found))} if found else {}
+    advice = "All chains of all groups agree."
+    if failed:
+        shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+        advice = f"NUTS did not settle in: {shown}. Take more draws, or tighter priors."
+    return Certificate("nuts", _APART, not failed, advice, worst)
 
 
 def _collapsed(

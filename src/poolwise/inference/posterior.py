@@ -47,6 +47,7 @@ class Model:
     pooling : how much the groups share.
     family, link : of the outcome.
     observations : the rows, where coefficients are sampled and not integrated out.
+    by_group : the rows of each group, (J,), where coefficients are sampled for each group by itself.
     """
 
     data: Statistics
@@ -56,11 +57,19 @@ class Model:
     family: Family = GAUSSIAN
     link: Link = IDENTITY
     observations: Observations | None = None
+    by_group: tuple[Observations, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with family and link by their names: they hold compiled code, and there is one of each."""
         rest = (self.data, self.priors, dict(self.given), self.pooling)
-        return _model, (*rest, _named(self.family), self.family.labels, self.link.name, self.observations)
+        return _model, (
+            *rest,
+            _named(self.family),
+            self.family.labels,
+            self.link.name,
+            self.observations,
+            self.by_group,
+        )
 
     @property
     def sampled(self) -> bool:
@@ -86,6 +95,12 @@ class Model:
         """The same model, priors included, for other rows."""
         return replace(self, data=replace(self.data, products=statistics))
 
+    def alone(self, observations: Observations) -> Model:
+        """The regression of one group by itself, of a model without pooling, with its priors."""
+        design = replace(self.design, factors=())
+        data = replace(self.data, design=design, encoding=replace(self.encoding, keys=(), cells=()))
+        return replace(self, data=data, pooling=Pooling.COMPLETE, observations=observations, by_group=())
+
 
 def _named(family: Family) -> str | Family:
     known = FAMILIES.get(family.name)
@@ -102,9 +117,10 @@ def _model(
     labels: tuple[str, ...],
     link: str,
     observations: Observations | None,
+    by_group: tuple[Observations, ...],
 ) -> Model:
     found = family_of(family, labels, link)
-    return Model(data, priors, given, pooling, found, found.link(link), observations)
+    return Model(data, priors, given, pooling, found, found.link(link), observations, by_group)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +141,8 @@ class Posterior:
     theta : (chains, draws, d) unconstrained draws of a Markov chain, or None where draws are direct.
     beta : (chains, draws, p) common coefficients; (chains, draws, J, p) without pooling.
     u : for each grouping factor of the design, offsets of its groups, drawn when asked for.
-    dispersions : the family's positive parameters that all rows share, by name, (chains, draws); in a normal model
-        sigma, the residual standard deviation, which is (chains, draws, J) without pooling.
+    dispersions : the family's positive parameters that all rows share, by name, (chains, draws), or (chains, draws, J)
+        without pooling; in a normal model sigma, the residual standard deviation.
     certificate : how far to trust the draws.
     seed : the entropy that reproduces them.
     seconds : wall time of reducing, sampling and drawing.
@@ -207,10 +223,8 @@ class Posterior:
         factors = self.model.design.factors
         if self.model.pooling is Pooling.SEPARATE:
             name, groups_dim = factors[0].name, self.dimension(factors[0])
-            return {
-                f"coef_{name}": Variable((groups_dim, "coefficient"), self.beta),
-                f"sigma_{name}": Variable((groups_dim,), self.sigma),
-            }
+            own = {f"{of}_{name}": Variable((groups_dim,), values) for of, values in self.dispersions.items()}
+            return {f"coef_{name}": Variable((groups_dim, "coefficient"), self.beta), **own}
         found = {"beta": Variable(("coefficient",), self.beta)}
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
         if (cuts := self._thresholds()) is not None:
@@ -254,7 +268,9 @@ class Posterior:
         """Name of the dimension of a factor's groups: its own, unless that is one of the names of draws."""
         design = self.model.design
         effects = [design.effect_dimension(one) for one in design.factors]
-        kinds = [f"{kind}_{one.name}" for one in design.factors for kind in ("sd", "cor", "coef", "u", "sigma")]
+        kinds = [
+            f"{kind}_{one.name}" for one in design.factors for kind in ("sd", "cor", "coef", "u", *self.dispersions)
+        ]
         ours = ("threshold", "between") if self.model.family.cuts else ()
         taken = ("chain", "draw", "observation", "coefficient", "beta", *ours, *self.dispersions)
         return free_name(factor.name, (*taken, *effects, *(f"{effect}_" for effect in effects), *kinds))

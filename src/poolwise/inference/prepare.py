@@ -52,8 +52,7 @@ def prepare(
     if family.of_labels is not None:
         family = of_categories(family, _labels(parsed, rows_there, family), link)
     parsed = completed(parsed, family)
-    more = parsed.further or parsed.additions or parsed.fixed
-    integrated = family is GAUSSIAN and family.link(link).name == "identity" and not more
+    integrated = closed(parsed, family, family.link(link))
     if isinstance(source, Statistics):
         if not integrated:
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
@@ -121,6 +120,12 @@ def _check_occurring(name: str, rows: designs.Rows, family: Family) -> None:
         empty = [label for label, count in zip(family.labels, counts, strict=True) if not count]
         if empty:
             raise DataError(f"No complete row has '{name}' {', '.join(empty[:5])}: leave these rows out of the data.")
+
+
+def closed(formula: Formula, family: Family, link: Link) -> bool:
+    """Whether coefficients are integrated out in closed form: of a normal mean, with one sigma for all rows."""
+    more = formula.further or formula.additions or formula.fixed
+    return family is GAUSSIAN and link.name == "identity" and not more
 
 
 def model_of(data: Statistics, priors: Mapping[str, Prior]) -> Model:

@@ -48,6 +48,8 @@ def save(posterior: Posterior, path: Path) -> None:
         arrays["beta"] = posterior.beta
         for i, drawn in enumerate(posterior.u):
             arrays[f"u_{i}"], arrays[f"open_{i}"] = drawn.draws(), drawn.unexplained()
+        if posterior.model.pooling is Pooling.SEPARATE:
+            arrays |= {f"dispersion_{name}": values for name, values in posterior.dispersions.items()}
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
 
 
@@ -105,6 +107,12 @@ def _check_priors(priors: ModelPriors, design: Design) -> None:
 def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Posterior:
     """A posterior whose coefficients were sampled, and so stored."""
     layout, draws = model.priors.layout, (header["chains"], header["draws"])
+    certificate = Certificate(**header["certificate"])
+    if model.pooling is Pooling.SEPARATE:
+        groups = len(model.design.factors[0].levels)
+        beta = numbers(arrays, "beta", *draws, groups, len(model.design.coefficients))
+        own = {name: numbers(arrays, f"dispersion_{name}", *draws, groups) for name in layout.dispersions}
+        return Posterior(model, None, beta, (), own, certificate, header["seed"], header["seconds"])
     theta = numbers(arrays, "theta", *draws, layout.dimension)
     u = tuple(
         DrawnOffsets(
@@ -115,7 +123,6 @@ def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]
     )
     beta = numbers(arrays, "beta", *draws, len(model.design.coefficients))
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    certificate = Certificate(**header["certificate"])
     return Posterior(model, theta, beta, u, dispersions, certificate, header["seed"], header["seconds"])
 
 

@@ -50,6 +50,8 @@ def _pareto_shape(excess: np.ndarray) -> float:
     size = len(excess)
     count = 30 + int(math.sqrt(size))
     quarter = excess[int(size / 4 + 0.5) - 1]
+    if quarter < 1e-200:
+        return math.inf  # all but a few of the tail are equal: their spread has no digits
     scales = (1 - np.sqrt(count / (np.arange(1, count + 1) - 0.5))) / (3 * quarter) + 1 / excess[-1]
     shapes = np.log1p(-scales[:, None] * excess).mean(axis=1)
     log_likelihood = size * (np.log(-scales / shapes) - shapes - 1)

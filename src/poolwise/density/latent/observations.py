@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -137,6 +137,17 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray]) -> _Eve
     else:
         y, trials = y[first], trials[first]
     return each._replace(positions=positions[order[first]], y=y, trials=trials, weights=weight)
+
+
+def observe_groups(
+    design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts
+) -> tuple[Observations, ...]:
+    """The rows of each group by themselves, (J,), for the one regression of a design whose only factor labels them."""
+    alone = replace(design, factors=())
+    order = np.argsort(rows.codes, kind="stable")
+    ends = np.searchsorted(rows.codes[order], np.arange(len(design.factors[0].levels) + 1))
+    of_group = [rows.take(order[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return tuple(observe(alone, mine, family, priors, total) for mine in of_group)
 
 
 def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events]) -> float:

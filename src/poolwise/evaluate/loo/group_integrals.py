@@ -17,11 +17,12 @@ from scipy.special import logsumexp
 
 from poolwise.density.latent.observations import known_parts
 from poolwise.design import Rows
+from poolwise.design.design import linear_predictor, regression_weights
 from poolwise.design.factors import Factor
 from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.families import locations
 from poolwise.families.evaluate import slope_and_information
-from poolwise.inference.posterior import Posterior
+from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.support.progress import Progress
 from poolwise.support.threads import map_slices
 
@@ -193,9 +194,11 @@ def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen
     """Linear predictors of all parameters (parameters, m, n), leaving out the effects of one factor."""
     model = posterior.model
     design, values = model.design, rows.values[:, :-1]
+    known = known_parts(design, rows, model.family)
+    if model.pooling is Pooling.SEPARATE:
+        return _of_regressions(posterior, rows, chosen) + known[:, None, :]
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[chosen]
     common = design.common_map[0] + values @ design.common_map[1:]
-    known = known_parts(design, rows, model.family)
     found = []
     for k, name in enumerate(model.family.predictors):
         if name in posterior.dispersions:
@@ -213,6 +216,16 @@ def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen
             effects = drawn.reshape(-1, *drawn.shape[2:])[chosen]
             total = total + np.einsum("nq,mnq->mn", z, effects[:, factor.codes[rows.codes]])
         found.append(total)
+    return np.stack(found)
+
+
+def _of_regressions(posterior: Posterior, rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """Linear predictors of all parameters (parameters, m, n) by the regression of each row's own group."""
+    design, count = posterior.model.design, posterior.chains * posterior.draws
+    weights = regression_weights(design, posterior.beta.reshape(count, *posterior.beta.shape[2:])[chosen])
+    logs = {name: np.log(each.reshape(count, -1)[chosen]) for name, each in posterior.dispersions.items()}
+    values, codes, names = rows.values[:, :-1], rows.codes, posterior.model.family.predictors
+    found = [logs[name][:, codes] if name in logs else linear_predictor(values, codes, weights[name]) for name in names]
     return np.stack(found)
 
 

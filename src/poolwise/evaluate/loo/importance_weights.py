@@ -41,11 +41,17 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     log_weights = -log_density - logsumexp(-log_density, axis=0)
     uneven = np.flatnonzero(np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN)
     shapes = np.array([tail_shape(-column) for column in log_density.T])
+    uneven = uneven[np.isfinite(shapes[uneven])]  # others have no tail, or none that could be smoothed
     if len(uneven):
         from arviz_stats.base import array_stats
 
-        smoothed, shapes[uneven] = array_stats.psislw(np.ascontiguousarray(log_density[:, uneven].T), axis=-1)
-        log_weights[:, uneven] = smoothed.T - logsumexp(smoothed.T, axis=0)
+        # A tail of which a quarter is equal, as where a zero is all but certain in most draws, has no such fit.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            smoothed, fitted = array_stats.psislw(np.ascontiguousarray(log_density[:, uneven].T), axis=-1)
+        failed = np.isnan(fitted) | np.isnan(smoothed).any(axis=-1)
+        shapes[uneven] = np.where(failed, np.inf, fitted)
+        kept, smoothed = uneven[~failed], smoothed[~failed].T
+        log_weights[:, kept] = smoothed - logsumexp(smoothed, axis=0)
     found = logsumexp(log_weights + log_density, axis=0)
     if variates is not None:
         centre = log_density.mean(axis=0)

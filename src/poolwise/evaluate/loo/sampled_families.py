@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from poolwise.density.latent.observations import observe
+from poolwise.density.latent.observations import observe, observe_groups
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.evaluate.loo import importance_weights as weighing
+from poolwise.evaluate.loo import sampled_regressions as separate
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
 from poolwise.evaluate.loo.group_integrals import conditional, finest, integrate
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.inference.infer import infer
-from poolwise.inference.posterior import Model, Posterior
+from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.support.errors import DataError
 from poolwise.support.progress import Progress, silent
@@ -35,6 +36,8 @@ def without(model: Model, rows: Rows, left_out: np.ndarray) -> Model:
     """The model, priors included, of all rows but those where `left_out` (n,) is true."""
     rest = rows.take(np.flatnonzero(~left_out))
     total = (model.statistics if model.family.precise else model.statistics.counted()).merged()
+    if model.pooling is Pooling.SEPARATE:
+        return replace(model, by_group=observe_groups(model.design, rest, model.family, model.priors, total))
     return replace(model, observations=observe(model.design, rest, model.family, model.priors, total))
 
 
@@ -51,7 +54,7 @@ def groups_of(posterior: Posterior, rows: Rows, by: str, frame: Callable[[], pd.
     for factor in posterior.model.design.factors:
         if factor.name == by:
             return Groups(by, factor.levels, factor.codes[rows.codes])
-    labels = frame()[by].to_numpy()
+    labels = frame()[by].dropna().to_numpy()
     if len(labels) != len(rows.codes):
         raise DataError(f"'{by}' is missing in some of the rows that were fitted, or the data have changed since.")
     return Groups(by, *np.unique(labels, return_inverse=True))
@@ -60,6 +63,7 @@ def groups_of(posterior: Posterior, rows: Rows, by: str, frame: Callable[[], pd.
 def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: Progress = silent) -> LeaveOut:
     """log p(y_i | all other rows) of every row, or of a random part of many."""
     started = time.perf_counter()
+    apart = posterior.model.pooling is Pooling.SEPARATE
     total, factor = len(rows.codes), finest(posterior)
     found = integrate(posterior, rows, factor, progress)
     chosen = some_positions(total, MOST)
@@ -67,8 +71,11 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     elpd, weights, shapes = weighing.left_out(outside)
     mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
     refitted = np.zeros(len(chosen), dtype=bool)
-    bad = np.flatnonzero(shapes > GOOD_K)
-    for i, again in _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
+    bad = np.flatnonzero(shapes > (weighing.FINITE if apart else GOOD_K))  # one group is fitted again in no time
+    if apart:
+        elpd[bad], mean[bad] = separate.rows_by_refitting(posterior, rows, chosen[bad], threads, progress)
+        refitted[bad] = True
+    for i, again in [] if apart else _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
         some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
         elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
         mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
@@ -113,6 +120,8 @@ def leave_groups_out(
     started = time.perf_counter()
     by, levels, codes = groups
     factor = _factor_of(posterior, by)
+    if posterior.model.pooling is Pooling.SEPARATE and posterior.model.design.factors[0].name == by:
+        return separate.leave_groups_out(posterior, rows, threads=threads, progress=progress)
     if len(levels) < 2:
         raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
     elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, factor, codes, len(levels), progress))
@@ -136,18 +145,23 @@ def leave_folds_out(
     """log p(y_i | rows of the other folds) of every row."""
     started = time.perf_counter()
     fold_of = next(folds.of(iter([rows])))[1]
-    models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
     y, total = rows.response, len(rows.codes)
     trials = np.ones(total) if rows.trials is None else rows.trials
-    elpd, residual = np.empty(total), np.empty(total)
+    step = f"{folds.count}-fold cross-validation"
+    if posterior.model.pooling is Pooling.SEPARATE:
+        sets = separate.parts(rows, fold_of)
+        elpd, mean = separate.predicted(posterior, rows, sets, settings, threads, step)
+    else:
+        elpd, mean = np.empty(total), np.empty(total)
 
-    def score(k: int, refit: Posterior) -> None:
-        mine = np.flatnonzero(fold_of == k)
-        found = conditional(refit, rows.take(mine), _spread(refit))
-        elpd[mine] = weighing.average(found.log_density(y[mine]))
-        residual[mine] = y[mine] - trials[mine] * found.mean().mean(axis=0)
+        def score(k: int, refit: Posterior) -> None:
+            mine = np.flatnonzero(fold_of == k)
+            found = conditional(refit, rows.take(mine), _spread(refit))
+            elpd[mine], mean[mine] = weighing.average(found.log_density(y[mine])), found.mean().mean(axis=0)
 
-    refit_each(models, settings, threads, f"{folds.count}-fold cross-validation", score, settings.progress)
+        models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
+        refit_each(models, settings, threads, step, score, settings.progress)
+    residual = y - trials * mean
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
         np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),

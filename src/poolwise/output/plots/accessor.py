@@ -80,17 +80,20 @@ class PoolingPlots:
     rows_of: Callable[[Factor, np.ndarray], Rows | None]
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
-        """Data of chosen groups with their separate and their partially pooled lines."""
+        """Data of chosen groups with their separate and their partially pooled lines, on the outcome's scale."""
         factor = self.partial.model.design.factor()
         return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
 
     def shrinkage(
-        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None
+        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None, outcome: bool = False
     ) -> alt.LayerChart:
-        """An arrow for each group from its separate to its partially pooled coefficients."""
+        """An arrow for each group from its separate to its partially pooled coefficients, on the scale of the link.
+
+        With `outcome=True`, from its separate to its partially pooled expected outcomes at two values of the predictor.
+        """
         from poolwise.output.plots.shrinkage import shrinkage
 
-        return shrinkage(self.separate, self.partial, x=x, y=y, label=label)
+        return shrinkage(self.separate, self.partial, x=x, y=y, label=label, outcome=outcome)
 
 
 def _lines(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.design.design import regression_weights
 from poolwise.design.factors import Factor
 from poolwise.families import locations
 from poolwise.inference.posterior import Model, Pooling, Posterior
@@ -116,14 +117,15 @@ def _slope(posterior: Posterior, factor: Factor) -> str:
     return names[0]
 
 
-def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
+def endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
     """Draws of the line at some values, (chains * draws, values); other predictors at their mean in the group."""
     model = posterior.model
     design = model.design
     names, draws = posterior.coefficients(factor, np.array([j]))
     mine = draws.reshape(-1, len(names))
     separate = model.pooling is Pooling.SEPARATE
-    weights = mine @ (design.common_map if separate else factor.group_map).T
+    own = regression_weights(design, mine) if separate else {}
+    weights = own[""] if separate else mine @ factor.group_map.T
     if not separate:
         only_common = [
             k for k, name in enumerate(design.coefficients) if name not in names and not design.predictors[k]
@@ -144,9 +146,9 @@ def _endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, s
         return along(weights)
     fixed = model.family.fixed(model.design.formula.fixed)
     parameters = tuple(
-        np.log(posterior.dispersions[name].reshape(-1, 1))
+        np.log(posterior.dispersions[name].reshape(len(mine), -1)[:, [j if separate else 0]])
         if name in posterior.dispersions
-        else along(_weights(posterior, name, factor, j)) + fixed.get(name, 0.0)
+        else along(own[name] if separate else _weights(posterior, name, factor, j)) + fixed.get(name, 0.0)
         for name in model.family.predictors[1:]
     )
     mean = model.family.scale.mean(locations(model.link, along(weights)))
@@ -174,7 +176,7 @@ def _line_tables(
 
     drawn, mean = [], []
     for name, (posterior, _) in fits.items():
-        values = _endpoints(posterior, factor, j, ends, slope)
+        values = endpoints(posterior, factor, j, ends, slope)
         some = values[:: max(1, len(values) // _DRAWS)]
         for i, pair in enumerate(some):
             at = zip(ends, pair, strict=True)
@@ -194,7 +196,7 @@ def _range(
     ends = np.array([x_all.min(), x_all.max()])
     slope = first.design.columns[column]
     drawn = [
-        np.quantile(_endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
+        np.quantile(endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
         for posterior, _ in fits.values()
         for j in shown
     ]

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.design.factors import Factor
+from poolwise.evaluate.explain import is_indicator_column
 from poolwise.evaluate.shrinkage import prior_only
-from poolwise.inference.posterior import Posterior
+from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.plots import theme
+from poolwise.output.plots.lines import endpoints, outcome_title
+from poolwise.support.errors import DataError, suggest
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,16 +29,18 @@ def shrinkage(
     x: str | None = None,
     y: str | None = None,
     label: list[str] | None = None,
+    outcome: bool = False,
 ) -> alt.LayerChart:
     """Arrows in the plane of two coefficients, the intercept and the first slope by default.
+
+    With `outcome` they are in the plane of the expected outcomes at two values of the predictor whose slope is `y`:
+    zero and one of an indicator, else one standard deviation below its mean and above.
 
     Groups whose own rows cannot tell one of the two coefficients start from its prior; their arrows are pale.
     `label` names the groups to write beside their arrows; by default the longest arrows' and the largest groups'.
     """
     import altair as alt
     import pandas as pd
-
-    from poolwise.support.errors import DataError, suggest
 
     factor = partial.model.design.factor()
     names, raw = separate.coefficients(factor)
@@ -48,8 +54,14 @@ def shrinkage(
             raise DataError(f"There is no coefficient '{name}' that varies by group. {suggest(name, shared)}")
     model = partial.model
     group, levels, counts = factor.name, factor.levels, model.statistics.counts
-    start = raw.mean(axis=(0, 1))[:, [names.index(x), names.index(y)]]
-    end = pooled.mean(axis=(0, 1))[:, [pooled_names.index(x), pooled_names.index(y)]]
+    titles = [_titled(name, model) for name in (x, y)]
+    if outcome:
+        values = _two_values(model, y)
+        titles = [f"expected {outcome_title(model)} where {y} is {value:.3g}" for value in values]
+        start, end = (_expected(one, factor, values, y) for one in (separate, partial))
+    else:
+        start = raw.mean(axis=(0, 1))[:, [names.index(x), names.index(y)]]
+        end = pooled.mean(axis=(0, 1))[:, [pooled_names.index(x), pooled_names.index(y)]]
     silent = prior_only(separate.model, factor)[:, [names.index(x), names.index(y)]].any(axis=1)
     told, untold = "own data on both coefficients", "one coefficient from the prior alone"
     table = pd.DataFrame(
@@ -68,8 +80,8 @@ def shrinkage(
         scale=alt.Scale(domain=[told, untold], range=[theme.PARTIAL, "#a9c8dc"]),
         legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, labelLimit=320),
     )
-    x_axis = alt.X("x:Q", title=x, scale=alt.Scale(domain=domains[0], nice=False))
-    y_axis = alt.Y("y:Q", title=y, scale=alt.Scale(domain=domains[1], nice=False))
+    x_axis = alt.X("x:Q", title=titles[0], scale=alt.Scale(domain=domains[0], nice=False))
+    y_axis = alt.Y("y:Q", title=titles[1], scale=alt.Scale(domain=domains[1], nice=False))
     tooltip = [
         alt.Tooltip("group:N", title=group),
         alt.Tooltip("n:Q", title="rows"),
@@ -106,7 +118,8 @@ def shrinkage(
     centre = partial.beta.mean(axis=(0, 1))
     population = {name: float(centre[k]) for k, name in enumerate(model.design.coefficients)}
     layers = [shafts, points, starts]
-    if x in population and y in population:
+    shows_population = x in population and y in population and not outcome
+    if shows_population:
         star = pd.DataFrame({"x": [population[x]], "y": [population[y]]})
         layers.append(
             alt.Chart(theme.data(star))
@@ -123,9 +136,33 @@ def shrinkage(
     layers.append(words.mark_text(fontSize=10, color=theme.DATA))
     title = alt.TitleParams(
         "What partial pooling does",
-        subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head); cross: population",
+        subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head)"
+        + ("; cross: population" if shows_population else ""),
     )
     return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
+
+
+def _two_values(model: Model, predictor: str) -> np.ndarray:
+    """Two values of a predictor between which its effect shows."""
+    if predictor not in model.design.columns:
+        raise DataError(f"'{predictor}' is no column: name as y= the slope along which expected outcomes are shown.")
+    total = model.statistics.merged()
+    k = total.columns.index(predictor)
+    if is_indicator_column(total, k):
+        return np.array([0.0, 1.0])
+    mean, sd = total.means[0, k] + total.origin[k], np.sqrt(total.scatter[0, k, k] / total.weights[0])
+    return np.array([mean - sd, mean + sd])
+
+
+def _expected(posterior: Posterior, factor: Factor, values: np.ndarray, predictor: str) -> np.ndarray:
+    """(J, 2) posterior means of the expected outcomes of each group at two values of a predictor."""
+    groups = range(len(factor.levels))
+    return np.array([endpoints(posterior, factor, j, values, predictor).mean(axis=0) for j in groups])
+
+
+def _titled(coefficient: str, model: Model) -> str:
+    """A coefficient with the scale that it is on, where that is not the outcome's."""
+    return coefficient if model.link.name == "identity" else f"{coefficient} (on the {model.link.name} scale)"
 
 
 def _size_steps(counts: np.ndarray) -> list[int]:

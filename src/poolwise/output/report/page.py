@@ -129,7 +129,7 @@ def _charts(
     if design.factors:
         factor = design.factors[0]
         shown = _largest(posterior, factor)
-        groups = _explanations(posterior, factor, shown)
+        groups = _explanations(posterior, factor, shown, rows)
         first = next(iter(groups))
         if rows is not None:
             colours = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE}
@@ -175,14 +175,14 @@ def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
     return np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
 
 
-def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
+def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows: Rows | None) -> dict[str, str]:
     labels = [theme.plain(str(label)) for label in factor.levels[shown]]
-    if posterior.model.sampled:
-        return _shares(posterior, factor, shown)
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
+    if posterior.model.sampled and rows is None:
+        return _shares(posterior, factor, shown)
     return {
-        label: explain(posterior, factor, int(group), "rows", {}).text
+        label: explain(posterior, factor, int(group), "rows", {}, rows).text
         for label, group in zip(labels, shown, strict=True)
     }
 

@@ -193,7 +193,7 @@ def reproduction(posterior: Posterior) -> str:
     call = f"fit = pw.fit({formulas!r}, data{family}{weights}, {settings})"
     if model.pooling is Pooling.SEPARATE:
         by = model.design.factors[0].name
-        call = f"fit = pw.compare_pooling({model.design.formula.text!r}, by={by!r}, data=data, {settings}).separate"
+        call = f"fit = pw.compare_pooling({formulas!r}, by={by!r}, data=data{family}, {settings}).separate"
     return (
         f"import poolwise as pw\n\n{call}\n\n"
         f"# poolwise {version('poolwise')}, Python {platform.python_version()}, NumPy {np.__version__}\n"

@@ -48,13 +48,16 @@ def _sampled(posterior: Posterior) -> list[str]:
     lines = [f"family      {model.family.name}, link {model.link.name}"]
     if observations is not None:
         lines.append(f"rows        {observations.rows:,}, of which {len(observations.y):,} differ in their predictors")
-    for factor in design.factors:
+    for factor in design.factors if model.pooling is Pooling.PARTIAL else ():
         q = len(factor.effects)
         joint = "correlated" if factor.correlated else "independent"
         effects = f"{q} {joint} effects" if q > 1 else "1 effect"
         lines.append(f"u_{factor.name}".ljust(11) + f" {len(factor.levels):,} groups x {effects}")
     size = sum(len(factor.levels) * len(factor.effects) for factor in design.factors)
     said, numbers = ", ".join(layout.names), layout.dimension + len(design.coefficients) + size
+    if model.pooling is Pooling.SEPARATE:
+        count, each = len(design.factors[0].levels), len(design.coefficients) + layout.dimension
+        return [*lines, f"sampled     {count:,} regressions of {each} numbers, each by itself, whitened at its mode"]
     lines.append(f"beta        {len(design.coefficients)} coefficients")
     lines.append(f"sampled     {numbers:,} numbers, whitened at the mode" + (f"; theta: {said}" if said else ""))
     return lines

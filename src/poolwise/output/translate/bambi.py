@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import re
 
-from poolwise.inference.posterior import Posterior
+from poolwise.families import LOGIT
+from poolwise.formula import Formula
+from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.translate.common import (
     check_functions,
+    column_of_response,
     header,
     needed,
     number,
+    of_predictor,
+    own_name,
     refuse_centred_slopes,
     refuse_weights,
 )
-from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
+from poolwise.output.translate.families import Bambi, elsewhere
+from poolwise.priors import (
+    CoefficientPrior,
+    Exponential,
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    Normal,
+    Prior,
+    StudentT,
+)
 from poolwise.support.errors import DataError
 
 
@@ -22,35 +38,35 @@ def bambi(posterior: Posterior) -> str:
 
     Raises
     ------
-    DataError : for correlated effects and for weights, which Bambi does not have in this sense.
+    DataError : for correlated effects, for weights, which Bambi does not have in this sense, and for families and links
+        that it lacks or has in another sense.
     """
     model = posterior.model
-    design, priors = model.design, model.priors
+    family = elsewhere(model.family).bambi
+    _check_family(model, family)
     refuse_weights(model, "Bambi")
     refuse_centred_slopes(model, "Bambi")
     check_functions(model, "Bambi", frozenset({"C"}))
-    lines: list[str] = []
-    terms: dict[str, list[Prior]] = {}
-    for name, prior in zip(design.coefficients, priors.coefficients, strict=True):
-        terms.setdefault(_term(name, design.formula.text), []).append(prior)
-    for name, several in terms.items():
-        lines.append(f"        {name!r}: {_several(name, several)},")
-    bars = []
-    for factor in design.factors:
-        if factor.correlated:
-            raise DataError(
-                "Bambi has no correlated group effects (its issue 702): translate to PyMC, or fit "
-                f"({_left(factor.effects)} || {factor.name})."
-            )
-        bars.append(f"({_left(factor.effects)} | {factor.name})")
-        for effect, scale in zip(factor.effects, priors.sd[priors.layout.places(factor.name)], strict=True):
-            label = f"{'1' if effect == 'Intercept' else effect}|{factor.name}"
-            lines.append(f"        {label!r}: bmb.Prior('Normal', mu=0, sigma={_distribution(scale)}),")
-    lines.append(f"        'sigma': {_distribution(priors.sigma)},")
-    offsets = [f"offset({text})" for text in design.formula.offsets]
-    formula = f"{design.formula.response} ~ {' + '.join([design.formula.common, *offsets, *bars])}"
+    priors, formulas = [], []
+    for name, formula in model.design.formula.predictors:
+        theirs = family.parameters[name] if name else _response(model)
+        lines, right = _of_predictor(model, name, formula, -1.0 if name in family.turned else 1.0)
+        if name:
+            lines = [f"        {theirs!r}: {{", *(f"    {line}" for line in lines), "        },"]
+        priors += lines
+        formulas.append(f"{theirs} ~ {right}")
+    for name, prior in model.priors.dispersions.items():
+        priors.append(f"        {family.parameters[name]!r}: {_distribution(prior)},")
+    whole = repr(formulas[0]) if len(formulas) == 1 else f"bmb.Formula({', '.join(map(repr, formulas))})"
+    asked = ""
+    if model.sampled:
+        links = {family.parent: model.link.name}
+        for of, _ in model.design.formula.further:
+            parameter = next(one for one in model.family.parameters if one.name == of)
+            links[family.parameters[of]] = parameter.scale.link(None, of).name
+        asked = f", family={family.name!r}, link={links!r}"
     # Where a default prior is on the value at the predictors' means, Bambi's own centring puts it there.
-    centred = any(priors.centred)
+    centred = any(model.priors.centred)
     return "\n".join(
         [
             header(model),
@@ -58,10 +74,11 @@ def bambi(posterior: Posterior) -> str:
             "def build(data):",
             f"    data = data.dropna(subset={needed(model)!r})",
             *(f"    data = data.assign(**{{{key!r}: data[{key!r}].astype(str)}})" for key in model.encoding.keys),
+            *_outcome_columns(model),
             "    priors = {",
-            *lines,
+            *priors,
             "    }",
-            f"    return bmb.Model({formula!r}, data, priors=priors, center_predictors={centred})",
+            f"    return bmb.Model({whole}, data{asked}, priors=priors, center_predictors={centred})",
             "",
             "",
             'if __name__ == "__main__":',
@@ -71,6 +88,70 @@ def bambi(posterior: Posterior) -> str:
             "",
         ]
     )
+
+
+_LINKS = frozenset({"identity", "logit", "log", "probit", "cloglog", "inverse"})  # of the mean, that Bambi has
+_OF_PROBABILITY = frozenset({"p"})  # parents whose link cannot be the log
+
+
+def _check_family(model: Model, family: Bambi) -> None:
+    if family.unlike:
+        raise DataError(f"This model cannot be translated to Bambi: {family.unlike}. Translate to PyMC.")
+    link = model.link.name
+    if link not in _LINKS or (link == "log" and (family.parent in _OF_PROBABILITY or model.family.scale is LOGIT)):
+        raise DataError(f"Bambi has no link '{link}' of its family '{family.name}'; translate to PyMC.")
+
+
+def _response(model: Model) -> str:
+    """The left side; successes among trials as Bambi writes them."""
+    return f"p({model.design.response}, trials)" if model.family.trials else model.design.response
+
+
+def _outcome_columns(model: Model) -> list[str]:
+    """Statements for the number of trials, and for zeros and ones of two labels."""
+    said, column, formula = [], column_of_response(model), model.design.formula
+    if model.family.trials:
+        count = (
+            repr(int(formula.fixed_trials)) if formula.fixed_trials is not None else f"data.eval({formula.trials!r})"
+        )
+        said.append(f"    data = data.assign(trials={count})")
+    if model.encoding.labels and column:
+        label = model.encoding.labels[1]
+        said.append(f"    data = data.assign(**{{{column!r}: (data[{column!r}] == {label!r}).astype(int)}})")
+    return said
+
+
+def _of_predictor(model: Model, predictor: str, formula: Formula, sign: float) -> tuple[list[str], str]:
+    """Priors of a linear predictor, which may be of one less our probability, and its right side."""
+    priors, lines = model.priors, []
+    terms: dict[str, list[Prior]] = {}
+    for k in of_predictor(model, predictor):
+        prior = priors.coefficients[k]
+        term = _term(own_name(priors.names[k], predictor), formula.text)
+        terms.setdefault(term, []).append(prior if sign > 0 else _turned(prior))
+    for name, several in terms.items():
+        lines.append(f"        {name!r}: {_several(name, several)},")
+    bars = []
+    for factor in (one for one in model.design.factors if one.predictor == predictor):
+        keys = ":".join(factor.keys)
+        if factor.correlated:
+            raise DataError(
+                "Bambi has no correlated group effects (its issue 702): translate to PyMC, or fit "
+                f"({_left(factor.effects)} || {keys})."
+            )
+        bars.append(f"({_left(factor.effects)} | {keys})")
+        for effect, scale in zip(factor.effects, priors.sd[priors.layout.places(factor.name)], strict=True):
+            label = f"{'1' if effect == 'Intercept' else effect}|{keys}"
+            lines.append(f"        {label!r}: bmb.Prior('Normal', mu=0, sigma={_distribution(scale)}),")
+    offsets = [f"offset({text})" for text in formula.offsets]
+    return lines, " + ".join([formula.common, *offsets, *bars])
+
+
+def _turned(prior: CoefficientPrior) -> Prior:
+    """The prior of a coefficient with the other sign."""
+    if isinstance(prior, StudentT):
+        return StudentT(prior.df, 0.0 - prior.mean, prior.scale)
+    return Normal(0.0 - prior.location, prior.width)
 
 
 def _left(effects: tuple[str, ...]) -> str:
@@ -121,4 +202,6 @@ def _distribution(prior: Prior) -> str:
             return f"bmb.Prior('HalfStudentT', nu={number(prior.df)}, sigma={number(prior.scale)})"
         case Exponential():
             return f"bmb.Prior('Exponential', lam={number(prior.rate)})"
+        case Gamma():
+            return f"bmb.Prior('Gamma', alpha={number(prior.shape)}, beta={number(prior.rate)})"
     raise TypeError(f"Bambi has no {type(prior).__name__}")

@@ -6,11 +6,17 @@ import re
 
 import numpy as np
 
+from poolwise.density.priors import is_intercept
+from poolwise.design.factors import Factor
+from poolwise.formula.parse import unquote
+from poolwise.formula.terms import Bar
 from poolwise.inference.posterior import Model
 from poolwise.support.errors import DataError
 
+# Words of ours on either side of a formula, which translations spell by themselves.
+_SPELLED = frozenset({"offset", "trials", "weights", "cbind", "prop", "proportion", "p", "weighted"})
 # Functions that mean the same in formulaic and in R.
-_SHARED = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
+IN_R = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
 
 
 def number(value: float) -> str:
@@ -26,7 +32,7 @@ def matrix(values: np.ndarray) -> str:
 def refuse_centred_slopes(model: Model, system: str) -> None:
     """Refuse default priors of main effects at the mean of what they interact with, which the system cannot state."""
     for name, centred in zip(model.design.coefficients, model.priors.centred, strict=True):
-        if centred and name != "Intercept":
+        if centred and not is_intercept(name):
             raise DataError(
                 f"The default prior of '{name}' is on its value at the mean of what it interacts with, which {system} "
                 "has no way to say. Give priors={'slopes': ...} at the fit, or centre the predictors."
@@ -37,7 +43,29 @@ def needed(model: Model) -> list[str]:
     """Names of all columns that a row needs."""
     encoding = model.encoding
     weights = [] if encoding.weights is None else [encoding.weights]
-    return list(dict.fromkeys([*encoding.outcome, *encoding.variables, *weights, *encoding.keys]))
+    return list(dict.fromkeys([*encoding.outcome, *encoding.trials, *encoding.variables, *weights, *encoding.keys]))
+
+
+def of_predictor(model: Model, name: str) -> list[int]:
+    """Positions of the coefficients of a linear predictor."""
+    return [k for k, of in enumerate(model.design.predictors) if of == name]
+
+
+def own_name(coefficient: str, predictor: str) -> str:
+    """A coefficient without the name of its linear predictor: `zi_x` is `x`."""
+    return coefficient.removeprefix(f"{predictor}_") if predictor else coefficient
+
+
+def bars_of(model: Model, factor: Factor) -> list[Bar]:
+    """The group terms that a factor's effects are written in."""
+    formula = dict(model.design.formula.predictors)[factor.predictor]
+    return [bar for bar in formula.bars if set(bar.keys) == set(factor.keys)]
+
+
+def column_of_response(model: Model) -> str | None:
+    """The column that the outcome is, None where it is an expression."""
+    name = unquote(model.design.response)
+    return name if name in model.encoding.outcome else None
 
 
 def header(model: Model, what: str = "the same model and priors") -> str:
@@ -52,7 +80,7 @@ def header(model: Model, what: str = "the same model and priors") -> str:
 def check_functions(model: Model, system: str, shared: frozenset[str]) -> None:
     """Refuse a formula with functions that the other system lacks, or has in another sense."""
     for name in set(re.findall(r"([A-Za-z_][\w.]*)\s*\(", model.design.formula.text)):
-        if name not in shared and name != "offset":
+        if name not in shared and name not in _SPELLED:
             raise DataError(
                 f"'{name}(...)' of '{model.design.formula.text}' may mean something else in {system}: make it a column "
                 "of the data and use that."
@@ -66,7 +94,7 @@ def in_r(model: Model, system: str) -> str:
     ------
     DataError : for functions that R does not have, or has in another sense.
     """
-    check_functions(model, system, _SHARED)
+    check_functions(model, system, IN_R)
     return in_r_spelling(model.design.formula.text)
 
 
@@ -89,3 +117,8 @@ def refuse_weights(model: Model, system: str) -> None:
             f"Weights mean something else in {system}: there a row counts so many times, here its variance is "
             "sigma^2 / weight."
         )
+
+
+def quoted_in_r(name: str) -> str:
+    """A name as R takes it after a `$`."""
+    return name if re.fullmatch(r"[A-Za-z][\w.]*", name) else f"`{name}`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poolwise.inference.posterior import Posterior
 from poolwise.output.translate.common import header, in_r
+from poolwise.support.errors import DataError
 
 
 def lme4(posterior: Posterior) -> str:
@@ -11,9 +12,11 @@ def lme4(posterior: Posterior) -> str:
 
     Raises
     ------
-    DataError : for functions that R does not share.
+    DataError : for functions that R does not share, and for other families than the normal.
     """
     model = posterior.model
+    if model.sampled:
+        raise DataError("as_code('lme4') speaks of the normal family: lmer has no other, and glmer has few of these.")
     text = in_r(model, "lme4")
     weights = "" if model.encoding.weights is None else f", weights = {model.encoding.weights}"
     call = f"lmer({text}, data = data{weights})" if model.design.factors else f"lm({text}, data = data{weights})"

@@ -5,57 +5,84 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.inference.posterior import Posterior
-from poolwise.output.translate.common import header, matrix, needed, number
-from poolwise.priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
+from poolwise.inference.posterior import Model, Posterior
+from poolwise.output.translate.common import (
+    bars_of,
+    column_of_response,
+    header,
+    matrix,
+    needed,
+    number,
+    of_predictor,
+)
+from poolwise.output.translate.families import Pymc, elsewhere
+from poolwise.priors import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
+
+# From the linear predictor to the mean, by the name of the link.
+_INVERSE = {
+    "identity": "{}",
+    "log": "pm.math.exp({})",
+    "logit": "pm.math.invlogit({})",
+    "probit": "pm.math.invprobit({})",
+    "cloglog": "1 - pm.math.exp(-pm.math.exp({}))",
+    "sqrt": "pm.math.sqr({})",
+    "inverse": "1 / ({})",
+}
 
 
 def pymc(posterior: Posterior) -> str:
-    """A script for PyMC: `build(data)` makes the model."""
+    """A script for PyMC: `build(data)` makes the model.
+
+    Raises
+    ------
+    DataError : for a family of the user's own.
+    """
     model = posterior.model
-    design, priors = model.design, model.priors
-    body = [
-        f"    data = data.dropna(subset={needed(model)!r})",
-        f"    y = np.asarray(model_matrix({'0 + ' + design.formula.response!r}, data), dtype=float)[:, 0]",
-        f"    X = model_matrix({design.formula.common!r}, data)",
-    ]
-    coords = ["'coefficient': list(X.columns)"]
-    terms = ["np.asarray(X, dtype=float) @ beta"]
+    design, priors, family = model.design, model.priors, model.family
+    likelihood = elsewhere(family).pymc
+    body = [f"    data = data.dropna(subset={needed(model)!r})", f"    y = {_outcome(model)}"]
+    if family.trials:
+        body.append(f"    trials = {_trials(model)}")
+    coords: list[str] = []
+    terms: dict[str, list[str]] = {}
+    several = len(design.formula.predictors) > 1
+    for name, formula in design.formula.predictors:
+        mine, matrix_name = of_predictor(model, name), f"X_{name}" if name else "X"
+        terms[name] = []
+        if mine:
+            body.append(f"    {matrix_name} = model_matrix({formula.common!r}, data)")
+            beta = f"beta[{mine!r}]" if several else "beta"
+            terms[name].append(f"np.asarray({matrix_name}, dtype=float) @ {beta}")
+    coords.append(f"'coefficient': {list(design.coefficients)!r}" if several else "'coefficient': list(X.columns)")
     groups: list[str] = []
     for k, factor in enumerate(design.factors):
         code, labels = f"code_{k}", f"levels_{k}"
         key = " + ':' + ".join(f"data[{name!r}].astype(str)" for name in factor.keys)
         source = f"data[{factor.keys[0]!r}]" if len(factor.keys) == 1 else key
         body.append(f"    {code}, {labels} = pd.factorize({source}, sort=True)")
-        bars = [bar for bar in design.formula.bars if set(bar.keys) == set(factor.keys)]
-        parts = ", ".join(f"np.asarray(model_matrix({bar.effects!r}, data), dtype=float)" for bar in bars)
-        body.append(f"    Z_{k} = np.hstack([{parts}])")
+        parts = [f"np.asarray(model_matrix({bar.effects!r}, data), dtype=float)" for bar in bars_of(model, factor)]
+        body.append(f"    Z_{k} = np.hstack([{', '.join(parts)}])")
         coords += [f"{factor.name!r}: {labels}", f"{f'effect_{factor.name}'!r}: {list(factor.effects)!r}"]
         groups += _effects(posterior, factor, k)
-        terms.append(f"(Z_{k} * u_{k}[{code}]).sum(axis=1)")
+        terms[factor.predictor].append(f"(Z_{k} * u_{k}[{code}]).sum(axis=1)")
     if design.formula.offsets:
         offset = "0 + " + " + ".join(f"I({text})" for text in design.formula.offsets)
-        terms.append(f"np.asarray(model_matrix({offset!r}, data), dtype=float).sum(axis=1)")
+        terms[""].append(f"np.asarray(model_matrix({offset!r}, data), dtype=float).sum(axis=1)")
     body.append("    coords = {" + ", ".join(coords) + "}")
     body.append("    with pm.Model(coords=coords) as model:")
-    body.append("        b = pm.math.stack([")
-    for name, prior in zip(design.coefficients, priors.coefficients, strict=True):
-        body.append(f"            {_distribution(prior, f'b[{name}]')},")
-    body.append("        ])")
-    if np.array_equal(priors.rows, np.eye(len(priors.rows))):
-        body.append("        beta = pm.Deterministic('beta', b, dims='coefficient')")
-    else:
-        rows = matrix(np.linalg.inv(priors.rows))
-        body.append("        # Default priors are on coefficients at the mean of every predictor: these are b.")
-        body.append(f"        beta = pm.Deterministic('beta', np.array({rows}) @ b, dims='coefficient')")
-    body += groups
-    body.append(f"        sigma = {_distribution(priors.sigma, 'sigma')}")
-    body.append(f"        mu = {' + '.join(terms)}")
-    noise = "sigma"
-    if model.encoding.weights is not None:
-        noise = f"sigma / np.sqrt(data[{model.encoding.weights!r}].to_numpy())"
-    body.append(f"        pm.Normal({design.response!r}, mu, {noise}, observed=y)")
+    body += _coefficients(posterior) + groups
+    for parameter in family.parameters:
+        if parameter.name in priors.dispersions:
+            body.append(
+                f"        {parameter.name} = {_distribution(priors.dispersions[parameter.name], parameter.name)}"
+            )
+        else:
+            link = parameter.scale.link(None, family.name).name
+            body.append(f"        {parameter.name} = {_INVERSE[link].format(_sum(terms[parameter.name]))}")
+    body.append(f"        mu = {_INVERSE[model.link.name].format(_sum(terms['']))}")
+    body += _likelihood(model, likelihood)
     body.append("    return model")
+    shown = ["beta", *priors.dispersions]
     return "\n".join(
         [
             header(model),
@@ -71,10 +98,66 @@ def pymc(posterior: Posterior) -> str:
             'if __name__ == "__main__":',
             '    with build(pd.read_csv("data.csv")):',
             f"        draws = pm.sample({posterior.draws}, chains={posterior.chains}, random_seed=1)",
-            "    print(pm.summary(draws, var_names=['beta', 'sigma'], filter_vars='like'))",
+            f"    print(pm.summary(draws, var_names={shown!r}, filter_vars='like'))",
             "",
         ]
     )
+
+
+def _sum(terms: list[str]) -> str:
+    return " + ".join(terms) or "0.0"
+
+
+def _outcome(model: Model) -> str:
+    """The outcome as an array; of two labels the second is the success."""
+    column = column_of_response(model) if model.sampled else None
+    if column is None:
+        found = f"np.asarray(model_matrix({'0 + ' + model.design.response!r}, data), dtype=float)[:, 0]"
+    elif model.encoding.labels:
+        found = f"(data[{column!r}] == {model.encoding.labels[1]!r}).to_numpy(dtype=float)"
+    else:
+        found = f"data[{column!r}].to_numpy(dtype=float)"
+    return f"{found}.astype(int)" if model.family.whole else found
+
+
+def _trials(model: Model) -> str:
+    formula = model.design.formula
+    if formula.fixed_trials is not None:
+        return f"np.full(len(data), {formula.fixed_trials:.0f})"
+    text = f"0 + I({formula.trials})"
+    return f"np.asarray(model_matrix({text!r}, data), dtype=float)[:, 0].astype(int)"
+
+
+def _coefficients(posterior: Posterior) -> list[str]:
+    """Statements for the common coefficients."""
+    priors, names = posterior.model.priors, posterior.model.design.coefficients
+    if not names:
+        return []
+    lines = ["        b = pm.math.stack(["]
+    for name, prior in zip(names, priors.coefficients, strict=True):
+        lines.append(f"            {_distribution(prior, f'b[{name}]')},")
+    lines.append("        ])")
+    if np.array_equal(priors.rows, np.eye(len(priors.rows))):
+        return [*lines, "        beta = pm.Deterministic('beta', b, dims='coefficient')"]
+    rows = matrix(np.linalg.inv(priors.rows))
+    return [
+        *lines,
+        "        # Default priors are on coefficients at the mean of every predictor: these are b.",
+        f"        beta = pm.Deterministic('beta', np.array({rows}) @ b, dims='coefficient')",
+    ]
+
+
+def _likelihood(model: Model, likelihood: Pymc) -> list[str]:
+    """Statements for the outcome: weights divide a variance, or multiply log likelihoods."""
+    name, weights = model.design.response, model.encoding.weights
+    kind, arguments = likelihood.distribution, likelihood.arguments
+    if weights is None:
+        return [f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
+    column = f"data[{weights!r}].to_numpy(dtype=float)"
+    if model.family.precise:
+        noise = f"        sigma = sigma / np.sqrt({column})"
+        return [noise, f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
+    return [f"        pm.Potential({name!r}, ({column} * pm.logp(pm.{kind}.dist({arguments}), y)).sum())"]
 
 
 def _effects(posterior: Posterior, factor: Factor, k: int) -> list[str]:
@@ -135,4 +218,6 @@ def _distribution(prior: Prior, name: str) -> str:
             return f"pm.HalfStudentT({name!r}, nu={number(prior.df)}, sigma={number(prior.scale)})"
         case Exponential():
             return f"pm.Exponential({name!r}, {number(prior.rate)})"
+        case Gamma():
+            return f"pm.Gamma({name!r}, alpha={number(prior.shape)}, beta={number(prior.rate)})"
     raise TypeError(f"PyMC has no {type(prior).__name__}")

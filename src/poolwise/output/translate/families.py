@@ -1,0 +1,170 @@
+"""What each family is called in other systems, and how its parameters are written there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from poolwise.families import FAMILIES, Family
+from poolwise.support.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Pymc:
+    """A likelihood of PyMC.
+
+    Attributes
+    ----------
+    distribution : its class.
+    arguments : in terms of `mu`, the mean on the family's scale, of the other parameters by their names, and of
+        `trials`.
+    """
+
+    distribution: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Brms:
+    """A family of brms.
+
+    Attributes
+    ----------
+    function : which makes it.
+    unlike : what it has in another sense, as a sentence; the family cannot be translated then.
+    without_formula : parameters that brms has on another link, so that they cannot have formulas.
+    note : what to know of the script.
+    """
+
+    function: str
+    unlike: str = ""
+    without_formula: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bambi:
+    """A family of Bambi.
+
+    Attributes
+    ----------
+    name : of the family.
+    parent : its name of the mean.
+    parameters : its names of the other parameters.
+    turned : those of them that are one less ours, so that their logits have the other sign.
+    unlike : as in `Brms`.
+    """
+
+    name: str
+    parent: str = "mu"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    turned: tuple[str, ...] = ()
+    unlike: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A family in other systems."""
+
+    pymc: Pymc
+    brms: Brms
+    bambi: Bambi
+
+
+_OF_BETA = "alpha=mu * phi, beta=(1 - mu) * phi"
+_NO_GEOMETRIC = "Bambi has no family of counts of failures before a success"
+_OTHER_WEIBULL = "the location of this fit is the log of the Weibull scale, that of {} is the log of the mean"
+_NU = "brms keeps nu above 1; here it may be any positive number."
+
+ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
+    {
+        "gaussian": Elsewhere(
+            Pymc("Normal", "mu, sigma"), Brms("gaussian"), Bambi("gaussian", parameters={"sigma": "sigma"})
+        ),
+        "student": Elsewhere(
+            Pymc("StudentT", "nu=nu, mu=mu, sigma=sigma"),
+            Brms("student", without_formula=("nu",), note=_NU),
+            Bambi("t", parameters={"sigma": "sigma", "nu": "nu"}),
+        ),
+        "bernoulli": Elsewhere(Pymc("Bernoulli", "p=mu"), Brms("bernoulli"), Bambi("bernoulli", "p")),
+        "binomial": Elsewhere(Pymc("Binomial", "n=trials, p=mu"), Brms("binomial"), Bambi("binomial", "p")),
+        "beta_binomial": Elsewhere(
+            Pymc("BetaBinomial", f"n=trials, {_OF_BETA}"),
+            Brms("beta_binomial"),
+            Bambi("beta_binomial", parameters={"phi": "kappa"}),
+        ),
+        "poisson": Elsewhere(Pymc("Poisson", "mu=mu"), Brms("poisson"), Bambi("poisson")),
+        # PyMC's own geometric distribution counts trials, the success among them.
+        "geometric": Elsewhere(
+            Pymc("NegativeBinomial", "mu=mu, alpha=1"), Brms("geometric"), Bambi("", unlike=_NO_GEOMETRIC)
+        ),
+        "negative_binomial": Elsewhere(
+            Pymc("NegativeBinomial", "mu=mu, alpha=shape"),
+            Brms("negbinomial"),
+            Bambi("negativebinomial", parameters={"shape": "alpha"}),
+        ),
+        "gamma": Elsewhere(
+            Pymc("Gamma", "alpha=shape, beta=shape / mu"), Brms("Gamma"), Bambi("gamma", parameters={"shape": "alpha"})
+        ),
+        "lognormal": Elsewhere(
+            Pymc("LogNormal", "mu=mu, sigma=sigma"),
+            Brms("lognormal"),
+            Bambi("", unlike="Bambi has no log-normal family"),
+        ),
+        "beta": Elsewhere(Pymc("Beta", _OF_BETA), Brms("Beta"), Bambi("beta", parameters={"phi": "kappa"})),
+        "exponential": Elsewhere(Pymc("Exponential", "lam=1 / mu"), Brms("exponential"), Bambi("exponential")),
+        "weibull": Elsewhere(
+            Pymc("Weibull", "alpha=shape, beta=mu"),
+            Brms("weibull", unlike=_OTHER_WEIBULL.format("brms")),
+            Bambi("weibull", unlike=_OTHER_WEIBULL.format("Bambi")),
+        ),
+        "zero_inflated_poisson": Elsewhere(
+            Pymc("ZeroInflatedPoisson", "psi=1 - zi, mu=mu"),
+            Brms("zero_inflated_poisson"),
+            Bambi("zero_inflated_poisson", parameters={"zi": "psi"}, turned=("zi",)),
+        ),
+        "zero_inflated_negative_binomial": Elsewhere(
+            Pymc("ZeroInflatedNegativeBinomial", "psi=1 - zi, mu=mu, alpha=shape"),
+            Brms("zero_inflated_negbinomial"),
+            Bambi("zero_inflated_negativebinomial", parameters={"shape": "alpha", "zi": "psi"}, turned=("zi",)),
+        ),
+        "zero_inflated_binomial": Elsewhere(
+            Pymc("ZeroInflatedBinomial", "psi=1 - zi, n=trials, p=mu"),
+            Brms("zero_inflated_binomial"),
+            Bambi("zero_inflated_binomial", "p", parameters={"zi": "psi"}, turned=("zi",)),
+        ),
+        "hurdle_poisson": Elsewhere(
+            Pymc("HurdlePoisson", "psi=1 - hu, mu=mu"),
+            Brms("hurdle_poisson"),
+            Bambi("hurdle_poisson", parameters={"hu": "psi"}, turned=("hu",)),
+        ),
+        "hurdle_negative_binomial": Elsewhere(
+            Pymc("HurdleNegativeBinomial", "psi=1 - hu, mu=mu, alpha=shape"),
+            Brms("hurdle_negbinomial"),
+            Bambi("hurdle_negativebinomial", parameters={"shape": "alpha", "hu": "psi"}, turned=("hu",)),
+        ),
+        "hurdle_gamma": Elsewhere(
+            Pymc("HurdleGamma", "psi=1 - hu, alpha=shape, beta=shape / mu"),
+            Brms("hurdle_gamma"),
+            Bambi("hurdle_gamma", parameters={"shape": "alpha", "hu": "psi"}, turned=("hu",)),
+        ),
+        "hurdle_lognormal": Elsewhere(
+            Pymc("HurdleLogNormal", "psi=1 - hu, mu=mu, sigma=sigma"),
+            Brms("hurdle_lognormal"),
+            Bambi("hurdle_lognormal", parameters={"sigma": "sigma", "hu": "psi"}, turned=("hu",)),
+        ),
+    }
+)
+
+
+def elsewhere(family: Family) -> Elsewhere:
+    """A family in other systems.
+
+    Raises
+    ------
+    DataError : for a family of the user's own.
+    """
+    if FAMILIES.get(family.name) is not family:
+        raise DataError(f"as_code knows the families of poolwise; '{family.name}' is one of your own.")
+    return ELSEWHERE[family.name]

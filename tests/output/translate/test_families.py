@@ -1,0 +1,218 @@
+"""Translations of families: log densities of PyMC and Bambi against those of poolwise; brms by its text."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import poolwise as pw
+from poolwise.families import FAMILIES, locations
+from poolwise.output.translate.families import ELSEWHERE
+
+RSCRIPT = shutil.which("Rscript")
+OUTCOMES = {
+    "gaussian": "real", "student": "real", "bernoulli": "bin", "binomial": "succ | trials(n)",
+    "beta_binomial": "succ | trials(n)", "zero_inflated_binomial": "succ | trials(n)", "gamma": "pos",
+    "lognormal": "pos", "exponential": "pos", "weibull": "pos", "beta": "share", "hurdle_gamma": "semi",
+    "hurdle_lognormal": "semi",
+}  # fmt: skip
+NOT_IN_BAMBI = {"geometric": "no family of counts", "lognormal": "no log-normal", "weibull": "log of the Weibull scale"}
+
+
+def frame(n=40):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=n) + 2, "g": rng.integers(0, 4, n), "w": rng.integers(1, 4, n) * 1.0})
+    data = data.assign(n=rng.integers(3, 9, n), real=rng.normal(size=n), pos=rng.gamma(2, 1, n))
+    data = data.assign(share=rng.beta(2, 3, n), count=rng.poisson(2, n), bin=rng.integers(0, 2, n))
+    data["succ"] = rng.binomial(data["n"], 0.4)
+    data["semi"] = np.where(data["bin"] == 1, data["pos"], 0.0)
+    return data.assign(word=np.where(data["bin"] == 1, "yes", "no"))
+
+
+def fitted(family, effects="(x || g)", **more):
+    """A fit with a formula for the last parameter, and the others shared."""
+    last = [f"{each.name} ~ x + (1 | g)" for each in FAMILIES[family].parameters[-1:]]
+    formulas = [f"{OUTCOMES.get(family, 'count')} ~ x + {effects}", *last]
+    return pw.fit(formulas, frame(), family=family, seed=1, draws=8, chains=1, **more)
+
+
+def built(fit, system):
+    names: dict[str, object] = {"__name__": "translated"}
+    exec(fit.as_code(system), names)
+    return names["build"](frame())
+
+
+def log_density(fit, beta, effects, spreads, dispersions):
+    """At coefficients as written, effects by factor, their sds and shared dispersions; over logs of positive ones."""
+    model, rows = fit.result.model, fit.rows
+    value = sum(
+        norm.logpdf(at, prior.mean, prior.sd)
+        for at, prior in zip(model.priors.rows @ beta, model.priors.coefficients, strict=True)
+    )
+    value += sum(p.log_density(sd) + np.log(sd) for p, sd in zip(model.priors.sd, spreads, strict=True))
+    value += sum(
+        prior.log_density(dispersions[k]) + np.log(dispersions[k]) for k, prior in model.priors.dispersions.items()
+    )
+    columns = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
+    linear = {}
+    for name, _ in model.design.formula.predictors:
+        mine = np.array([of == name for of in model.design.predictors])
+        linear[name] = columns @ model.design.common_map[:, mine] @ beta[mine]
+    for factor, u in zip(model.design.factors, effects, strict=True):
+        linear[factor.predictor] = linear[factor.predictor] + np.sum(
+            columns @ factor.group_map * u[factor.codes[rows.codes]], axis=1
+        )
+    family = model.family
+    others = [
+        linear[each.name] if each.name in linear else np.full(len(columns), np.log(dispersions[each.name]))
+        for each in family.parameters
+    ]
+    counted = rows.precisions
+    if family.precise:
+        others[0], counted = others[0] - 0.5 * np.log(counted), 1.0
+    trials = np.ones(len(columns)) if rows.trials is None else rows.trials
+    return value + float(
+        np.sum(counted * family.log_density(rows.response, trials, locations(model.link, linear[""]), *others))
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [*((name, None) for name in FAMILIES), ("bernoulli", "cloglog"), ("binomial", "probit"), ("student", "log")],
+)
+def test_the_density_of_pymc_is_ours(family, link):
+    """Normalised, at random points, with weights; effects of (x || g) and of a parameter's own formula."""
+    fit = fitted(family, weights="w", link=link)
+    ours = fit.result.model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = built(fit, "pymc")
+        theirs = model.compile_logp(mode="FAST_COMPILE")
+        names = ["beta", *(f"u_{factor.name}" for factor in ours.design.factors), *ours.priors.dispersions]
+        inside = model.compile_fn(
+            model.replace_rvs_by_values([model[name] for name in names]),
+            inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore",
+        )  # fmt: skip
+    rng = np.random.default_rng(1)
+    for _ in range(2):
+        start = model.initial_point().items()
+        point = {name: value + 0.4 * rng.normal(size=np.shape(value)) for name, value in start}
+        beta, *rest = inside(point)
+        effects, dispersions = rest[: len(ours.design.factors)], rest[len(ours.design.factors) :]
+        sds = [np.exp(point[f"sd_{factor}[{effect}]_log__"]) for factor, effect in ours.priors.layout.effects]
+        expected = log_density(fit, beta, effects, sds, dict(zip(ours.priors.dispersions, dispersions, strict=True)))
+        expected += sum(norm.logpdf(point[f"z_{factor.name}"]).sum() for factor in ours.design.factors)
+        assert float(theirs(point)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in NOT_IN_BAMBI])
+def test_the_density_of_bambi_is_ours(family):
+    fit = fitted(family, "(1 | g)")
+    ours, theirs_of = fit.result.model, ELSEWHERE[family].bambi
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bambi = built(fit, "bambi")
+        bambi.build()
+        model = bambi.backend.model
+        theirs = model.compile_logp(mode="FAST_COMPILE")
+    rng = np.random.default_rng(1)
+    point = {name: value + 0.4 * rng.normal(size=np.shape(value)) for name, value in model.initial_point().items()}
+    stated, effects, sds, offsets = [], [], [], 0.0
+    for name, _ in ours.design.formula.predictors:
+        prefix, sign = (f"{theirs_of.parameters[name]}_" if name else ""), (-1 if name in theirs_of.turned else 1)
+        stated += [sign * float(np.squeeze(point[f"{prefix}{term}"])) for term in ("Intercept", "x")]
+        sds.append(float(np.exp(point[f"{prefix}1|g_sigma_log__"])))
+        offsets += norm.logpdf(point[f"{prefix}1|g_offset"]).sum()
+        effects.append(sign * sds[-1] * point[f"{prefix}1|g_offset"][:, None])
+    beta = np.linalg.solve(ours.priors.rows, stated)
+    dispersions = {
+        name: float(np.exp(point[f"{theirs_of.parameters[name]}_log__"])) for name in ours.priors.dispersions
+    }
+    expected = log_density(fit, beta, effects, sds, dispersions) + offsets
+    assert float(theirs(point)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_family_is_in_the_table():
+    assert set(ELSEWHERE) == set(FAMILIES)
+
+
+@pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine")
+def test_brms_code_of_families_is_r(tmp_path):
+    codes = []
+    for family in FAMILIES:
+        if family not in ("weibull", "student"):
+            weights = {} if FAMILIES[family].precise else {"weights": "w"}
+            codes.append(fitted(family, **weights).as_code("brms"))
+    for i, code in enumerate(codes):
+        (tmp_path / f"{i}.R").write_text(code)
+    parse = "for (file in list.files(pattern = 'R$')) invisible(parse(file))"
+    subprocess.run([RSCRIPT, "-e", parse], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_brms_has_family_link_parameters_and_priors():
+    code = fitted("zero_inflated_negative_binomial").as_code("brms")
+    for part in (
+        "bf(count ~ x + (x || g),\n  zi ~ x + (1 | g))",
+        'family = zero_inflated_negbinomial(link = "log")',
+        'class = "Intercept", dpar = "zi")',
+        'class = "b", coef = "x", dpar = "zi")',
+        'class = "sd", group = "g", coef = "Intercept", dpar = "zi")',
+        'prior(cauchy(0, 5), class = "shape")',
+    ):
+        assert part in code
+    binomial = pw.fit("(succ, n - succ) ~ x + (1 | g)", frame(), family="binomial", link="probit", draws=8, seed=1)
+    code = binomial.as_code("brms")
+    assert "data$trials <- with(data, (succ) + (n - succ))" in code
+    assert "brm(succ | trials(trials) ~ x + (1 | g)," in code
+    assert 'binomial(link = "probit")' in code
+    student = pw.fit("real ~ x", frame(), family="student", draws=8, seed=1).as_code("brms")
+    assert 'prior(gamma(2, 0.1), class = "nu")' in student
+    assert "brms keeps nu above 1" in student
+    set_ = pw.fit("bin ~ x", frame(), family="bernoulli", priors={"Intercept": pw.Normal(0, 1)}, draws=8, seed=1)
+    assert "brm(bin ~ 0 + Intercept + x," in set_.as_code("brms")
+    weighed = pw.fit("count ~ x", frame(), family="poisson", weights="w", draws=8, seed=1).as_code("brms")
+    assert "brm(count | weights(w) ~ x," in weighed
+    word = pw.fit("word ~ x", frame(), family="bernoulli", draws=8, seed=1)
+    assert 'data$word <- as.integer(data$word == "yes")' in word.as_code("brms")
+    for system in ("pymc", "bambi"):
+        ast.parse(word.as_code(system))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = built(word, system)
+            if system == "bambi":
+                model.build()
+                model = model.backend.model
+            assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point()))
+
+
+@pytest.mark.parametrize("family", NOT_IN_BAMBI)
+def test_what_bambi_cannot_say(family):
+    with pytest.raises(pw.DataError, match=NOT_IN_BAMBI[family]):
+        fitted(family, "(1 | g)").as_code("bambi")
+
+
+def test_what_cannot_be_said():
+    own = replace(FAMILIES["poisson"], name="mine")
+    with pytest.raises(pw.DataError, match="'mine' is one of your own"):
+        pw.fit("count ~ x", frame(), family=own, draws=8, seed=1).as_code("pymc")
+    with pytest.raises(pw.DataError, match="log of the Weibull scale, that of brms"):
+        fitted("weibull").as_code("brms")
+    with pytest.raises(pw.DataError, match="brms has another link for 'nu'"):
+        fitted("student").as_code("brms")
+    with pytest.raises(pw.DataError, match="Weights mean something else in brms"):
+        fitted("gaussian", weights="w").as_code("brms")
+    with pytest.raises(pw.DataError, match="Weights mean something else in Bambi"):
+        fitted("poisson", "(1 | g)", weights="w").as_code("bambi")
+    with pytest.raises(pw.DataError, match="speaks of the normal family"):
+        fitted("poisson").as_code("lme4")
+    with pytest.raises(pw.DataError, match="no link 'sqrt'"):
+        pw.fit("count ~ x", frame(), family="poisson", link="sqrt", draws=8, seed=1).as_code("bambi")
