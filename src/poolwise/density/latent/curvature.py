@@ -68,8 +68,9 @@ def curvature(
         to_location(whole(words, LINK)[0], predictors[0], chain[part])
         trials, weights = floats(words, TRIALS)[part], floats(words, WEIGHTS)[part]
         call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, known)
-        information[:, part] = known
-        slope[:, part] = slopes
+        for r in range(parameters):
+            for i in range(size):
+                information[r, terms[t, 0] + i], slope[r, terms[t, 0] + i] = known[r, i], slopes[r, i]
     together, root = _together(slope, information, chain)
     slots = of_slot.size
     width = p + slots
