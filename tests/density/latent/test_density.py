@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import gamma, multivariate_normal, norm
 from tests.density.models import between, log_prior
 
@@ -55,7 +56,14 @@ def table(family: str) -> pd.DataFrame:
     )
     eta = 0.3 + 0.5 * frame.x + rng.normal(0, 0.6, 6)[frame.g]
     p = 1 / (1 + np.exp(-eta))
-    return frame.assign(
+    other = np.random.default_rng(9)
+    latent_y = eta + other.logistic(size=ROWS)
+    frame = frame.assign(
+        status=np.tile([0, 1, -1, 2, 0, 0], ROWS // 6 + 1)[:ROWS],
+        choice=other.integers(0, 2, ROWS),
+        lowest=np.where(np.arange(ROWS) % 2, -4.0, -np.inf),
+    )
+    frame = frame.assign(
         y={
             "gaussian": lambda: rng.normal(eta, 0.6),
             "bernoulli": lambda: rng.binomial(1, p),
@@ -67,8 +75,14 @@ def table(family: str) -> pd.DataFrame:
             "lognormal": lambda: np.exp(rng.normal(eta, 0.6)),
             "beta": lambda: rng.beta(5 * p, 5 - 5 * p),
             "exponential": lambda: rng.exponential(np.exp(eta)),
+            "weibull": lambda: rng.exponential(np.exp(eta)),
+            "cumulative": lambda: (np.array(latent_y)[:, None] > [0.0, 0.7, 1.5]).sum(axis=1),
+            "sratio": lambda: (np.array(latent_y)[:, None] > [0.0, 0.7, 1.5]).sum(axis=1),
+            "categorical": lambda: (np.array(latent_y)[:, None] > [0.0, 0.7, 1.5]).sum(axis=1),
+            "wiener": lambda: 0.3 + rng.gamma(2.0, 0.3, ROWS),
         }[family]()
     )
+    return frame.assign(until=frame.y + 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ def grouped(kind: str, family: str) -> str:
     return f"{'y | trials(n)' if family == 'binomial' else 'y'} ~ {GROUPED[kind]}"
 
 
+CHOICES = ["y | dec(choice) ~ x + (1 | p | g)", "bs ~ 1 + (1 | p | g)", "p_outlier ~ 1"]
 CASES = {
     **{f"bernoulli {kind}": Case("bernoulli", grouped(kind, "bernoulli")) for kind in GROUPED},
     **{f"poisson {kind}": Case("poisson", grouped(kind, "poisson")) for kind in ("none", "crossed", "nested", "both")},
@@ -120,6 +135,16 @@ CASES = {
     "mixed": Case(
         "bernoulli", "y ~ x + w + (x | g)", None, None, {"x": pw.StudentT(4, 0, 1), "w": pw.StudentT(3, 0.2, 0.5)}
     ),
+    "censored": Case("gaussian", "y | cens(status, until) ~ x + (x | g)"),
+    "censored times": Case("weibull", "y | cens(status, until) ~ x + (1 | g)", None, "weight"),
+    "truncated": Case("gaussian", "y | trunc(lb=lowest, ub=6) ~ x + (1 | g)"),
+    "both at once": Case("lognormal", "y | cens(status, until) + trunc(lb=0.01) ~ x + (1 | g)"),
+    "truncated counts": Case("poisson", "y | trunc(ub=40) ~ x + (1 | g)", None, "weight"),
+    "categories in order": Case("cumulative", ["y ~ x + (x | g)", "disc ~ 0 + x"], None, "weight"),
+    "probits in order": Case("cumulative", "y ~ x + (1 | g)", "probit"),
+    "stopping": Case("sratio", "y ~ w + cs(x) + (1 | g)"),
+    "categories": Case("categorical", "y ~ x + (1 | g)", None, None, {}),
+    "choices": Case("wiener", CHOICES, None, None, {}),
     "default priors": Case("poisson", "y ~ x + w + (x | g)", None, None, {}),
 }
 
@@ -136,7 +161,7 @@ def made(case: Case, frame: pd.DataFrame | None = None):
     given = dict(PRIORS if case.priors is None else {**PRIORS, **case.priors})
     text = case.formula if isinstance(case.formula, str) else "; ".join(case.formula)
     for name, needs in (("sd", "|"), ("cor", "| g)")):
-        if needs not in text.replace("trials(n)", ""):
+        if needs not in text.replace("y | ", ""):
             given.pop(name)
     given = {} if case.priors == {} else given
     asked = {"family": family_of(case.family), "link": case.link, "weights": case.weights, "missing": "drop"}
@@ -224,7 +249,22 @@ def oracle(model, rows, theta, beta, u) -> float:
     trials = np.ones(len(basis)) if rows.trials is None else rows.trials
     location = locations(model.link, predictors[""])
     logs = [predictors[name] for name in names[1:]]
-    return total + float(counted @ model.family.log_density(rows.response, trials, location, *logs))
+    each = model.family.log_density(rows.response, trials, location, *logs)
+    if rows.limits is not None:  # by differences of distribution functions: nothing here is far out
+        known = DISTRIBUTIONS[model.family.name](location, *logs)
+        lower, upper, lb, ub = rows.limits
+        censored = ~np.isnan(lower)
+        within = known.cdf(np.where(censored, upper, 0.0)) - known.cdf(np.where(censored, lower, 0.0))
+        each = np.where(censored, np.log(np.where(censored, within, 1.0)), each) - np.log(known.cdf(ub) - known.cdf(lb))
+    return total + float(counted @ each)
+
+
+DISTRIBUTIONS = {
+    "gaussian": lambda x, s: stats.norm(x, np.exp(s)),
+    "lognormal": lambda x, s: stats.lognorm(np.exp(s), scale=np.exp(x)),
+    "weibull": lambda x, s: stats.weibull_min(np.exp(s), scale=np.exp(x)),
+    "poisson": lambda x: stats.poisson(np.exp(x)),
+}
 
 
 def affine(density, theta) -> tuple[np.ndarray, np.ndarray]:
