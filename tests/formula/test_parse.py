@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from poolwise import FormulaError
-from poolwise.formula import Bar, parse
+from poolwise.formula import Bar, formula_from, formula_state, parse
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,9 @@ def test_formula_is_split_into_response_common_terms_and_bars(text, response, co
         ("y ~", "term is missing", 3),
         ("y ~ (|g)", "no effects", 5),
         ("y ~ (1|)", "no grouping column", 7),
-        ("y ~ (1|a|b)", "one '|'", 8),
+        ("y ~ (1|a|b|c)", "one '|'", 8),
+        ("y ~ (1|a b|c)", "stands one name", 6),
+        ("y ~ cs()", "no term in cs", 4),
     ],
 )
 def test_errors_mark_the_place(text, reason, place):
@@ -92,3 +96,43 @@ def test_offsets_are_set_apart():
 def test_formula_must_be_text():
     with pytest.raises(FormulaError, match="not int"):
         parse(3)
+
+
+def test_what_is_known_of_the_outcome_besides():
+    assert parse("y | cens(status) ~ x").additions == (("status", "status"),)
+    assert parse("y | cens(s, y2 = end) + weights(w) ~ x").additions == (("status", "s"), ("upper", "end"))
+    assert parse("censored(y, s) ~ x").additions == (("status", "s"),)
+    assert parse("y | trunc(lb = 0, ub = 10) ~ x").additions == (("lb", "0"), ("ub", "10"))
+    assert parse("rt | dec(response) ~ x").additions == (("choice", "response"),)
+    with pytest.raises(FormulaError, match="'top = 1' is not expected"):
+        parse("y | trunc(top = 1) ~ x")
+    with pytest.raises(FormulaError, match="only the first formula can have"):
+        parse(["y ~ x", "sigma | cens(s) ~ x"])
+
+
+def test_bars_with_a_name_share_a_covariance():
+    mean, sigma = parse(["y ~ (x | p | g)", "sigma ~ (1 |p| g)"]).predictors
+    assert [mean[1].bars[0].shared, sigma[1].bars[0].shared] == ["p", "p"]
+    assert str(mean[1].bars[0]) == "(x | p | g)"
+
+
+def test_values_fix_parameters():
+    formula = parse(["y ~ x", "quantile = 0.9", "sigma ~ x"])
+    assert formula.fixed == (("quantile", 0.9),)
+    assert [name for name, _ in formula.further] == ["sigma"]
+    assert parse("y ~ x; nu = 4").fixed == (("nu", 4.0),)
+    with pytest.raises(FormulaError, match="'nu' is given twice"):
+        parse(["y ~ x", "nu = 4", "nu = 5"])
+
+
+def test_terms_with_effects_of_categories_own():
+    formula = parse("y ~ x + cs(z) + cs(w > 1)")
+    assert (formula.common, formula.specific) == ("x", ("z", "I(w > 1)"))
+
+
+def test_a_formula_goes_to_plain_data_and_back():
+    text = ["y | cens(s, e) + trunc(lb=0) ~ x + cs(z) + offset(o) + (x | p | g:h)", "sigma ~ 1 + (1 || g)", "nu = 4"]
+    formula = parse(text).with_intercepts(["zi"])
+    again = formula_from(json.loads(json.dumps(formula_state(formula))))
+    assert again == formula
+    assert str(again) == str(formula)
