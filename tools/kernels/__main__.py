@@ -48,6 +48,9 @@ def _objects() -> dict[str, bytes]:
         made[name] = machine.emit_object(module)
         if b".py" in made[name]:
             raise SystemExit("A kernel can raise an exception, which names its file: let it return a code instead.")
+        missing = [each.name for each in module.functions if each.is_declaration and each.name.startswith("NRT_")]
+        if missing:
+            raise SystemExit(f"A kernel calls numba's runtime ({', '.join(missing)}): assign element by element.")
     return made
 
 

@@ -139,7 +139,8 @@ def each_row(address: int, lower: Vector, upper: Vector, predictors: Matrix, out
     one, at = np.ones(1), np.empty((predictors.shape[1], 1))
     slopes, information = np.empty_like(at), np.empty_like(at)
     for i in range(lower.size):
-        at[:, 0] = predictors[i]
+        for r in range(predictors.shape[1]):
+            at[r, 0] = predictors[i, r]
         out[i] = call_rows(address, lower[i : i + 1], upper[i : i + 1], one, at, slopes, information)
 
 
