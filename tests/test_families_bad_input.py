@@ -115,11 +115,11 @@ def test_data_and_formulas_that_do_not_suit_a_family(family, formula, change, er
     [
         (
             {"family": "poison"},
-            "no family 'poison'. Did you mean 'poisson'\\? Valid names: asymmetric_laplace, .*, student",
+            "no family 'poison'. Did you mean 'poisson'\\? Valid names: acat, asymmetric_laplace, .*, student",
         ),
-        ({"family": "quasi"}, "no family 'quasi'. Valid names: asymmetric_laplace"),
-        ({"family": 3}, "no family 3. Valid names: asymmetric_laplace"),
-        ({"family": None}, "no family None. Valid names: asymmetric_laplace"),
+        ({"family": "quasi"}, "no family 'quasi'. Valid names: acat, asymmetric_laplace"),
+        ({"family": 3}, "no family 3. Valid names: acat, asymmetric_laplace"),
+        ({"family": None}, "no family None. Valid names: acat, asymmetric_laplace"),
         (
             {"family": "poisson", "link": "logit"},
             "'poisson' has no link 'logit'.*Valid names: identity, inverse, log, sqrt",

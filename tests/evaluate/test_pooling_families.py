@@ -99,10 +99,13 @@ def test_every_family_is_compared(family):
     g, x = np.repeat(np.arange(3), 8), rng.normal(size=24)
     whole = np.where(g == 0, 0, rng.binomial(4, 0.5, 24))
     outcome = whole if FAMILIES[family].whole else rng.beta(2, 3, 24)
+    outcome = np.resize([1, 2, 3], 24) if FAMILIES[family].labels else outcome
     outcome = np.minimum(outcome, 1) if family == "bernoulli" else outcome
     outcome = np.where(g + (x > 0) == 2, 0.0, outcome) if family.startswith("hurdle") else outcome
     data = {"y": outcome, "x": x, "g": g}
     formula = "y | trials(4) ~ x" if FAMILIES[family].trials else "y ~ x"
+    if FAMILIES[family].signed:
+        data, formula = data | {"side": np.resize([0, 1], 24)}, "y | dec(side) ~ x"
     found = pw.compare_pooling(formula, by="g", data=data, family=family, folds=2, draws=100, seed=1)
     assert np.isfinite(found.table.to_numpy(dtype=float)).all()
     assert np.isfinite(found.separate.result.beta).all()

@@ -196,7 +196,8 @@ def _left_out(fit: Fit, inside: float, folds: int, refit: SamplerSettings, progr
 
     by_folds = fit.kfold(folds, draws=refit.draws, seed=refit.entropy, progress=said)
     loo = fit.loo(progress=said)
-    assert by_folds.rmsd is not None
+    if by_folds.rmsd is None:  # as of categories without an order
+        return Scores(math.nan, math.nan, folds, mean_log_score(by_folds), mean_log_score(loo))
     return Scores(inside, by_folds.rmsd, folds, mean_log_score(by_folds), mean_log_score(loo))
 
 
@@ -244,6 +245,8 @@ class PoolingComparison:
         inside = min(self.scores, key=lambda kind: self.scores[kind].in_sample)
         if not self.scores[inside].folds:
             return f"In sample, {inside.value} fits best; without cross-validation that says little."
+        if math.isnan(self.scores[inside].cross_validated):
+            return self._by_log_score()
         ranked = sorted(self.scores, key=lambda kind: self.scores[kind].cross_validated)
         best, others = ranked[0], ranked[1:]
         what, power = ("Brier score", 2) if self.scores[best].binary else ("RMSD", 1)
@@ -257,6 +260,13 @@ class PoolingComparison:
             else (f" By the log score, which judges whole distributions, {by_log.value} does.")
         )
         return f"On rows left out, {best.value} predicts best: {what} {values[best]} against {shown}.{trap}{other}"
+
+    def _by_log_score(self) -> str:
+        """The comparison where outcomes have no distances."""
+        best, *others = sorted(self.scores, key=lambda kind: -self.scores[kind].log_score)
+        shown = " and ".join(f"{self.scores[kind].log_score:.3f} ({kind.value})" for kind in others)
+        score = f"log score {self.scores[best].log_score:.3f} against {shown}"
+        return f"On rows left out, {best.value} predicts best: {score}."
 
     def compare(self, *, by: str | None = None, progress: Progress = silent) -> Comparison:
         """The three fits by expected log predictive density of rows left out, or with `by` of groups left out."""

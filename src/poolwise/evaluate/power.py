@@ -163,8 +163,8 @@ def _shared(design: Design, sigma: float, family: Family, dispersions: Mapping[s
     """
     if not isinstance(dispersions, Mapping):
         raise DataError("dispersions must be a dict from parameters to numbers, {'shape': 2.0}.")
-    own = {name for name, _ in design.formula.further}
-    known = [each.name for each in family.parameters if each.name not in own]
+    own, fixed = ({name for name, _ in each} for each in (design.formula.further, design.formula.fixed))
+    known = [each.name for each in family.parameters if each.name not in own | fixed]
     for name in dispersions:
         if name in own:
             raise DataError(f"'{name}' has a formula: give its coefficients among effects, '{name}_Intercept' first.")

@@ -225,7 +225,15 @@ def _of_regressions(posterior: Posterior, rows: Rows, chosen: np.ndarray) -> np.
     weights = regression_weights(design, posterior.beta.reshape(count, *posterior.beta.shape[2:])[chosen])
     logs = {name: np.log(each.reshape(count, -1)[chosen]) for name, each in posterior.dispersions.items()}
     values, codes, names = rows.values[:, :-1], rows.codes, posterior.model.family.predictors
-    found = [logs[name][:, codes] if name in logs else linear_predictor(values, codes, weights[name]) for name in names]
+    fixed = np.zeros((len(chosen), len(codes)))  # what is known of a parameter that is not estimated is added later
+    found = [
+        logs[name][:, codes]
+        if name in logs
+        else linear_predictor(values, codes, weights[name])
+        if name in weights
+        else fixed
+        for name in names
+    ]
     return np.stack(found)
 
 

@@ -163,8 +163,12 @@ def elsewhere(family: Family) -> Elsewhere:
 
     Raises
     ------
-    DataError : for a family of the user's own.
+    DataError : for a family of the user's own, and for one without words in other systems.
     """
     if FAMILIES.get(family.name) is not family:
         raise DataError(f"as_code knows the families of poolwise; '{family.name}' is one of your own.")
+    if family.name not in ELSEWHERE:
+        raise DataError(
+            f"Models of the family '{family.name}' are not translated; those of {', '.join(ELSEWHERE)} are."
+        )
     return ELSEWHERE[family.name]
