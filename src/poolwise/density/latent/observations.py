@@ -107,7 +107,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
 def _events(family: Family, rows: Rows, y: np.ndarray, trials: np.ndarray, weights: np.ndarray) -> Iterator[_Events]:
     """Rows that were observed exactly; those known to lie in an interval; and what truncation divides by."""
     exact = np.flatnonzero(rows.observed)
-    if len(exact):
+    if len(exact) or not len(rows.codes):  # a group without rows has its priors
         yield _Events(family.callback, exact, y[exact], trials[exact], weights[exact], family.additive)
     if rows.limits is None or family.interval is None:
         return
