@@ -1,7 +1,7 @@
 """Simulation-based calibration of families that are sampled, as in `test_calibration` for the normal.
 
-Parameters and outcomes are drawn here, with nothing of the package: only `pw.fit` is asked. Data that `pw.fit` refuses,
-as counts that are all zero, are drawn anew: ranks are uniform given any data.
+Parameters and outcomes are drawn here, with nothing of the package but the walk of a diffusion: only `pw.fit` is
+asked. Data that `pw.fit` refuses, as counts that are all zero, are drawn anew: ranks are uniform given any data.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import chisquare, invgauss, skewnorm
 
 import poolwise as pw
+from poolwise.families.first_passage_draws import first_passages
 
 GROUP = np.repeat(np.arange(8), [4, 7, 9, 10, 10, 11, 13, 16])
 X = np.random.default_rng(12).normal(size=len(GROUP))
@@ -29,6 +30,12 @@ OF_FAMILY = {
     "hurdle_gamma": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
     "beta_binomial": {"phi": pw.Gamma(4, 0.5)},
     "weibull": {"shape": pw.Gamma(4, 2)},
+    "censored weibull": {"shape": pw.Gamma(4, 2)},
+    "wiener": {
+        "bs_Intercept": pw.Normal(0.4, 0.2),
+        "ndt_Intercept": pw.Normal(-1.5, 0.3),
+        "bias_Intercept": pw.Normal(0, 0.3),
+    },
     "cumulative": {"gap2": pw.Gamma(4, 4), "gap3": pw.Gamma(4, 4)},
     "sratio": {"shift2_Intercept": pw.Normal(0.3, 0.5), "shift3_Intercept": pw.Normal(0.6, 0.5)},
     "shifted_lognormal": {"sigma": pw.Gamma(8, 16), "ndt_Intercept": pw.Normal(-1, 0.5)},
@@ -45,6 +52,8 @@ OF_FAMILY = {
 }
 OFTEN = (
     "cumulative",
+    "censored weibull",
+    "wiener",
     "bernoulli",
     "poisson",
     "negative_binomial",
@@ -53,6 +62,7 @@ OFTEN = (
     "hurdle_gamma",
 )
 TRIALS = 6
+OF_TRIALS = ("beta_binomial", "zero_inflated_binomial")
 
 
 def _logistic(x):
@@ -93,13 +103,15 @@ def outcomes(family, eta, dispersions, rng):
     if family == "negative_binomial":
         shape = dispersions["shape"]
         return rng.negative_binomial(shape, shape / (shape + np.exp(eta)))
-    if family == "weibull":
+    if family.endswith("weibull"):
         return np.exp(eta) * rng.weibull(dispersions["shape"], len(eta))
     if family in SHAPES:
         return SHAPES[family](eta, dispersions, rng)
     if family == "beta_binomial":
         mean, phi = 1 / (1 + np.exp(-eta)), dispersions["phi"]
         return rng.binomial(TRIALS, rng.beta(phi * mean, phi * (1 - mean)))
+    if family == "wiener":
+        return signed_times(eta, dispersions, rng)
     if family == "cumulative":
         cuts = np.cumsum([0.0, dispersions["gap2"], dispersions["gap3"]])
         return 1 + (eta[:, None] + rng.logistic(size=(len(eta), 1)) > cuts).sum(axis=1)
@@ -112,6 +124,15 @@ def outcomes(family, eta, dispersions, rng):
         seen = rng.random(len(eta)) > 1 / (1 + np.exp(-logit))
         return np.where(seen, not_zero(family, eta, dispersions, rng), 0)
     return eta + dispersions["sigma"] * rng.standard_t(dispersions["nu"], len(eta))
+
+
+def signed_times(drift, parameters, rng):
+    """Choices and times, one in twenty a contaminant. The walk itself is tested against quadrature elsewhere."""
+    n, bias = len(drift), 1 / (1 + np.exp(-parameters["bias_Intercept"]))
+    decision, upper = first_passages(rng, drift, np.full(n, np.exp(parameters["bs_Intercept"])), np.full(n, bias))
+    contaminant = rng.random(n) < 0.05
+    time = np.where(contaminant, rng.uniform(0, 9, n), np.exp(parameters["ndt_Intercept"]) + decision)
+    return np.where(np.where(contaminant, rng.random(n) < 0.5, upper), time, -time)
 
 
 def not_zero(family, eta, dispersions, rng):
@@ -139,11 +160,17 @@ def ranks_of(family, count, sampler, seed=5):
         y = outcomes(family, truth["Intercept"] + truth["x"] * X + u[GROUP], truth, rng)
         frame = pd.DataFrame({"y": y, "x": X, "g": GROUP})
         options = {"draws": DRAWS, "chains": CHAINS, "seed": len(found), "sampler": sampler}
-        outcome = f"y | trials({TRIALS})" if family in ("beta_binomial", "zero_inflated_binomial") else "y"
+        outcome, formulas = f"y | trials({TRIALS})" if family in OF_TRIALS else "y", []
+        if family == "censored weibull":  # at times that know nothing of the outcomes
+            end = rng.exponential(3.0, len(y))
+            frame, outcome = frame.assign(y=np.minimum(y, end), gone=(end < y) * 1), "y | cens(gone)"
+        if family == "wiener":
+            frame, outcome, formulas = frame.assign(y=np.abs(y), up=(y > 0) * 1), "y | dec(up)", ["longest = 9"]
         if family in ("cumulative", "sratio") and len(np.unique(y)) < 4:
             continue  # a model of fewer categories has other parameters
         try:
-            fit = pw.fit(f"{outcome} ~ x + (1 | g)", frame, family=family, priors=priors, **options)
+            written = [f"{outcome} ~ x + (1 | g)", *formulas]
+            fit = pw.fit(written, frame, family=family.split()[-1], priors=priors, **options)
         except pw.DataError:
             assert np.ptp(y) == 0
             continue
