@@ -14,7 +14,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     from poolwise.support.errors import MissingName
 
-    raise MissingName(f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_radon.")
+    raise MissingName(f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_cavanagh, load_radon.")
 
 
 def load_radon() -> pd.DataFrame:
@@ -27,3 +27,16 @@ def load_radon() -> pd.DataFrame:
 
     with as_file(files(__package__) / "radon.csv") as path:
         return pd.read_csv(path, index_col=0)
+
+
+def load_cavanagh() -> pd.DataFrame:
+    """Choices and response times of 14 patients with Parkinson's disease in 3,988 trials (Cavanagh and others 2011).
+
+    `rt` is the response time in seconds, `response` 1 for the better of two options and -1 for the other, `conf` says
+    whether these were much alike (HC, high conflict) or not (LC), `theta` is power of the theta band over the frontal
+    cortex, `dbs` whether deep brain stimulation was on, `participant_id` the patient.
+    """
+    import pandas as pd
+
+    with as_file(files(__package__) / "cavanagh.csv") as path:
+        return pd.read_csv(path)
