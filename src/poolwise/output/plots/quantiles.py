@@ -21,8 +21,10 @@ def quantiles(table: pd.DataFrame, outcome: str, by: str | None, *, width: int =
         scale=alt.Scale(domain=["upper boundary", "lower boundary"], range=[theme.PARTIAL, theme.SEPARATE]),
         legend=alt.Legend(orient="top"),
     )
-    x = alt.X("quantile:Q", title="share of trials that are faster", axis=alt.Axis(format="%", values=[0.1, 0.5, 0.9]))
-    base = alt.Chart(theme.data(table)).encode(x=x, color=colour)
+    axis = alt.Axis(format="%", values=[0.1, 0.3, 0.5, 0.7, 0.9])
+    x = alt.X("place:Q", title="share of trials that are faster", axis=axis, scale=alt.Scale(domain=[0, 1]))
+    apart = table["choice"].map({"upper boundary": -0.02, "lower boundary": 0.02})  # side by side
+    base = alt.Chart(theme.data(table.assign(place=table["quantile"] + apart))).encode(x=x, color=colour)
     bars = base.mark_rule(strokeWidth=5, opacity=0.35).encode(
         y=alt.Y("low:Q", title=outcome, scale=alt.Scale(zero=False)), y2="high:Q"
     )
