@@ -137,12 +137,12 @@ def _check_formula(parsed: Formula, by: str) -> None:
 
 def _with_groups(parsed: Formula, by: str, correlated: bool) -> str | list[str]:
     """The formula with all terms of the mean varying by group."""
-    left = parsed.response if parsed.trials is None else f"{parsed.response} | trials({parsed.trials})"
     quoted = by if by.isidentifier() else f"`{by}`"
-    known = "".join(f" + offset({text})" for text in parsed.offsets)
+    known = "".join([f" + cs({term})" for term in parsed.specific] + [f" + offset({text})" for text in parsed.offsets])
     bar = f"({parsed.common} {'|' if correlated else '||'} {quoted})"
-    mean = f"{left} ~ {parsed.common} + {bar}{known}"
-    return [mean, *(further.text for _, further in parsed.further)] if parsed.further else mean
+    mean = f"{parsed.left} ~ {parsed.common} + {bar}{known}"
+    more = [further.text for _, further in parsed.further] + [f"{name} = {value!r}" for name, value in parsed.fixed]
+    return [mean, *more] if more else mean
 
 
 def _judged_by_statistics(

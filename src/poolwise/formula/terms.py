@@ -72,13 +72,23 @@ class Formula:
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]
-        trials = [] if self.trials is None else [f"trials({self.trials})"]
-        added = [*trials, *(f"{name}: {text}" for name, text in self.additions)]
-        left = f"{self.response} | {' + '.join(added)}" if added else self.response
         specific = [f"cs({term})" for term in self.specific]
-        mine = " + ".join([f"{left} ~ {self.common}", *specific, *map(str, self.bars), *known])
+        mine = " + ".join([f"{self.left} ~ {self.common}", *specific, *map(str, self.bars), *known])
         fixed = [f"{name} = {value:g}" for name, value in self.fixed]
         return "; ".join([mine, *(str(formula) for _, formula in self.further), *fixed])
+
+    @property
+    def left(self) -> str:
+        """What stands on the left of `~`, weights left out."""
+        known = dict(self.additions)
+        calls = {
+            "trials": [] if self.trials is None else [self.trials],
+            "cens": [known[name] for name in ("status", "upper") if name in known],
+            "trunc": [f"{name}={known[name]}" for name in ("lb", "ub") if name in known],
+            "dec": [known[name] for name in ("choice",) if name in known],
+        }
+        added = [f"{name}({', '.join(arguments)})" for name, arguments in calls.items() if arguments]
+        return f"{self.response} | {' + '.join(added)}" if added else self.response
 
     @property
     def fixed_trials(self) -> float | None:
