@@ -13,6 +13,9 @@ from poolwise.density.theta import covariance_factor
 from poolwise.support.threads import look
 
 _STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
+# Steps are halved so often, until they rise by so much of what their slope promises (Armijo 1966): from far out, where
+# a density falls like an exponential of an exponential, any step beyond the mode would rise, however long.
+_HALVINGS, _ENOUGH = 50, 0.01
 _CLIMB, _APART = 30, 0.02  # steps over theta, and how far apart differences are taken
 _CLOSE, _STRIDE = 0.02, 1.0  # rise that is worth no further step over theta, and the longest step
 
@@ -74,10 +77,10 @@ def conditional(
         promised = float(step @ slope)
         if promised < _GAIN:
             break
-        for halving in range(30):
+        for halving in range(_HALVINGS):
             share = 0.5**halving
             trial = joint(problem, words, theta, beta + share * step[:p], u + share * step[p:], factor)
-            if trial[0] > value:
+            if trial[0] > value + _ENOUGH * share * promised:
                 break
         else:
             break
