@@ -121,6 +121,13 @@ def test_files_and_copies_keep_the_labels(which, request, frame, tmp_path):
         assert repr(again) == repr(fit)
 
 
+def test_reports_are_written(ordered, unordered, tmp_path):
+    for fit, name in ((ordered, "ordered"), (unordered, "unordered")):
+        text = fit.report(tmp_path / name).read_text()
+        assert "share of middle" in text
+        assert "rows" in text
+
+
 def test_numbers_and_text_mean_the_same(ordered, frame):
     numbers = pw.fit("rank ~ x + (1 | g)", frame, family="cumulative", draws=200, seed=1)
     np.testing.assert_array_equal(numbers.result.beta, ordered.result.beta)

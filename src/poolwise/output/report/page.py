@@ -179,7 +179,8 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
     labels = [theme.plain(str(label)) for label in factor.levels[shown]]
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
-    if posterior.model.sampled and rows is None:
+    several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
+    if posterior.model.sampled and (rows is None or several):
         return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}, rows).text
