@@ -92,7 +92,11 @@ def test_the_same_draws_whatever_the_threads():
     np.testing.assert_array_equal(one.separate.result.beta, two.separate.result.beta)
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "gaussian"])
+OFTEN = ("poisson", "gamma", "student", "cumulative", "asymmetric_laplace")
+SELDOM = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name not in (*OFTEN, "gaussian")]
+
+
+@pytest.mark.parametrize("family", [*OFTEN, *SELDOM])
 def test_every_family_is_compared(family):
     """Three fits and their scores, with a group whose outcomes are all the same where these are whole numbers."""
     rng = np.random.default_rng(8)
