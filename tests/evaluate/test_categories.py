@@ -175,3 +175,15 @@ def test_categories_that_make_no_sense(values, said):
 def test_formulas_that_make_no_sense(formula, family, said, frame):
     with pytest.raises(pw.FormulaError, match=said):
         pw.fit(formula, frame, family=family)
+
+
+@pytest.mark.parametrize("disc", ["disc ~ z", "disc ~ 0 + z", "disc ~ z - 1", "disc ~ 0 + second"])
+def test_only_ratios_of_discriminations_are_learnt(frame, disc):
+    """Text is coded as beside a constant, which is not estimated: the thresholds say the same."""
+    data = frame.assign(z=np.where(frame["g"] % 2, "b", "a"), second=frame["g"] % 2)
+    fit = pw.fit(["y ~ x", disc], data, family="cumulative", draws=100, seed=1)
+    known = pw.fit(["y ~ x", "disc ~ second"], data, family="cumulative", draws=100, seed=1)
+    assert [name for name in fit.summary().index if "disc" in name] == [
+        "beta[disc_second]" if "second" in disc else "beta[disc_z[T.b]]"
+    ]
+    np.testing.assert_allclose(fit.summary()["mean"], known.summary()["mean"])

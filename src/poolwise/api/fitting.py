@@ -17,6 +17,7 @@ from poolwise.inference import update as updating
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Posterior
 from poolwise.inference.prepare import prepare
+from poolwise.inference.tallies import untallied
 from poolwise.samplers.settings import deadline_of, sampler_settings
 from poolwise.sources import Source, as_source
 from poolwise.sources.group_tables import with_group_tables
@@ -88,14 +89,17 @@ def fit(
     """
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     workers = check_threads(threads)
+    family = family_of(family)
     source = None if isinstance(data, Statistics) else with_group_tables(as_source(data), groups)
     if source is None and (weights is not None or groups is not None):
         raise DataError("Statistics hold their weights and group columns already; leave out weights= and groups=.")
+    if source is not None:
+        formula, source = untallied(formula, source, family, weights)
     with limited(deadline_of(time_limit)):
         model, rows = prepare(
             formula,
             source or data,
-            family=family_of(family),
+            family=family,
             link=link,
             priors=priors,
             weights=weights,

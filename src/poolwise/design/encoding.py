@@ -406,11 +406,12 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     common: list[str] = []
     predictors: list[str] = []
     margins: list[np.ndarray] = []
-    for of, _ in formula.predictors:
-        mine = names[common_part(of)]
-        common += mine
-        predictors += [of] * len(mine)
-        margins.append(margins_of(powers[common_part(of)]))
+    for of, each in formula.predictors:
+        part = common_part(of)
+        kept = [k for k, name in enumerate(names[part]) if each.constant or name != "Intercept"]
+        common += [names[part][k] for k in kept]
+        predictors += [of] * len(kept)
+        margins.append(margins_of([powers[part][k] for k in kept]))
     by_factor = _bars_by_factor(formula, names)
     of_mean = [frozenset(bars[0][2].keys) for bars in by_factor if not bars[0][0]]
     factors += [_factor(formula, bars, names, powers, columns, cells, of_mean) for bars in by_factor]

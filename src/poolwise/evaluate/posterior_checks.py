@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,8 +62,8 @@ class Replications:
 
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
     """Replicate the data, and no more."""
-    rows, total = _some_rows(batches, posterior)
     model = posterior.model
+    rows, total = _each_alone(*_some_rows(batches, posterior), precise=model.family.precise)
     made = replicate(posterior, rows, draws, seed)
     return Replications(model.design.response, rows.response, made, total, model.family.whole, model.family.labels)
 
@@ -137,10 +137,11 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     """Replicate the data and compare."""
     import pandas as pd
 
-    rows, total = _some_rows(batches, posterior)
+    family = posterior.model.family
+    some, total = _some_rows(batches, posterior)
+    rows, total = _each_alone(some, total, precise=family.precise)
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
-    family = posterior.model.family
     statistics = _WITH_ZEROS if family.whole or (replicated == 0).any() else STATISTICS
     if family.labels:
         statistics = {f"share of {label}": _share(place) for place, label in enumerate(family.labels)}
@@ -158,7 +159,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         design.response,
         table,
         groups,
-        *((np.nan, np.nan) if unordered else _rmsd(posterior, rows, threads)),
+        *((np.nan, np.nan) if unordered else _rmsd(posterior, some, threads)),
         observed,
         replicated,
         total,
@@ -201,6 +202,19 @@ def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
         parts.append(rows.take(positions[low:high] - before))
         before += len(rows.codes)
     return Rows.joined(parts), total
+
+
+def _each_alone(rows: Rows, total: int, *, precise: bool) -> tuple[Rows, int]:
+    """Rows whose weights say how many they stand for, each as often, and how many these are; `MOST` at random at most.
+
+    Weights that are precisions, or not whole, are no such numbers: these rows come as they are.
+    """
+    counts = rows.weights
+    if precise or counts is None or (counts != np.floor(counts)).any():
+        return rows, total
+    ends = np.cumsum(counts)
+    chosen = np.searchsorted(ends, some_positions(int(ends[-1]), MOST), side="right")
+    return replace(rows.take(chosen), weights=None), int(ends[-1])
 
 
 def _line(observed: np.ndarray, replicated: np.ndarray) -> list[float]:

@@ -91,6 +91,7 @@ _ALIASES = {
     "zero_inflated_negbinomial": "zero_inflated_negative_binomial",
     "hurdle_negbinomial": "hurdle_negative_binomial",
     "betabinomial": "beta_binomial",
+    "multinomial": "categorical",
     "negativebinomial": "negative_binomial",
     "nbinom": "negative_binomial",
     "student_t": "student",

@@ -14,6 +14,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.categories import (
+    DISC,
     any_position,
     category_draws,
     expected_position,
@@ -88,7 +89,7 @@ def acat(labels: tuple[str, ...], link: str = "logit") -> Family:
     return Family(
         "acat",
         _SCALE,
-        (Parameter("disc", fixed=1.0), *shifts),
+        (DISC, *shifts),
         _callback,
         log_density,
         category_draws(log_density, count, 1),

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from poolwise.compiled import kernel
+from poolwise.families.family import Parameter
 from poolwise.families.links import REAL, Link, Scale
 from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail, softplus
 
 LOGIT, PROBIT, CLOGLOG = range(3)  # of the probability to lie below a threshold
 KINDS = {"logit": LOGIT, "probit": PROBIT, "cloglog": CLOGLOG}
+DISC = Parameter("disc", fixed=1.0, relative=True)  # discrimination, one over the latent standard deviation
 LogDensity = Callable[..., np.ndarray]
 
 

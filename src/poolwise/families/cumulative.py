@@ -15,6 +15,7 @@ from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.categories import (
     CLOGLOG,
+    DISC,
     KINDS,
     LOGIT,
     PROBIT,
@@ -33,7 +34,6 @@ from poolwise.families.links import REAL
 from poolwise.priors import HalfStudentT
 
 _SCALE = latent_scale(*KINDS)
-_DISC = Parameter("disc", fixed=1.0)
 _WIDTH = HalfStudentT(3.0, 2.5)
 
 
@@ -150,7 +150,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
     return Family(
         name,
         _SCALE,
-        (_DISC, *more),
+        (DISC, *more),
         callbacks[link],
         log_density,
         category_draws(log_density, count, logs),

@@ -40,6 +40,7 @@ class Parameter:
         where the density may be zero there, or flat.
     bound : (outcomes) to what its value lies below where all rows share it: beyond, the density is zero.
     vanishes : whether it may be fixed at zero.
+    relative : whether only its ratio between rows can be learnt: its linear predictor has no constant.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Parameter:
     start: OfOutcomes | None = None
     bound: OfOutcomes | None = None
     vanishes: bool = False
+    relative: bool = False
 
     def to_scale(self, value: float) -> float:
         """A value on the scale on which kernels take it."""

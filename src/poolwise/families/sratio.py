@@ -15,6 +15,7 @@ from poolwise.compiled import kernel
 from poolwise.families.callback import rows_callback, views
 from poolwise.families.categories import (
     CLOGLOG,
+    DISC,
     KINDS,
     LOGIT,
     PROBIT,
@@ -31,7 +32,6 @@ from poolwise.families.family import Family, Parameter
 from poolwise.families.links import REAL
 
 _SCALE = latent_scale(*KINDS)
-_DISC = Parameter("disc", fixed=1.0)
 
 
 @kernel
@@ -103,7 +103,7 @@ def sratio(labels: tuple[str, ...], link: str = "logit") -> Family:
     return Family(
         "sratio",
         _SCALE,
-        (_DISC, *shifts),
+        (DISC, *shifts),
         _CALLBACKS[link],
         log_density,
         category_draws(log_density, count, 1),

@@ -65,6 +65,14 @@ def read_outcome(left: str) -> Outcome:
     return Outcome(left)
 
 
+def read_tallies(formula: str) -> tuple[tuple[str, ...], str]:
+    """The columns of counts in `cbind(a, b, c) ~ x`, none where the outcome is another; and the right side."""
+    tildes = [at for at, symbol, depth in scan(formula) if symbol == "~" and depth == 0]
+    left = formula[: tildes[0]].strip() if tildes else ""
+    columns = tuple(each.strip("`") for each in pieces(pair[1])) if (pair := _PAIR.fullmatch(left)) else ()
+    return (columns, formula[tildes[0] + 1 :]) if len(columns) > 1 else ((), formula)
+
+
 def _with_additions(left: str) -> Outcome:
     """brms' additions: `y | trials(n) + weights(w) + cens(status) + trunc(lb = 0) + dec(choice)`."""
     response, *more = pieces(left, "|")

@@ -21,6 +21,7 @@ def formula_from(state: Mapping[str, Any], functions: Functions | None = None) -
     known = dict(state)
     bars = tuple(Bar(**{**bar, "keys": tuple(bar["keys"])}) for bar in known.pop("bars"))
     further = tuple((str(name), formula_from(other)) for name, other in known.pop("further"))
+    known.setdefault("constant", True)  # files of before have none
     for name in ("offsets", "specific"):
         known[name] = tuple(known[name])
     for name in ("additions", "fixed"):

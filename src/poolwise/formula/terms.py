@@ -55,6 +55,8 @@ class Formula:
         of `trunc(lb, ub)`, "choice" of `dec(choice)`; each an expression.
     fixed : parameters that are not estimated, with their values: `quantile = 0.9`.
     specific : the terms in `cs(...)`, whose effects differ by category.
+    constant : whether the common part may have a constant. Where not, categories are coded as beside one, and its
+        column is left out.
     """
 
     text: str
@@ -69,6 +71,7 @@ class Formula:
     additions: tuple[tuple[str, str], ...] = ()
     fixed: tuple[tuple[str, float], ...] = ()
     specific: tuple[str, ...] = ()
+    constant: bool = True
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]

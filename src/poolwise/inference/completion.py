@@ -24,6 +24,7 @@ def completed(formula: Formula, family: Family) -> Formula:
         formula = _with_own_effects(formula, family)
     if family.repeated:
         formula = _repeated(formula, family)
+    formula = _without_constants(formula, family)
     values = {each.name: each.fixed for each in family.parameters if isinstance(each.fixed, float)}
     return formula.with_intercepts(family.unshared).with_values(values)
 
@@ -59,6 +60,16 @@ def _repeated(formula: Formula, family: Family) -> Formula:
         if name not in named
     )
     return replace(formula, common="0", bars=(), further=(*formula.further, *more))
+
+
+def _without_constants(formula: Formula, family: Family) -> Formula:
+    """`disc ~ x`, and `disc ~ 0 + x` as well, as a formula whose constant is zero."""
+    relative = {each.name for each in family.parameters if each.relative}
+    further = tuple(
+        (name, replace(each, common=f"{each.common} + 1", constant=False) if name in relative else each)
+        for name, each in formula.further
+    )
+    return replace(formula, further=further)
 
 
 def _check_trials(formula: Formula, family: Family) -> None:

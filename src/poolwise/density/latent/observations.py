@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled.kernels import Callback
+from poolwise.density.centring import settled
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
 from poolwise.design.design import Design, Rows
@@ -163,7 +164,8 @@ def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray],
     exact = parts[0]
     there = np.repeat(point[:, None], len(exact.y), axis=1)
     scratch = np.empty_like(there), np.empty_like(there)
-    return whole - float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
+    own = float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
+    return float(settled(whole - own, max(abs(whole), 1.0)))  # trajectories follow the last digits of a density
 
 
 def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,104 @@
+"""Counts of categories are the same model as one row for each thing that was counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import poolwise as pw
+
+KINDS = ["oak", "elm", "ash"]
+
+
+@pytest.fixture(scope="module")
+def counts() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    site, x = np.repeat(np.arange(12), 4), rng.normal(size=48)
+    scores = np.column_stack([np.zeros(48), 0.3 + 0.8 * x + rng.normal(0, 0.5, 12)[site], -0.4 - 0.5 * x])
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    found = np.array(
+        [rng.multinomial(size, share) for size, share in zip(rng.integers(5, 40, 48), shares, strict=True)]
+    )
+    return pd.DataFrame(found, columns=KINDS).assign(x=x, site=[f"s{k}" for k in site])
+
+
+@pytest.fixture(scope="module")
+def trees(counts) -> pd.DataFrame:
+    """A row for each tree."""
+    kinds = [np.repeat(KINDS, row) for row in counts[KINDS].to_numpy()]
+    tall = counts.loc[np.repeat(np.arange(48), list(map(len, kinds))), ["x", "site"]]
+    return tall.assign(kind=pd.Categorical(np.concatenate(kinds), KINDS, ordered=True))
+
+
+@pytest.fixture(scope="module")
+def fitted(counts):
+    return pw.fit("cbind(oak, elm, ash) ~ x + (1 | site)", counts, family="multinomial", draws=200, seed=1)
+
+
+def test_same_draws_as_from_single_rows(fitted, trees):
+    single = pw.fit("kind ~ x + (1 | site)", trees, family="categorical", draws=200, seed=1)
+    pd.testing.assert_frame_equal(fitted.summary(), single.summary(), rtol=1e-9)
+
+
+def test_counts_of_ordered_categories(counts, trees):
+    fit = pw.fit("(oak, elm, ash) ~ x + (1 | site)", counts, family="cumulative", draws=200, seed=1)
+    single = pw.fit("kind ~ x + (1 | site)", trees, family="cumulative", draws=200, seed=1)
+    pd.testing.assert_frame_equal(fit.summary(), single.summary(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [pl.from_pandas, lambda frame: pl.from_pandas(frame).lazy(), pa.Table.from_pandas])
+def test_any_frame(make, fitted, counts):
+    fit = pw.fit("cbind(oak, elm, ash) ~ x + (1 | site)", make(counts), family="multinomial", draws=200, seed=1)
+    pd.testing.assert_frame_equal(fit.summary(), fitted.summary(), rtol=1e-12)
+
+
+def test_checks_count_every_tree(fitted, counts):
+    table = fitted.check(draws=50, seed=1).table
+    whole = counts[KINDS].to_numpy().sum()
+    np.testing.assert_allclose(table["observed"], counts[KINDS].sum() / whole)
+    assert fitted.check(draws=50, seed=1).total == whole
+
+
+def test_after_the_fit(fitted, counts, tmp_path):
+    new = counts[["x", "site"]].head(2)
+    table = fitted.predict(new)
+    assert table["category"].tolist() == KINDS * 2
+    np.testing.assert_allclose(table.groupby(level=0)["mean"].sum(), 1.0)
+    fitted.save(tmp_path / "fit")
+    pd.testing.assert_frame_equal(pw.load(tmp_path / "fit").predict(new), table)
+    assert np.isfinite(fitted.loo().elpd)
+
+
+def test_a_row_with_a_missing_count_is_left_out(counts):
+    holes = counts.astype({"elm": float})
+    holes.loc[3, "elm"] = np.nan
+    with pytest.warns(pw.PoolwiseWarning, match="missing values and were left out"):
+        fit = pw.fit("cbind(oak, elm, ash) ~ x", holes, family="multinomial", draws=100, seed=1)
+    known = pw.fit("cbind(oak, elm, ash) ~ x", counts.drop(index=3), family="multinomial", draws=100, seed=1)
+    pd.testing.assert_frame_equal(fit.summary(), known.summary(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "formula", "message"),
+    [
+        ({"elm": -1}, "cbind(oak, elm, ash) ~ x", "'elm' holds -1; counts are whole numbers"),
+        ({"elm": 0.5}, "cbind(oak, elm, ash) ~ x", "'elm' holds 0.5"),
+        ({"elm": "many"}, "cbind(oak, elm, ash) ~ x", "'elm' must hold how often"),
+        ({"elm": 0}, "cbind(oak, elm, ash) ~ x", "'elm' was never counted"),
+        ({"count": 1}, "cbind(oak, elm, ash) ~ x", "rename 'count'"),
+        ({}, "cbind(oak, elm, oak) ~ x", "counts a category twice"),
+        ({}, "cbind(oak, elm, larch) ~ x", "no column 'larch'"),
+        ({}, "oak + elm ~ x", "arithmetic on the outcome"),
+    ],
+)
+def test_messages(counts, change, formula, message):
+    with pytest.raises((pw.DataError, pw.FormulaError), match=message):
+        pw.fit(formula, counts.assign(**change), family="multinomial", draws=50)
+
+
+def test_weights_besides_counts_are_refused(counts):
+    with pytest.raises(pw.FormulaError, match="Counts of categories are weights already"):
+        pw.fit("cbind(oak, elm, ash) ~ x", counts, family="multinomial", weights="x", draws=50)
