@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from tests.families import exact_wiener
 from tests.families.exact import STEP
 
+import poolwise as pw
 from poolwise.families import FAMILIES
 from poolwise.families.callback import call_rows
 from poolwise.families.first_passage import large_times, log_first_passage, small_times
@@ -368,3 +369,10 @@ def test_parameters_that_are_not_estimated():
     assert {each.name: usual(each, y) for each in WIENER.parameters} == pytest.approx(
         {"bs": 1.5 * 0.5**0.5, "ndt": 0.15, "bias": 0.5, "p_outlier": 0.05, "longest": 2.0}
     )
+
+
+def test_a_fixed_time_beyond_all_trials_is_refused():
+    rng = np.random.default_rng(0)
+    trials = {"rt": rng.gamma(4, 0.2, 100), "choice": rng.integers(0, 2, 100)}
+    with pytest.raises(pw.DataError, match="'ndt = 300' leaves no outcome possible"):
+        pw.fit(["rt | dec(choice) ~ 1", "ndt = 300"], trials, family="wiener", draws=50)

@@ -49,9 +49,9 @@ def test_quoted_text_is_left_alone():
 @pytest.mark.parametrize(
     ("formula", "said"),
     [
-        ("y ~ s(x)", "smooths"),
+        ("y ~ te(x, z)", "t2"),
         ("y ~ mo(k)", "C\\(x\\)"),
-        ("y ~ gp(x)", "bs\\(x"),
+        ("y ~ hsgp(x)", "gp\\(x"),
         ("y ~ as.integer(x)", "I\\(x\\)"),
         ("y | rate(c) ~ x", "offset"),
         ("y | se(s) ~ x", "weights"),

@@ -193,3 +193,10 @@ def test_a_table_that_changed_after_the_fit_is_noticed(change, frame):
     connection.close()
     with pytest.raises(pw.DataError, match="could not read"):
         fit.loo()
+
+
+def test_missing_truth_values_of_pandas_are_missing():
+    truths = pd.array([True, False, pd.NA, False] * 20, dtype="boolean")
+    frame = pd.DataFrame({"y": np.random.default_rng(0).normal(size=80), "s": truths})
+    with pytest.warns(pw.PoolwiseWarning, match="20 of 80 rows"):
+        assert pw.fit("y ~ s", frame, draws=50, seed=1).result.model.statistics.rows == 60

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from poolwise.evaluate.loo.elpd import LeaveOut
     from poolwise.evaluate.posterior_checks import Checks, Replications
     from poolwise.evaluate.sensitivity import Sensitivity
+    from poolwise.evaluate.smooth_terms import SmoothTerm
     from poolwise.output.plots.accessor import FitPlots
 
 
@@ -101,7 +102,28 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.output.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.behind.of_groups, self._replications, self._rows_by)
+        return FitPlots(self.result, self.behind.of_groups, self._replications, self._rows_by, self.smooth_term)
+
+    def smooth_term(self, term: str | None = None, interval: float = 0.9) -> SmoothTerm:
+        """What a smooth term such as `s(x)` adds to the linear predictor, over the range of its variables.
+
+        Parameters
+        ----------
+        term : as the formula has it; it may be left out where there is only one.
+
+        Returns
+        -------
+        A record whose `table` has the variables, `mean`, `sd`, and the ends of the interval as `low` and `high`.
+
+        Raises
+        ------
+        DataError : where the fit has no such term, or no rows.
+        """
+        from poolwise.evaluate.smooth_terms import smooth_term, structure_named
+
+        structure = structure_named(self.result.model.design.structures, term)
+        tail = (1 - check_interval(interval)) / 2
+        return smooth_term(self.result, self.behind.encoded(), self.frame(), structure, (tail, 1 - tail))
 
     def _rows_by(self, column: str | None) -> tuple[designs.Rows, np.ndarray]:
         """The encoded rows, and the value (n,) of a column in each; one for all without a column."""

@@ -171,7 +171,7 @@ def _judged_by_statistics(
 def _scored_by_row(fit: Fit) -> bool:
     """Whether rows of a normal fit are at hand, few, and of a model that closed forms leave them out of."""
     model = fit.result.model
-    closed = model.pooling is not Pooling.SEPARATE or not model.priors.layout.mixed
+    closed = model.pooling is not Pooling.SEPARATE or not model.priors.layout.hyperparameters
     return closed and fit.rows is not None and len(fit.rows.codes) <= _MOST_ROWS
 
 

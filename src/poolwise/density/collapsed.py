@@ -69,7 +69,7 @@ class CollapsedDensity:
     @property
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the log standard deviations of effects, which may be close to zero."""
-        return np.arange(len(self.layout.effects))
+        return self.layout.log_scales
 
     @property
     def prior(self) -> Prior:
@@ -268,7 +268,7 @@ def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
 def collapse(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> CollapsedDensity:
     """Build the collapsed density of a design with one grouping factor, or with none (q = 0)."""
     rows, mean, width = priors.rows, priors.mean, priors.width
-    basis = working_basis(statistics, design.common_map, rows, mean, width)
+    basis = working_basis(statistics, design.common_map, rows, mean, width, priors.scaled)
     written = design.factors[0].group_map if design.factors else np.zeros((len(statistics.columns), 0))
     projection, group_map = project(statistics, basis, written)
     projected = gram_root(statistics) @ projection.columns

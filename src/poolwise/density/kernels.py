@@ -24,6 +24,8 @@ from poolwise.density.theta import (
     factor_pullback,
     log_prior,
     prior_penalty,
+    scale_common,
+    unscale_common,
     usable,
 )
 
@@ -70,6 +72,7 @@ def log_marginal(theta, problem, scratch):
             for j in range(i + 1):
                 for k in range(q):
                     schur[i, j] -= dot(b, k, i, b, k, j)
+    scale_common(theta, problem.prior, schur)
     if not cholesky(schur):
         return -np.inf
     for i in range(columns - 1):
@@ -182,6 +185,7 @@ def value_and_gradient(theta: Vector, problem: Problem, gradient: Vector) -> flo
     value += log_prior(theta, problem.prior, gradient)
     mean, inverse = np.empty(p), np.empty((p, p))
     common_solution(schur, mean, inverse)
+    unscale_common(theta, problem.prior, mean, inverse)
     precision = math.exp(-2.0 * theta[q + pairs])
     slope, written_slope = np.zeros((q, q)), np.empty((q, q))
     spread = 0.0
@@ -217,6 +221,7 @@ def common_given(points: Matrix, problem: Problem, beta: Matrix) -> None:
     for draw in range(points.shape[0]):
         log_marginal(points[draw], problem, scratch)
         common_solution(scratch[0], mean, inverse)
+        unscale_common(points[draw], problem.prior, mean, inverse)
         for i in range(p):
             total = mean[i]
             for k in range(i, p):

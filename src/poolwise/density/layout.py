@@ -11,7 +11,7 @@ from poolwise.priors import correlation_factors
 
 @dataclass(frozen=True, slots=True)
 class ParameterLayout:
-    """Layout of theta = [log sd of effects, atanh of partial correlations, log dispersions, log mixing precisions].
+    """Layout of theta = [log sd of effects, atanh of partial correlations, log dispersions, log hyperparameters].
 
     Attributes
     ----------
@@ -21,6 +21,8 @@ class ParameterLayout:
     dispersions : names of the family's positive parameters that all rows share; sigma in a normal model.
     to_zero : (Q, Q) takes the effects that theta speaks of, at the centre of their predictors and in units of their
         standard deviations, to the effects as written. Effects without correlations are at zero already.
+    smoothing : names of the positive numbers that priors of structured terms depend on, after the mixing precisions.
+    usual : for each of these the log of the median of its prior, to begin from.
     """
 
     effects: tuple[tuple[str, str], ...]
@@ -28,6 +30,8 @@ class ParameterLayout:
     mixed: tuple[str, ...] = ()
     dispersions: tuple[str, ...] = ("sigma",)
     to_zero: tuple[tuple[float, ...], ...] = ()
+    smoothing: tuple[str, ...] = ()
+    usual: tuple[float, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -37,7 +41,19 @@ class ParameterLayout:
     @property
     def dimension(self) -> int:
         """Length of theta."""
-        return len(self.effects) + self.pairs + len(self.dispersions) + len(self.mixed)
+        return len(self.effects) + self.pairs + len(self.dispersions) + self.hyperparameters
+
+    @property
+    def hyperparameters(self) -> int:
+        """How many numbers priors of common coefficients depend on; they are the last ones of theta."""
+        return len(self.mixed) + len(self.smoothing)
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions in theta of the logs of standard deviations of effects and structured terms, which may be close to
+        zero."""
+        smooth = np.arange(self.dimension - len(self.smoothing), self.dimension)
+        return np.concatenate([np.arange(len(self.effects)), smooth])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +64,7 @@ class ParameterLayout:
             for (factor, effect), i, start in zip(self.effects, range(len(self.effects)), self.starts, strict=True)
             for j in range(start, i)
         ]
-        return (*sds, *pairs, *self.dispersions, *(f"mixing[{name}]" for name in self.mixed))
+        return (*sds, *pairs, *self.dispersions, *(f"mixing[{name}]" for name in self.mixed), *self.smoothing)
 
     def places(self, factor: str) -> slice:
         """Where the effects of a factor are among all effects."""
@@ -73,6 +89,10 @@ class ParameterLayout:
     def dispersion(self, theta: np.ndarray, name: str) -> np.ndarray:
         """A dispersion that all rows share, (..., d) to (...)."""
         return np.exp(theta[..., len(self.effects) + self.pairs + self.dispersions.index(name)])
+
+    def smoothing_parameter(self, theta: np.ndarray, name: str) -> np.ndarray:
+        """A number that the prior of a structured term depends on, (..., d) to (...)."""
+        return np.exp(theta[..., theta.shape[-1] - len(self.smoothing) + self.smoothing.index(name)])
 
     def log_sigma(self, theta: np.ndarray) -> np.ndarray:
         """Log of the residual standard deviation, (..., d) to (...)."""

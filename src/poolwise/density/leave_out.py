@@ -14,7 +14,7 @@ from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.density.dense import cholesky, common_solution, product
 from poolwise.density.elimination import dot, eliminate
 from poolwise.density.kernels import LOG_2PI, Problem, common_block, log_marginal, scratch_of
-from poolwise.density.theta import covariance_factor
+from poolwise.density.theta import covariance_factor, scale_common, unscale_common
 
 
 @kernel
@@ -45,6 +45,7 @@ def row_moments(
         theta = points[draw]
         log_marginal(theta, problem, scratch)
         common_solution(schur, mean, inverse)
+        unscale_common(theta, problem.prior, mean, inverse)
         precision = math.exp(-2.0 * theta[q + problem.prior.correlations.shape[0]])
         for block in range(blocks + 1):
             known = block < blocks
@@ -113,6 +114,7 @@ def groups_left_out(
         for i in range(total.shape[0]):
             for j in range(total.shape[1]):
                 schur[i, j] = total[i, j]
+        scale_common(theta, problem.prior, schur)
         cholesky(schur)
         whole = -0.5 * schur[p, p]
         for i in range(p):
@@ -129,6 +131,7 @@ def groups_left_out(
                     without[i, j] = total[i, j] - precision * own[group, i, j]
                     for k in range(q):
                         without[i, j] += b[k, i, lane] * b[k, j, lane]
+            scale_common(theta, problem.prior, without)
             cholesky(without)
             value += 0.5 * without[p, p]
             for i in range(p):

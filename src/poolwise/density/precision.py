@@ -42,9 +42,9 @@ def check_priors(statistics: CrossProducts, design: Design, priors: ModelPriors)
     PriorError : that names the term.
     """
     beta, left, rank = _least_squares(statistics, design)
-    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
+    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
     forced = float(np.linalg.norm(gram_root(statistics) @ basis.residual))
-    missed = np.abs(priors.rows @ beta - priors.mean) / priors.width
+    missed = np.where(priors.scaled, 0.0, np.abs(priors.rows @ beta - priors.mean) / priors.width)
     if statistics.rows > rank and forced**2 > _AGAINST * left**2 and missed.max() > _MISSED:
         k, times = int(np.argmax(missed)), forced / max(left, 1e-300)
         raise PriorError(

@@ -33,6 +33,8 @@ class ModelPriors:
         these; else of effects at the centre of their predictors.
     dispersions : of the family's positive parameters that all rows share, by name; sigma in a normal model.
     correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
+    smoothing : of the numbers that priors of structured terms depend on, by name, as in the layout.
+    powers, squares : (p, number of these) how the log precision of each coefficient follows them, see `theta`.
     """
 
     layout: ParameterLayout
@@ -44,6 +46,9 @@ class ModelPriors:
     at_zero: tuple[bool, ...]
     dispersions: Mapping[str, ScalePrior]
     correlation: Mapping[str, LKJ]
+    smoothing: Mapping[str, ScalePrior]
+    powers: np.ndarray
+    squares: np.ndarray
 
     @property
     def sigma(self) -> ScalePrior:
@@ -73,6 +78,7 @@ class ModelPriors:
             *self.names,
             "slopes",
             *self.dispersions,
+            *self.smoothing,
             *sds,
             *(f"sd_{group}" for group in groups),
             *(["sd"] if sds else []),
@@ -90,16 +96,21 @@ class ModelPriors:
         dispersions = {
             name: prior.widened(factor) if term == name else prior for name, prior in self.dispersions.items()
         }
-        return replace(self, coefficients=coefficients, sd=sd, dispersions=dispersions)
+        smoothing = {name: prior.widened(factor) if term == name else prior for name, prior in self.smoothing.items()}
+        return replace(self, coefficients=coefficients, sd=sd, dispersions=dispersions, smoothing=smoothing)
 
     def sample_coefficients(self, rng: np.random.Generator, draws: int) -> np.ndarray:
         """Draws (draws, p) of the coefficients as written from their priors."""
         drawn = np.array([prior.sample(rng, (draws,)) for prior in self.coefficients]).reshape(-1, draws)
+        if self.smoothing:
+            h = np.array([prior.sample(rng, (draws,)) for prior in self.smoothing.values()])
+            log_precision = self.powers @ np.log(h) + self.squares @ np.square(h)
+            drawn = drawn * np.exp(-0.5 * np.clip(log_precision, -600.0, 600.0))
         return np.linalg.solve(self.rows, drawn).T
 
     @property
     def width(self) -> np.ndarray:
-        """(p,) standard deviations given mixing precisions of one."""
+        """(p,) standard deviations where neither powers nor squares of hyperparameters are."""
         return np.array([prior.width for prior in self.coefficients])
 
     @property
@@ -111,7 +122,7 @@ class ModelPriors:
 
     @property
     def scale_priors(self) -> np.ndarray:
-        """(q + s + m, 6) coefficients of the priors of sds, dispersions and mixing precisions, in theta's order."""
+        """(q + s + m, 6) coefficients of the priors of sds, dispersions and hyperparameters, in theta's order."""
         mixing = [_mixing_precision(self.coefficients[k].degrees) for k in self.mixed]
         sizes, effects = 1.0 / np.diag(self.layout.map_to_zero), []
         for prior, size, exponent in zip(self.sd, sizes.tolist(), self.exponents.tolist(), strict=True):
@@ -121,7 +132,19 @@ class ModelPriors:
             else:  # theta has the sd of the effect of a column of standard deviation one
                 effects.append(prior.widened(size).coefficients)
         found = [prior.coefficients for prior in self.dispersions.values()]
-        return np.array([*effects, *found, *mixing]).reshape(-1, 6)
+        smooth = [prior.coefficients for prior in self.smoothing.values()]
+        return np.array([*effects, *found, *mixing, *smooth]).reshape(-1, 6)
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """(p,) which coefficients are those of structured terms."""
+        return np.asarray((self.powers != 0).any(axis=1) | (self.squares != 0).any(axis=1))
+
+    @property
+    def hyper_powers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(p, m) powers and squares of all hyperparameters: mixing precisions, then those of structured terms."""
+        mixing = np.eye(len(self.coefficients))[:, self.mixed]
+        return np.hstack([mixing, self.powers]), np.hstack([np.zeros_like(mixing), self.squares])
 
     @property
     def correlation_priors(self) -> np.ndarray:
@@ -141,7 +164,8 @@ class ModelPriors:
             self.rows @ basis.to_written,
             self.mean - self.rows @ basis.reference,
             self.width**-2.0,
-            self.mixed,
+            *self.hyper_powers,
+            self.scaled.astype(np.int64),
             self.scale_priors,
             self.correlation_priors,
             self.stated,
@@ -181,7 +205,9 @@ class ModelPriors:
     def words(self) -> dict[str, str]:
         """Every prior in words, by the name under which it can be set."""
         said = {}
-        for name, prior, centred in zip(self.names, self.coefficients, self.centred, strict=True):
+        for name, prior, centred, scaled in zip(self.names, self.coefficients, self.centred, self.scaled, strict=True):
+            if scaled:
+                continue
             said[name] = f"{prior}{_CENTRE if centred else ''}"
         to_zero = self.layout.map_to_zero
         moved = (to_zero - np.diag(np.diag(to_zero))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
@@ -190,7 +216,12 @@ class ModelPriors:
         for factor, correlation in self.correlation.items():
             mine = [away for (name, _), away in zip(self.layout.effects, moved, strict=True) if name == factor]
             said[f"cor_{factor}"] = f"{correlation}{_CENTRE if any(mine) else ''}"
-        return said | {name: str(prior) for name, prior in self.dispersions.items()}
+        return said | {name: str(prior) for name, prior in (*self.dispersions.items(), *self.smoothing.items())}
+
+
+def log_median(prior: ScalePrior) -> float:
+    """Log of about the median of a prior, to begin a search from."""
+    return float(np.log(np.median(prior.sample(np.random.default_rng(0), (501,)))))
 
 
 def _mixing_precision(df: float) -> tuple[float, float, float, float, float, float]:

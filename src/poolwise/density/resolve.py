@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from poolwise.density.centring import Centring, centring, constant_direction, moments, settled
 from poolwise.density.layout import ParameterLayout
-from poolwise.density.priors import ModelPriors, is_intercept
+from poolwise.density.priors import ModelPriors, is_intercept, log_median
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
@@ -61,7 +61,7 @@ def resolve_priors(
     """Match priors with the model's terms and fill the rest with defaults scaled to the data.
 
     Names: a coefficient (`Intercept`, `floor`), `slopes` for all but intercepts, `sd`, `sd_county`, `sd_county[floor]`,
-    `cor` or `cor_county`, `sigma` or another dispersion. The most specific one wins.
+    `cor` or `cor_county`, `sigma` or another dispersion, `sd_s(x)` of a smooth term. The most specific one wins.
 
     Parameters
     ----------
@@ -79,8 +79,12 @@ def resolve_priors(
     centred = common_centring(design, total)
     at_centre = np.linalg.inv(centred.matrix)
     coefficients: list[CoefficientPrior] = []
-    rows = np.eye(len(constants))
+    rows, penalised = np.eye(len(constants)), design.penalised
+    smoothing, powers, squares, widths = _of_structures(given, design, scales)
     for k, name in enumerate(design.coefficients):
+        if penalised[k]:
+            coefficients.append(Normal(0.0, float(widths[k])))
+            continue
         centre, unit = scales.predictors[design.predictors[k]]
         level = constants[k, k]
         width = 2.5 * unit / (centred.size[k] if not level and centred.size[k] > 0 else 1.0)
@@ -110,7 +114,11 @@ def resolve_priors(
     mixed = tuple(
         name for name, prior in zip(design.coefficients, coefficients, strict=True) if math.isfinite(prior.degrees)
     )
-    layout = layout_of(design, mixed, tuple(dispersions), maps)
+    layout = replace(
+        layout_of(design, mixed, tuple(dispersions), maps),
+        smoothing=tuple(smoothing),
+        usual=tuple(log_median(prior) for prior in smoothing.values()),
+    )
     away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
     return ModelPriors(
         layout,
@@ -122,7 +130,42 @@ def resolve_priors(
         tuple(at_zero),
         dispersions,
         correlations,
+        smoothing,
+        powers,
+        squares,
     )
+
+
+def _of_structures(
+    given: Mapping[str, Prior], design: Design, scales: PriorScales
+) -> tuple[dict[str, ScalePrior], np.ndarray, np.ndarray, np.ndarray]:
+    """Priors of the numbers that structured terms depend on, and for each coefficient powers and squares (p, m) of
+    these, and widths (p,)."""
+    priors: dict[str, ScalePrior] = {}
+    for structure in design.structures:
+        for name, parameter in structure.parameters:
+            general = ("sd",) if parameter.unit is None else ()
+            chosen = next((given[one] for one in (name, *general) if one in given), None)
+            unit = _settled(scales.predictors[structure.predictor][1])
+            prior = parameter.default(unit) if chosen is None else chosen
+            priors[name] = _expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Gamma")
+    widths = np.ones(len(design.coefficients))
+    for structure in design.structures:
+        widths[list(structure.places)] = structure.precision()[2]
+    return priors, *precision_of(design), widths
+
+
+def precision_of(design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Powers and squares (p, m) that the log precision of each coefficient has of the m numbers that structured terms
+    depend on; see `theta`."""
+    count = sum(len(structure.parameters) for structure in design.structures)
+    powers, squares = np.zeros((len(design.coefficients), count)), np.zeros((len(design.coefficients), count))
+    first = 0
+    for structure in design.structures:
+        mine = np.ix_(np.array(structure.places), np.arange(first, first + len(structure.parameters)))
+        powers[mine], squares[mine], _ = structure.precision()
+        first += len(structure.parameters)
+    return powers, squares
 
 
 def common_centring(design: Design, total: CrossProducts) -> Centring:
@@ -136,7 +179,7 @@ def _constants(design: Design, total: CrossProducts) -> np.ndarray:
     of = np.array(design.predictors, dtype=object)
     constants = np.zeros((len(of), len(of)))
     for predictor in set(design.predictors):
-        mine = of == predictor
+        mine = (of == predictor) & ~design.penalised
         constants[np.ix_(mine, mine)] = constant_direction(design.common_map[:, mine], total)
     return constants
 
@@ -221,7 +264,10 @@ def _sd_priors(
 def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales) -> None:
     if not isinstance(given, Mapping):
         raise PriorError("priors must be a dict from names of terms to distributions, {'x': pw.Normal(0, 1)}.")
-    valid = {*design.coefficients, "slopes", *scales.dispersions}
+    plain = [name for name, away in zip(design.coefficients, design.penalised, strict=True) if not away]
+    valid = {*plain, "slopes", *scales.dispersions}
+    for structure in design.structures:
+        valid |= {name for name, _ in structure.parameters} | {"sd"}
     for factor in design.factors:
         valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
         if factor.correlated:

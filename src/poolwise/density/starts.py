@@ -27,9 +27,17 @@ def starting_points(layout: ParameterLayout, noise: float, size: np.ndarray, wit
     points = np.zeros((3, layout.dimension))
     points[:, :q] = np.log(noise / size) - np.log([[3.0], [1.0], [30.0]])
     points[:, q + layout.pairs] = np.log([noise, within, noise])
+    first, smooth = q + layout.pairs + 1, layout.dimension - len(layout.smoothing)
+    points[:, smooth:] = layout.usual
     heavy = points.copy()
-    heavy[:, q + layout.pairs + 1 :] = -6.0  # Student-t coefficients far out in their tails
-    return np.vstack([points, heavy]) if layout.mixed else points
+    heavy[:, first:smooth] = -6.0  # Student-t coefficients far out in their tails
+    points = np.vstack([points, heavy]) if layout.mixed else points
+    if not layout.smoothing:
+        return points
+    straight, bent = points.copy(), points.copy()
+    straight[:, smooth:] -= 3.0
+    bent[:, smooth:] += 1.5
+    return np.vstack([points, straight, bent])
 
 
 def search_box(
@@ -44,6 +52,8 @@ def search_box(
     low[:q], high[:q] = np.log(noise / size) - 7.0, np.log(noise / size) + 4.0
     low[sigma], high[sigma] = math.log(noise) - 10.0, math.log(noise) + 3.0
     low[sigma + 1 :], high[sigma + 1 :] = -12.0, 3.0
+    smooth = layout.dimension - len(layout.smoothing)
+    low[smooth:], high[smooth:] = np.array(layout.usual) - 9.0, np.array(layout.usual) + 4.0
     for point in own:
         low, high = np.minimum(low, point - 1.0), np.maximum(high, point + 1.0)
     return low, high
@@ -78,6 +88,7 @@ def own_regressions(
     left = max(total - explained, 1e-12 * total) / max(rows - q * len(zz), 1.0)
     covariance = effects.T @ effects / len(effects)
     found = np.zeros(layout.dimension)
+    found[layout.dimension - len(layout.smoothing) :] = layout.usual
     place = len(layout.effects) + layout.pairs
     found[: len(layout.effects)] = 0.5 * math.log(total / max(rows, 1.0)) - 3.0
     found[factor] = 0.5 * np.log(np.maximum(np.diag(covariance), 1e-300))

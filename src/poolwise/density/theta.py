@@ -1,6 +1,11 @@
 """What depends on theta alone: its prior, the covariance factor of the group effects, the priors of the coefficients.
 
-theta = [log tau (q), atanh of partial correlations (c), log sigma, log mixing precisions (m)].
+theta = [log tau (q), atanh of partial correlations (c), log sigma, log hyperparameters (m)].
+
+Hyperparameters h are positive numbers that priors of common coefficients depend on: the mixing precision of a Student-t
+prior, the sd of a smooth term, the length scale of a Gaussian process. The log precision of prior row k is
+
+    log precision_k + sum_m (powers_km log h_m + squares_km h_m^2).
 """
 
 from __future__ import annotations
@@ -20,9 +25,13 @@ class Prior(NamedTuple):
     starts: IntVector  # (q,) first effect that each effect is correlated with; its own where it is independent
     rows: Matrix  # (p, p) what the priors are put on, as combinations of the coefficients in X
     mean: Vector  # (p,)
-    precision: Vector  # (p,) given mixing precisions of one
-    mixed: IntVector  # (m,) which of the prior rows have a mixing precision
-    scales: Matrix  # (q + 1 + m, 6) of tau, sigma and mixing precisions; see `poolwise.priors`
+    precision: Vector  # (p,) where neither powers nor squares are
+    powers: Matrix  # (p, m)
+    squares: Matrix  # (p, m)
+    scaled: (
+        IntVector  # (p,) one where the coefficient stands alone in its prior row and is solved for in units of its sd
+    )
+    scales: Matrix  # (q + 1 + m, 6) of tau, sigma and hyperparameters; see `poolwise.priors`
     correlations: Matrix  # (c, 2) exponent and log constant of each partial correlation
     stated: Matrix  # (q, q) from the effects of theta to those whose sds have the priors
     exponents: Vector  # (q,) of the ratio of these sds, zero where they are the same
@@ -90,8 +99,8 @@ def _log_prior_elsewhere(theta, prior, gradient):
 
 @kernel
 def covariance_factor(theta: Vector, starts: IntVector, factor: Matrix) -> None:
-    """diag(tau) L, lower triangular, into `factor` (q, q); diagonal where effects are independent."""
-    at = q = factor.shape[0]
+    """diag(tau) L, lower triangular, into the first q rows of `factor`; diagonal where effects are independent."""
+    at = q = starts.size
     factor[:] = 0.0
     for i in range(q):
         rest = math.exp(theta[i])
@@ -104,8 +113,8 @@ def covariance_factor(theta: Vector, starts: IntVector, factor: Matrix) -> None:
 
 @kernel
 def factor_pullback(theta: Vector, factor: Matrix, slope: Matrix, starts: IntVector, gradient: Vector) -> None:
-    """Add d/d theta to `gradient`, given `slope` = d/dM (q, q)."""
-    q = factor.shape[0]
+    """Add d/d theta to `gradient`, given `slope` = d/dM in its first q rows."""
+    q = starts.size
     at = q
     for i in range(q):
         for j in range(starts[i], i + 1):
@@ -129,14 +138,16 @@ def usable(theta: Vector) -> bool:
 
 @kernel
 def add_prior_rows(theta, prior, schur):
-    """Add the priors of the coefficients as rows to the lower triangle of `schur` (p + 1, p + 1).
+    """Add the priors of the coefficients, but scaled ones, as rows to the lower triangle of `schur` (p + 1, p + 1).
 
     Returns the sum of the logs of the prior precisions.
     """
     p = prior.mean.size
     log_precisions = 0.0
     for k in range(p):
-        weight = _precision(theta, prior, k)
+        if prior.scaled[k]:
+            continue
+        weight = prior_precision(theta, prior, k)
         log_precisions += math.log(weight)
         for i in range(p + 1):
             left = weight * (prior.rows[k, i] if i < p else prior.mean[k])
@@ -147,17 +158,65 @@ def add_prior_rows(theta, prior, schur):
 
 
 @kernel
-def _precision(theta, prior, k):
-    weight = prior.precision[k]
-    for m in range(prior.mixed.size):
-        if prior.mixed[m] == k:
-            weight *= math.exp(theta[theta.size - prior.mixed.size + m])
-    return weight
+def precision_at(theta, k, precision, powers, squares):
+    """The precision of the k-th coefficient, or prior row, at theta; arrays as in `Prior`."""
+    total, count = 0.0, powers.shape[1]
+    for m in range(count):
+        if powers[k, m] != 0.0 or squares[k, m] != 0.0:
+            log_h = theta[theta.size - count + m]
+            total += powers[k, m] * log_h + squares[k, m] * math.exp(2.0 * log_h)
+    return precision[k] * math.exp(min(max(total, -600.0), 600.0))
+
+
+@kernel
+def prior_precision(theta, prior, k):
+    """The precision of prior row k at theta."""
+    return precision_at(theta, k, prior.precision, prior.powers, prior.squares)
+
+
+@kernel
+def scale_common(theta: Vector, prior: Prior, schur: Matrix) -> None:
+    """Scaled coefficients in units of their prior sds, in the lower triangle of `schur` (p + 1, p + 1).
+
+    Their prior is then an identity: whatever the sds, no digit of the others is lost, as it would be beside a huge
+    precision.
+    """
+    p = prior.mean.size
+    for k in range(p):
+        if prior.scaled[k]:
+            s = 1.0 / math.sqrt(prior_precision(theta, prior, k))
+            for j in range(k + 1):
+                schur[k, j] *= s
+            for i in range(k, p + 1):
+                schur[i, k] *= s
+            schur[k, k] += 1.0
+
+
+@kernel
+def unscale_common(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix) -> None:
+    """From scaled coefficients to coefficients, in their mean (p,) and in `inverse` (p, p), inverse' inverse their
+    covariance."""
+    for k in range(mean.size):
+        if prior.scaled[k]:
+            s = 1.0 / math.sqrt(prior_precision(theta, prior, k))
+            mean[k] *= s
+            for i in range(mean.size):
+                inverse[i, k] *= s
+
+
+@kernel
+def add_hyper_slopes(theta, k, powers, squares, slope, gradient):
+    """From the slope of the k-th log precision to those of the hyperparameters, which are added to."""
+    count = powers.shape[1]
+    for m in range(count):
+        if powers[k, m] != 0.0 or squares[k, m] != 0.0:
+            at = theta.size - count + m
+            gradient[at] += slope * (powers[k, m] + 2.0 * squares[k, m] * math.exp(2.0 * theta[at]))
 
 
 @kernel
 def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gradient: Vector) -> float:
-    """E[sum of the squared, weighed misses of the coefficients' priors]; adds the mixing precisions' slopes.
+    """E[sum of the squared, weighed misses of the coefficients' priors]; adds the hyperparameters' slopes.
 
     beta ~ N(mean, inverse' inverse), inverse (p, p) lower triangular.
     """
@@ -173,9 +232,7 @@ def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gr
             for j in range(p):
                 image += inverse[i, j] * prior.rows[k, j]
             square += image * image
-        weight = _precision(theta, prior, k)
-        for m in range(prior.mixed.size):
-            if prior.mixed[m] == k:
-                gradient[theta.size - prior.mixed.size + m] += 0.5 * (1.0 - weight * square)
+        weight = prior_precision(theta, prior, k)
+        add_hyper_slopes(theta, k, prior.powers, prior.squares, 0.5 * (1.0 - weight * square), gradient)
         penalty += weight * square
     return penalty

@@ -72,7 +72,12 @@ def shifted(design_map: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def working_basis(
-    statistics: CrossProducts, common_map: np.ndarray, rows: np.ndarray, mean: np.ndarray, width: np.ndarray
+    statistics: CrossProducts,
+    common_map: np.ndarray,
+    rows: np.ndarray,
+    mean: np.ndarray,
+    width: np.ndarray,
+    apart: np.ndarray,
 ) -> WorkingBasis:
     """Choose working coordinates for the common coefficients.
 
@@ -81,7 +86,10 @@ def working_basis(
     statistics : of the columns [W, y].
     common_map : (1 + K, p) X in the basis [1, W].
     rows, mean, width : (p, p), (p,), (p,) the priors: rows @ beta ~ Normal(mean, width).
+    apart : (p,) coefficients that stay as they are, those of structured terms: their priors are around zero.
     """
+    if apart.any():
+        return _with_some_apart(statistics, common_map, rows, mean, width, apart)
     p = common_map.shape[1]
     outcome = np.zeros(len(statistics.columns) + 1)
     outcome[0], outcome[-1] = statistics.origin[-1], 1.0
@@ -100,6 +108,26 @@ def working_basis(
     residual[:-1] -= columns @ reference
     log_volume = -float(np.sum(np.log(np.diag(r))))
     return WorkingBasis(reference, inverse, columns @ inverse, residual, log_volume, noise)
+
+
+def _with_some_apart(
+    statistics: CrossProducts,
+    common_map: np.ndarray,
+    rows: np.ndarray,
+    mean: np.ndarray,
+    width: np.ndarray,
+    apart: np.ndarray,
+) -> WorkingBasis:
+    together = np.flatnonzero(~apart)
+    square = np.ix_(together, together)
+    few = working_basis(
+        statistics, common_map[:, together], rows[square], mean[together], width[together], apart[together]
+    )
+    reference, to_written = np.zeros(len(apart)), np.eye(len(apart))
+    reference[together], to_written[square] = few.reference, few.to_written
+    columns = shifted(common_map, statistics.origin[:-1])
+    columns[:, together] = few.columns
+    return WorkingBasis(reference, to_written, columns, few.residual, few.log_volume, few.noise)
 
 
 def _noise(root: np.ndarray, outcome: np.ndarray, prior_mean: np.ndarray, rows: int) -> float:

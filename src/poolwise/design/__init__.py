@@ -1,8 +1,18 @@
 """From terms and rows to columns, groups and levels; an encoding that can be replayed on new data."""
 
+from poolwise.design.additions import with_whole_bounds
 from poolwise.design.categories import outcome_labels
 from poolwise.design.design import Design, Rows, linear_predictor
 from poolwise.design.encoding import Encoding, build
 from poolwise.design.required_columns import needed_columns
 
-__all__ = ["Design", "Encoding", "Rows", "build", "linear_predictor", "needed_columns", "outcome_labels"]
+__all__ = [
+    "Design",
+    "Encoding",
+    "Rows",
+    "build",
+    "linear_predictor",
+    "needed_columns",
+    "outcome_labels",
+    "with_whole_bounds",
+]

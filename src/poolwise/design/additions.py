@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.expression_names import expression_names
 from poolwise.formula import Formula
 from poolwise.support.errors import DataError, suggest
 
@@ -45,20 +46,36 @@ def coded(formula: Formula, raw: Mapping[str, Any]) -> dict[str, Any]:
         column = of.get(name, "")
         if column in raw and raw[column].dtype.kind != "f":
             found[column] = np.array([_code(column, value, words) for value in np.asarray(raw[column], dtype=object)])
-    status, upper = found.get(of.get("status", "")), found.get(of.get("upper", ""))
-    if status is not None and upper is not None and upper.dtype.kind == "f":
-        found[of["upper"]] = np.where(np.isnan(upper) & (status != _STATUS["interval"]), np.inf, upper)
+    status = found.get(of.get("status", ""))
+    for name in ends_of(formula) if status is not None else ():
+        upper = found.get(name)
+        if upper is not None and upper.dtype.kind == "f":
+            found[name] = np.where(np.isnan(upper) & (status != _STATUS["interval"]), np.inf, upper)
     return found
 
 
+def ends_of(formula: Formula) -> set[str]:
+    """Columns that the ends of intervals are computed from, and nothing else on the left side is: they may be missing
+    where an outcome is no interval."""
+    names = {name: set() if number(text) is not None else expression_names(text) for name, text in formula.additions}
+    others = expression_names(formula.response).union(*(names[name] for name in names if name != "upper"))
+    return names.get("upper", set()) - others
+
+
 def _code(column: str, value: Any, words: Mapping[str, float]) -> float:
-    if value is None or value != value:  # missing
+    import pandas as pd
+
+    if pd.isna(value):
         return np.nan
     if isinstance(value, (bool, int, float, np.number, np.bool_)):
         return float(value)
-    if str(value).lower() not in words:
-        raise DataError(f"'{column}' holds {value!r}. {suggest(str(value), words)}")
-    return words[str(value).lower()]
+    word = str(value).strip().lower()
+    if word not in words:
+        known = {f"{code:g}": code for code in words.values()}  # numbers that came as text
+        if word not in known:
+            raise DataError(f"'{column}' holds {value!r}. {suggest(word, [*words, *known])}")
+        return known[word]
+    return words[word]
 
 
 def signed(formula: Formula, y: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -108,7 +125,33 @@ def limits(formula: Formula, y: np.ndarray, values: Mapping[str, np.ndarray]) ->
     _refuse(lb >= ub, "The bounds of trunc() must have lb below ub", lb, ub)
     _refuse((y <= lb) & (y < lb), f"'{formula.response}' lies below its lower bound", y, lb)
     _refuse(y > ub, f"'{formula.response}' lies above its upper bound", y, ub)
+    hidden = ~np.isnan(lower)  # what is known to lie in an interval lies within the bounds too
+    lower, upper = np.where(hidden, np.maximum(lower, lb), lower), np.where(hidden, np.minimum(upper, ub), upper)
+    _refuse(
+        hidden & (lower >= upper),
+        f"Where '{formula.response}' is censored, nothing of its interval lies within the bounds of trunc()",
+        lower,
+        upper,
+    )
     return np.array([lower, upper, lb, ub])
+
+
+def bounds(values: Mapping[str, np.ndarray], rows: int) -> np.ndarray | None:
+    """(4, n) bounds of new outcomes, as in `limits`; None where they have none."""
+    if not {"lb", "ub"} & values.keys():
+        return None
+    lb, ub = values.get("lb", np.full(rows, -np.inf)), values.get("ub", np.full(rows, np.inf))
+    _refuse(lb >= ub, "The bounds of trunc() must have lb below ub", lb, ub)
+    return np.array([np.full(rows, np.nan), np.full(rows, np.nan), lb, ub])
+
+
+def with_whole_bounds(limits: np.ndarray) -> np.ndarray:
+    """Limits (4, n) of whole numbers, whose bounds are included as in brms, as the numbers around what is allowed."""
+    found = limits.copy()
+    found[2], found[3] = np.ceil(limits[2]) - 1.0, np.floor(limits[3])
+    hidden = ~np.isnan(found[0])
+    found[0] = np.where(hidden & (found[0] == limits[2]), found[2], found[0])
+    return found
 
 
 def _interval(

@@ -84,9 +84,10 @@ def _refuse_gaps(name: str, levels: np.ndarray) -> None:
         raise DataError(
             f"'{name}' holds {levels[levels != np.floor(levels)][0]:g}: numbers of ordered categories are whole."
         )
-    missing = sorted(set(range(int(levels[0]), int(levels[-1]) + 1)) - set(levels.astype(int).tolist()))
-    if missing:
-        shown = ", ".join(map(str, missing[:5]))
+    after = np.flatnonzero(np.diff(levels) > 1)
+    if len(after):
+        first, last = levels[after[0]] + 1, levels[after[0] + 1] - 1
+        shown = f"{first:g}" if first == last else f"{first:g} to {last:g}"
         raise DataError(
             f"'{name}' goes from {levels[0]:g} to {levels[-1]:g}, but no row holds {shown}. If nobody chose it, the "
             "data say nothing of its place: number the categories without a gap, or make the column an ordered "

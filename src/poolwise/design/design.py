@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.factors import Factor
+from poolwise.design.structures import Structure
 from poolwise.formula import Formula
 from poolwise.support.errors import DataError, suggest
 
@@ -28,6 +29,7 @@ class Design:
     predictors : (p,) of which linear predictor each coefficient is part: "" for the mean, or a parameter's name, which
         then begins the coefficient's.
     margins : (p, p) whether coefficient j belongs to a margin of the column of coefficient k, at [k, j].
+    structures : terms whose coefficients have a prior together, such as `s(x)`.
     """
 
     formula: Formula
@@ -38,6 +40,15 @@ class Design:
     factors: tuple[Factor, ...]
     predictors: tuple[str, ...]
     margins: np.ndarray
+    structures: tuple[Structure, ...] = ()
+
+    @property
+    def penalised(self) -> np.ndarray:
+        """(p,) which coefficients have the prior of a structured term."""
+        found = np.zeros(len(self.coefficients), dtype=bool)
+        for structure in self.structures:
+            found[list(structure.places)] = True
+        return found
 
     def factor(self, name: str | None = None) -> Factor:
         """The factor of a name; without one the only factor, or the only one of the mean.

@@ -17,15 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.additions import addition_part, coded, limits, number, signed
+from poolwise.design.additions import addition_part, addition_texts, bounds, coded, limits, number, signed
 from poolwise.design.categories import positions
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.design import Design, Rows
-from poolwise.design.expression_names import parse_expression
+from poolwise.design.expression_names import expression_names, parse_expression
 from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts, effects_part
+from poolwise.design.structures import PENALTIES, structures_of
 from poolwise.design.transform_state import own_states
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
@@ -117,7 +118,7 @@ def encode(
     Parameters
     ----------
     absent : grouping columns that the table lacks and that are not asked for: all rows share a label of no group.
-    weighted : whether the rows' weights and trials are wanted, where the fit has them.
+    weighted : whether the rows' weights, trials and bounds are wanted, where the fit has them.
 
     Raises
     ------
@@ -125,7 +126,13 @@ def encode(
     """
     has_weights = weighted and encoding.weights in table.names
     weights = (str(encoding.weights),) if has_weights else ()  # without them each row weighs one
-    raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *(encoding.trials if weighted else ())])))
+    bounded = Formula(
+        "", "", "", (), additions=tuple(one for one in design.formula.additions if one[0] in ("lb", "ub"))
+    )
+    bounds_of_columns = addition_texts(bounded) if weighted else {}
+    more_columns = sorted({name for text in bounds_of_columns.values() for name in expression_names(text)})
+    tried_columns = encoding.trials if weighted else ()
+    raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *tried_columns, *more_columns])))
     nobody = np.full(table.rows, NOBODY, dtype=object)
     keys = {name: nobody if name in absent else table.keys(name) for name in encoding.keys}
     _refuse_holes({**raw, **keys}, table.rows)
@@ -137,7 +144,7 @@ def encode(
         cells = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found))
     tried = weighted and design.formula.trials is not None
     more = {"offset": bool(design.formula.offsets), "trials": tried and design.formula.fixed_trials is None}
-    names = [*design_parts(design.formula), *(name for name, wanted in more.items() if wanted)]
+    names = [*design_parts(design.formula), *(name for name, wanted in more.items() if wanted), *bounds_of_columns]
     specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
     matrices = materialise(specs, raw, design.formula, table.rows)
     design, encoding = with_cells(design, encoding, cells)
@@ -147,7 +154,9 @@ def encode(
     if design.formula.offsets:
         offset = _offset(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
     trials = _trials(matrices, design.formula, table.rows) if tried else None
-    return design, Rows(values, codes, 0, _weights(encoding, raw) if weights else None, offset, trials, encoding.linear)
+    limits = bounds(_additions(matrices, bounded, table.rows), table.rows) if weighted else None
+    own = _weights(encoding, raw) if weights else None
+    return design, Rows(values, codes, 0, own, offset, trials, encoding.linear, limits)
 
 
 def _refuse_holes(columns: dict[str, Any], rows: int) -> None:
@@ -402,6 +411,7 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
     powers = {part: powers_of_columns(getattr(specs, part)) for part in names}
+    _refuse_structures_by_group(formula, specs)
     factors: list[Factor] = []
     common: list[str] = []
     predictors: list[str] = []
@@ -425,10 +435,25 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         tuple(factors),
         tuple(predictors),
         _block_diagonal(margins),
+        structures_of(
+            {part: getattr(specs, part) for part in names},
+            [(of, common_part(of)) for of, _ in formula.predictors],
+            list(zip(predictors, common, strict=True)),
+        ),
     )
     return design, Encoding(
         specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells, needed.trials, needed.linear
     )
+
+
+def _refuse_structures_by_group(formula: Formula, specs: Any) -> None:
+    for of, each in formula.predictors:
+        for bar in each.bars:
+            spec = getattr(specs, effects_part(of, each, bar))
+            names = " ".join(map(str, spec.column_names))  # states are shared by all parts
+            found = [text for text, state in spec.transform_state.items() if PENALTIES in state and f"{text}[" in names]
+            if found:
+                raise FormulaError(f"'{found[0]}' in {bar}: a smooth term cannot vary by group yet; write it outside.")
 
 
 def _bars_by_factor(formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[_OwnedBar]]:

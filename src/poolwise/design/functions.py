@@ -108,6 +108,10 @@ def functions() -> Mapping[str, Function]:
     import numpy as np
     from formulaic.transforms import TRANSFORMS
 
+    from poolwise.design.structures.gaussian_process import gaussian_process
+    from poolwise.design.structures.smooth import smooth
+    from poolwise.design.structures.tensor import tensor
+
     found = {
         name: Function(getattr(np, name), _EXPRESSIONS.get(name), most_arguments=_inputs(getattr(np, name)))
         for name in _OF_NUMPY
@@ -122,6 +126,8 @@ def functions() -> Mapping[str, Function]:
         "lag": Function(TRANSFORMS["lag"], reach="column"),
     }
     found |= {name: Function(TRANSFORMS[name], reach="learnt") for name in LEARNT}
+    structures = {"s": smooth, "t2": tensor, "gp": gaussian_process}
+    found |= {name: Function(transform, reach="learnt") for name, transform in structures.items()}
     codings = ("Treatment", "Sum", "Helmert", "Diff", "Poly")  # patsy's names, within C(...)
     return found | {name: Function(TRANSFORMS[name]) for name in codings}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.additions import addition_texts
+from poolwise.design.additions import addition_texts, ends_of
 from poolwise.design.expression_evaluation import check_expression
 from poolwise.design.expression_names import required_columns
 from poolwise.formula import Bar, Formula
@@ -65,8 +65,7 @@ class Needed:
     @property
     def ends(self) -> tuple[str, ...]:
         """Columns with the ends of intervals: they may be missing where an outcome is none."""
-        texts = [text.strip("`") for name, text in self.formula.additions if name == "upper"]
-        return tuple(text for text in texts if text in self.added)
+        return tuple(sorted(ends_of(self.formula) - set(self.predictors)))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from poolwise.families import Family, locations
 from poolwise.inference.posterior import Model
 from poolwise.support.errors import DataError
 
-_TRIES = 10_000  # draws of a truncated outcome
+_TRIES = 50  # draws of a truncated outcome, before its distribution function is inverted
+_HALVINGS = 90
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +70,41 @@ class Outcomes:
             if not outside.any():
                 return drawn
             drawn[outside] = self.family.draw(rng, trials[outside], *(each[outside] for each in every))
-        raise DataError("The bounds of trunc() lie where the model makes next to no outcomes: none was drawn there.")
+        outside = (drawn <= lb) | (drawn > ub)
+        at = [np.broadcast_to(each, drawn.shape)[outside] for each in (self.location, *self.parameters)]
+        drawn[outside] = self._inverted(rng.random(int(outside.sum())), lb[outside], ub[outside], every[0][outside], at)
+        return drawn
+
+    def _inverted(
+        self, share: np.ndarray, lb: np.ndarray, ub: np.ndarray, near: np.ndarray, at: list[np.ndarray]
+    ) -> np.ndarray:
+        """Outcomes (k,) below which such shares of the probability between bounds lie, by halving.
+
+        Raises
+        ------
+        DataError : where no probability lies there.
+        """
+        log_interval = self.family.log_interval
+        assert log_interval is not None  # trunc() asks for it
+        whole = log_interval(lb, ub, *at)
+        if not np.isfinite(whole).all():
+            raise DataError("The bounds of trunc() lie where the model makes no outcomes at all.")
+        reach = np.maximum(1.0, np.abs(near))
+        low, high = np.where(np.isfinite(lb), lb, near), np.where(np.isfinite(ub), ub, near)
+        for _ in range(_HALVINGS):  # open ends: as far out as nearly all of the probability
+            low = np.where(np.isneginf(lb) & (log_interval(lb, low, *at) - whole > -40.0), low - reach, low)
+            high = np.where(np.isposinf(ub) & (log_interval(high, ub, *at) - whole > -40.0), high + reach, high)
+            reach = 2.0 * reach
+            if not (
+                (np.isneginf(lb) & (log_interval(lb, low, *at) - whole > -40.0))
+                | (np.isposinf(ub) & (log_interval(high, ub, *at) - whole > -40.0))
+            ).any():
+                break
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            below = np.exp(log_interval(lb, np.floor(middle) if self.family.whole else middle, *at) - whole) < share
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.ceil(high - 1e-9) if self.family.whole else high
 
     def log_density(self, y: np.ndarray) -> np.ndarray:
         """Log densities (m, n) of outcomes (n,); where they are censored, log probabilities."""

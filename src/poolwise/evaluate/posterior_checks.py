@@ -10,13 +10,14 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
+from poolwise.evaluate.deviations import measured
 from poolwise.evaluate.loo import sampled_families as sampled
 from poolwise.evaluate.loo.rows import MOST as ROWS_OUT
 from poolwise.evaluate.loo.rows import Batches, rmsd_left_out, some_positions
 from poolwise.evaluate.predict import predictor_of_rows
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.evaluate.rmsd import in_sample
-from poolwise.evaluate.survival import shares_beyond
+from poolwise.evaluate.survival import shares_above
 from poolwise.inference.posterior import Posterior
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ STATISTICS: dict[str, Statistic] = {
     "sd": lambda y: y.std(axis=-1, ddof=1),
     "min": lambda y: y.min(axis=-1),
     "max": lambda y: y.max(axis=-1),
+}
+_OF_CHOICES: dict[str, Statistic] = {
+    "share upper": lambda y: (y > 0).mean(axis=-1),
+    "median time, upper": lambda y: np.nanmedian(np.where(y > 0, y, np.nan), axis=-1),
+    "median time, lower": lambda y: np.nanmedian(np.where(y < 0, -y, np.nan), axis=-1),
+    "shortest time": lambda y: np.abs(y).min(axis=-1),
+    "longest time": lambda y: np.abs(y).max(axis=-1),
 }
 _WITH_ZEROS: dict[str, Statistic] = {
     "mean": STATISTICS["mean"],
@@ -76,9 +84,10 @@ class Checks:
     ----------
     formula, outcome : of the fit.
     table : mean, sd, min and max of the outcome (where zeros are usual their share, not the min; of categories the
-        share of each, of censored outcomes the share beyond some values, by Kaplan and Meier): observed, in
-        replications (mean and 90% interval), and `tail`, the share of replications above the observed value. Near 0 or
-        1 the model does not make such data.
+        share of each; of choices with their times the share of the upper one, and median times; of censored outcomes
+        the share above some values, with those that were censored drawn from their intervals by the model): observed,
+        in replications (mean and 90% interval), and `tail`, the share of replications above the observed value. Near 0
+        or 1 the model does not make such data.
     groups : the same for the mean and sd of each group, one line a group; by factor.
     rmsd_in_sample : root mean squared deviation of the outcomes from the posterior mean predictions; of the positions
         of ordered categories, and NaN where categories have no order or outcomes are censored.
@@ -147,19 +156,22 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         statistics = {f"share of {label}": _share(place) for place, label in enumerate(family.labels)}
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
     if hidden := not rows.observed.all():
-        lines = {name: _line(*both) for name, both in shares_beyond(rows, replicated).items()}
+        completed = complete(posterior, rows, draws, seed)
+        lines = {name: _paired(*both) for name, both in shares_above(rows, completed, replicated).items()}
+    elif family.signed:
+        lines = {name: _line(of(observed), of(replicated)) for name, of in _OF_CHOICES.items()}
     columns = ["observed", "replicated", "5%", "95%", "tail"]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
-    unordered = hidden or (bool(family.labels) and not family.ordered)
+    unordered = not measured(family, replace(rows, limits=None)) or hidden
     groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,
         design.response,
         table,
         groups,
-        *((np.nan, np.nan) if unordered else _rmsd(posterior, some, threads)),
+        *_rmsd(posterior, some, threads),
         observed,
         replicated,
         total,
@@ -192,6 +204,21 @@ def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.nda
     return drawn[:, np.argsort(order)]
 
 
+def complete(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndarray:
+    """The rows' outcomes (draws, n), those that were censored drawn by the model from their intervals.
+
+    Completed data are what the model says of the outcomes given all that is known of them (Gelman, Van Mechelen,
+    Verbeke, Heitjan and Meulders 2005): unlike estimates of Kaplan and Meier they need not assume that censoring has
+    nothing to do with the predictors.
+    """
+    hidden, limits = ~rows.observed, np.asarray(rows.limits).copy()
+    limits[2:, hidden] = limits[:2, hidden]
+    drawn = np.tile(rows.response, (min(draws, posterior.chains * posterior.draws), 1))
+    mine = replace(rows, limits=limits).take(np.flatnonzero(hidden))
+    drawn[:, hidden] = replicate(posterior, mine, draws, seed + 1)
+    return drawn
+
+
 def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
     """All rows, or `MOST` of them at random, from one pass."""
     total = posterior.model.statistics.rows
@@ -220,6 +247,13 @@ def _each_alone(rows: Rows, total: int, *, precise: bool) -> tuple[Rows, int]:
 def _line(observed: np.ndarray, replicated: np.ndarray) -> list[float]:
     low, high = np.quantile(replicated, [0.05, 0.95])
     return [float(observed), float(replicated.mean()), float(low), float(high), _tail(float(observed), replicated)]
+
+
+def _paired(completed: np.ndarray, replicated: np.ndarray) -> list[float]:
+    """The same where what was observed is known up to draws, each of which has its replication."""
+    low, high = np.quantile(replicated, [0.05, 0.95])
+    tail = float(np.mean(replicated > completed) + 0.5 * np.mean(replicated == completed))
+    return [float(completed.mean()), float(replicated.mean()), float(low), float(high), tail]
 
 
 def _tail(observed: float, replicated: np.ndarray) -> float:

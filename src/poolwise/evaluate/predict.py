@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.design import Rows
+from poolwise.design import Rows, with_whole_bounds
 from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.design.encoding import encode
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.outcome_distribution import outcomes
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Question
-from poolwise.families import Family
+from poolwise.families import CIRCLE, Family
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import Table
@@ -231,7 +231,11 @@ def _by_cell(weights: np.ndarray) -> np.ndarray:
 
 def _distinct(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the distinct rows, in the order of their cells, and which of these each row equals."""
-    more = [each for each in (rows.offset, rows.trials) if each is not None]
+    more = [
+        each
+        for each in (rows.offset, rows.trials, *([] if rows.limits is None else rows.limits[2:]))
+        if each is not None
+    ]
     known = np.column_stack([rows.codes.astype(float), rows.values[:, :-1], *more]) + 0.0  # -0.0 is 0.0
     one = known.view(np.dtype((np.void, known.dtype.itemsize * known.shape[1]))).ravel()
     _, first, back = np.unique(one, return_index=True, return_inverse=True)
@@ -302,6 +306,8 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
         raise DataError("The new data hold no rows.")
     absent, weighted = _absent(posterior, table, question), question.kind is Kind.RESPONSE
     design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted)
+    if model.family.whole and rows.limits is not None:
+        rows = replace(rows, limits=with_whole_bounds(rows.limits))
     return Predictor(posterior, design, rows, question)
 
 
@@ -371,10 +377,16 @@ def quantity_column(family: Family) -> str:
 
 def check_tabled(posterior: Posterior, question: Question) -> None:
     """Refuse a table of new outcomes that have no mean."""
-    if question.kind is Kind.RESPONSE and posterior.model.family.labels:
-        raise DataError(
-            "New outcomes are categories, which have no mean: draws=True gives them, kind='mean' their probabilities."
-        )
+    if question.kind is not Kind.RESPONSE:
+        return
+    family = posterior.model.family
+    for known, what, instead in (
+        (bool(family.labels), "categories, which have no mean", "kind='mean' their probabilities"),
+        (family.signed, "times of two choices", "kind='mean' the share of the upper one and the mean time"),
+        (family.scale is CIRCLE, "angles, whose mean depends on where zero is", "kind='mean' mean directions"),
+    ):
+        if known:
+            raise DataError(f"New outcomes are {what}: draws=True gives them, {instead}.")
 
 
 def _spread_out(found: np.ndarray, complete: np.ndarray | None) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design import Rows
+from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.group_integrals import conditional
 from poolwise.inference.posterior import Posterior
@@ -54,16 +55,21 @@ class Scores:
 
 
 def sampled_in_sample(posterior: Posterior, rows: Rows) -> float:
-    """RMSD of rows that were fitted from their expected outcomes, for a family that is sampled."""
+    """RMSD of rows that were fitted from their expected outcomes, for a family that is sampled.
+
+    NaN where outcomes have no distances.
+    """
+    family = posterior.model.family
+    if not measured(family, rows):
+        return math.nan
     count = posterior.chains * posterior.draws
     chosen = np.linspace(0, count - 1, min(count, _DRAWS)).astype(int)
-    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     expected = np.empty(len(rows.codes))
     for part in steps(slice(0, len(expected)), max(1, _TOGETHER // len(chosen))):
         some = rows.take(np.arange(part.start, part.stop))
         expected[part] = conditional(posterior, some, chosen).mean().mean(axis=0)
-    residual = rows.response - trials * expected
-    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions)))
+    away = deviations(family, rows, expected)
+    return math.nan if away is None else float(np.sqrt(np.average(np.square(away), weights=rows.precisions)))
 
 
 def is_binary(rows: Rows) -> bool:

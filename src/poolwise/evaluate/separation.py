@@ -71,12 +71,17 @@ def _separated_counts(model: Model) -> list[str]:
 
 
 def _columns(model: Model) -> tuple[np.ndarray, list[str]]:
-    """Columns (n, p) of the coefficients of the mean, scaled, and their names."""
+    """Columns (n, p) of the coefficients of the mean, scaled, and their names; but those of smooth terms."""
     observations, design = model.observations, model.design
     assert observations is not None
-    mean = [k for k, of in enumerate(design.predictors) if not of]
+    plain = [
+        (of, name)
+        for of, name, away in zip(design.predictors, design.coefficients, design.penalised, strict=True)
+        if not away
+    ]
+    mean = [k for k, (of, _) in enumerate(plain) if not of]
     written = np.linalg.solve(observations.to_written.T, observations.columns)
-    x, names = written[mean].T, [design.coefficients[k] for k in mean]
+    x, names = written[mean].T, [plain[k][1] for k in mean]
     return x / np.maximum(np.abs(x).max(axis=0), 1e-300), names
 
 

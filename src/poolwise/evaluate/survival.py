@@ -55,7 +55,7 @@ def beyond(family: Family, time: float) -> Quantity:
 
 def questions(posterior: Posterior, question: Question, times: Iterable[float]) -> dict[float, Question]:
     """A question for each time."""
-    found = [float(time) for time in times]
+    found = [float(time) for time in np.atleast_1d(np.asarray(list(times) if isinstance(times, Iterable) else times))]
     if not found or not np.isfinite(found).all():
         raise DataError("times must be one number or more, all of them finite.")
     return {time: replace(question, quantity=beyond(posterior.model.family, time)) for time in found}
@@ -92,35 +92,15 @@ def curves(posterior: Posterior, rows: Rows, values: np.ndarray) -> Curves:
     return Curves(pd.DataFrame(model), observed, censored)
 
 
-def shares_beyond(rows: Rows, replicated: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Shares of outcomes beyond some values: as Kaplan and Meier estimate them from censored rows (left-censored ones
-    turned around), and of each replication (draws, n).
-
-    Raises
-    ------
-    DataError : where outcomes are censored in other ways.
-    """
-    limits = np.asarray(rows.limits)
-    if (rows.observed | np.isposinf(limits[1])).all():
-        sign, word = 1.0, "above"
-    elif (rows.observed | np.isneginf(limits[0])).all():
-        sign, word = -1.0, "below"
-    else:
-        raise DataError(
-            "Outcomes that are censored in intervals, or on both sides, are not checked against replications; "
-            "fit.plot.survival() shows what the model says of them."
-        )
-    times, survival, _, _ = kaplan_meier(sign * rows.response, rows.observed)
-    found = {}
-    for share in (0.75, 0.5, 0.25):
-        reached = np.flatnonzero(survival <= share)
-        if len(reached):
-            at = times[reached[0]]
-            seen = np.array(survival[reached[0]])
-            found[f"share {word} {sign * at:.3g}"] = seen, (sign * replicated > at).mean(axis=1)
-    if not found:  # few events: what is known of the last of them
-        found[f"share {word} {sign * times[-1]:.3g}"] = np.array(survival[-1]), (sign * replicated > times[-1]).mean(1)
-    return found
+def shares_above(rows: Rows, completed: np.ndarray, replicated: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Shares of outcomes above some of those observed, (draws,) each: of the data, completed where they were censored,
+    and of replications; both (draws, n)."""
+    values = rows.response[rows.observed]
+    if not len(values):
+        values = np.asarray(rows.limits)[:2].ravel()
+        values = values[np.isfinite(values)]
+    at = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
+    return {f"share above {t:.3g}": ((completed > t).mean(axis=1), (replicated > t).mean(axis=1)) for t in at}
 
 
 def _observed(rows: Rows, levels: np.ndarray, codes: np.ndarray, start: float) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -40,6 +40,7 @@ class Parameter:
         where the density may be zero there, or flat.
     bound : (outcomes) to what its value lies below where all rows share it: beyond, the density is zero.
     vanishes : whether it may be fixed at zero.
+    most : (outcomes) to what a fixed value must lie below.
     relative : whether only its ratio between rows can be learnt: its linear predictor has no constant.
     """
 
@@ -54,6 +55,7 @@ class Parameter:
     bound: OfOutcomes | None = None
     vanishes: bool = False
     relative: bool = False
+    most: OfOutcomes | None = None
 
     def to_scale(self, value: float) -> float:
         """A value on the scale on which kernels take it."""

@@ -214,7 +214,7 @@ WIENER = Family(
     _SCALE,
     (
         Parameter("bs", typical=1.5, usual=_usual_boundary),
-        Parameter("ndt", typical=0.2, usual=_usual_ndt),
+        Parameter("ndt", typical=0.2, usual=_usual_ndt, most=_longest),
         Parameter("bias", typical=0.5, scale=LOGIT),
         Parameter("p_outlier", typical=0.05, scale=LOGIT, fixed=0.05, vanishes=True),
         Parameter("longest", typical=5.0, usual=_longest, fixed=_longest),

@@ -15,6 +15,7 @@ _OTHERS = {
     "se": "known standard errors s are weights: give weights= a column of 1 / s**2",
     "mi": "missing outcomes are not modelled; rows without an outcome can be predicted",
     "rate": "for a rate, add offset(log(exposure)) on the right",
+    "Surv": "write time | cens(status) ~ ..., with a status of 1 or 'right' where the time is censored, 0 at an event",
     "subset": "choose the rows in the data, before the fit",
 }
 
@@ -88,7 +89,7 @@ def _with_additions(left: str) -> Outcome:
                 "trunc(lb=0) and dec(choice) are."
             )
         if not inside:
-            raise FormulaError(f"The {name} of '{left}' are empty: write '{response} | {name}(column)'.")
+            raise FormulaError(f"{name}() of '{left}' is empty: write '{response} | {name}(column)'.")
         if name in _ADDITIONS:
             found |= _ADDITIONS[name](pieces(inside), left)
         else:
@@ -121,6 +122,8 @@ def _named(arguments: list[str], names: tuple[str, ...], other: dict[str, str], 
         if name not in names or name in found:
             raise FormulaError(f"'{argument}' is not expected in '{left}'; the arguments are {', '.join(names)}.")
         found[name] = named[2].strip() if named else argument
+        if found[name][:1] in ("'", '"'):
+            raise FormulaError(f"{argument} in '{left}' is text: the {name} is a column, with one value for each row.")
     return found
 
 

@@ -178,6 +178,8 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
             text, begin, "a group term can only be added with '+', not multiplied or nested in another term"
         )
     effects, right = text[begin + 1 : at].strip(), end_at + len(end_symbol)
+    if re.match(r"cs\s*\(", effects):
+        raise place_error(text, begin, "cs() cannot vary by group: write it outside of the bar")
     if not effects:
         raise place_error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
     if not text[right : closes[0]].strip():

@@ -18,16 +18,13 @@ _WORDS = {"TRUE": "True", "FALSE": "False", "NULL": "None"}
 _WORD = re.compile(r"(?<![\w.`])(TRUE|FALSE|NULL)(?![\w.(])")
 _MOST_TERMS = 20_000
 
-_SMOOTHS = "smooths are not fitted yet; a spline with a chosen number of columns is bs(x, df=5) or cr(x, df=5)"
+_TENSORS = "write t2(x, z), whose parts have an sd each"
 _ERRORS_IN_VARIABLES = "errors in predictors are not modelled"
 _IN_TIME = "correlation in time is not modelled yet"
 _ELSEWHERE = {
-    "s": _SMOOTHS,
-    "t2": _SMOOTHS,
-    "te": _SMOOTHS,
-    "ti": _SMOOTHS,
-    "gp": "Gaussian processes are not fitted yet; bs(x, df=5) or cr(x, df=5) are splines",
-    "hsgp": "Gaussian processes are not fitted yet; bs(x, df=5) or cr(x, df=5) are splines",
+    "te": _TENSORS,
+    "ti": _TENSORS,
+    "hsgp": "write gp(x), a Gaussian process in so many functions: gp(x, k=20)",
     "mo": "monotonic effects are not fitted; C(x) has one coefficient for each category",
     "me": _ERRORS_IN_VARIABLES,
     "mi": _ERRORS_IN_VARIABLES,
@@ -108,7 +105,7 @@ def _calls(text: str) -> str:
     end = _closing(text, found.end() - 1)
     inside = _calls(text[found.end() : end])
     name, rest = found[1], _calls(text[end + 1 :])
-    if name in _ELSEWHERE and not (name == "s" and not inside.strip()):
+    if name in _ELSEWHERE:
         raise place_error(text, found.start(), f"{name}() is not known here: {_ELSEWHERE[name]}")
     rewrite = _REWRITES.get(name)
     call = f"{name}({inside})" if rewrite is None else rewrite(pieces(inside))

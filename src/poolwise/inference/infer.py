@@ -49,7 +49,7 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
     started = time.perf_counter()
     sampler_seed, coefficient_seed = child_seeds(np.random.SeedSequence(settings.entropy), 2)
     settings = replace(settings, seed=sampler_seed)
-    mixed = bool(model.priors.layout.mixed)
+    mixed = model.priors.layout.hyperparameters > 0
     try:
         if model.sampled and model.pooling is Pooling.SEPARATE:
             parts = _separate_sampled(model, settings, threads)

@@ -227,6 +227,9 @@ class Posterior:
             return {f"coef_{name}": Variable((groups_dim, "coefficient"), self.beta), **own}
         found = {"beta": Variable(("coefficient",), self.beta)}
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
+        if self.theta is not None:
+            layout = self.model.priors.layout
+            found |= {name: Variable((), layout.smoothing_parameter(self.theta, name)) for name in layout.smoothing}
         if (cuts := self._thresholds()) is not None:
             found["threshold"] = Variable(("between",), cuts)
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):

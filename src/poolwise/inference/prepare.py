@@ -66,6 +66,8 @@ def prepare(
         return model_of(data, priors or {}), rows
     if rows is None:
         raise DataError(f"The family '{family.name}' needs rows in memory, not a table of cells.")
+    if family.whole and rows.limits is not None:
+        rows = replace(rows, limits=designs.with_whole_bounds(rows.limits))
     return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
 
 
@@ -85,9 +87,9 @@ def sampled_model(
 ) -> Model:
     """A model whose coefficients are sampled, ready for `infer`."""
     data = data.without_empty_columns()
-    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     _check_occurring(data.design.response, rows, family)
-    family.check(data.design.response, rows.response, trials)
+    _check_outcomes(data.design.response, rows, family)
+    _check_fixed(data.design.formula, rows, family)
     data.check(spread=not (family.whole or family.labels))
     data = _with_values(data, rows, family)
     if not (data.design.coefficients or data.design.factors or family.parameters):
@@ -111,6 +113,32 @@ def _with_values(data: Statistics, rows: designs.Rows, family: Family) -> Statis
         return data
     formula = data.design.formula.with_values(values)
     return replace(data, design=replace(data.design, formula=formula))
+
+
+def _check_outcomes(name: str, rows: designs.Rows, family: Family) -> None:
+    """Refuse outcomes, and finite ends of intervals, that the family cannot have; an interval may begin where outcomes
+    do."""
+    values = rows.response
+    trials = np.ones(len(values)) if rows.trials is None else rows.trials
+    if not rows.observed.all():
+        lower, upper = np.asarray(rows.limits)[:2]
+        first = -1.0 if family.whole else 0.0
+        begins = ~rows.observed & ((lower == first) | np.isneginf(lower))
+        values = np.where(begins & np.isfinite(upper), upper, np.where(begins, 1.0, values))
+        ends = ~rows.observed & np.isfinite(upper) & np.isfinite(lower)
+        values, trials = np.concatenate([values, upper[ends]]), np.concatenate([trials, trials[ends]])
+    family.check(name, values, trials)
+
+
+def _check_fixed(formula: Formula, rows: designs.Rows, family: Family) -> None:
+    """Refuse a value of a parameter that all outcomes are on the wrong side of."""
+    given = dict(formula.fixed)
+    for each in family.parameters:
+        if each.most is not None and each.name in given and given[each.name] >= each.most(rows.response):
+            raise DataError(
+                f"'{each.name} = {given[each.name]:g}' leaves no outcome possible: the largest of "
+                f"'{formula.response}' is {each.most(rows.response):g}. Are the units the same?"
+            )
 
 
 def _check_occurring(name: str, rows: designs.Rows, family: Family) -> None:

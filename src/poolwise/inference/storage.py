@@ -19,6 +19,7 @@ from poolwise import priors as prior_classes
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
+from poolwise.density.resolve import precision_of
 from poolwise.design import Design
 from poolwise.families import FAMILIES, Family, family_of
 from poolwise.formula import Functions
@@ -73,6 +74,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
             "at_zero": priors.at_zero,
             "dispersions": {name: _prior_state(prior) for name, prior in priors.dispersions.items()},
             "correlation": {factor: _prior_state(prior) for factor, prior in priors.correlation.items()},
+            "smoothing": {name: _prior_state(prior) for name, prior in priors.smoothing.items()},
             "layout": asdict(priors.layout),
         },
         "seed": posterior.seed,
@@ -98,6 +100,9 @@ def _check_priors(priors: ModelPriors, design: Design) -> None:
     lengths = (len(priors.sd), len(priors.at_zero), len(layout.effects), len(layout.starts), len(layout.to_zero))
     if any(not 0 <= start <= k for k, start in enumerate(layout.starts)):
         raise ValueError("the blocks of correlated effects do not fit the effects")
+    named = [name for structure in design.structures for name, _ in structure.parameters]
+    if list(layout.smoothing) != named or list(priors.smoothing) != named or len(layout.usual) != len(named):
+        raise ValueError("the priors of structured terms do not fit the terms")
     if set(lengths) != {effects} or len(priors.coefficients) != len(design.coefficients):
         raise ValueError("the priors do not fit the coefficients and effects")
     if len(priors.centred) != len(design.coefficients):
@@ -151,6 +156,8 @@ def _posterior(
             tuple(layout["mixed"]),
             tuple(layout["dispersions"]),
             tuple(map(tuple, layout["to_zero"])),
+            tuple(layout.get("smoothing", ())),
+            tuple(layout.get("usual", ())),
         ),
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
@@ -160,6 +167,8 @@ def _posterior(
         tuple(said["at_zero"]),
         {name: _prior(state) for name, state in said["dispersions"].items()},
         {factor: _prior(state) for factor, state in said["correlation"].items()},
+        {name: _prior(state) for name, state in said.get("smoothing", {}).items()},
+        *precision_of(data.design),
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}

@@ -190,14 +190,13 @@ def to_array(series: Any) -> Any:
     values as the categories False and True.
     """
     import narwhals as nw
+    import pandas as pd
 
     name = series.name
     if isinstance(series.dtype, nw.Boolean):
-        return _truths([None if v is None or v != v else bool(v) for v in series.to_list()])
+        return _truths([None if pd.isna(v) else bool(v) for v in series.to_list()])
     if isinstance(series.dtype, (nw.Categorical, nw.Enum)):
-        import pandas as pd
-
-        labels = [None if v is None or v != v else _scalar(v) for v in series.to_list()]
+        labels = [None if pd.isna(v) else _scalar(v) for v in series.to_list()]
         used = set(labels) - {None}
         categories = [label for label in _declared(series, list(used)) if label in used]
         return pd.Categorical(labels, categories=pd.Index(categories, dtype=object))

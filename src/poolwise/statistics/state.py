@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.design import Design, Encoding
 from poolwise.design.factors import Cells, Factor, levels_of
 from poolwise.design.required_columns import needed_columns, part_texts
+from poolwise.design.structures import Penalty, Structure
 from poolwise.design.transform_state import restore_specs, specs_state
 from poolwise.formula import Functions, formula_from, formula_state, parse
 from poolwise.statistics.products import CrossProducts
@@ -35,6 +36,16 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
                 "predictors": factor.predictors,
             }
             for factor in design.factors
+        ],
+        "structures": [
+            {
+                "name": one.name,
+                "predictor": one.predictor,
+                "places": one.places,
+                "null": one.null,
+                "penalties": [penalty.state() for penalty in one.penalties],
+            }
+            for one in design.structures
         ],
         "statistics_columns": products.columns,
         "cells": [labels_state(labels) for labels in products.cells],
@@ -111,7 +122,10 @@ def from_state(
         tuple(_factor(said, i, keys, cells, arrays, width) for i, said in enumerate(header["factors"])),
         tuple(header["predictors"]),
         numbers(arrays, "margins", p, p).astype(bool),
+        tuple(map(_structure, header.get("structures", ()))),
     )
+    if any(not {*one.places, *one.null} <= set(range(p)) for one in design.structures):
+        raise ValueError("the structured terms do not fit the coefficients")
     products = CrossProducts(
         tuple(header["statistics_columns"]),
         cells,
@@ -134,6 +148,14 @@ def from_state(
         tuple(encoding["labels"]),
     )
     return Statistics(design, how, products, header["dropped"], header["reading"])
+
+
+def _structure(said: dict[str, Any]) -> Structure:
+    penalties = tuple(map(Penalty.from_state, said["penalties"]))
+    found = Structure(said["name"], said["predictor"], tuple(said["places"]), tuple(said["null"]), penalties)
+    if sum(len(penalty.widths) for penalty in penalties) != len(found.places):
+        raise ValueError("a structured term does not have the coefficients that it has penalties of")
+    return found
 
 
 def _factor(

@@ -24,7 +24,7 @@ from poolwise.statistics.products import CrossProducts
 
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
     """Build the density of a design with two grouping factors or more."""
-    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width)
+    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
     gram = gram_root(statistics)
     parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
     columns = parts[0][0].columns

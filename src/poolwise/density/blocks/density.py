@@ -27,7 +27,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.projection import Projection
 from poolwise.density.starts import search_box, starting_points
-from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, usable
+from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, unscale_common, usable
 from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.design.factors import Factor
 from poolwise.samplers.interface import NativeDensity
@@ -79,7 +79,7 @@ class BlockedDensity:
     @property
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the log standard deviations of effects, which may be close to zero."""
-        return np.arange(len(self.layout.effects))
+        return self.layout.log_scales
 
     @property
     def prior(self) -> Prior:
@@ -150,10 +150,9 @@ class BlockedDensity:
             return -math.inf, gradient
         covariance, value, store, panels = parts
         value += log_prior(point, self.system.prior, gradient)
-        kept, leaf = self._means(store, panels)
+        kept, leaf = self._means(point, store, panels)
         structure, p = self.system.structure, len(self.basis.reference)
-        inverse = np.empty_like(store)
-        root.invert(structure, store, structure.root_size - 1, inverse)
+        inverse = self._root_covariance(point, store)
         own = self._own_covariances(store, panels, inverse, p)
         moments = np.zeros_like(covariance)
         back.add_moments(self.system, inverse, own, kept, leaf, moments)
@@ -164,6 +163,7 @@ class BlockedDensity:
         schur = store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :].T.copy()
         mean, spread = np.empty(p), np.empty((p, p))
         common_solution(schur, mean, spread)
+        unscale_common(point, self.system.prior, mean, spread)
         penalty = prior_penalty(point, self.system.prior, mean, spread, gradient)
         # As with one factor: the expected quadratic form is its minimum plus its rank.
         rank = p + float(levels.sum())
@@ -293,13 +293,14 @@ class BlockedDensity:
         nodes, back_to = nodes[order], np.argsort(order)
 
         def fill(i: int, part: slice) -> None:
-            parts = self._eliminated(np.ascontiguousarray(points[i]))
+            point = np.ascontiguousarray(points[i])
+            parts = self._eliminated(point)
             if parts is None:
                 raise SamplingError(_STRANGE)
             covariance, value, store, panels = parts
-            structure, inverse = self.system.structure, np.empty_like(store)
-            kept, leaf = self._means(store, panels)
-            root.invert(structure, store, structure.root_size - 1, inverse)
+            structure = self.system.structure
+            kept, leaf = self._means(point, store, panels)
+            inverse = self._root_covariance(point, store)
             self._own_covariances(store, panels, inverse, len(self.basis.reference))
             most = int(structure.width.max(initial=1))
             left_out.row_moments(
@@ -399,11 +400,19 @@ class BlockedDensity:
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
 
-    def _means(self, store: np.ndarray, panels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _root_covariance(self, point: np.ndarray, store: np.ndarray) -> np.ndarray:
+        """Covariances of the root's effects and coefficients, in its place of an array like `store`."""
+        inverse = np.empty_like(store)
+        root.invert(self.system.structure, store, self.system.structure.root_size - 1, inverse)
+        kernels.unscale_covariance(point, self.system, inverse)
+        return inverse
+
+    def _means(self, point: np.ndarray, store: np.ndarray, panels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Conditional means of the kept coefficients (n,) and of the leaf's scaled effects (leaves, q)."""
         kept, leaf = np.zeros(self.coefficients_kept), np.empty((self.groups, self.width))
         structure = self.system.structure
         solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
+        kernels.unscale_coefficients(point, self.system.prior, solved)
         back.solve_kept(self.system, store, solved, np.zeros(self.coefficients_kept), kept)
         back.solve_leaf(self.system, panels, kept, leaf)
         return kept, leaf
@@ -428,5 +437,6 @@ class BlockedDensity:
             place = np.round(point * _CELLS).astype(np.int64)
             generator(seed, *place.view(np.uint32).tolist()).standard_normal(out=noise)
         solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
+        kernels.unscale_coefficients(point, self.system.prior, solved)
         back.solve_kept(self.system, store, solved, noise, kept)
         return kept

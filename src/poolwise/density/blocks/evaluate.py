@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.blocks.back_substitution import leaf_given, solve_kept, solve_root
-from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales
+from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales, unscale_coefficients
 from poolwise.density.dense import product
 from poolwise.density.theta import log_prior, usable
 
@@ -66,6 +66,7 @@ def kept_given(points: Matrix, system: System, kept: Matrix) -> None:
         factorise_root(store, structure.root, structure.root_size)
         noise = kept[i].copy()
         solve_root(store, structure.root, structure.root_size, noise[first:], root)
+        unscale_coefficients(points[i], system.prior, root)
         solve_kept(system, store, root, noise, kept[i])
 
 

@@ -16,7 +16,7 @@ from poolwise.compiled import kernel, lane
 from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.density.blocks.structure import Structure
 from poolwise.density.dense import product
-from poolwise.density.theta import Prior, add_prior_rows, covariance_factor
+from poolwise.density.theta import Prior, add_prior_rows, covariance_factor, prior_precision
 
 _TOGETHER = 64  # rows that are gathered; a multiple of four
 
@@ -273,7 +273,47 @@ def reduce_to_root(theta: Vector, system: System, scale: Matrix, store: Vector, 
         for j in range(i + 1):
             store[structure.root + (size - border + j) * size + size - border + i] = common[i, j]
     log_determinant = _eliminate_leaf(structure, system.leaf, system.alike, scale, precision, border, panels, store)
-    return log_determinant + _eliminate_others(structure, border, store), log_precisions
+    log_determinant += _eliminate_others(structure, border, store)
+    _scale_root(theta, system, store)
+    return log_determinant, log_precisions
+
+
+@kernel
+def _scale_root(theta, system, store):
+    """Scaled coefficients in units of their prior sds, as `scale_common` does."""
+    prior, start, size = system.prior, system.structure.root, system.structure.root_size
+    first = size - system.xy.shape[0]
+    for k in range(prior.mean.size):
+        if prior.scaled[k]:
+            s, c = 1.0 / math.sqrt(prior_precision(theta, prior, k)), first + k
+            for i in range(c + 1):
+                store[start + i * size + c] *= s
+            for j in range(c, size):
+                store[start + c * size + j] *= s
+            store[start + c * size + c] += 1.0
+
+
+@kernel
+def unscale_coefficients(theta: Vector, prior: Prior, kept: Vector) -> None:
+    """From scaled coefficients to coefficients: the last p of `kept`, in place."""
+    first = kept.size - prior.mean.size
+    for k in range(prior.mean.size):
+        if prior.scaled[k]:
+            kept[first + k] /= math.sqrt(prior_precision(theta, prior, k))
+
+
+@kernel
+def unscale_covariance(theta: Vector, system: System, inverse: Vector) -> None:
+    """The same for the covariance of the root's coefficients, in the upper triangle of the root's rows of `inverse`."""
+    prior, start, size = system.prior, system.structure.root, system.structure.root_size
+    first = size - system.xy.shape[0]
+    for k in range(prior.mean.size):
+        if prior.scaled[k]:
+            s, c = 1.0 / math.sqrt(prior_precision(theta, prior, k)), first + k
+            for i in range(c + 1):
+                inverse[start + i * size + c] *= s
+            for j in range(c, size):
+                inverse[start + c * size + j] *= s
 
 
 @kernel

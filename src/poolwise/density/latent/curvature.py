@@ -44,8 +44,9 @@ def curvature(
     blocks: Vector,
     side: Matrix,
     rest: Matrix,
+    cut: float,
 ) -> None:
-    """Add up the information of all rows.
+    """Add up the information of all rows, that of truncation times `cut`.
 
     A family says what each row tells of each predictor by itself. What it tells of two together has the correlation
     that the slopes of all rows have: their mean product is the expected information at the truth.
@@ -70,7 +71,8 @@ def curvature(
         call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, known)
         for r in range(parameters):
             for i in range(size):
-                information[r, terms[t, 0] + i], slope[r, terms[t, 0] + i] = known[r, i], slopes[r, i]
+                share = cut if weights[i] < 0.0 else 1.0
+                information[r, terms[t, 0] + i], slope[r, terms[t, 0] + i] = share * known[r, i], slopes[r, i]
     together, root = _together(slope, information, chain)
     slots = of_slot.size
     width = p + slots

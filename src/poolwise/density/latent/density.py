@@ -11,14 +11,13 @@ from poolwise.density.latent.bounds import bounds_of
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
-from poolwise.density.latent.problem import Data, Mixing, Problem, Spread
+from poolwise.density.latent.problem import Data, Mixing, Problem, Smooths, Spread
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.latent.whitening import coupled_places, whitened
-from poolwise.density.priors import ModelPriors
+from poolwise.density.priors import ModelPriors, log_median
 from poolwise.density.theta import Prior
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
-from poolwise.priors import ScalePrior
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import map_slices, steps
@@ -84,7 +83,7 @@ class LatentDensity:
         some = flat[:: max(1, len(flat) // _AVERAGED)]
         factors = [covariance(self.problem, one) for one in some]
         to_zero = self.priors.layout.map_to_zero
-        for start, groups, q, effect, at in sorted(map(tuple, self.problem.spread.factors)):
+        for start, groups, q, effect, at in self._of_groups:
             own = self.problem.spread.information[at : at + groups * q * q].reshape(groups, q, q)
             opened = np.zeros((groups, q))
             for factor in factors:
@@ -109,10 +108,20 @@ class LatentDensity:
         map_slices(some, len(points), 256, threads)
         to_zero = self.priors.layout.map_to_zero
         if not np.array_equal(to_zero, np.eye(len(to_zero))):
-            for start, groups, q, effect, _ in self.problem.spread.factors:
+            for start, groups, q, effect, _ in self._of_groups:
                 mine, block = slice(start, start + groups * q), slice(effect, effect + q)
                 u[:, mine] = (u[:, mine].reshape(-1, q) @ to_zero[block, block].T).reshape(len(points), -1)
-        return np.ascontiguousarray(points[:, :d]), beta @ self.to_written.T, u
+        scaled = self.priors.scaled
+        written = np.empty((len(points), len(scaled)))
+        written[:, ~scaled] = beta @ self.to_written.T
+        written[:, scaled] = u[:, size - int(scaled.sum()) :]
+        return np.ascontiguousarray(points[:, :d]), written, u[:, : size - int(scaled.sum())]
+
+    @property
+    def _of_groups(self) -> list[tuple[int, ...]]:
+        """The factors of groups, in the order of the design: those of structured terms come after them."""
+        smooth = len(self.problem.spread.score) - len(self.problem.smooths.precision)
+        return [row for row in sorted(map(tuple, self.problem.spread.factors)) if row[0] < smooth]
 
 
 def latent(
@@ -137,7 +146,7 @@ def latent(
 
 def _raw(observations: Observations, design: Design, priors: ModelPriors, family: Family, link: Link) -> Problem:
     """The problem before anything is known of the mode."""
-    p, layout = len(design.coefficients), priors.layout
+    p, layout, plain = len(observations.columns), priors.layout, ~priors.scaled
     parameters = family.predictors
     first = len(layout.effects) + layout.pairs
     shared = [first + layout.dispersions.index(name) if name in layout.dispersions else -1 for name in parameters]
@@ -146,13 +155,20 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         groups, q = len(factor.levels), len(factor.effects)
         factors.append((start, groups, q, effect, at))
         start, effect, at = start + groups * q, effect + q, at + groups * q * q
+    for structure in design.structures:
+        q = len(structure.places)
+        factors.append((start, 1, q, effect, at))
+        start, effect, at = start + q, effect + q, at + q * q
     factors.sort(key=lambda row: row[1] * row[2])
+    powers, squares = priors.hyper_powers
     prior = Prior(
         np.array(layout.starts, dtype=np.int64),
-        priors.rows @ observations.to_written,
-        priors.mean,
-        priors.width**-2.0,
-        priors.mixed,
+        priors.rows[np.ix_(plain, plain)] @ observations.to_written,
+        priors.mean[plain],
+        priors.width[plain] ** -2.0,
+        powers[plain],
+        squares[plain],
+        np.zeros(p, dtype=np.int64),
         priors.scale_priors,
         priors.correlation_priors,
         priors.stated,
@@ -181,7 +197,8 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     mixing = Mixing(np.zeros(p), places, np.eye(len(places)), bounds_of(observations, family))
     volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
-    return Problem(data, spread, mixing, prior, constant)
+    smooths = Smooths(priors.width[~plain] ** -2.0, powers[~plain], squares[~plain])
+    return Problem(data, spread, mixing, prior, smooths, constant)
 
 
 def _starts(priors: ModelPriors, family: Family) -> np.ndarray:
@@ -189,16 +206,18 @@ def _starts(priors: ModelPriors, family: Family) -> np.ndarray:
 
     Where the prior of a parameter without units is another than the default, the median of that one is a start too.
     """
-    layout, rng = priors.layout, np.random.default_rng(0)
-    scales = [_log_median(prior, rng) for prior in (*priors.sd, *priors.dispersions.values())]
+    layout = priors.layout
+    scales = [log_median(prior) for prior in (*priors.sd, *priors.dispersions.values())]
     effects = len(layout.effects)
     of_effects = np.array(scales[:effects]) - np.log(np.diag(layout.map_to_zero))  # in units of the columns
-    middle = np.array([*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed)])
+    middle = np.array(
+        [*of_effects, *[0.0] * layout.pairs, *scales[effects:], *[0.0] * len(layout.mixed), *layout.usual]
+    )
     usual = {each.name: each.prior for each in family.parameters if each.prior is not None and not each.scaled}
     other, first = middle.copy(), effects + layout.pairs
     for k, (name, prior) in enumerate(priors.dispersions.items()):
         if name in usual and prior != usual[name]:
-            other[first + k] = _log_median(usual[name], rng)
+            other[first + k] = log_median(usual[name])
     starts = np.array([middle] if np.array_equal(middle, other) else [middle, other])
     if not effects:
         return starts
@@ -207,16 +226,12 @@ def _starts(priors: ModelPriors, family: Family) -> np.ndarray:
     return spread
 
 
-def _log_median(prior: ScalePrior, rng: np.random.Generator) -> float:
-    return float(np.log(np.median(prior.sample(rng, (501,)))))
-
-
 def _first_guess(observations: Observations, priors: ModelPriors, family: Family) -> np.ndarray:
     """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean.
 
     Those of parameters that have a start of their own are such that linear predictors are near to that.
     """
-    beta = np.linalg.solve(observations.to_written, priors.mean_of_beta)
+    beta = np.linalg.solve(observations.to_written, priors.mean_of_beta[~priors.scaled])
     for r, parameter in enumerate(family.parameters, start=1):
         mine = observations.of_column == r
         if parameter.start is not None and mine.any():

@@ -46,7 +46,7 @@ class ExtendedDensity:
     @property
     def log_scales(self) -> np.ndarray:
         """Positions of the logs of standard deviations."""
-        return np.arange(len(self.density.priors.layout.effects))
+        return self.density.priors.layout.log_scales
 
     @property
     def _spreads(self) -> np.ndarray:

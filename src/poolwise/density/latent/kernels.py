@@ -23,14 +23,15 @@ from poolwise.density.latent.problem import (
     LINK,
     MATRIX,
     MEAN,
-    MIXED,
     MODE,
     OF_COLUMN,
     OF_SLOT,
     PLACES,
+    POWERS,
     PRECISION,
     ROOTS,
     ROWS,
+    SCALED,
     SCALES,
     SCORE,
     SHARED,
@@ -39,6 +40,10 @@ from poolwise.density.latent.problem import (
     SHARED_VALUES,
     SLOT_PLACES,
     SLOT_VALUES,
+    SMOOTH_POWERS,
+    SMOOTH_PRECISION,
+    SMOOTH_SQUARES,
+    SQUARES,
     STARTS,
     STATED,
     TERMS,
@@ -50,7 +55,15 @@ from poolwise.density.latent.problem import (
     wide,
     wide_whole,
 )
-from poolwise.density.theta import Prior, covariance_factor, factor_pullback, log_prior, usable
+from poolwise.density.theta import (
+    Prior,
+    add_hyper_slopes,
+    covariance_factor,
+    factor_pullback,
+    log_prior,
+    precision_at,
+    usable,
+)
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 
@@ -373,26 +386,41 @@ def _root_pullback(root, slope, out, column):
 
 
 @kernel
+def spreads(
+    theta: Vector, starts: IntVector, precision: Vector, powers: Matrix, squares: Matrix, factor: Matrix
+) -> None:
+    """The covariance factor of all effects (Q + S, Q + S): of groups, and on the diagonal sds of structured terms."""
+    covariance_factor(theta, starts, factor)
+    for k in range(precision.size):
+        factor[starts.size + k, starts.size + k] = 1.0 / math.sqrt(precision_at(theta, k, precision, powers, squares))
+
+
+@kernel
+def spreads_back(theta, starts, precision, powers, squares, factor, slope, gradient):
+    """Add d/d theta to `gradient`, given `slope` of the factor."""
+    factor_pullback(theta, factor, slope, starts, gradient)
+    for k in range(precision.size):
+        at = starts.size + k
+        add_hyper_slopes(theta, k, powers, squares, -0.5 * factor[at, at] * slope[at, at], gradient)
+
+
+@kernel
 def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, beta_slope: Vector) -> float:
     """Log prior of theta and the coefficients; the slope of theta (d,) is written, that of these (p,) added to."""
     rows, mean, precision = wide(words, ROWS), floats(words, MEAN), floats(words, PRECISION)
-    mixed, starts = whole(words, MIXED), whole(words, STARTS)
+    powers, squares = wide(words, POWERS), wide(words, SQUARES)
+    scaled, starts = whole(words, SCALED), whole(words, STARTS)
     scales, correlations = wide(words, SCALES), wide(words, CORRELATIONS)
     stated, exponents = wide(words, STATED), floats(words, EXPONENTS)
-    prior = Prior(starts, rows, mean, precision, mixed, scales, correlations, stated, exponents, 0.0)
+    prior = Prior(starts, rows, mean, precision, powers, squares, scaled, scales, correlations, stated, exponents, 0.0)
     total = log_prior(theta, prior, gradient)
     for k in range(beta.size):
-        weight, mixing = precision[k], -1
-        for m in range(mixed.size):
-            if mixed[m] == k:
-                mixing = theta.size - mixed.size + m
-                weight *= math.exp(theta[mixing])
+        weight = precision_at(theta, k, precision, powers, squares)
         miss = -mean[k]
         for i in range(beta.size):
             miss += rows[k, i] * beta[i]
         total += 0.5 * (math.log(weight) - weight * miss * miss)
-        if mixing >= 0:
-            gradient[mixing] += 0.5 * (1.0 - weight * miss * miss)
+        add_hyper_slopes(theta, k, powers, squares, 0.5 * (1.0 - weight * miss * miss), gradient)
         for i in range(beta.size):
             beta_slope[i] -= weight * miss * rows[k, i]
     return total
@@ -405,12 +433,14 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
     p, size = beta.shape[1], u.shape[1]
     d = points.shape[1] - p - size
     zeta, moved, strayed = np.empty(p + size), np.empty(p + size), np.empty(p + size)
-    score, w, factor = np.empty(size), np.empty(size), np.empty((starts.size, starts.size))
+    smooth, powers, squares = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_POWERS), wide(words, SMOOTH_SQUARES)
+    q = starts.size + smooth.size
+    score, w, factor = np.empty(size), np.empty(size), np.empty((q, q))
     for i in range(len(points)):
         deviations(points[i], d, words, zeta)
         for k in range(p):
             beta[i, k] = below(bounds, k, centre[k] + zeta[k])[0]
-        covariance_factor(points[i, :d], starts, factor)
+        spreads(points[i, :d], starts, smooth, powers, squares, factor)
         effects_of(factor, words, zeta, moved, strayed, score, w, u[i])
 
 
@@ -419,7 +449,8 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
     """Log density of a point; its gradient is written."""
     centre, starts, shared = floats(words, CENTRE), whole(words, STARTS), whole(words, SHARED)
     bounds = wide(words, BOUNDS)
-    p, size, q = centre.size, floats(words, SCORE).size, starts.size
+    smooth, powers, squares = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_POWERS), wide(words, SMOOTH_SQUARES)
+    p, size, q = centre.size, floats(words, SCORE).size, starts.size + smooth.size
     d = point.size - p - size
     theta = point[:d]
     if not usable(theta):
@@ -430,7 +461,7 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
         beta[k], given[k], log_slope, slope[k] = below(bounds, k, centre[k] + zeta[k])
         volume += log_slope
     factor, factor_slope = np.empty((q, q)), np.zeros((q, q))
-    covariance_factor(theta, starts, factor)
+    spreads(theta, starts, smooth, powers, squares, factor)
     w, u, score = np.empty(size), np.empty(size), np.empty(size)
     moved, strayed = np.empty(p + size), np.empty(p + size)
     total = volume + floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
@@ -441,7 +472,7 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
         slope[k] += given[k] * beta_slope[k]
     effects_back(factor, words, score, w, u_slope, factor_slope, slope)
     deviations_back(slope, words, d, gradient)
-    factor_pullback(theta, factor, factor_slope, starts, gradient[:d])
+    spreads_back(theta, starts, smooth, powers, squares, factor, factor_slope, gradient[:d])
     for r in range(shared.size):
         if shared[r] >= 0:
             gradient[shared[r]] += shared_slope[r]

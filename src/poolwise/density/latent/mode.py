@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from poolwise.density.latent.curvature import curvature
-from poolwise.density.latent.kernels import log_likelihood, log_priors
+from poolwise.density.latent.kernels import log_likelihood, log_priors, spreads
 from poolwise.density.latent.problem import Problem
-from poolwise.density.theta import covariance_factor
 from poolwise.support.threads import look
 
 _STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
@@ -50,8 +49,6 @@ def conditional(
 ) -> Conditional | None:
     """Climb to the mode given theta by Newton's method with the expected information, from a start; None if lost."""
     p, places, leaf = problem.mixing.centre.size, problem.mixing.places, problem.spread.leaf
-    in_rest = np.full(p + u.size, -1, dtype=np.int64)
-    in_rest[places] = np.arange(len(places))
     leaves = slice(p + leaf[0], p + leaf[0] + leaf[1])
     factor = covariance(problem, theta)
     value, slope, likelihood_slope = joint(problem, words, theta, beta, u, factor)
@@ -59,15 +56,7 @@ def conditional(
         return None
     for _ in range(_STEPS):
         look()
-        blocks = np.zeros(problem.spread.information.size)
-        side, rest = np.zeros((leaf[1], len(places))), np.zeros((len(places), len(places)))
-        curvature(theta, beta, u, words, in_rest, blocks, side, rest)
-        rest[:p, :p] += _prior_precision(problem, theta)
-        _add_covariances(problem, factor, rest)
-        roots = own_roots(problem, factor, blocks)
-        white_side = _of_leaf(problem, roots, side)
-        schur = rest - white_side.T @ white_side
-        root = _cholesky(schur, rest)
+        blocks, side, roots, white_side, schur, root = _curved(problem, words, theta, beta, u, factor)
         white = np.concatenate([slope[:p], _transposed(problem, roots, slope[p:])])
         moved = np.linalg.solve(root.T, np.linalg.solve(root, slope[places] - white_side.T @ white[leaves]))
         step = np.concatenate([np.zeros(p), applied(problem, roots, white[p:])])
@@ -92,6 +81,46 @@ def conditional(
     volume += sum(np.log(np.abs(np.diagonal(roots[int(start)], axis1=1, axis2=2))).sum() for start in alone)
     value += 0.5 * min(promised, _GAIN) + float(volume)  # a climb that was lost promises anything
     return Conditional(theta, beta, u, value, blocks, likelihood_slope, side, schur)
+
+
+_Curved = tuple[np.ndarray, np.ndarray, dict[int, np.ndarray], np.ndarray, np.ndarray, np.ndarray]
+
+
+def _curved(
+    problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.ndarray, u: np.ndarray, factor: np.ndarray
+) -> _Curved:
+    """Information as in `Conditional`, the roots of the groups', and the Cholesky factor of `schur`.
+
+    Truncation takes information away: the observed one, beside the expected information of the outcomes. Far from the
+    mode more may be taken than there is; then truncation is left out of it.
+    """
+    try:
+        return _curved_with(problem, words, theta, beta, u, factor, 1.0)
+    except np.linalg.LinAlgError:
+        return _curved_with(problem, words, theta, beta, u, factor, 0.0)
+
+
+def _curved_with(
+    problem: Problem,
+    words: np.ndarray,
+    theta: np.ndarray,
+    beta: np.ndarray,
+    u: np.ndarray,
+    factor: np.ndarray,
+    cut: float,
+) -> _Curved:
+    p, places, leaf = problem.mixing.centre.size, problem.mixing.places, problem.spread.leaf
+    in_rest = np.full(p + u.size, -1, dtype=np.int64)
+    in_rest[places] = np.arange(len(places))
+    blocks = np.zeros(problem.spread.information.size)
+    side, rest = np.zeros((leaf[1], len(places))), np.zeros((len(places), len(places)))
+    curvature(theta, beta, u, words, in_rest, blocks, side, rest, cut)
+    rest[:p, :p] += _prior_precision(problem, theta)
+    _add_covariances(problem, factor, rest)
+    roots = own_roots(problem, factor, blocks)
+    white_side = _of_leaf(problem, roots, side)
+    schur = rest - white_side.T @ white_side
+    return blocks, side, roots, white_side, schur, _cholesky(schur, rest)
 
 
 def joint(
@@ -169,10 +198,10 @@ def _from_zero(problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.
 
 
 def covariance(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """The covariance factor (Q, Q) of the effects of all factors at theta."""
-    q = problem.prior.starts.size
+    """The covariance factor (Q + S, Q + S) of the effects of all factors and of structured terms at theta."""
+    q = problem.prior.starts.size + problem.smooths.precision.size
     factor = np.empty((q, q))
-    covariance_factor(theta, problem.prior.starts, factor)
+    spreads(theta, problem.prior.starts, *problem.smooths, factor)
     return factor
 
 
@@ -224,8 +253,8 @@ def _with_leaf(problem: Problem, roots: dict[int, np.ndarray], effects: np.ndarr
 
 def _prior_precision(problem: Problem, theta: np.ndarray) -> np.ndarray:
     prior = problem.prior
-    precision = prior.precision.copy()
-    precision[prior.mixed] *= np.exp(theta[theta.size - prior.mixed.size :])
+    log_h = theta[theta.size - prior.powers.shape[1] :]
+    precision = prior.precision * np.exp(prior.powers @ log_h + prior.squares @ np.exp(2.0 * log_h))
     return prior.rows.T @ (precision[:, None] * prior.rows)
 
 

@@ -31,10 +31,12 @@ class Observations:
     rows : how many rows they stand for.
     y, trials, weights : (n,).
     known : (parameters, n) known part of each linear predictor.
-    columns : (p, n) common columns, at the centre of the predictors and in units of their spread.
+    columns : (p, n) common columns, at the centre of the predictors and in units of their spread; but those of
+        structured terms.
     to_written : (p, p) takes their coefficients to those as written.
     of_column : (p,) the parameter whose linear predictor each is part of.
-    slot_values : (s, n) columns of the effects that theta speaks of, one slot for each factor and effect.
+    slot_values : (s, n) columns of the effects that theta speaks of, one slot for each factor and effect; then those of
+        structured terms, whose coefficients come last in the vector of effects.
     slot_places : (s, n) position of the row's effect in the vector of all effects.
     of_slot : (s,) the parameter whose linear predictor each slot is part of.
     constant : what the log likelihood has beyond the kernels' value.
@@ -89,16 +91,17 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     values = np.column_stack([np.ones(len(chosen)), wide[chosen]])
     slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
     parameters = family.predictors
-    to_written = common_centring(design, total).scaled
+    plain = ~design.penalised
+    to_written = common_centring(design, total).scaled[np.ix_(plain, plain)]
     return Observations(
         len(y),
         outcome,
         tried,
         counted,
         np.ascontiguousarray(known[:, chosen]),
-        np.ascontiguousarray((values @ (design.common_map @ to_written)).T),
+        np.ascontiguousarray((values @ (design.common_map[:, plain] @ to_written)).T),
         to_written,
-        np.array([parameters.index(of) for of in design.predictors], dtype=np.int64),
+        np.array([parameters.index(of) for of in design.predictors], dtype=np.int64)[plain],
         *slots,
         _constant(family, (y[exact], trials[exact], weights[exact]), parts),
         np.array(terms, dtype=np.int64),
@@ -202,4 +205,10 @@ def _slots(
         places.append(start + factor.codes[codes] * q + np.arange(q)[:, None])
         of += [parameters.index(each) for each in factor.predictors]
         start += len(factor.levels) * q
+    for structure in design.structures:
+        count = len(structure.places)
+        columns.append((values @ design.common_map[:, list(structure.places)]).T)
+        places.append(np.repeat(start + np.arange(count)[:, None], len(codes), axis=1))
+        of += [parameters.index(structure.predictor)] * count
+        start += count
     return np.vstack(columns), np.vstack(places), np.array(of, dtype=np.int64)

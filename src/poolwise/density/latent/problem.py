@@ -71,6 +71,15 @@ class Mixing(NamedTuple):
     bounds: np.ndarray  # (2, p) of coefficients, see `bounds`
 
 
+class Smooths(NamedTuple):
+    """S coefficients of structured terms, which are the last effects: a factor of one group for each term. Their log
+    precisions follow the last m numbers of theta, as those of prior rows do; see `Prior`."""
+
+    precision: np.ndarray  # (S,)
+    powers: np.ndarray  # (S, m)
+    squares: np.ndarray  # (S, m)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """All of it; `constant` is that of the log density."""
@@ -79,11 +88,12 @@ class Problem:
     spread: Spread
     mixing: Mixing
     prior: Prior
+    smooths: Smooths
     constant: float
 
     def words(self) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Address, length and width of each array in turn, for kernels; and the arrays, to be kept alive."""
-        arrays = (*self.data, *self.spread, *self.mixing, *self.prior[:-1], np.array([self.constant]))
+        arrays = (*self.data, *self.spread, *self.mixing, *self.prior[:-1], *self.smooths, np.array([self.constant]))
         kept = tuple(np.ascontiguousarray(array) for array in arrays)
         words = [[array.ctypes.data, *array.shape, *([0] * (2 - array.ndim))] for array in kept]
         return np.array(words, dtype=np.int64).ravel(), kept
@@ -94,9 +104,10 @@ class Problem:
     Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, LINK, TERMS,
     FACTORS, INFORMATION, SCORE, MODE, ROOTS, SHARED_STARTS, SHARED_COLUMNS, SHARED_VALUES, LEAF,
     CENTRE, PLACES, MATRIX, BOUNDS,
-    STARTS, ROWS, MEAN, PRECISION, MIXED, SCALES, CORRELATIONS, STATED, EXPONENTS,
+    STARTS, ROWS, MEAN, PRECISION, POWERS, SQUARES, SCALED, SCALES, CORRELATIONS, STATED, EXPONENTS,
+    SMOOTH_PRECISION, SMOOTH_POWERS, SMOOTH_SQUARES,
     CONSTANT, ARRAYS,
-) = range(36)  # fmt: skip
+) = range(41)  # fmt: skip
 
 
 @kernel

@@ -34,10 +34,10 @@ def regressions_of(model: Model) -> CrossProducts:
 
 def integrate(model: Model, statistics: CrossProducts, threads: int) -> tuple[SeparateRegressions, np.ndarray]:
     """Regressions of each cell of some statistics, and their log marginal likelihoods (C,)."""
-    if model.priors.layout.mixed:
+    if model.priors.layout.hyperparameters:
         raise DataError(
-            "Separate regressions with Student-t priors of coefficients have no marginal likelihood in closed form; "
-            "use Normal priors to leave rows or groups out."
+            "Separate regressions with Student-t priors of coefficients or smooth terms have no marginal likelihood in "
+            "closed form; leave rows or groups out of the other fits."
         )
     found = separate(statistics, model.design, model.priors, threads=threads)
     return found, found.log_evidence() + 0.5 * statistics.log_weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 from poolwise.density.latent.observations import observe, observe_groups
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
+from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo import sampled_regressions as separate
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
@@ -19,6 +21,7 @@ from poolwise.evaluate.loo.group_integrals import conditional, finest, integrate
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
+from poolwise.families import Family
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.samplers import SamplerSettings, child_seeds
@@ -79,9 +82,8 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
         elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
         mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
-    trials = np.ones(len(chosen)) if rows.trials is None else rows.trials[chosen]
     how = "given all effects" if factor is None else f"integrated over the effects of {factor.name}"
-    residual = None if _unordered(posterior) else y - trials * mean
+    residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
         shapes, refitted, residual, weighing.average(found.inside[:, chosen]), total, 0.0,
@@ -89,23 +91,22 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     )  # fmt: skip
 
 
-def _unordered(posterior: Posterior) -> bool:
-    """Whether outcomes are categories without an order, whose positions have no distances."""
-    return bool(posterior.model.family.labels) and not posterior.model.family.ordered
-
-
 def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float]:
-    """RMSD of outcomes from their expectations, in sample and when left out, without refits."""
+    """RMSD of outcomes from their expectations, in sample and when left out, without refits; NaN where outcomes have no
+    distances."""
+    family = posterior.model.family
+    if not measured(family, rows):
+        return math.nan, math.nan
     found = integrate(posterior, rows, finest(posterior), progress)
     weights = np.exp(found.outside.min(axis=0) - found.outside)
-    trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
-    outside = rows.response - trials * (weights * found.means).sum(axis=0) / weights.sum(axis=0)
-    inside = rows.response - trials * conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
-    return _rms(inside, rows), _rms(outside, rows)
+    outside = (weights * found.means).sum(axis=0) / weights.sum(axis=0)
+    inside = conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
+    return _rms(family, rows, inside), _rms(family, rows, outside)
 
 
-def _rms(residual: np.ndarray, rows: Rows) -> float:
-    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions)))
+def _rms(family: Family, rows: Rows, expected: np.ndarray) -> float:
+    away = deviations(family, rows, expected)
+    return math.nan if away is None else float(np.sqrt(np.average(np.square(away), weights=rows.precisions)))
 
 
 def leave_groups_out(
@@ -146,7 +147,6 @@ def leave_folds_out(
     started = time.perf_counter()
     fold_of = next(folds.of(iter([rows])))[1]
     y, total = rows.response, len(rows.codes)
-    trials = np.ones(total) if rows.trials is None else rows.trials
     step = f"{folds.count}-fold cross-validation"
     if posterior.model.pooling is Pooling.SEPARATE:
         sets = separate.parts(rows, fold_of)
@@ -161,11 +161,11 @@ def leave_folds_out(
 
         models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
         refit_each(models, settings, threads, step, score, settings.progress)
-    residual = y - trials * mean
+    residual = deviations(posterior.model.family, rows, mean)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
         np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
-        None if _unordered(posterior) else residual, None, total,
+        residual, None, total,
         0.0, 0.0, time.perf_counter() - started,
     )  # fmt: skip
 

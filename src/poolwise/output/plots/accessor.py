@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import altair as alt
     import numpy as np
 
+    from poolwise.evaluate.smooth_terms import SmoothTerm
+
 _COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Pooling.COMPLETE: theme.COMPLETE}
 
 
@@ -27,6 +29,13 @@ class FitPlots:
     rows_of: Callable[[Factor, np.ndarray], Rows | None]
     replications: Callable[[], Replications]
     rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
+    smooth_term: Callable[[str | None], SmoothTerm]
+
+    def smooth(self, term: str | None = None) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
+        """What a smooth term adds: a curve with its band over partial residuals, or a surface."""
+        from poolwise.output.plots.smooth import smooth
+
+        return smooth(self.smooth_term(term), self.posterior.model.design.response)
 
     def ppc(self) -> alt.LayerChart:
         """Density of the outcome, observed and in replications by the model."""

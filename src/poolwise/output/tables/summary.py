@@ -28,7 +28,8 @@ def interval_names(interval: float) -> tuple[str, str]:
 
 
 def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group."""
+    """Name and draws (chains, draws) of every scalar; `groups` adds the coefficients of each group and of the curves of
+    smooth terms."""
     coordinates = posterior.coordinates()
     factors = {factor.name: posterior.dimension(factor) for factor in posterior.model.design.factors}
     for name, variable in posterior.variables(groups=groups or posterior.model.pooling is Pooling.SEPARATE).items():
@@ -37,7 +38,10 @@ def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.nda
         if (by_group and not groups) or (kind == "u" and by_group):
             continue
         labels = [list(coordinates[dim]) for dim in variable.dims]
+        penalised = posterior.model.design.penalised if name == "beta" and not groups else np.zeros(0, dtype=bool)
         for place in product(*(range(len(each)) for each in labels)):
+            if penalised.any() and penalised[place[0]]:
+                continue
             if kind == "cor" and of in factors and not _modelled(posterior, of, place):
                 continue
             picked = [str(each[i]) for each, i in zip(labels, place, strict=True)]

@@ -1,0 +1,135 @@
+"""`s(x)`: a smooth function of one variable; `s(x, by=z)`: one for each category, or times a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from formulaic.materializers.types import FactorValues
+from formulaic.utils.stateful_transforms import stateful_transform
+
+from poolwise.design.structures.cubic import Cubics
+from poolwise.design.structures.splines import BASES, check_distinct, mixed_model_columns
+from poolwise.design.structures.structure import PENALTIES, Penalty
+from poolwise.support.errors import DataError, FormulaError, suggest
+
+_USUAL, _OF_MARGINS = 10, 5  # functions, as in mgcv
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def smooth(
+    x: Any, k: int = _USUAL, bs: str = "tp", by: Any = None, period: float | None = None, _state: Any = None
+) -> FactorValues[Any]:
+    """Columns of a smooth function of x.
+
+    Parameters
+    ----------
+    k : size of the basis, constant included; fewer where x has fewer distinct values and k is not given.
+    bs : "tp" thin plate, "cr" cubic with knots at quantiles, "cc" cyclic.
+    by : a category, each level of which has a curve and an sd of its own; or a number that multiplies the curve.
+    period : of a cyclic curve; the range of x without one.
+    """
+    values = number_column("s(...)", x)
+    if "curves" not in _state:
+        _learn(_state, values, k, bs, by, period)
+    columns: dict[str, np.ndarray] = {}
+    penalised: dict[str, np.ndarray] = {}
+    multiplier = None if by is None or _state["levels"] is not None else number_column("by=", by)
+    if _state["levels"] is not None:
+        _refuse_strange(by, _state["levels"])
+    for label, curve in zip(_state["levels"] or [""], _state["curves"], strict=True):
+        name = f"{label}][" if label else ""
+        inside = None if not label else np.array([str(one) == label for one in by], dtype=float)
+        z = (values - curve["centre"]) / curve["scale"]
+        lines = [] if bs == "cc" else [("linear", z)]
+        if multiplier is not None:
+            lines = [("constant", np.ones_like(z)), *lines]
+        found = Cubics.from_state(curve["cubics"])(z)
+        for place, column in lines:
+            columns[f"{name}{place}"] = _times(column, inside, multiplier)
+        for j in range(found.shape[1]):
+            penalised[f"{name}{j + 1}"] = _times(found[:, j], inside, multiplier)
+    return FactorValues(
+        {**columns, **penalised}, kind="numerical", spans_intercept=False, format="{name}[{field}]", encoded=False
+    )
+
+
+def _refuse_strange(by: Any, levels: list[str]) -> None:
+    strange = sorted({str(one) for one in by} - set(levels))
+    if strange:
+        raise DataError(
+            f"by= of a smooth term holds {', '.join(strange[:5])}, which the fit has not seen. "
+            f"Known: {', '.join(levels)}."
+        )
+
+
+def _times(column: np.ndarray, *others: np.ndarray | None) -> np.ndarray:
+    for other in others:
+        column = column if other is None else column * other
+    return column
+
+
+def _learn(state: Any, x: np.ndarray, k: int, bs: str, by: Any, period: float | None) -> None:
+    """Knots and columns from the rows of a fit, for each level of a category `by`."""
+    import pandas as pd
+
+    if period is not None and (bs != "cc" or not float(period) > 0):
+        raise FormulaError("period= is a positive number, of a cyclic spline: s(x, bs='cc', period=12).")
+    labels = None
+    if by is not None and not _is_number(by):
+        found = pd.Series(by)
+        order = (
+            found.cat.categories if isinstance(found.dtype, pd.CategoricalDtype) else sorted(found.unique(), key=str)
+        )
+        labels = [str(label) for label in order]
+    curves, penalties = [], []
+    for label in labels or [""]:
+        mine = x if not label else x[np.array([str(one) == label for one in by], dtype=bool)]
+        curve, columns = learnt_curve(mine, k, bs, period, label, "s(...)")
+        curves.append(curve)
+        penalties.append(Penalty.of_sd(columns, f"[{label}]" if label else "").state())
+    state |= {"levels": labels, "curves": curves, PENALTIES: penalties}
+
+
+def learnt_curve(
+    x: np.ndarray, k: int, bs: str, period: float | None, label: str, text: str
+) -> tuple[dict[str, Any], int]:
+    """State of one curve, and its penalised columns; fewer functions than is usual where x has fewer values.
+
+    Raises
+    ------
+    FormulaError : for a basis that is not known, and for too few distinct values.
+    """
+    if bs not in BASES:
+        raise FormulaError(f"There is no spline basis bs={bs!r}. {suggest(str(bs), BASES)}")
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise FormulaError(f"k of a spline is a whole number, not {k!r}.")
+    basis, null = BASES[bs]
+    where = f" where by is {label}" if label else ""
+    if not float(x.max()) > float(x.min()):
+        raise FormulaError(f"{text} needs a predictor that varies{where}.")
+    mean, scale = float(x.mean()), float(x.std())
+    distinct, counts = np.unique((x - mean) / scale, return_counts=True)
+    if k in (_USUAL, _OF_MARGINS):
+        k = max(min(k, len(distinct)), 4 if bs == "cc" else 3)
+    check_distinct(f"{text}{where}", distinct, k, 4 if bs == "cc" else 3)
+    more = {} if period is None else {"period": float(period) / scale}
+    cubics = mixed_model_columns(*basis(distinct, k, **more), distinct, counts.astype(float), null)
+    state = {"centre": mean, "scale": scale, "cubics": cubics.state()}
+    return state, cubics.coefficients.shape[2]
+
+
+def number_column(what: str, values: Any) -> np.ndarray:
+    """A column of numbers as floats.
+
+    Raises
+    ------
+    DataError : for text or categories.
+    """
+    if not _is_number(values):
+        raise DataError(f"{what} takes a column of numbers.")
+    return np.asarray(values, dtype=float)
+
+
+def _is_number(values: Any) -> bool:
+    return getattr(getattr(values, "dtype", None), "kind", "O") in "fiu"

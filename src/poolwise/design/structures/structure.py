@@ -1,0 +1,163 @@
+"""What a structured term is: columns whose coefficients have a prior together.
+
+A structure learns from its columns once, and then turns rows into columns: first those of its null space, with
+coefficients like any other, then penalised ones. Their coefficients are normal around zero, and the log precision of
+each follows a few positive numbers h, the hyperparameters:
+
+    log precision_k = sum_m (powers_km log h_m + squares_km h_m^2) - 2 log width_k.
+
+So one seam serves splines (one sd), tensor products (three sds) and Gaussian processes (an sd and a length scale).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.priors import Gamma, HalfStudentT, ScalePrior
+from poolwise.support.errors import FormulaError
+
+PENALTIES = "penalties"  # in the state of a transform that is a structure
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """A positive number that a prior depends on.
+
+    Attributes
+    ----------
+    name : such as "sd", before the name of the term.
+    unit : None for one in units of the linear predictor, whose default prior is scaled to these; else a usual value in
+        the units of a predictor.
+    """
+
+    name: str
+    unit: float | None = None
+
+    def default(self, unit: float) -> ScalePrior:
+        """The default prior, `unit` being one standard deviation of the linear predictor's target."""
+        if self.unit is None:
+            return HalfStudentT(3.0, unit)
+        return Gamma(4.0, 4.0 / self.unit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Penalty:
+    """The prior of some penalised columns of a term, one after the other.
+
+    Attributes
+    ----------
+    suffix : what the hyperparameters' names end in beside the term's; "" where a term has one penalty.
+    hyperparameters : (r,).
+    powers, squares : (k, r).
+    widths : (k,).
+    """
+
+    suffix: str
+    hyperparameters: tuple[Hyperparameter, ...]
+    powers: np.ndarray
+    squares: np.ndarray
+    widths: np.ndarray
+
+    @classmethod
+    def of_sd(cls, columns: int, suffix: str = "") -> Penalty:
+        """Independent coefficients of one standard deviation."""
+        zeros = np.zeros((columns, 1))
+        return cls(suffix, (Hyperparameter("sd"),), zeros - 2.0, zeros, np.ones(columns))
+
+    def state(self) -> dict[str, Any]:
+        """As plain data, for the state of a transform."""
+        return {
+            "suffix": self.suffix,
+            "names": [one.name for one in self.hyperparameters],
+            "units": [one.unit for one in self.hyperparameters],
+            "powers": self.powers.tolist(),
+            "squares": self.squares.tolist(),
+            "widths": self.widths.tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Penalty:
+        """What `state` described."""
+        found = tuple(map(Hyperparameter, state["names"], state["units"]))
+        shape = (len(state["widths"]), len(found))
+        powers, squares = (np.array(state[name], dtype=float).reshape(shape) for name in ("powers", "squares"))
+        return cls(state["suffix"], found, powers, squares, np.array(state["widths"], dtype=float))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """A structured term of a design.
+
+    Attributes
+    ----------
+    name : as written, such as `s(x)`; that of another parameter than the mean before it, as `sigma_s(x)`.
+    predictor : the linear predictor that it is part of, "" for the mean.
+    places : (k,) positions of its penalised coefficients among the design's.
+    null : positions of the coefficients of its null space.
+    penalties : in the order of the coefficients.
+    """
+
+    name: str
+    predictor: str
+    places: tuple[int, ...]
+    null: tuple[int, ...]
+    penalties: tuple[Penalty, ...]
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Hyperparameter], ...]:
+        """Name in the model of each hyperparameter: `sd_s(x)`, `lengthscale_gp(x)`."""
+        return tuple(
+            (f"{one.name}_{self.name}{penalty.suffix}", one)
+            for penalty in self.penalties
+            for one in penalty.hyperparameters
+        )
+
+    def precision(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Powers (k, r), squares (k, r) and widths (k,) of all penalised coefficients, in all hyperparameters."""
+        count, width = len(self.places), len(self.parameters)
+        powers, squares = np.zeros((count, width)), np.zeros((count, width))
+        row = column = 0
+        for penalty in self.penalties:
+            k, r = penalty.powers.shape
+            powers[row : row + k, column : column + r] = penalty.powers
+            squares[row : row + k, column : column + r] = penalty.squares
+            row, column = row + k, column + r
+        return powers, squares, np.concatenate([penalty.widths for penalty in self.penalties])
+
+
+def structures_of(
+    specs: Mapping[str, Any], parts: Sequence[tuple[str, str]], coefficients: Sequence[tuple[str, str]]
+) -> tuple[Structure, ...]:
+    """The structured terms of the common parts of a design.
+
+    Parameters
+    ----------
+    specs : formulaic's specifications after they have met data, by the name of the part.
+    parts : the linear predictor and the part's name, of each.
+    coefficients : the linear predictor and the column of each coefficient.
+
+    Raises
+    ------
+    FormulaError : for a structured term within a product.
+    """
+    found = []
+    for predictor, part in parts:
+        for text, state in specs[part].transform_state.items():
+            if PENALTIES not in state:
+                continue
+            mine = [k for k, (of, name) in enumerate(coefficients) if of == predictor and f"{text}[" in name]
+            if not mine:
+                continue  # states are shared by all parts
+            for name in (coefficients[k][1] for k in mine):
+                if not name.startswith(f"{text}[") or ":" in name[len(text) :]:
+                    raise FormulaError(f"'{text}' stands in the product '{name}': write {text[:-1]}, by=...) instead.")
+            penalties = tuple(map(Penalty.from_state, state[PENALTIES]))
+            count = sum(len(penalty.widths) for penalty in penalties)
+            null, places = mine[: len(mine) - count], mine[len(mine) - count :]
+            name = f"{predictor}_{text}" if predictor else text
+            found.append(Structure(name, predictor, tuple(places), tuple(null), penalties))
+    return tuple(sorted(found, key=lambda structure: structure.places[0]))
