@@ -25,6 +25,10 @@ FORMULAS = [
     "y ~ x + w + (z || g)",
     "y ~ x + (1 | g) + (0 + x + w | g)",
     "y ~ x",
+    "y ~ s(x, k=6)",
+    "y ~ z + s(x, k=5) + (x | g)",
+    "y ~ gp(x, k=4) + (1 | g)",
+    "y ~ t2(x, w, k=4)",
 ]
 
 
@@ -33,7 +37,7 @@ def model_of(formula, frame, priors=PRIORS):
     given = dict(priors)
     if "Intercept" in given and "0 +" in formula.split("(")[0]:
         del given["Intercept"]
-    if "(" not in formula:
+    if "|" not in formula:
         given.pop("sd", None)
     model, rows = prepare(formula, frame, priors=given, missing="drop", threads=1)
     return model, rows, gaussian(model.statistics, model.design, model.priors, threads=1)
@@ -44,13 +48,19 @@ def dense_log_density(model, rows, theta) -> float:
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     to_beta = np.linalg.inv(priors.rows)
-    covariance = to_beta @ np.diag(priors.width**2) @ to_beta.T
+    covariance = to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T
     layout = priors.layout
     terms = [(basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f)) for f in design.factors]
     weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
     noise = layout.sigma(theta) ** 2 / weights
     x, y = basis @ design.common_map, rows.values[:, -1]
     return naive.marginal(y, x, to_beta @ priors.mean, covariance, terms, noise) + log_prior(priors, theta)
+
+
+def widths(priors, theta) -> np.ndarray:
+    """Prior sds of the coefficients at theta; mixing precisions aside."""
+    h = np.exp(theta[len(theta) - len(priors.smoothing) :])
+    return priors.width * np.exp(-0.5 * (priors.powers @ np.log(h) + priors.squares @ h**2))
 
 
 def between(layout, theta, factor):
@@ -105,8 +115,9 @@ def partial_correlations(covariance) -> np.ndarray:
 def log_prior_as_stated(priors, theta) -> float:
     """Scales with the Jacobian of the exponential, correlations by the LKJ density itself."""
     layout, q = priors.layout, len(priors.layout.effects)
-    logs = [*theta[:q], *theta[q + layout.pairs : len(theta) - len(priors.mixed)]]
-    scales = zip([*priors.sd, *priors.dispersions.values()], logs, strict=True)
+    smooth = len(theta) - len(priors.smoothing)
+    logs = [*theta[:q], *theta[q + layout.pairs : smooth - len(priors.mixed)], *theta[smooth:]]
+    scales = zip([*priors.sd, *priors.dispersions.values(), *priors.smoothing.values()], logs, strict=True)
     value = sum(float(prior.log_density(np.exp(t))) + t for prior, t in scales)
     at = q
     for start in sorted(set(layout.starts)):

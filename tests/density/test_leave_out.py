@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests import naive
-from tests.density.models import FORMULAS, between, model_of
+from tests.density.models import FORMULAS, between, model_of, widths
 
 
 def frame(rows=40, groups=5, seed=3, far=0.0):
@@ -30,7 +30,7 @@ def joint(model, rows, theta):
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     to_beta = np.linalg.inv(priors.rows)
     x = basis @ design.common_map
-    eta = x @ to_beta @ np.diag(priors.width**2) @ to_beta.T @ x.T
+    eta = x @ to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T @ x.T
     for factor in design.factors:
         z, codes = basis @ factor.group_map, factor.codes[rows.codes]
         eta = eta + np.equal.outer(codes, codes) * (z @ between(priors.layout, theta, factor) @ z.T)

@@ -93,6 +93,8 @@ def power(
     frame = table.frame.to_pandas()
     placeholder = frame.assign(**{needed.outcome[0]: np.arange(len(frame)) % 2 * 1.0})
     built, encoding, rows = build(needed, as_table(placeholder), missing="error")
+    if built.structures:
+        raise DataError(f"Studies with smooth terms, such as '{built.structures[0].name}', are not simulated.")
     truth = truth_of(built, effects, sd, sigma, chosen, dispersions or {})
     plan = Plan(built, encoding, rows, chosen, linked, priors or {})
     found = simulated_power(plan, truth, settings, studies=count, interval=interval, threads=workers)

@@ -80,11 +80,8 @@ def check_statistics(
                 f"'{name}' is {value:g} and varies by {sd:.2g}: only the last digits of its values differ, and these "
                 "are rounding for the most part. Take a constant away from the column where it is made."
             )
-    if rows < len(design.coefficients):
-        raise DataError(
-            f"There are fewer rows ({rows}) than coefficients ({len(design.coefficients)}). "
-            "Use fewer terms or more data."
-        )
+    if rows < (free := int((~design.penalised).sum())):
+        raise DataError(f"There are fewer rows ({rows}) than coefficients ({free}). Use fewer terms or more data.")
 
 
 def _check_sizes(names: tuple[str, ...], mean: np.ndarray, variance: np.ndarray) -> None:

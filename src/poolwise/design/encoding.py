@@ -53,6 +53,7 @@ class Encoding:
     trials : raw columns that the number of trials needs.
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
     labels : of failure and success, where the outcome is two labels; of its categories, where it is one of several.
+    known_errors : whether the column of weights has standard errors instead, s of weight 1 / s^2.
     """
 
     specs: Any
@@ -64,6 +65,7 @@ class Encoding:
     trials: tuple[str, ...] = ()
     linear: bool = True
     labels: tuple[Any, ...] = ()
+    known_errors: bool = False
 
 
 def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
@@ -124,7 +126,9 @@ def encode(
     ------
     DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
     """
-    has_weights = weighted and encoding.weights in table.names
+    has_weights = (
+        weighted and encoding.weights is not None and (encoding.known_errors or encoding.weights in table.names)
+    )
     weights = (str(encoding.weights),) if has_weights else ()  # without them each row weighs one
     bounded = Formula(
         "", "", "", (), additions=tuple(one for one in design.formula.additions if one[0] in ("lb", "ub"))
@@ -442,7 +446,15 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         ),
     )
     return design, Encoding(
-        specs, needed.outcome, needed.predictors, needed.weights, needed.keys, cells, needed.trials, needed.linear
+        specs,
+        needed.outcome,
+        needed.predictors,
+        needed.weights,
+        needed.keys,
+        cells,
+        needed.trials,
+        needed.linear,
+        known_errors=formula.known_errors,
     )
 
 
@@ -607,6 +619,14 @@ def _one_column(matrix: Any, what: str, formula: Formula) -> np.ndarray:
 def _weights(encoding: Encoding, raw: dict[str, Any]) -> np.ndarray:
     name = str(encoding.weights)
     weights = np.asarray(raw[name], dtype=float)
+    if encoding.known_errors:
+        _check_finite([name], weights[:, None])
+        if not weights.min(initial=1.0) > 0:
+            raise DataError(
+                f"The standard errors '{name}' must be positive; the smallest is {weights.min():g}. A row without "
+                "error cannot be one of many."
+            )
+        weights = weights**-2.0
     check_weights(name, float(weights.min(initial=1.0)), float(weights.max(initial=1.0)))
     _check_finite([name], weights[:, None])
     return weights

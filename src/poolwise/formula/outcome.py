@@ -12,7 +12,6 @@ _CALL = re.compile(r"([\w.]+)\s*\((.*)\)", re.DOTALL)
 _PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)
 _PROPORTION = {"prop", "p", "proportion"}
 _OTHERS = {
-    "se": "known standard errors s are weights: give weights= a column of 1 / s**2",
     "mi": "missing outcomes are not modelled; rows without an outcome can be predicted",
     "rate": "for a rate, add offset(log(exposure)) on the right",
     "Surv": "write time | cens(status) ~ ..., with a status of 1 or 'right' where the time is censored, 0 at an event",
@@ -30,17 +29,20 @@ class Outcome:
     trials : expression for the number of trials, None where there are none.
     weights : the column of weights, None where there is none.
     additions : what else is known of it, as `Formula.additions`.
+    known_errors : whether `weights` has standard errors.
     """
 
     response: str
     trials: str | None = None
     weights: str | None = None
     additions: tuple[tuple[str, str], ...] = ()
+    known_errors: bool = False
 
 
 def read_outcome(left: str) -> Outcome:
     """Read `y`, `y | trials(n)`, `y | weights(w)`, `(s, f)`, `cbind(s, f)`, `prop(k, n)` and `weighted(y, w)`; and
-    `y | cens(status)`, `y | cens(status, upper)`, `y | trunc(lb=0, ub=1)`, `y | dec(choice)`, `censored(y, status)`.
+    `y | cens(status)`, `y | cens(status, upper)`, `y | trunc(lb=0, ub=1)`, `y | dec(choice)`, `censored(y, status)`,
+    `y | se(s)`.
 
     Raises
     ------
@@ -83,19 +85,34 @@ def _with_additions(left: str) -> Outcome:
         name, inside = (call[1], call[2].strip()) if call else (addition, "")
         if name in _OTHERS:
             raise FormulaError(f"'{addition}': {_OTHERS[name]}.")
-        if name not in ("trials", "weights", *_ADDITIONS):
+        if name not in ("trials", "weights", "se", *_ADDITIONS):
             raise FormulaError(
                 f"'{addition}' after the outcome '{response}' is not known; trials(n), weights(w), cens(status), "
-                "trunc(lb=0) and dec(choice) are."
+                "trunc(lb=0), dec(choice) and se(s) are."
             )
         if not inside:
             raise FormulaError(f"{name}() of '{left}' is empty: write '{response} | {name}(column)'.")
         if name in _ADDITIONS:
             found |= _ADDITIONS[name](pieces(inside), left)
         else:
-            found[name] = inside
-    trials, weights = found.pop("trials", None), found.pop("weights", None)
-    return Outcome(response, trials, weights, tuple(found.items()))
+            found[name] = _standard_errors(pieces(inside), left) if name == "se" else inside
+    trials, weights, errors = (found.pop(name, None) for name in ("trials", "weights", "se"))
+    if weights is not None and errors is not None:
+        raise FormulaError(f"'{left}' has weights beside standard errors: one of the two says how precise rows are.")
+    return Outcome(response, trials, errors or weights, tuple(found.items()), errors is not None)
+
+
+def _standard_errors(arguments: list[str], left: str) -> str:
+    """The column in `se(s)`."""
+    column, *rest = arguments
+    if any(re.fullmatch(r"(sigma\s*=\s*)?(TRUE|True|T)", one) for one in rest):
+        raise FormulaError(
+            f"'{left}': what varies between rows beside their errors is an effect of each row. Number the rows in a "
+            "column and add it, as in '(1 | row)'."
+        )
+    if rest or not (column.isidentifier() or column.startswith("`")):
+        raise FormulaError(f"se() of '{left}' takes the column with the standard errors: 'y | se(s) ~ ...'.")
+    return column
 
 
 def _censoring(arguments: list[str], left: str) -> dict[str, str]:

@@ -130,6 +130,7 @@ def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) ->
         weights=outcome.weights,
         additions=outcome.additions,
         specific=tuple(specific),
+        known_errors=outcome.known_errors,
     )
 
 

@@ -55,6 +55,7 @@ class Formula:
         of `trunc(lb, ub)`, "choice" of `dec(choice)`; each an expression.
     fixed : parameters that are not estimated, with their values: `quantile = 0.9`.
     specific : the terms in `cs(...)`, whose effects differ by category.
+    known_errors : whether the weights are standard errors of the outcomes instead, `y | se(s) ~ x`.
     constant : whether the common part may have a constant. Where not, categories are coded as beside one, and its
         column is left out.
     """
@@ -72,6 +73,7 @@ class Formula:
     fixed: tuple[tuple[str, float], ...] = ()
     specific: tuple[str, ...] = ()
     constant: bool = True
+    known_errors: bool = False
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]
@@ -89,6 +91,7 @@ class Formula:
             "cens": [known[name] for name in ("status", "upper") if name in known],
             "trunc": [f"{name}={known[name]}" for name in ("lb", "ub") if name in known],
             "dec": [known[name] for name in ("choice",) if name in known],
+            "se": [str(self.weights)] if self.known_errors else [],
         }
         added = [f"{name}({', '.join(arguments)})" for name, arguments in calls.items() if arguments]
         return f"{self.response} | {' + '.join(added)}" if added else self.response

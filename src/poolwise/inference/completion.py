@@ -19,6 +19,8 @@ def completed(formula: Formula, family: Family) -> Formula:
     _check_trials(formula, family)
     _check_additions(formula, family)
     _check_parameters(formula, family)
+    if formula.known_errors:
+        formula = _with_known_errors(formula, family)
     family.fixed(formula.fixed)
     if formula.specific:
         formula = _with_own_effects(formula, family)
@@ -27,6 +29,15 @@ def completed(formula: Formula, family: Family) -> Formula:
     formula = _without_constants(formula, family)
     values = {each.name: each.fixed for each in family.parameters if isinstance(each.fixed, float)}
     return formula.with_intercepts(family.unshared).with_values(values)
+
+
+def _with_known_errors(formula: Formula, family: Family) -> Formula:
+    """Standard errors say all of the residual spread: a row of weight 1 / s^2 has it where sigma is one."""
+    if not (family.precise and [each.name for each in family.parameters] == ["sigma"]):
+        raise FormulaError(f"se() is for normal and log-normal outcomes; family='{family.name}' has another spread.")
+    if "sigma" in [name for name, _ in (*formula.further, *formula.fixed)]:
+        raise FormulaError(f"'{formula.text}' says of sigma what the standard errors say already.")
+    return formula.with_values({"sigma": 1.0})
 
 
 def _with_own_effects(formula: Formula, family: Family) -> Formula:

@@ -90,7 +90,9 @@ def sampled_model(
     _check_occurring(data.design.response, rows, family)
     _check_outcomes(data.design.response, rows, family)
     _check_fixed(data.design.formula, rows, family)
-    data.check(spread=not (family.whole or family.labels))
+    scaled, given = [each.name for each in family.parameters if each.scaled], dict(data.design.formula.fixed)
+    known = bool(scaled) and all(name in given for name in scaled)  # how outcomes spread is not to be learnt
+    data.check(spread=not (family.whole or family.labels or known))
     data = _with_values(data, rows, family)
     if not (data.design.coefficients or data.design.factors or family.parameters):
         raise FormulaError(

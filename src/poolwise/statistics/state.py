@@ -146,6 +146,7 @@ def from_state(
         tuple(encoding["trials"]),
         bool(encoding["linear"]),
         tuple(encoding["labels"]),
+        formula.known_errors,
     )
     return Statistics(design, how, products, header["dropped"], header["reading"])
 

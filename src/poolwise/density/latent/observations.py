@@ -184,7 +184,7 @@ def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
     if family.precise and rows.weights is not None:
         known[1] = -0.5 * np.log(rows.weights)
     for name, at in family.fixed(design.formula.fixed).items():
-        known[family.predictors.index(name)] = at
+        known[family.predictors.index(name)] += at
     return known
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.evaluate.posterior_checks import Replications
@@ -14,7 +16,6 @@ from poolwise.output.plots import theme
 
 if TYPE_CHECKING:
     import altair as alt
-    import numpy as np
 
     from poolwise.evaluate.smooth_terms import SmoothTerm
 
@@ -67,11 +68,23 @@ class FitPlots:
 
         return trace(self.posterior, names)
 
-    def forest(self, effect: str | None = None, *, by: str | None = None, interval: float = 0.9) -> alt.HConcatChart:
-        """Interval and mean of the coefficients of each group of a factor."""
-        from poolwise.output.plots.forest import forest
+    def forest(
+        self, effect: str | None = None, *, by: str | None = None, interval: float = 0.9
+    ) -> alt.HConcatChart | alt.LayerChart:
+        """Interval and mean of the coefficients of each group of a factor.
 
-        return forest(self.posterior, self.posterior.model.design.factor(by), effect, interval=interval)
+        Of studies with known errors, `y | se(s) ~ 1 + (1 | study)`: what each found and what it is shrunk to, with the
+        average study as a diamond.
+        """
+        from poolwise.output.plots.forest import forest
+        from poolwise.output.plots.studies import is_meta_analysis, studies
+
+        factor = self.posterior.model.design.factor(by)
+        if is_meta_analysis(self.posterior, factor):
+            rows = self.rows_of(factor, np.arange(len(factor.levels)))
+            if rows is not None:
+                return studies(self.posterior, factor, rows, interval=interval)
+        return forest(self.posterior, factor, effect, interval=interval)
 
     def groups(
         self, groups: list[object], *, by: str | None = None, labels: dict[float, str] | None = None

@@ -37,6 +37,7 @@ def _check_expressible(posterior: Posterior, system: str) -> None:
         "categories": family.labels,
         "censored, truncated or chosen outcomes": formula.additions,
         "parameters at a given value": formula.fixed,
+        "smooth terms": posterior.model.design.structures,
         "effects that several formulas share": [one for one in posterior.model.design.factors if _is_shared(one)],
     }
     for what, found in said.items():

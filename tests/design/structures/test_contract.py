@@ -1,0 +1,120 @@
+"""What every structured term must do: replay on new rows, whatever the units, the order of rows and the source."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import poolwise as pw
+from poolwise.density.gaussian import gaussian
+from poolwise.design.encoding import encode
+from poolwise.inference.prepare import prepare
+from poolwise.sources.frames import as_table
+
+TERMS = {
+    "s(x)": "s(x)",
+    "cubic": "s(x, k=6, bs='cr')",
+    "cyclic": "s(m, bs='cc', period=12)",
+    "by number": "s(x, by=w)",
+    "by category": "z + s(x, k=5, by=z)",
+    "expression": "s(log(m + 1), k=6)",
+    "gp(x)": "gp(x, k=8)",
+    "t2(x, w)": "t2(x, w, k=4)",
+}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    x, w, m = rng.uniform(-1, 3, 150), rng.normal(size=150), rng.uniform(0, 12, 150)
+    z = rng.choice(["a", "b"], 150)
+    y = np.sin(2 * x) + 0.5 * np.cos(m * np.pi / 6) + w + 0.4 * rng.normal(size=150)
+    return pd.DataFrame({"y": y, "x": x, "w": w, "m": m, "z": z, "g": rng.integers(0, 8, 150)})
+
+
+def columns(formula, frame, new=None):
+    """The common columns of the rows, and of new rows."""
+    model, rows = prepare(formula, frame, priors={}, missing="drop", threads=1)
+    ones = np.column_stack([np.ones(len(frame)), rows.values[:, :-1]])
+    found = ones @ model.design.common_map
+    if new is None:
+        return model, found, None
+    _, more = encode(model.design, model.encoding, as_table(new))
+    return model, found, np.column_stack([np.ones(len(new)), more.values[:, :-1]]) @ model.design.common_map
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_columns_of_new_rows_are_those_of_the_fit(term, frame):
+    """Row by row, in another order, a few at a time."""
+    few = frame.iloc[[70, 3, 3, 149, 12]]
+    _, found, again = columns(f"y ~ {term}", frame, few)
+    np.testing.assert_allclose(again, found[[70, 3, 3, 149, 12]], atol=1e-10)
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_density_does_not_depend_on_where_zero_is_or_on_units(term, frame):
+    if "log(" in term:
+        pytest.skip("the log of a shifted variable is another variable")
+    moved = frame.assign(x=1e4 + 0.001 * frame["x"], w=frame["w"] * (1.0 if "by" in term else 50.0))
+    values, first = [], None
+    for data in (frame, moved):
+        model, _ = prepare(f"y ~ {term} + (1 | g)", data, priors={}, missing="drop", threads=1)
+        density = gaussian(model.statistics, model.design, model.priors, threads=1)
+        theta = np.tile(np.concatenate([[-0.5, 0.1], model.priors.layout.usual]), (3, 1))
+        theta += np.linspace(-0.4, 0.4, theta.size).reshape(theta.shape)
+        if "lengthscale" in " ".join(model.priors.layout.smoothing) and first is not None:
+            theta[:, -1] = first[:, -1] + np.log(0.001)
+        first = theta
+        value = density.log_density(theta)
+        values.append(value - value[0])
+    np.testing.assert_allclose(values[1], values[0], atol=2e-5)
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_draws_do_not_depend_on_the_order_of_rows_or_the_frame(term, frame):
+    fits = [
+        pw.fit(f"y ~ {term}", data, draws=100, seed=1)
+        for data in (frame, frame.sample(frac=1, random_state=1), pl.from_pandas(frame))
+    ]
+    first, *others = [fit.predict(frame)["mean"].to_numpy() for fit in fits]
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=2e-6)
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_saved_fits_predict_the_same(term, frame, tmp_path):
+    for family in ("gaussian", "student"):
+        fit = pw.fit(f"y ~ {term} + (1 | g)", frame, family=family, draws=60, seed=1)
+        fit.save(tmp_path / "fit")
+        loaded = pw.load(tmp_path / "fit")
+        pd.testing.assert_frame_equal(loaded.predict(frame), fit.predict(frame))
+        pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_everything_after_the_fit(term, frame, tmp_path):
+    fit = pw.fit(f"y ~ {term} + (1 | g)", frame, draws=200, seed=1)
+    assert fit.outcome.passed
+    names = [name for name in fit.summary().index if name.startswith(("sd_", "lengthscale_"))]
+    assert len(names) > 1
+    assert not any(name.endswith("[1]]") for name in fit.summary().index)  # coefficients of curves are left out
+    assert any(name.endswith("[1]]") for name in fit.summary(groups=True).index)
+    assert np.isfinite(fit.loo().elpd)
+    assert np.isfinite(fit.check(draws=20).rmsd_out_of_sample)
+    assert fit.prior_predictive(20).sizes["draw"] == 20
+    fit.report(tmp_path / "report.html")
+    table = fit.smooth_term().table
+    assert np.isfinite(table[["mean", "sd", "low", "high"]]).all(axis=None)
+    fit.plot.smooth().to_dict(validate=False)
+    slopes = pw.avg_slopes(fit, "x" if "x" in term.replace("exp", "") else "m")
+    assert np.isfinite(slopes.table["mean"]).all()
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_rows_in_files_give_the_same(term, frame, tmp_path):
+    frame.to_parquet(tmp_path / "rows.parquet")
+    fit = pw.fit(f"y ~ {term}", frame, draws=100, seed=1)
+    other = pw.fit(f"y ~ {term}", tmp_path / "rows.parquet", draws=100, seed=1)
+    np.testing.assert_allclose(other.predict(frame)["mean"], fit.predict(frame)["mean"], atol=1e-5)
