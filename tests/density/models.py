@@ -29,6 +29,7 @@ FORMULAS = [
     "y ~ z + s(x, k=5) + (x | g)",
     "y ~ gp(x, k=4) + (1 | g)",
     "y ~ t2(x, w, k=4)",
+    "y ~ x + (1 | mm(z, g))",
 ]
 
 

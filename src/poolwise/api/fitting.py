@@ -40,6 +40,7 @@ def fit(
     weights: str | None = None,
     groups: Mapping[str, Any] | None = None,
     functions: Functions | None = None,
+    tables: Mapping[str, Any] | None = None,
     draws: int = 1000,
     chains: int = 4,
     seed: int | None = None,
@@ -72,6 +73,8 @@ def fit(
     groups : tables of group-level predictors by grouping column, `{"county": counties}`: one line for each group.
     functions : of your own that the formula calls, by name: `{"myscale": f}`. Each takes whole columns (pandas Series)
         and returns one. A formula calls these and those of the page on formulas, and runs no other code.
+    tables : what structured terms refer to by name: neighbours of `icar(area, neighbours)`, the covariance or pedigree
+        of `(1 | gr(animal, cov="A"))`; `{"neighbours": pairs, "A": matrix}`.
     draws, chains : size of the posterior sample.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
     sampler : "auto" picks and says why; "independence" or "nuts" insist.
@@ -104,6 +107,7 @@ def fit(
             priors=priors,
             weights=weights,
             functions=functions,
+            tables=tables,
             missing=missing,
             threads=workers,
             progress=progress,

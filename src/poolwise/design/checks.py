@@ -70,7 +70,7 @@ def check_statistics(
         check_distinct(tuple(factor for factor in design.factors if factor.part_of(of).any()))
     for factor in design.factors:
         _check_factor(design, factor, np.bincount(factor.codes, counts, len(factor.levels)), spread=spread)
-    empty = empty_columns(design)
+    empty = {*empty_columns(design), *_penalised_columns(design)}
     for name, bad, value in zip(design.columns, constant, mean, strict=False):
         if bad and name not in empty:
             raise DataError(f"'{name}' is constant ({value:g}) in the complete rows; leave it out.")
@@ -82,6 +82,12 @@ def check_statistics(
             )
     if rows < (free := int((~design.penalised).sum())):
         raise DataError(f"There are fewer rows ({rows}) than coefficients ({free}). Use fewer terms or more data.")
+
+
+def _penalised_columns(design: Design) -> set[str]:
+    """Columns of structured terms, which their priors tell from anything else."""
+    used = (design.common_map[1:, design.penalised] != 0).any(axis=1)
+    return {name for name, mine in zip(design.columns, used, strict=True) if mine}
 
 
 def _check_sizes(names: tuple[str, ...], mean: np.ndarray, variance: np.ndarray) -> None:

@@ -324,6 +324,7 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
     with np.errstate(all="ignore"), _warned_of_categories(parts):
         try:
             made = Materializer(frame, context=formula.functions)
+            made.tables = formula.tables
             return made.get_model_matrix(own_states(parts), na_action="ignore", output="numpy")
         except DataMismatchWarning as error:
             raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
@@ -332,7 +333,7 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
                 raise DataError(
                     f"A spline of '{formula.text}' is evaluated beyond the values that it was fitted to."
                 ) from error
-            if isinstance(error.__cause__, FormulaError):
+            if isinstance(error.__cause__, (FormulaError, DataError)):
                 raise error.__cause__ from None
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:

@@ -108,9 +108,7 @@ def functions() -> Mapping[str, Function]:
     import numpy as np
     from formulaic.transforms import TRANSFORMS
 
-    from poolwise.design.structures.gaussian_process import gaussian_process
-    from poolwise.design.structures.smooth import smooth
-    from poolwise.design.structures.tensor import tensor
+    from poolwise.design.structures import terms
 
     found = {
         name: Function(getattr(np, name), _EXPRESSIONS.get(name), most_arguments=_inputs(getattr(np, name)))
@@ -126,8 +124,7 @@ def functions() -> Mapping[str, Function]:
         "lag": Function(TRANSFORMS["lag"], reach="column"),
     }
     found |= {name: Function(TRANSFORMS[name], reach="learnt") for name in LEARNT}
-    structures = {"s": smooth, "t2": tensor, "gp": gaussian_process}
-    found |= {name: Function(transform, reach="learnt") for name, transform in structures.items()}
+    found |= {name: Function(transform, reach="learnt") for name, transform in terms().items()}
     codings = ("Treatment", "Sum", "Helmert", "Diff", "Poly")  # patsy's names, within C(...)
     return found | {name: Function(TRANSFORMS[name]) for name in codings}
 

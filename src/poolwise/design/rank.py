@@ -72,7 +72,7 @@ def collinear(design: Design, mean: np.ndarray, scatter: np.ndarray, weight: flo
     ----------
     mean, scatter, weight : (K,), (K, K) and the sum of the weights of the design's columns, about their means.
     """
-    mine = np.array([not of for of in design.predictors], dtype=bool)
+    mine = np.array([not of for of in design.predictors], dtype=bool) & ~design.penalised
     names = [name for name, is_mine in zip(design.coefficients, mine, strict=True) if is_mine]
     columns, margins = design.common_map[1:, mine], design.margins[np.ix_(mine, mine)]
     products = columns.T @ scatter @ columns

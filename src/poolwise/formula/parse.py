@@ -7,14 +7,16 @@ interactions, transforms and contrasts; it has no word for `( ... | ... )`, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from poolwise.formula.dot import without_dot
 from poolwise.formula.grouping import NotGrouping, read_factors
 from poolwise.formula.outcome import read_outcome
 from poolwise.formula.scan import place_error, scan
 from poolwise.formula.spellings import as_indicators, spelled
+from poolwise.formula.structured import as_terms
 from poolwise.formula.terms import Bar, Formula, Functions
 from poolwise.support.errors import FormulaError
 
@@ -28,6 +30,7 @@ def parse(
     functions: Functions | None = None,
     columns: Sequence[str] | None = None,
     used: Sequence[str] = (),
+    tables: Mapping[str, Any] | None = None,
 ) -> Formula:
     """Read `y ~ x + (1 + x | g)`; `offset(z)` and bars such as `(1 | a/b)` among its terms.
 
@@ -39,6 +42,7 @@ def parse(
     ----------
     functions : of the user, by the names that the formula calls them by.
     columns, used : of the data, for R's dot; see `without_dot`.
+    tables : of the user, that structured terms refer to by name.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def parse(
     if isinstance(text, str) and (ends := [at for at, symbol, depth in scan(text) if symbol == ";" and depth == 0]):
         text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):
-        return replace(_parse_one(text, columns, used), functions=dict(functions or {}))
+        return replace(_parse_one(text, columns, used), functions=dict(functions or {}), tables=dict(tables or {}))
     if not text:
         raise FormulaError("The list of formulas is empty.")
     values = [found for each in text[1:] if isinstance(each, str) and (found := _VALUE.fullmatch(each))]
@@ -77,6 +81,7 @@ def parse(
         text="; ".join([*(each.text for each in (first, *others)), *(found.string.strip() for found in values)]),
         further=tuple(zip(names, others, strict=True)),
         functions=dict(functions or {}),
+        tables=dict(tables or {}),
         fixed=fixed,
     )
 
@@ -85,7 +90,7 @@ def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) ->
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
     written = without_dot(text.strip(), columns, used)
-    text = spelled(written)
+    text = as_terms(spelled(written))
     symbols = list(scan(text))
     tildes = [at for at, symbol, depth in symbols if symbol == "~" and depth == 0]
     if not tildes:

@@ -20,7 +20,8 @@ _MOST_TERMS = 20_000
 
 _TENSORS = "write t2(x, z), whose parts have an sd each"
 _ERRORS_IN_VARIABLES = "errors in predictors are not modelled"
-_IN_TIME = "correlation in time is not modelled yet"
+_IN_TIME = "rw1(t) is a random walk over time, rw2(t) a smoother one; autoregression is not modelled yet"
+_AREAS = "write icar(area, neighbours), or bym2(area, neighbours) with independent effects beside it"
 _ELSEWHERE = {
     "te": _TENSORS,
     "ti": _TENSORS,
@@ -33,9 +34,9 @@ _ELSEWHERE = {
     "arma": _IN_TIME,
     "cosy": _IN_TIME,
     "ar1": _IN_TIME,
-    "mm": "rows that belong to several groups are not fitted yet",
-    "car": "effects of neighbourhoods are not fitted yet",
-    "sar": "effects of neighbourhoods are not fitted yet",
+    "car": _AREAS,
+    "sar": _AREAS,
+    "bym": _AREAS,
     "ordered": "write C(x) for one coefficient for each category, or C(x, contr.poly) for polynomials of their order",
     "cut": "make the intervals a column of the data, with pandas.cut or CASE WHEN",
     "ifelse": "write np.where(condition, yes, no)",

@@ -11,8 +11,8 @@ from poolwise.formula.terms import Bar, Formula, Functions
 
 def formula_state(formula: Formula) -> dict[str, Any]:
     """A header fit for JSON."""
-    state = asdict(replace(formula, functions={}, further=()))
-    del state["functions"]
+    state = asdict(replace(formula, functions={}, tables={}, further=()))
+    del state["functions"], state["tables"]  # what terms have learnt of tables is in their states
     return state | {"further": [[name, formula_state(other)] for name, other in formula.further]}
 
 

@@ -55,6 +55,7 @@ class Formula:
         of `trunc(lb, ub)`, "choice" of `dec(choice)`; each an expression.
     fixed : parameters that are not estimated, with their values: `quantile = 0.9`.
     specific : the terms in `cs(...)`, whose effects differ by category.
+    tables : of the user, by the names that structured terms refer to them by: neighbours, covariances, pedigrees.
     known_errors : whether the weights are standard errors of the outcomes instead, `y | se(s) ~ x`.
     constant : whether the common part may have a constant. Where not, categories are coded as beside one, and its
         column is left out.
@@ -74,6 +75,7 @@ class Formula:
     specific: tuple[str, ...] = ()
     constant: bool = True
     known_errors: bool = False
+    tables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         known = [f"offset({offset})" for offset in self.offsets]

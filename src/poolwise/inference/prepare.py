@@ -41,6 +41,7 @@ def prepare(
     link: str | None = None,
     weights: str | None = None,
     functions: Functions | None = None,
+    tables: Mapping[str, Any] | None = None,
     missing: str,
     threads: int,
     progress: Progress = silent,
@@ -48,7 +49,7 @@ def prepare(
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
     rows_there = None if isinstance(source, Statistics) else as_source(source)
     names = None if rows_there is None else rows_there.names
-    parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [])
+    parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [], tables)
     if family.of_labels is not None:
         family = of_categories(family, _labels(parsed, rows_there, family), link)
     parsed = completed(parsed, family)

@@ -82,7 +82,7 @@ def table(family: str) -> pd.DataFrame:
             "wiener": lambda: 0.3 + rng.gamma(2.0, 0.3, ROWS),
         }[family]()
     )
-    return frame.assign(until=frame.y + 1.0)
+    return frame.assign(until=frame.y + 1.0, t=other.integers(1, 20, ROWS), t2=other.integers(1, 20, ROWS))
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,10 @@ CASES = {
     "stopping": Case("sratio", "y ~ w + cs(x) + (1 | g)"),
     "categories": Case("categorical", "y ~ x + (1 | g)", None, None, {}),
     "choices": Case("wiener", CHOICES, None, None, {}),
+    "walk": Case("poisson", "y ~ rw1(t) + (1 | g)"),
+    "walk alone": Case("poisson", "y ~ rw2(t)"),
+    "walk, curve and groups": Case("bernoulli", "y ~ rw1(t) + s(x, k=5) + (x | g) + (1 | h)"),
+    "memberships": Case("poisson", "y ~ x + (1 | mm(t, t2))"),
     "known errors": Case("gaussian", "y | se(weight) ~ x + (1 | g)"),
     "smooth": Case("poisson", "y ~ s(x, k=5) + (1 | g)"),
     "smooth alone": Case("bernoulli", "y ~ w + s(x, k=6)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from poolwise.density.latent.whitening import coupled_places, whitened
 from poolwise.density.priors import ModelPriors, log_median
 from poolwise.density.theta import Prior
 from poolwise.design.design import Design
+from poolwise.design.structures import Structure
 from poolwise.families import Family, Link
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.errors import SamplingError
@@ -24,6 +26,7 @@ from poolwise.support.threads import map_slices, steps
 
 _AVERAGED = 64  # thetas over which a share is averaged
 _TASK = 1 << 20  # numbers between two looks at whether to stop
+_TOGETHER = 12  # coefficients of a structured term
 _NARROW, _WIDE = 1e-4, 1.0  # standard deviations of a log that curvature is believed to say
 
 
@@ -155,11 +158,13 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         groups, q = len(factor.levels), len(factor.effects)
         factors.append((start, groups, q, effect, at))
         start, effect, at = start + groups * q, effect + q, at + groups * q * q
-    for structure in design.structures:
-        q = len(structure.places)
-        factors.append((start, 1, q, effect, at))
-        start, effect, at = start + q, effect + q, at + q * q
     factors.sort(key=lambda row: row[1] * row[2])
+    smooth = []
+    for groups, q in (block for structure in design.structures for block in _blocks_of(structure)):
+        smooth.append((start, groups, q, effect, at))
+        start, effect, at = start + groups * q, effect + groups * q, at + groups * q * q
+    grouped = bool(factors)
+    factors = [*sorted(smooth, key=lambda row: row[1] * row[2]), *factors]
     powers, squares = priors.hyper_powers
     prior = Prior(
         np.array(layout.starts, dtype=np.int64),
@@ -190,7 +195,7 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         observations.terms,
     )
     where = np.array(factors, dtype=np.int64).reshape(-1, 5)
-    places, leaf = coupled_places(p, where)
+    places, leaf = coupled_places(p, where, grouped=grouped)
     nothing, none = np.zeros(start), np.zeros(0, dtype=np.int64)
     empty = np.zeros(start + 1, dtype=np.int64), none, np.zeros(0)
     spread = Spread(where, np.zeros(at), nothing, nothing, np.zeros(at), *empty, leaf)
@@ -199,6 +204,18 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
     smooths = Smooths(priors.width[~plain] ** -2.0, powers[~plain], squares[~plain])
     return Problem(data, spread, mixing, prior, smooths, constant)
+
+
+def _blocks_of(structure: Structure) -> Iterator[tuple[int, int]]:
+    """Groups and effects of a group of a structured term's coefficients, penalty by penalty.
+
+    A few are whitened together, as one group. Of many with one sd each is a group, which costs less by far than the
+    cube of their number; what rows share between them is mixed as it is at the mode.
+    """
+    for penalty in structure.penalties:
+        count = len(penalty.widths)
+        alike = all(np.ptp(each, axis=0).max() == 0 for each in (penalty.powers, penalty.squares, penalty.widths))
+        yield (count, 1) if alike and count > _TOGETHER else (1, count)
 
 
 def _starts(priors: ModelPriors, family: Family) -> np.ndarray:

@@ -13,17 +13,19 @@ from poolwise.density.latent.problem import Mixing, Problem, Spread
 _MOST_COUPLED, _MOST_SHARED = 3000, 5e7  # effects that one dense matrix mixes, and numbers it shares with the leaf
 
 
-def coupled_places(p: int, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def coupled_places(p: int, factors: np.ndarray, *, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which coordinates one dense matrix mixes, (R,), and the leaf's first effect and their number (2,).
 
-    The leaf is the factor with the most effects: given all others its groups are independent. Where the other factors
-    are too many to be mixed, only the coefficients are. `factors` as in `Spread`, the coarsest first.
+    The leaf is the factor with the most effects: given all others its groups are independent. There is none where the
+    last factor is that of a structured term (not `grouped`), whose coefficients share rows. Where the other factors are
+    too many to be mixed, only the coefficients are. `factors` as in `Spread`, the coarsest first.
     """
     if not len(factors):
         return np.arange(p), np.zeros(2, dtype=np.int64)
     sizes = factors[:, 1] * factors[:, 2]
-    leaf = np.array([factors[-1, 0], sizes[-1]])
-    others = [p + start + np.arange(size) for start, size in zip(factors[:-1, 0], sizes[:-1], strict=True)]
+    leaf = np.array([factors[-1, 0], sizes[-1]]) if grouped else np.array([-1, 0])
+    coarser = slice(0, -1) if grouped else slice(None)
+    others = [p + start + np.arange(size) for start, size in zip(factors[coarser, 0], sizes[coarser], strict=True)]
     every = np.concatenate([np.arange(p), *others])
     fits = len(every) <= _MOST_COUPLED and len(every) * leaf[1] <= _MOST_SHARED
     return (every if fits else np.arange(p)), leaf

@@ -13,18 +13,18 @@ from poolwise.design.structures.splines import BASES, check_distinct, mixed_mode
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError, FormulaError, suggest
 
-_USUAL, _OF_MARGINS = 10, 5  # functions, as in mgcv
+_USUAL = 10  # functions, as in mgcv
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
 def smooth(
-    x: Any, k: int = _USUAL, bs: str = "tp", by: Any = None, period: float | None = None, _state: Any = None
+    x: Any, k: int | None = None, bs: str = "tp", by: Any = None, period: float | None = None, _state: Any = None
 ) -> FactorValues[Any]:
     """Columns of a smooth function of x.
 
     Parameters
     ----------
-    k : size of the basis, constant included; fewer where x has fewer distinct values and k is not given.
+    k : size of the basis, constant included; 10 by default, fewer where x has fewer distinct values.
     bs : "tp" thin plate, "cr" cubic with knots at quantiles, "cc" cyclic.
     by : a category, each level of which has a curve and an sd of its own; or a number that multiplies the curve.
     period : of a cyclic curve; the range of x without one.
@@ -69,7 +69,7 @@ def _times(column: np.ndarray, *others: np.ndarray | None) -> np.ndarray:
     return column
 
 
-def _learn(state: Any, x: np.ndarray, k: int, bs: str, by: Any, period: float | None) -> None:
+def _learn(state: Any, x: np.ndarray, k: int | None, bs: str, by: Any, period: float | None) -> None:
     """Knots and columns from the rows of a fit, for each level of a category `by`."""
     import pandas as pd
 
@@ -85,16 +85,18 @@ def _learn(state: Any, x: np.ndarray, k: int, bs: str, by: Any, period: float | 
     curves, penalties = [], []
     for label in labels or [""]:
         mine = x if not label else x[np.array([str(one) == label for one in by], dtype=bool)]
-        curve, columns = learnt_curve(mine, k, bs, period, label, "s(...)")
+        curve, columns = learnt_curve(mine, k, _USUAL, bs, period, label, "s(...)")
         curves.append(curve)
         penalties.append(Penalty.of_sd(columns, f"[{label}]" if label else "").state())
     state |= {"levels": labels, "curves": curves, PENALTIES: penalties}
 
 
 def learnt_curve(
-    x: np.ndarray, k: int, bs: str, period: float | None, label: str, text: str
+    x: np.ndarray, k: int | None, usual: int, bs: str, period: float | None, label: str, text: str
 ) -> tuple[dict[str, Any], int]:
-    """State of one curve, and its penalised columns; fewer functions than is usual where x has fewer values.
+    """State of one curve, and its penalised columns.
+
+    Without k there are as many functions as is usual, or fewer where x has fewer values.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def learnt_curve(
     """
     if bs not in BASES:
         raise FormulaError(f"There is no spline basis bs={bs!r}. {suggest(str(bs), BASES)}")
-    if isinstance(k, bool) or not isinstance(k, int):
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
         raise FormulaError(f"k of a spline is a whole number, not {k!r}.")
     basis, null = BASES[bs]
     where = f" where by is {label}" if label else ""
@@ -110,9 +112,9 @@ def learnt_curve(
         raise FormulaError(f"{text} needs a predictor that varies{where}.")
     mean, scale = float(x.mean()), float(x.std())
     distinct, counts = np.unique((x - mean) / scale, return_counts=True)
-    if k in (_USUAL, _OF_MARGINS):
-        k = max(min(k, len(distinct)), 4 if bs == "cc" else 3)
-    check_distinct(f"{text}{where}", distinct, k, 4 if bs == "cc" else 3)
+    least = 4 if bs == "cc" else 3
+    k = max(min(usual, len(distinct)), least) if k is None else k
+    check_distinct(f"{text}{where}", distinct, k, least)
     more = {} if period is None else {"period": float(period) / scale}
     cubics = mixed_model_columns(*basis(distinct, k, **more), distinct, counts.astype(float), null)
     state = {"centre": mean, "scale": scale, "cubics": cubics.state()}

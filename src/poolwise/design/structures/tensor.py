@@ -23,7 +23,7 @@ _BLOCKS = ("[1]", "[2]", "[1, 2]")  # bent along the first, the second, or both
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
-def tensor(x: Any, z: Any, k: Any = _USUAL, bs: Any = "cr", _state: Any = None) -> FactorValues[Any]:
+def tensor(x: Any, z: Any, k: Any = None, bs: Any = "cr", _state: Any = None) -> FactorValues[Any]:
     """Columns of a smooth surface over x and z.
 
     Parameters
@@ -35,7 +35,7 @@ def tensor(x: Any, z: Any, k: Any = _USUAL, bs: Any = "cr", _state: Any = None) 
     if learning:
         sizes, bases = _pair(k), _pair(bs)
         _state["margins"] = [
-            learnt_curve(values, int(size), str(basis), None, "", "t2(...)")[0]
+            learnt_curve(values, size, _USUAL, str(basis), None, "", "t2(...)")[0]
             for values, size, basis in zip(both, sizes, bases, strict=True)
         ]
     straight, bent = [], []

@@ -1,0 +1,89 @@
+"""Areas on a map: `icar(area, neighbours)`, an intrinsic conditional autoregression (Besag 1974).
+
+Given all others, the effect of an area is normal around the mean of its neighbours'. Scaled so that the sd is that of a
+usual area (Riebler, Sorbye, Simpson and Rue 2016). `bym2(area, neighbours)` is this with `(1 | area)` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from formulaic.materializers.types import FactorValues
+from formulaic.utils.stateful_transforms import stateful_transform
+
+from poolwise.design.structures.levels import check_number, eigen_columns, encoded, label, learnt, table_named
+from poolwise.support.errors import DataError
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def neighbourhood(area: Any, neighbours: str, _state: Any = None, _context: Any = None) -> FactorValues[Any]:
+    """Columns of effects of areas, those of neighbours alike.
+
+    Parameters
+    ----------
+    neighbours : name of a table given beside the data: two columns with a pair of neighbours in each row, a dict from
+        areas to lists of neighbours, or a square frame of zeros and ones with areas as its index and columns.
+    """
+    text = f"icar(..., {neighbours})"
+    if "levels" not in _state:
+        names, adjacency = _adjacency(table_named(_context, neighbours, text), neighbours)
+        check_number(text, len(names))
+        _check_connected(names, adjacency, neighbours)
+        laplacian = np.diag(adjacency.sum(axis=1)) - adjacency
+        learnt(_state, names, eigen_columns(laplacian, 1, scaled=True))
+    return encoded(_state, area, text)
+
+
+def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
+    """Areas, sorted, and their symmetric matrix of zeros and ones."""
+    import pandas as pd
+
+    if isinstance(table, Mapping):
+        pairs = [(label(one), label(other)) for one, others in table.items() for other in others]
+        names = sorted({label(one) for one in table} | {other for _, other in pairs})
+        both_ways = True
+    else:
+        frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
+        square = frame.shape[0] == frame.shape[1] and list(map(label, frame.index)) == list(map(label, frame.columns))
+        if square:
+            names = sorted(map(label, frame.index))
+            values = frame.to_numpy(dtype=float) != 0
+            at = list(map(label, frame.index))
+            pairs = [(at[i], at[j]) for i, j in zip(*np.nonzero(values), strict=True)]
+            both_ways = True
+        elif frame.shape[1] == 2:
+            pairs = [(label(one), label(other)) for one, other in frame.itertuples(index=False)]
+            names = sorted({each for pair in pairs for each in pair})
+            both_ways = any((other, one) in set(pairs) for one, other in pairs)
+        else:
+            raise DataError(
+                f"'{name}' must have two columns with a pair of neighbours in each row, or be a dict or a square "
+                f"frame; it has {frame.shape[1]} columns."
+            )
+    known = set(pairs)
+    for one in sorted(one for one, other in known if one == other):
+        raise DataError(f"'{name}' makes '{one}' a neighbour of itself: leave that pair out.")
+    for one, other in known:
+        if both_ways and (other, one) not in known:
+            raise DataError(f"'{name}' is not symmetric: '{other}' is a neighbour of '{one}', but not the other way.")
+    place = {area: k for k, area in enumerate(names)}
+    adjacency = np.zeros((len(names), len(names)))
+    for one, other in known:
+        adjacency[place[one], place[other]] = adjacency[place[other], place[one]] = 1.0
+    return names, adjacency
+
+
+def _check_connected(names: list[str], adjacency: np.ndarray, name: str) -> None:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, part = connected_components(csr_array(adjacency), directed=False)
+    if count > 1:
+        smallest = int(np.argmin(np.bincount(part)))
+        island = [names[k] for k in np.flatnonzero(part == smallest)[:3]]
+        raise DataError(
+            f"The map of '{name}' falls into {count} parts, one of them with {', '.join(island)}: say how they hang "
+            "together, for instance by a ferry, or fit them apart."
+        )

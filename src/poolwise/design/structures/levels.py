@@ -1,0 +1,103 @@
+"""Structured effects of levels, as columns: each level has a row of a matrix, whose columns have independent
+coefficients of one standard deviation.
+
+With a prior precision K of the levels' effects, up to their sd, the columns are V / sqrt(lambda) of its eigenvectors
+and positive eigenvalues; what K leaves free has columns of its own, or is the intercept. Columns are dense, so that
+there may be some hundreds of levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from formulaic.materializers.types import FactorValues
+
+from poolwise.design.levels import plain_label
+from poolwise.design.structures.structure import PENALTIES, Penalty
+from poolwise.support.errors import DataError, FormulaError, suggest
+
+MOST = 400  # levels
+
+
+def label(value: object) -> str:
+    """A level as text, whatever type its column has: 3.0 is '3'."""
+    plain = plain_label(value)
+    return f"{plain:g}" if isinstance(plain, (float, np.floating)) else str(plain)
+
+
+def check_number(text: str, count: int) -> None:
+    """Refuse more levels than dense columns serve."""
+    if count > MOST:
+        raise DataError(f"{text} has {count:,} levels; structured effects of levels take {MOST} at most.")
+
+
+def eigen_columns(precision: np.ndarray, free: int, *, scaled: bool) -> np.ndarray:
+    """(n, n - free) columns with V V' the generalised inverse of a precision whose null space has `free` dimensions.
+
+    With `scaled` the geometric mean of the levels' variances is one (Sorbye and Rue 2014), so that the sd is that of a
+    usual level.
+    """
+    values, vectors = np.linalg.eigh(precision)
+    vectors = (
+        vectors[:, free:]
+        * np.where(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))] < 0, -1.0, 1.0)[free:]
+    )
+    columns = vectors / np.sqrt(values[free:])
+    if scaled:
+        columns = columns / np.exp(0.5 * np.log(np.square(columns).sum(axis=1)).mean())
+    return np.asarray(columns)
+
+
+def learnt(
+    state: Any, levels: Sequence[str], columns: np.ndarray, null: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Keep the columns (n, k) of the levels, and those of the null space (n,) by name, in a transform's state."""
+    state |= {"levels": list(levels), "columns": np.asarray(columns), "null": dict(null or {})}
+    state[PENALTIES] = [Penalty.of_sd(columns.shape[1]).state()]
+
+
+def encoded(state: Any, values: Iterable[object], text: str) -> FactorValues[Any]:
+    """Columns of rows.
+
+    Raises
+    ------
+    DataError : for a level that is not there.
+    """
+    places = positions(state, values, text)
+    found = {name: np.asarray(column)[places] for name, column in state["null"].items()}
+    columns = np.asarray(state["columns"])
+    found |= {str(j + 1): columns[places, j] for j in range(columns.shape[1])}
+    return as_values(found)
+
+
+def as_values(columns: Mapping[str, np.ndarray]) -> FactorValues[Any]:
+    """Columns under the term's name, each in brackets."""
+    return FactorValues(dict(columns), kind="numerical", spans_intercept=False, format="{name}[{field}]", encoded=False)
+
+
+def positions(state: Any, values: Iterable[object], text: str) -> np.ndarray:
+    """(n,) place of each value among the levels."""
+    import pandas as pd
+
+    names = np.array([label(value) for value in values], dtype=object)
+    places = pd.Index(state["levels"]).get_indexer(pd.Index(names))
+    if (places < 0).any():
+        strange = str(names[places < 0][0])
+        raise DataError(f"{text} does not know '{strange}'. {suggest(strange, state['levels'])}")
+    return np.asarray(places)
+
+
+def table_named(context: Any, name: Any, text: str) -> Any:
+    """A table or matrix that was given beside the data.
+
+    Raises
+    ------
+    FormulaError : where there is none of that name.
+    """
+    known = context or {}
+    if name not in known:
+        said = suggest(str(name), known) if known else "None was given."
+        raise FormulaError(f"{text} refers to '{name}': pass it to the fit, tables={{'{name}': ...}}. {said}")
+    return known[name]

@@ -1,0 +1,92 @@
+"""Effects with a known covariance: `(1 | gr(animal, cov="A"))` for pedigrees, phylogenies and kinship.
+
+A pedigree gives the additive relationship matrix by Henderson's (1976) rules: an animal with parents s and d has the
+relationship (a_sj + a_dj) / 2 to any earlier j, and 1 + a_sd / 2 to itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from formulaic.materializers.types import FactorValues
+from formulaic.utils.stateful_transforms import stateful_transform
+
+from poolwise.design.structures.levels import check_number, encoded, label, learnt, table_named
+from poolwise.support.errors import DataError
+
+_ROUNDING = 1e-10  # of the largest eigenvalue
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def relatives(level: Any, cov: str, _state: Any = None, _context: Any = None) -> FactorValues[Any]:
+    """Columns of effects with a covariance that is known up to their sd.
+
+    Parameters
+    ----------
+    cov : name of a table given beside the data: a square frame with the levels as its index and columns, or a pedigree
+        with three columns, an animal and its parents, which may be missing.
+    """
+    text = f"gr(..., cov='{cov}')"
+    if "levels" not in _state:
+        names, covariance = _covariance(table_named(_context, cov, text), cov)
+        values, vectors = np.linalg.eigh(covariance)
+        if values[0] < -_ROUNDING * values[-1]:
+            raise DataError(f"'{cov}' is no covariance: it has the negative eigenvalue {values[0]:.3g}.")
+        kept = values > _ROUNDING * values[-1]
+        signs = np.where(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))] < 0, -1.0, 1.0)
+        learnt(_state, names, (vectors * signs)[:, kept] * np.sqrt(values[kept]))
+    return encoded(_state, level, text)
+
+
+def _covariance(table: Any, name: str) -> tuple[list[str], np.ndarray]:
+    """Levels and their covariance."""
+    import pandas as pd
+
+    labelled = hasattr(table, "columns") or isinstance(table, dict)
+    frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
+    if frame.shape[1] == 3 and frame.shape[0] != 3:
+        return _of_pedigree(frame, name)
+    levels, columns = list(map(label, frame.index)), list(map(label, frame.columns))
+    if not labelled or frame.shape[0] != frame.shape[1] or levels != columns or len(set(levels)) < len(levels):
+        raise DataError(
+            f"'{name}' must be a square frame with the levels as its index and columns, or a pedigree with the columns "
+            "animal, father, mother."
+        )
+    check_number(f"'{name}'", len(levels))
+    values = frame.to_numpy(dtype=float)
+    if not np.isfinite(values).all() or not np.allclose(values, values.T, rtol=1e-8, atol=1e-12 * np.abs(values).max()):
+        raise DataError(f"'{name}' is not symmetric, or not finite: it is no covariance.")
+    return levels, 0.5 * (values + values.T)
+
+
+def _of_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
+    """Animals, parents first, and their additive relationships; parents without a row are founders."""
+    import pandas as pd
+
+    parents: dict[str, tuple[str, ...]] = {}
+    for animal, *both in frame.itertuples(index=False):
+        if label(animal) in parents:
+            raise DataError(f"The pedigree '{name}' has '{label(animal)}' twice.")
+        parents[label(animal)] = tuple(label(one) if not pd.isna(one) else "" for one in both)
+    for both in list(parents.values()):
+        for one in both:
+            if one:
+                parents.setdefault(one, ("", ""))
+    order: list[str] = []
+    left, placed = dict(parents), {""}
+    while left:
+        ready = sorted(animal for animal, both in left.items() if placed.issuperset(both))
+        if not ready:
+            raise DataError(f"The pedigree '{name}' has a loop: '{min(left)}' would be among its own ancestors.")
+        order += ready
+        placed |= set(ready)
+        left = {animal: both for animal, both in left.items() if animal not in placed}
+    check_number(f"The pedigree '{name}'", len(order))
+    place = {animal: k for k, animal in enumerate(order)}
+    found = np.zeros((len(order), len(order)))
+    for k, animal in enumerate(order):
+        known = [place[one] for one in parents[animal] if one]
+        found[k, :k] = found[:k, k] = 0.5 * found[known, :k].sum(axis=0)
+        found[k, k] = 1.0 + (0.5 * found[known[0], known[1]] if len(known) == 2 else 0.0)
+    return order, found

@@ -1,0 +1,81 @@
+"""Random walks: `rw1(t)`, `rw2(t)`, and `cyclic(t, period=12)`, which ends where it began.
+
+Increments (of first differences for `rw1`, of slopes for `rw2`) are independent. Whole-numbered times have every step
+between the first and the last, so that gaps are filled; other times have steps of their own lengths, along which the
+variance of an increment grows (Rue and Held 2005, section 3.2). What is free is the level, and for `rw2` the trend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from formulaic.materializers.types import FactorValues
+from formulaic.utils.stateful_transforms import stateful_transform
+
+from poolwise.design.structures.levels import check_number, eigen_columns, encoded, label, learnt
+from poolwise.design.structures.smooth import number_column
+from poolwise.support.errors import DataError, FormulaError
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def first_order(t: Any, _state: Any = None) -> FactorValues[Any]:
+    """Columns of a random walk over time."""
+    return _walk("rw1(...)", t, 1, _state)
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def second_order(t: Any, _state: Any = None) -> FactorValues[Any]:
+    """Columns of a walk whose slope is a random walk over time, and of a straight line."""
+    return _walk("rw2(...)", t, 2, _state)
+
+
+@stateful_transform  # type: ignore[untyped-decorator]
+def cyclic_walk(t: Any, period: float, _state: Any = None) -> FactorValues[Any]:
+    """Columns of a random walk around a circle of `period` whole steps."""
+    values = number_column("cyclic(...)", t)
+    if "levels" not in _state:
+        if isinstance(period, bool) or int(period) != period or period < 3:
+            raise FormulaError(f"The period of cyclic() is a whole number of steps, three at least, not {period!r}.")
+        n = int(period)
+        check_number("cyclic(...)", n)
+        ring = 2 * np.eye(n) - np.roll(np.eye(n), 1, axis=0) - np.roll(np.eye(n), -1, axis=0)
+        learnt(_state, [label(float(k)) for k in range(n)], eigen_columns(ring, 1, scaled=True))
+        _state["period"] = n
+    broken = values[values != np.floor(values)]
+    if len(broken):
+        raise DataError(f"cyclic() takes whole-numbered times, not {broken[0]:g}; s(t, bs='cc') is for others.")
+    return encoded(_state, np.mod(values, _state["period"]), "cyclic(...)")
+
+
+def _walk(text: str, t: Any, order: int, state: Any) -> FactorValues[Any]:
+    values = number_column(text, t)
+    if "levels" not in state:
+        times = _times(text, values, order)
+        steps = np.diff(times)
+        difference = np.diff(np.eye(len(times)), axis=0) / np.sqrt(steps)[:, None]
+        if order == 2:  # differences of slopes, whose variance grows with the mean of both steps
+            slopes = np.diff(np.eye(len(times)), axis=0) / steps[:, None]
+            difference = np.diff(slopes, axis=0) / np.sqrt(0.5 * (steps[1:] + steps[:-1]))[:, None]
+        columns = eigen_columns(difference.T @ difference, order, scaled=True)
+        centred = (times - values.mean()) / values.std()
+        learnt(state, [label(one) for one in times], columns, {"linear": centred} if order == 2 else None)
+        state["ends"] = [float(times[0]), float(times[-1])]
+    low, high = state["ends"]
+    beyond = values[(values < low) | (values > high)]
+    if len(beyond):
+        raise DataError(f"{text} was fitted from {low:g} to {high:g} and is not continued to {beyond[0]:g}.")
+    return encoded(state, values, text)
+
+
+def _times(text: str, values: np.ndarray, order: int) -> np.ndarray:
+    distinct = np.unique(values)
+    if len(distinct) < order + 2:
+        raise DataError(f"{text} needs {order + 2} different times at least, not {len(distinct)}.")
+    if (distinct == np.floor(distinct)).all():
+        step = float(np.gcd.reduce(np.diff(distinct).astype(np.int64)))
+        filled = np.arange(distinct[0], distinct[-1] + step / 2, step)
+        check_number(text, len(filled))
+        return np.asarray(filled)
+    check_number(text, len(distinct))
+    return np.asarray(distinct)
