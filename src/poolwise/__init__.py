@@ -48,6 +48,7 @@ _HOMES = {
         "StudentT",
     ),
     "poolwise.sources": ("from_cells", "read_file"),
+    "poolwise.sources.shapes": ("neighbours",),
     "poolwise.statistics": ("SufficientStatistics",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from poolwise.families import Family
     from poolwise.priors import LKJ, Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
     from poolwise.sources import from_cells, read_file
+    from poolwise.sources.shapes import neighbours
     from poolwise.statistics import SufficientStatistics
     from poolwise.support.errors import (
         DataError,

@@ -102,7 +102,23 @@ class Fit:
         """Charts: `fit.plot.trace()`, `fit.plot.forest()`, `fit.plot.groups([...])`."""
         from poolwise.output.plots.accessor import FitPlots
 
-        return FitPlots(self.result, self.behind.of_groups, self._replications, self._rows_by, self.smooth_term)
+        rows = self.behind.of_groups
+        return FitPlots(self.result, rows, self._replications, self._rows_by, self.smooth_term, self.area_effects)
+
+    def area_effects(self, by: str) -> pd.DataFrame:
+        """What all terms over a column of areas, such as `bym2(county, neighbours)`, add to the linear predictor.
+
+        Returns
+        -------
+        A line for each area: rows `n`, posterior `mean` and `sd`, and `raw`, what its own rows say alone.
+
+        Raises
+        ------
+        DataError : where no term is over that column, or the fit has no rows.
+        """
+        from poolwise.evaluate.area_effects import area_effects
+
+        return area_effects(self.result, self.behind.encoded(), self.frame(), by)
 
     def smooth_term(self, term: str | None = None, interval: float = 0.9) -> SmoothTerm:
         """What a smooth term such as `s(x)` adds to the linear predictor, over the range of its variables.

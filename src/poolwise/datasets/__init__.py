@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +15,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     from poolwise.support.errors import MissingName
 
-    raise MissingName(f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_cavanagh, load_radon.")
+    raise MissingName(
+        f"module 'poolwise.datasets' has no attribute '{name}'. It has: load_cavanagh, load_minnesota, load_radon."
+    )
 
 
 def load_radon() -> pd.DataFrame:
@@ -27,6 +30,13 @@ def load_radon() -> pd.DataFrame:
 
     with as_file(files(__package__) / "radon.csv") as path:
         return pd.read_csv(path, index_col=0)
+
+
+def load_minnesota() -> dict[str, Any]:
+    """Borders of the 87 counties of Minnesota as GeoJSON, named by `county` as in the radon data (U.S. Census Bureau,
+    public domain, simplified by the us-atlas project).
+    """
+    return json.loads((files(__package__) / "minnesota.geojson").read_text(encoding="utf-8"))
 
 
 def load_cavanagh() -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.levels import plain_label
+from poolwise.design.levels import label_text, plain_label
 from poolwise.support.errors import DataError, PoolwiseWarning, suggest
 
 _MOST = 50  # categories; more are a mistake
@@ -69,14 +69,6 @@ def positions(name: str, values: Any, labels: tuple[str, ...]) -> np.ndarray:
         strange = label_text(np.asarray(values, dtype=object)[found == -1][0])
         raise DataError(f"'{name}' holds {strange!r}, which the fit does not know. {suggest(strange, labels)}")
     return found
-
-
-def label_text(value: Any) -> str:
-    """A label as text: 3.0 is '3'."""
-    plain = plain_label(value)
-    if isinstance(plain, (bool, np.bool_)):
-        return str(int(plain))
-    return f"{plain:g}" if isinstance(plain, (float, np.floating)) else str(plain)
 
 
 def _refuse_gaps(name: str, levels: np.ndarray) -> None:

@@ -86,3 +86,13 @@ def check_labels(name: str, values: np.ndarray) -> None:
                 text.encode()
             except UnicodeEncodeError as error:
                 raise DataError(f"'{name}' holds text that is not valid Unicode: {label!r}.") from error
+
+
+def label_text(value: object) -> str:
+    """A label as text, whatever type its column has: 3.0 is '3', true is '1'."""
+    plain = plain_label(value)
+    if isinstance(plain, (bool, np.bool_)):
+        return str(int(plain))
+    if isinstance(plain, (float, np.floating)):
+        return str(int(plain)) if float(plain).is_integer() else repr(float(plain))
+    return str(plain)

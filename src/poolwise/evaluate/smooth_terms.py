@@ -79,7 +79,7 @@ def smooth_term(
     """
     import pandas as pd
 
-    axes, by = _variables(structure)
+    axes, by = variables(structure)
     along = [np.linspace(frame[name].min(), frame[name].max(), _POINTS if len(axes) == 1 else _ALONG) for name in axes]
     grid = np.meshgrid(*along, indexing="ij")
     levels: list[object] = [None] if by is None else [1.0]
@@ -93,7 +93,7 @@ def smooth_term(
             new[name] = values.ravel()
         if by is not None:
             new[by] = pd.Series([level] * len(new), dtype=frame[by].dtype if isinstance(level, str) else None)
-        added = _contribution(posterior, structure, new) @ draws.T
+        added = contribution(posterior, structure, new) @ draws.T
         low, high = np.quantile(added, interval, axis=1)
         table = pd.DataFrame({name: values.ravel() for name, values in zip(axes, grid, strict=True)})
         figures = {"mean": added.mean(axis=1), "sd": added.std(axis=1, ddof=1), "low": low, "high": high}
@@ -103,7 +103,7 @@ def smooth_term(
     )
 
 
-def _contribution(posterior: Posterior, structure: Structure, frame: pd.DataFrame) -> np.ndarray:
+def contribution(posterior: Posterior, structure: Structure, frame: pd.DataFrame) -> np.ndarray:
     """(n, p) columns of the term; zeros in all others."""
     model = posterior.model
     _, rows = encode(model.design, model.encoding, as_table(frame), absent=model.encoding.keys)
@@ -121,7 +121,7 @@ def _columns(posterior: Posterior, structure: Structure, rows: Rows) -> np.ndarr
 
 def _rows(posterior: Posterior, rows: Rows, frame: pd.DataFrame, structure: Structure) -> pd.DataFrame:
     """Rows of the data, some of many, with partial residuals of a normal mean."""
-    axes, by = _variables(structure)
+    axes, by = variables(structure)
     chosen = np.linspace(0, len(frame) - 1, min(len(frame), _MOST_RESIDUALS)).astype(int)
     found = frame.iloc[chosen][list(axes)].reset_index(drop=True)
     found = found.assign(by="" if by is None else frame[by].astype(str).to_numpy()[chosen])
@@ -136,7 +136,7 @@ def _rows(posterior: Posterior, rows: Rows, frame: pd.DataFrame, structure: Stru
     return found.assign(residual=some.response - fitted + added)
 
 
-def _variables(structure: Structure) -> tuple[tuple[str, ...], str | None]:
+def variables(structure: Structure) -> tuple[tuple[str, ...], str | None]:
     """The variables that a term is a function of, and its `by=`.
 
     Raises

@@ -13,7 +13,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
-from poolwise.design.structures.levels import check_number, eigen_columns, encoded, label, learnt, table_named
+from poolwise.design.levels import label_text
+from poolwise.design.structures.levels import check_number, eigen_columns, encoded, learnt, table_named
 from poolwise.support.errors import DataError
 
 
@@ -41,20 +42,22 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     import pandas as pd
 
     if isinstance(table, Mapping):
-        pairs = [(label(one), label(other)) for one, others in table.items() for other in others]
-        names = sorted({label(one) for one in table} | {other for _, other in pairs})
+        pairs = [(label_text(one), label_text(other)) for one, others in table.items() for other in others]
+        names = sorted({label_text(one) for one in table} | {other for _, other in pairs})
         both_ways = True
     else:
         frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
-        square = frame.shape[0] == frame.shape[1] and list(map(label, frame.index)) == list(map(label, frame.columns))
+        square = frame.shape[0] == frame.shape[1] and list(map(label_text, frame.index)) == list(
+            map(label_text, frame.columns)
+        )
         if square:
-            names = sorted(map(label, frame.index))
+            names = sorted(map(label_text, frame.index))
             values = frame.to_numpy(dtype=float) != 0
-            at = list(map(label, frame.index))
+            at = list(map(label_text, frame.index))
             pairs = [(at[i], at[j]) for i, j in zip(*np.nonzero(values), strict=True)]
             both_ways = True
         elif frame.shape[1] == 2:
-            pairs = [(label(one), label(other)) for one, other in frame.itertuples(index=False)]
+            pairs = [(label_text(one), label_text(other)) for one, other in frame.itertuples(index=False)]
             names = sorted({each for pair in pairs for each in pair})
             both_ways = any((other, one) in set(pairs) for one, other in pairs)
         else:

@@ -14,17 +14,11 @@ from typing import Any
 import numpy as np
 from formulaic.materializers.types import FactorValues
 
-from poolwise.design.levels import plain_label
+from poolwise.design.levels import label_text
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError, FormulaError, suggest
 
 MOST = 400  # levels
-
-
-def label(value: object) -> str:
-    """A level as text, whatever type its column has: 3.0 is '3'."""
-    plain = plain_label(value)
-    return f"{plain:g}" if isinstance(plain, (float, np.floating)) else str(plain)
 
 
 def check_number(text: str, count: int) -> None:
@@ -81,7 +75,7 @@ def positions(state: Any, values: Iterable[object], text: str) -> np.ndarray:
     """(n,) place of each value among the levels."""
     import pandas as pd
 
-    names = np.array([label(value) for value in values], dtype=object)
+    names = np.array([label_text(value) for value in values], dtype=object)
     places = pd.Index(state["levels"]).get_indexer(pd.Index(names))
     if (places < 0).any():
         strange = str(names[places < 0][0])

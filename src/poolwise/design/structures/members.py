@@ -11,7 +11,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
-from poolwise.design.structures.levels import as_values, check_number, label, learnt, positions
+from poolwise.design.levels import label_text
+from poolwise.design.structures.levels import as_values, check_number, learnt, positions
 from poolwise.design.structures.smooth import number_column
 from poolwise.support.errors import DataError, FormulaError
 
@@ -27,7 +28,7 @@ def members(first: Any, *others: Any, weights: Any = None, _state: Any = None) -
     """
     if not others:
         raise FormulaError("mm() takes the columns of several memberships: (1 | mm(school1, school2)).")
-    columns = [[label(value) for value in column] for column in (first, *others)]
+    columns = [[label_text(value) for value in column] for column in (first, *others)]
     shares = [np.full(len(columns[0]), 1 / len(columns)) for _ in columns]
     if weights is not None:
         if not isinstance(weights, (list, tuple)) or len(weights) != len(columns):

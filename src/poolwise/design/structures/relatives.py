@@ -12,7 +12,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
-from poolwise.design.structures.levels import check_number, encoded, label, learnt, table_named
+from poolwise.design.levels import label_text
+from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
 from poolwise.support.errors import DataError
 
 _ROUNDING = 1e-10  # of the largest eigenvalue
@@ -47,7 +48,7 @@ def _covariance(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
     if frame.shape[1] == 3 and frame.shape[0] != 3:
         return _of_pedigree(frame, name)
-    levels, columns = list(map(label, frame.index)), list(map(label, frame.columns))
+    levels, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
     if not labelled or frame.shape[0] != frame.shape[1] or levels != columns or len(set(levels)) < len(levels):
         raise DataError(
             f"'{name}' must be a square frame with the levels as its index and columns, or a pedigree with the columns "
@@ -66,9 +67,9 @@ def _of_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
 
     parents: dict[str, tuple[str, ...]] = {}
     for animal, *both in frame.itertuples(index=False):
-        if label(animal) in parents:
-            raise DataError(f"The pedigree '{name}' has '{label(animal)}' twice.")
-        parents[label(animal)] = tuple(label(one) if not pd.isna(one) else "" for one in both)
+        if label_text(animal) in parents:
+            raise DataError(f"The pedigree '{name}' has '{label_text(animal)}' twice.")
+        parents[label_text(animal)] = tuple(label_text(one) if not pd.isna(one) else "" for one in both)
     for both in list(parents.values()):
         for one in both:
             if one:

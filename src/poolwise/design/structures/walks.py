@@ -13,7 +13,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
-from poolwise.design.structures.levels import check_number, eigen_columns, encoded, label, learnt
+from poolwise.design.levels import label_text
+from poolwise.design.structures.levels import check_number, eigen_columns, encoded, learnt
 from poolwise.design.structures.smooth import number_column
 from poolwise.support.errors import DataError, FormulaError
 
@@ -40,7 +41,7 @@ def cyclic_walk(t: Any, period: float, _state: Any = None) -> FactorValues[Any]:
         n = int(period)
         check_number("cyclic(...)", n)
         ring = 2 * np.eye(n) - np.roll(np.eye(n), 1, axis=0) - np.roll(np.eye(n), -1, axis=0)
-        learnt(_state, [label(float(k)) for k in range(n)], eigen_columns(ring, 1, scaled=True))
+        learnt(_state, [label_text(float(k)) for k in range(n)], eigen_columns(ring, 1, scaled=True))
         _state["period"] = n
     broken = values[values != np.floor(values)]
     if len(broken):
@@ -59,7 +60,7 @@ def _walk(text: str, t: Any, order: int, state: Any) -> FactorValues[Any]:
             difference = np.diff(slopes, axis=0) / np.sqrt(0.5 * (steps[1:] + steps[:-1]))[:, None]
         columns = eigen_columns(difference.T @ difference, order, scaled=True)
         centred = (times - values.mean()) / values.std()
-        learnt(state, [label(one) for one in times], columns, {"linear": centred} if order == 2 else None)
+        learnt(state, [label_text(one) for one in times], columns, {"linear": centred} if order == 2 else None)
         state["ends"] = [float(times[0]), float(times[-1])]
     low, high = state["ends"]
     beyond = values[(values < low) | (values > high)]

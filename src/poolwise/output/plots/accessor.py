@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from poolwise.output.plots import theme
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
     from poolwise.evaluate.smooth_terms import SmoothTerm
 
@@ -31,12 +32,28 @@ class FitPlots:
     replications: Callable[[], Replications]
     rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
     smooth_term: Callable[[str | None], SmoothTerm]
+    area_effects: Callable[[str], pd.DataFrame]
 
     def smooth(self, term: str | None = None) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
         """What a smooth term adds: a curve with its band over partial residuals, or a surface."""
         from poolwise.output.plots.smooth import smooth
 
         return smooth(self.smooth_term(term), self.posterior.model.design.response)
+
+    def map(self, shapes: Any, *, by: str, key: str | None = None) -> alt.HConcatChart:
+        """Effects of areas on a map: what their own rows say, what the model says, and how sure it is.
+
+        Parameters
+        ----------
+        shapes : GeoJSON by its path or as a dict, or a GeoPandas frame.
+        by : the column with the areas.
+        key : the shapes' property with their names, `by` by default.
+        """
+        from poolwise.output.plots.area_map import area_map
+        from poolwise.sources.shapes import features_of
+
+        features = features_of(shapes, by if key is None else key)
+        return area_map(self.area_effects(by), features, self.posterior.model.design.response)
 
     def ppc(self) -> alt.LayerChart:
         """Density of the outcome, observed and in replications by the model."""
