@@ -35,6 +35,7 @@ _HOMES = {
     "poolwise.families": ("Family",),
     "poolwise.api.fitted_model": ("Fit",),
     "poolwise.api.fitting": ("fit", "load", "merge"),
+    "poolwise.api.imputation": ("ImputedFit", "fit_imputed"),
     "poolwise.api.power": ("balanced_design", "power"),
     "poolwise.api.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": (
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from poolwise.api.comparison import bayes_factor, compare
     from poolwise.api.fitted_model import Fit
     from poolwise.api.fitting import fit, load, merge
+    from poolwise.api.imputation import ImputedFit, fit_imputed
     from poolwise.api.marginal_effects import (
         avg_comparisons,
         avg_predictions,

@@ -210,7 +210,7 @@ def _read(
     keys = {name: table.keys(name) for name in needed.keys}
     if not table.rows:
         raise DataError("The data hold no rows.")
-    for name in needed.predictors:
+    for name in set(needed.predictors) - needed.labelling:
         check_written_numbers(name, raw[name])
     keep, dropped = complete({**raw, **keys}, missing)
     if dropped:

@@ -16,6 +16,7 @@ from poolwise.formula.parse import unquote
 from poolwise.support.errors import DataError, FormulaError
 
 _MISSING = ("drop", "error")
+_OF_LABELS = ("icar(", "gr(", "mm(")  # terms whose columns hold labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,17 @@ class Needed:
         """Columns that are evaluated: the outcome's, the predictors' and the weights."""
         weights = () if self.weights is None else (self.weights,)
         return tuple(dict.fromkeys((*self.outcome, *self.trials, *self.added, *self.predictors, *weights)))
+
+    @property
+    def labelling(self) -> frozenset[str]:
+        """Columns that are labels wherever they stand: of areas, relatives and members, where numbers may be text."""
+        label, other = set[str](), set[str]()
+        for part in self.parts._flatten():
+            for term in part:
+                for factor in term.factors:
+                    names = required_columns([term])
+                    (label if str(factor.expr).startswith(_OF_LABELS) else other).update(names)
+        return frozenset(label - other)
 
     @property
     def ends(self) -> tuple[str, ...]:

@@ -157,5 +157,9 @@ def variables(structure: Structure) -> tuple[tuple[str, ...], str | None]:
                 f"'{ast.unparse(argument)}' in '{text}' is no single variable: make it a column to draw it."
             )
         axes.append(found.pop())
+    if any(
+        word.arg == "bs" and isinstance(word.value, ast.Constant) and word.value.value == "fs" for word in tree.keywords
+    ):
+        return (axes[0],), axes[1]
     by = next((word.value for word in tree.keywords if word.arg == "by"), None)
     return tuple(axes), None if by is None else names[by.id] if isinstance(by, ast.Name) else None

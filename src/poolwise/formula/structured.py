@@ -1,6 +1,6 @@
-"""Structured effects of levels, rewritten as terms: `(1 | gr(animal, cov="A"))`, `(1 | mm(a, b))`, maps.
+"""Structured effects, rewritten as terms: `(1 | gr(animal, cov="A"))`, `(1 | mm(a, b))`, `(s(x) | g)`, maps.
 
-A term's last argument may be the name of a table that is given beside the data; it becomes text, as no column has it.
+The last argument of a map is the name of a table that is given beside the data; it becomes text, as no column has it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from poolwise.formula.scan import pieces, place_error, scan
 from poolwise.support.errors import FormulaError
 
-_BAR = re.compile(r"\(\s*([^()|]*?)\s*(\|\|?)\s*(gr|mm)\s*\(")
+_OF_LEVELS = re.compile(r"\(\s*([^()|]*?)\s*(\|\|?)\s*(gr|mm)\s*\(")
+_OF_CURVES = re.compile(r"\(\s*s\s*\(")
 _MAP = re.compile(r"(?<![\w.])(icar|bym2)\s*\(")
-_QUOTES = "'\""
 
 
 def as_terms(text: str) -> str:
@@ -22,23 +22,44 @@ def as_terms(text: str) -> str:
     ------
     FormulaError : where they are written in a way that is not known.
     """
-    while (found := _BAR.search(text)) is not None:
-        inner = _closing(text, found.end() - 1)
-        outer = _closing(text, found.start())
+    return _maps(_curves_of_groups(_levels(text)))
+
+
+def _levels(text: str) -> str:
+    """`(1 | gr(animal, cov="A"))` as `gr(animal, cov="A")`."""
+    while (found := _OF_LEVELS.search(text)) is not None:
+        inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
         if found[1] != "1" or text[inner + 1 : outer].strip():
             raise place_error(text, found.start(), f"only intercepts vary by {found[3]}(): (1 | {found[3]}(...))")
         text = f"{text[: found.start()]}{found[3]}({text[found.end() : inner]}){text[outer + 1 :]}"
+    return text
+
+
+def _curves_of_groups(text: str) -> str:
+    """`(s(x, k=5) | g)` as `s(x, g, k=5, bs='fs')`."""
+    at = 0
+    while (found := _OF_CURVES.search(text, at)) is not None:
+        inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
+        before, _, group = text[inner + 1 : outer].strip().partition("|")
+        term = text[found.start() : outer + 1]
+        if not before.strip() and group.strip():
+            variable, *rest = pieces(text[found.end() : inner])
+            term = f"s({', '.join([variable, group.strip(), *rest])}, bs='fs')"
+        text, at = f"{text[: found.start()]}{term}{text[outer + 1 :]}", found.start() + len(term)
+    return text
+
+
+def _maps(text: str) -> str:
+    """`bym2(area, borders)` as `icar(area, 'borders') + (1 | area)`."""
     at = 0
     while (found := _MAP.search(text, at)) is not None:
         end = _closing(text, found.end() - 1)
         arguments = pieces(text[found.end() : end])
         if len(arguments) != 2:
             raise FormulaError(f"{found[1]}() takes the areas and their neighbours: {found[1]}(area, neighbours).")
-        area, table = arguments[0], arguments[1].strip(_QUOTES)
-        term = f"icar({area}, '{table}')"
-        term = term if found[1] == "icar" else f"{term} + (1 | {area})"
-        text = text[: found.start()] + term + text[end + 1 :]
-        at = found.start() + len(term)
+        area, table = arguments[0], arguments[1].strip("'\"")
+        term = f"icar({area}, '{table}')" + (f" + (1 | {area})" if found[1] == "bym2" else "")
+        text, at = f"{text[: found.start()]}{term}{text[end + 1 :]}", found.start() + len(term)
     return text
 
 

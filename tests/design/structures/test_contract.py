@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,6 +12,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
+from poolwise.design import functions, structures
 from poolwise.design.encoding import encode
 from poolwise.inference.prepare import prepare
 from poolwise.sources.frames import as_table
@@ -19,6 +23,7 @@ TERMS = {
     "cyclic": "s(m, bs='cc', period=12)",
     "by number": "s(x, by=w)",
     "by category": "z + s(x, k=5, by=z)",
+    "by group": "s(x) + s(x, z, bs='fs', k=4)",
     "expression": "s(log(m + 1), k=6)",
     "gp(x)": "gp(x, k=8)",
     "t2(x, w)": "t2(x, w, k=4)",
@@ -105,9 +110,10 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     assert np.isfinite(fit.check(draws=20).rmsd_out_of_sample)
     assert fit.prior_predictive(20).sizes["draw"] == 20
     fit.report(tmp_path / "report.html")
-    table = fit.smooth_term().table
+    name = fit.result.model.design.structures[-1].name
+    table = fit.smooth_term(name).table
     assert np.isfinite(table[["mean", "sd", "low", "high"]]).all(axis=None)
-    fit.plot.smooth().to_dict(validate=False)
+    fit.plot.smooth(name).to_dict(validate=False)
     slopes = pw.avg_slopes(fit, "x" if "x" in term.replace("exp", "") else "m")
     assert np.isfinite(slopes.table["mean"]).all()
 
@@ -118,3 +124,22 @@ def test_rows_in_files_give_the_same(term, frame, tmp_path):
     fit = pw.fit(f"y ~ {term}", frame, draws=100, seed=1)
     other = pw.fit(f"y ~ {term}", tmp_path / "rows.parquet", draws=100, seed=1)
     np.testing.assert_allclose(other.predict(frame)["mean"], fit.predict(frame)["mean"], atol=1e-5)
+
+
+def test_the_page_on_a_structure_of_your_own(frame, monkeypatch):
+    """Its code is run as it stands there, and used as a term."""
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "own-structure.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    own: dict = {}
+    exec(code, own)
+    known = dict(structures.terms())
+    monkeypatch.setattr(structures, "terms", lambda: {**known, "steps": own["steps"]})
+    functions.functions.cache_clear()
+    try:
+        fit = pw.fit("y ~ steps(x) + (1 | g)", frame, draws=200, seed=1)
+        assert fit.outcome.passed
+        assert "sd_steps(x)" in fit.summary().index
+        few = frame.iloc[[9, 2]]
+        np.testing.assert_allclose(fit.predict(few)["mean"], fit.predict(frame)["mean"].iloc[[9, 2]])
+    finally:
+        functions.functions.cache_clear()

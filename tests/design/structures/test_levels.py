@@ -207,7 +207,9 @@ SQUARE = pd.DataFrame([[1.0, 0.9, 0.0], [0.9, 1.0, 0.9], [0.0, 0.9, 1.0]], index
         ("y ~ s(x, bs='zz')", {}, "no spline basis"),
         ("y ~ s(area)", {}, "takes a column of numbers"),
         ("y ~ s(x):t", {}, "stands in the product"),
-        ("y ~ x + (s(x) | area)", {}, "cannot vary by group"),
+        ("y ~ x + (x + s(x) | area)", {}, "cannot vary by group"),
+        ("y ~ s(x, t)", {}, "of one variable"),
+        ("y ~ s(x, bs='fs')", {}, "A curve for each group is"),
         ("y ~ gp(x, c=0.5)", {}, "c of gp"),
         ("y ~ t2(x, t, k=[3, 4, 5])", {}, "two margins"),
     ],
@@ -233,3 +235,18 @@ def test_new_rows_beyond_what_was_fitted():
     areas = pw.fit("y ~ icar(area, map)", data, tables={"map": PAIRS}, draws=50, seed=1)
     with pytest.raises(pw.DataError, match="does not know 'z'"):
         areas.predict({"area": ["z"]})
+
+
+def test_more_than_dense_columns_serve():
+    rng = np.random.default_rng(0)
+    data = frame_of(x=rng.normal(size=900), g=np.arange(900) % 45, t=np.arange(900), area=np.arange(900))
+    with pytest.raises(pw.DataError, match="450 coefficients; 400 are the most"):
+        pw.fit("y ~ (s(x) | g)", data, draws=50)
+    with pytest.raises(pw.DataError, match="900 levels; structured effects of levels take 400"):
+        pw.fit("y ~ rw1(t)", data, draws=50)
+    with pytest.raises(pw.DataError, match="900 levels; structured effects of levels take 400"):
+        pw.fit(
+            "y ~ icar(area, map)",
+            data,
+            tables={"map": {k: [k - 1, k + 1][k == 0 : 2 - (k == 899)] for k in range(900)}},
+        )

@@ -102,3 +102,16 @@ def test_the_motorcycle():
     table = fit.predict({"times": at})
     assert np.max(np.abs(table["mean"] - estimate) / error) < 0.25
     np.testing.assert_allclose(table["sd"], error, rtol=0.1)
+
+
+def test_a_curve_for_each_patient():
+    """lme4::sleepstudy, gam(Reaction ~ s(Days) + s(Days, Subject, bs = "fs", k = 5)) by REML, of mgcv 1.8-41."""
+    frame = data("lme4", "sleepstudy").astype({"Subject": str})
+    fit = pw.fit("Reaction ~ s(Days) + (s(Days, k=5) | Subject)", frame, seed=1)
+    table = fit.predict(frame.iloc[[0, 5, 49, 100, 117, 150]])
+    estimate = np.array([243.97771, 357.48553, 347.91555, 231.82284, 365.36979, 223.96043])
+    error = np.array([16.0538, 10.292211, 16.043829, 16.0538, 10.174569, 16.0538])
+    assert np.max(np.abs(table["mean"] - estimate) / error) < 0.3
+    np.testing.assert_allclose(table["sd"], error, rtol=0.12)
+    sds = fit.summary()["mean"].filter(like="sd_s(Days, Subject")
+    np.testing.assert_allclose(sds.iloc[1:], [37.6, 18.0], rtol=0.1)  # posterior means beside modes

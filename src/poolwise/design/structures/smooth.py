@@ -9,6 +9,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.structures.cubic import Cubics
+from poolwise.design.structures.grouped_curves import curves_of_groups, learn_groups
 from poolwise.design.structures.splines import BASES, check_distinct, mixed_model_columns
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError, FormulaError, suggest
@@ -18,18 +19,33 @@ _USUAL = 10  # functions, as in mgcv
 
 @stateful_transform  # type: ignore[untyped-decorator]
 def smooth(
-    x: Any, k: int | None = None, bs: str = "tp", by: Any = None, period: float | None = None, _state: Any = None
+    x: Any,
+    *others: Any,
+    k: int | None = None,
+    bs: str = "tp",
+    by: Any = None,
+    period: float | None = None,
+    _state: Any = None,
 ) -> FactorValues[Any]:
     """Columns of a smooth function of x.
 
     Parameters
     ----------
+    others : with bs="fs" the groups that have a curve each; else k may stand here.
     k : size of the basis, constant included; 10 by default, fewer where x has fewer distinct values.
-    bs : "tp" thin plate, "cr" cubic with knots at quantiles, "cc" cyclic.
+    bs : "tp" thin plate, "cr" cubic with knots at quantiles, "cc" cyclic, "fs" a thin-plate curve for each group.
     by : a category, each level of which has a curve and an sd of its own; or a number that multiplies the curve.
     period : of a cyclic curve; the range of x without one.
     """
     values = number_column("s(...)", x)
+    if bs == "fs":
+        return _by_group(_state, values, others, k, by)
+    if others:
+        if len(others) > 1 or not isinstance(others[0], int):
+            raise FormulaError(
+                "s() is of one variable: t2(x, z) is a surface, s(x, g, bs='fs') a curve for each group."
+            )
+        (k,) = others
     if "curves" not in _state:
         _learn(_state, values, k, bs, by, period)
     columns: dict[str, np.ndarray] = {}
@@ -52,6 +68,14 @@ def smooth(
     return FactorValues(
         {**columns, **penalised}, kind="numerical", spans_intercept=False, format="{name}[{field}]", encoded=False
     )
+
+
+def _by_group(state: Any, x: np.ndarray, groups: tuple[Any, ...], k: int | None, by: Any) -> FactorValues[Any]:
+    if len(groups) != 1 or by is not None:
+        raise FormulaError("A curve for each group is s(x, g, bs='fs'), without by=.")
+    if "basis" not in state:
+        learn_groups(state, groups[0], learnt_curve(x, k, _USUAL, "tp", None, "", "s(..., bs='fs')")[0])
+    return curves_of_groups(state, x, groups[0])
 
 
 def _refuse_strange(by: Any, levels: list[str]) -> None:

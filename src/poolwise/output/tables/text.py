@@ -22,7 +22,10 @@ def headline(posterior: Posterior) -> str:
         rows += f" ({model.data.dropped:,} dropped for missing values)"
     groups = "".join(f", {len(factor.levels):,} groups in {factor.name}" for factor in model.design.factors)
     link = "" if not model.sampled else f", {model.family.name} ({model.link.name} link)"
-    return f"{model.pooling.value.capitalize()}: {model.design.formula.text}\n{rows}{groups}{link}"
+    kind = model.pooling.value.capitalize()
+    if model.design.structures and not model.design.factors:
+        kind = "Structured regression"
+    return f"{kind}: {model.design.formula.text}\n{rows}{groups}{link}"
 
 
 def outcome_line(posterior: Posterior) -> str:

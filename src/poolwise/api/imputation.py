@@ -1,0 +1,156 @@
+"""Multiple imputation: a fit of each completed table, and their draws together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwise.api.fitted_model import Fit
+from poolwise.api.fitting import fit
+from poolwise.families import Family
+from poolwise.formula import Functions
+from poolwise.output.tables.summary import flatten, interval_names
+from poolwise.output.tables.text import digits
+from poolwise.samplers.settings import check_interval, check_seed
+from poolwise.support.errors import DataError, FormulaError
+from poolwise.support.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from poolwise.priors import Prior
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ImputedFit:
+    """Fits of the same model to several completed tables; together their draws are the posterior given what was seen.
+
+    Attributes
+    ----------
+    fits : of each table.
+    """
+
+    fits: tuple[Fit, ...]
+
+    def summary(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Mean, sd and interval of each parameter over all draws, and `between`: which share of its variance is that of
+        the means between tables, and so due to what is missing.
+
+        Of m tables the variance between them counts (1 + 1 / m) times, as in Rubin 1987.
+        """
+        import pandas as pd
+
+        flat = [dict(flatten(one.result, groups=False)) for one in self.fits]
+        low, high = interval_names(check_interval(interval))
+        tail, count = (1 - interval) / 2, len(flat)
+        lines = []
+        for name in flat[0]:
+            drawn = np.array([each[name].ravel() for each in flat])
+            within, between = float(drawn.var(axis=1, ddof=1).mean()), float(drawn.mean(axis=1).var(ddof=1))
+            total = within + (1 + 1 / count) * between
+            ends = np.quantile(drawn, [tail, 1 - tail])
+            lines.append([float(drawn.mean()), total**0.5, *ends.tolist(), (1 + 1 / count) * between / total])
+        names = ["mean", "sd", low, high, "between"]
+        return pd.DataFrame(lines, pd.Index(list(flat[0]), name="parameter"), names)
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """All draws, the chains of the tables one after the other; of groups that all tables have."""
+        import xarray as xr
+
+        parts = [one.posterior for one in self.fits]
+        moved = [part.assign_coords(chain=part["chain"] + k * part.sizes["chain"]) for k, part in enumerate(parts)]
+        return xr.concat(moved, dim="chain", join="inner")
+
+    def predict(
+        self, new_data: Any, *, kind: str = "mean", new_groups: str = "error", interval: float = 0.9
+    ) -> pd.DataFrame:
+        """Predictions for new rows, over the draws of all fits: mean, sd and interval of each row.
+
+        Raises
+        ------
+        DataError : as `Fit.predict` does.
+        """
+        import pandas as pd
+
+        each = [one.predict(new_data, kind=kind, new_groups=new_groups, draws=True).values for one in self.fits]
+        drawn = np.concatenate(each)
+        if drawn.ndim != 3:
+            raise DataError("Predictions of several quantities are not pooled yet; ask each of the fits.")
+        low, high = interval_names(check_interval(interval))
+        tail = (1 - interval) / 2
+        ends = np.quantile(drawn, [tail, 1 - tail], axis=(0, 1))
+        table = self.fits[0].predict(new_data, kind=kind, new_groups=new_groups, interval=interval)
+        figures = {"mean": drawn.mean(axis=(0, 1)), "sd": drawn.std(axis=(0, 1)), low: ends[0], high: ends[1]}
+        return pd.DataFrame(table).assign(**figures)
+
+    def __repr__(self) -> str:
+        passed = sum(one.outcome.passed for one in self.fits)
+        how = "all certified" if passed == len(self.fits) else f"{len(self.fits) - passed} of them not certified"
+        return (
+            f"{len(self.fits)} completed tables: {self.fits[0].formula}\n\n"
+            f"{self.summary().to_string(float_format=digits)}\n\n"
+            f"{len(self.fits)} fits, {how}. between: share of the variance that is due to what is missing."
+        )
+
+
+def fit_imputed(
+    formula: str | Sequence[str],
+    frames: Sequence[Any],
+    *,
+    family: str | Family = "gaussian",
+    link: str | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    weights: str | None = None,
+    functions: Functions | None = None,
+    tables: Mapping[str, Any] | None = None,
+    draws: int = 1000,
+    chains: int = 4,
+    seed: int | None = None,
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> ImputedFit:
+    """Fit each of several completed tables and put their draws together (Rubin 1987; Zhou and Reiter 2010).
+
+    Parameters
+    ----------
+    frames : completed tables, two or more, with the same columns: the imputations of one table with missing values.
+    seed : the tables have seeds of their own that follow from it.
+    formula, family, link, priors, weights, functions, tables, draws, chains, threads, progress : as in `fit`. Default
+        priors are scaled to each table.
+
+    Raises
+    ------
+    DataError, FormulaError : for fewer than two tables, and as `fit` does, with the table that it was.
+    """
+    if isinstance(frames, (str, bytes)) or not isinstance(frames, Sequence) or len(frames) < 2:
+        raise DataError("fit_imputed takes a list of two completed tables or more; `fit` takes one.")
+    base = None if seed is None else check_seed(seed)
+    found = []
+    for k, frame in enumerate(frames):
+        progress(f"table {k + 1} of {len(frames)}", k / len(frames))
+        try:
+            found.append(
+                fit(
+                    formula,
+                    frame,
+                    family=family,
+                    link=link,
+                    priors=priors,
+                    weights=weights,
+                    functions=functions,
+                    tables=tables,
+                    draws=draws,
+                    chains=chains,
+                    seed=None if base is None else base + k,
+                    threads=threads,
+                    missing="error",
+                )
+            )
+        except (DataError, FormulaError) as error:
+            raise type(error)(f"In table {k + 1} of {len(frames)}: {error}") from error
+    return ImputedFit(tuple(found))

@@ -1,0 +1,70 @@
+"""Fits of completed tables together: beside Rubin's rules by hand, and what makes no sense."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+
+
+def completed(count=4, spread=0.5):
+    """Tables whose missing x are drawn anew each time, by the right distribution."""
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=200), rng.integers(0, 10, 200)
+    y = x + 0.5 * rng.normal(size=10)[g] + rng.normal(size=200)
+    hidden = rng.random(200) < spread
+    tables = []
+    for k in range(count):
+        own = np.random.default_rng(k + 1)
+        guess = own.normal(0.5 * y, 0.7)
+        tables.append(pd.DataFrame({"x": np.where(hidden, guess, x), "y": y, "g": g}))
+    return tables
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return pw.fit_imputed("y ~ x + (1 | g)", completed(), draws=500, seed=1)
+
+
+def test_variance_is_by_rubins_rules(fit):
+    table = fit.summary()
+    each = [one.summary()[["mean", "sd"]] for one in fit.fits]
+    means, sds = (np.array([one.loc["beta[x]", name] for one in each]) for name in ("mean", "sd"))
+    between = (1 + 1 / 4) * means.var(ddof=1)
+    assert table.loc["beta[x]", "mean"] == pytest.approx(means.mean())
+    assert table.loc["beta[x]", "sd"] == pytest.approx(np.sqrt(np.square(sds).mean() + between), rel=1e-3)
+    assert table.loc["beta[x]", "between"] == pytest.approx(between / (np.square(sds).mean() + between), rel=1e-3)
+    assert "between" in repr(fit)
+    assert "all certified" in repr(fit)
+
+
+def test_tables_that_are_the_same_have_nothing_between():
+    table = completed(1)[0]
+    fit = pw.fit_imputed("y ~ x + (1 | g)", [table, table, table], draws=500, seed=1)
+    assert (fit.summary()["between"] < 0.01).all()
+
+
+def test_draws_and_predictions_are_those_of_all_tables(fit):
+    assert fit.posterior.sizes["chain"] == 16
+    new = {"x": [0.0, 1.0], "g": [1, 2]}
+    pooled = fit.predict(new)
+    each = [one.predict(new)["mean"] for one in fit.fits]
+    np.testing.assert_allclose(pooled["mean"], np.mean(each, axis=0))
+    again = pw.fit_imputed("y ~ x + (1 | g)", completed(), draws=500, seed=1)
+    pd.testing.assert_frame_equal(again.summary(), fit.summary())
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (completed(1), "two completed tables or more"),
+        ("rows.csv", "two completed tables or more"),
+        ([*completed(1), completed(1)[0].drop(columns="x")], "In table 2 of 2: There is no column 'x'"),
+        ([*completed(1), completed(1)[0].assign(x=np.nan)], "In table 2 of 2"),
+    ],
+)
+def test_messages(frames, message):
+    with pytest.raises(pw.DataError, match=message):
+        pw.fit_imputed("y ~ x + (1 | g)", frames, draws=50)
