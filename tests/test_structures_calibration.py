@@ -75,9 +75,13 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("data_sets", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("family", ["gaussian", "poisson"])
-@pytest.mark.parametrize("kind", TERMS)
+OFTEN = [*((kind, "gaussian", FEW) for kind in TERMS), ("walk", "poisson", FEW), ("curve", "poisson", FEW)]
+SELDOM = [(kind, family, MANY) for kind in TERMS for family in ("gaussian", "poisson")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "data_sets"), [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)]
+)
 def test_structured_terms_are_calibrated(kind, family, data_sets):
     term, sd_name, covariance_of = TERMS[kind]
     priors = {"Intercept": pw.Normal(0.3, 0.6), "sd": pw.HalfNormal(0.7)}

@@ -25,9 +25,10 @@ def untallied(formula: Written, source: Source, family: Family, weights: str | N
     FormulaError : for a column that is named twice, and for weights besides the counts.
     DataError : for what counts cannot be.
     """
-    first, *others = [formula] if isinstance(formula, str) else formula
-    if family.of_labels is None or not isinstance(first, str):
+    written = [formula] if isinstance(formula, str) else list(formula)
+    if family.of_labels is None or not written or not isinstance(written[0], str):
         return formula, source
+    first, *others = written
     first, *more = first.split(";") if isinstance(formula, str) else [first]
     columns, right = read_tallies(first)
     if not columns:
