@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,12 @@ def seconds(lines: Sequence[Line]) -> str:
     return "\n".join(table)
 
 
+def _code(formula: str) -> str:
+    """A formula within a table: bars in backticks end a cell on one site, and are shown escaped on another."""
+    signs = {"|": "&#124;", "*": "&#42;", "_": "&#95;"}
+    return "<code>" + "".join(signs.get(sign, sign) for sign in escape(formula, quote=False)) + "</code>"
+
+
 def differences(lines: Sequence[Line]) -> list[str]:
     """A row for every verdict of a model that is not `agrees`, seeds together."""
     grouped: dict[tuple[str, str, str, bool, str], list[Line]] = {}
@@ -212,6 +219,6 @@ def differences(lines: Sequence[Line]) -> list[str]:
     for each in rows:
         first = each[0]
         which = ", ".join(str(line.seed) for line in each) + (", shifted" if first.shifted else "")
-        formula, said = (text.replace("|", "\\|") for text in (first.formula, first.verdict))
-        table.append(f"| {first.dataset} | `{formula}` | {first.family} | {which} | {said} |")
+        said = first.verdict.replace("|", "\\|")
+        table.append(f"| {first.dataset} | {_code(first.formula)} | {first.family} | {which} | {said} |")
     return table
