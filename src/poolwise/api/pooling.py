@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import finish
+from poolwise.design.structures import terms
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.rmsd import cross_validated, in_sample
@@ -131,6 +133,8 @@ def _check_formula(parsed: Formula, by: str) -> None:
     for name, further in parsed.further:
         if further.bars:
             raise FormulaError(f"compare_pooling has no group terms of '{name}': write '{name} ~ {further.common}'.")
+    if called := [name for name in terms() if re.search(rf"(?<![\w.]){name}\s*\(", parsed.common)]:
+        raise FormulaError(f"compare_pooling lets every term vary by group, which {called[0]}(...) cannot here.")
     if parsed.weights is not None:
         raise FormulaError("compare_pooling takes no weights: leave weights(...) out of the formula.")
 

@@ -74,6 +74,7 @@ class ModelPriors:
         """
         sds = {f"sd_{group}[{effect}]": k for k, (group, effect) in enumerate(self.layout.effects)}
         groups = {group for group, _ in self.layout.effects}
+        of_curves = {name for name in self.smoothing if name.startswith("sd_")}
         valid = {
             *self.names,
             "slopes",
@@ -81,7 +82,7 @@ class ModelPriors:
             *self.smoothing,
             *sds,
             *(f"sd_{group}" for group in groups),
-            *(["sd"] if sds else []),
+            *(["sd"] if sds or of_curves else []),
         }
         if term not in valid:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
@@ -96,7 +97,10 @@ class ModelPriors:
         dispersions = {
             name: prior.widened(factor) if term == name else prior for name, prior in self.dispersions.items()
         }
-        smoothing = {name: prior.widened(factor) if term == name else prior for name, prior in self.smoothing.items()}
+        smoothing = {
+            name: prior.widened(factor) if term == name or (term == "sd" and name in of_curves) else prior
+            for name, prior in self.smoothing.items()
+        }
         return replace(self, coefficients=coefficients, sd=sd, dispersions=dispersions, smoothing=smoothing)
 
     def sample_coefficients(self, rng: np.random.Generator, draws: int) -> np.ndarray:

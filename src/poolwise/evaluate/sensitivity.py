@@ -121,6 +121,9 @@ def _quantities(posterior: Posterior, interval: float) -> list[list[object]]:
             labels = [f"{name}[{', '.join(map(str, each))}]" for each in zip(*(g.ravel() for g in grids), strict=True)]
         if name.startswith("cor_"):
             continue
+        if name == "beta":  # but coefficients of curves, of which none has a meaning alone
+            plain = ~np.resize(posterior.model.design.penalised, len(labels))
+            labels, flat = [one for one, kept in zip(labels, plain, strict=True) if kept], flat[:, plain]
         for label, values in zip(labels, flat.T, strict=True):
             low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2])
             found.append([label, values.mean(), values.std(ddof=1), low, high, float(np.mean(values > 0))])

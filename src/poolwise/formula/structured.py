@@ -40,11 +40,11 @@ def _curves_of_groups(text: str) -> str:
     at = 0
     while (found := _OF_CURVES.search(text, at)) is not None:
         inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
-        before, _, group = text[inner + 1 : outer].strip().partition("|")
+        group = re.fullmatch(r"\|\|?\s*(\S.*)", text[inner + 1 : outer].strip(), re.DOTALL)
         term = text[found.start() : outer + 1]
-        if not before.strip() and group.strip():
+        if group:
             variable, *rest = pieces(text[found.end() : inner])
-            term = f"s({', '.join([variable, group.strip(), *rest])}, bs='fs')"
+            term = f"s({', '.join([variable, group[1].strip(), *rest])}, bs='fs')"
         text, at = f"{text[: found.start()]}{term}{text[outer + 1 :]}", found.start() + len(term)
     return text
 

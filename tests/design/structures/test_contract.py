@@ -143,3 +143,27 @@ def test_the_page_on_a_structure_of_your_own(frame, monkeypatch):
         np.testing.assert_allclose(fit.predict(few)["mean"], fit.predict(frame)["mean"].iloc[[9, 2]])
     finally:
         functions.functions.cache_clear()
+
+
+def test_sensitivity_is_of_parameters_not_of_single_columns(frame):
+    fit = pw.fit("y ~ s(x) + (1 | g)", frame, draws=100, seed=1)
+    for term in ("sd_s(x)", "sd"):
+        table = fit.sensitivity(term, scales=[0.1, 10], draws=100).table
+        assert "sd_s(x)" in set(table["quantity"])
+        assert not any("s(x)[1]" in name for name in table["quantity"])
+        moved = table[table["quantity"] == "sd_s(x)"].set_index("times")["mean"]
+        assert moved[0.1] < moved[10]
+
+
+def test_poolings_have_no_curves(frame):
+    with pytest.raises(pw.FormulaError, match=r"which s\(\.\.\.\) cannot"):
+        pw.compare_pooling("y ~ s(x)", by="g", data=frame)
+
+
+def test_two_spellings_of_curves_of_groups(frame):
+    one, other, third = (
+        pw.fit(f"y ~ s(x) + {term}", frame, draws=50, seed=1).summary()["mean"].to_numpy()
+        for term in ("(s(x, k=4) | z)", "(s(x, k=4) || z)", "s(x, z, k=4, bs='fs')")
+    )
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one, third)
