@@ -63,6 +63,7 @@ def test_draws_and_predictions_are_those_of_all_tables(fit):
         ("rows.csv", "two completed tables or more"),
         ([*completed(1), completed(1)[0].drop(columns="x")], "In table 2 of 2: There is no column 'x'"),
         ([*completed(1), completed(1)[0].assign(x=np.nan)], "In table 2 of 2"),
+        ([*completed(1), completed(1)[0].head(150)], "150 to 200 rows"),
     ],
 )
 def test_messages(frames, message):

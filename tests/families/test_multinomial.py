@@ -72,11 +72,22 @@ def test_after_the_fit(fitted, counts, tmp_path):
     assert np.isfinite(fitted.loo(by="site").elpd)
 
 
+def test_rows_are_left_out_whole(fitted, counts):
+    found = fitted.loo()
+    assert found.unit == "row"
+    assert len(found.elpd_i) == len(counts)
+    assert found.elpd == fitted.loo(by="counted_row").elpd
+    with pytest.raises(pw.DataError, match="left out whole"):
+        fitted.kfold()
+
+
 def test_a_row_with_a_missing_count_is_left_out(counts):
     holes = counts.astype({"elm": float})
     holes.loc[3, "elm"] = np.nan
-    with pytest.warns(pw.PoolwiseWarning, match="missing values and were left out"):
+    with pytest.warns(pw.PoolwiseWarning, match="1 of 48 rows have missing counts"):
         fit = pw.fit("cbind(oak, elm, ash) ~ x", holes, family="multinomial", draws=100, seed=1)
+    with pytest.raises(pw.DataError, match="1 of 48 rows have missing counts"):
+        pw.fit("cbind(oak, elm, ash) ~ x", holes, family="multinomial", missing="error", draws=50)
     known = pw.fit("cbind(oak, elm, ash) ~ x", counts.drop(index=3), family="multinomial", draws=100, seed=1)
     pd.testing.assert_frame_equal(fit.summary(), known.summary(), rtol=1e-9)
 

@@ -100,3 +100,8 @@ def test_identifiers_keep_their_digits():
     data = pd.DataFrame({"area": ids * 5, "y": np.random.default_rng(1).normal(size=15)})
     fit = pw.fit("y ~ icar(area, map)", data, tables={"map": pairs}, draws=50, seed=1)
     assert fit.area_effects("area")["area"].tolist() == [str(one) for one in ids]
+
+
+def test_areas_without_neighbours_are_told():
+    with pytest.warns(pw.PoolwiseWarning, match="No border is shared by: far"):
+        pw.neighbours(collection(*FOUR["features"], square("far", 9, 9)), "name")

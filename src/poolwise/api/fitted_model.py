@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from poolwise.inference import storage
 from poolwise.inference import update as updating
 from poolwise.inference.fitted_rows import RowsBehind
 from poolwise.inference.posterior import Posterior
+from poolwise.inference.tallies import counted_rows
 from poolwise.output.tables import describe, text
 from poolwise.output.tables import summary as tables
 from poolwise.samplers import Certificate
@@ -452,6 +453,9 @@ class Fit:
         from poolwise.evaluate.loo.rows import leave_rows_out
 
         threads = default_threads()
+        counted = counted_rows(self.result.model.design.formula, self.source)
+        if by is None and counted is not None:
+            return replace(self.loo(by=counted, progress=progress), unit="row")
         if self.result.model.sampled:
             from poolwise.evaluate.loo import sampled_families as sampled
 
@@ -494,6 +498,8 @@ class Fit:
             from poolwise.evaluate.loo import sampled_families as sampled
 
             rows = self.behind.encoded()
+            if by is None and counted_rows(self.result.model.design.formula, self.source):
+                raise DataError("Rows of counts are left out whole, which fit.loo() does; or say by=.")
             if by is None:
                 check_folds(folds, len(rows.codes))
                 parts = Folds(int(folds), settings.entropy)

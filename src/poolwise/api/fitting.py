@@ -97,7 +97,7 @@ def fit(
     if source is None and (weights is not None or groups is not None):
         raise DataError("Statistics hold their weights and group columns already; leave out weights= and groups=.")
     if source is not None:
-        formula, source = untallied(formula, source, family, weights)
+        formula, source = untallied(formula, source, family, weights, missing)
     with limited(deadline_of(time_limit)):
         model, rows = prepare(
             formula,

@@ -121,7 +121,7 @@ def fit_imputed(
     frames : completed tables, two or more, with the same columns: the imputations of one table with missing values.
     seed : the tables have seeds of their own that follow from it.
     formula, family, link, priors, weights, functions, tables, draws, chains, threads, progress : as in `fit`. Default
-        priors are scaled to each table.
+        priors are scaled to each table, and curves have the knots of each.
 
     Raises
     ------
@@ -153,4 +153,7 @@ def fit_imputed(
             )
         except (DataError, FormulaError) as error:
             raise type(error)(f"In table {k + 1} of {len(frames)}: {error}") from error
+    rows = {one.result.model.statistics.rows for one in found}
+    if len(rows) > 1:
+        raise DataError(f"The tables have {min(rows):,} to {max(rows):,} rows: imputations of one table have the same.")
     return ImputedFit(tuple(found))

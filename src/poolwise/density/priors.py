@@ -76,7 +76,7 @@ class ModelPriors:
         groups = {group for group, _ in self.layout.effects}
         of_curves = {name for name in self.smoothing if name.startswith("sd_")}
         valid = {
-            *self.names,
+            *(name for name, scaled in zip(self.names, self.scaled, strict=True) if not scaled),
             "slopes",
             *self.dispersions,
             *self.smoothing,
@@ -87,8 +87,10 @@ class ModelPriors:
         if term not in valid:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
         coefficients = tuple(
-            prior.widened(factor) if term == name or (term == "slopes" and not is_intercept(name)) else prior
-            for name, prior in zip(self.names, self.coefficients, strict=True)
+            prior.widened(factor)
+            if not scaled and (term == name or (term == "slopes" and not is_intercept(name)))
+            else prior
+            for name, prior, scaled in zip(self.names, self.coefficients, self.scaled, strict=True)
         )
         sd = tuple(
             prior.widened(factor) if term in ("sd", f"sd_{group}", f"sd_{group}[{effect}]") else prior

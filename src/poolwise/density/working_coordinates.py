@@ -60,7 +60,8 @@ def group_roots(statistics: CrossProducts) -> np.ndarray:
     roots[:, 0, 1:] = weight[:, None] * statistics.means
     # Eigenvalues that only rounding makes differ from zero are zero: a constant column has no scatter.
     values = np.where(values > 1e-15 * width, values, 0.0)
-    roots[:, 1:, 1:] = np.sqrt(values)[:, :, None] * vectors.transpose(0, 2, 1) * scale[:, None, :]
+    # A column without spread is nothing here, and not what rounding has left of it in eigenvectors.
+    roots[:, 1:, 1:] = np.sqrt(values)[:, :, None] * vectors.transpose(0, 2, 1) * spread[:, None, :]
     return roots
 
 

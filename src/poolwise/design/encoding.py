@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design import structures
 from poolwise.design.additions import addition_part, addition_texts, bounds, coded, limits, number, signed
 from poolwise.design.categories import positions
 from poolwise.design.checks import check_written_numbers
@@ -26,7 +27,6 @@ from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts, effects_part
-from poolwise.design.structures import PENALTIES, structures_of
 from poolwise.design.transform_state import own_states
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
@@ -440,10 +440,11 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         tuple(factors),
         tuple(predictors),
         _block_diagonal(margins),
-        structures_of(
+        structures.structures_of(
             {part: getattr(specs, part) for part in names},
             [(of, common_part(of)) for of, _ in formula.predictors],
             list(zip(predictors, common, strict=True)),
+            structures.terms(),
         ),
     )
     return design, Encoding(
@@ -464,7 +465,11 @@ def _refuse_structures_by_group(formula: Formula, specs: Any) -> None:
         for bar in each.bars:
             spec = getattr(specs, effects_part(of, each, bar))
             names = " ".join(map(str, spec.column_names))  # states are shared by all parts
-            found = [text for text, state in spec.transform_state.items() if PENALTIES in state and f"{text}[" in names]
+            found = [
+                text
+                for text, state in spec.transform_state.items()
+                if structures.PENALTIES in state and f"{text}[" in names
+            ]
             if found:
                 raise FormulaError(f"'{found[0]}' in {bar}: a smooth term cannot vary by group yet; write it outside.")
 

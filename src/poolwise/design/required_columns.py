@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,13 +11,13 @@ import numpy as np
 
 from poolwise.design.additions import addition_texts, ends_of
 from poolwise.design.expression_evaluation import check_expression
-from poolwise.design.expression_names import required_columns
+from poolwise.design.expression_names import parse_expression, required_columns
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
 from poolwise.support.errors import DataError, FormulaError
 
 _MISSING = ("drop", "error")
-_OF_LABELS = ("icar(", "gr(", "mm(")  # terms whose columns hold labels
+_OF_LABELS = frozenset({"icar", "gr", "mm", "rw1", "rw2", "cyclic"})  # terms whose columns hold labels of levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +66,14 @@ class Needed:
 
     @property
     def labelling(self) -> frozenset[str]:
-        """Columns that are labels wherever they stand: of areas, relatives and members, where numbers may be text."""
+        """Columns that are labels wherever they stand: areas, relatives, members, times of walks, groups of curves."""
         label, other = set[str](), set[str]()
         for part in self.parts._flatten():
             for term in part:
-                for factor in term.factors:
-                    names = required_columns([term])
-                    (label if str(factor.expr).startswith(_OF_LABELS) else other).update(names)
+                names = required_columns([term])
+                mine = labels_in(str(term.factors[0].expr)) if len(term.factors) == 1 else set()
+                label |= names & mine
+                other |= names - mine
         return frozenset(label - other)
 
     @property
@@ -166,6 +168,21 @@ def design_parts(formula: Formula) -> list[str]:
 def _effect_parts(of: str, formula: Formula) -> dict[str, str]:
     distinct = dict.fromkeys(bar.effects for bar in formula.bars)
     return {effects: f"{of}_effects_{i}" if of else f"effects_{i}" for i, effects in enumerate(distinct)}
+
+
+def labels_in(text: str) -> set[str]:
+    """Columns of a structured term that hold labels of levels."""
+    if "(" not in text:
+        return set()
+    tree, names = parse_expression(text)
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+        return set()
+    arguments = tree.args
+    if tree.func.id == "s" and any(word.arg == "bs" and ast.unparse(word.value) == "'fs'" for word in tree.keywords):
+        arguments = tree.args[1:]
+    elif tree.func.id not in _OF_LABELS:
+        return set()
+    return {names[node.id] for node in arguments if isinstance(node, ast.Name)}
 
 
 def check_missing(missing: str) -> None:

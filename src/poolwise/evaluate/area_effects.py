@@ -63,10 +63,8 @@ def area_effects(posterior: Posterior, rows: Rows, frame: pd.DataFrame, column: 
 def _labels(posterior: Posterior, structures: list[Structure], levels: list[str]) -> list[str]:
     specs = posterior.model.encoding.specs
     known = dict.fromkeys(levels)
-    for part in specs._to_dict(recurse=False).values():
-        for text, state in part.transform_state.items():
-            if text in [one.name for one in structures] and "levels" in state:
-                known |= dict.fromkeys(map(str, state["levels"]))
+    for structure in structures:
+        known |= dict.fromkeys(map(str, structure.learnt(specs).get("levels") or ()))
     return sorted(known)
 
 

@@ -105,8 +105,9 @@ def check_variable(posterior: Posterior, frame: pd.DataFrame, name: str) -> None
 def predictors(posterior: Posterior) -> list[str]:
     """Raw columns that terms are made of; those of offsets alone are known, and nothing is learnt of them."""
     formula = posterior.model.design.formula
-    parts = needed_columns(formula).parts
-    used = {name for part in design_parts(formula) for name in required_columns(getattr(parts, part))}
+    needed = needed_columns(formula)
+    used = {name for part in design_parts(formula) for name in required_columns(getattr(needed.parts, part))}
+    used -= needed.labelling  # as the groups of bars, they are not predictors
     return [name for name in posterior.model.encoding.variables if name in used]
 
 

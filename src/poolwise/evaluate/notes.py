@@ -9,6 +9,7 @@ from poolwise.density.prior_conflict import far_from_zero
 from poolwise.design import Rows
 from poolwise.design.nesting import relations
 from poolwise.design.rank import collinear, empty_columns
+from poolwise.design.required_columns import labels_in
 from poolwise.evaluate.explain import is_indicator_column
 from poolwise.evaluate.identifiability import undecided
 from poolwise.evaluate.separation import separated
@@ -24,7 +25,13 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
     that might be zero, and correlations that might be anything.
     """
     model = posterior.model
-    said = [*_labels(model), *_columns(model), *_kind_of_outcome(model, rows), *relations(model.design.factors)]
+    said = [
+        *_labels(model),
+        *_beside_a_map(model),
+        *_columns(model),
+        *_kind_of_outcome(model, rows),
+        *relations(model.design.factors),
+    ]
     if posterior.u:
         told = posterior.certificate.advice
         said += [one for one in far_from_zero(model.design, model.priors, model.statistics) if one not in told]
@@ -43,6 +50,19 @@ def _labels(model: Model) -> list[str]:
         order = " < ".join(family.labels) if family.ordered else f"{', '.join(family.labels)}, compared with the first"
         return [f"Categories: {order}."]
     return [f"Success is '{labels[1]}', failure is '{labels[0]}'."] if labels else []
+
+
+def _beside_a_map(model: Model) -> list[str]:
+    """Factors whose levels have structured effects as well, which tables of groups do not hold."""
+    said = []
+    for factor in model.design.factors:
+        for structure in model.design.structures:
+            if factor.of_mean and not structure.predictor and labels_in(structure.text) == set(factor.keys):
+                said.append(
+                    f"Coefficients by {factor.name} are those beside {structure.name}; "
+                    f"fit.area_effects('{factor.name}') has both together."
+                )
+    return said
 
 
 def _columns(model: Model) -> list[str]:

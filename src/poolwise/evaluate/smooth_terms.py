@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,10 +80,11 @@ def smooth_term(
     import pandas as pd
 
     axes, by = variables(structure)
-    along = [np.linspace(frame[name].min(), frame[name].max(), _POINTS if len(axes) == 1 else _ALONG) for name in axes]
+    state = structure.learnt(posterior.model.encoding.specs)
+    along = _along(structure, state, axes, frame)
     grid = np.meshgrid(*along, indexing="ij")
     levels: list[object] = [None] if by is None else [1.0]
-    if by is not None and not pd.api.types.is_numeric_dtype(frame[by]):
+    if by is not None and state.get("levels") is not None:
         levels = list(pd.unique(frame[by]))
     draws = posterior.beta.reshape(-1, posterior.beta.shape[-1])
     tables = []
@@ -92,7 +93,7 @@ def smooth_term(
         for name, values in zip(axes, grid, strict=True):
             new[name] = values.ravel()
         if by is not None:
-            new[by] = pd.Series([level] * len(new), dtype=frame[by].dtype if isinstance(level, str) else None)
+            new[by] = pd.Series([level] * len(new), dtype=frame[by].dtype if state.get("levels") else None)
         added = contribution(posterior, structure, new) @ draws.T
         low, high = np.quantile(added, interval, axis=1)
         table = pd.DataFrame({name: values.ravel() for name, values in zip(axes, grid, strict=True)})
@@ -101,6 +102,25 @@ def smooth_term(
     return SmoothTerm(
         structure.name, axes, by, pd.concat(tables, ignore_index=True), _rows(posterior, rows, frame, structure)
     )
+
+
+def _along(
+    structure: Structure, state: Mapping[str, Any], axes: tuple[str, ...], frame: pd.DataFrame
+) -> list[np.ndarray]:
+    """Values of each variable at which a term is shown: those that it has levels for, or evenly over the data.
+
+    Raises
+    ------
+    DataError : for effects of levels that have no order.
+    """
+    if "times" in state:
+        return [np.asarray(state["times"])]
+    if "period" in state:
+        return [np.arange(float(state["period"]))]
+    if "columns" in state or not axes:
+        raise DataError(f"'{structure.name}' has no curve: fit.area_effects('{(*axes, '...')[0]}') has its effects.")
+    count = _POINTS if len(axes) == 1 else _ALONG
+    return [np.linspace(frame[name].min(), frame[name].max(), count) for name in axes]
 
 
 def contribution(posterior: Posterior, structure: Structure, frame: pd.DataFrame) -> np.ndarray:
@@ -143,7 +163,7 @@ def variables(structure: Structure) -> tuple[tuple[str, ...], str | None]:
     ------
     DataError : for a term over expressions of several variables.
     """
-    text = structure.name.removeprefix(f"{structure.predictor}_") if structure.predictor else structure.name
+    text = structure.text
     tree, names = parse_expression(text)
     assert isinstance(tree, ast.Call)
     axes = []

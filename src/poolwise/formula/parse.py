@@ -48,6 +48,8 @@ def parse(
     ------
     FormulaError : with the place marked by a caret.
     """
+    if tables is not None and not (isinstance(tables, Mapping) and all(isinstance(name, str) for name in tables)):
+        raise FormulaError("tables= is a dict from names to tables, such as {'neighbours': pairs}.")
     if isinstance(text, str) and (ends := [at for at, symbol, depth in scan(text) if symbol == ";" and depth == 0]):
         text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):

@@ -99,18 +99,15 @@ def _outside_quotes(text: str, change: Callable[[str], str]) -> str:
 
 def _calls(text: str) -> str:
     """Every call of a function that is spelled differently here, rewritten; innermost ones too."""
-    blank = _QUOTED.sub(lambda quoted: "'" * len(quoted.group()), text)
-    found = _CALL.search(blank)
-    if found is None:
-        return text
-    end = _closing(text, found.end() - 1)
-    inside = _calls(text[found.end() : end])
-    name, rest = found[1], _calls(text[end + 1 :])
-    if name in _ELSEWHERE:
-        raise place_error(text, found.start(), f"{name}() is not known here: {_ELSEWHERE[name]}")
-    rewrite = _REWRITES.get(name)
-    call = f"{name}({inside})" if rewrite is None else rewrite(pieces(inside))
-    return f"{text[: found.start()]}{call}{rest}"
+    at = 0
+    while (found := _CALL.search(_QUOTED.sub(lambda quoted: "'" * len(quoted.group()), text), at)) is not None:
+        end, name = _closing(text, found.end() - 1), found[1]
+        if name in _ELSEWHERE:
+            raise place_error(text, found.start(), f"{name}() is not known here: {_ELSEWHERE[name]}")
+        inside, rewrite = _calls(text[found.end() : end]), _REWRITES.get(name)
+        call = f"{name}({inside})" if rewrite is None else rewrite(pieces(inside))
+        text, at = f"{text[: found.start()]}{call}{text[end + 1 :]}", found.start() + len(call)
+    return text
 
 
 def _closing(text: str, opening: int) -> int:

@@ -43,6 +43,8 @@ def _curves_of_groups(text: str) -> str:
         group = re.fullmatch(r"\|\|?\s*(\S.*)", text[inner + 1 : outer].strip(), re.DOTALL)
         term = text[found.start() : outer + 1]
         if group:
+            if not re.fullmatch(r"[^\W\d][\w.]*|`[^`]+`", group[1].strip()):
+                raise place_error(text, inner + 1, "a curve varies by one grouping column")
             variable, *rest = pieces(text[found.end() : inner])
             term = f"s({', '.join([variable, group[1].strip(), *rest])}, bs='fs')"
         text, at = f"{text[: found.start()]}{term}{text[outer + 1 :]}", found.start() + len(term)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwise.support.errors import DataError, FileError, suggest
+from poolwise.support.errors import DataError, FileError, PoolwiseWarning, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,14 +70,23 @@ def neighbours(shapes: Any, key: str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    features = features_of(shapes, key)
     owners: dict[frozenset[tuple[float, float]], set[str]] = defaultdict(set)
-    for name, feature in features_of(shapes, key).items():
+    for name, feature in features.items():
         for ring in _rings(feature.get("geometry") or {}):
             for one, other in zip(ring, ring[1:], strict=False):
                 owners[frozenset((one, other))].add(name)
     pairs = sorted({pair for names in owners.values() for pair in combinations(sorted(names), 2)})
     if not pairs:
         raise DataError("No two of the shapes share a border: their points differ, or they are no map.")
+    alone = sorted(set(features) - {name for pair in pairs for name in pair})
+    if alone:
+        warnings.warn(
+            f"No border is shared by: {', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''}. Add their neighbours "
+            "to the table, or leave these areas out.",
+            PoolwiseWarning,
+            stacklevel=2,
+        )
     return pd.DataFrame(pairs, columns=["area", "neighbour"])
 
 

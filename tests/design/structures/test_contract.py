@@ -167,3 +167,46 @@ def test_two_spellings_of_curves_of_groups(frame):
     )
     np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(one, third)
+
+
+@pytest.mark.parametrize("basis", ["tp", "cr"])
+def test_skewed_predictors_keep_their_smoothest_functions(basis):
+    """Knots that lie unevenly give penalties whose small eigenvalues are those of functions, not rounding."""
+    rng = np.random.default_rng(2)
+    x = np.exp(rng.normal(0, 2, 200))
+    share = x / x.max()
+    truth = 12 * share * (1 - share)
+    data = pd.DataFrame({"x": x, "y": truth + rng.normal(0, 0.3, 200)})
+    fit = pw.fit(f"y ~ s(x, k=20, bs='{basis}')", data, seed=1)
+    assert np.sqrt(np.square(fit.predict(data)["mean"] - truth).mean()) < 0.1
+    model = fit.result.model.design.structures[0]
+    assert len(model.places) == 18
+
+
+def test_an_empty_label_is_a_label():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=90), "e": np.repeat(["", "k", "a:b"], 30)})
+    data["y"] = np.where(data["e"] == "k", data["x"], 0) + 0.3 * rng.normal(size=90)
+    fit = pw.fit("y ~ s(x, by=e, k=5)", data, seed=1)
+    other = pw.fit("y ~ s(x, by=e, k=5)", data.assign(e=data["e"].replace({"": "0", "a:b": "ab"})), seed=1)
+    np.testing.assert_allclose(fit.summary()["mean"], other.summary()["mean"], rtol=1e-6)
+
+
+def test_a_process_is_not_continued_where_it_would_repeat_itself(frame):
+    fit = pw.fit("y ~ gp(x)", frame, draws=50, seed=1)
+    assert np.isfinite(fit.predict({"x": [3.4]})["mean"]).all()
+    with pytest.raises(pw.DataError, match="reaches from"):
+        fit.predict({"x": [30.0]})
+
+
+def test_calls_within_and_after_brackets(frame):
+    one = pw.fit("y ~ (log(m + 1)) + exp(x)", frame, draws=50, seed=1)
+    other = pw.fit("y ~ log(m + 1) + exp(x)", frame, draws=50, seed=1)
+    np.testing.assert_array_equal(one.summary()["mean"], other.summary()["mean"])
+
+
+def test_a_category_left_out_whole(frame):
+    """Its column is then zero; rounding beside it was taken for a predictor of everything."""
+    for formula in ("y ~ z + s(x)", "y ~ s(x, by=z, k=4)", "y ~ z + (1 | g)"):
+        fit = pw.fit(formula, frame, draws=200, seed=1)
+        assert np.isfinite(fit.kfold(by="z", draws=100).elpd)

@@ -186,7 +186,17 @@ SQUARE = pd.DataFrame([[1.0, 0.9, 0.0], [0.9, 1.0, 0.9], [0.0, 0.9, 1.0]], index
         ("y ~ 1 + (1 | gr(area, cov='A'))", {"A": IDENTITY}, "does not know 'p'"),
         ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": SQUARE}, "no covariance: it has the negative eigenvalue"),
         ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": SQUARE.assign(b=[0.5, 1, 0.9])}, "not symmetric"),
-        ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": SQUARE.to_numpy()}, "square frame with the levels"),
+        ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": np.eye(4)}, "square frame with the levels"),
+        ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": 0 * IDENTITY}, "zero everywhere"),
+        ("y ~ 1 + (1 | gr(animal))", {}, "takes the name of a covariance"),
+        ("y ~ icar(area, map)", {"map": np.ones((5, 5))}, "with the areas as its index and columns"),
+        ("y ~ icar(animal, map)", {"map": SQUARE}, "it has no weights"),
+        ("y ~ icar(animal, map)", {"map": IDENTITY.replace(0.0, np.nan)}, "it has no weights"),
+        ("y ~ icar(area, map)", {1: PAIRS}, "dict from names to tables"),
+        ("y ~ I(s(x))", {}, "changes the columns of a structured term"),
+        ("y ~ scale(rw1(t))", {}, "changes the columns of a structured term"),
+        ("y ~ (s(x) | area:animal)", {}, "one grouping column"),
+        ("y ~ s(infinite)", {}, "takes finite numbers"),
         ("y ~ 1 + (x | gr(animal, cov='A'))", {"A": SQUARE}, "only intercepts vary by gr"),
         (
             "y ~ 1 + (1 | gr(animal, cov='A'))",
@@ -222,6 +232,7 @@ def test_messages(formula, tables, message):
         t=np.arange(20),
         x=rng.normal(size=20),
         few=[1.0, 2, 3, 1, 2] * 4,
+        infinite=[*range(19), np.inf],
     )
     with pytest.raises((pw.FormulaError, pw.DataError), match=message):
         pw.fit(formula, data, tables=tables, draws=50)
@@ -250,3 +261,83 @@ def test_more_than_dense_columns_serve():
             data,
             tables={"map": {k: [k - 1, k + 1][k == 0 : 2 - (k == 899)] for k in range(900)}},
         )
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-7])
+@pytest.mark.parametrize("order", [1, 2])
+def test_walks_are_exact_where_times_lie_close(order, gap):
+    """The covariance of increments, which eigenvalues of a precision would have lost."""
+    times = np.array([0.0, 0.4, 1.1, 1.1 + gap, 2.0, 2.7, 4.0])
+    covariance, _ = prior_covariance(f"y ~ rw{order}(t)", frame_of(t=times))
+    steps = np.diff(times)
+    forward = np.diff(np.eye(7), axis=0)
+    if order == 2:
+        forward = np.diff(forward / steps[:, None], axis=0)
+        known = 0.5 * (steps[1:] + steps[:-1])
+        forward, known = forward[[0, -1]], known[[0, -1]]  # slopes over a tiny step have no digits to compare
+    else:
+        known = steps
+    found = forward @ covariance @ forward.T
+    np.testing.assert_allclose(found / found[0, 0], np.diag(known) / known[0], atol=1e-6)
+    np.testing.assert_allclose(covariance.sum(axis=1), 0.0, atol=1e-8)
+
+
+def test_times_that_differ_by_rounding_are_one():
+    grid = np.round(np.arange(0, 2, 0.1), 10)
+    data = frame_of(t=np.concatenate([grid, grid[:-1] + 0.0, [0.1 + 0.2]]))
+    fit = pw.fit("y ~ rw1(t)", data, draws=100, seed=1)
+    assert fit.predict({"t": [0.3]})["mean"][0] == fit.predict({"t": [0.1 + 0.2]})["mean"][0]
+    with pytest.raises(pw.DataError, match="none at 0.35"):
+        fit.predict({"t": [0.35]})
+
+
+def test_an_unknown_parent_may_be_written_as_in_files():
+    pedigree = pd.DataFrame({"animal": range(1, 9), "s": [0, 0, 0, 1, 1, 2, 4, 4], "d": [0, 0, 0, 2, 3, 3, 5, 6]})
+    data = frame_of(animal=np.arange(1, 9))
+    known, _ = prior_covariance(
+        "y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": pedigree.replace({"s": {0: None}, "d": {0: None}})}
+    )
+    for zero in (0, "NA", "."):
+        table = pedigree.astype(object).replace(0, zero)
+        found, _ = prior_covariance("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": table})
+        np.testing.assert_allclose(found, known)
+
+
+def test_order_of_rows_and_columns_of_a_covariance():
+    data = frame_of(species=list("abca"))
+    mixed = pd.DataFrame([[2.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 3.0]], index=list("abc"), columns=list("abc"))
+    one, _ = prior_covariance("y ~ 1 + (1 | gr(species, cov='A'))", data, tables={"A": mixed})
+    other, _ = prior_covariance("y ~ 1 + (1 | gr(species, cov='A'))", data, tables={"A": mixed[["c", "a", "b"]]})
+    np.testing.assert_allclose(one, other)
+
+
+def test_two_known_covariances_in_one_model():
+    data = frame_of(g=list("abc") * 4, h=list("xyzxx") * 2 + ["y", "z"])
+    tables = {"A": IDENTITY, "B": IDENTITY.set_axis(list("xyz")).set_axis(list("xyz"), axis=1)}
+    formula = "y ~ (1 | gr(g, cov='A')) + (1 | gr(h, cov='B'))"
+    names = pw.fit(formula, data, tables=tables, draws=50, seed=1).summary().index
+    assert {"sd_gr(g, cov='A')", "sd_gr(h, cov='B')"} <= set(names)
+
+
+def test_a_map_left_out_by_another_column_and_by_its_own():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"area": list("pqrst") * 16, "h": rng.integers(0, 6, 80)})
+    data["y"] = rng.normal(size=80) + data["area"].map({"p": -1, "q": -0.5, "r": 0, "s": 0.5, "t": 1})
+    fit = pw.fit("y ~ bym2(area, map)", data, tables={"map": PAIRS}, seed=1)
+    assert abs(fit.loo(by="h").elpd - fit.kfold(by="h", draws=200).elpd) < 0.5
+    assert any("area_effects" in note for note in fit.notes)
+    with pytest.raises(pw.DataError, match="has no curve"):
+        fit.smooth_term()
+    alone = pw.fit("y ~ icar(area, map)", data, tables={"map": PAIRS}, seed=1)
+    assert abs(alone.loo(by="area").elpd - alone.kfold(by="area", draws=200).elpd) < 0.5
+
+
+def test_levels_are_no_predictors():
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": rng.normal(size=60), "t": np.tile(np.arange(12), 5), "area": list("pqrst") * 12})
+    data["y"] = data["x"] + rng.normal(size=60)
+    fit = pw.fit("y ~ x + rw1(t) + icar(area, map)", data, tables={"map": PAIRS}, draws=100, seed=1)
+    assert pw.avg_slopes(fit).table["term"].tolist() == ["x"]
+    assert pw.avg_comparisons(fit).table["term"].tolist() == ["x"]
+    curve = fit.smooth_term("rw1(t)").table
+    assert curve["t"].tolist() == list(range(12))

@@ -47,13 +47,12 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
         both_ways = True
     else:
         frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
-        square = frame.shape[0] == frame.shape[1] and list(map(label_text, frame.index)) == list(
-            map(label_text, frame.columns)
-        )
-        if square:
-            names = sorted(map(label_text, frame.index))
-            values = frame.to_numpy(dtype=float) != 0
-            at = list(map(label_text, frame.index))
+        at, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
+        counted = isinstance(frame.index, pd.RangeIndex) and isinstance(frame.columns, pd.RangeIndex)
+        if sorted(at) == sorted(columns) and not counted:
+            names, values = sorted(at), frame.to_numpy()[:, [columns.index(one) for one in at]]
+            if not np.isin(values, (0, 1)).all():
+                raise DataError(f"'{name}' must hold ones where areas are neighbours, and zeros; it has no weights.")
             pairs = [(at[i], at[j]) for i, j in zip(*np.nonzero(values), strict=True)]
             both_ways = True
         elif frame.shape[1] == 2:
@@ -62,8 +61,8 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
             both_ways = any((other, one) in set(pairs) for one, other in pairs)
         else:
             raise DataError(
-                f"'{name}' must have two columns with a pair of neighbours in each row, or be a dict or a square "
-                f"frame; it has {frame.shape[1]} columns."
+                f"'{name}' must have two columns with a pair of neighbours in each row, or be a dict, or a square "
+                f"frame with the areas as its index and columns; it has {frame.shape[1]} columns."
             )
     known = set(pairs)
     for one in sorted(one for one, other in known if one == other):

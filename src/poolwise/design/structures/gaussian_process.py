@@ -19,7 +19,7 @@ from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.structures.smooth import number_column
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty
-from poolwise.support.errors import FormulaError
+from poolwise.support.errors import DataError, FormulaError
 
 _USUAL, _BEYOND = 20, 1.5  # functions; L in units of half the range of x
 
@@ -52,6 +52,13 @@ def gaussian_process(x: Any, k: int = _USUAL, c: float = _BEYOND, _state: Any = 
         widths = np.full(k, (2 * math.pi) ** 0.25)
         _state |= {"middle": 0.5 * (low + high), "reach": c * half, "frequencies": frequencies}
         _state[PENALTIES] = [Penalty("", parameters, powers, squares, widths).state()]
+    beyond = values[np.abs(values - _state["middle"]) > _state["reach"]]
+    if len(beyond):
+        low, high = _state["middle"] - _state["reach"], _state["middle"] + _state["reach"]
+        raise DataError(
+            f"gp(...) reaches from {low:g} to {high:g}, and not to {beyond[0]:g}, where it would repeat itself. A "
+            "larger c at the fit reaches farther."
+        )
     at = (values - _state["middle"] + _state["reach"])[:, None] * np.asarray(_state["frequencies"])
     found = np.sin(at) / math.sqrt(_state["reach"])
     return FactorValues(

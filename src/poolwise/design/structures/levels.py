@@ -44,6 +44,20 @@ def eigen_columns(precision: np.ndarray, free: int, *, scaled: bool) -> np.ndarr
     return np.asarray(columns)
 
 
+def root_columns(root: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """(n, r) columns with V V' = P root root' P, P the projection away from the columns of `null` (n, free); scaled as
+    in `eigen_columns`.
+
+    Exact however near levels are: no precision is formed, whose small eigenvalues would be rounding.
+    """
+    basis = np.linalg.qr(null)[0]
+    left, sizes, _ = np.linalg.svd(root - basis @ (basis.T @ root), full_matrices=False)
+    rank = len(root) - null.shape[1]
+    columns = left[:, :rank] * sizes[:rank]
+    columns *= np.where(columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])] < 0, -1.0, 1.0)
+    return np.asarray(columns / np.exp(0.5 * np.log(np.square(columns).sum(axis=1)).mean()))
+
+
 def learnt(
     state: Any, levels: Sequence[str], columns: np.ndarray, null: Mapping[str, np.ndarray] | None = None
 ) -> None:
@@ -59,7 +73,11 @@ def encoded(state: Any, values: Iterable[object], text: str) -> FactorValues[Any
     ------
     DataError : for a level that is not there.
     """
-    places = positions(state, values, text)
+    return columns_at(state, positions(state, values, text))
+
+
+def columns_at(state: Any, places: np.ndarray) -> FactorValues[Any]:
+    """Columns of rows, from the places of their levels."""
     found = {name: np.asarray(column)[places] for name, column in state["null"].items()}
     columns = np.asarray(state["columns"])
     found |= {str(j + 1): columns[places, j] for j in range(columns.shape[1])}

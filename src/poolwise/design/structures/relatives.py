@@ -14,13 +14,14 @@ from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
 from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
-from poolwise.support.errors import DataError
+from poolwise.support.errors import DataError, FormulaError
 
 _ROUNDING = 1e-10  # of the largest eigenvalue
+_UNKNOWN = frozenset({"0", "NA", "*", "."})  # as pedigrees in files write a parent that is not known
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
-def relatives(level: Any, cov: str, _state: Any = None, _context: Any = None) -> FactorValues[Any]:
+def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = None) -> FactorValues[Any]:
     """Columns of effects with a covariance that is known up to their sd.
 
     Parameters
@@ -28,10 +29,14 @@ def relatives(level: Any, cov: str, _state: Any = None, _context: Any = None) ->
     cov : name of a table given beside the data: a square frame with the levels as its index and columns, or a pedigree
         with three columns, an animal and its parents, which may be missing.
     """
+    if not cov:
+        raise FormulaError("gr() takes the name of a covariance: (1 | gr(animal, cov='A')).")
     text = f"gr(..., cov='{cov}')"
     if "levels" not in _state:
         names, covariance = _covariance(table_named(_context, cov, text), cov)
         values, vectors = np.linalg.eigh(covariance)
+        if not values[-1] > 0:
+            raise DataError(f"'{cov}' is zero everywhere: its levels would have no effects.")
         if values[0] < -_ROUNDING * values[-1]:
             raise DataError(f"'{cov}' is no covariance: it has the negative eigenvalue {values[0]:.3g}.")
         kept = values > _ROUNDING * values[-1]
@@ -46,19 +51,27 @@ def _covariance(table: Any, name: str) -> tuple[list[str], np.ndarray]:
 
     labelled = hasattr(table, "columns") or isinstance(table, dict)
     frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
-    if frame.shape[1] == 3 and frame.shape[0] != 3:
-        return _of_pedigree(frame, name)
     levels, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
-    if not labelled or frame.shape[0] != frame.shape[1] or levels != columns or len(set(levels)) < len(levels):
+    square = labelled and sorted(levels) == sorted(columns) and not _counted(frame)
+    if frame.shape[1] == 3 and not square:
+        return _of_pedigree(frame, name)
+    if not square or len(set(levels)) < len(levels):
         raise DataError(
             f"'{name}' must be a square frame with the levels as its index and columns, or a pedigree with the columns "
             "animal, father, mother."
         )
     check_number(f"'{name}'", len(levels))
-    values = frame.to_numpy(dtype=float)
+    values = frame.to_numpy(dtype=float)[:, [columns.index(one) for one in levels]]
     if not np.isfinite(values).all() or not np.allclose(values, values.T, rtol=1e-8, atol=1e-12 * np.abs(values).max()):
         raise DataError(f"'{name}' is not symmetric, or not finite: it is no covariance.")
     return levels, 0.5 * (values + values.T)
+
+
+def _counted(frame: Any) -> bool:
+    """Whether the index and the columns are numbers that nobody gave: 0, 1, 2, ..."""
+    import pandas as pd
+
+    return isinstance(frame.index, pd.RangeIndex) and isinstance(frame.columns, pd.RangeIndex)
 
 
 def _of_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
@@ -69,7 +82,11 @@ def _of_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
     for animal, *both in frame.itertuples(index=False):
         if label_text(animal) in parents:
             raise DataError(f"The pedigree '{name}' has '{label_text(animal)}' twice.")
-        parents[label_text(animal)] = tuple(label_text(one) if not pd.isna(one) else "" for one in both)
+        parents[label_text(animal)] = tuple("" if pd.isna(one) else label_text(one) for one in both)
+    parents = {
+        animal: tuple("" if one in _UNKNOWN and one not in parents else one for one in both)
+        for animal, both in parents.items()
+    }
     for both in list(parents.values()):
         for one in both:
             if one:

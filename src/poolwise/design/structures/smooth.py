@@ -8,6 +8,7 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
+from poolwise.design.levels import label_text
 from poolwise.design.structures.cubic import Cubics
 from poolwise.design.structures.grouped_curves import curves_of_groups, learn_groups
 from poolwise.design.structures.splines import BASES, check_distinct, mixed_model_columns
@@ -53,9 +54,9 @@ def smooth(
     multiplier = None if by is None or _state["levels"] is not None else number_column("by=", by)
     if _state["levels"] is not None:
         _refuse_strange(by, _state["levels"])
-    for label, curve in zip(_state["levels"] or [""], _state["curves"], strict=True):
-        name = f"{label}][" if label else ""
-        inside = None if not label else np.array([str(one) == label for one in by], dtype=float)
+    for label, curve in zip(_state["levels"] or [None], _state["curves"], strict=True):
+        name = "" if label is None else f"{label}]["
+        inside = None if label is None else np.array([label_text(one) == label for one in by], dtype=float)
         z = (values - curve["centre"]) / curve["scale"]
         lines = [] if bs == "cc" else [("linear", z)]
         if multiplier is not None:
@@ -74,12 +75,12 @@ def _by_group(state: Any, x: np.ndarray, groups: tuple[Any, ...], k: int | None,
     if len(groups) != 1 or by is not None:
         raise FormulaError("A curve for each group is s(x, g, bs='fs'), without by=.")
     if "basis" not in state:
-        learn_groups(state, groups[0], learnt_curve(x, k, _USUAL, "tp", None, "", "s(..., bs='fs')")[0])
+        learn_groups(state, groups[0], learnt_curve(x, k, _USUAL, "tp", None, None, "s(..., bs='fs')")[0])
     return curves_of_groups(state, x, groups[0])
 
 
 def _refuse_strange(by: Any, levels: list[str]) -> None:
-    strange = sorted({str(one) for one in by} - set(levels))
+    strange = sorted({label_text(one) for one in by} - set(levels))
     if strange:
         raise DataError(
             f"by= of a smooth term holds {', '.join(strange[:5])}, which the fit has not seen. "
@@ -99,24 +100,24 @@ def _learn(state: Any, x: np.ndarray, k: int | None, bs: str, by: Any, period: f
 
     if period is not None and (bs != "cc" or not float(period) > 0):
         raise FormulaError("period= is a positive number, of a cyclic spline: s(x, bs='cc', period=12).")
-    labels = None
+    labels: list[str | None] | None = None
     if by is not None and not _is_number(by):
         found = pd.Series(by)
         order = (
             found.cat.categories if isinstance(found.dtype, pd.CategoricalDtype) else sorted(found.unique(), key=str)
         )
-        labels = [str(label) for label in order]
+        labels = [label_text(label) for label in order]
     curves, penalties = [], []
-    for label in labels or [""]:
-        mine = x if not label else x[np.array([str(one) == label for one in by], dtype=bool)]
+    for label in labels or [None]:
+        mine = x if label is None else x[np.array([label_text(one) == label for one in by], dtype=bool)]
         curve, columns = learnt_curve(mine, k, _USUAL, bs, period, label, "s(...)")
         curves.append(curve)
-        penalties.append(Penalty.of_sd(columns, f"[{label}]" if label else "").state())
+        penalties.append(Penalty.of_sd(columns, "" if label is None else f"[{label}]").state())
     state |= {"levels": labels, "curves": curves, PENALTIES: penalties}
 
 
 def learnt_curve(
-    x: np.ndarray, k: int | None, usual: int, bs: str, period: float | None, label: str, text: str
+    x: np.ndarray, k: int | None, usual: int, bs: str, period: float | None, label: str | None, text: str
 ) -> tuple[dict[str, Any], int]:
     """State of one curve, and its penalised columns.
 
@@ -131,7 +132,9 @@ def learnt_curve(
     if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
         raise FormulaError(f"k of a spline is a whole number, not {k!r}.")
     basis, null = BASES[bs]
-    where = f" where by is {label}" if label else ""
+    where = "" if label is None else f" where by is '{label}'"
+    if not np.isfinite(x).all():
+        raise DataError(f"{text} takes finite numbers.")
     if not float(x.max()) > float(x.min()):
         raise FormulaError(f"{text} needs a predictor that varies{where}.")
     mean, scale = float(x.mean()), float(x.std())

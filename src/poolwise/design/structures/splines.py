@@ -19,7 +19,7 @@ MOST_KNOTS = 500  # of a thin-plate spline: quantiles stand for more distinct va
 
 
 def thin_plate(distinct: np.ndarray, k: int) -> tuple[Cubics, np.ndarray]:
-    """The k - 2 penalised functions of a thin-plate regression spline (Wood 2003), and their penalty.
+    """The k - 2 penalised functions of a thin-plate regression spline (Wood 2003), and a root of their penalty.
 
     With E_ij = |x_i - x_j|^3 / 12 the spline is E d + a + b x, where d is orthogonal to constant and line and has the
     penalty d' E d. Of E the k largest eigenvalues are kept.
@@ -32,14 +32,16 @@ def thin_plate(distinct: np.ndarray, k: int) -> tuple[Cubics, np.ndarray]:
     line = np.column_stack([np.ones(len(knots)), knots])
     allowed = np.linalg.qr(vectors.T @ line, mode="complete")[0][:, 2:]
     weights = vectors @ allowed
-    penalty = allowed.T @ (values[:, None] * allowed)
     of_values, of_slopes = np.abs(apart) ** 3 / 12, apart * np.abs(apart) / 4
-    return Cubics.through(knots, of_values @ weights, of_slopes @ weights), penalty
+    squares, turned = np.linalg.eigh(allowed.T @ (values[:, None] * allowed))
+    kept = squares > 1e-14 * squares[-1]  # the others are rounding: all are positive
+    root = np.sqrt(squares[kept])[:, None] * turned[:, kept].T
+    return Cubics.through(knots, of_values @ weights, of_slopes @ weights), root
 
 
 def cubic(distinct: np.ndarray, k: int) -> tuple[Cubics, np.ndarray]:
     """A natural cubic spline through values at k knots, at quantiles of the distinct values, with the penalty of the
-    integral of its squared second derivative (Wood 2017, section 5.3.1)."""
+    integral of its squared second derivative (Wood 2017, section 5.3.1), by a root of it."""
     knots = _thinned(distinct, k)
     h = np.diff(knots)
     inner = np.arange(k - 2)
@@ -50,7 +52,8 @@ def cubic(distinct: np.ndarray, k: int) -> tuple[Cubics, np.ndarray]:
     band[inner[:-1], inner[1:]] = band[inner[1:], inner[:-1]] = h[1:-1] / 6
     bends = np.zeros((k, k))  # second derivatives at the knots
     bends[1:-1] = np.linalg.solve(band, second)
-    return Cubics.through(knots, np.eye(k), _slopes(knots, np.eye(k), bends)), second.T @ bends[1:-1]
+    root = np.linalg.solve(np.linalg.cholesky(band), second)
+    return Cubics.through(knots, np.eye(k), _slopes(knots, np.eye(k), bends)), root
 
 
 def cyclic(distinct: np.ndarray, k: int, period: float | None = None) -> tuple[Cubics, np.ndarray]:
@@ -73,24 +76,29 @@ def cyclic(distinct: np.ndarray, k: int, period: float | None = None) -> tuple[C
     around = np.arange(k) % n  # the last knot is the first one
     values = np.eye(n)[around]
     slopes = _slopes(knots, values, bends[around])
-    return Cubics.through(knots, values, slopes, cyclic=True), second.T @ bends
+    root = np.linalg.solve(np.linalg.cholesky(band), second)
+    return Cubics.through(knots, values, slopes, cyclic=True), root
 
 
-Basis = Callable[..., tuple[Cubics, np.ndarray]]
+Basis = Callable[..., tuple[Cubics, np.ndarray]]  # functions, and a root of their penalty
 BASES: dict[str, tuple[Basis, int]] = {"tp": (thin_plate, 2), "cr": (cubic, 2), "cc": (cyclic, 1)}  # and null spaces
 
 
-def mixed_model_columns(cubics: Cubics, penalty: np.ndarray, x: np.ndarray, weights: np.ndarray, null: int) -> Cubics:
+def mixed_model_columns(cubics: Cubics, root: np.ndarray, x: np.ndarray, weights: np.ndarray, null: int) -> Cubics:
     """The penalised functions, with an identity for their penalty up to scale.
+
+    The penalty is root' root. Its null space is known by its dimension, and not by small eigenvalues: where knots lie
+    unevenly these belong to the smoothest functions, which are cheap but not free.
 
     Parameters
     ----------
+    root : (r, m).
     x, weights : (n,) distinct values of the rows and how many rows have each.
     null : 2 where straight lines have columns of their own, 1 where constants have.
     """
-    values, vectors = np.linalg.eigh(penalty)
-    range_space = values > 1e-9 * values[-1]
-    cubics = cubics.combined(vectors[:, range_space] / np.sqrt(values[range_space]))
+    _, sizes, vectors = np.linalg.svd(root, full_matrices=False)
+    rank = min(len(sizes), root.shape[1] - 1) if null == 1 else len(sizes)
+    cubics = cubics.combined(vectors[:rank].T / sizes[:rank])
     share = np.sqrt(weights / weights.sum())
     lines = np.column_stack([np.ones(len(x)), x])[:, :null]
     columns = cubics(x)

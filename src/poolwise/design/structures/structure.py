@@ -11,12 +11,14 @@ So one seam serves splines (one sd), tensor products (three sds) and Gaussian pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from poolwise.design.expression_names import parse_expression, restored_names
 from poolwise.priors import Gamma, HalfStudentT, ScalePrior
 from poolwise.support.errors import FormulaError
 
@@ -108,6 +110,19 @@ class Structure:
     penalties: tuple[Penalty, ...]
 
     @property
+    def text(self) -> str:
+        """The term as it stands in its formula."""
+        return self.name.removeprefix(f"{self.predictor}_") if self.predictor else self.name
+
+    def learnt(self, specs: Any) -> Mapping[str, Any]:
+        """What the term has learnt of the data, from formulaic's specifications."""
+        for part in specs._to_dict(recurse=False).values():
+            for text, state in part.transform_state.items():
+                if PENALTIES in state and _same(text) == _same(self.text):
+                    return state
+        raise KeyError(self.text)
+
+    @property
     def parameters(self) -> tuple[tuple[str, Hyperparameter], ...]:
         """Name in the model of each hyperparameter: `sd_s(x)`, `lengthscale_gp(x)`."""
         return tuple(
@@ -130,7 +145,10 @@ class Structure:
 
 
 def structures_of(
-    specs: Mapping[str, Any], parts: Sequence[tuple[str, str]], coefficients: Sequence[tuple[str, str]]
+    specs: Mapping[str, Any],
+    parts: Sequence[tuple[str, str]],
+    coefficients: Sequence[tuple[str, str]],
+    called: Iterable[str],
 ) -> tuple[Structure, ...]:
     """The structured terms of the common parts of a design.
 
@@ -139,25 +157,46 @@ def structures_of(
     specs : formulaic's specifications after they have met data, by the name of the part.
     parts : the linear predictor and the part's name, of each.
     coefficients : the linear predictor and the column of each coefficient.
+    called : names of structured terms.
 
     Raises
     ------
-    FormulaError : for a structured term within a product.
+    FormulaError : for a structured term within a product or another call.
     """
-    found = []
+    place, names, found = {pair: k for k, pair in enumerate(coefficients)}, set(called), []
     for predictor, part in parts:
-        for text, state in specs[part].transform_state.items():
-            if PENALTIES not in state:
+        states = {_same(text): state for text, state in specs[part].transform_state.items() if PENALTIES in state}
+        for entry in specs[part].structure:
+            texts = [str(factor.expr) for factor in entry.term.factors]
+            own = [text for text in texts if _calls(text) & names]
+            if not own:
                 continue
-            mine = [k for k, (of, name) in enumerate(coefficients) if of == predictor and f"{text}[" in name]
-            if not mine:
-                continue  # states are shared by all parts
-            for name in (coefficients[k][1] for k in mine):
-                if not name.startswith(f"{text}[") or ":" in name[len(text) :]:
-                    raise FormulaError(f"'{text}' stands in the product '{name}': write {text[:-1]}, by=...) instead.")
+            state = states.get(_same(own[0]))
+            if state is None:
+                raise FormulaError(f"'{own[0]}' changes the columns of a structured term; write that term by itself.")
+            if len(texts) > 1:
+                raise FormulaError(
+                    f"'{own[0]}' stands in the product '{':'.join(texts)}': write {own[0][:-1]}, by=...) instead."
+                )
+            mine = [place[predictor, str(name)] for name in entry.columns]
             penalties = tuple(map(Penalty.from_state, state[PENALTIES]))
             count = sum(len(penalty.widths) for penalty in penalties)
-            null, places = mine[: len(mine) - count], mine[len(mine) - count :]
-            name = f"{predictor}_{text}" if predictor else text
-            found.append(Structure(name, predictor, tuple(places), tuple(null), penalties))
+            name = f"{predictor}_{own[0]}" if predictor else own[0]
+            null, places = tuple(mine[: len(mine) - count]), tuple(mine[len(mine) - count :])
+            found.append(Structure(name, predictor, places, null, penalties))
     return tuple(sorted(found, key=lambda structure: structure.places[0]))
+
+
+def _same(text: str) -> str:
+    """An expression without the freedom of its spelling."""
+    tree, names = parse_expression(text)
+    return restored_names(ast.unparse(tree), names)
+
+
+def _calls(text: str) -> set[str]:
+    """Names of all functions that an expression calls; none for a plain column."""
+    if "(" not in text:
+        return set()
+    tree, _ = parse_expression(text)
+    called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {function.id for function in called if isinstance(function, ast.Name)}

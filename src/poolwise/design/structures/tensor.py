@@ -35,7 +35,7 @@ def tensor(x: Any, z: Any, k: Any = None, bs: Any = "cr", _state: Any = None) ->
     if learning:
         sizes, bases = _pair(k), _pair(bs)
         _state["margins"] = [
-            learnt_curve(values, size, _USUAL, str(basis), None, "", "t2(...)")[0]
+            learnt_curve(values, size, _USUAL, str(basis), None, None, "t2(...)")[0]
             for values, size, basis in zip(both, sizes, bases, strict=True)
         ]
     straight, bent = [], []

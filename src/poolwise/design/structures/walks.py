@@ -14,9 +14,11 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
-from poolwise.design.structures.levels import check_number, eigen_columns, encoded, learnt
+from poolwise.design.structures.levels import check_number, columns_at, eigen_columns, encoded, learnt, root_columns
 from poolwise.design.structures.smooth import number_column
 from poolwise.support.errors import DataError, FormulaError
+
+_SAME = 1e-9  # of the range of times: what lies nearer is one time
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
@@ -51,32 +53,44 @@ def cyclic_walk(t: Any, period: float, _state: Any = None) -> FactorValues[Any]:
 
 def _walk(text: str, t: Any, order: int, state: Any) -> FactorValues[Any]:
     values = number_column(text, t)
-    if "levels" not in state:
+    if "times" not in state:
         times = _times(text, values, order)
         steps = np.diff(times)
-        difference = np.diff(np.eye(len(times)), axis=0) / np.sqrt(steps)[:, None]
-        if order == 2:  # differences of slopes, whose variance grows with the mean of both steps
-            slopes = np.diff(np.eye(len(times)), axis=0) / steps[:, None]
-            difference = np.diff(slopes, axis=0) / np.sqrt(0.5 * (steps[1:] + steps[:-1]))[:, None]
-        columns = eigen_columns(difference.T @ difference, order, scaled=True)
-        centred = (times - values.mean()) / values.std()
-        learnt(state, [label_text(one) for one in times], columns, {"linear": centred} if order == 2 else None)
-        state["ends"] = [float(times[0]), float(times[-1])]
-    low, high = state["ends"]
-    beyond = values[(values < low) | (values > high)]
+        after = times[:, None] - times
+        root = (after[:, 1:] >= 0) * np.sqrt(steps)  # increments that a level has behind it
+        if order == 2:  # changes of slope, whose variance grows with the mean of both steps
+            root = np.maximum(after[:, 1:-1], 0.0) * np.sqrt(0.5 * (steps[1:] + steps[:-1]))
+        null = np.column_stack([np.ones_like(times), times - times.mean()])[:, :order]
+        state["times"] = times
+        linear = {"linear": (times - values.mean()) / values.std()} if order == 2 else None
+        learnt(state, [label_text(one) for one in times], root_columns(root, null), linear)
+    return columns_at(state, _places(text, np.asarray(state["times"]), values))
+
+
+def _places(text: str, times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The level of each time; times that agree but for rounding are the same."""
+    near = _SAME * (times[-1] - times[0])
+    beyond = values[(values < times[0] - near) | (values > times[-1] + near)]
     if len(beyond):
-        raise DataError(f"{text} was fitted from {low:g} to {high:g} and is not continued to {beyond[0]:g}.")
-    return encoded(state, values, text)
+        raise DataError(f"{text} was fitted from {times[0]:g} to {times[-1]:g} and is not continued to {beyond[0]:g}.")
+    after = np.clip(np.searchsorted(times, values), 1, len(times) - 1)
+    places = after - (values - times[after - 1] < times[after] - values)
+    between = values[np.abs(times[places] - values) > near]
+    if len(between):
+        raise DataError(f"{text} has levels at the times of the fit, and none at {between[0]:g}.")
+    return np.asarray(places)
 
 
 def _times(text: str, values: np.ndarray, order: int) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise DataError(f"{text} takes finite times.")
     distinct = np.unique(values)
+    distinct = distinct[np.append(True, np.diff(distinct) > _SAME * (distinct[-1] - distinct[0]))]
     if len(distinct) < order + 2:
         raise DataError(f"{text} needs {order + 2} different times at least, not {len(distinct)}.")
     if (distinct == np.floor(distinct)).all():
         step = float(np.gcd.reduce(np.diff(distinct).astype(np.int64)))
-        filled = np.arange(distinct[0], distinct[-1] + step / 2, step)
-        check_number(text, len(filled))
-        return np.asarray(filled)
+        check_number(text, int((distinct[-1] - distinct[0]) / step) + 1)
+        return np.asarray(np.arange(distinct[0], distinct[-1] + step / 2, step))
     check_number(text, len(distinct))
     return np.asarray(distinct)

@@ -15,6 +15,8 @@ from poolwise.support.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+_UNSURE = 0.1  # share of units of bad weight from which a difference is not believed
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Comparison:
@@ -42,6 +44,8 @@ class Comparison:
             line = self.table.loc[name]
             apart = abs(line["elpd_diff"]) > 2 * line["diff_se"]
             close = "clearly worse" if apart else "not told apart"
+            if apart and max(_unsure(self.records[each]) for each in (name, best)) > _UNSURE:
+                close = f"unsure, as many Pareto k-hats are above {GOOD_K}: leave out by refitting, fit.kfold()"
             said.append(f"{name} ({line['elpd_diff']:.1f} ± {line['diff_se']:.1f}: {close})")
         return f"On each {unit} left out, {best} predicts best; against it: {', '.join(said)}."
 
@@ -53,6 +57,11 @@ class Comparison:
 
         table = self.table.to_html(float_format=lambda value: f"{value:.2f}", border=0)
         return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
+
+
+def _unsure(record: LeaveOut) -> float:
+    """Share of the units whose weights cannot be trusted and that were not refitted."""
+    return float(np.mean((record.pareto_k > GOOD_K) & ~record.refitted))
 
 
 def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, float | None]) -> Comparison:

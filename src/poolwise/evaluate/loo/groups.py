@@ -93,7 +93,8 @@ def finer_statistics(model: Model, source: Source | None, by: str, threads: int)
         )
     quoted = by if ":" in by or by.isidentifier() else f"`{by}`"
     formula = model.design.formula
-    needed = needed_columns(parse(f"{formula.text} + (1 | {quoted})", formula.functions), model.encoding.weights)
+    parsed = parse(f"{formula.text} + (1 | {quoted})", formula.functions, tables=formula.tables)
+    needed = needed_columns(parsed, model.encoding.weights)
     return reduce_source(needed, source, None, "drop", threads, silent)[0]
 
 
