@@ -21,6 +21,7 @@ from poolwise.evaluate.rmsd import cross_validated, in_sample
 from poolwise.evaluate.scores import Scores, is_binary, mean_log_score, sampled_in_sample
 from poolwise.families import Family, family_of
 from poolwise.formula import Formula, Functions, parse
+from poolwise.formula.scan import blanked
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling
 from poolwise.inference.prepare import prepare
@@ -133,7 +134,7 @@ def _check_formula(parsed: Formula, by: str) -> None:
     for name, further in parsed.further:
         if further.bars:
             raise FormulaError(f"compare_pooling has no group terms of '{name}': write '{name} ~ {further.common}'.")
-    if called := [name for name in terms() if re.search(rf"(?<![\w.]){name}\s*\(", parsed.common)]:
+    if called := [name for name in terms() if re.search(rf"(?<![\w.]){name}\s*\(", blanked(parsed.common))]:
         raise FormulaError(f"compare_pooling lets every term vary by group, which {called[0]}(...) cannot here.")
     if parsed.weights is not None:
         raise FormulaError("compare_pooling takes no weights: leave weights(...) out of the formula.")

@@ -25,7 +25,9 @@ def powers_of_columns(spec: Any) -> list[Powers]:
     for entry in spec.structure:
         powers: Powers = Counter()
         for factor in entry.term.factors:
-            if factor.eval_method is not factor.EvalMethod.LITERAL:
+            if factor.eval_method is factor.EvalMethod.LOOKUP:
+                powers[str(factor.expr)] += 1
+            elif factor.eval_method is factor.EvalMethod.PYTHON:
                 powers += Counter(dict(_powers_of_text(str(factor.expr))))
         found += [powers] * len(entry.columns)
     return found

@@ -71,7 +71,8 @@ class Needed:
         for part in self.parts._flatten():
             for term in part:
                 names = required_columns([term])
-                mine = labels_in(str(term.factors[0].expr)) if len(term.factors) == 1 else set()
+                calls = [factor for factor in term.factors if factor.eval_method is factor.EvalMethod.PYTHON]
+                mine = labels_in(str(calls[0].expr)) if calls and len(term.factors) == 1 else set()
                 label |= names & mine
                 other |= names - mine
         return frozenset(label - other)
@@ -172,8 +173,6 @@ def _effect_parts(of: str, formula: Formula) -> dict[str, str]:
 
 def labels_in(text: str) -> set[str]:
     """Columns of a structured term that hold labels of levels."""
-    if "(" not in text:
-        return set()
     tree, names = parse_expression(text)
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
         return set()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from poolwise.formula.scan import scan
+from poolwise.formula.scan import blanked, scan
 from poolwise.support.errors import FormulaError
 
 _DOT = re.compile(r"(?<![\w.`'\"])\.(?![\w.])")
 _NAME = re.compile(r"`([^`]*)`|(?<![\w.])([^\W\d][\w.]*)")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 def without_dot(text: str, columns: Sequence[str] | None, used: Sequence[str] = ()) -> str:
@@ -29,7 +28,7 @@ def without_dot(text: str, columns: Sequence[str] | None, used: Sequence[str] = 
     if tilde is None:
         return text
     left, right = text[:tilde], text[tilde + 1 :]
-    blank = _QUOTED.sub(lambda quoted: "'" * len(quoted.group()), right)
+    blank = blanked(right)
     dots = [found.start() for found in _DOT.finditer(blank)]
     if not dots:
         return text

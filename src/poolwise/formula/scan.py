@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from poolwise.support.errors import FormulaError
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _LONGEST = 50_000  # characters
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 def scan(text: str) -> Iterator[tuple[int, str, int]]:
@@ -45,6 +47,11 @@ def scan(text: str) -> Iterator[tuple[int, str, int]]:
         at += 1
     if stack:
         raise place_error(text, stack[-1][1], "this bracket is never closed")
+
+
+def blanked(text: str) -> str:
+    """The same length of text, in which nothing that stands within quotes can be taken for a part of a formula."""
+    return QUOTED.sub(lambda quoted: "'" * len(quoted.group()), text)
 
 
 def place_error(text: str, at: int, what: str) -> FormulaError:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from poolwise.formula.scan import pieces, place_error, scan
+from poolwise.formula.scan import QUOTED, blanked, pieces, place_error, scan
 from poolwise.support.errors import FormulaError
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)\s*\(")
 _POWER = re.compile(r"\)\s*\*\*\s*(\d+)")
 _WORDS = {"TRUE": "True", "FALSE": "False", "NULL": "None"}
@@ -91,7 +90,7 @@ def _compares(text: str, at: int, symbol: str) -> bool:
 
 def _outside_quotes(text: str, change: Callable[[str], str]) -> str:
     parts, at = [], 0
-    for quoted in _QUOTED.finditer(text):
+    for quoted in QUOTED.finditer(text):
         parts += [change(text[at : quoted.start()]), quoted.group()]
         at = quoted.end()
     return "".join([*parts, change(text[at:])])
@@ -100,7 +99,7 @@ def _outside_quotes(text: str, change: Callable[[str], str]) -> str:
 def _calls(text: str) -> str:
     """Every call of a function that is spelled differently here, rewritten; innermost ones too."""
     at = 0
-    while (found := _CALL.search(_QUOTED.sub(lambda quoted: "'" * len(quoted.group()), text), at)) is not None:
+    while (found := _CALL.search(blanked(text), at)) is not None:
         end, name = _closing(text, found.end() - 1), found[1]
         if name in _ELSEWHERE:
             raise place_error(text, found.start(), f"{name}() is not known here: {_ELSEWHERE[name]}")
@@ -122,7 +121,7 @@ def _limited_powers(text: str) -> str:
     ------
     FormulaError : where it would expand to more terms than anybody fits.
     """
-    for found in reversed(list(_POWER.finditer(_QUOTED.sub(lambda quoted: "'" * len(quoted.group()), text)))):
+    for found in reversed(list(_POWER.finditer(blanked(text)))):
         depth = next(level for at, _, level in scan(text) if at == found.start())
         opening = max(at for at, symbol, level in scan(text) if at < found.start() and symbol == "(" and level == depth)
         if re.search(r"[\w.]\s*$", text[:opening]):

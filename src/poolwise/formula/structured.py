@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from poolwise.formula.scan import pieces, place_error, scan
+from poolwise.formula.scan import blanked, pieces, place_error, scan
 from poolwise.support.errors import FormulaError
 
 _OF_LEVELS = re.compile(r"\(\s*([^()|]*?)\s*(\|\|?)\s*(gr|mm)\s*\(")
@@ -27,7 +27,7 @@ def as_terms(text: str) -> str:
 
 def _levels(text: str) -> str:
     """`(1 | gr(animal, cov="A"))` as `gr(animal, cov="A")`."""
-    while (found := _OF_LEVELS.search(text)) is not None:
+    while (found := _OF_LEVELS.search(blanked(text))) is not None:
         inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
         if found[1] != "1" or text[inner + 1 : outer].strip():
             raise place_error(text, found.start(), f"only intercepts vary by {found[3]}(): (1 | {found[3]}(...))")
@@ -38,7 +38,7 @@ def _levels(text: str) -> str:
 def _curves_of_groups(text: str) -> str:
     """`(s(x, k=5) | g)` as `s(x, g, k=5, bs='fs')`."""
     at = 0
-    while (found := _OF_CURVES.search(text, at)) is not None:
+    while (found := _OF_CURVES.search(blanked(text), at)) is not None:
         inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
         group = re.fullmatch(r"\|\|?\s*(\S.*)", text[inner + 1 : outer].strip(), re.DOTALL)
         term = text[found.start() : outer + 1]
@@ -54,7 +54,7 @@ def _curves_of_groups(text: str) -> str:
 def _maps(text: str) -> str:
     """`bym2(area, borders)` as `icar(area, 'borders') + (1 | area)`."""
     at = 0
-    while (found := _MAP.search(text, at)) is not None:
+    while (found := _MAP.search(blanked(text), at)) is not None:
         end = _closing(text, found.end() - 1)
         arguments = pieces(text[found.end() : end])
         if len(arguments) != 2:

@@ -167,16 +167,18 @@ def structures_of(
     for predictor, part in parts:
         states = {_same(text): state for text, state in specs[part].transform_state.items() if PENALTIES in state}
         for entry in specs[part].structure:
-            texts = [str(factor.expr) for factor in entry.term.factors]
-            own = [text for text in texts if _calls(text) & names]
+            factors = entry.term.factors
+            computed = [str(factor.expr) for factor in factors if factor.eval_method is factor.EvalMethod.PYTHON]
+            own = [text for text in computed if _calls(text) & names]
             if not own:
                 continue
             state = states.get(_same(own[0]))
             if state is None:
                 raise FormulaError(f"'{own[0]}' changes the columns of a structured term; write that term by itself.")
-            if len(texts) > 1:
+            if len(factors) > 1:
+                product = ":".join(str(factor.expr) for factor in factors)
                 raise FormulaError(
-                    f"'{own[0]}' stands in the product '{':'.join(texts)}': write {own[0][:-1]}, by=...) instead."
+                    f"'{own[0]}' stands in the product '{product}': write {own[0][:-1]}, by=...) instead."
                 )
             mine = [place[predictor, str(name)] for name in entry.columns]
             penalties = tuple(map(Penalty.from_state, state[PENALTIES]))
@@ -194,9 +196,7 @@ def _same(text: str) -> str:
 
 
 def _calls(text: str) -> set[str]:
-    """Names of all functions that an expression calls; none for a plain column."""
-    if "(" not in text:
-        return set()
+    """Names of all functions that an expression calls."""
     tree, _ = parse_expression(text)
     called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
     return {function.id for function in called if isinstance(function, ast.Name)}
