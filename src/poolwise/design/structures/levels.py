@@ -15,6 +15,7 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 
 from poolwise.design.levels import label_text
+from poolwise.design.structures.signs import signs
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError, FormulaError, suggest
 
@@ -34,11 +35,8 @@ def eigen_columns(precision: np.ndarray, free: int, *, scaled: bool) -> np.ndarr
     usual level.
     """
     values, vectors = np.linalg.eigh(precision)
-    vectors = (
-        vectors[:, free:]
-        * np.where(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))] < 0, -1.0, 1.0)[free:]
-    )
-    columns = vectors / np.sqrt(values[free:])
+    vectors = vectors[:, free:]
+    columns = vectors * signs(vectors) / np.sqrt(values[free:])
     if scaled:
         columns = columns / np.exp(0.5 * np.log(np.square(columns).sum(axis=1)).mean())
     return np.asarray(columns)
@@ -54,7 +52,7 @@ def root_columns(root: np.ndarray, null: np.ndarray) -> np.ndarray:
     left, sizes, _ = np.linalg.svd(root - basis @ (basis.T @ root), full_matrices=False)
     rank = len(root) - null.shape[1]
     columns = left[:, :rank] * sizes[:rank]
-    columns *= np.where(columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])] < 0, -1.0, 1.0)
+    columns *= signs(columns)
     return np.asarray(columns / np.exp(0.5 * np.log(np.square(columns).sum(axis=1)).mean()))
 
 

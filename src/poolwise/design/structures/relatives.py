@@ -14,6 +14,7 @@ from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
 from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
+from poolwise.design.structures.signs import signs
 from poolwise.support.errors import DataError, FormulaError
 
 _ROUNDING = 1e-10  # of the largest eigenvalue
@@ -40,8 +41,7 @@ def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = Non
         if values[0] < -_ROUNDING * values[-1]:
             raise DataError(f"'{cov}' is no covariance: it has the negative eigenvalue {values[0]:.3g}.")
         kept = values > _ROUNDING * values[-1]
-        signs = np.where(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))] < 0, -1.0, 1.0)
-        learnt(_state, names, (vectors * signs)[:, kept] * np.sqrt(values[kept]))
+        learnt(_state, names, (vectors * signs(vectors))[:, kept] * np.sqrt(values[kept]))
     return encoded(_state, level, text)
 
 

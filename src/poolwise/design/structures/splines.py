@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from poolwise.design.structures.cubic import Cubics
+from poolwise.design.structures.signs import signs
 from poolwise.support.errors import FormulaError
 
 MOST_KNOTS = 500  # of a thin-plate spline: quantiles stand for more distinct values
@@ -106,10 +107,8 @@ def mixed_model_columns(cubics: Cubics, root: np.ndarray, x: np.ndarray, weights
     if null == 1:
         straight = np.vstack([straight, np.zeros_like(straight)])
     cubics = cubics.plus(-straight[0], -straight[1])
-    _, sizes, turned = np.linalg.svd(share[:, None] * cubics(x), full_matrices=False)
-    turned = turned.T
-    turned *= np.where(turned[np.abs(turned).argmax(axis=0), np.arange(turned.shape[1])] < 0, -1.0, 1.0)
-    return cubics.combined(turned / np.sqrt(np.square(sizes).sum()))
+    left, sizes, turned = np.linalg.svd(share[:, None] * cubics(x), full_matrices=False)
+    return cubics.combined(turned.T * signs(left) / np.sqrt(np.square(sizes).sum()))
 
 
 def _slopes(knots: np.ndarray, values: np.ndarray, bends: np.ndarray) -> np.ndarray:
