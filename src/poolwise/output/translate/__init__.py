@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.translate.bambi import bambi
 from poolwise.output.translate.brms import brms
@@ -26,24 +25,6 @@ def as_code(posterior: Posterior, system: str) -> str:
         raise DataError(f"There is no translation for '{system}'. {suggest(str(system), SYSTEMS)}")
     if posterior.model.pooling is Pooling.SEPARATE:
         raise DataError("Separate regressions are many models; translate the partially pooled fit.")
-    _check_expressible(posterior, system)
+    if posterior.model.design.structures:
+        raise DataError("Models with smooth and other structured terms are not translated.")
     return SYSTEMS[system](posterior)
-
-
-def _check_expressible(posterior: Posterior, system: str) -> None:
-    """Refuse what no translation has words for yet."""
-    formula, family = posterior.model.design.formula, posterior.model.family
-    said = {
-        "categories": family.labels,
-        "censored, truncated or chosen outcomes": formula.additions,
-        "parameters at a given value": formula.fixed,
-        "smooth terms": posterior.model.design.structures,
-        "effects that several formulas share": [one for one in posterior.model.design.factors if _is_shared(one)],
-    }
-    for what, found in said.items():
-        if found:
-            raise DataError(f"Models with {what} are not translated to {system}.")
-
-
-def _is_shared(factor: Factor) -> bool:
-    return len(set(factor.predictors)) > 1

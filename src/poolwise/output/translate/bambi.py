@@ -95,21 +95,37 @@ _OF_PROBABILITY = frozenset({"p"})  # parents whose link cannot be the log
 
 
 def _check_family(model: Model, family: Bambi) -> None:
+    formula = model.design.formula
     if family.unlike:
         raise DataError(f"This model cannot be translated to Bambi: {family.unlike}. Translate to PyMC.")
     link = model.link.name
     if link not in _LINKS or (link == "log" and (family.parent in _OF_PROBABILITY or model.family.scale is LOGIT)):
         raise DataError(f"Bambi has no link '{link}' of its family '{family.name}'; translate to PyMC.")
+    for name, _ in formula.fixed:
+        raise DataError(f"Bambi cannot fix '{name}' at a value; translate to PyMC.")
+    known = dict(formula.additions)
+    if known.keys() - {"status"} or (known and model.family.whole):
+        raise DataError("Bambi has no intervals, no censored counts, and other bounds than these; translate to PyMC.")
+    for factor in model.design.factors:
+        if len(set(factor.predictors)) > 1:
+            raise DataError(f"Bambi has no effects by '{factor.name}' that several formulas share; translate to PyMC.")
 
 
 def _response(model: Model) -> str:
-    """The left side; successes among trials as Bambi writes them."""
-    return f"p({model.design.response}, trials)" if model.family.trials else model.design.response
+    """The left side; successes among trials and censored outcomes as Bambi writes them."""
+    response = model.design.response
+    if "status" in dict(model.design.formula.additions):
+        return f"censored({response}, status)"
+    return f"p({response}, trials)" if model.family.trials else response
 
 
 def _outcome_columns(model: Model) -> list[str]:
     """Statements for the number of trials, and for zeros and ones of two labels."""
     said, column, formula = [], column_of_response(model), model.design.formula
+    if (status := dict(formula.additions).get("status")) is not None:
+        words = "{0: 'none', 1: 'right', -1: 'left', False: 'none', True: 'right'}"
+        codes = f"data[{status!r}]" if status.isidentifier() else f"data.eval({status!r})"
+        said.append(f"    data = data.assign(status={codes}.map(lambda value: {words}.get(value, value)))")
     if model.family.trials:
         count = (
             repr(int(formula.fixed_trials)) if formula.fixed_trials is not None else f"data.eval({formula.trials!r})"

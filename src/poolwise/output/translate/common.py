@@ -7,6 +7,8 @@ import re
 import numpy as np
 
 from poolwise.density.priors import is_intercept
+from poolwise.design.additions import ends_of
+from poolwise.design.expression_names import expression_names
 from poolwise.design.factors import Factor
 from poolwise.formula.parse import unquote
 from poolwise.formula.terms import Bar
@@ -14,7 +16,9 @@ from poolwise.inference.posterior import Model
 from poolwise.support.errors import DataError
 
 # Words of ours on either side of a formula, which translations spell by themselves.
-_SPELLED = frozenset({"offset", "trials", "weights", "cbind", "prop", "proportion", "p", "weighted"})
+_SPELLED = frozenset(
+    {"offset", "trials", "weights", "cbind", "prop", "proportion", "p", "weighted", "cens", "trunc", "dec", "se"}
+)
 # Functions that mean the same in formulaic and in R.
 IN_R = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
 
@@ -41,9 +45,11 @@ def refuse_centred_slopes(model: Model, system: str) -> None:
 
 def needed(model: Model) -> list[str]:
     """Names of all columns that a row needs."""
-    encoding = model.encoding
+    encoding, formula = model.encoding, model.design.formula
     weights = [] if encoding.weights is None else [encoding.weights]
-    return list(dict.fromkeys([*encoding.outcome, *encoding.trials, *encoding.variables, *weights, *encoding.keys]))
+    added = [name for _, text in formula.additions for name in sorted(expression_names(text) - ends_of(formula))]
+    columns = [*encoding.outcome, *added, *encoding.trials, *encoding.variables, *weights, *encoding.keys]
+    return list(dict.fromkeys(columns))
 
 
 def of_predictor(model: Model, name: str) -> list[int]:
@@ -57,9 +63,10 @@ def own_name(coefficient: str, predictor: str) -> str:
 
 
 def bars_of(model: Model, factor: Factor) -> list[Bar]:
-    """The group terms that a factor's effects are written in."""
-    formula = dict(model.design.formula.predictors)[factor.predictor]
-    return [bar for bar in formula.bars if set(bar.keys) == set(factor.keys)]
+    """The group terms that a factor's effects are written in, in the order of these."""
+    formulas = dict(model.design.formula.predictors)
+    bars = [bar for name in dict.fromkeys(factor.predictors) for bar in formulas[name].bars]
+    return sorted((bar for bar in bars if set(bar.keys) == set(factor.keys)), key=lambda bar: bool(bar.shared))
 
 
 def column_of_response(model: Model) -> str | None:
@@ -73,7 +80,7 @@ def header(model: Model, what: str = "the same model and priors") -> str:
     return (
         f"# {model.design.formula.text}\n"
         f"# Written by poolwise: {what}. The rows are in data.csv, with the columns\n"
-        f"# {', '.join(needed(model))}.\n"
+        f"# {', '.join([*needed(model), *sorted(ends_of(model.design.formula))])}.\n"
     )
 
 

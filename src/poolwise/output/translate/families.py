@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from poolwise.families import FAMILIES, Family
+from poolwise.output.translate import pymc_helpers as helpers
 from poolwise.support.errors import DataError
 
 
@@ -18,11 +19,13 @@ class Pymc:
     ----------
     distribution : its class.
     arguments : in terms of `mu`, the mean on the family's scale, of the other parameters by their names, and of
-        `trials`.
+        `trials`; `{parameters}` stands for the names of them all.
+    helper : functions that the arguments call.
     """
 
     distribution: str
     arguments: str
+    helper: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,18 @@ class Brms:
     unlike : what it has in another sense, as a sentence; the family cannot be translated then.
     without_formula : parameters that brms has on another link, so that they cannot have formulas.
     note : what to know of the script.
+    parameters : its names of other parameters than the mean, where they differ.
+    unknown : parameters that it lacks, with the only value that it can be said to have; None for any.
+    helper : statements that make the function.
     """
 
     function: str
     unlike: str = ""
     without_formula: tuple[str, ...] = ()
     note: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, float | None] = field(default_factory=dict)
+    helper: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,19 @@ class Elsewhere:
 
 _OF_BETA = "alpha=mu * phi, beta=(1 - mu) * phi"
 _NO_GEOMETRIC = "Bambi has no family of counts of failures before a success"
-_OTHER_WEIBULL = "the location of this fit is the log of the Weibull scale, that of {} is the log of the mean"
+_OTHER_WEIBULL = "the location of this fit is the log of the Weibull scale, that of Bambi is the log of the mean"
+_OTHER_THRESHOLDS = "Bambi has no priors of the distances between thresholds"
+_PROBABILITIES = "p=probabilities(mu, {parameters})"
 _NU = "brms keeps nu above 1; here it may be any positive number."
+
+# brms has the Weibull distribution by its mean; here its location is the log of its scale.
+WEIBULL_SCALE = """weibull_scale <- custom_family("weibull_scale", dpars = c("mu", "shape"), links = c("log", "log"),
+  lb = c(0, 0), type = "real")
+weibull_functions <- stanvar(block = "functions", scode = "
+  real weibull_scale_lpdf(real y, real mu, real shape) { return weibull_lpdf(y | shape, mu); }
+  real weibull_scale_lcdf(real y, real mu, real shape) { return weibull_lcdf(y | shape, mu); }
+  real weibull_scale_lccdf(real y, real mu, real shape) { return weibull_lccdf(y | shape, mu); }")
+"""
 
 ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
     {
@@ -116,8 +136,8 @@ ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
         "exponential": Elsewhere(Pymc("Exponential", "lam=1 / mu"), Brms("exponential"), Bambi("exponential")),
         "weibull": Elsewhere(
             Pymc("Weibull", "alpha=shape, beta=mu"),
-            Brms("weibull", unlike=_OTHER_WEIBULL.format("brms")),
-            Bambi("weibull", unlike=_OTHER_WEIBULL.format("Bambi")),
+            Brms("weibull_scale", helper=WEIBULL_SCALE),
+            Bambi("weibull", unlike=_OTHER_WEIBULL),
         ),
         "zero_inflated_poisson": Elsewhere(
             Pymc("ZeroInflatedPoisson", "psi=1 - zi, mu=mu"),
@@ -154,6 +174,67 @@ ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
             Brms("hurdle_lognormal"),
             Bambi("hurdle_lognormal", parameters={"sigma": "sigma", "hu": "psi"}, turned=("hu",)),
         ),
+        "cumulative": Elsewhere(
+            Pymc("Categorical", _PROBABILITIES, helpers.CUMULATIVE),
+            Brms("cumulative"),
+            Bambi("cumulative", unlike=_OTHER_THRESHOLDS),
+        ),
+        "cumulative_equidistant": Elsewhere(
+            Pymc("Categorical", _PROBABILITIES, helpers.EQUIDISTANT),
+            Brms("cumulative", parameters={"gap": "delta"}, unknown={"categories": None}),
+            Bambi("cumulative", unlike=_OTHER_THRESHOLDS),
+        ),
+        "sratio": Elsewhere(
+            Pymc("Categorical", _PROBABILITIES, helpers.SRATIO),
+            Brms("sratio"),
+            Bambi("sratio", unlike=_OTHER_THRESHOLDS),
+        ),
+        "acat": Elsewhere(
+            Pymc("Categorical", _PROBABILITIES, helpers.ACAT),
+            Brms("acat"),
+            Bambi("", unlike="Bambi has no family of adjacent categories"),
+        ),
+        "categorical": Elsewhere(
+            Pymc("Categorical", _PROBABILITIES, helpers.CATEGORICAL),
+            Brms("categorical"),
+            Bambi("categorical", unlike="effects of a group on several categories are independent in Bambi"),
+        ),
+        "wiener": Elsewhere(
+            Pymc("CustomDist", "mu, {parameters}, logp=log_density", helpers.WIENER),
+            Brms("wiener", unknown={"p_outlier": 0.0, "longest": None}),
+            Bambi("", unlike="Bambi has no drift diffusion model, but HSSM has, which is built on it"),
+        ),
+        "shifted_lognormal": Elsewhere(
+            Pymc("CustomDist", "mu, {parameters}, logp=log_density", helpers.SHIFTED_LOGNORMAL),
+            Brms("shifted_lognormal"),
+            Bambi("", unlike="Bambi has no log-normal family"),
+        ),
+        "exgaussian": Elsewhere(
+            Pymc("ExGaussian", "mu=mu - tau, sigma=sigma, nu=tau"),
+            Brms("exgaussian", parameters={"tau": "beta"}),
+            Bambi("", unlike="Bambi has no family of sums of normal and exponential parts"),
+        ),
+        "inverse_gaussian": Elsewhere(
+            Pymc("Wald", "mu=mu, lam=shape"), Brms("inverse.gaussian"), Bambi("wald", parameters={"shape": "lam"})
+        ),
+        "skew_normal": Elsewhere(
+            Pymc("SkewNormal", "**slanted(mu, {parameters})", helpers.SKEW_NORMAL),
+            Brms("skew_normal"),
+            Bambi("", unlike="Bambi has no skew normal family"),
+        ),
+        "asymmetric_laplace": Elsewhere(
+            Pymc("AsymmetricLaplace", "q=quantile, mu=mu, b=np.sqrt(quantile * (1 - quantile)) / sigma"),
+            Brms("asym_laplace"),
+            Bambi("asymmetriclaplace", unlike="Bambi has no asymmetric Laplace family at a given quantile"),
+        ),
+        "von_mises": Elsewhere(
+            Pymc("VonMises", "mu=mu, kappa=kappa"), Brms("von_mises"), Bambi("vonmises", parameters={"kappa": "kappa"})
+        ),
+        "zero_one_inflated_beta": Elsewhere(
+            Pymc("CustomDist", "mu, {parameters}, logp=log_density", helpers.ZERO_ONE_INFLATED_BETA),
+            Brms("zero_one_inflated_beta"),
+            Bambi("", unlike="Bambi has no beta family with zeros and ones"),
+        ),
     }
 )
 
@@ -163,12 +244,9 @@ def elsewhere(family: Family) -> Elsewhere:
 
     Raises
     ------
-    DataError : for a family of the user's own, and for one without words in other systems.
+    DataError : for a family of the user's own.
     """
-    if FAMILIES.get(family.name) is not family:
+    known = FAMILIES.get(family.name)
+    if known is None or (known is not family and known.of_labels is not family.of_labels):
         raise DataError(f"as_code knows the families of poolwise; '{family.name}' is one of your own.")
-    if family.name not in ELSEWHERE:
-        raise DataError(
-            f"Models of the family '{family.name}' are not translated; those of {', '.join(ELSEWHERE)} are."
-        )
     return ELSEWHERE[family.name]

@@ -5,17 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.inference.posterior import Model, Posterior
-from poolwise.output.translate.common import (
-    bars_of,
-    column_of_response,
-    header,
-    matrix,
-    needed,
-    number,
-    of_predictor,
-)
-from poolwise.output.translate.families import Pymc, elsewhere
+from poolwise.inference.posterior import Posterior
+from poolwise.output.translate import pymc_outcome
+from poolwise.output.translate.common import bars_of, header, matrix, needed, number, of_predictor
+from poolwise.output.translate.families import elsewhere
 from poolwise.priors import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
 
 # From the linear predictor to the mean, by the name of the link.
@@ -27,6 +20,7 @@ _INVERSE = {
     "cloglog": "1 - pm.math.exp(-pm.math.exp({}))",
     "sqrt": "pm.math.sqr({})",
     "inverse": "1 / ({})",
+    "tan_half": "2 * pt.arctan({})",
 }
 
 
@@ -40,9 +34,7 @@ def pymc(posterior: Posterior) -> str:
     model = posterior.model
     design, priors, family = model.design, model.priors, model.family
     likelihood = elsewhere(family).pymc
-    body = [f"    data = data.dropna(subset={needed(model)!r})", f"    y = {_outcome(model)}"]
-    if family.trials:
-        body.append(f"    trials = {_trials(model)}")
+    body = [f"    data = data.dropna(subset={needed(model)!r})", *pymc_outcome.columns(model)]
     coords: list[str] = []
     terms: dict[str, list[str]] = {}
     several = len(design.formula.predictors) > 1
@@ -50,7 +42,8 @@ def pymc(posterior: Posterior) -> str:
         mine, matrix_name = of_predictor(model, name), f"X_{name}" if name else "X"
         terms[name] = []
         if mine:
-            body.append(f"    {matrix_name} = model_matrix({formula.common!r}, data)")
+            without = "" if formula.constant else ".drop(columns='Intercept')"
+            body.append(f"    {matrix_name} = model_matrix({formula.common!r}, data){without}")
             beta = f"beta[{mine!r}]" if several else "beta"
             terms[name].append(f"np.asarray({matrix_name}, dtype=float) @ {beta}")
     coords.append(f"'coefficient': {list(design.coefficients)!r}" if several else "'coefficient': list(X.columns)")
@@ -64,24 +57,33 @@ def pymc(posterior: Posterior) -> str:
         body.append(f"    Z_{k} = np.hstack([{', '.join(parts)}])")
         coords += [f"{factor.name!r}: {labels}", f"{f'effect_{factor.name}'!r}: {list(factor.effects)!r}"]
         groups += _effects(posterior, factor, k)
-        terms[factor.predictor].append(f"(Z_{k} * u_{k}[{code}]).sum(axis=1)")
+        for predictor in dict.fromkeys(factor.predictors):
+            mine = np.flatnonzero(factor.part_of(predictor)).tolist()
+            own = "" if len(mine) == len(factor.effects) else f"[:, {mine}]"
+            terms[predictor].append(f"(Z_{k} * u_{k}[{code}]){own}.sum(axis=1)")
     if design.formula.offsets:
         offset = "0 + " + " + ".join(f"I({text})" for text in design.formula.offsets)
         terms[""].append(f"np.asarray(model_matrix({offset!r}, data), dtype=float).sum(axis=1)")
     body.append("    coords = {" + ", ".join(coords) + "}")
     body.append("    with pm.Model(coords=coords) as model:")
     body += _coefficients(posterior) + groups
+    given = dict(design.formula.fixed)
     for parameter in family.parameters:
-        if parameter.name in priors.dispersions:
-            body.append(
-                f"        {parameter.name} = {_distribution(priors.dispersions[parameter.name], parameter.name)}"
-            )
+        if parameter.name in given:
+            stated = number(given[parameter.name])
+        elif parameter.name in priors.dispersions:
+            stated = _distribution(priors.dispersions[parameter.name], parameter.name)
         else:
             link = parameter.scale.link(None, family.name).name
-            body.append(f"        {parameter.name} = {_INVERSE[link].format(_sum(terms[parameter.name]))}")
-    body.append(f"        mu = {_INVERSE[model.link.name].format(_sum(terms['']))}")
-    body += _likelihood(model, likelihood)
+            stated = _INVERSE[link].format(_sum(terms[parameter.name]))
+        body.append(f"        {parameter.name} = {stated}")
+    # Categories have a location on the scale of their noise, whose distribution the link names.
+    link = "identity" if family.labels else model.link.name
+    body.append(f"        mu = {_INVERSE[link].format(_sum(terms['']))}")
+    body += pymc_outcome.likelihood(model, likelihood)
     body.append("    return model")
+    noise = _INVERSE[model.link.name].format("disc * (thresholds - mu)" if family.labels else "")
+    helpers = [likelihood.helper.format(inverse=noise), *pymc_outcome.helpers(model)]
     shown = ["beta", *priors.dispersions]
     return "\n".join(
         [
@@ -89,8 +91,10 @@ def pymc(posterior: Posterior) -> str:
             "import numpy as np",
             "import pandas as pd",
             "import pymc as pm",
-            *(["import pytensor.tensor as pt"] if any(factor.correlated for factor in design.factors) else []),
-            "from formulaic import model_matrix\n\n",
+            *(["import pytensor.tensor as pt"] if "pt." in "".join([*body, *helpers]) else []),
+            "from formulaic import model_matrix\n",
+            *(f"{helper.rstrip()}\n" for helper in helpers if helper),
+            "",
             "def build(data):",
             *body,
             "",
@@ -106,26 +110,6 @@ def pymc(posterior: Posterior) -> str:
 
 def _sum(terms: list[str]) -> str:
     return " + ".join(terms) or "0.0"
-
-
-def _outcome(model: Model) -> str:
-    """The outcome as an array; of two labels the second is the success."""
-    column = column_of_response(model) if model.sampled else None
-    if column is None:
-        found = f"np.asarray(model_matrix({'0 + ' + model.design.response!r}, data), dtype=float)[:, 0]"
-    elif model.encoding.labels:
-        found = f"(data[{column!r}] == {model.encoding.labels[1]!r}).to_numpy(dtype=float)"
-    else:
-        found = f"data[{column!r}].to_numpy(dtype=float)"
-    return f"{found}.astype(int)" if model.family.whole else found
-
-
-def _trials(model: Model) -> str:
-    formula = model.design.formula
-    if formula.fixed_trials is not None:
-        return f"np.full(len(data), {formula.fixed_trials:.0f})"
-    text = f"0 + I({formula.trials})"
-    return f"np.asarray(model_matrix({text!r}, data), dtype=float)[:, 0].astype(int)"
 
 
 def _coefficients(posterior: Posterior) -> list[str]:
@@ -145,19 +129,6 @@ def _coefficients(posterior: Posterior) -> list[str]:
         "        # Default priors are on coefficients at the mean of every predictor: these are b.",
         f"        beta = pm.Deterministic('beta', np.array({rows}) @ b, dims='coefficient')",
     ]
-
-
-def _likelihood(model: Model, likelihood: Pymc) -> list[str]:
-    """Statements for the outcome: weights divide a variance, or multiply log likelihoods."""
-    name, weights = model.design.response, model.encoding.weights
-    kind, arguments = likelihood.distribution, likelihood.arguments
-    if weights is None:
-        return [f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
-    column = f"data[{weights!r}].to_numpy(dtype=float)"
-    if model.family.precise:
-        noise = f"        sigma = sigma / np.sqrt({column})"
-        return [noise, f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
-    return [f"        pm.Potential({name!r}, ({column} * pm.logp(pm.{kind}.dist({arguments}), y)).sum())"]
 
 
 def _effects(posterior: Posterior, factor: Factor, k: int) -> list[str]:
