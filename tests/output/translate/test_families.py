@@ -279,6 +279,7 @@ def test_what_cannot_be_said():
 
 HIDDEN = {
     "intervals and bounds": (["pos | cens(seen, late) + trunc(lb=0.001, ub=50) ~ x + (1 | g)"], "weibull"),
+    "far tails": (["pos | cens(edge) ~ x + (1 | g)", "shape = 9"], "weibull"),
     "counts": (["count | cens(edge) + trunc(lb=0, ub=30) ~ x + (1 | g)"], "negative_binomial"),
     "truncated counts": (["count | trunc(ub=most) ~ x + (1 | g)"], "poisson"),
     "weighted": (["pos | cens(seen, late) + weights(w) ~ x + (1 | g)"], "lognormal"),

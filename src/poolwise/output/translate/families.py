@@ -21,11 +21,13 @@ class Pymc:
     arguments : in terms of `mu`, the mean on the family's scale, of the other parameters by their names, and of
         `trials`; `{parameters}` stands for the names of them all.
     helper : functions that the arguments call.
+    survival : log probability to lie above `end`, where PyMC's own is not accurate.
     """
 
     distribution: str
     arguments: str
     helper: str = ""
+    survival: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
         "beta": Elsewhere(Pymc("Beta", _OF_BETA), Brms("Beta"), Bambi("beta", parameters={"phi": "kappa"})),
         "exponential": Elsewhere(Pymc("Exponential", "lam=1 / mu"), Brms("exponential"), Bambi("exponential")),
         "weibull": Elsewhere(
-            Pymc("Weibull", "alpha=shape, beta=mu"),
+            Pymc("Weibull", "alpha=shape, beta=mu", survival="-((end / mu) ** shape)"),
             Brms("weibull_scale", helper=WEIBULL_SCALE),
             Bambi("weibull", unlike=_OTHER_WEIBULL),
         ),

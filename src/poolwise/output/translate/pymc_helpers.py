@@ -83,12 +83,14 @@ def log_density(y, mu, bs, ndt, bias, p_outlier, longest):
 
 # Outcomes of which an interval is known, and bounds.
 LOG_INTERVAL = """
-def log_interval(outcome, lower, upper, inside):
-    # Log probability of (lower, upper], whose ends may be infinite; `inside` stands in for ends that are.
+def log_interval(outcome, lower, upper, inside, survival=pm.logccdf):
+    # Log probability of (lower, upper], whose ends may be infinite; `inside` stands in for ends that are. By upper
+    # tails where the interval lies above the median.
     finite = np.isfinite(lower), np.isfinite(upper)
-    a, b = (pm.logcdf(outcome, np.where(known, end, inside)) for known, end in zip(finite, (lower, upper)))
-    both = finite[0] & finite[1]
-    between = pm.math.logdiffexp(b, pt.switch(both, a, b - 1.0))
-    open_above, open_below = pm.math.log1mexp(a, negative_input=True), pt.switch(finite[1], b, 0.0)
-    return pt.switch(both, between, pt.switch(finite[0], open_above, open_below))
+    ends = [np.where(known, end, inside) for known, end in zip(finite, (lower, upper))]
+    (a, b), (above_a, above_b) = ([of(outcome, end) for end in ends] for of in (pm.logcdf, survival))
+    both, high = finite[0] & finite[1], a > np.log(0.5)
+    most, less = pt.switch(high, above_a, b), pt.switch(high, above_b, a)
+    between = pm.math.logdiffexp(most, pt.switch(both, less, most - 1.0))
+    return pt.switch(both, between, pt.switch(finite[0], above_a, pt.switch(finite[1], b, 0.0)))
 """

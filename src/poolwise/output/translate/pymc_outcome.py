@@ -57,8 +57,9 @@ def likelihood(model: Model, of: Pymc) -> list[str]:
     if not weighed and not known.keys() & {"status", "lb", "ub"}:
         return [*found, f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
     found += [f"        outcome = pm.{kind}.dist({arguments})", "        logp = pm.logp(outcome, y)"]
+    tail = f", lambda _, end: {of.survival}" if of.survival else ""
     if "status" in known:
-        found.append("        logp = pt.switch(status == 0, logp, log_interval(outcome, low, high, y))")
+        found.append(f"        logp = pt.switch(status == 0, logp, log_interval(outcome, low, high, y{tail}))")
     if known.keys() & {"lb", "ub"}:
         ends = ", ".join(
             name if name in known else infinite for name, infinite in (("lb", "-np.inf"), ("ub", "np.inf"))
