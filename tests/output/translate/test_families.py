@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 import shutil
 import subprocess
@@ -53,7 +52,7 @@ def frame(n=40):
     data["succ"] = rng.binomial(data["n"], 0.4)
     data["semi"] = np.where(data["bin"] == 1, data["pos"], 0.0)
     data = data.assign(word=np.where(data["bin"] == 1, "yes", "no"), level=rng.integers(1, 5, n))
-    data = data.assign(brand=rng.choice(["own", "dear", "cheap"], n), angle=rng.uniform(-3, 3, n))
+    data = data.assign(brand=rng.choice(["own", "known", "cheap"], n), angle=rng.uniform(-3, 3, n))
     data = data.assign(time=rng.gamma(3, 0.3, n) + 0.2, choice=np.where(rng.random(n) < 0.6, "upper", "lower"))
     data["ends"] = np.where(data["n"] < 4, 0.0, np.where(data["n"] > 7, 1.0, data["share"]))
     data["seen"] = rng.choice(["none", "right", "left", "interval"], n, p=[0.4, 0.2, 0.2, 0.2])
@@ -195,10 +194,7 @@ def test_brms_code_of_families_is_r(tmp_path):
         if family not in ("student", "wiener"):
             weights = {} if FAMILIES[family].precise else {"weights": "w"}
             codes.append(fitted(family, **weights).as_code("brms"))
-    for formulas, family in HIDDEN.values():
-        with contextlib.suppress(pw.DataError):  # what brms cannot say is tested below
-            codes.append(hidden(formulas, family).as_code("brms"))
-    assert len(codes) > len(ELSEWHERE)
+    codes += [hidden(*HIDDEN[name]).as_code("brms") for name in HIDDEN if name not in NOT_IN_BRMS]
     for i, code in enumerate(codes):
         (tmp_path / f"{i}.R").write_text(code)
     parse = "for (file in list.files(pattern = 'R$')) invisible(parse(file))"
@@ -293,6 +289,9 @@ HIDDEN = {
     ),
     "correlated choices": (["brand ~ x + (1 | g)"], "categorical"),
 }  # fmt: skip
+
+
+NOT_IN_BRMS = {"intervals and bounds", "counts", "effects by category", "several formulas"}
 
 
 def hidden(formulas, family):

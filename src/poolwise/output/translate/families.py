@@ -19,7 +19,7 @@ class Pymc:
     ----------
     distribution : its class.
     arguments : in terms of `mu`, the mean on the family's scale, of the other parameters by their names, and of
-        `trials`; `{parameters}` stands for the names of them all.
+        `trials`; `{parameters}` stands for all names of these.
     helper : functions that the arguments call.
     survival : log probability to lie above `end`, where PyMC's own is not accurate.
     """
