@@ -26,7 +26,7 @@ def plan_of(formula, design, family, link=None):
     return Plan(built, encoding, rows, found, found.link(link), {})
 
 
-# Categories and choices are not simulated, and angles have a mean of another kind.
+# Categories and choices have tests of their own below, and angles have a mean of another kind.
 SIMULATED = [name for name, each in FAMILIES.items() if not (each.labels or each.signed or name == "von_mises")]
 
 
@@ -41,7 +41,7 @@ def test_simulated_outcomes_have_the_stated_mean(family):
     fixed = found.fixed([(each.name, each.fixed) for each in found.parameters if each.fixed is not None])
     shared = {name: value for name, value in SHARED.items() if name in own and name not in fixed}
     truth = truth_of(plan.design, {"Intercept": 0.4, "x": 0.6, **others}, 0.0, 1.0, found, shared)
-    y = simulate(plan, truth, np.random.default_rng(1))[:, -1] / (5 if found.trials else 1)
+    y = simulate(plan, truth, np.random.default_rng(1)).values[:, -1] / (5 if found.trials else 1)
     location = np.array([0.4, 1.0])
     at = {name: np.log(value) for name, value in shared.items()} | dict.fromkeys(found.unshared, -0.5) | fixed
     parameters = tuple(np.full(2, at[each.name]) for each in found.parameters)
@@ -56,7 +56,7 @@ def test_groups_offsets_and_formulas_enter_the_simulation():
     plan = plan_of(["y ~ x + (1 | g) + offset(o)", "zi ~ x"], design, "zero_inflated_poisson")
     effects = {"Intercept": 1.0, "x": 0.0, "zi_Intercept": -1.0, "zi_x": 2.0}
     truth = truth_of(plan.design, effects, {"sd_g": 0.7}, 1.0, plan.family)
-    design["y"] = simulate(plan, truth, np.random.default_rng(2))[:, -1]
+    design["y"] = simulate(plan, truth, np.random.default_rng(2)).values[:, -1]
     above = design[design["y"] > 0].groupby("g")["y"].mean()
     assert np.log(above).mean() == pytest.approx(1.0 + np.log(3), abs=0.15)
     assert np.log(above).std() == pytest.approx(0.7, abs=0.1)
@@ -64,6 +64,106 @@ def test_groups_offsets_and_formulas_enter_the_simulation():
     assert (high["y"] == 0).groupby(high["x"]).mean().tolist() == pytest.approx(
         [1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-1.0))], abs=0.02
     )
+
+
+def simulated(monkeypatch, *arguments, **options):
+    """The rows of the one study that `pw.power` would fit, and its plan."""
+    from poolwise.api import power as module
+
+    found = []
+
+    def once(plan, truth, settings, **_):
+        found.append((plan, simulate(plan, truth, np.random.default_rng(4))))
+        return pd.DataFrame({"truth": truth.beta})
+
+    monkeypatch.setattr(module, "simulated_power", once)
+    pw.power(*arguments, **options)
+    return found[0]
+
+
+def test_simulated_categories_occur_as_often_as_stated(monkeypatch):
+    """P(Y <= k) = F(t_k - x) by thresholds at -1, 0.5 and 1, of labels in their own order."""
+    design = pd.DataFrame({"x": np.tile([0.0, 1.0], 60_000)})
+    _, rows = simulated(
+        monkeypatch, "y ~ x", design, effects={"Intercept": 1.0, "x": 0.8}, family="cumulative", link="probit",
+        categories=["none", "few", "some", "many"], dispersions={"gap2": 1.5, "gap3": 0.5},
+    )  # fmt: skip
+    for k, x in enumerate((0.0, 0.8)):
+        shares = np.diff([0.0, *norm.cdf(np.array([-1.0, 0.5, 1.0]) - x), 1.0])
+        counts = np.bincount(rows.response[k::2].astype(int), minlength=4) / 60_000
+        np.testing.assert_allclose(counts, shares, atol=0.01)
+    design = pw.balanced_design(400, g=100)
+    _, rows = simulated(
+        monkeypatch, "y ~ 1 + (1 | g)", design, effects={"mub_Intercept": 0.5, "muc_Intercept": -1.0}, sd=0.0,
+        family="categorical", categories=["a", "b", "c"],
+    )  # fmt: skip
+    odds = np.exp([0.0, 0.5, -1.0])
+    np.testing.assert_allclose(np.bincount(rows.response.astype(int)) / 40_000, odds / odds.sum(), atol=0.01)
+
+
+def test_a_simulated_time_beyond_the_end_is_censored(monkeypatch):
+    """The share that lives beyond the end of its row is that of the Weibull distribution."""
+    design = pd.DataFrame({"x": np.tile([0.0, 1.0], 40_000), "end": np.tile([2.0, 5.0], 40_000)})
+    options = {"effects": {"Intercept": 1.0, "x": 0.5}, "family": "weibull", "dispersions": {"shape": 1.5}}
+    plan, rows = simulated(monkeypatch, "t | cens(c) ~ x", design, until="end", **options)
+    low, high, lb, ub = rows.limits
+    assert np.isneginf(lb).all() and np.isposinf(ub).all()
+    for k, end in enumerate((2.0, 5.0)):
+        hidden, y = ~np.isnan(low[k::2]), rows.response[k::2]
+        scale = np.exp(1.0 + 0.5 * k)
+        assert hidden.mean() == pytest.approx(np.exp(-((end / scale) ** 1.5)), abs=0.01)
+        assert (low[k::2][hidden] == end).all() and np.isposinf(high[k::2][hidden]).all()
+        assert (y[hidden] == end).all() and y[~hidden].max() < end
+    _, never = simulated(monkeypatch, "t | cens(c) ~ x", design, until=np.inf, **options)
+    assert never.observed.all()
+
+
+def test_power_of_choices_censored_times_and_categories():
+    """Whole studies: the effects that were put in are found."""
+    design = pw.balanced_design(20, g=10, within={"t": [0, 1]})
+    choices = pw.power(
+        ["rt | dec(response) ~ t + (1 | g)", "bs ~ 1"], design, family="wiener", studies=4, draws=100, seed=1, sd=0.3,
+        effects={"Intercept": 1.0, "t": 0.5, "bs_Intercept": 0.3, "ndt_Intercept": -1.2, "bias_Intercept": 0.0},
+    )  # fmt: skip
+    times = pw.power(
+        "weeks | cens(status) ~ t + (1 | g)", design, family="weibull", studies=4, draws=100, seed=1, sd=0.3,
+        effects={"Intercept": 2.0, "t": 0.8}, dispersions={"shape": 1.5}, until=9.0,
+    )  # fmt: skip
+    ratings = pw.power(
+        "rating ~ t + (1 | g)", design, family="cumulative", studies=4, draws=100, seed=1, sd=0.3,
+        effects={"Intercept": 1.0, "t": 1.5}, categories=[1, 2, 3], dispersions={"gap2": 1.5},
+    )  # fmt: skip
+    for found in (choices, times, ratings):
+        table = found.table
+        assert (abs(table["mean"] - table["truth"]) < 4 * table["posterior_sd"] / np.sqrt(4)).all()
+
+
+def test_bad_categories_and_ends():
+    design, effects = pw.balanced_design(4, g=5, within={"t": [0, 1]}), {"t": 1.0}
+    bad = {
+        "Which categories may the outcome have": {"family": "cumulative"},
+        "must be a list of labels, not 'abc'": {"family": "cumulative", "categories": "abc"},
+        "each of them once": {"family": "cumulative", "categories": ["a", "a"]},
+        "are not categories": {"categories": ["a", "b"]},
+        "until= is for outcomes that may be censored": {"until": 3.0},
+    }
+    for message, options in bad.items():
+        with pytest.raises(pw.DataError, match=message):
+            pw.power("y ~ t", design, effects=effects, **options)
+    ends = {
+        None: "When is 'y' censored",
+        "tt": "no column 'tt'",
+        "g": "too low",
+        "s": "must be a number",
+        -9.0: "too low",
+    }
+    for until, message in ends.items():
+        with pytest.raises(pw.DataError, match=message):
+            pw.power("y | cens(c) ~ t", design.assign(g=-1e9, s="a"), effects=effects, until=until, studies=2)
+    with pytest.raises(pw.FormulaError, match="truncated outcomes, and of intervals"):
+        pw.power("y | trunc(lb=0) ~ t", design, effects=effects)
+    with pytest.raises(pw.FormulaError, match="must be plain names"):
+        pw.power("y | cens(c + 1) ~ t", design, effects=effects, until=1.0)
 
 
 def test_the_power_of_a_logistic_regression_is_that_of_wald():

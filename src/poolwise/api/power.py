@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import build, needed_columns
+from poolwise.design.required_columns import Needed
 from poolwise.evaluate.power import Plan, Power, in_words, scales_of, truth_of
 from poolwise.evaluate.power import power as simulated_power
-from poolwise.families import Family, family_of
-from poolwise.formula import parse
+from poolwise.families import Family, family_of, of_categories
+from poolwise.formula import Formula, parse
+from poolwise.formula.parse import unquote
 from poolwise.inference.completion import completed
 from poolwise.inference.prepare import closed
 from poolwise.samplers.settings import check_count, check_interval, sampler_settings
 from poolwise.sources.frames import as_table
-from poolwise.support.errors import DataError, FormulaError
+from poolwise.support.errors import DataError, FormulaError, suggest
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import check_threads
 
@@ -43,6 +45,8 @@ def power(
     sd: float | Mapping[str, float] = 0.0,
     sigma: float = 1.0,
     dispersions: Mapping[str, float] | None = None,
+    categories: Sequence[str] | None = None,
+    until: float | str | None = None,
     priors: Mapping[str, Prior] | None = None,
     weights: str | None = None,
     studies: int | None = None,
@@ -57,13 +61,17 @@ def power(
     Parameters
     ----------
     formula : of the fit to come, such as `"score ~ treatment + (1 | school)"`; its left side is a plain name, or
-        successes among trials, `"passed | trials(pupils) ~ treatment"`. A list has formulas of other parameters.
+        successes among trials, `"passed | trials(pupils) ~ treatment"`, a time that may be censored,
+        `"weeks | cens(status) ~ treatment"`, or a response time with a choice, `"rt | dec(choice) ~ treatment"`. A
+        list has formulas of other parameters.
     design : the rows to come, without outcome: any eager frame; `balanced_design` makes simple ones.
     effects : true coefficients by name, on the scale of the link; the intercept of the mean is 0 unless given.
     family, link : of the outcome, as in `fit`.
     sd : true sds of group effects: one number for all, or by name, `{"sd_school": 0.4}`, `{"sd_school[x]": 0.1}`.
     sigma : true residual sd, of families that have one.
     dispersions : true values of the other parameters that all rows share, `{"shape": 2.0}`.
+    categories : labels of the outcome, in their order, of families that have some.
+    until : when a time is censored at the latest: a number, or the column that has one for each row.
     priors, weights : of the fits, as in `fit`.
     studies : how many to simulate; 1,000 by default, 100 of families that are sampled, which take longer to fit.
     interval : probability of the intervals that have to exclude zero.
@@ -78,28 +86,99 @@ def power(
     settings = sampler_settings(draws, 4, seed, "auto", progress)
     workers = check_threads(threads)
     check_interval(interval)
-    chosen = family_of(family)
-    linked, parsed = chosen.link(link), completed(parse(formula), chosen)
-    if chosen.of_labels is not None or parsed.additions:
-        raise DataError("Studies of categories, and of censored, truncated or chosen outcomes, are not simulated.")
+    chosen = _with_categories(family_of(family), categories, link)
+    # what a fit takes from the outcomes has its usual value before there are any
+    usual = {each.name: each.typical for each in chosen.parameters if callable(each.fixed)}
+    linked, parsed = chosen.link(link), completed(parse(formula), chosen).with_values(usual)
     normal = closed(parsed, chosen, linked)
     count = check_count("studies", _STUDIES[normal] if studies is None else studies, 2)
-    needed = needed_columns(parsed, weights, linear=normal, labelled=chosen.labelled)
+    needed = needed_columns(parsed, weights, linear=normal, labelled=chosen.labelled, labels=chosen.labels)
     if needed.weights is not None and not chosen.precise:
         raise DataError(f"Weights of the family '{chosen.name}' count rows: write these out instead.")
-    if needed.outcome != (needed.formula.response.strip("`"),):
-        raise FormulaError(f"The outcome is simulated: its side of '{formula}' must be a plain name.")
-    table = as_table(design)
-    frame = table.frame.to_pandas()
-    placeholder = frame.assign(**{needed.outcome[0]: np.arange(len(frame)) % 2 * 1.0})
-    built, encoding, rows = build(needed, as_table(placeholder), missing="error")
+    frame = as_table(design).frame.to_pandas()
+    end = _ends(parsed, until, frame)
+    built, encoding, rows = build(
+        needed, as_table(frame.assign(**_stand_ins(needed, chosen, len(frame)))), missing="error"
+    )
     if built.structures:
         raise DataError(f"Studies with smooth terms, such as '{built.structures[0].name}', are not simulated.")
     truth = truth_of(built, effects, sd, sigma, chosen, dispersions or {})
-    plan = Plan(built, encoding, rows, chosen, linked, priors or {})
+    plan = Plan(built, encoding, rows, chosen, linked, priors or {}, end)
     found = simulated_power(plan, truth, settings, studies=count, interval=interval, threads=workers)
     words, seconds = in_words(built, len(rows.codes)), time.perf_counter() - started
     return Power(found, count, interval, words, seconds, scales_of(built, chosen, linked))
+
+
+def _with_categories(family: Family, categories: Sequence[str] | None, link: str | None) -> Family:
+    """The family of outcomes with these labels.
+
+    Raises
+    ------
+    DataError : for labels that are missing, fewer than two or not distinct, and for families without any.
+    """
+    if family.of_labels is None:
+        if categories is not None:
+            raise DataError(f"Outcomes of family='{family.name}' are not categories: leave categories= out.")
+        return family
+    if categories is None:
+        raise DataError("Which categories may the outcome have? Say categories=['low', 'middle', 'high'].")
+    if isinstance(categories, str) or not isinstance(categories, Sequence):
+        raise DataError(f"categories must be a list of labels, not {categories!r}.")
+    labels = tuple(map(str, categories))
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise DataError(f"categories must be at least two labels, each of them once, not {list(categories)}.")
+    return of_categories(family, labels, link)
+
+
+def _ends(formula: Formula, until: float | str | None, frame: pd.DataFrame) -> np.ndarray | None:
+    """(n,) when the outcome of each row is censored, None where none is.
+
+    Raises
+    ------
+    FormulaError, DataError : for a truncated outcome, and where formula and `until` do not agree.
+    """
+    additions = {name for name, _ in formula.additions} - {"choice"}
+    if additions - {"status"}:
+        raise FormulaError(
+            f"Studies of truncated outcomes, and of intervals, are not simulated: write '{formula.response} | "
+            "cens(status)' for times that end with the study."
+        )
+    if until is None:
+        if additions:
+            raise DataError(f"When is '{formula.response}' censored? Say until=12.0, or the column that has the time.")
+        return None
+    if not additions:
+        raise DataError(
+            f"until= is for outcomes that may be censored: write '{formula.response} | cens(status) ~ ...'."
+        )
+    if isinstance(until, str) and until not in frame.columns:
+        raise DataError(f"The design has no column '{until}'. {suggest(until, list(map(str, frame.columns)))}")
+    try:
+        found = np.broadcast_to(np.asarray(frame[until] if isinstance(until, str) else until, dtype=float), len(frame))
+    except (TypeError, ValueError):
+        raise DataError(f"until must be a number or the column that has one for each row, not {until!r}.") from None
+    if np.isnan(found).any():
+        raise DataError("until must be a number in every row; inf for one that is never censored.")
+    return found
+
+
+def _stand_ins(needed: Needed, family: Family, rows: int) -> dict[str, np.ndarray]:
+    """Columns in the place of the outcome and of what is known of it, until both are simulated.
+
+    Raises
+    ------
+    FormulaError : for an outcome that is computed from others.
+    """
+    formula = needed.formula
+    texts = [formula.response, *(text for _, text in formula.additions)]
+    if sorted((*needed.outcome, *needed.added)) != sorted(map(unquote, texts)):
+        raise FormulaError(f"The outcome is simulated: its side of '{formula.text}' must be plain names.")
+    values = (
+        np.array(family.labels)[np.arange(rows) % len(family.labels)] if family.labels else np.arange(rows) % 2 * 1.0
+    )
+    if family.signed:
+        values = np.ones(rows)
+    return {needed.outcome[0]: values, **{name: np.zeros(rows) for name in needed.added}}
 
 
 def balanced_design(

@@ -58,6 +58,7 @@ class Plan:
     design, encoding, rows : of the rows to come; their outcome plays no part.
     family, link : of the outcome.
     priors : of the fits.
+    until : (n,) from where on an outcome is only known to lie above, None where all are observed.
     """
 
     design: Design
@@ -66,6 +67,7 @@ class Plan:
     family: Family
     link: Link
     priors: Mapping[str, Prior]
+    until: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -186,8 +188,8 @@ def _sd_of(factor: str, effect: str, sd: float | Mapping[str, float]) -> float:
     raise DataError(f"sd lacks 'sd_{factor}[{effect}]' (or 'sd_{factor}' for all effects by {factor}).")
 
 
-def simulate(plan: Plan, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """One study: rows [W, y] with a fresh outcome, (n, K + 1); where the mean is linear, its offset is taken away."""
+def simulate(plan: Plan, truth: Truth, rng: np.random.Generator) -> Rows:
+    """One study: the rows with a fresh outcome; where the mean is linear, its offset is taken away."""
     design, rows = plan.design, plan.rows
     u = [sd * rng.standard_normal((len(f.levels), len(sd))) for f, sd in zip(design.factors, truth.sd, strict=True)]
     values = rows.values.copy()
@@ -198,7 +200,7 @@ def simulate(plan: Plan, truth: Truth, rng: np.random.Generator) -> np.ndarray:
     if rows.linear:
         noise = rng.standard_normal(len(values)) / np.sqrt(rows.precisions)
         values[:, -1] = linear("") + truth.dispersions["sigma"] * noise
-        return values
+        return replace(rows, values=values)
     family, known = plan.family, known_parts(design, rows, plan.family)
     mean = family.scale.mean(locations(plan.link, linear("") + known[0]))
     others = tuple(
@@ -206,8 +208,15 @@ def simulate(plan: Plan, truth: Truth, rng: np.random.Generator) -> np.ndarray:
         for k, name in enumerate(family.predictors[1:], start=1)
     )
     trials = np.ones(len(values)) if rows.trials is None else rows.trials
-    values[:, -1] = family.draw(rng, trials, mean, *family.values(others))
-    return values
+    values[:, -1] = y = family.draw(rng, trials, mean, *family.values(others))
+    if plan.until is None:
+        return replace(rows, values=values)
+    hidden, forever = y > plan.until, np.full(len(y), np.inf)
+    if hidden.all():
+        raise DataError("Every outcome of a simulated study is censored: `until` lies too low for these effects.")
+    values[:, -1] = np.where(hidden, plan.until, y)
+    ends = np.where(hidden, plan.until, np.nan), np.where(hidden, np.inf, np.nan)
+    return replace(rows, values=values, limits=np.array([*ends, -forever, forever]))
 
 
 def power(
@@ -228,8 +237,8 @@ def power(
 
     def study(i: int, _: slice) -> np.ndarray:
         simulating, sampling = child_seeds(seeds[i], 2)
-        values = simulate(plan, truth, np.random.default_rng(simulating))
-        posterior = _fitted(plan, values, settings, sampling)
+        rows = simulate(plan, truth, np.random.default_rng(simulating))
+        posterior = _fitted(plan, rows, settings, sampling)
         draws = posterior.beta.reshape(-1, len(truth.beta))
         done.append(i)
         settings.progress("simulating studies", len(done) / studies)
@@ -258,16 +267,16 @@ def scales_of(design: Design, family: Family, link: Link) -> tuple[str, ...]:
     return tuple(others[of] if of else link.name for of in design.predictors)
 
 
-def _fitted(plan: Plan, values: np.ndarray, settings: SamplerSettings, seed: np.random.SeedSequence) -> Posterior:
-    design, encoding, rows, priors = plan.design, plan.encoding, plan.rows, plan.priors
+def _fitted(plan: Plan, rows: Rows, settings: SamplerSettings, seed: np.random.SeedSequence) -> Posterior:
+    design, encoding, priors = plan.design, plan.encoding, plan.priors
     names = (*design.columns, design.response)
-    products = reduce_rows(values, rows.codes, names, encoding.cells, weights=rows.weights, threads=1)
+    products = reduce_rows(rows.values, rows.codes, names, encoding.cells, weights=rows.weights, threads=1)
     data = Statistics(design, encoding, products, 0, "simulated")
     if rows.linear:
         pooling = Pooling.PARTIAL if design.factors else Pooling.COMPLETE
         model = Model(data, resolve_priors(priors, design, products), dict(priors), pooling)
     else:
-        model = sampled_model(data, replace(rows, values=values), priors, plan.family, plan.link)
+        model = sampled_model(data, rows, priors, plan.family, plan.link)
     return infer(model, SamplerSettings(settings.draws, settings.chains, seed, settings.sampler), threads=1)
 
 

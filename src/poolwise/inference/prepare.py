@@ -69,6 +69,7 @@ def prepare(
         raise DataError(f"The family '{family.name}' needs rows in memory, not a table of cells.")
     if family.whole and rows.limits is not None:
         rows = replace(rows, limits=designs.with_whole_bounds(rows.limits))
+    _check_occurring(data.design.response, rows, family)
     return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
 
 
@@ -88,7 +89,6 @@ def sampled_model(
 ) -> Model:
     """A model whose coefficients are sampled, ready for `infer`."""
     data = data.without_empty_columns()
-    _check_occurring(data.design.response, rows, family)
     _check_outcomes(data.design.response, rows, family)
     _check_fixed(data.design.formula, rows, family)
     scaled, given = [each.name for each in family.parameters if each.scaled], dict(data.design.formula.fixed)
