@@ -77,8 +77,33 @@ def test_rows_are_left_out_whole(fitted, counts):
     assert found.unit == "row"
     assert len(found.elpd_i) == len(counts)
     assert found.elpd == fitted.loo(by="counted_row").elpd
-    with pytest.raises(pw.DataError, match="left out whole"):
-        fitted.kfold()
+
+
+def test_folds_hold_rows_of_counts_whole(fitted, trees):
+    """As many folds as sites times rows would leave one row out each: nearly what `loo` says, by other means."""
+    exact, folds = fitted.loo(), fitted.kfold(48, draws=250)
+    assert folds.unit == "row" and list(folds.labels) == list(exact.labels)
+    np.testing.assert_allclose(folds.elpd_i, exact.elpd_i, atol=0.25)
+    assert folds.elpd == pytest.approx(exact.elpd, abs=1.0)
+    assert len(fitted.kfold(5, draws=50).elpd_i) == 48
+
+
+def test_compare_pooling_of_counts(counts):
+    """Scores of rows left out are of the whole row, as `loo` of the fit says them."""
+    found = pw.compare_pooling(
+        "cbind(oak, elm, ash) ~ x", by="site", data=counts, family="multinomial", folds=4, draws=250, seed=1
+    )
+    table = found.table
+    by_row = fitted_by(counts).loo()
+    line = table.loc["partial pooling"]
+    assert line["log_score_leave_one_out"] == pytest.approx(by_row.elpd / 48, abs=0.05)
+    assert line["log_score_4_fold"] == pytest.approx(by_row.elpd / 48, abs=0.3)
+    assert "predicts best: log score" in found.verdict
+    assert len(found.separate.kfold(4, draws=50).elpd_i) == 48
+
+
+def fitted_by(counts):
+    return pw.fit("cbind(oak, elm, ash) ~ x + (x || site)", counts, family="multinomial", draws=250, seed=1)
 
 
 def test_a_row_with_a_missing_count_is_left_out(counts):

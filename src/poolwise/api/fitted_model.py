@@ -498,13 +498,13 @@ class Fit:
             from poolwise.evaluate.loo import sampled_families as sampled
 
             rows = self.behind.encoded()
-            if by is None and counted_rows(self.result.model.design.formula, self.source):
-                raise DataError("Rows of counts are left out whole, which fit.loo() does; or say by=.")
-            if by is None:
-                check_folds(folds, len(rows.codes))
+            counted = counted_rows(self.result.model.design.formula, self.source)
+            of = by or counted
+            groups = sampled.groups_of(self.result, rows, of, lambda: self.frame_with(of)) if of else None
+            if by is None or groups is None:
+                check_folds(folds, len(rows.codes) if groups is None else len(groups.levels))
                 parts = Folds(int(folds), settings.entropy)
-                return sampled.leave_folds_out(self.result, rows, parts, settings, threads=threads)
-            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+                return sampled.leave_folds_out(self.result, rows, parts, settings, units=groups, threads=threads)
             return sampled.leave_groups_out_by_refitting(self.result, rows, groups, settings, threads=threads)
         if by is not None:
             parted = parting(self.result.model, by, self.source, threads)

@@ -25,6 +25,7 @@ from poolwise.formula.scan import blanked
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling
 from poolwise.inference.prepare import prepare
+from poolwise.inference.tallies import counted_rows, untallied
 from poolwise.inference.unpooled import completely_pooled, not_pooled
 from poolwise.samplers import SamplerSettings
 from poolwise.samplers.settings import sampler_settings
@@ -85,9 +86,11 @@ def compare_pooling(
     """
     if not isinstance(by, str):
         raise DataError(f"by must be the name of the grouping column, not {by!r}.")
-    source = None if isinstance(data, Statistics) else as_source(data)
+    source, family = None if isinstance(data, Statistics) else as_source(data), family_of(family)
+    if source is not None:
+        formula, source = untallied(formula, source, family, None, missing)
     parsed = parse(formula, functions, None if source is None else source.names, [by])
-    _check_formula(parsed, by)
+    _check_formula(parsed, by, counted=counted_rows(parsed, source) is not None)
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
         raise DataError(f"folds must be 0 or a whole number of at least 2, not {folds!r}.")
     settings = sampler_settings(draws, chains, seed, "auto", progress)
@@ -98,7 +101,7 @@ def compare_pooling(
         _with_groups(parsed, by, correlated),
         source or data,
         priors=priors,
-        family=family_of(family),
+        family=family,
         link=link,
         functions=functions,
         missing=missing,
@@ -125,18 +128,18 @@ def compare_pooling(
     return PoolingComparison(fits[Pooling.COMPLETE], fits[Pooling.SEPARATE], fits[Pooling.PARTIAL], scores)
 
 
-def _check_formula(parsed: Formula, by: str) -> None:
-    """Refuse group terms, which are added here, and weights."""
+def _check_formula(parsed: Formula, by: str, *, counted: bool) -> None:
+    """Refuse group terms, which are added here, and weights that are not counts of categories."""
     if parsed.bars:
         raise FormulaError(
-            f"compare_pooling adds the group term by itself: write '{parsed.response} ~ {parsed.common}' and by='{by}'."
+            f"compare_pooling adds the group term by itself: leave '{parsed.bars[0]}' out and say by='{by}'."
         )
     for name, further in parsed.further:
         if further.bars:
             raise FormulaError(f"compare_pooling has no group terms of '{name}': write '{name} ~ {further.common}'.")
     if called := [name for name in terms() if re.search(rf"(?<![\w.]){name}\s*\(", blanked(parsed.common))]:
         raise FormulaError(f"compare_pooling lets every term vary by group, which {called[0]}(...) cannot here.")
-    if parsed.weights is not None:
+    if parsed.weights is not None and not counted:
         raise FormulaError("compare_pooling takes no weights: leave weights(...) out of the formula.")
 
 
@@ -145,7 +148,8 @@ def _with_groups(parsed: Formula, by: str, correlated: bool) -> str | list[str]:
     quoted = by if by.isidentifier() else f"`{by}`"
     known = "".join([f" + cs({term})" for term in parsed.specific] + [f" + offset({text})" for text in parsed.offsets])
     bar = f"({parsed.common} {'|' if correlated else '||'} {quoted})"
-    mean = f"{parsed.left} ~ {parsed.common} + {bar}{known}"
+    left = f"{parsed.left} | weights({parsed.weights})" if parsed.weights else parsed.left  # counts of categories
+    mean = f"{left} ~ {parsed.common} + {bar}{known}"
     more = [further.text for _, further in parsed.further] + [f"{name} = {value!r}" for name, value in parsed.fixed]
     return [mean, *more] if more else mean
 

@@ -108,7 +108,7 @@ def _some(
     y = rows.response
     codes = np.zeros(len(y), dtype=np.int64) if factor is None else factor.codes[rows.codes]
     size = 1 if factor is None else len(factor.levels)
-    members = _adder(codes, size)
+    members = adder(codes, size)
     centre = None if factor is None else _centres(posterior, rows, factor, chosen)
     densities, means, totals = [], [], []
     for k, found in enumerate(_at(posterior, rows, factor, chosen, nodes, centre)):
@@ -129,7 +129,7 @@ def _some(
     )
 
 
-def _adder(codes: np.ndarray, size: int) -> Any:
+def adder(codes: np.ndarray, size: int) -> Any:
     """A sparse matrix (n, size) that adds up columns by their codes."""
     from scipy.sparse import csr_array
 
@@ -163,7 +163,7 @@ def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarra
     scale = layout.root(theta, factor.name)
     codes, m = factor.codes[rows.codes], len(chosen)
     z = factor.group_map[0] + rows.values[:, :-1] @ factor.group_map[1:]
-    members = _adder(codes, size)
+    members = adder(codes, size)
     y, centre = rows.response, np.zeros((m, size, q))
     base = _predictors(posterior, rows, factor, chosen)
     image = np.einsum("nq,mqk->mnk", z, scale)  # columns of standardised effects

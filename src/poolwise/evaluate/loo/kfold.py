@@ -35,10 +35,17 @@ class Folds:
 
     def of(self, batches: Iterator[Rows]) -> Iterator[tuple[Rows, np.ndarray]]:
         """Batches with the fold (n,) of each of their rows."""
-        # A stream of its own: the folds must not depend on how many draws the fits take.
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(97,)))
+        rng = self._stream()
         for rows in batches:
             yield rows, rng.permutation(len(rows.codes)) % self.count
+
+    def parts(self, units: int) -> np.ndarray:
+        """The fold of each of some units."""
+        return np.asarray(self._stream().permutation(units) % self.count)
+
+    def _stream(self) -> np.random.Generator:
+        # Of its own: the folds must not depend on how many draws the fits take.
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(97,)))
 
     def statistics(self, model: Model, batches: Iterator[Rows]) -> list[CrossProducts]:
         """Statistics of each fold, with the cells of the model."""

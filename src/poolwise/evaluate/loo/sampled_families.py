@@ -17,7 +17,7 @@ from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo import sampled_regressions as separate
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
-from poolwise.evaluate.loo.group_integrals import conditional, finest, integrate
+from poolwise.evaluate.loo.group_integrals import adder, conditional, finest, integrate
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
@@ -141,31 +141,46 @@ def leave_groups_out(
 
 
 def leave_folds_out(
-    posterior: Posterior, rows: Rows, folds: Folds, settings: SamplerSettings, *, threads: int
+    posterior: Posterior,
+    rows: Rows,
+    folds: Folds,
+    settings: SamplerSettings,
+    *,
+    units: Groups | None = None,
+    threads: int,
 ) -> LeaveOut:
-    """log p(y_i | rows of the other folds) of every row."""
+    """log p(rows of a unit | rows of the other folds) of every unit; without `units` each row is one."""
     started = time.perf_counter()
-    fold_of = next(folds.of(iter([rows])))[1]
-    y, total = rows.response, len(rows.codes)
+    y = rows.response
+    if units is None:
+        units = Groups("row", np.arange(1, len(y) + 1), np.arange(len(y)))
+    total, codes = len(units.levels), units.codes
+    fold_of = folds.parts(total)[codes]
     step = f"{folds.count}-fold cross-validation"
+    elpd, mean = np.empty(total), np.empty(len(y))
+
+    def score(mine: np.ndarray, refit: Posterior, scored: Rows) -> None:
+        found = conditional(refit, scored, _spread(refit))
+        present, place = np.unique(codes[mine], return_inverse=True)
+        elpd[present] = weighing.average(found.log_density(y[mine]) @ adder(place, len(present)))
+        mean[mine] = found.mean().mean(axis=0)
+
     if posterior.model.pooling is Pooling.SEPARATE:
         sets = separate.parts(rows, fold_of)
-        elpd, mean = separate.predicted(posterior, rows, sets, settings, threads, step)
+        separate.refit_without(posterior, rows, sets, settings, threads, step, score)
     else:
-        elpd, mean = np.empty(total), np.empty(total)
-
-        def score(k: int, refit: Posterior) -> None:
-            mine = np.flatnonzero(fold_of == k)
-            found = conditional(refit, rows.take(mine), _spread(refit))
-            elpd[mine], mean[mine] = weighing.average(found.log_density(y[mine])), found.mean().mean(axis=0)
-
+        sets = [np.flatnonzero(fold_of == k) for k in range(folds.count)]
         models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
-        refit_each(models, settings, threads, step, score, settings.progress)
-    residual = deviations(posterior.model.family, rows, mean)
+
+        def score_fold(k: int, refit: Posterior) -> None:
+            score(sets[k], refit, rows.take(sets[k]))
+
+        refit_each(models, settings, threads, step, score_fold, settings.progress)
+    outcome = np.bincount(codes, y, total)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
-        np.arange(1, total + 1), y, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
-        residual, None, total,
+        units.levels, outcome, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
+        deviations(posterior.model.family, rows, mean), None, total,
         0.0, 0.0, time.perf_counter() - started,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,32 +33,29 @@ def parts(rows: Rows, fold_of: np.ndarray) -> list[np.ndarray]:
     return np.split(order, new)
 
 
-def predicted(
+def refit_without(
     posterior: Posterior,
     rows: Rows,
     sets: Sequence[np.ndarray],
     settings: SamplerSettings,
     threads: int,
     step: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log predictive densities and expected outcomes (n,) of rows by the other rows of their group.
+    score: Callable[[np.ndarray, Posterior, Rows], None],
+) -> None:
+    """Fit the other rows of a group for each of some sets of its rows, and score these.
 
     Parameters
     ----------
-    sets : positions of rows that are left out together, each of one group; rows that are in none have NaN.
+    sets : positions of rows that are left out together, each of one group.
+    score : (positions, fit of the others, these rows as those of a fit without groups).
     """
-    elpd, mean = np.full(len(rows.codes), np.nan), np.full(len(rows.codes), np.nan)
     members = _members(rows, len(posterior.model.by_group))
-
-    def score(k: int, refit: Posterior) -> None:
-        mine = rows.take(sets[k])
-        found = conditional(refit, _one_group(mine), np.arange(refit.chains * refit.draws))
-        elpd[sets[k]] = weighing.average(found.log_density(mine.response))
-        mean[sets[k]] = found.mean().mean(axis=0)
-
     models = [_without(posterior.model, rows, np.setdiff1d(members[rows.codes[out[0]]], out)) for out in sets]
-    refit_each(models, settings, threads, step, score, settings.progress)
-    return elpd, mean
+
+    def scored(k: int, refit: Posterior) -> None:
+        score(sets[k], refit, _one_group(rows.take(sets[k])))
+
+    refit_each(models, settings, threads, step, scored, settings.progress)
 
 
 def rows_by_refitting(
@@ -67,8 +64,14 @@ def rows_by_refitting(
     """Log predictive densities and expected outcomes of some rows, each from a fit of the others of its group."""
     seed = np.random.SeedSequence(posterior.seed, spawn_key=(35,))
     settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed, progress=progress)
+    elpd, mean = np.empty(len(rows.codes)), np.empty(len(rows.codes))
+
+    def score(out: np.ndarray, refit: Posterior, mine: Rows) -> None:
+        found = conditional(refit, mine, np.arange(refit.chains * refit.draws))
+        elpd[out], mean[out] = weighing.average(found.log_density(mine.response)), found.mean().mean(axis=0)
+
     sets = [np.array([i]) for i in chosen]
-    elpd, mean = predicted(posterior, rows, sets, settings, threads, "refitting without rows of heavy weight")
+    refit_without(posterior, rows, sets, settings, threads, "refitting without rows of heavy weight", score)
     return elpd[chosen], mean[chosen]
 
 
