@@ -106,7 +106,10 @@ class FitPlots:
     def groups(
         self, groups: list[object], *, by: str | None = None, labels: dict[float, str] | None = None
     ) -> alt.ConcatChart:
-        """Data and regression lines of chosen groups of a factor; the other factors at their population mean."""
+        """Data and regression lines of chosen groups of a factor; the other factors at their population mean.
+
+        Of categories without an order: the probability of each, with a tick for each row below.
+        """
         return _lines([self.posterior], self.rows_of, self.posterior.model.design.factor(by), groups, labels)
 
 
@@ -120,7 +123,7 @@ class PoolingPlots:
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data of chosen groups with their separate and their partially pooled lines, on the outcome's scale."""
-        factor = self.partial.model.design.factor()
+        factor = self.partial.model.design.factors[0]  # all of them are of one grouping column
         return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
 
     def shrinkage(
@@ -142,8 +145,13 @@ def _lines(
     groups: list[object],
     labels: dict[float, str] | None,
 ) -> alt.ConcatChart:
-    from poolwise.output.plots.lines import lines
+    from poolwise.output.plots.category_lines import category_lines
+    from poolwise.output.plots.lines import lines, rows_at_hand
 
-    shown = {one.model.pooling.value: (one, _COLOURS[one.model.pooling]) for one in posteriors}
+    family = posteriors[0].model.family
     positions = posteriors[0].positions(factor, groups)
-    return lines(shown, rows_of(factor, positions), factor, positions, labels=labels)
+    rows = rows_at_hand(rows_of(factor, positions))
+    if family.labels and not family.ordered:
+        return category_lines({one.model.pooling.value: one for one in posteriors}, rows, factor, positions)
+    shown = {one.model.pooling.value: (one, _COLOURS[one.model.pooling]) for one in posteriors}
+    return lines(shown, rows, factor, positions, labels=labels)

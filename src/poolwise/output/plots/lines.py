@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +26,7 @@ _POINTS = 24  # of a curve
 
 def lines(
     fits: dict[str, tuple[Posterior, str]],
-    rows: Rows | None,
+    rows: Rows,
     factor: Factor,
     groups: np.ndarray,
     *,
@@ -43,11 +45,9 @@ def lines(
     import altair as alt
     import pandas as pd
 
-    if rows is None:
-        raise DataError("This fit was loaded from a file, which holds no rows to draw; fit again to see its lines.")
     first = next(iter(fits.values()))[0]
-    design, levels = first.model.design, factor.levels
-    slope = _slope(first, factor)
+    design = first.model.design
+    slope = slope_of(first, factor)
     column = design.columns.index(slope)
     x_all = rows.values[:, column]
     ends = np.linspace(x_all.min(), x_all.max(), _POINTS if first.model.sampled else 2)
@@ -56,12 +56,14 @@ def lines(
     shown = [int(j) for j in groups]
     group_of = factor.codes[rows.codes]
     y_domain = _range(fits, rows, factor, shown, column)
-    axis = alt.Axis(grid=False)
-    if labels:
-        words = "{" + ", ".join(f"'{value:g}': '{word}'" for value, word in labels.items()) + "}"
-        axis = alt.Axis(values=list(labels), labelExpr=f"({words})[datum.value]", grid=False)
+    axis = _named(labels, grid=False) if labels else alt.Axis(grid=False)
     x = alt.X("x:Q", title=None if labels else slope, scale=x_scale, axis=axis)
-    y = alt.Y("y:Q", title=outcome_title(first.model), scale=alt.Scale(domain=y_domain, nice=False))
+    y = alt.Y(
+        "y:Q",
+        title=outcome_title(first.model),
+        scale=alt.Scale(domain=y_domain, nice=False),
+        axis=_named(dict(enumerate(first.model.family.labels))) if first.model.family.ordered else alt.Axis(),
+    )
     colour = alt.Color(
         "model:N",
         title=None,
@@ -80,12 +82,37 @@ def lines(
         faint = faint.encode(x=x, y=y, color=colour, detail="draw:N")
         bold = alt.Chart(theme.data(mean)).mark_line(strokeWidth=3, clip=True).encode(x=x, y=y, color=colour)
         points = alt.Chart(theme.data(dots)).mark_circle(size=34, opacity=0.75, color=theme.DATA).encode(x=x, y=y)
-        count = int(mine.sum())
-        title = alt.TitleParams(
-            str(levels[j]), subtitle=f"{count} row{'s' * (count != 1)}", fontSize=12, subtitleFontSize=11
-        )
+        title = group_title(factor, j, int(mine.sum()))
         panels.append((faint + bold + points).properties(width=210, height=240, title=title))
     return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
+
+
+def rows_at_hand(rows: Rows | None) -> Rows:
+    """The rows, where a fit still has them.
+
+    Raises
+    ------
+    DataError : where it has none.
+    """
+    if rows is None:
+        raise DataError("This fit was loaded from a file, which holds no rows to draw; fit again to see its lines.")
+    return rows
+
+
+def group_title(factor: Factor, j: int, count: int) -> alt.TitleParams:
+    """Title of a panel: the group, and how many rows it has."""
+    import altair as alt
+
+    said = f"{count} row{'s' * (count != 1)}"
+    return alt.TitleParams(str(factor.levels[j]), subtitle=said, fontSize=12, subtitleFontSize=11)
+
+
+def _named(words: Mapping[float, str], *, grid: bool = True) -> alt.Axis:
+    """An axis with words at some values."""
+    import altair as alt
+
+    texts = {f"{value:g}": theme.plain(str(word)) for value, word in words.items()}
+    return alt.Axis(values=list(words), labelExpr=f"({json.dumps(texts)})[datum.value]", grid=grid)
 
 
 def outcome_title(model: Model) -> str:
@@ -108,30 +135,41 @@ def shown_outcome(model: Model, rows: Rows) -> np.ndarray:
     return y / np.exp(rows.offset) if model.link.name == "log" else y - rows.offset
 
 
-def _slope(posterior: Posterior, factor: Factor) -> str:
-    names = [name for name in posterior.coefficients(factor, np.zeros(0, dtype=int))[0] if name != "Intercept"]
-    if not names:
-        raise DataError(
-            "Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest()."
-        )
-    return names[0]
+def slope_of(posterior: Posterior, factor: Factor) -> str:
+    """The first predictor whose coefficient varies by group."""
+    design, separate = posterior.model.design, posterior.model.pooling is Pooling.SEPARATE
+    effects = design.common_map if separate else factor.group_map
+    of_mean = np.array([not name for name in design.predictors]) if separate else factor.part_of("")
+    for weights in effects[1:, of_mean if of_mean.any() else slice(None)].T:
+        if weights.any():
+            return design.columns[int(np.flatnonzero(weights)[0])]
+    raise DataError("Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest().")
 
 
 def endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
     """Draws of the line at some values, (chains * draws, values); other predictors at their mean in the group."""
+    location, parameters = along_predictor(posterior, factor, j, ends, slope)
     model = posterior.model
-    design = model.design
-    names, draws = posterior.coefficients(factor, np.array([j]))
-    mine = draws.reshape(-1, len(names))
-    separate = model.pooling is Pooling.SEPARATE
-    own = regression_weights(design, mine) if separate else {}
-    weights = own[""] if separate else mine @ factor.group_map.T
-    if not separate:
-        only_common = [
-            k for k, name in enumerate(design.coefficients) if name not in names and not design.predictors[k]
-        ]
-        beta = posterior.beta.reshape(len(mine), -1)[:, only_common]
-        weights += beta @ design.common_map[:, only_common].T
+    return model.family.expectation(model.family.scale.mean(location), parameters) if model.sampled else location
+
+
+def along_predictor(
+    posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Draws (chains * draws, values) of the location and the parameters on their scales at some values of a predictor,
+    the others at their mean in the group."""
+    model = posterior.model
+    design, separate = model.design, model.pooling is Pooling.SEPARATE
+    count = posterior.chains * posterior.draws
+    own = {}
+    if separate:
+        names, draws = posterior.coefficients(factor, np.array([j]))
+        own = regression_weights(design, draws.reshape(count, len(names)))
+    nothing = np.zeros((count, 1 + len(design.columns)))  # of a parameter that is fixed
+
+    def weights_of(name: str) -> np.ndarray:
+        return own.get(name, nothing) if separate else _weights(posterior, name, factor, j)
+
     column = 1 + design.columns.index(slope)
     cells = factor.codes == j
     shares = model.statistics.weights[cells] / model.statistics.weights[cells].sum()
@@ -143,16 +181,15 @@ def endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, sl
         return np.asarray(rest[:, None] + weights[:, column, None] * ends)
 
     if not model.sampled:
-        return along(weights)
+        return along(weights_of("")), ()
     fixed = model.family.fixed(model.design.formula.fixed)
     parameters = tuple(
-        np.log(posterior.dispersions[name].reshape(len(mine), -1)[:, [j if separate else 0]])
+        np.log(posterior.dispersions[name].reshape(count, -1)[:, [j if separate else 0]])
         if name in posterior.dispersions
-        else along(own[name] if separate else _weights(posterior, name, factor, j)) + fixed.get(name, 0.0)
+        else along(weights_of(name)) + fixed.get(name, 0.0)
         for name in model.family.predictors[1:]
     )
-    mean = model.family.scale.mean(locations(model.link, along(weights)))
-    return model.family.expectation(mean, parameters)
+    return locations(model.link, along(weights_of(""))), parameters
 
 
 def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np.ndarray:
