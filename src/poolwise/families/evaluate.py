@@ -9,7 +9,7 @@ from poolwise.families.family import Family
 from poolwise.families.links import Link, to_location
 
 
-def slope_and_information(
+def slopes_and_information(
     family: Family,
     link: Link,
     y: np.ndarray,
@@ -17,28 +17,25 @@ def slope_and_information(
     weights: np.ndarray,
     predictors: np.ndarray,
     limits: np.ndarray | None = None,
-    of: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative of the log likelihood of rows (n,) in a linear predictor, and expected information on it.
+    """Derivatives of the log likelihood of rows (n,) in each linear predictor, and expected information on each; both
+    (parameters, n).
 
     Parameters
     ----------
     predictors : (parameters, n) that of the mean, and the other parameters on their scales.
     limits : (4, n) of censored and truncated outcomes, as those of `Rows`.
-    of : which of the predictors; that of the mean by default.
     """
-    at, chain = np.ascontiguousarray(predictors, dtype=float).copy(), np.ones(predictors.shape[1])
-    to_location(link.code, at[0], chain)
-    if of:
-        chain = np.ones(predictors.shape[1])
-    slope, information = np.zeros(at.shape[1]), np.zeros(at.shape[1])
+    at, chain = np.ascontiguousarray(predictors, dtype=float).copy(), np.ones(predictors.shape)
+    to_location(link.code, at[0], chain[0])
+    slope, information = np.zeros(at.shape), np.zeros(at.shape)
 
     def add(address: int, which: np.ndarray, *outcomes: np.ndarray) -> None:
         there = np.ascontiguousarray(at[:, which])
         slopes, known = np.empty_like(there), np.empty_like(there)
         call_rows(address, *(np.ascontiguousarray(each, dtype=float) for each in outcomes), there, slopes, known)
-        slope[which] += slopes[of] * chain[which]
-        information[which] += known[of] * chain[which] ** 2
+        slope[:, which] += slopes * chain[:, which]
+        information[:, which] += known * chain[:, which] ** 2
 
     exact = np.arange(len(y)) if limits is None else np.flatnonzero(np.isnan(limits[0]))
     add(family.callback.address, exact, y[exact], trials[exact], weights[exact])
@@ -49,3 +46,18 @@ def slope_and_information(
         add(family.interval.address, cut, lb[cut], ub[cut], -weights[cut])
         information = np.maximum(information, 0.0)
     return slope, information
+
+
+def slope_and_information(
+    family: Family,
+    link: Link,
+    y: np.ndarray,
+    trials: np.ndarray,
+    weights: np.ndarray,
+    predictors: np.ndarray,
+    limits: np.ndarray | None = None,
+    of: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same (n,) of one linear predictor, that of the mean by default."""
+    slope, information = slopes_and_information(family, link, y, trials, weights, predictors, limits)
+    return slope[of], information[of]

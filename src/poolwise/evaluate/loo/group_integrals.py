@@ -7,9 +7,8 @@ quadrature (Liu and Pierce 1994; Pinheiro and Bates 1995), as Merkle, Furr and R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,15 @@ from scipy.special import logsumexp
 from poolwise.density.latent.observations import known_parts
 from poolwise.design import Rows
 from poolwise.design.design import linear_predictor, regression_weights
-from poolwise.design.factors import Factor
+from poolwise.evaluate.loo.integrated_effects import Effects
 from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.families import locations
-from poolwise.families.evaluate import slope_and_information
+from poolwise.families.evaluate import slopes_and_information
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.support.progress import Progress
 from poolwise.support.threads import map_slices
 
-_NODES = {1: 15, 2: 9}  # along each effect; more effects than these are not integrated
-_STEPS = 6
+_STEPS, _SETTLED = 12, 1e-6  # of Newton's method, in standard deviations of the effects
 _MOST, _WORK, _LEAST = 1_000, 2e8, 100  # draws; rows x nodes x draws; draws at least
 _TOGETHER = 2e6  # rows x nodes x draws at a time
 
@@ -49,19 +47,9 @@ class Integrated:
     means: np.ndarray
 
 
-def finest(posterior: Posterior) -> Factor | None:
-    """The factor of the mean with the most groups whose effects are few enough to be integrated."""
-    found = [
-        factor
-        for factor in posterior.model.design.factors
-        if factor.of_mean and len(factor.effects) in _NODES and posterior.u
-    ]
-    return max(found, key=lambda factor: len(factor.levels), default=None)
-
-
-def integrate(posterior: Posterior, rows: Rows, factor: Factor | None, progress: Progress) -> Integrated:
-    """Integrate the effects of a factor's groups; without one, nothing is integrated and a group is all rows."""
-    nodes, log_weights = _grid(0 if factor is None else len(factor.effects))
+def integrate(posterior: Posterior, rows: Rows, effects: Effects | None, progress: Progress) -> Integrated:
+    """Integrate the effects of groups; without any, nothing is integrated and a group is all rows."""
+    nodes, log_weights = (np.zeros((1, 0)), np.zeros(1)) if effects is None else effects.grid()
     count = posterior.chains * posterior.draws
     kept = int(np.clip(_WORK / (len(rows.codes) * len(nodes)), _LEAST, _MOST))
     chosen = np.linspace(0, count - 1, min(kept, count)).astype(int)
@@ -69,7 +57,7 @@ def integrate(posterior: Posterior, rows: Rows, factor: Factor | None, progress:
     done: list[int] = []
 
     def some(_: int, part: slice) -> Integrated:
-        found = _some(posterior, rows, factor, chosen[part], nodes, log_weights)
+        found = _some(posterior, rows, effects, chosen[part], nodes, log_weights)
         done.append(part.stop - part.start)
         return found
 
@@ -85,46 +73,43 @@ def integrate(posterior: Posterior, rows: Rows, factor: Factor | None, progress:
 
 def conditional(posterior: Posterior, rows: Rows, chosen: np.ndarray) -> Outcomes:
     """The distribution of outcomes in rows given all effects, for the draws at some positions."""
-    return next(_at(posterior, rows, None, chosen, np.zeros((1, 0)), None))
-
-
-def _grid(q: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes (k, q) and log weights (k,) for integrals over a standard normal density in q dimensions."""
-    if not q:
-        return np.zeros((1, 0)), np.zeros(1)
-    x, w = np.polynomial.hermite_e.hermegauss(_NODES[q])
-    nodes = np.array(list(product(x, repeat=q)))
-    return nodes, np.array([np.log(each).sum() for each in product(w / np.sqrt(2 * np.pi), repeat=q)])
+    return _outcomes(posterior, rows, _predictors(posterior, rows, frozenset(), chosen))
 
 
 def _some(
     posterior: Posterior,
     rows: Rows,
-    factor: Factor | None,
+    effects: Effects | None,
     chosen: np.ndarray,
     nodes: np.ndarray,
     log_weights: np.ndarray,
 ) -> Integrated:
     y = rows.response
-    codes = np.zeros(len(y), dtype=np.int64) if factor is None else factor.codes[rows.codes]
-    size = 1 if factor is None else len(factor.levels)
-    members = adder(codes, size)
-    centre = None if factor is None else _centres(posterior, rows, factor, chosen)
-    densities, means, totals = [], [], []
-    for k, found in enumerate(_at(posterior, rows, factor, chosen, nodes, centre)):
-        here = np.maximum(found.log_density(y), -1e300)
+    codes = np.zeros(len(y), dtype=np.int64) if effects is None else effects.codes(rows)
+    members = adder(codes, 1 if effects is None else effects.groups)
+    centre = None if effects is None else _centres(posterior, rows, effects, chosen)
+    densities, means, totals, others = [], [], [], []
+    for k, found in enumerate(_at(posterior, rows, effects, chosen, nodes, centre)):
+        here = found.log_density(y)
+        # The sum of the other rows cannot be had by subtraction where this one has no density at the node.
+        impossible = ~(here > -np.inf)
+        finite = np.where(impossible, 0.0, here)
+        sums, none = finite @ members, impossible.astype(float) @ members
+        weight = log_weights[k] + (0.0 if centre is None else centre.log_ratio(nodes[k]))
         densities.append(here)
         means.append(found.mean())
-        totals.append(here @ members + log_weights[k] + (0.0 if centre is None else centre.log_ratio(nodes[k])))
-    density, total = np.array(densities), np.array(totals)
-    groups = np.asarray(logsumexp(total, axis=0))
-    share = (total - groups)[:, :, codes]
-    outside = -np.asarray(logsumexp(share - density, axis=0))
-    apart = np.exp(share - density + outside)
+        totals.append(np.where(none > 0, -np.inf, sums + weight))
+        others.append(np.where(none[:, codes] > impossible, -np.inf, (sums + weight)[:, codes] - finite))
+    density, rest = np.array(densities), np.array(others)
+    with np.errstate(invalid="ignore"):
+        groups = np.maximum(logsumexp(np.array(totals), axis=0), -1e300)
+        without = np.maximum(logsumexp(rest, axis=0), -1e300)
+        apart = np.exp(rest - without)
+        twice = logsumexp(np.where(np.isneginf(density), -np.inf, rest + 2.0 * density), axis=0)
     return Integrated(
         groups,
-        outside,
-        np.asarray(logsumexp(share + density, axis=0)),
+        np.maximum(groups[:, codes] - without, -1e300),
+        np.maximum(twice - groups[:, codes], -1e300),
         np.einsum("kmn,kmn->mn", apart, np.array(means)),
     )
 
@@ -141,12 +126,12 @@ def adder(codes: np.ndarray, size: int) -> Any:
 class _Centres:
     """Where the nodes of each draw and group are: u = M (centre + spread x), all (m, G, ...)."""
 
-    scale: np.ndarray  # (m, q, q) M
-    centre: np.ndarray  # (m, G, q)
-    spread: np.ndarray  # (m, G, q, q)
+    scale: np.ndarray  # (m, Q, Q) M
+    centre: np.ndarray  # (m, G, Q)
+    spread: np.ndarray  # (m, G, Q, Q)
 
     def effects(self, node: np.ndarray) -> np.ndarray:
-        """(m, G, q) at a node (q,)."""
+        """(m, G, Q) at a node (Q,)."""
         return np.einsum("mik,mgk->mgi", self.scale, self.centre + self.spread @ node)
 
     def log_ratio(self, node: np.ndarray) -> np.ndarray:
@@ -156,42 +141,49 @@ class _Centres:
         return volume + 0.5 * float(node @ node) - 0.5 * np.square(w).sum(axis=-1)
 
 
-def _centres(posterior: Posterior, rows: Rows, factor: Factor, chosen: np.ndarray) -> _Centres:
-    """Modes and curvatures of each group's effects, by Newton's method from zero."""
-    model, q, size = posterior.model, len(factor.effects), len(factor.levels)
-    layout, theta = model.priors.layout, np.asarray(posterior.theta).reshape(-1, model.priors.layout.dimension)[chosen]
-    scale = layout.root(theta, factor.name)
-    codes, m = factor.codes[rows.codes], len(chosen)
-    z = factor.group_map[0] + rows.values[:, :-1] @ factor.group_map[1:]
-    members = adder(codes, size)
-    y, centre = rows.response, np.zeros((m, size, q))
-    base = _predictors(posterior, rows, factor, chosen)
-    image = np.einsum("nq,mqk->mnk", z, scale)  # columns of standardised effects
-    curvature = np.broadcast_to(np.eye(q), (m, size, q, q))
+def _centres(posterior: Posterior, rows: Rows, effects: Effects, chosen: np.ndarray) -> _Centres:
+    """Modes and curvatures of each group's effects, by Newton's method from zero.
+
+    The information that one parameter has on another is left out: nodes may lie anywhere, and lie well enough.
+    """
+    layout, q, m = posterior.model.priors.layout, len(effects.of), len(chosen)
+    theta = np.asarray(posterior.theta).reshape(-1, layout.dimension)[chosen]
+    scale, codes, z = effects.root(layout, theta), effects.codes(rows), effects.columns(rows)
+    members, base = adder(codes, effects.groups), _predictors(posterior, rows, effects.names, chosen)
+    # Columns of standardised effects in each linear predictor that has some.
+    images = {k: np.einsum("nq,mqk->mnk", z[:, effects.of == k], scale[:, effects.of == k]) for k in set(effects.of)}
+    centre, curvature = np.zeros((m, effects.groups, q)), np.broadcast_to(np.eye(q), (m, effects.groups, q, q))
     for _ in range(_STEPS):
-        linear = base[0] + np.einsum("mnk,mnk->mn", image, centre[:, codes])
-        outcome = _outcomes(posterior, rows, np.stack([linear, *base[1:]]))
-        flat = np.stack([linear.ravel(), *(each.ravel() for each in outcome.parameters)])
-        tiled = [np.tile(each, m) for each in (y, outcome.trials, outcome.counted)]
-        limits = None if rows.limits is None else np.tile(rows.limits, (1, m))
-        found = slope_and_information(model.family, model.link, tiled[0], tiled[1], tiled[2], flat, limits)
-        slope, information = (each.reshape(m, -1) for each in found)
-        gradient = np.stack([(slope * image[..., k]) @ members for k in range(q)], axis=-1) - centre
-        curvature = np.eye(q) + np.stack(
-            [
-                np.stack([(information * image[..., k] * image[..., j]) @ members for j in range(q)], axis=-1)
-                for k in range(q)
-            ],
-            axis=-1,
-        )
-        step = np.linalg.solve(curvature, np.nan_to_num(gradient)[..., None])[..., 0]
-        centre = centre + np.clip(step, -2.0, 2.0)
-    root = np.linalg.cholesky(np.linalg.inv(curvature))
-    return _Centres(scale, centre, root)
+        at = effects.moved(base, z, np.einsum("mik,mgk->mgi", scale, centre)[:, codes])
+        slopes, information = _derivatives(posterior, rows, at)
+        gradient = -centre
+        curvature = np.broadcast_to(np.eye(q), curvature.shape).copy()
+        for k, image in images.items():
+            gradient = gradient + np.stack([(slopes[k] * image[..., i]) @ members for i in range(q)], axis=-1)
+            for i in range(q):
+                weighted = information[k] * image[..., i]
+                curvature[..., i, :] += np.stack([(weighted * image[..., j]) @ members for j in range(q)], axis=-1)
+        step = np.clip(np.linalg.solve(curvature, np.nan_to_num(gradient)[..., None])[..., 0], -2.0, 2.0)
+        centre = centre + step
+        if np.abs(step).max(initial=0.0) < _SETTLED:
+            break
+    return _Centres(scale, centre, np.linalg.cholesky(np.linalg.inv(curvature)))
 
 
-def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen: np.ndarray) -> np.ndarray:
-    """Linear predictors of all parameters (parameters, m, n), leaving out the effects of one factor."""
+def _derivatives(posterior: Posterior, rows: Rows, predictors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes of the log likelihood of each row in each linear predictor, and the information, (parameters, m, n)."""
+    outcome, m = _outcomes(posterior, rows, predictors), len(predictors[0])
+    y, trials, counted = (np.tile(each, m) for each in (rows.response, outcome.trials, outcome.counted))
+    limits = None if rows.limits is None else np.tile(rows.limits, (1, m))
+    flat = np.stack([np.ravel(each) for each in predictors])
+    model = posterior.model
+    found = slopes_and_information(model.family, model.link, y, trials, counted, flat, limits)
+    slopes, information = (each.reshape(len(predictors), m, -1) for each in found)
+    return slopes, np.nan_to_num(information, posinf=0.0)
+
+
+def _predictors(posterior: Posterior, rows: Rows, without: frozenset[str], chosen: np.ndarray) -> np.ndarray:
+    """Linear predictors of all parameters (parameters, m, n), leaving out the effects of some factors."""
     model = posterior.model
     design, values = model.design, rows.values[:, :-1]
     known = known_parts(design, rows, model.family)
@@ -209,7 +201,7 @@ def _predictors(posterior: Posterior, rows: Rows, without: Factor | None, chosen
         total = beta[:, mine] @ common[:, mine].T + known[k]
         for factor in design.factors:
             part = factor.part_of(name)
-            if not part.any() or (without is not None and factor.name == without.name):
+            if not part.any() or factor.name in without:
                 continue
             z = factor.group_map[0, part] + values @ factor.group_map[1:, part]
             drawn = posterior.offsets(factor).draws()[..., part]
@@ -237,31 +229,27 @@ def _of_regressions(posterior: Posterior, rows: Rows, chosen: np.ndarray) -> np.
     return np.stack(found)
 
 
-def _outcomes(posterior: Posterior, rows: Rows, predictors: np.ndarray) -> Outcomes:
+def _outcomes(posterior: Posterior, rows: Rows, predictors: Iterable[np.ndarray]) -> Outcomes:
     model = posterior.model
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
     counted = np.ones(len(rows.codes)) if model.family.precise else rows.precisions
-    linear = predictors[0]
-    location = locations(model.link, linear)
-    return Outcomes(model.family, linear, location, tuple(predictors[1:]), trials, counted, rows.limits)
+    linear, *others = predictors
+    return Outcomes(model.family, linear, locations(model.link, linear), tuple(others), trials, counted, rows.limits)
 
 
 def _at(
     posterior: Posterior,
     rows: Rows,
-    factor: Factor | None,
+    effects: Effects | None,
     chosen: np.ndarray,
     nodes: np.ndarray,
     centre: _Centres | None,
 ) -> Iterator[Outcomes]:
     """The distribution of outcomes at each node."""
-    base = _predictors(posterior, rows, factor, chosen)
-    if factor is None or centre is None:
-        yield _outcomes(posterior, rows, base)
+    if effects is None or centre is None:
+        yield conditional(posterior, rows, chosen)
         return
-    z = factor.group_map[0] + rows.values[:, :-1] @ factor.group_map[1:]
-    start = _outcomes(posterior, rows, base)
-    codes = factor.codes[rows.codes]
+    base = _predictors(posterior, rows, effects.names, chosen)
+    z, codes = effects.columns(rows), effects.codes(rows)
     for node in nodes:
-        linear = base[0] + np.einsum("nq,mnq->mn", z, centre.effects(node)[:, codes])
-        yield replace(start, linear=linear, location=locations(posterior.model.link, linear))
+        yield _outcomes(posterior, rows, effects.moved(base, z, centre.effects(node)[:, codes]))

@@ -12,12 +12,12 @@ import numpy as np
 
 from poolwise.density.latent.observations import observe, observe_groups
 from poolwise.design import Rows
-from poolwise.design.factors import Factor
 from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo import sampled_regressions as separate
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
-from poolwise.evaluate.loo.group_integrals import adder, conditional, finest, integrate
+from poolwise.evaluate.loo.group_integrals import adder, conditional, integrate
+from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, is_of
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
@@ -55,7 +55,7 @@ class Groups(NamedTuple):
 def groups_of(posterior: Posterior, rows: Rows, by: str, frame: Callable[[], pd.DataFrame]) -> Groups:
     """The groups of the rows of a fit; `frame` reads the column where the model does not have it."""
     for factor in posterior.model.design.factors:
-        if factor.name == by:
+        if is_of(factor, by):
             return Groups(by, factor.levels, factor.codes[rows.codes])
     labels = frame()[by].dropna().to_numpy()
     if len(labels) != len(rows.codes):
@@ -67,8 +67,8 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     """log p(y_i | all other rows) of every row, or of a random part of many."""
     started = time.perf_counter()
     apart = posterior.model.pooling is Pooling.SEPARATE
-    total, factor = len(rows.codes), finest(posterior)
-    found = integrate(posterior, rows, factor, progress)
+    total, effects = len(rows.codes), finest(posterior)
+    found = integrate(posterior, rows, effects, progress)
     chosen = some_positions(total, MOST)
     outside, y = found.outside[:, chosen], rows.response[chosen]
     elpd, weights, shapes = weighing.left_out(outside)
@@ -82,7 +82,7 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
         elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
         mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
-    how = "given all effects" if factor is None else f"integrated over the effects of {factor.name}"
+    how = "given all effects" if effects is None else f"integrated over the effects of {effects.name}"
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
@@ -120,19 +120,19 @@ def leave_groups_out(
     """log p(rows of g | rows of all other groups) of every group g."""
     started = time.perf_counter()
     by, levels, codes = groups
-    factor = _factor_of(posterior, by)
+    effects = effects_by(posterior, by)
     if posterior.model.pooling is Pooling.SEPARATE and posterior.model.design.factors[0].name == by:
         return separate.leave_groups_out(posterior, rows, threads=threads, progress=progress)
     if len(levels) < 2:
         raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
-    elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, factor, codes, len(levels), progress))
+    elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, effects, codes, len(levels), progress))
     refitted = np.zeros(len(levels), dtype=bool)
     bad = np.flatnonzero(shapes > GOOD_K)
     sets = [np.flatnonzero(codes == g) for g in bad]
     for i, again in _refits(posterior, rows, sets, threads, progress):
-        density = _of_groups(again, rows.take(sets[i]), factor, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
+        density = _of_groups(again, rows.take(sets[i]), effects, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
         elpd[bad[i]], refitted[bad[i]] = weighing.average(density)[0], True
-    how = "given all effects" if factor is None else "integrated over the group's effects"
+    how = "given all effects" if effects is None else "integrated over the group's effects"
     return LeaveOut(
         posterior.model.design.formula.text, by, f"{how}, draws weighed", levels,
         np.bincount(codes, rows.response, len(levels)), elpd, shapes, refitted, None, None, len(levels), 0.0, 0.0,
@@ -196,12 +196,12 @@ def leave_groups_out_by_refitting(
     """log p(rows of g | rows of all other groups) of every group g, each from a fit of the rest."""
     started = time.perf_counter()
     by, levels, codes = groups
-    factor = _factor_of(posterior, by)
+    effects = effects_by(posterior, by)
     models = [without(posterior.model, rows, codes == g) for g in range(len(levels))]
 
     def score(g: int, refit: Posterior) -> float:
         mine = rows.take(np.flatnonzero(codes == g))
-        density = _of_groups(refit, mine, factor, np.zeros(len(mine.codes), dtype=np.int64), 1, silent)
+        density = _of_groups(refit, mine, effects, np.zeros(len(mine.codes), dtype=np.int64), 1, silent)
         return float(weighing.average(density)[0])
 
     elpd = np.array(refit_each(models, settings, threads, f"leaving out each {by}", score, settings.progress))
@@ -212,21 +212,15 @@ def leave_groups_out_by_refitting(
     )  # fmt: skip
 
 
-def _factor_of(posterior: Posterior, by: str) -> Factor | None:
-    """The factor of a name, where its effects can be integrated out."""
-    found = [one for one in posterior.model.design.factors if one.name == by and one.of_mean]
-    return found[0] if found and len(found[0].effects) <= 2 and posterior.u else None
-
-
 def _of_groups(
-    posterior: Posterior, rows: Rows, factor: Factor | None, codes: np.ndarray, size: int, progress: Progress
+    posterior: Posterior, rows: Rows, effects: Effects | None, codes: np.ndarray, size: int, progress: Progress
 ) -> np.ndarray:
-    """Log densities (m, size) of the rows of each group, its own effects integrated out where there is a factor."""
-    if factor is None:
+    """Log densities (m, size) of the rows of each group, its own effects integrated out where there are any."""
+    if effects is None:
         found = conditional(posterior, rows, _spread(posterior)).log_density(rows.response)
         return np.stack([found[:, codes == g].sum(axis=1) for g in range(size)], axis=1)
-    densities = integrate(posterior, rows, factor, progress).groups
-    levels = np.unique(factor.codes[rows.codes])  # in the order of labels, as `codes` are
+    densities = integrate(posterior, rows, effects, progress).groups
+    levels = np.unique(effects.codes(rows))  # in the order of labels, as `codes` are
     return densities[:, levels]
 
 
