@@ -62,7 +62,7 @@ def prior(study: Study, *names: str) -> dist.Distribution:
     """The prior of the first of the names that has one."""
     for name in names:
         if name in study.priors:
-            law, *numbers = re.findall(r"[\w.]+", study.priors[name])
+            law, *numbers = re.findall(r"[-\w.]+", study.priors[name])
             return LAWS[law](*map(float, numbers))
     raise KeyError(names)
 
@@ -371,6 +371,16 @@ def around(study: Study, of: str, factor: str, levels: int) -> jax.Array:
     return numpyro.sample(f"v_{of}_{factor}", dist.Normal(middle, sd).expand([levels]).to_event(1))
 
 
+def both_around(study: Study, factor: str, levels: int, names: tuple[str, str]) -> jax.Array:
+    """Two coefficients of the mean by group, (levels, 2), sampled around those of the population."""
+    middle = jnp.stack([linear(study, {name: 1.0}) for name in names])
+    sds = jnp.stack([numpyro.sample(f"sd_{factor}[{name}]", prior(study, "sd")) for name in names])
+    root = numpyro.sample(f"root_{factor}", dist.LKJCholesky(2, 2.0))
+    numpyro.deterministic(f"cor_{factor}[{names[1]}, {names[0]}]", root[1, 0])
+    law = dist.MultivariateNormal(middle, scale_tril=sds[:, None] * root).expand([levels]).to_event(1)
+    return numpyro.sample(f"v_{factor}", law)
+
+
 def wiener(data: pd.DataFrame) -> Callable[[], None]:
     study, (subject, many) = STUDIES["wiener"], codes(data["participant_id"])
     rt, upper = data["rt"].to_numpy(), data["response"].to_numpy() > 0
@@ -378,8 +388,8 @@ def wiener(data: pd.DataFrame) -> Callable[[], None]:
     contaminant = np.log(0.05 / (2 * rt.max()))
 
     def model() -> None:
-        u = effects(study, "participant_id", many, ("Intercept", "conf[T.LC]"))[subject]
-        drift = linear(study, {"Intercept": ones, "conf[T.LC]": low}) + u[:, 0] + u[:, 1] * low
+        v = both_around(study, "participant_id", many, ("Intercept", "conf[T.LC]"))[subject]
+        drift = v[:, 0] + v[:, 1] * low
         a, ndt = (jnp.exp(around(study, of, "participant_id", many)[subject]) for of in ("bs", "ndt"))
         w = jax.nn.sigmoid(linear(study, {"Intercept": ones}, "bias_"))
         t = jnp.maximum(rt - ndt, 1e-3 * a**2)  # there the density is below exp(-50) of what it is elsewhere
@@ -477,7 +487,7 @@ STUDIES = {
         | {"bs_Intercept": "Normal(0.5, 1)", "ndt_Intercept": "Normal(-1.5, 1)", "bias_Intercept": "Normal(0, 1)"},
         choices,
         wiener,
-        draws=750,
+        draws=1500,
     ),
 }
 
