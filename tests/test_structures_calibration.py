@@ -60,6 +60,10 @@ def of_relatives():
     return (RELATED @ RELATED.T)[np.ix_(ANIMAL, ANIMAL)]
 
 
+def of_autoregression(rho):
+    return rho ** np.abs(np.subtract.outer(FRAME["t"].to_numpy(), FRAME["t"].to_numpy()))
+
+
 def of_curve():
     model, rows = prepare("y ~ s(x, k=6)", FRAME, priors={}, missing="drop", threads=1)
     (structure,) = model.design.structures
@@ -72,6 +76,7 @@ TERMS = {
     "map": ("icar(area, map)", "sd_icar(area, 'map')", of_map),
     "relatives": ("1 + (1 | gr(animal, cov='A'))", "sd_gr(animal, cov='A')", of_relatives),
     "curve": ("s(x, k=6)", "sd_s(x, k=6)", of_curve),
+    "autoregression": ("ar1(t)", "sd_ar1(t)", of_autoregression),
 }
 
 
@@ -88,10 +93,12 @@ def test_structured_terms_are_calibrated(kind, family, data_sets):
     priors |= {"sigma": pw.HalfNormal(1)} if family == "gaussian" else {}
     linear = "s(x, k=6)[linear]"
     priors |= {linear: pw.Normal(0, 0.5)} if kind == "curve" else {}
-    values, vectors = np.linalg.eigh(covariance_of())
-    root, rng = vectors * np.sqrt(np.maximum(values, 0)), np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     ranks, failed = [], 0
     while len(ranks) < data_sets:
+        rho = rng.uniform(-1, 1) if kind == "autoregression" else None
+        values, vectors = np.linalg.eigh(covariance_of() if rho is None else covariance_of(rho))
+        root = vectors * np.sqrt(np.maximum(values, 0))
         sd, intercept = abs(0.7 * rng.normal()), 0.3 + 0.6 * rng.normal()
         added = sd * root @ rng.normal(size=ROWS)
         eta = intercept + added
@@ -119,6 +126,8 @@ def test_structured_terms_are_calibrated(kind, family, data_sets):
         ]
         if family == "gaussian":
             found.append((posterior["sigma"].values.ravel(), sigma))
+        if rho is not None:
+            found.append((posterior["cor_ar1(t)"].values.ravel(), rho))
         ranks.append([_rank(drawn, true) for drawn, true in found])
     assert family == "poisson" or failed <= 0.05 * data_sets  # chains this short are too few draws for a certificate
     for column in np.array(ranks).T:

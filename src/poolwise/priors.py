@@ -301,6 +301,30 @@ class LKJ:
         return f"LKJ(eta {_number(self.eta)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Autocorrelation(ScalePrior):
+    """LKJ prior of one correlation, as that of h = exp(atanh(correlation)): then (1 - rho^2)^(eta - 1) d rho is
+    (2 h / (1 + h^2))^(2 eta) d log h.
+    """
+
+    eta: float = 1.0
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        log_beta = math.lgamma(self.eta) + 0.5 * math.log(math.pi) - math.lgamma(self.eta + 0.5)
+        return 2 * self.eta * math.log(2) - log_beta, 2 * self.eta - 1.0, 0.0, 0.0, 4 * self.eta, 1.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        share = np.clip(rng.beta(self.eta, self.eta, size), 1e-12, 1 - 1e-12)
+        return np.asarray(np.sqrt(share / (1 - share)))
+
+    def widened(self, factor: float) -> Autocorrelation:
+        raise PriorError("A correlation lies between -1 and 1: its prior has no width.")
+
+    def __str__(self) -> str:
+        return str(LKJ(self.eta))
+
+
 def correlation_factors(partial: np.ndarray) -> np.ndarray:
     """Cholesky factors from partial correlations: (draws, q (q - 1) / 2) to (draws, q, q)."""
     draws, pairs = partial.shape

@@ -6,6 +6,7 @@ import numpy as np
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
+from poolwise.design.structures.hyperparameters import log_precisions
 from poolwise.inference.prepare import prepare
 from poolwise.priors import correlation_factors
 from tests import naive
@@ -60,8 +61,7 @@ def dense_log_density(model, rows, theta) -> float:
 
 def widths(priors, theta) -> np.ndarray:
     """Prior sds of the coefficients at theta; mixing precisions aside."""
-    h = np.exp(theta[len(theta) - len(priors.smoothing) :])
-    return priors.width * np.exp(-0.5 * (priors.powers @ np.log(h) + priors.squares @ h**2))
+    return priors.width * np.exp(-0.5 * log_precisions(priors.follows, theta[len(theta) - len(priors.smoothing) :]))
 
 
 def between(layout, theta, factor):

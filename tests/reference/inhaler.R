@@ -14,6 +14,7 @@ draws <- as.data.frame(fit)
 draws <- draws[, c("b_Intercept[1]", "b_Intercept[2]", "b_Intercept[3]", "b_treat", "b_period", "b_carry", "sd_subject__Intercept")]
 found <- posterior::summarise_draws(posterior::as_draws(fit), "mean", "sd", "mcse_mean", "ess_bulk", "rhat")
 found <- found[found$variable %in% names(draws), ]
+found <- data.frame(variable = found$variable, lapply(found[-1], as.numeric))
 write.csv(found, "tests/reference/inhaler.csv", row.names = FALSE, quote = FALSE)
 first <- inhaler[inhaler$period > 0, ]
 second <- inhaler[inhaler$period < 0, ]

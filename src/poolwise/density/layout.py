@@ -23,6 +23,7 @@ class ParameterLayout:
         standard deviations, to the effects as written. Effects without correlations are at zero already.
     smoothing : names of the positive numbers that priors of structured terms depend on, after the mixing precisions.
     usual : for each of these the log of the median of its prior, to begin from.
+    correlations : names of those that stand for a correlation, the hyperbolic tangent of their log.
     """
 
     effects: tuple[tuple[str, str], ...]
@@ -32,6 +33,7 @@ class ParameterLayout:
     to_zero: tuple[tuple[float, ...], ...] = ()
     smoothing: tuple[str, ...] = ()
     usual: tuple[float, ...] = ()
+    correlations: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -52,8 +54,9 @@ class ParameterLayout:
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the logs of standard deviations of effects and structured terms, which may be close to
         zero."""
-        smooth = np.arange(self.dimension - len(self.smoothing), self.dimension)
-        return np.concatenate([np.arange(len(self.effects)), smooth])
+        first = self.dimension - len(self.smoothing)
+        smooth = [first + k for k, name in enumerate(self.smoothing) if name not in self.correlations]
+        return np.array([*range(len(self.effects)), *smooth], dtype=np.int64)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +95,8 @@ class ParameterLayout:
 
     def smoothing_parameter(self, theta: np.ndarray, name: str) -> np.ndarray:
         """A number that the prior of a structured term depends on, (..., d) to (...)."""
-        return np.exp(theta[..., theta.shape[-1] - len(self.smoothing) + self.smoothing.index(name)])
+        at = theta[..., theta.shape[-1] - len(self.smoothing) + self.smoothing.index(name)]
+        return np.asarray(np.tanh(at) if name in self.correlations else np.exp(at))
 
     def log_sigma(self, theta: np.ndarray) -> np.ndarray:
         """Log of the residual standard deviation, (..., d) to (...)."""

@@ -20,20 +20,19 @@ def _problem_at(words):
         carray(pointer(words[12]), (p, p), np.float64),
         carray(pointer(words[13]), (p,), np.float64),
         carray(pointer(words[14]), (p,), np.float64),
-        carray(pointer(words[15]), (p, hyper), np.float64),
-        carray(pointer(words[16]), (p, hyper), np.float64),
-        carray(pointer(words[17]), (p,), np.int64),
-        carray(pointer(words[18]), (q + 1 + hyper, 6), np.float64),
-        carray(pointer(words[19]), (pairs, 2), np.float64),
-        carray(pointer(words[20]), (q, q), np.float64),
-        carray(pointer(words[21]), (q,), np.float64),
-        carray(pointer(words[22]), (2,), np.float64)[1],
+        carray(pointer(words[15]), (p, 4 * hyper), np.float64),
+        carray(pointer(words[16]), (p,), np.int64),
+        carray(pointer(words[17]), (q + 1 + hyper, 6), np.float64),
+        carray(pointer(words[18]), (pairs, 2), np.float64),
+        carray(pointer(words[19]), (q, q), np.float64),
+        carray(pointer(words[20]), (q,), np.float64),
+        carray(pointer(words[21]), (2,), np.float64)[1],
     )
     return Problem(
         carray(pointer(words[6]), (blocks, q, q, width), np.float64),
         carray(pointer(words[7]), (blocks, q, columns, width), np.float64),
         carray(pointer(words[8]), (columns, columns), np.float64),
-        carray(pointer(words[22]), (2,), np.float64)[0],
+        carray(pointer(words[21]), (2,), np.float64)[0],
         carray(pointer(words[9]), (q, q), np.float64),
         carray(pointer(words[10]), (q, q), np.float64),
         prior,
@@ -47,14 +46,14 @@ def describe_problem(problem: Problem) -> tuple[np.ndarray, tuple[np.ndarray, ..
         np.ascontiguousarray(array)
         for array in (*problem[:3], problem.group_map, problem.to_written, *problem.prior[:-1], scalars)
     )
-    sizes = [*problem.zxy.shape, len(problem.prior.correlations), problem.prior.powers.shape[1]]
+    sizes = [*problem.zxy.shape, len(problem.prior.correlations), problem.prior.follows.shape[1] // 4]
     return np.array(sizes + [array.ctypes.data for array in arrays], dtype=np.int64), arrays
 
 
 @callback(DENSITY_SIGNATURE)
 def log_density_callback(dimension, point, gradient, value, words):
     """Value and gradient at a point; a non-zero answer means that the density is not finite there."""
-    problem = _problem_at(carray(words, (23,), np.int64))
+    problem = _problem_at(carray(words, (22,), np.int64))
     slope = carray(gradient, (dimension,))
     result = value_and_gradient(carray(point, (dimension,)), problem, slope)
     carray(value, (1,))[0] = result

@@ -11,7 +11,8 @@ import numpy as np
 from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.working_coordinates import WorkingBasis
-from poolwise.priors import LKJ, CoefficientPrior, ScalePrior
+from poolwise.design.structures.hyperparameters import follows_of, log_precisions
+from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, ScalePrior
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
@@ -34,7 +35,7 @@ class ModelPriors:
     dispersions : of the family's positive parameters that all rows share, by name; sigma in a normal model.
     correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
     smoothing : of the numbers that priors of structured terms depend on, by name, as in the layout.
-    powers, squares : (p, number of these) how the log precision of each coefficient follows them, see `theta`.
+    follows : (p, number of these, 4) how the log precision of each coefficient follows them, see `hyperparameters`.
     """
 
     layout: ParameterLayout
@@ -47,8 +48,7 @@ class ModelPriors:
     dispersions: Mapping[str, ScalePrior]
     correlation: Mapping[str, LKJ]
     smoothing: Mapping[str, ScalePrior]
-    powers: np.ndarray
-    squares: np.ndarray
+    follows: np.ndarray
 
     @property
     def sigma(self) -> ScalePrior:
@@ -79,7 +79,7 @@ class ModelPriors:
             *(name for name, scaled in zip(self.names, self.scaled, strict=True) if not scaled),
             "slopes",
             *self.dispersions,
-            *self.smoothing,
+            *(name for name, prior in self.smoothing.items() if not isinstance(prior, Autocorrelation)),
             *sds,
             *(f"sd_{group}" for group in groups),
             *(["sd"] if sds or of_curves else []),
@@ -109,14 +109,13 @@ class ModelPriors:
         """Draws (draws, p) of the coefficients as written from their priors."""
         drawn = np.array([prior.sample(rng, (draws,)) for prior in self.coefficients]).reshape(-1, draws)
         if self.smoothing:
-            h = np.array([prior.sample(rng, (draws,)) for prior in self.smoothing.values()])
-            log_precision = self.powers @ np.log(h) + self.squares @ np.square(h)
-            drawn = drawn * np.exp(-0.5 * np.clip(log_precision, -600.0, 600.0))
+            log_h = np.log([prior.sample(rng, (draws,)) for prior in self.smoothing.values()])
+            drawn = drawn * np.exp(-0.5 * np.clip(log_precisions(self.follows, log_h), -600.0, 600.0))
         return np.linalg.solve(self.rows, drawn).T
 
     @property
     def width(self) -> np.ndarray:
-        """(p,) standard deviations where neither powers nor squares of hyperparameters are."""
+        """(p,) standard deviations, without what follows hyperparameters."""
         return np.array([prior.width for prior in self.coefficients])
 
     @property
@@ -144,13 +143,13 @@ class ModelPriors:
     @property
     def scaled(self) -> np.ndarray:
         """(p,) which coefficients are those of structured terms."""
-        return np.asarray((self.powers != 0).any(axis=1) | (self.squares != 0).any(axis=1))
+        return np.asarray(self.follows.any(axis=(1, 2)))
 
     @property
-    def hyper_powers(self) -> tuple[np.ndarray, np.ndarray]:
-        """(p, m) powers and squares of all hyperparameters: mixing precisions, then those of structured terms."""
-        mixing = np.eye(len(self.coefficients))[:, self.mixed]
-        return np.hstack([mixing, self.powers]), np.hstack([np.zeros_like(mixing), self.squares])
+    def all_follows(self) -> np.ndarray:
+        """(p, 4 m) the same of all hyperparameters: mixing precisions, then those of structured terms."""
+        mixing = follows_of(power=np.eye(len(self.coefficients))[:, self.mixed])
+        return np.concatenate([mixing, self.follows], axis=1).reshape(len(self.coefficients), -1)
 
     @property
     def correlation_priors(self) -> np.ndarray:
@@ -170,7 +169,7 @@ class ModelPriors:
             self.rows @ basis.to_written,
             self.mean - self.rows @ basis.reference,
             self.width**-2.0,
-            *self.hyper_powers,
+            self.all_follows,
             self.scaled.astype(np.int64),
             self.scale_priors,
             self.correlation_priors,

@@ -14,7 +14,8 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors, is_intercept, log_median
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
-from poolwise.priors import LKJ, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
+from poolwise.design.structures.hyperparameters import NUMBERS
+from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
@@ -80,7 +81,7 @@ def resolve_priors(
     at_centre = np.linalg.inv(centred.matrix)
     coefficients: list[CoefficientPrior] = []
     rows, penalised = np.eye(len(constants)), design.penalised
-    smoothing, powers, squares, widths = _of_structures(given, design, scales)
+    smoothing, follows, widths = _of_structures(given, design, scales)
     for k, name in enumerate(design.coefficients):
         if penalised[k]:
             coefficients.append(Normal(0.0, float(widths[k])))
@@ -117,6 +118,7 @@ def resolve_priors(
     layout = replace(
         layout_of(design, mixed, tuple(dispersions), maps),
         smoothing=tuple(smoothing),
+        correlations=tuple(name for name, prior in smoothing.items() if isinstance(prior, Autocorrelation)),
         usual=tuple(log_median(prior) for prior in smoothing.values()),
     )
     away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
@@ -131,41 +133,42 @@ def resolve_priors(
         dispersions,
         correlations,
         smoothing,
-        powers,
-        squares,
+        follows,
     )
 
 
 def _of_structures(
     given: Mapping[str, Prior], design: Design, scales: PriorScales
-) -> tuple[dict[str, ScalePrior], np.ndarray, np.ndarray, np.ndarray]:
-    """Priors of the numbers that structured terms depend on, and for each coefficient powers and squares (p, m) of
-    these, and widths (p,)."""
+) -> tuple[dict[str, ScalePrior], np.ndarray, np.ndarray]:
+    """Priors of the numbers that structured terms depend on, for each coefficient how it follows these (p, m, 4), and
+    widths (p,)."""
     priors: dict[str, ScalePrior] = {}
     for structure in design.structures:
         for name, parameter in structure.parameters:
-            general = ("sd",) if parameter.unit is None else ()
+            general = ("sd",) if parameter.unit is None and not parameter.correlation else ()
             chosen = next((given[one] for one in (name, *general) if one in given), None)
+            if parameter.correlation:
+                chosen = None if chosen is None else Autocorrelation(_expect(chosen, LKJ, name, "LKJ").eta)
             unit = _settled(scales.predictors[structure.predictor][1])
             prior = parameter.default(unit) if chosen is None else chosen
             priors[name] = _expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Gamma")
     widths = np.ones(len(design.coefficients))
     for structure in design.structures:
-        widths[list(structure.places)] = structure.precision()[2]
-    return priors, *precision_of(design), widths
+        widths[list(structure.places)] = structure.precision()[1]
+    return priors, follows_in(design), widths
 
 
-def precision_of(design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Powers and squares (p, m) that the log precision of each coefficient has of the m numbers that structured terms
-    depend on; see `theta`."""
+def follows_in(design: Design) -> np.ndarray:
+    """(p, m, 4) how the log precision of each coefficient follows the m numbers that structured terms depend on; see
+    `hyperparameters`."""
     count = sum(len(structure.parameters) for structure in design.structures)
-    powers, squares = np.zeros((len(design.coefficients), count)), np.zeros((len(design.coefficients), count))
+    found = np.zeros((len(design.coefficients), count, NUMBERS))
     first = 0
     for structure in design.structures:
         mine = np.ix_(np.array(structure.places), np.arange(first, first + len(structure.parameters)))
-        powers[mine], squares[mine], _ = structure.precision()
+        found[mine] = structure.precision()[0]
         first += len(structure.parameters)
-    return powers, squares
+    return found
 
 
 def common_centring(design: Design, total: CrossProducts) -> Centring:

@@ -3,9 +3,8 @@
 theta = [log tau (q), atanh of partial correlations (c), log sigma, log hyperparameters (m)].
 
 Hyperparameters h are positive numbers that priors of common coefficients depend on: the mixing precision of a Student-t
-prior, the sd of a smooth term, the length scale of a Gaussian process. The log precision of prior row k is
-
-    log precision_k + sum_m (powers_km log h_m + squares_km h_m^2).
+prior, the sd of a smooth term, the length scale of a Gaussian process, the correlation of an autoregression. What the
+log precision of prior row k has of each is in `hyperparameters`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntVector, Matrix, Vector
+from poolwise.design.structures.hyperparameters import follow, follows_any
 
 
 class Prior(NamedTuple):
@@ -25,9 +25,8 @@ class Prior(NamedTuple):
     starts: IntVector  # (q,) first effect that each effect is correlated with; its own where it is independent
     rows: Matrix  # (p, p) what the priors are put on, as combinations of the coefficients in X
     mean: Vector  # (p,)
-    precision: Vector  # (p,) where neither powers nor squares are
-    powers: Matrix  # (p, m)
-    squares: Matrix  # (p, m)
+    precision: Vector  # (p,) without what follows hyperparameters
+    follows: Matrix  # (p, 4 m) four numbers for each hyperparameter, see `hyperparameters`
     scaled: (
         IntVector  # (p,) one where the coefficient stands alone in its prior row and is solved for in units of its sd
     )
@@ -158,20 +157,19 @@ def add_prior_rows(theta, prior, schur):
 
 
 @kernel
-def precision_at(theta, k, precision, powers, squares):
+def precision_at(theta, k, precision, follows):
     """The precision of the k-th coefficient, or prior row, at theta; arrays as in `Prior`."""
-    total, count = 0.0, powers.shape[1]
+    total, count = 0.0, follows.shape[1] // 4
     for m in range(count):
-        if powers[k, m] != 0.0 or squares[k, m] != 0.0:
-            log_h = theta[theta.size - count + m]
-            total += powers[k, m] * log_h + squares[k, m] * math.exp(2.0 * log_h)
+        if follows_any(follows, k, m):
+            total += follow(theta[theta.size - count + m], follows, k, m)[0]
     return precision[k] * math.exp(min(max(total, -600.0), 600.0))
 
 
 @kernel
 def prior_precision(theta, prior, k):
     """The precision of prior row k at theta."""
-    return precision_at(theta, k, prior.precision, prior.powers, prior.squares)
+    return precision_at(theta, k, prior.precision, prior.follows)
 
 
 @kernel
@@ -205,13 +203,13 @@ def unscale_common(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix) -
 
 
 @kernel
-def add_hyper_slopes(theta, k, powers, squares, slope, gradient):
+def add_hyper_slopes(theta, k, follows, slope, gradient):
     """From the slope of the k-th log precision to those of the hyperparameters, which are added to."""
-    count = powers.shape[1]
+    count = follows.shape[1] // 4
     for m in range(count):
-        if powers[k, m] != 0.0 or squares[k, m] != 0.0:
+        if follows_any(follows, k, m):
             at = theta.size - count + m
-            gradient[at] += slope * (powers[k, m] + 2.0 * squares[k, m] * math.exp(2.0 * theta[at]))
+            gradient[at] += slope * follow(theta[at], follows, k, m)[1]
 
 
 @kernel
@@ -233,6 +231,6 @@ def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gr
                 image += inverse[i, j] * prior.rows[k, j]
             square += image * image
         weight = prior_precision(theta, prior, k)
-        add_hyper_slopes(theta, k, prior.powers, prior.squares, 0.5 * (1.0 - weight * square), gradient)
+        add_hyper_slopes(theta, k, prior.follows, 0.5 * (1.0 - weight * square), gradient)
         penalty += weight * square
     return penalty

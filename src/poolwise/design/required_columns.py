@@ -17,7 +17,7 @@ from poolwise.formula.parse import unquote
 from poolwise.support.errors import DataError, FormulaError
 
 _MISSING = ("drop", "error")
-_OF_LABELS = frozenset({"icar", "gr", "mm", "rw1", "rw2", "cyclic"})  # terms whose columns hold labels of levels
+_OF_LABELS = frozenset({"icar", "gr", "mm", "rw1", "rw2", "cyclic", "ar1"})  # terms whose columns hold labels of levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ _MOST_TERMS = 20_000
 
 _TENSORS = "write t2(x, z), whose parts have an sd each"
 _ERRORS_IN_VARIABLES = "errors in predictors are not modelled"
-_IN_TIME = "rw1(t) is a random walk over time, rw2(t) a smoother one; autoregression is not modelled yet"
+_IN_TIME = "rw1(t) is a random walk over time, rw2(t) a smoother one, ar1(t) a stationary autoregression"
 _AREAS = "write icar(area, neighbours), or bym2(area, neighbours) with independent effects beside it"
 _ELSEWHERE = {
     "te": _TENSORS,
@@ -32,7 +32,6 @@ _ELSEWHERE = {
     "ma": _IN_TIME,
     "arma": _IN_TIME,
     "cosy": _IN_TIME,
-    "ar1": _IN_TIME,
     "car": _AREAS,
     "sar": _AREAS,
     "bym": _AREAS,

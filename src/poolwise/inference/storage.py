@@ -19,7 +19,7 @@ from poolwise import priors as prior_classes
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.density.resolve import precision_of
+from poolwise.density.resolve import follows_in
 from poolwise.design import Design
 from poolwise.families import FAMILIES, Family, family_of
 from poolwise.formula import Functions
@@ -35,7 +35,17 @@ from poolwise.support.progress import silent
 
 _PRIORS = {
     name: getattr(prior_classes, name)
-    for name in ("Normal", "StudentT", "HalfNormal", "HalfStudentT", "HalfCauchy", "Exponential", "Gamma", "LKJ")
+    for name in (
+        "Normal",
+        "StudentT",
+        "HalfNormal",
+        "HalfStudentT",
+        "HalfCauchy",
+        "Exponential",
+        "Gamma",
+        "LKJ",
+        "Autocorrelation",
+    )
 }
 
 
@@ -158,6 +168,7 @@ def _posterior(
             tuple(map(tuple, layout["to_zero"])),
             tuple(layout.get("smoothing", ())),
             tuple(layout.get("usual", ())),
+            tuple(layout.get("correlations", ())),
         ),
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
@@ -168,7 +179,7 @@ def _posterior(
         {name: _prior(state) for name, state in said["dispersions"].items()},
         {factor: _prior(state) for factor, state in said["correlation"].items()},
         {name: _prior(state) for name, state in said.get("smoothing", {}).items()},
-        *precision_of(data.design),
+        follows_in(data.design),
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}

@@ -27,6 +27,7 @@ TERMS = {
     "expression": "s(log(m + 1), k=6)",
     "gp(x)": "gp(x, k=8)",
     "t2(x, w)": "t2(x, w, k=4)",
+    "ar1(t)": "ar1(t)",
 }
 
 
@@ -36,7 +37,9 @@ def frame() -> pd.DataFrame:
     x, w, m = rng.uniform(-1, 3, 150), rng.normal(size=150), rng.uniform(0, 12, 150)
     z = rng.choice(["a", "b"], 150)
     y = np.sin(2 * x) + 0.5 * np.cos(m * np.pi / 6) + w + 0.4 * rng.normal(size=150)
-    return pd.DataFrame({"y": y, "x": x, "w": w, "m": m, "z": z, "g": rng.integers(0, 8, 150)})
+    return pd.DataFrame(
+        {"y": y, "x": x, "w": w, "m": m, "z": z, "g": rng.integers(0, 8, 150), "t": rng.integers(0, 9, 150)}
+    )
 
 
 def columns(formula, frame, new=None):
@@ -102,7 +105,7 @@ def test_saved_fits_predict_the_same(term, frame, tmp_path):
 def test_everything_after_the_fit(term, frame, tmp_path):
     fit = pw.fit(f"y ~ {term} + (1 | g)", frame, draws=200, seed=1)
     assert fit.outcome.passed
-    names = [name for name in fit.summary().index if name.startswith(("sd_", "lengthscale_"))]
+    names = [name for name in fit.summary().index if name.startswith(("sd_", "lengthscale_", "cor_"))]
     assert len(names) > 1
     assert not any(name.endswith("[1]]") for name in fit.summary().index)  # coefficients of curves are left out
     assert any(name.endswith("[1]]") for name in fit.summary(groups=True).index)
@@ -114,6 +117,10 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     table = fit.smooth_term(name).table
     assert np.isfinite(table[["mean", "sd", "low", "high"]]).all(axis=None)
     fit.plot.smooth(name).to_dict(validate=False)
+    if term == "ar1(t)":
+        with pytest.raises(pw.DataError, match="not a predictor"):  # nothing lies between its times
+            pw.avg_slopes(fit, "t")
+        return
     slopes = pw.avg_slopes(fit, "x" if "x" in term.replace("exp", "") else "m")
     assert np.isfinite(slopes.table["mean"]).all()
 

@@ -210,7 +210,6 @@ SQUARE = pd.DataFrame([[1.0, 0.9, 0.0], [0.9, 1.0, 0.9], [0.0, 0.9, 1.0]], index
         ("y ~ rw2(few)", {}, "needs 4 different times"),
         ("y ~ cyclic(t, period=2)", {}, "period of cyclic"),
         ("y ~ cyclic(x, period=4)", {}, "whole-numbered times"),
-        ("y ~ ar1(t)", {}, "rw1"),
         ("y ~ car(W)", {}, "icar"),
         ("y ~ s(few, k=5)", {}, "distinct values, fewer than"),
         ("y ~ s(x, k=2)", {}, "too small"),

@@ -26,7 +26,7 @@ from poolwise.support.threads import map_slices, steps
 
 _AVERAGED = 64  # thetas over which a share is averaged
 _TASK = 1 << 20  # numbers between two looks at whether to stop
-_TOGETHER = 12  # coefficients of a structured term
+_TOGETHER, _UNLIKE_TOGETHER = 12, 32  # coefficients of a structured term, and of one whose precisions differ
 _NARROW, _WIDE = 1e-4, 1.0  # standard deviations of a log that curvature is believed to say
 
 
@@ -165,14 +165,13 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         start, effect, at = start + groups * q, effect + groups * q, at + groups * q * q
     grouped = bool(factors)
     factors = [*sorted(smooth, key=lambda row: row[1] * row[2]), *factors]
-    powers, squares = priors.hyper_powers
+    follows = priors.all_follows
     prior = Prior(
         np.array(layout.starts, dtype=np.int64),
         priors.rows[np.ix_(plain, plain)] @ observations.to_written,
         priors.mean[plain],
         priors.width[plain] ** -2.0,
-        powers[plain],
-        squares[plain],
+        follows[plain],
         np.zeros(p, dtype=np.int64),
         priors.scale_priors,
         priors.correlation_priors,
@@ -202,20 +201,25 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     mixing = Mixing(np.zeros(p), places, np.eye(len(places)), bounds_of(observations, family))
     volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
-    smooths = Smooths(priors.width[~plain] ** -2.0, powers[~plain], squares[~plain])
+    smooths = Smooths(priors.width[~plain] ** -2.0, follows[~plain])
     return Problem(data, spread, mixing, prior, smooths, constant)
 
 
 def _blocks_of(structure: Structure) -> Iterator[tuple[int, int]]:
     """Groups and effects of a group of a structured term's coefficients, penalty by penalty.
 
-    A few are whitened together, as one group. Of many with one sd each is a group, which costs less by far than the
-    cube of their number; what rows share between them is mixed as it is at the mode.
+    A few are whitened together, as one group. Of many each is a group, which costs less by far than the cube of their
+    number; what rows share between them is mixed as it is at the mode.
     """
     for penalty in structure.penalties:
         count = len(penalty.widths)
-        alike = all(np.ptp(each, axis=0).max() == 0 for each in (penalty.powers, penalty.squares, penalty.widths))
-        yield (count, 1) if alike and count > _TOGETHER else (1, count)
+        alike = all(np.ptp(each, axis=0).max() == 0 for each in (penalty.follows, penalty.widths))
+        if count <= (_TOGETHER if alike else _UNLIKE_TOGETHER):
+            yield 1, count
+        elif alike:
+            yield count, 1
+        else:
+            yield from [(1, 1)] * count
 
 
 def _starts(priors: ModelPriors, family: Family) -> np.ndarray:

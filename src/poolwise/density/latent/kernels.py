@@ -17,6 +17,7 @@ from poolwise.density.latent.problem import (
     CORRELATIONS,
     EXPONENTS,
     FACTORS,
+    FOLLOWS,
     INFORMATION,
     KNOWN,
     LEAF,
@@ -27,7 +28,6 @@ from poolwise.density.latent.problem import (
     OF_COLUMN,
     OF_SLOT,
     PLACES,
-    POWERS,
     PRECISION,
     ROOTS,
     ROWS,
@@ -40,10 +40,8 @@ from poolwise.density.latent.problem import (
     SHARED_VALUES,
     SLOT_PLACES,
     SLOT_VALUES,
-    SMOOTH_POWERS,
+    SMOOTH_FOLLOWS,
     SMOOTH_PRECISION,
-    SMOOTH_SQUARES,
-    SQUARES,
     STARTS,
     STATED,
     TERMS,
@@ -386,41 +384,39 @@ def _root_pullback(root, slope, out, column):
 
 
 @kernel
-def spreads(
-    theta: Vector, starts: IntVector, precision: Vector, powers: Matrix, squares: Matrix, factor: Matrix
-) -> None:
+def spreads(theta: Vector, starts: IntVector, precision: Vector, follows: Matrix, factor: Matrix) -> None:
     """The covariance factor of all effects (Q + S, Q + S): of groups, and on the diagonal sds of structured terms."""
     covariance_factor(theta, starts, factor)
     for k in range(precision.size):
-        factor[starts.size + k, starts.size + k] = 1.0 / math.sqrt(precision_at(theta, k, precision, powers, squares))
+        factor[starts.size + k, starts.size + k] = 1.0 / math.sqrt(precision_at(theta, k, precision, follows))
 
 
 @kernel
-def spreads_back(theta, starts, precision, powers, squares, factor, slope, gradient):
+def spreads_back(theta, starts, precision, follows, factor, slope, gradient):
     """Add d/d theta to `gradient`, given `slope` of the factor."""
     factor_pullback(theta, factor, slope, starts, gradient)
     for k in range(precision.size):
         at = starts.size + k
-        add_hyper_slopes(theta, k, powers, squares, -0.5 * factor[at, at] * slope[at, at], gradient)
+        add_hyper_slopes(theta, k, follows, -0.5 * factor[at, at] * slope[at, at], gradient)
 
 
 @kernel
 def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, beta_slope: Vector) -> float:
     """Log prior of theta and the coefficients; the slope of theta (d,) is written, that of these (p,) added to."""
     rows, mean, precision = wide(words, ROWS), floats(words, MEAN), floats(words, PRECISION)
-    powers, squares = wide(words, POWERS), wide(words, SQUARES)
+    follows = wide(words, FOLLOWS)
     scaled, starts = whole(words, SCALED), whole(words, STARTS)
     scales, correlations = wide(words, SCALES), wide(words, CORRELATIONS)
     stated, exponents = wide(words, STATED), floats(words, EXPONENTS)
-    prior = Prior(starts, rows, mean, precision, powers, squares, scaled, scales, correlations, stated, exponents, 0.0)
+    prior = Prior(starts, rows, mean, precision, follows, scaled, scales, correlations, stated, exponents, 0.0)
     total = log_prior(theta, prior, gradient)
     for k in range(beta.size):
-        weight = precision_at(theta, k, precision, powers, squares)
+        weight = precision_at(theta, k, precision, follows)
         miss = -mean[k]
         for i in range(beta.size):
             miss += rows[k, i] * beta[i]
         total += 0.5 * (math.log(weight) - weight * miss * miss)
-        add_hyper_slopes(theta, k, powers, squares, 0.5 * (1.0 - weight * miss * miss), gradient)
+        add_hyper_slopes(theta, k, follows, 0.5 * (1.0 - weight * miss * miss), gradient)
         for i in range(beta.size):
             beta_slope[i] -= weight * miss * rows[k, i]
     return total
@@ -433,14 +429,14 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
     p, size = beta.shape[1], u.shape[1]
     d = points.shape[1] - p - size
     zeta, moved, strayed = np.empty(p + size), np.empty(p + size), np.empty(p + size)
-    smooth, powers, squares = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_POWERS), wide(words, SMOOTH_SQUARES)
+    smooth, follows = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_FOLLOWS)
     q = starts.size + smooth.size
     score, w, factor = np.empty(size), np.empty(size), np.empty((q, q))
     for i in range(len(points)):
         deviations(points[i], d, words, zeta)
         for k in range(p):
             beta[i, k] = below(bounds, k, centre[k] + zeta[k])[0]
-        spreads(points[i, :d], starts, smooth, powers, squares, factor)
+        spreads(points[i, :d], starts, smooth, follows, factor)
         effects_of(factor, words, zeta, moved, strayed, score, w, u[i])
 
 
@@ -449,7 +445,7 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
     """Log density of a point; its gradient is written."""
     centre, starts, shared = floats(words, CENTRE), whole(words, STARTS), whole(words, SHARED)
     bounds = wide(words, BOUNDS)
-    smooth, powers, squares = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_POWERS), wide(words, SMOOTH_SQUARES)
+    smooth, follows = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_FOLLOWS)
     p, size, q = centre.size, floats(words, SCORE).size, starts.size + smooth.size
     d = point.size - p - size
     theta = point[:d]
@@ -461,7 +457,7 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
         beta[k], given[k], log_slope, slope[k] = below(bounds, k, centre[k] + zeta[k])
         volume += log_slope
     factor, factor_slope = np.empty((q, q)), np.zeros((q, q))
-    spreads(theta, starts, smooth, powers, squares, factor)
+    spreads(theta, starts, smooth, follows, factor)
     w, u, score = np.empty(size), np.empty(size), np.empty(size)
     moved, strayed = np.empty(p + size), np.empty(p + size)
     total = volume + floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
@@ -472,7 +468,7 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
         slope[k] += given[k] * beta_slope[k]
     effects_back(factor, words, score, w, u_slope, factor_slope, slope)
     deviations_back(slope, words, d, gradient)
-    spreads_back(theta, starts, smooth, powers, squares, factor, factor_slope, gradient[:d])
+    spreads_back(theta, starts, smooth, follows, factor, factor_slope, gradient[:d])
     for r in range(shared.size):
         if shared[r] >= 0:
             gradient[shared[r]] += shared_slope[r]

@@ -9,6 +9,7 @@ import numpy as np
 from poolwise.density.latent.curvature import curvature
 from poolwise.density.latent.kernels import log_likelihood, log_priors, spreads
 from poolwise.density.latent.problem import Problem
+from poolwise.design.structures.hyperparameters import NUMBERS, log_precisions
 from poolwise.support.threads import look
 
 _STEPS, _GAIN = 50, 1e-3  # of Newton: at most, and while the rise they promise is worth it
@@ -253,8 +254,8 @@ def _with_leaf(problem: Problem, roots: dict[int, np.ndarray], effects: np.ndarr
 
 def _prior_precision(problem: Problem, theta: np.ndarray) -> np.ndarray:
     prior = problem.prior
-    log_h = theta[theta.size - prior.powers.shape[1] :]
-    precision = prior.precision * np.exp(prior.powers @ log_h + prior.squares @ np.exp(2.0 * log_h))
+    follows = prior.follows.reshape(len(prior.precision), -1, NUMBERS)
+    precision = prior.precision * np.exp(log_precisions(follows, theta[theta.size - follows.shape[1] :]))
     return prior.rows.T @ (precision[:, None] * prior.rows)
 
 

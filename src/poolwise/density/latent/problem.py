@@ -76,8 +76,7 @@ class Smooths(NamedTuple):
     precisions follow the last m numbers of theta, as those of prior rows do; see `Prior`."""
 
     precision: np.ndarray  # (S,)
-    powers: np.ndarray  # (S, m)
-    squares: np.ndarray  # (S, m)
+    follows: np.ndarray  # (S, 4 m)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,10 +103,10 @@ class Problem:
     Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, LINK, TERMS,
     FACTORS, INFORMATION, SCORE, MODE, ROOTS, SHARED_STARTS, SHARED_COLUMNS, SHARED_VALUES, LEAF,
     CENTRE, PLACES, MATRIX, BOUNDS,
-    STARTS, ROWS, MEAN, PRECISION, POWERS, SQUARES, SCALED, SCALES, CORRELATIONS, STATED, EXPONENTS,
-    SMOOTH_PRECISION, SMOOTH_POWERS, SMOOTH_SQUARES,
+    STARTS, ROWS, MEAN, PRECISION, FOLLOWS, SCALED, SCALES, CORRELATIONS, STATED, EXPONENTS,
+    SMOOTH_PRECISION, SMOOTH_FOLLOWS,
     CONSTANT, ARRAYS,
-) = range(41)  # fmt: skip
+) = range(39)  # fmt: skip
 
 
 @kernel

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from poolwise.design.structures.hyperparameters import follows_of
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty, Structure, structures_of
 
 
@@ -13,6 +14,7 @@ from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Pena
 def terms() -> Mapping[str, Callable[..., Any]]:
     """Every structured term by the name that formulas call it by; importing formulaic for them takes a while."""
     from poolwise.design.structures.areas import neighbourhood
+    from poolwise.design.structures.autoregression import autoregression
     from poolwise.design.structures.gaussian_process import gaussian_process
     from poolwise.design.structures.members import members
     from poolwise.design.structures.relatives import relatives
@@ -27,10 +29,11 @@ def terms() -> Mapping[str, Callable[..., Any]]:
         "rw1": first_order,
         "rw2": second_order,
         "cyclic": cyclic_walk,
+        "ar1": autoregression,
         "icar": neighbourhood,
         "gr": relatives,
         "mm": members,
     }
 
 
-__all__ = ["PENALTIES", "Hyperparameter", "Penalty", "Structure", "structures_of", "terms"]
+__all__ = ["PENALTIES", "Hyperparameter", "Penalty", "Structure", "follows_of", "structures_of", "terms"]

@@ -17,6 +17,7 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
+from poolwise.design.structures.hyperparameters import follows_of
 from poolwise.design.structures.smooth import number_column
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty
 from poolwise.support.errors import DataError, FormulaError
@@ -46,12 +47,12 @@ def gaussian_process(x: Any, k: int = _USUAL, c: float = _BEYOND, _state: Any = 
             raise FormulaError("gp(...) needs a predictor that varies.")
         half = 0.5 * (high - low)
         frequencies = np.arange(1, k + 1) * math.pi / (2 * c * half)
-        powers = np.tile([-2.0, -1.0], (k, 1))
         squares = np.column_stack([np.zeros(k), 0.5 * np.square(frequencies)])
+        follows = follows_of(power=np.array([-2.0, -1.0]), square=squares)
         parameters = (Hyperparameter("sd"), Hyperparameter("lengthscale", 0.5 * half))
         widths = np.full(k, (2 * math.pi) ** 0.25)
         _state |= {"middle": 0.5 * (low + high), "reach": c * half, "frequencies": frequencies}
-        _state[PENALTIES] = [Penalty("", parameters, powers, squares, widths).state()]
+        _state[PENALTIES] = [Penalty("", parameters, follows, widths).state()]
     beyond = values[np.abs(values - _state["middle"]) > _state["reach"]]
     if len(beyond):
         low, high = _state["middle"] - _state["reach"], _state["middle"] + _state["reach"]

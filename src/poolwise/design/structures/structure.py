@@ -4,9 +4,10 @@ A structure learns from its columns once, and then turns rows into columns: firs
 coefficients like any other, then penalised ones. Their coefficients are normal around zero, and the log precision of
 each follows a few positive numbers h, the hyperparameters:
 
-    log precision_k = sum_m (powers_km log h_m + squares_km h_m^2) - 2 log width_k.
+    log precision_k = sum_m (power_km log h_m + square_km h_m^2) - 2 log width_k.
 
-So one seam serves splines (one sd), tensor products (three sds) and Gaussian processes (an sd and a length scale).
+So one seam serves splines (one sd), tensor products (three sds) and Gaussian processes (an sd and a length scale). For
+autoregressions (an sd and a correlation) there is one more summand, see `poolwise.design.structures.hyperparameters`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.expression_names import parse_expression, restored_names
-from poolwise.priors import Gamma, HalfStudentT, ScalePrior
+from poolwise.design.structures.hyperparameters import NUMBERS, follows_of
+from poolwise.priors import Autocorrelation, Gamma, HalfStudentT, ScalePrior
 from poolwise.support.errors import FormulaError
 
 PENALTIES = "penalties"  # in the state of a transform that is a structure
@@ -34,13 +36,17 @@ class Hyperparameter:
     name : such as "sd", before the name of the term.
     unit : None for one in units of the linear predictor, whose default prior is scaled to these; else a usual value in
         the units of a predictor.
+    correlation : whether it stands for the correlation tanh(log h).
     """
 
     name: str
     unit: float | None = None
+    correlation: bool = False
 
     def default(self, unit: float) -> ScalePrior:
         """The default prior, `unit` being one standard deviation of the linear predictor's target."""
+        if self.correlation:
+            return Autocorrelation(1.0)
         if self.unit is None:
             return HalfStudentT(3.0, unit)
         return Gamma(4.0, 4.0 / self.unit)
@@ -54,21 +60,19 @@ class Penalty:
     ----------
     suffix : what the hyperparameters' names end in beside the term's; "" where a term has one penalty.
     hyperparameters : (r,).
-    powers, squares : (k, r).
+    follows : (k, r, 4) power, square, and wave and lag of autoregressions; made by `follows_of`.
     widths : (k,).
     """
 
     suffix: str
     hyperparameters: tuple[Hyperparameter, ...]
-    powers: np.ndarray
-    squares: np.ndarray
+    follows: np.ndarray
     widths: np.ndarray
 
     @classmethod
     def of_sd(cls, columns: int, suffix: str = "") -> Penalty:
         """Independent coefficients of one standard deviation."""
-        zeros = np.zeros((columns, 1))
-        return cls(suffix, (Hyperparameter("sd"),), zeros - 2.0, zeros, np.ones(columns))
+        return cls(suffix, (Hyperparameter("sd"),), follows_of(power=np.full((columns, 1), -2.0)), np.ones(columns))
 
     def state(self) -> dict[str, Any]:
         """As plain data, for the state of a transform."""
@@ -76,18 +80,17 @@ class Penalty:
             "suffix": self.suffix,
             "names": [one.name for one in self.hyperparameters],
             "units": [one.unit for one in self.hyperparameters],
-            "powers": self.powers.tolist(),
-            "squares": self.squares.tolist(),
+            "correlations": [one.correlation for one in self.hyperparameters],
+            "follows": self.follows.tolist(),
             "widths": self.widths.tolist(),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Penalty:
         """What `state` described."""
-        found = tuple(map(Hyperparameter, state["names"], state["units"]))
-        shape = (len(state["widths"]), len(found))
-        powers, squares = (np.array(state[name], dtype=float).reshape(shape) for name in ("powers", "squares"))
-        return cls(state["suffix"], found, powers, squares, np.array(state["widths"], dtype=float))
+        found = tuple(map(Hyperparameter, state["names"], state["units"], state["correlations"]))
+        follows = np.array(state["follows"], dtype=float).reshape(len(state["widths"]), len(found), -1)
+        return cls(state["suffix"], found, follows, np.array(state["widths"], dtype=float))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,17 +134,14 @@ class Structure:
             for one in penalty.hyperparameters
         )
 
-    def precision(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Powers (k, r), squares (k, r) and widths (k,) of all penalised coefficients, in all hyperparameters."""
-        count, width = len(self.places), len(self.parameters)
-        powers, squares = np.zeros((count, width)), np.zeros((count, width))
-        row = column = 0
+    def precision(self) -> tuple[np.ndarray, np.ndarray]:
+        """How all penalised coefficients follow all hyperparameters (k, r, 4), and their widths (k,)."""
+        found, row, column = np.zeros((len(self.places), len(self.parameters), NUMBERS)), 0, 0
         for penalty in self.penalties:
-            k, r = penalty.powers.shape
-            powers[row : row + k, column : column + r] = penalty.powers
-            squares[row : row + k, column : column + r] = penalty.squares
+            k, r = penalty.follows.shape[:2]
+            found[row : row + k, column : column + r] = penalty.follows
             row, column = row + k, column + r
-        return powers, squares, np.concatenate([penalty.widths for penalty in self.penalties])
+        return found, np.concatenate([penalty.widths for penalty in self.penalties])
 
 
 def structures_of(
