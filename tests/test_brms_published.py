@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,3 +45,44 @@ def test_infections_of_kidney_patients():
         error = sd * np.sqrt(1 / 1500 + 1 / mine["ess_bulk"])
         assert mine["mean"] == pytest.approx(mean, abs=4 * error + 0.005), name
         assert mine["sd"] == pytest.approx(sd, abs=4 * error + 0.005), name
+
+
+# Ratings 1 to 4 of the instructions of two inhalers, first period (rows) and second (Ezzet and Whitehead 1991),
+# by the inhaler that came first.
+INHALERS = {
+    0.5: [[59, 35, 3, 2], [11, 27, 2, 1], [0, 0, 0, 0], [1, 1, 0, 0]],
+    -0.5: [[63, 13, 0, 0], [40, 15, 0, 0], [7, 2, 1, 0], [2, 0, 1, 0]],
+}
+
+
+def test_ratings_of_inhalers():
+    """`rating ~ treat + period + carry + (1 | subject)`, cumulative, by brms itself: `tests/reference/inhaler.R`."""
+    lines, subject = [], 0
+    for treat, table in INHALERS.items():
+        for first, counts in enumerate(table, start=1):
+            for second, count in enumerate(counts, start=1):
+                for _ in range(count):
+                    subject += 1
+                    carry = 1 if treat < 0 else -1
+                    lines += [(subject, first, treat, 0.5, 0), (subject, second, -treat, -0.5, carry)]
+    rows = pd.DataFrame(lines, columns=["subject", "rating", "treat", "period", "carry"])
+    known = pd.read_csv(Path(__file__).parent / "reference" / "inhaler.csv", index_col="variable")
+    wide = {name: pw.HalfNormal(50) for name in ("gap2", "gap3")}  # flat, as brms' thresholds are there
+    fit = pw.fit(
+        "rating ~ treat + period + carry + (1 | subject)", rows, family="cumulative", seed=1, draws=2000,
+        priors={"slopes": pw.Normal(0, 2.5), "sd": pw.HalfStudentT(3, 2.5), "Intercept": pw.Normal(0, 50), **wide},
+    )  # fmt: skip
+    table = fit.summary()
+    for name, theirs in {
+        "threshold[1|2]": "b_Intercept[1]",
+        "threshold[2|3]": "b_Intercept[2]",
+        "threshold[3|4]": "b_Intercept[3]",
+        "beta[treat]": "b_treat",
+        "beta[period]": "b_period",
+        "beta[carry]": "b_carry",
+        "sd_subject[Intercept]": "sd_subject__Intercept",
+    }.items():
+        mine, line = table.loc[name], known.loc[theirs]
+        error = np.hypot(line["mcse_mean"], mine["sd"] / np.sqrt(mine["ess_bulk"]))
+        assert mine["mean"] == pytest.approx(line["mean"], abs=4.5 * error), name
+        assert mine["sd"] == pytest.approx(line["sd"], rel=0.06), name

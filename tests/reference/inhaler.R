@@ -3,7 +3,7 @@
 library(brms)
 
 priors <- c(
-  set_prior("normal(0, 2.5)", class = "b"), set_prior("student_t(3, 0, 2.5)", class = "Intercept"),
+  set_prior("normal(0, 2.5)", class = "b"), set_prior("normal(0, 50)", class = "Intercept"),
   set_prior("student_t(3, 0, 2.5)", class = "sd")
 )
 fit <- brm(

@@ -372,13 +372,16 @@ def around(study: Study, of: str, factor: str, levels: int) -> jax.Array:
 
 
 def both_around(study: Study, factor: str, levels: int, names: tuple[str, str]) -> jax.Array:
-    """Two coefficients of the mean by group, (levels, 2), sampled around those of the population."""
-    middle = jnp.stack([linear(study, {name: 1.0}) for name in names])
-    sds = jnp.stack([numpyro.sample(f"sd_{factor}[{name}]", prior(study, "sd")) for name in names])
+    """Two coefficients of the mean by group, (levels, 2): the first, of which each group says much, sampled around that
+    of the population, the second given the first by what is left of it in units of its sd."""
+    middle = [linear(study, {name: 1.0}) for name in names]
+    sds = [numpyro.sample(f"sd_{factor}[{name}]", prior(study, "sd")) for name in names]
     root = numpyro.sample(f"root_{factor}", dist.LKJCholesky(2, 2.0))
     numpyro.deterministic(f"cor_{factor}[{names[1]}, {names[0]}]", root[1, 0])
-    law = dist.MultivariateNormal(middle, scale_tril=sds[:, None] * root).expand([levels]).to_event(1)
-    return numpyro.sample(f"v_{factor}", law)
+    first = numpyro.sample(f"v_{factor}", dist.Normal(middle[0], sds[0]).expand([levels]).to_event(1))
+    z = numpyro.sample(f"z_{factor}", dist.Normal(0, 1).expand([levels]).to_event(1))
+    second = middle[1] + sds[1] * (root[1, 0] * (first - middle[0]) / sds[0] + root[1, 1] * z)
+    return jnp.stack([first, second], axis=1)
 
 
 def wiener(data: pd.DataFrame) -> Callable[[], None]:

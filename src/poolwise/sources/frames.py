@@ -158,13 +158,13 @@ def _declared(series: Any, used: list[Any]) -> list[Any]:
     import narwhals as nw
 
     native = series.to_native()
-    if isinstance(series.dtype, nw.Enum):
-        return list(map(str, series.dtype.categories))
     if series.implementation.is_pandas_like() and hasattr(native, "cat"):
         try:
             return [_scalar(label) for label in native.cat.categories]
         except AttributeError:  # pandas' Arrow dictionaries
             pass
+    if isinstance(series.dtype, nw.Enum):
+        return list(map(str, series.dtype.categories))
     return sorted(used, key=lambda label: (isinstance(label, str), label))
 
 
