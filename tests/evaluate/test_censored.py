@@ -172,3 +172,13 @@ def test_angles_deviate_the_shorter_way_round():
     assert abs(fit.rmsd() - middle.rmsd()) < 0.01
     with pytest.raises(pw.DataError, match="angles, whose mean depends on where zero is"):
         fit.predict(kind="response")
+
+
+def test_a_count_censored_on_its_lower_bound_is_that_count():
+    data = pd.DataFrame({"y": [0, 3, 2, 5, 1, 2, 4], "s": [-1, 0, 0, 0, 0, 0, 0]})
+    options = {"family": "poisson", "draws": 200, "seed": 1}
+    censored = pw.fit("y | cens(s) + trunc(lb=0) ~ 1", data, **options).summary()
+    plain = pw.fit("y ~ 1", data, **options).summary()
+    np.testing.assert_allclose(censored["mean"], plain["mean"], rtol=1e-6)
+    with pytest.raises(pw.DataError, match="nothing of its interval"):  # of a measurement nothing is left there
+        pw.fit("y | cens(s) + trunc(lb=1) ~ 1", data.assign(y=data["y"] + 1.0), family="gamma", draws=50)

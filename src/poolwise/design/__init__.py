@@ -1,6 +1,6 @@
 """From terms and rows to columns, groups and levels; an encoding that can be replayed on new data."""
 
-from poolwise.design.additions import with_whole_bounds
+from poolwise.design.additions import check_intervals, with_whole_bounds
 from poolwise.design.categories import outcome_labels
 from poolwise.design.design import Design, Rows, linear_predictor
 from poolwise.design.encoding import Encoding, build
@@ -14,5 +14,6 @@ __all__ = [
     "linear_predictor",
     "needed_columns",
     "outcome_labels",
+    "check_intervals",
     "with_whole_bounds",
 ]

@@ -127,13 +127,23 @@ def limits(formula: Formula, y: np.ndarray, values: Mapping[str, np.ndarray]) ->
     _refuse(y > ub, f"'{formula.response}' lies above its upper bound", y, ub)
     hidden = ~np.isnan(lower)  # what is known to lie in an interval lies within the bounds too
     lower, upper = np.where(hidden, np.maximum(lower, lb), lower), np.where(hidden, np.minimum(upper, ub), upper)
-    _refuse(
-        hidden & (lower >= upper),
-        f"Where '{formula.response}' is censored, nothing of its interval lies within the bounds of trunc()",
-        lower,
-        upper,
-    )
-    return np.array([lower, upper, lb, ub])
+    found = np.array([lower, upper, lb, ub])
+    check_intervals(formula.response, found, whole=True)
+    return found
+
+
+def check_intervals(name: str, limits: np.ndarray, *, whole: bool = False) -> None:
+    """Refuse censored outcomes of whose interval nothing lies within the bounds; `whole` before bounds of whole numbers
+    are what `with_whole_bounds` makes of them, which includes the lower one.
+
+    Raises
+    ------
+    DataError : with the first of such rows.
+    """
+    lower, upper, lb, _ = limits
+    empty = (lower > upper) | ((lower == upper) & ~(whole & (lower == lb)))
+    what = f"Where '{name}' is censored, nothing of its interval lies within the bounds of trunc()"
+    _refuse(~np.isnan(lower) & empty, what, lower, upper)
 
 
 def bounds(values: Mapping[str, np.ndarray], rows: int) -> np.ndarray | None:

@@ -69,6 +69,8 @@ def prepare(
         raise DataError(f"The family '{family.name}' needs rows in memory, not a table of cells.")
     if family.whole and rows.limits is not None:
         rows = replace(rows, limits=designs.with_whole_bounds(rows.limits))
+    if rows.limits is not None:
+        designs.check_intervals(data.design.response, rows.limits)
     _check_occurring(data.design.response, rows, family)
     return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
 
