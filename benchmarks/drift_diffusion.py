@@ -1,16 +1,23 @@
 """The drift diffusion model: whether all seeds arrive, and whether known parameters are found again.
 
     python -m benchmarks.drift_diffusion
+    python -m benchmarks.drift_diffusion --hssm PYTHON --limit 600    # beside HSSM, in an environment that has it
 
 Writes `benchmarks/results/drift_diffusion.csv`, a line for each seed of 14 patients of Cavanagh and others (2011), at
 default settings, and `drift_diffusion_recovery.csv`, a line for each parameter over 60 data sets of 8 subjects and 100
 trials each: the share whose 90% interval holds the truth, and the mean of (posterior mean - truth) / posterior sd. The
-truth is drawn from the priors of each fit.
+truth is drawn from the priors of each fit. Beside HSSM, `drift_diffusion_hssm.csv`: one process of each after the
+other, from its start to 4 x 1,000 draws on two cores; HSSM has priors of its own, and is stopped at the limit.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,9 +111,51 @@ def of_data_sets() -> pd.DataFrame:
     )
 
 
+def ours(path: str) -> None:
+    """One fit of the patients, in a process of its own."""
+    fit = pw.fit(PATIENTS, pd.read_csv(path), family="wiener", seed=1, threads=2)
+    table = fit.summary(groups=True)
+    found = {"sampling_s": fit.result.seconds, "worst_ess": float(table["ess_bulk"].min())}
+    found |= {"worst_rhat": float(table["r_hat"].max()), "divergences": fit.outcome.figures.get("divergences", 0)}
+    print(json.dumps(found))
+
+
+def beside_hssm(python: str, limit: float) -> pd.DataFrame:
+    """Seconds of both, a line for each; a ratio at the limit is the least that it can be."""
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "rows.csv")
+        pw.datasets.load_cavanagh().to_csv(path, index=False)
+        script = str(Path(__file__).parent / "peers" / "ddm_hssm.py")
+        mine = [sys.executable, "-m", "benchmarks.drift_diffusion", "--fit", path]
+        for system, command in (("poolwise", mine), ("HSSM", [python, script, path])):
+            started = time.perf_counter()
+            try:
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=limit)
+                figures = json.loads(done.stdout.splitlines()[-1])
+            except subprocess.TimeoutExpired:
+                figures = {"note": f"not done after {limit:g} s"}
+            seconds = time.perf_counter() - started
+            ratio = seconds / lines[0]["seconds"] if lines else 1.0
+            lines.append({"system": system, "seconds": round(seconds, 1), **figures, "times_ours": round(ratio, 1)})
+            print(lines[-1], flush=True)
+    return pd.DataFrame(lines)
+
+
 def main() -> None:
-    """Measure, print, and write both tables."""
+    """Measure, print, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hssm", help="the Python of an environment with HSSM: only the comparison is run")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds that it may take")
+    parser.add_argument("--fit", help=argparse.SUPPRESS)
+    task = parser.parse_args()
+    if task.fit:
+        ours(task.fit)
+        return
     RESULTS.mkdir(exist_ok=True)
+    if task.hssm:
+        beside_hssm(task.hssm, task.limit).to_csv(RESULTS / "drift_diffusion_hssm.csv", index=False)
+        return
     for name, table in (("drift_diffusion_recovery", of_data_sets()), ("drift_diffusion", of_seeds())):
         print(table.to_string(index=False))
         table.to_csv(RESULTS / f"{name}.csv", index=False)

@@ -160,6 +160,11 @@ def test_bad_categories_and_ends():
     for until, message in ends.items():
         with pytest.raises(pw.DataError, match=message):
             pw.power("y | cens(c) ~ t", design.assign(g=-1e9, s="a"), effects=effects, until=until, studies=2)
+    taken = {"y ~ t + y": "y", "y ~ t + (1 | y)": "y", "y | cens(c) ~ t + c": "c", "y | cens(y) ~ t": "y"}
+    for formula, name in taken.items():
+        until = 3.0 if "cens" in formula else None
+        with pytest.raises(pw.DataError, match=f"'{name}' is simulated: it can be nothing else"):
+            pw.power(formula, design.assign(y=1.0, c=3), effects=effects, until=until)
     with pytest.raises(pw.FormulaError, match="truncated outcomes, and of intervals"):
         pw.power("y | trunc(lb=0) ~ t", design, effects=effects)
     with pytest.raises(pw.FormulaError, match="must be plain names"):

@@ -97,6 +97,7 @@ def power(
         raise DataError(f"Weights of the family '{chosen.name}' count rows: write these out instead.")
     frame = as_table(design).frame.to_pandas()
     end = _ends(parsed, until, frame)
+    _check_simulated(needed)
     built, encoding, rows = build(
         needed, as_table(frame.assign(**_stand_ins(needed, chosen, len(frame)))), missing="error"
     )
@@ -122,7 +123,7 @@ def _with_categories(family: Family, categories: Sequence[str] | None, link: str
         return family
     if categories is None:
         raise DataError("Which categories may the outcome have? Say categories=['low', 'middle', 'high'].")
-    if isinstance(categories, str) or not isinstance(categories, Sequence):
+    if isinstance(categories, str) or not isinstance(categories, (Sequence, np.ndarray)):
         raise DataError(f"categories must be a list of labels, not {categories!r}.")
     labels = tuple(map(str, categories))
     if len(labels) < 2 or len(set(labels)) < len(labels):
@@ -154,12 +155,28 @@ def _ends(formula: Formula, until: float | str | None, frame: pd.DataFrame) -> n
     if isinstance(until, str) and until not in frame.columns:
         raise DataError(f"The design has no column '{until}'. {suggest(until, list(map(str, frame.columns)))}")
     try:
+        if isinstance(until, bool):
+            raise TypeError
         found = np.broadcast_to(np.asarray(frame[until] if isinstance(until, str) else until, dtype=float), len(frame))
     except (TypeError, ValueError):
         raise DataError(f"until must be a number or the column that has one for each row, not {until!r}.") from None
     if np.isnan(found).any():
         raise DataError("until must be a number in every row; inf for one that is never censored.")
     return found
+
+
+def _check_simulated(needed: Needed) -> None:
+    """Refuse names that stand for what is simulated and for something else too.
+
+    Raises
+    ------
+    DataError : with the name.
+    """
+    simulated = [*needed.outcome, *needed.added]
+    elsewhere = {*needed.predictors, *needed.keys, *needed.trials, needed.weights}
+    for name in simulated:
+        if name in elsewhere or simulated.count(name) > 1:
+            raise DataError(f"'{name}' is simulated: it can be nothing else in '{needed.formula.text}'.")
 
 
 def _stand_ins(needed: Needed, family: Family, rows: int) -> dict[str, np.ndarray]:

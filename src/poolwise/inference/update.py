@@ -31,7 +31,7 @@ def like(
     frozen = sorted({key for spec in mine.encoding.specs for key in spec.transform_state})
     if frozen:
         warnings.warn(
-            f"{', '.join(frozen)} keeps the scale or knots of the first rows; a refit would learn new ones.",
+            f"{', '.join(frozen)} keeps the scale, knots or levels of the first rows; a refit would learn new ones.",
             PoolwiseWarning,
             stacklevel=3,
         )

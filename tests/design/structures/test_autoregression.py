@@ -121,8 +121,9 @@ def test_priors_of_the_correlation_can_be_set():
         ("y ~ ar1(two)", "needs 3 different times at least, not 2"),
         ("y ~ ar1(word)", "takes a column of numbers"),
         ("y ~ ar1(far)", "spans 1,001 times; it takes 201 at most"),
-        ("y ~ ar1(t, ahead=-1)", "ahead= of ar1"),
-        ("y ~ ar1(t):x", "stands in the product"),
+        ("y ~ ar1(t, ahead=-1)", "a whole number of steps ahead"),
+        ("y ~ ar1(t, x)", "takes one column, of times"),
+        ("y ~ ar1(t):x", "it is a term by itself"),
     ],
 )
 def test_bad_times(formula, message):

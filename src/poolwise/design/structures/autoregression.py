@@ -51,7 +51,7 @@ def autoregression(t: Any, ahead: int = 0, _state: Any = None) -> FactorValues[A
 def _learn(state: Any, values: np.ndarray, ahead: int) -> None:
     """All times, and how precise each wave is."""
     if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 0:
-        raise FormulaError(f"ahead= of ar1() is a whole number of steps, not {ahead!r}.")
+        raise FormulaError("ar1(t, ahead=12) takes one column, of times, and a whole number of steps ahead.")
     times = np.unique(values)
     broken = times[times != np.floor(times)]
     broken = [*broken, *times[~np.isfinite(times)]]

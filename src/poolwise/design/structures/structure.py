@@ -177,9 +177,12 @@ def structures_of(
                 raise FormulaError(f"'{own[0]}' changes the columns of a structured term; write that term by itself.")
             if len(factors) > 1:
                 product = ":".join(str(factor.expr) for factor in factors)
-                raise FormulaError(
-                    f"'{own[0]}' stands in the product '{product}': write {own[0][:-1]}, by=...) instead."
+                advice = (
+                    f"write {own[0][:-1]}, by=...)"
+                    if own[0].startswith("s(")
+                    else "it is a term by itself, and a curve s(x) may have by=..."
                 )
+                raise FormulaError(f"'{own[0]}' stands in the product '{product}': {advice}.")
             mine = [place[predictor, str(name)] for name in entry.columns]
             penalties = tuple(map(Penalty.from_state, state[PENALTIES]))
             count = sum(len(penalty.widths) for penalty in penalties)
