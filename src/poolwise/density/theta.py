@@ -221,13 +221,15 @@ def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gr
     p = prior.mean.size
     penalty = 0.0
     for k in range(p):
+        # A scaled coefficient stands alone in its prior row: of a hundred of them, others are all that would be summed.
+        first, after = (k, k + 1) if prior.scaled[k] else (0, p)
         miss = -prior.mean[k]
-        for i in range(p):
+        for i in range(first, after):
             miss += prior.rows[k, i] * mean[i]
         square = miss * miss
-        for i in range(p):
+        for i in range(first, p):
             image = 0.0
-            for j in range(p):
+            for j in range(first, min(after, i + 1)):
                 image += inverse[i, j] * prior.rows[k, j]
             square += image * image
         weight = prior_precision(theta, prior, k)
