@@ -65,6 +65,7 @@ def outcome_frames():
         "gaussian": radon.assign(y=radon.log_radon.clip(lower=0.5), low=low),
         "exgaussian": reactions.assign(y=reactions.Reaction / 100),
         "asymmetric_laplace": reactions.assign(y=reactions.Reaction / 100),
+        "wiener": pw.datasets.load_cavanagh(),
     }
 
 
@@ -90,7 +91,9 @@ def test_posterior_is_that_of_a_long_run(name):
     check(pw.fit(known["formula"], frames()[name], family=known["family"], priors=priors, seed=1), known)
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "wiener" else name for name in OUTCOMES]
+)
 def test_posterior_of_an_outcome_is_that_of_a_long_run(name):
     """Ordered, chosen, inflated, censored and skewed ones; the runs themselves are long enough to tell."""
     known = OUTCOMES[name]

@@ -11,7 +11,7 @@ import numpy as np
 from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.working_coordinates import WorkingBasis
-from poolwise.design.structures.hyperparameters import follows_of, log_precisions
+from poolwise.design.structures.hyperparameters import NUMBERS, follows_of, log_precisions
 from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, ScalePrior
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
@@ -149,7 +149,8 @@ class ModelPriors:
     def all_follows(self) -> np.ndarray:
         """(p, 4 m) the same of all hyperparameters: mixing precisions, then those of structured terms."""
         mixing = follows_of(power=np.eye(len(self.coefficients))[:, self.mixed])
-        return np.concatenate([mixing, self.follows], axis=1).reshape(len(self.coefficients), -1)
+        found = np.concatenate([mixing, self.follows], axis=1)
+        return found.reshape(len(found), found.shape[1] * NUMBERS)
 
     @property
     def correlation_priors(self) -> np.ndarray:

@@ -254,7 +254,7 @@ def _with_leaf(problem: Problem, roots: dict[int, np.ndarray], effects: np.ndarr
 
 def _prior_precision(problem: Problem, theta: np.ndarray) -> np.ndarray:
     prior = problem.prior
-    follows = prior.follows.reshape(len(prior.precision), -1, NUMBERS)
+    follows = prior.follows.reshape(len(prior.precision), prior.follows.shape[1] // NUMBERS, NUMBERS)
     precision = prior.precision * np.exp(log_precisions(follows, theta[theta.size - follows.shape[1] :]))
     return prior.rows.T @ (precision[:, None] * prior.rows)
 

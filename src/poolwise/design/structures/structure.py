@@ -89,7 +89,7 @@ class Penalty:
     def from_state(cls, state: Mapping[str, Any]) -> Penalty:
         """What `state` described."""
         found = tuple(map(Hyperparameter, state["names"], state["units"], state["correlations"]))
-        follows = np.array(state["follows"], dtype=float).reshape(len(state["widths"]), len(found), -1)
+        follows = np.array(state["follows"], dtype=float).reshape(len(state["widths"]), len(found), NUMBERS)
         return cls(state["suffix"], found, follows, np.array(state["widths"], dtype=float))
 
 
