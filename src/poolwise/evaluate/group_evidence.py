@@ -16,7 +16,7 @@ from poolwise.design.factors import Factor
 from poolwise.evaluate.loo.group_integrals import conditional
 from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.families import locations
-from poolwise.families.evaluate import slope_and_information
+from poolwise.families.evaluate import slopes_and_information
 from poolwise.inference.posterior import Posterior
 from poolwise.support.threads import steps
 
@@ -79,9 +79,8 @@ def evidence_of(posterior: Posterior, factor: Factor, group: int, rows: Rows) ->
     trials = np.ones(len(mine.codes)) if mine.trials is None else mine.trials
     counted = np.ones(len(mine.codes)) if model.family.precise else mine.precisions
     place = model.family.predictors.index(factor.predictor)
-    score, each = slope_and_information(
-        model.family, model.link, mine.response, trials, counted, at, mine.limits, place
-    )
+    found = slopes_and_information(model.family, model.link, mine.response, trials, counted, at, mine.limits)
+    score, each = (of_parameters[place] for of_parameters in found)
     z = factor.group_map[0] + mine.values[:, :-1] @ factor.group_map[1:]
     information = z.T @ (each[:, None] * z)
     effects = np.asarray(posterior.offsets(factor).draws(np.array([group]))).mean(axis=(0, 1))[0]

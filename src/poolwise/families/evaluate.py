@@ -46,18 +46,3 @@ def slopes_and_information(
         add(family.interval.address, cut, lb[cut], ub[cut], -weights[cut])
         information = np.maximum(information, 0.0)
     return slope, information
-
-
-def slope_and_information(
-    family: Family,
-    link: Link,
-    y: np.ndarray,
-    trials: np.ndarray,
-    weights: np.ndarray,
-    predictors: np.ndarray,
-    limits: np.ndarray | None = None,
-    of: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same (n,) of one linear predictor, that of the mean by default."""
-    slope, information = slopes_and_information(family, link, y, trials, weights, predictors, limits)
-    return slope[of], information[of]

@@ -96,7 +96,7 @@ def _some(
         finite = np.where(impossible, 0.0, here)
         sums, none = finite @ members, impossible.astype(float) @ members
         weight = log_weights[k] + (0.0 if centre is None else centre.log_ratio(nodes[k]))
-        densities.append(here)
+        densities.append(np.where(impossible, -np.inf, here))
         means.append(found.mean())
         totals.append(np.where(none > 0, -np.inf, sums + weight))
         others.append(np.where(none[:, codes] > impossible, -np.inf, (sums + weight)[:, codes] - finite))
