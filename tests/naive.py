@@ -30,11 +30,12 @@ def log_normal(y: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float
 def marginal(y, x, mean, covariance, group_terms, noise) -> float:
     """log N(y; X m, X S X' + sum_f Z_f G_f Z_f' + diag(noise)), as the textbook writes it.
 
-    `group_terms` are triples of effect columns Z (n, q), group codes (n,) and covariance G (q, q) of the effects.
+    `group_terms` are effect columns Z (n, q), group codes (n,), covariance G (q, q) of the effects, and that of levels
+    (J, J).
     """
     y, x = (np.asarray(array, dtype=np.longdouble) for array in (y, x))
     total = x @ covariance @ x.T + np.diag(noise)
-    for z, codes, between in group_terms:
+    for z, codes, between, levels in group_terms:
         z = np.asarray(z, dtype=np.longdouble)
-        total = total + np.equal.outer(codes, codes) * (z @ between @ z.T)
+        total = total + levels[np.ix_(codes, codes)] * (z @ between @ z.T)
     return log_normal(y, x @ np.asarray(mean, dtype=np.longdouble), total)

@@ -52,7 +52,7 @@ def dense_log_density(model, rows, theta) -> float:
     to_beta = np.linalg.inv(priors.rows)
     covariance = to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T
     layout = priors.layout
-    terms = [(basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f)) for f in design.factors]
+    terms = [(basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f), of_levels(f)) for f in design.factors]
     weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
     noise = layout.sigma(theta) ** 2 / weights
     x, y = basis @ design.common_map, rows.values[:, -1]
@@ -62,6 +62,13 @@ def dense_log_density(model, rows, theta) -> float:
 def widths(priors, theta) -> np.ndarray:
     """Prior sds of the coefficients at theta; mixing precisions aside."""
     return priors.width * np.exp(-0.5 * log_precisions(priors.follows, theta[len(theta) - len(priors.smoothing) :]))
+
+
+def of_levels(factor):
+    """Covariance of the levels, up to that of their effects."""
+    if factor.coupling is None:
+        return np.eye(len(factor.levels))
+    return np.linalg.pinv(factor.coupling.matrix.toarray(), hermitian=True)
 
 
 def between(layout, theta, factor):

@@ -47,7 +47,8 @@ def route(request, monkeypatch):
     """Small systems go by every route: all in the root, level by level, or through LAPACK."""
     if request.param == "sparse":
         monkeypatch.setattr(ordering, "_SMALL", 0)
-        monkeypatch.setattr(ordering, "_SPARSE", 1.0)
+        monkeypatch.setattr(ordering, "_DENSE", 1.0)
+        monkeypatch.setattr(ordering, "_FASTER", 1e-9)
     if request.param == "LAPACK":
         monkeypatch.setattr(root, "LARGE", 2)
     return request.param

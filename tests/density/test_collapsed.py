@@ -9,7 +9,7 @@ import poolwise as pw
 from poolwise.density.collapsed import collapse
 from poolwise.density.offsets import GroupOffsets
 from poolwise.inference.prepare import prepare
-from tests.density.models import FORMULAS, PRIORS, between, dense_log_density, model_of, widths
+from tests.density.models import FORMULAS, PRIORS, between, dense_log_density, model_of, of_levels, widths
 
 
 def random_theta(density, count, seed=0):
@@ -191,21 +191,21 @@ def dense_posterior(model, rows, theta):
     """Mean and covariance of (beta, u by factor and group) given theta, from dense matrices."""
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
-    columns, precisions = (
-        [basis @ design.common_map],
-        [priors.rows.T @ np.diag(widths(priors, theta) ** -2) @ priors.rows],
-    )
+    columns, covariances = [basis @ design.common_map], [
+        np.linalg.inv(priors.rows.T @ np.diag(widths(priors, theta) ** -2) @ priors.rows)
+    ]
     for factor in design.factors:
         indicators = np.eye(len(factor.levels))[factor.codes[rows.codes]]
         z = basis @ factor.group_map
         columns.append((indicators[:, :, None] * z[:, None, :]).reshape(len(z), -1))
-        precisions.append(np.kron(np.eye(len(factor.levels)), np.linalg.inv(between(priors.layout, theta, factor))))
-    whole, weights = np.hstack(columns), 1.0 if rows.weights is None else rows.weights[:, None]
-    shift = np.zeros(whole.shape[1])
-    shift[: len(priors.mean)] = priors.rows.T @ (widths(priors, theta) ** -2 * priors.mean)
-    sigma = priors.layout.sigma(theta)
-    covariance = np.linalg.inv(block_diag(*precisions) + (weights * whole).T @ whole / sigma**2)
-    return covariance @ (shift + (weights * whole).T @ rows.values[:, -1] / sigma**2), covariance
+        covariances.append(np.kron(of_levels(factor), between(priors.layout, theta, factor)))
+    whole, weights = np.hstack(columns), np.ones(len(basis)) if rows.weights is None else rows.weights
+    mean = np.zeros(whole.shape[1])
+    mean[: len(priors.mean)] = np.linalg.solve(priors.rows, priors.mean)
+    prior = block_diag(*covariances)
+    outcomes = whole @ prior @ whole.T + np.diag(priors.layout.sigma(theta) ** 2 / weights)
+    gain = np.linalg.solve(outcomes, whole @ prior).T
+    return mean + gain @ (rows.values[:, -1] - whole @ mean), prior - gain @ whole @ prior
 
 
 def coefficients(density, theta, draws, seed):

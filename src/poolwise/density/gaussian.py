@@ -15,6 +15,7 @@ GaussianDensity: TypeAlias = CollapsedDensity | BlockedDensity
 
 
 def gaussian(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> GaussianDensity:
-    """One factor at the most: group by group, in vector registers. Several: by sparse blocks."""
-    build = block if len(design.factors) > 1 else collapse
+    """One factor at the most: group by group, in vector registers. Several, or coupled levels: by sparse blocks."""
+    coupled = any(factor.coupling is not None for factor in design.factors)
+    build = block if len(design.factors) > 1 or coupled else collapse
     return build(statistics, design, priors, threads=threads)

@@ -5,11 +5,13 @@ from poolwise.design.categories import outcome_labels
 from poolwise.design.design import Design, Rows, linear_predictor
 from poolwise.design.encoding import Encoding, build
 from poolwise.design.required_columns import needed_columns
+from poolwise.design.structures.coupled_terms import as_factors
 
 __all__ = [
     "Design",
     "Encoding",
     "Rows",
+    "as_factors",
     "build",
     "linear_predictor",
     "needed_columns",

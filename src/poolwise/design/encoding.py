@@ -27,6 +27,7 @@ from poolwise.design.factors import Cells, Factor, cells_of, levels_of
 from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
 from poolwise.design.margins import Powers, margins_of, powers_of_columns
 from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts, effects_part
+from poolwise.design.structures.coupled_terms import coupling_of
 from poolwise.design.transform_state import own_states
 from poolwise.formula import Bar, Formula
 from poolwise.formula.parse import unquote
@@ -105,9 +106,22 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
     """The same design for other groups."""
     factors = []
     for factor in design.factors:
-        levels, codes = levels_of(factor.keys, encoding.keys, cells)
+        levels, codes = _levels(factor.name, factor.keys, factor.coupling, encoding.keys, cells)
         factors.append(replace(factor, levels=levels, codes=codes))
     return replace(design, factors=tuple(factors)), replace(encoding, cells=cells)
+
+
+def _levels(
+    name: str, keys: tuple[str, ...], coupling: structures.Coupling | None, names: tuple[str, ...], cells: Cells
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels (J,) of a factor and the code (C,) of each cell; coupled levels are all there, whatever the cells."""
+    if coupling is None:
+        return levels_of(keys, names, cells)
+    labels = cells[names.index(keys[0])]
+    nobody = np.array([label == NOBODY for label in labels], dtype=bool)
+    codes = np.full(len(labels), len(coupling.levels), dtype=np.int64)
+    codes[~nobody] = coupling.positions(labels[~nobody], name)
+    return np.append(coupling.levels, NOBODY) if nobody.any() else coupling.levels, codes
 
 
 def encode(
@@ -483,7 +497,7 @@ def _bars_by_factor(formula: Formula, names: dict[str, tuple[str, ...]]) -> list
             if not names[effects_part(of, each, bar)]:
                 raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
             keys = frozenset(bar.keys)
-            place = (of, keys)
+            place = (f"{of} {bar.structure}" if bar.structure else of, keys)
             if bar.shared:
                 place = joined.setdefault((bar.shared, keys), joined.get(("", keys), place))
                 joined[("", keys)] = place
@@ -530,8 +544,9 @@ def _factor(
         written += names[part]
         predictors += [of] * len(mine)
         of_effects += powers[part]
-    keys = bars[0][2].keys
-    levels, codes = levels_of(keys, formula.keys, cells)
+    keys, structure = bars[0][2].keys, bars[0][2].structure
+    coupling = coupling_of(bars[0][2], formula.tables) if structure else None
+    levels, codes = _levels(structure, keys, coupling, formula.keys, cells)
     group_map = _selection(columns, tuple(written))
     owners = tuple(dict.fromkeys(predictors))
     plain = "" in owners or (several and frozenset(keys) not in of_mean)
@@ -548,6 +563,7 @@ def _factor(
         np.array(starts, dtype=np.int64),
         margins,
         tuple(predictors),
+        coupling,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.levels import label_codes
+from poolwise.design.structures.coupling import Coupling
 from poolwise.support.errors import DataError
 
 Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
@@ -32,6 +33,7 @@ class Factor:
     margins : (q, q) whether effect j is a margin of effect k, at [k, j]; see `margins.py`.
     predictors : (q,) of which linear predictor each effect is part: "" for the mean, or a parameter's name. That begins
         the factor's name where all effects are of one parameter, else the effect's.
+    coupling : of the effects of its levels, None where levels are independent given the covariance of their effects.
     """
 
     name: str
@@ -43,6 +45,12 @@ class Factor:
     starts: np.ndarray
     margins: np.ndarray
     predictors: tuple[str, ...]
+    coupling: Coupling | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of independent effects of each kind."""
+        return len(self.levels) if self.coupling is None else self.coupling.rank
 
     @property
     def correlated(self) -> bool:

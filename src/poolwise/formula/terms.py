@@ -19,19 +19,23 @@ class Bar:
     keys : grouping columns whose combinations are the levels of the factor; one for `(1 | a)`, two for `(1 | a:b)`.
     correlated : True for `|` (effects of a level are correlated), False for `||`.
     shared : the name in `(effects | name | factor)`: bars of several formulas with one name have one covariance.
+    structure : the term as written where levels are coupled, `icar(area, 'borders')`; "" where they are independent.
     """
 
     effects: str
     keys: tuple[str, ...]
     correlated: bool
     shared: str = ""
+    structure: str = ""
 
     @property
     def factor(self) -> str:
-        """Name of the grouping factor, `a` or `a:b`."""
-        return ":".join(self.keys)
+        """Name of the grouping factor, `a` or `a:b`; that of coupled levels is the term."""
+        return self.structure or ":".join(self.keys)
 
     def __str__(self) -> str:
+        if self.structure:
+            return self.structure
         bar = f"| {self.shared} |" if self.shared else "|" if self.correlated else "||"
         return f"({self.effects} {bar} {self.factor})"
 

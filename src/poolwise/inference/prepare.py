@@ -54,6 +54,8 @@ def prepare(
         family = of_categories(family, _labels(parsed, rows_there, family), link)
     parsed = completed(parsed, family)
     integrated = closed(parsed, family, family.link(link))
+    if integrated:
+        parsed = designs.as_factors(parsed)
     if isinstance(source, Statistics):
         if not integrated:
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwise.design.required_columns import needed_columns
+from poolwise.design.structures.coupled_terms import as_factors
 from poolwise.formula import Functions, parse
 from poolwise.samplers.settings import check_count
 from poolwise.sources import as_source
@@ -56,6 +57,7 @@ class SufficientStatistics(Statistics):
         weights: str | None = None,
         groups: Mapping[str, Any] | None = None,
         functions: Functions | None = None,
+        tables: Mapping[str, Any] | None = None,
         missing: str = "drop",
         threads: int | None = None,
         progress: Progress = silent,
@@ -64,7 +66,7 @@ class SufficientStatistics(Statistics):
 
         Parameters
         ----------
-        formula, data, weights, groups, functions, missing, threads, progress : as in `pw.fit`.
+        formula, data, weights, groups, functions, tables, missing, threads, progress : as in `pw.fit`.
         like : statistics whose encoding is used: the same categories, splines and scales, so that both can be added
             even where these rows lack a category. The groups are the rows' own.
 
@@ -74,7 +76,8 @@ class SufficientStatistics(Statistics):
         """
         source = with_group_tables(as_source(data), groups)
         used = [weights] if isinstance(weights, str) else []
-        needed = needed_columns(parse(formula, functions, source.names, used), weights)
+        parsed = as_factors(parse(formula, functions, source.names, used, tables))
+        needed = needed_columns(parsed, weights)
         return cls.of(reduce_source(needed, source, like, missing, threads or default_threads(), progress)[0])
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:

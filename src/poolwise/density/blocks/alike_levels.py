@@ -18,6 +18,8 @@ _WORTHWHILE = 0.7  # kinds for each level, at the most
 def compressed(system: System) -> System:
     """The same density with one level of the leaf for each kind; the system itself where that saves little."""
     structure, border = system.structure, system.xy.shape[0]
+    if not structure.leaves:
+        return system
     leaf = structure.factor[0]
     if structure.first_effect[leaf + 1] - structure.first_effect[leaf] != 1:
         return system

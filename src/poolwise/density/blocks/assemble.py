@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.density.blocks.kernels import Alike, Blocks, System
+from poolwise.density.blocks.kernels import Alike, Blocks, Precisions, System, ZeroMean
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.structure import Ranks, Structure
 from poolwise.density.theta import Prior
@@ -35,17 +35,17 @@ def assemble(
     xy : (p + 1, p + 1) cross-products of these.
     """
     border = columns.shape[1]
-    leaf, mine = factors[order.leaf].codes, effects[order.leaf]
-    q = mine.shape[1]
-    width, offset = structure.width, structure.offset
-    values = np.zeros(int((width[: structure.leaves] * q).sum()))
-    _add(values, offset[leaf], width[leaf], _products(statistics, mine, mine))
-    _add(values, offset[leaf] + width[leaf] - border, width[leaf], _products(statistics, mine, columns))
-    first = np.concatenate([[0], np.cumsum([len(factors[f].levels) for f in order.others])])
-    rank = [ranks.rank[factors[f].codes + first[i]] for i, f in enumerate(order.others)]
-    for i, f in enumerate(order.others):
-        entry = _entries(structure, ranks, leaf, rank[i])
-        _add(values, offset[leaf] + structure.entry_column[entry], width[leaf], _products(statistics, mine, effects[f]))
+    rank = [ranks.rank[factors[f].codes + order.first[i]] for i, f in enumerate(order.others)]
+    values = np.zeros(0)
+    if order.leaf >= 0:
+        leaf, mine = factors[order.leaf].codes, effects[order.leaf]
+        width, offset = structure.width, structure.offset
+        values = np.zeros(int((width[: structure.leaves] * mine.shape[1]).sum()))
+        _add(values, offset[leaf], width[leaf], _products(statistics, mine, mine))
+        _add(values, offset[leaf] + width[leaf] - border, width[leaf], _products(statistics, mine, columns))
+        for i, f in enumerate(order.others):
+            place = offset[leaf] + structure.entry_column[_entries(structure, ranks, leaf, rank[i])]
+            _add(values, place, width[leaf], _products(statistics, mine, effects[f]))
     blocks = _Blocks(structure, ranks)
     for i, f in enumerate(order.others):
         blocks.own(f, rank[i], _products(statistics, effects[f], effects[f]))
@@ -54,7 +54,9 @@ def assemble(
             g = order.others[j]
             blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
     alike = Alike(np.ones(structure.leaves), np.zeros(0), np.zeros((0, border, border)))
-    return System(structure, values, blocks.arrays(), xy, float(statistics.rows), maps, to_written, prior, alike)
+    known, zero_mean = prior_precisions(factors, order, structure, ranks)
+    rows = float(statistics.rows)
+    return System(structure, values, blocks.arrays(), known, zero_mean, xy, rows, maps, to_written, prior, alike)
 
 
 def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -90,25 +92,83 @@ def kept_of(structure: Structure) -> np.ndarray:
     return np.concatenate([np.cumsum(eliminated) - eliminated, structure.root_kept]).astype(np.int64)
 
 
+def prior_precisions(
+    factors: tuple[Factor, ...], order: Ordering, structure: Structure, ranks: Ranks
+) -> tuple[Precisions, ZeroMean]:
+    """What the priors of scaled effects add to the store, and the constraint on those that sum to zero."""
+    from scipy.sparse import triu
+
+    kept, places = kept_of(structure), Places(structure, ranks)
+    parts, zero_mean = [], ZeroMean(np.zeros(0, dtype=np.int64), np.int64(-1))
+    for i, f in enumerate(order.others):
+        rank = ranks.rank[order.first[i] : order.first[i + 1]]
+        coupling = factors[f].coupling
+        if coupling is None:
+            one, other = rank, rank
+            value = penalty = np.ones(len(rank))
+        else:
+            entries = triu(coupling.augmented, format="coo")
+            one, other, value = rank[entries.row], rank[entries.col], entries.data
+            added = coupling.intrinsic & (entries.row == coupling.anchor) & (entries.col == coupling.anchor)
+            penalty = np.where(entries.col < len(coupling.levels), value - added, 0.0)
+            if coupling.intrinsic:
+                levels, multiplier = kept[rank[:-2]], kept[rank[-2]] - places.root_first
+                zero_mean = ZeroMean(levels, np.int64(multiplier))
+        early, late = np.minimum(one, other), np.maximum(one, other)
+        place, stride = places.of(early, late)
+        parts.append((np.full(len(place), f), place, stride, kept[early], kept[late], value, penalty))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Precisions(*(column.astype(np.int64) for column in columns[:5]), *columns[5:]), zero_mean
+
+
+class Places:
+    """Where blocks of pairs of nodes are in the store."""
+
+    def __init__(self, structure: Structure, ranks: Ranks) -> None:
+        self.structure, self.ranks, self.kept = structure, ranks, kept_of(structure)
+        widths = np.diff(structure.first_effect)
+        self.root_first = int(widths[structure.factor[structure.leaves :]].sum())  # among the kept coefficients
+
+    def rows(self, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the rows of nodes begin, and from one row to the next."""
+        structure, in_root = self.structure, rank >= self.ranks.eliminated
+        if in_root.all():
+            return self._in_root(rank), np.full(len(rank), structure.root_size)
+        node = np.where(in_root, 0, structure.leaves + rank)
+        place = np.where(in_root, self._in_root(rank), structure.offset[node])
+        return place, np.where(in_root, structure.root_size, structure.width[node])
+
+    def _in_root(self, rank: np.ndarray) -> np.ndarray:
+        return np.asarray(self.structure.root + (self.kept[rank] - self.root_first) * self.structure.root_size)
+
+    def of(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the blocks of pairs of nodes begin, `first` not after `second`, and from one row to the next."""
+        place, stride = self.rows(first)
+        in_root = first >= self.ranks.eliminated
+        column = np.where(in_root, self.kept[second] - self.root_first, 0)
+        apart = ~in_root & (first != second)
+        if apart.any():
+            entry = _entries(self.structure, self.ranks, self.structure.leaves + first[apart], second[apart])
+            column[apart] = self.structure.entry_column[entry]
+        return place + column, stride
+
+
 class _Blocks:
     """Blocks of the store, collected pair by pair of factors."""
 
     def __init__(self, structure: Structure, ranks: Ranks) -> None:
-        self.structure, self.ranks, self.kept = structure, ranks, kept_of(structure)
+        self.places, self.ranks = Places(structure, ranks), ranks
         self.parts: list[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]] = []
 
     def own(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
         """Blocks on the diagonal."""
         distinct, inverse = np.unique(rank, return_inverse=True)
-        place, stride = self._rows(distinct)
-        in_root = distinct >= self.ranks.eliminated
-        shift = np.where(in_root, self.kept[distinct] - self._root_first(), 0)
-        self.parts.append((factor, factor, place + shift, stride, _sums(products, inverse, len(distinct))))
+        self.parts.append((factor, factor, *self.places.of(distinct, distinct), _sums(products, inverse, len(distinct))))
 
     def border(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
         """Blocks with the common coefficients and the outcome."""
         distinct, inverse = np.unique(rank, return_inverse=True)
-        place, stride = self._rows(distinct)
+        place, stride = self.places.rows(distinct)
         self.parts.append(
             (factor, -1, place + stride - products.shape[2], stride, _sums(products, inverse, len(distinct)))
         )
@@ -124,16 +184,8 @@ class _Blocks:
                 continue
             size = len(self.ranks.rank)
             distinct, inverse = np.unique(rows[chosen] * size + columns[chosen], return_inverse=True)
-            first, second = distinct // size, distinct % size
-            place, stride = self._rows(first)
-            in_root = first >= self.ranks.eliminated
-            column = np.where(in_root, self.kept[second] - self._root_first(), 0)
-            early = ~in_root
-            if early.any():
-                node = self.structure.leaves + first[early]
-                entry = _entries(self.structure, self.ranks, node, second[early])
-                column[early] = self.structure.entry_column[entry]
-            self.parts.append((f, g, place + column, stride, _sums(values[chosen], inverse, len(distinct))))
+            place, stride = self.places.of(distinct // size, distinct % size)
+            self.parts.append((f, g, place, stride, _sums(values[chosen], inverse, len(distinct))))
 
     def arrays(self) -> Blocks:
         """The blocks for kernels."""
@@ -147,19 +199,6 @@ class _Blocks:
             np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
             np.concatenate([values.ravel() for *_, values in self.parts]),
         )
-
-    def _rows(self, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the rows of nodes begin, and from one row to the next."""
-        structure, in_root = self.structure, rank >= self.ranks.eliminated
-        node = np.where(in_root, 0, structure.leaves + rank)
-        in_rows = structure.root + (self.kept[rank] - self._root_first()) * structure.root_size
-        place = np.where(in_root, in_rows, structure.offset[node])
-        return place, np.where(in_root, structure.root_size, structure.width[node])
-
-    def _root_first(self) -> int:
-        """The first place of the root among the kept coefficients."""
-        widths = np.diff(self.structure.first_effect)
-        return int(widths[self.structure.factor[self.structure.leaves :]].sum())
 
 
 def _sums(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:

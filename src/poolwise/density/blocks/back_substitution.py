@@ -24,7 +24,7 @@ def solve_root(store, start, size, noise, out):
 
 
 @kernel
-def invert_root(store: Vector, start: int, size: int, count: int, inverse: Vector) -> None:
+def invert_root(store: Vector, start: int, size: int, count: int, multiplier: int, inverse: Vector) -> None:
     """Upper triangle of the inverse of the first `count` rows of the root, into `inverse` at the root's place."""
     upper = np.zeros((count, count))
     for j in range(count):
@@ -39,7 +39,19 @@ def invert_root(store: Vector, start: int, size: int, count: int, inverse: Vecto
             total = 0.0
             for k in range(j, count):
                 total += upper[i, k] * upper[j, k]
+            if j <= multiplier < count:
+                total -= 2.0 * upper[i, multiplier] * upper[j, multiplier]
             inverse[start + i * size + j] = total
+
+
+@kernel
+def noise_of_multiplier(system: System, store: Vector, kept: Vector) -> float:
+    """What to add to a multiplier's column, so that effects drawn with the same noise otherwise sum to zero."""
+    structure, known = system.structure, system.zero_mean
+    mean = 0.0
+    for k in range(known.kept.size):
+        mean += kept[known.kept[k]] / known.kept.size
+    return mean / store[structure.root + known.multiplier * (structure.root_size + 1)]
 
 
 @lane
@@ -216,39 +228,25 @@ def selected_inverse(system: System, store: Vector, panels: Vector, inverse: Vec
 def add_moments(
     system: System, inverse: Vector, own: Array3, kept: Vector, leaf_means: Matrix, moments: Matrix
 ) -> None:
-    """Add E[v v'] of all levels, factor by factor, to the diagonal blocks of `moments` (Q, Q)."""
-    structure = system.structure
-    at = 0
-    for node in range(structure.leaves, structure.factor.size):
-        factor = structure.factor[node]
-        first, rows = (
-            structure.first_effect[factor],
-            structure.first_effect[factor + 1] - structure.first_effect[factor],
-        )
-        start, width = structure.offset[node], structure.width[node]
-        _add_moment(moments, first, rows, inverse, start, width, kept, at)
-        at += rows
-    for node in range(structure.root_factor.size):
-        factor = structure.root_factor[node]
-        first, rows = (
-            structure.first_effect[factor],
-            structure.first_effect[factor + 1] - structure.first_effect[factor],
-        )
-        place = structure.root_kept[node]
-        row = place - structure.root_kept[0]
-        start = structure.root + row * structure.root_size + row
-        _add_moment(moments, first, rows, inverse, start, structure.root_size, kept, place)
-    factor = structure.factor[0]
-    first = structure.first_effect[factor]
+    """Add E[v' K v] of each factor, K the prior precision of its scaled effects, to the diagonal blocks of `moments`
+    (Q, Q)."""
+    structure, known = system.structure, system.precisions
+    first_effect = structure.first_effect
+    for n in range(known.factor.size):
+        if known.penalty[n] != 0.0:
+            first = first_effect[known.factor[n]]
+            rows = first_effect[known.factor[n] + 1] - first
+            same = known.one[n] == known.other[n]
+            for i in range(rows):
+                for j in range(rows):
+                    low, high = (min(i, j), max(i, j)) if same else (i, j)
+                    value = inverse[known.place[n] + low * known.stride[n] + high]
+                    value = known.penalty[n] * (value + kept[known.one[n] + i] * kept[known.other[n] + j])
+                    moments[first + i, first + j] += value
+                    if not same:
+                        moments[first + j, first + i] += value
     for node in range(structure.leaves):
+        first = first_effect[structure.factor[node]]
         for i in range(own.shape[1]):
             for j in range(own.shape[1]):
                 moments[first + i, first + j] += own[node, i, j] + leaf_means[node, i] * leaf_means[node, j]
-
-
-@kernel
-def _add_moment(moments, first, rows, inverse, start, stride, means, at):
-    for i in range(rows):
-        for j in range(rows):
-            low, high = min(i, j), max(i, j)
-            moments[first + i, first + j] += inverse[start + low * stride + high] + means[at + i] * means[at + j]

@@ -23,7 +23,7 @@ from poolwise.statistics.products import CrossProducts
 
 
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
-    """Build the density of a design with two grouping factors or more."""
+    """Build the density of a design with two grouping factors or more, or with one whose levels are coupled."""
     basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
     gram = gram_root(statistics)
     parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
@@ -34,6 +34,9 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     order = order_levels(design.factors)
     structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
     prior = priors.arrays(basis, statistics)
+    couplings = [(factor.coupling, len(factor.effects)) for factor in design.factors if factor.coupling is not None]
+    constant = 0.5 * sum(effects * coupling.log_determinant for coupling, effects in couplings)
+    prior = prior._replace(log_constant=prior.log_constant + constant)
     to_written = priors.layout.map_to_zero
     maps = block_diag(*(move for _, move in parts)) @ to_written
     system = assemble(
@@ -73,6 +76,8 @@ def _own(
     """Points (k, d) that regressions of the groups of each factor by itself suggest."""
     found = []
     for factor, (projection, move) in zip(design.factors, parts, strict=True):
+        if factor.coupling is not None:
+            continue
         place = layout.places(factor.name)
         alone = statistics.coarser(factor.codes, (factor.levels,))
         zz, zxy = projection.groups(alone)

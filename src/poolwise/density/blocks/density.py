@@ -16,7 +16,7 @@ import numpy as np
 from poolwise.density.blocks import back_substitution as back
 from poolwise.density.blocks import evaluate, kernels, root
 from poolwise.density.blocks import leave_out as left_out
-from poolwise.density.blocks.assemble import kept_of
+from poolwise.density.blocks.assemble import Places, kept_of
 from poolwise.density.blocks.joint_draws import Remembering
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.stored_effects import KeptOffsets
@@ -218,7 +218,7 @@ class BlockedDensity:
     @property
     def width(self) -> int:
         """Effects of a level of the leaf."""
-        return len(self.factors[self.order.leaf].effects)
+        return len(self.factors[self.order.leaf].effects) if self.order.leaf >= 0 else 0
 
     @property
     def blocks(self) -> int:
@@ -266,13 +266,15 @@ class BlockedDensity:
             raise SamplingError(_STRANGE)
         covariance, _, store, panels = parts
         structure, inverse = self.system.structure, np.empty_like(store)
-        root.invert(structure, store, structure.root_size - self.system.xy.shape[0], inverse)
+        multiplier = self.system.zero_mean.multiplier
+        root.invert(structure, store, structure.root_size - self.system.xy.shape[0], multiplier, inverse)
         own = self._own_covariances(store, panels, inverse, 0)
         blocks = own if f == self.order.leaf else inverse[self._squares(f)]
         blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
         factor = self.system.to_written[place, place] @ covariance[place, place]
-        variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor)
-        return variance / np.square(factor).sum(axis=1)
+        variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor) / np.square(factor).sum(axis=1)
+        coupling = self.factors[f].coupling
+        return variance if coupling is None else variance / coupling.variances[:, None]
 
     def row_moments(self, points: np.ndarray, values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta: both (m, n).
@@ -283,14 +285,11 @@ class BlockedDensity:
         values : (n, K + 1) rows [W, y]; they need not be rows of the data.
         codes : (n,) cell of each row, which must be among those of the data.
         """
-        nodes = self.factors[self.order.leaf].codes[codes]
+        nodes, places = self._nodes(codes)
         order = np.argsort(nodes, kind="stable")
         x, z = (np.ascontiguousarray(part[order]) for part in self.projection.rows(values))
-        places = np.full((len(codes), len(self.factors)), -1, dtype=np.int64)
-        for f in self.order.others:
-            places[:, f] = self._places(f)[self.factors[f].codes[codes[order]], 0]
+        nodes, places, back_to = nodes[order], np.ascontiguousarray(places[order]), np.argsort(order)
         residual, variance = np.empty((len(points), len(codes))), np.empty((len(points), len(codes)))
-        nodes, back_to = nodes[order], np.argsort(order)
 
         def fill(i: int, part: slice) -> None:
             point = np.ascontiguousarray(points[i])
@@ -302,15 +301,30 @@ class BlockedDensity:
             kept, leaf = self._means(point, store, panels)
             inverse = self._root_covariance(point, store)
             self._own_covariances(store, panels, inverse, len(self.basis.reference))
-            most = int(structure.width.max(initial=1))
+            most = max(int(structure.width.max(initial=1)), int(structure.root_size))
             left_out.row_moments(
-                self.system, panels, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
+                self.system, panels, store, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
                 np.empty((most, most)), residual[i], variance[i],
             )  # fmt: skip
 
         with self._alone():
             map_slices(fill, len(points), 1, self.threads)
         return residual[:, back_to], variance[:, back_to]
+
+    def _nodes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For rows of some cells, the node that is eliminated first, -1 where all are in the root; and the first place
+        (n, F) of each factor's level among the kept coefficients, -1 for that node's."""
+        others, leaves = self.order.others, int(self.system.structure.leaves)
+        places = np.full((len(codes), len(self.factors)), -1, dtype=np.int64)
+        for f in others:
+            places[:, f] = self._places(f)[self.factors[f].codes[codes], 0]
+        if self.order.leaf >= 0:
+            return self.factors[self.order.leaf].codes[codes], places
+        ranks = np.column_stack([self._ranks_of(f)[self.factors[f].codes[codes]] for f in others])
+        earliest = ranks.argmin(axis=1)
+        rank, early = ranks[np.arange(len(codes)), earliest], ranks.min(axis=1) < self.ranks.eliminated
+        places[early, np.array(others)[earliest[early]]] = -1
+        return np.where(early, leaves + rank, -1), places
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the outcome's spread between groups, within them, or in both; the groups' own fits."""
@@ -341,21 +355,18 @@ class BlockedDensity:
     def coefficients_kept(self) -> int:
         """Number of coefficients but the leaf's."""
         widths = np.diff(self.system.structure.first_effect)
-        levels = [len(self.factors[f].levels) for f in self.order.others]
-        return int(np.dot(widths[list(self.order.others)], levels)) + len(self.basis.reference)
+        return int(np.dot(widths[list(self.order.others)], np.diff(self.order.first))) + len(self.basis.reference)
 
     def _effects_of(self, f: int) -> slice:
         first = self.system.structure.first_effect
         return slice(int(first[f]), int(first[f + 1]))
 
     def _levels_of_effects(self) -> np.ndarray:
-        """(Q,) number of levels behind each effect."""
-        return np.repeat(
-            [float(len(factor.levels)) for factor in self.factors], np.diff(self.system.structure.first_effect)
-        )
+        """(Q,) number of independent levels behind each effect."""
+        return np.repeat([float(factor.rank) for factor in self.factors], np.diff(self.system.structure.first_effect))
 
     def _ranks_of(self, f: int) -> np.ndarray:
-        first = sum(len(self.factors[g].levels) for g in self.order.others[: self.order.others.index(f)])
+        first = self.order.first[self.order.others.index(f)]
         return self.ranks.rank[first : first + len(self.factors[f].levels)]
 
     def _places(self, f: int) -> np.ndarray:
@@ -365,12 +376,8 @@ class BlockedDensity:
 
     def _squares(self, f: int) -> np.ndarray:
         """(J, q, q) of a factor's own blocks in the store; their lower triangles mean nothing."""
-        structure, rank = self.system.structure, self._ranks_of(f)
-        node = np.minimum(structure.leaves + rank, len(structure.factor) - 1)
-        early = rank < self.ranks.eliminated
-        row = kept_of(structure)[rank] - (self.coefficients_kept - structure.root_size + 1)
-        start = np.where(early, structure.offset[node], structure.root + row * (structure.root_size + 1))
-        stride = np.where(early, structure.width[node], structure.root_size)
+        rank = self._ranks_of(f)
+        start, stride = Places(self.system.structure, self.ranks).of(rank, rank)
         k = np.arange(len(self.factors[f].effects))
         return start[:, None, None] + k[:, None] * stride[:, None, None] + k
 
@@ -385,7 +392,7 @@ class BlockedDensity:
         covariance, scale, store, panels = room
         kernels.scales(point, self.smaller, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.smaller, scale, store, panels)
-        log_determinant += root.factorise(self.smaller.structure, store)
+        log_determinant += root.factorise(self.smaller.structure, store, self.smaller.zero_mean.multiplier)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.smaller)
         return float(value) + float(log_prior(point, self.system.prior, np.empty(len(point))))
@@ -395,7 +402,7 @@ class BlockedDensity:
         covariance, scale, store, panels = evaluate.room(self.system)
         kernels.scales(point, self.system, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
-        log_determinant += root.factorise(self.system.structure, store)
+        log_determinant += root.factorise(self.system.structure, store, self.system.zero_mean.multiplier)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
@@ -403,7 +410,9 @@ class BlockedDensity:
     def _root_covariance(self, point: np.ndarray, store: np.ndarray) -> np.ndarray:
         """Covariances of the root's effects and coefficients, in its place of an array like `store`."""
         inverse = np.empty_like(store)
-        root.invert(self.system.structure, store, self.system.structure.root_size - 1, inverse)
+        root.invert(
+            self.system.structure, store, self.system.structure.root_size - 1, self.system.zero_mean.multiplier, inverse
+        )
         kernels.unscale_covariance(point, self.system, inverse)
         return inverse
 
@@ -436,7 +445,14 @@ class BlockedDensity:
         if seed is not None:
             place = np.round(point * _CELLS).astype(np.int64)
             generator(seed, *place.view(np.uint32).tolist()).standard_normal(out=noise)
-        solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
-        kernels.unscale_coefficients(point, self.system.prior, solved)
-        back.solve_kept(self.system, store, solved, noise, kept)
+        of_root = noise[len(noise) - self.system.structure.root_size + 1 :]
+        multiplier = int(self.system.zero_mean.multiplier)
+        if multiplier >= 0:
+            of_root[multiplier] = 0.0
+        for _ in range(2 if multiplier >= 0 else 1):
+            solved = root.solve(self.system.structure, store, of_root)
+            kernels.unscale_coefficients(point, self.system.prior, solved)
+            back.solve_kept(self.system, store, solved, noise, kept)
+            if multiplier >= 0:
+                of_root[multiplier] += back.noise_of_multiplier(self.system, store, kept)
         return kept

@@ -8,7 +8,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
-from poolwise.density.blocks.back_substitution import leaf_given, solve_kept, solve_root
+from poolwise.density.blocks.back_substitution import leaf_given, noise_of_multiplier, solve_kept, solve_root
 from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales, unscale_coefficients
 from poolwise.density.dense import product
 from poolwise.density.theta import log_prior, usable
@@ -45,7 +45,7 @@ def log_densities(points: Matrix, system: System, out: Vector) -> None:
         if usable(theta):
             scales(theta, system, covariance, scale)
             log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
-            log_determinant += factorise_root(store, structure.root, structure.root_size)
+            log_determinant += factorise_root(store, structure.root, structure.root_size, system.zero_mean.multiplier)
             value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
             out[i] = value + log_prior(theta, system.prior, unused)
 
@@ -59,15 +59,20 @@ def kept_given(points: Matrix, system: System, kept: Matrix) -> None:
     covariance, scale, store, panels = _room(system)
     structure = system.structure
     root = np.empty(structure.root_size - 1)
-    first = kept.shape[1] - root.size
+    first, multiplier = kept.shape[1] - root.size, system.zero_mean.multiplier
     for i in range(points.shape[0]):
         scales(points[i], system, covariance, scale)
         reduce_to_root(points[i], system, scale, store, panels)
-        factorise_root(store, structure.root, structure.root_size)
+        factorise_root(store, structure.root, structure.root_size, multiplier)
         noise = kept[i].copy()
-        solve_root(store, structure.root, structure.root_size, noise[first:], root)
-        unscale_coefficients(points[i], system.prior, root)
-        solve_kept(system, store, root, noise, kept[i])
+        if multiplier >= 0:
+            noise[first + multiplier] = 0.0
+        for _ in range(2 if multiplier >= 0 else 1):
+            solve_root(store, structure.root, structure.root_size, noise[first:], root)
+            unscale_coefficients(points[i], system.prior, root)
+            solve_kept(system, store, root, noise, kept[i])
+            if multiplier >= 0:
+                noise[first + multiplier] += noise_of_multiplier(system, store, kept[i])
 
 
 @kernel

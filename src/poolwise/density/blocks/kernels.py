@@ -32,6 +32,28 @@ class Blocks(NamedTuple):
     values: Vector  # the numbers
 
 
+class Precisions(NamedTuple):
+    """Prior precisions of the scaled effects of all factors but the leaf, by pairs of nodes; the earlier has the rows.
+
+    What levels have is multiplied by an identity, one for each effect.
+    """
+
+    factor: IntVector  # (pairs,)
+    place: IntVector  # (pairs,) where the first number of a block of the two is in the store
+    stride: IntVector  # (pairs,) from one of its rows to the next
+    one: IntVector  # (pairs,) places of the two among the kept coefficients
+    other: IntVector  # (pairs,)
+    value: Vector  # (pairs,) what is added to the store
+    penalty: Vector  # (pairs,) what of it is prior precision, and no part of a constraint
+
+
+class ZeroMean(NamedTuple):
+    """The constraint that the effects of a factor sum to zero."""
+
+    kept: IntVector  # (levels,) places of the effects among the kept coefficients; none without a constraint
+    multiplier: np.int64  # place of its multiplier in the root, -1 without a constraint
+
+
 class Alike(NamedTuple):
     """Levels of the leaf that are eliminated together; each by itself where `levels` is ones and `own` is empty."""
 
@@ -46,6 +68,8 @@ class System(NamedTuple):
     structure: Structure
     leaf: Vector  # panels of the leaf: cross-products of its effects with its own columns
     blocks: Blocks
+    precisions: Precisions
+    zero_mean: ZeroMean
     xy: Matrix  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
     maps: Matrix  # (Q, Q) block-diagonal: from effects that theta speaks of to shifted effects
@@ -200,8 +224,8 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
         )  # fmt: skip
     if dense:
         _subtract_gathered(gathered, filled, store, structure.root)
-    weight = scale[first_effect[factor[0]], first_effect[factor[0]]]
     for kind in range(alike.own.size):
+        weight = scale[first_effect[factor[0]], first_effect[factor[0]]]
         share = (precision * weight) ** 2 / (1.0 + precision * weight * weight * alike.own[kind])
         for i in range(border):
             for j in range(i, border):
@@ -257,13 +281,12 @@ def reduce_to_root(theta: Vector, system: System, scale: Matrix, store: Vector, 
         _scale_rows(blocks.values, data, columns, store, place, stride, rows, columns, scale, first, precision)
         if other >= 0:
             _scale_columns(store, place, stride, rows, columns, scale, first_effect[other], room)
-    for node in range(structure.leaves, structure.factor.size):
-        factor = structure.factor[node]
+    known = system.precisions
+    for n in range(known.factor.size):
+        factor, place, step = known.factor[n], known.place[n], known.stride[n] + 1
         for i in range(first_effect[factor + 1] - first_effect[factor]):
-            store[structure.offset[node] + i * structure.width[node] + i] += 1.0
+            store[place + i * step] += known.value[n]
     size = structure.root_size
-    for i in range(size - border):
-        store[structure.root + i * size + i] += 1.0
     common = np.empty((border, border))
     for i in range(border):
         for j in range(i + 1):
@@ -317,8 +340,11 @@ def unscale_covariance(theta: Vector, system: System, inverse: Vector) -> None:
 
 
 @kernel
-def factorise_root(store: Vector, start: int, size: int) -> float:
-    """The upper factor of the root in place, its last pivot left squared; returns the log determinant of the others."""
+def factorise_root(store: Vector, start: int, size: int, multiplier: int) -> float:
+    """The upper factor R of the root in place, its last pivot left squared; the log determinant of the others.
+
+    R'DR is the root, D an identity but for a minus one at the multiplier of a constraint, if there is one.
+    """
     log_determinant = 0.0
     for i in range(size):
         at = start + i * size
@@ -326,23 +352,30 @@ def factorise_root(store: Vector, start: int, size: int) -> float:
             one, two = start + k * size, start + (k + 1) * size
             three, four = start + (k + 2) * size, start + (k + 3) * size
             a, b, c, d = store[one + i], store[two + i], store[three + i], store[four + i]
+            if k <= multiplier < k + 4:
+                a = -a if multiplier == k else a
+                b = -b if multiplier == k + 1 else b
+                c = -c if multiplier == k + 2 else c
+                d = -d if multiplier == k + 3 else d
             if a != 0.0 or b != 0.0 or c != 0.0 or d != 0.0:
                 for j in range(i, size):
                     change = a * store[one + j] + b * store[two + j] + c * store[three + j] + d * store[four + j]
                     store[at + j] -= change
         for k in range(i - i % 4, i):
             above = start + k * size
-            weight = store[above + i]
+            weight = -store[above + i] if k == multiplier else store[above + i]
             if weight != 0.0:
                 for j in range(i, size):
                     store[at + j] -= weight * store[above + j]
         if i < size - 1:
-            pivot = store[at + i]
+            pivot = -store[at + i] if i == multiplier else store[at + i]
             if not pivot > 0.0:
                 return np.inf
             log_determinant += math.log(pivot)
             pivot = math.sqrt(pivot)
             store[at + i] = pivot
+            if i == multiplier:
+                pivot = -pivot
             for j in range(i + 1, size):
                 store[at + j] /= pivot
     return log_determinant

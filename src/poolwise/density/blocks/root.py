@@ -21,32 +21,51 @@ from poolwise.density.blocks.structure import Structure
 LARGE = 96  # rows from which a call of LAPACK is worth its way
 
 
-def factorise(structure: Structure, store: np.ndarray) -> float:
+def factorise(structure: Structure, store: np.ndarray, multiplier: int | np.int64) -> float:
     """The upper factor of the root in place, its last pivot left squared; the log determinant without it.
 
-    inf where the matrix is not positive definite.
+    inf where the matrix is not positive definite, but for the multiplier of a constraint; see `factorise_root`.
     """
-    size = structure.root_size
+    size = int(structure.root_size)
     if size < LARGE:
-        return float(factorise_root(store, structure.root, size))
+        return float(factorise_root(store, structure.root, size, multiplier))
+    root = store[structure.root :].reshape(size, size)
+    if multiplier >= 0:
+        return _factorise_in_parts(root, int(multiplier))
     # The last pivot may be rounded to zero where outcomes lie exactly on the model, so one is added to it meanwhile.
     store[-1] += 1.0
-    root = store[structure.root :].reshape(size, size)
-    if _potrf(root):
+    if _potrf(root, size):
         return math.inf
     store[-1] = store[-1] ** 2 - 1.0
     return 2.0 * float(np.log(np.diagonal(root)[:-1]).sum())
 
 
-def _potrf(matrix: np.ndarray) -> int:
-    """LAPACK's Cholesky factorisation in place, of the upper triangle of rows; without the lock that Python holds.
+def _factorise_in_parts(root: np.ndarray, multiplier: int) -> float:
+    """LAPACK up to the multiplier; what comes after it is small, or p^3 / 3 at the most."""
+    from scipy.linalg import blas
+
+    size, first = len(root), multiplier
+    if _potrf(root, first):
+        return math.inf
+    # By columns, as BLAS sees them: the lower triangle L of the part, and below it what becomes B L^-T.
+    after = blas.dtrsm(1.0, root[:first, :first].T, root[:first, first:].T, side=1, lower=1, trans_a=1)
+    root[:first, first:] = after.T
+    rest = np.ascontiguousarray(root[first:, first:] - after @ after.T)
+    log_determinant = float(factorise_root(rest.ravel(), 0, size - first, 0))
+    root[first:, first:] = rest
+    return log_determinant + 2.0 * float(np.log(np.diagonal(root)[:first]).sum())
+
+
+def _potrf(matrix: np.ndarray, count: int) -> int:
+    """LAPACK's Cholesky factorisation in place, of the upper triangle of the first `count` rows; without the lock that
+    Python holds.
 
     By rows the upper triangle is what LAPACK, by columns, calls the lower one: nothing is copied. Returns 0 where the
     matrix is positive definite.
     """
-    size, failed = ctypes.c_int(len(matrix)), ctypes.c_int(0)
+    size, stride, failed = ctypes.c_int(count), ctypes.c_int(len(matrix)), ctypes.c_int(0)
     _function("cython_lapack", "dpotrf", 5)(
-        b"L", ctypes.byref(size), _address(matrix), ctypes.byref(size), ctypes.byref(failed)
+        b"L", ctypes.byref(size), _address(matrix), ctypes.byref(stride), ctypes.byref(failed)
     )
     return failed.value
 
@@ -90,14 +109,22 @@ def solve(structure: Structure, store: np.ndarray, noise: np.ndarray) -> np.ndar
     return found
 
 
-def invert(structure: Structure, store: np.ndarray, count: int | np.int64, inverse: np.ndarray) -> None:
+def invert(
+    structure: Structure, store: np.ndarray, count: int | np.int64, multiplier: int | np.int64, inverse: np.ndarray
+) -> None:
     """Upper triangle of the inverse of the root's first `count` rows, into the same place of `inverse`."""
     size = structure.root_size
     if size < LARGE:
-        invert_root(store, structure.root, size, count, inverse)
+        invert_root(store, structure.root, size, count, multiplier, inverse)
         return
     from scipy.linalg import lapack
 
     root = store[structure.root :].reshape(size, size)
-    found, _ = lapack.dpotri(np.asfortranarray(root[:count, :count].T), lower=1, overwrite_c=1)
+    factor = np.asfortranarray(root[:count, :count].T)
+    if multiplier < 0:
+        found, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    else:
+        upper, _ = lapack.dtrtri(factor, lower=1, overwrite_c=1)
+        upper = np.tril(upper)
+        found = upper.T @ upper - 2.0 * np.outer(upper[multiplier], upper[multiplier])
     inverse[structure.root :].reshape(size, size)[:count, :count] = found.T

@@ -59,12 +59,12 @@ class Ranks(NamedTuple):
 def build_structure(factors: Sequence[Factor], order: Ordering, border: int) -> tuple[Structure, Ranks]:
     """Lay out panels, store and kept coefficients; `border` is p + 1."""
     widths = np.array([len(factor.effects) for factor in factors])
-    node_factor = np.repeat(order.others, [len(factors[f].levels) for f in order.others])
+    node_factor = np.repeat(np.array(order.others, dtype=np.int64), np.diff(order.first))
     sequence = np.concatenate([*(nodes for _, nodes in order.stages), order.root]).astype(np.int64)
     rank = np.empty(len(sequence), dtype=np.int64)
     rank[sequence] = np.arange(len(sequence))
     eliminated = len(sequence) - len(order.root)
-    leaves = len(factors[order.leaf].levels)
+    leaves = len(factors[order.leaf].levels) if order.leaf >= 0 else 0
     by_rank = node_factor[sequence]
     kept = np.concatenate([[0], np.cumsum(widths[by_rank])])
     pointers, met = order.leaf_neighbours
@@ -91,7 +91,7 @@ def build_structure(factors: Sequence[Factor], order: Ordering, border: int) -> 
     room = np.where(in_root, 0, columns[owner] - (entry_column - widths[factor[owner]]))
     own = np.where(in_root, 0, _starts(room))
     first_root = np.minimum.reduceat(
-        np.append(np.where(in_root, entry_column, width[owner] - border), width.max()), entries[:-1]
+        np.append(np.where(in_root, entry_column, width[owner] - border), width.max(initial=0)), entries[:-1]
     )
     first_root = np.where(np.diff(entries) > 0, first_root, width - border)
     shared = int(room.sum()) + _starts(width - first_root)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from poolwise.design.structures.coupling import Coupling
 from poolwise.design.structures.hyperparameters import follows_of
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty, Structure, structures_of
 
@@ -36,4 +37,4 @@ def terms() -> Mapping[str, Callable[..., Any]]:
     }
 
 
-__all__ = ["PENALTIES", "Hyperparameter", "Penalty", "Structure", "follows_of", "structures_of", "terms"]
+__all__ = ["PENALTIES", "Coupling", "Hyperparameter", "Penalty", "Structure", "follows_of", "structures_of", "terms"]

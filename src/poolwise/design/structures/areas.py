@@ -14,6 +14,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
+from poolwise.design.structures.coupling import Coupling, intrinsic
 from poolwise.design.structures.levels import check_number, eigen_columns, encoded, learnt, table_named
 from poolwise.support.errors import DataError
 
@@ -29,16 +30,33 @@ def neighbourhood(area: Any, neighbours: str, _state: Any = None, _context: Any 
     """
     text = f"icar(..., {neighbours})"
     if "levels" not in _state:
-        names, adjacency = _adjacency(table_named(_context, neighbours, text), neighbours)
+        names, pairs = _pairs(table_named(_context, neighbours, text), neighbours)
         check_number(text, len(names))
-        _check_connected(names, adjacency, neighbours)
+        adjacency = np.zeros((len(names), len(names)))
+        adjacency[pairs[:, 0], pairs[:, 1]] = adjacency[pairs[:, 1], pairs[:, 0]] = 1.0
         laplacian = np.diag(adjacency.sum(axis=1)) - adjacency
         learnt(_state, names, eigen_columns(laplacian, 1, scaled=True))
     return encoded(_state, area, text)
 
 
-def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
-    """Areas, sorted, and their symmetric matrix of zeros and ones."""
+def neighbours_coupling(table: Any, name: str) -> Coupling:
+    """What couples areas in a normal model, whatever their number."""
+    names, pairs = _pairs(table, name)
+    return intrinsic(names, pairs[:, 0], pairs[:, 1])
+
+
+def number_of_areas(table: Any, name: str) -> int:
+    """How many areas a table of neighbours has."""
+    return len(_pairs(table, name)[0])
+
+
+def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:
+    """Areas, sorted, and the positions (n, 2) of each pair of neighbours, once.
+
+    Raises
+    ------
+    DataError : for a table that says something else, or areas that do not all hang together.
+    """
     import pandas as pd
 
     if isinstance(table, Mapping):
@@ -50,7 +68,7 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
         at, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
         counted = isinstance(frame.index, pd.RangeIndex) and isinstance(frame.columns, pd.RangeIndex)
         if sorted(at) == sorted(columns) and not counted:
-            names, values = sorted(at), frame.to_numpy()[:, [columns.index(one) for one in at]]
+            names, values = sorted(at), frame.to_numpy()[:, pd.Index(columns).get_indexer(pd.Index(at))]
             if not np.isin(values, (0, 1)).all():
                 raise DataError(f"'{name}' must hold ones where areas are neighbours, and zeros; it has no weights.")
             pairs = [(at[i], at[j]) for i, j in zip(*np.nonzero(values), strict=True)]
@@ -58,7 +76,8 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
         elif frame.shape[1] == 2:
             pairs = [(label_text(one), label_text(other)) for one, other in frame.itertuples(index=False)]
             names = sorted({each for pair in pairs for each in pair})
-            both_ways = any((other, one) in set(pairs) for one, other in pairs)
+            seen = set(pairs)
+            both_ways = any((other, one) in seen for one, other in pairs)
         else:
             raise DataError(
                 f"'{name}' must have two columns with a pair of neighbours in each row, or be a dict, or a square "
@@ -71,17 +90,18 @@ def _adjacency(table: Any, name: str) -> tuple[list[str], np.ndarray]:
         if both_ways and (other, one) not in known:
             raise DataError(f"'{name}' is not symmetric: '{other}' is a neighbour of '{one}', but not the other way.")
     place = {area: k for k, area in enumerate(names)}
-    adjacency = np.zeros((len(names), len(names)))
-    for one, other in known:
-        adjacency[place[one], place[other]] = adjacency[place[other], place[one]] = 1.0
-    return names, adjacency
+    found = sorted({(min(place[one], place[other]), max(place[one], place[other])) for one, other in known})
+    neighbours = np.array(found, dtype=np.int64).reshape(-1, 2)
+    _check_connected(names, neighbours, name)
+    return names, neighbours
 
 
-def _check_connected(names: list[str], adjacency: np.ndarray, name: str) -> None:
-    from scipy.sparse import csr_array
+def _check_connected(names: list[str], pairs: np.ndarray, name: str) -> None:
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count, part = connected_components(csr_array(adjacency), directed=False)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(names), len(names)))
+    count, part = connected_components(graph.tocsr(), directed=False)
     if count > 1:
         smallest = int(np.argmin(np.bincount(part)))
         island = [names[k] for k in np.flatnonzero(part == smallest)[:3]]

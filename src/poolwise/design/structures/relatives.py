@@ -1,11 +1,9 @@
-"""Effects with a known covariance: `(1 | gr(animal, cov="A"))` for pedigrees, phylogenies and kinship.
-
-A pedigree gives the additive relationship matrix by Henderson's (1976) rules: an animal with parents s and d has the
-relationship (a_sj + a_dj) / 2 to any earlier j, and 1 + a_sd / 2 to itself.
-"""
+"""Effects with a known covariance: `(1 | gr(animal, cov="A"))` for pedigrees, phylogenies and kinship."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,13 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
+from poolwise.design.structures.coupling import Coupling, inverse_diagonal, proper
 from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
+from poolwise.design.structures.pedigree import precision_of, read_pedigree, relationships
 from poolwise.design.structures.signs import signs
 from poolwise.support.errors import DataError, FormulaError
 
 _ROUNDING = 1e-10  # of the largest eigenvalue
-_UNKNOWN = frozenset({"0", "NA", "*", "."})  # as pedigrees in files write a parent that is not known
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
@@ -27,8 +26,9 @@ def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = Non
 
     Parameters
     ----------
-    cov : name of a table given beside the data: a square frame with the levels as its index and columns, or a pedigree
-        with three columns, an animal and its parents, which may be missing.
+    cov : name of a table given beside the data: a square frame with the levels as its index and columns; a pedigree
+        with three columns, an animal and its parents, which may be missing; or a dict with the levels and the sparse
+        precision, the inverse of the covariance.
     """
     if not cov:
         raise FormulaError("gr() takes the name of a covariance: (1 | gr(animal, cov='A')).")
@@ -45,26 +45,112 @@ def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = Non
     return encoded(_state, level, text)
 
 
+def relatives_coupling(table: Any, name: str) -> Coupling:
+    """What couples relatives in a normal model, whatever their number.
+
+    Raises
+    ------
+    DataError : for a covariance or precision that is not positive definite.
+    """
+    found = _read(table, name)
+    if isinstance(found, Pedigree):
+        precision, own = precision_of(found.parents)
+        return proper(found.levels, precision, own)
+    if found.inverse:
+        return proper(found.levels, found.matrix, inverse_diagonal(_definite(found.matrix, name))[0])
+    covariance = np.asarray(found.matrix)
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        raise DataError(f"'{name}' is not positive definite: with so many levels it must be.") from None
+    precision = root.T @ root
+    small = np.abs(precision) < _ROUNDING * np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
+    return proper(found.levels, np.where(small, 0.0, precision), np.diag(covariance).copy())
+
+
+def number_of_relatives(table: Any, name: str) -> int:
+    """How many levels a covariance, precision or pedigree has."""
+    return len(_read(table, name).levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pedigree:
+    """Animals, parents first, and the places (n, 2) of their parents."""
+
+    levels: list[str]
+    parents: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """A covariance of levels, dense; or its inverse, sparse."""
+
+    levels: list[str]
+    matrix: Any
+    inverse: bool
+
+
 def _covariance(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     """Levels and their covariance."""
-    import pandas as pd
+    found = _read(table, name)
+    check_number(f"'{name}'", len(found.levels))
+    if isinstance(found, Pedigree):
+        return found.levels, relationships(found.parents)
+    if found.inverse:
+        return found.levels, np.linalg.inv(_definite(found.matrix, name).toarray())
+    return found.levels, np.asarray(found.matrix)
 
-    labelled = hasattr(table, "columns") or isinstance(table, dict)
+
+def _read(table: Any, name: str) -> Pedigree | Matrix:
+    """What a table says of relatives.
+
+    Raises
+    ------
+    DataError : for one that is of neither kind, not symmetric, or not finite.
+    """
+    import pandas as pd
+    from scipy.sparse import csc_array
+
+    if isinstance(table, Mapping) and set(table) == {"levels", "precision"}:
+        levels, matrix = list(map(label_text, table["levels"])), csc_array(table["precision"], dtype=float)
+        if matrix.shape != (len(levels),) * 2 or len(set(levels)) < len(levels):
+            raise DataError(f"The precision of '{name}' must have a row and a column for each of its levels, once.")
+        _check_symmetric(matrix.data, (matrix - matrix.T).data, f"The precision of '{name}'")
+        return Matrix(levels, matrix, True)
+    labelled = hasattr(table, "columns") or isinstance(table, Mapping)
     frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
     levels, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
     square = labelled and sorted(levels) == sorted(columns) and not _counted(frame)
     if frame.shape[1] == 3 and not square:
-        return _of_pedigree(frame, name)
+        return Pedigree(*read_pedigree(frame, name))
     if not square or len(set(levels)) < len(levels):
         raise DataError(
             f"'{name}' must be a square frame with the levels as its index and columns, or a pedigree with the columns "
-            "animal, father, mother."
+            "animal, father, mother, or {'levels': ..., 'precision': ...} with a sparse matrix."
         )
-    check_number(f"'{name}'", len(levels))
-    values = frame.to_numpy(dtype=float)[:, [columns.index(one) for one in levels]]
-    if not np.isfinite(values).all() or not np.allclose(values, values.T, rtol=1e-8, atol=1e-12 * np.abs(values).max()):
-        raise DataError(f"'{name}' is not symmetric, or not finite: it is no covariance.")
-    return levels, 0.5 * (values + values.T)
+    values = frame.to_numpy(dtype=float)[:, pd.Index(columns).get_indexer(pd.Index(levels))]
+    _check_symmetric(values, values - values.T, f"'{name}'")
+    return Matrix(levels, 0.5 * (values + values.T), False)
+
+
+def _check_symmetric(values: np.ndarray, differences: np.ndarray, what: str) -> None:
+    largest = np.abs(values).max(initial=0.0)
+    if not np.isfinite(values).all() or np.abs(differences).max(initial=0.0) > 1e-8 * largest:
+        raise DataError(f"{what} is not symmetric, or not finite: it is no covariance.")
+
+
+def _definite(precision: Any, name: str) -> Any:
+    """A sparse precision, which must be positive definite: its pivots on the diagonal then are."""
+    from scipy.sparse.linalg import splu
+
+    try:
+        pivots = splu(precision, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        usable = bool((pivots.U.diagonal() > 0).all())
+    except RuntimeError:  # singular
+        usable = False
+    if not usable:
+        raise DataError(f"The precision of '{name}' is not positive definite.")
+    return precision
 
 
 def _counted(frame: Any) -> bool:
@@ -72,39 +158,3 @@ def _counted(frame: Any) -> bool:
     import pandas as pd
 
     return isinstance(frame.index, pd.RangeIndex) and isinstance(frame.columns, pd.RangeIndex)
-
-
-def _of_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
-    """Animals, parents first, and their additive relationships; parents without a row are founders."""
-    import pandas as pd
-
-    parents: dict[str, tuple[str, ...]] = {}
-    for animal, *both in frame.itertuples(index=False):
-        if label_text(animal) in parents:
-            raise DataError(f"The pedigree '{name}' has '{label_text(animal)}' twice.")
-        parents[label_text(animal)] = tuple("" if pd.isna(one) else label_text(one) for one in both)
-    parents = {
-        animal: tuple("" if one in _UNKNOWN and one not in parents else one for one in both)
-        for animal, both in parents.items()
-    }
-    for both in list(parents.values()):
-        for one in both:
-            if one:
-                parents.setdefault(one, ("", ""))
-    order: list[str] = []
-    left, placed = dict(parents), {""}
-    while left:
-        ready = sorted(animal for animal, both in left.items() if placed.issuperset(both))
-        if not ready:
-            raise DataError(f"The pedigree '{name}' has a loop: '{min(left)}' would be among its own ancestors.")
-        order += ready
-        placed |= set(ready)
-        left = {animal: both for animal, both in left.items() if animal not in placed}
-    check_number(f"The pedigree '{name}'", len(order))
-    place = {animal: k for k, animal in enumerate(order)}
-    found = np.zeros((len(order), len(order)))
-    for k, animal in enumerate(order):
-        known = [place[one] for one in parents[animal] if one]
-        found[k, :k] = found[:k, k] = 0.5 * found[known, :k].sum(axis=0)
-        found[k, k] = 1.0 + (0.5 * found[known[0], known[1]] if len(known) == 2 else 0.0)
-    return order, found

@@ -16,6 +16,7 @@ from poolwise.density.gaussian import GaussianDensity, gaussian
 from poolwise.design.encoding import codes_of
 from poolwise.design.factors import levels_of
 from poolwise.design.required_columns import needed_columns
+from poolwise.design.structures.coupled_terms import as_factors
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.marginal_likelihood import group_log_densities
@@ -94,7 +95,7 @@ def finer_statistics(model: Model, source: Source | None, by: str, threads: int)
     quoted = by if ":" in by or by.isidentifier() else f"`{by}`"
     formula = model.design.formula
     parsed = parse(f"{formula.text} + (1 | {quoted})", formula.functions, tables=formula.tables)
-    needed = needed_columns(parsed, model.encoding.weights)
+    needed = needed_columns(as_factors(parsed), model.encoding.weights)
     return reduce_source(needed, source, None, "drop", threads, silent)[0]
 
 
