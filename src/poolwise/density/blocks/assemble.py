@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.density.blocks.kernels import Alike, Blocks, Precisions, System, ZeroMean
+from poolwise.density.blocks.kernels import Alike, Blocks, Precisions, System
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.structure import Ranks, Structure
 from poolwise.density.theta import Prior
@@ -54,9 +54,9 @@ def assemble(
             g = order.others[j]
             blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
     alike = Alike(np.ones(structure.leaves), np.zeros(0), np.zeros((0, border, border)))
-    known, zero_mean = prior_precisions(factors, order, structure, ranks)
+    known, multiplier = prior_precisions(factors, order, structure, ranks)
     rows = float(statistics.rows)
-    return System(structure, values, blocks.arrays(), known, zero_mean, xy, rows, maps, to_written, prior, alike)
+    return System(structure, values, blocks.arrays(), known, multiplier, xy, rows, maps, to_written, prior, alike)
 
 
 def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -94,12 +94,12 @@ def kept_of(structure: Structure) -> np.ndarray:
 
 def prior_precisions(
     factors: tuple[Factor, ...], order: Ordering, structure: Structure, ranks: Ranks
-) -> tuple[Precisions, ZeroMean]:
-    """What the priors of scaled effects add to the store, and the constraint on those that sum to zero."""
+) -> tuple[Precisions, np.int64]:
+    """What the priors of scaled effects add to the store; and the place in the root of the multiplier, or -1."""
     from scipy.sparse import triu
 
     kept, places = kept_of(structure), Places(structure, ranks)
-    parts, zero_mean = [], ZeroMean(np.zeros(0, dtype=np.int64), np.int64(-1))
+    parts, multiplier = [], np.int64(-1)
     for i, f in enumerate(order.others):
         rank = ranks.rank[order.first[i] : order.first[i + 1]]
         coupling = factors[f].coupling
@@ -112,13 +112,12 @@ def prior_precisions(
             added = coupling.intrinsic & (entries.row == coupling.anchor) & (entries.col == coupling.anchor)
             penalty = np.where(entries.col < len(coupling.levels), value - added, 0.0)
             if coupling.intrinsic:
-                levels, multiplier = kept[rank[:-2]], kept[rank[-2]] - places.root_first
-                zero_mean = ZeroMean(levels, np.int64(multiplier))
+                multiplier = kept[rank[-2]] - places.root_first
         early, late = np.minimum(one, other), np.maximum(one, other)
         place, stride = places.of(early, late)
         parts.append((np.full(len(place), f), place, stride, kept[early], kept[late], value, penalty))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Precisions(*(column.astype(np.int64) for column in columns[:5]), *columns[5:]), zero_mean
+    return Precisions(*(column.astype(np.int64) for column in columns[:5]), *columns[5:]), multiplier
 
 
 class Places:

@@ -45,13 +45,26 @@ def invert_root(store: Vector, start: int, size: int, count: int, multiplier: in
 
 
 @kernel
-def noise_of_multiplier(system: System, store: Vector, kept: Vector) -> float:
-    """What to add to a multiplier's column, so that effects drawn with the same noise otherwise sum to zero."""
-    structure, known = system.structure, system.zero_mean
-    mean = 0.0
-    for k in range(known.kept.size):
-        mean += kept[known.kept[k]] / known.kept.size
-    return mean / store[structure.root + known.multiplier * (structure.root_size + 1)]
+def constrain(system: System, store: Vector, noise: Vector) -> None:
+    """Set the noise (n,) of a multiplier so that the effects which are drawn with it sum to zero.
+
+    Their mean moves by the noise of each later-eliminated coefficient times the multiplier's column of R, which is
+    R'^-1 of the means' weights.
+    """
+    structure, multiplier = system.structure, system.multiplier
+    if multiplier < 0:
+        return
+    first_effect, size, at, mean = structure.first_effect, structure.root_size, 0, 0.0
+    for node in range(structure.leaves, structure.factor.size):
+        rows = first_effect[structure.factor[node] + 1] - first_effect[structure.factor[node]]
+        # Of all that an eliminated node meets, a multiplier comes last.
+        column = structure.offset[node] + structure.entry_column[structure.entries[node + 1] - 1]
+        for i in range(rows):
+            mean += store[column + i * structure.width[node]] * noise[at]
+            at += 1
+    for i in range(multiplier):
+        mean += store[structure.root + i * size + multiplier] * noise[at + i]
+    noise[at + multiplier] = mean / store[structure.root + multiplier * (size + 1)]
 
 
 @lane

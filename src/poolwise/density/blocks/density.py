@@ -35,6 +35,7 @@ from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look, map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
+_DEAR = 1e6  # flops of an evaluation
 _TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
 _STRANGE = "A draw of the variances has no density: the fit was made for other data."
@@ -100,13 +101,15 @@ class BlockedDensity:
     def log_density_with_draws(
         self, points: np.ndarray, seed: np.random.SeedSequence | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log densities (m,), and with a seed, where the root is large, a draw (m, n) of the kept coefficients."""
+        """Log densities (m,), and with a seed, where these are dear, a draw (m, n) of the kept coefficients."""
         points, out = np.ascontiguousarray(points, dtype=float), np.empty(len(points))
         kept = np.empty((0 if seed is None else len(points), self.coefficients_kept))
 
         def values(_: int, part: slice) -> None:
             if not self._large_root:
-                evaluate.log_densities(points[part], self.smaller, out[part])
+                for i in range(part.start, part.stop) if seed is not None else ():
+                    self._noise_of(points[i], seed, kept[i])
+                evaluate.log_densities(points[part], self.smaller, out[part], kept[part])
                 return
             room = evaluate.room(self.smaller)
             for i in range(part.start, part.stop):
@@ -121,7 +124,7 @@ class BlockedDensity:
 
     def remembering(self, seed: np.random.SeedSequence) -> BlockedDensity | Remembering:
         """The density for a sampler whose draws of theta will want coefficients."""
-        return Remembering(self, seed) if self._large_root else self
+        return Remembering(self, seed) if self._dear else self
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and its gradient (d,) at one point (d,), by Fisher's identity."""
@@ -190,9 +193,12 @@ class BlockedDensity:
                     self._log_density_at(points[draw], room)
                     kept[draw] = self._kept_from(room[2], points[draw], seed)
                 return
-            if seed is not None:
+            if self._dear and seed is not None:
+                for draw in range(part.start, part.stop):
+                    self._noise_of(points[draw], seed, kept[draw])
+            elif seed is not None:
                 generator(seed, i).standard_normal(out=kept[part])
-            evaluate.kept_given(points[part], self.smaller, kept[part])
+            evaluate.log_densities(points[part], self.smaller, np.empty(part.stop - part.start), kept[part])
 
         with self._alone():
             map_slices(solve, len(points), self._task, self.threads)
@@ -266,7 +272,7 @@ class BlockedDensity:
             raise SamplingError(_STRANGE)
         covariance, _, store, panels = parts
         structure, inverse = self.system.structure, np.empty_like(store)
-        multiplier = self.system.zero_mean.multiplier
+        multiplier = self.system.multiplier
         root.invert(structure, store, structure.root_size - self.system.xy.shape[0], multiplier, inverse)
         own = self._own_covariances(store, panels, inverse, 0)
         blocks = own if f == self.order.leaf else inverse[self._squares(f)]
@@ -352,6 +358,11 @@ class BlockedDensity:
         return bool(self.system.structure.root_size >= root.LARGE)
 
     @property
+    def _dear(self) -> bool:
+        """Whether a factorisation costs so much more than a draw from it that draws are made along."""
+        return self._large_root or self.cost > _DEAR
+
+    @property
     def coefficients_kept(self) -> int:
         """Number of coefficients but the leaf's."""
         widths = np.diff(self.system.structure.first_effect)
@@ -392,7 +403,7 @@ class BlockedDensity:
         covariance, scale, store, panels = room
         kernels.scales(point, self.smaller, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.smaller, scale, store, panels)
-        log_determinant += root.factorise(self.smaller.structure, store, self.smaller.zero_mean.multiplier)
+        log_determinant += root.factorise(self.smaller.structure, store, self.smaller.multiplier)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.smaller)
         return float(value) + float(log_prior(point, self.system.prior, np.empty(len(point))))
@@ -402,7 +413,7 @@ class BlockedDensity:
         covariance, scale, store, panels = evaluate.room(self.system)
         kernels.scales(point, self.system, covariance, scale)
         log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
-        log_determinant += root.factorise(self.system.structure, store, self.system.zero_mean.multiplier)
+        log_determinant += root.factorise(self.system.structure, store, self.system.multiplier)
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
@@ -411,7 +422,7 @@ class BlockedDensity:
         """Covariances of the root's effects and coefficients, in its place of an array like `store`."""
         inverse = np.empty_like(store)
         root.invert(
-            self.system.structure, store, self.system.structure.root_size - 1, self.system.zero_mean.multiplier, inverse
+            self.system.structure, store, self.system.structure.root_size - 1, self.system.multiplier, inverse
         )
         kernels.unscale_covariance(point, self.system, inverse)
         return inverse
@@ -436,23 +447,18 @@ class BlockedDensity:
         return own
 
     def _kept_from(self, store: np.ndarray, point: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
-        """One draw (n,) of the kept coefficients from a factorised store; without a seed, their means.
-
-        The random numbers are those of theta itself, so that the draw is the same whenever it is made; of theta to
-        some digits, since the others follow the order of sums.
-        """
+        """One draw (n,) of the kept coefficients from a factorised store; without a seed, their means."""
         noise, kept = np.zeros(self.coefficients_kept), np.empty(self.coefficients_kept)
         if seed is not None:
-            place = np.round(point * _CELLS).astype(np.int64)
-            generator(seed, *place.view(np.uint32).tolist()).standard_normal(out=noise)
-        of_root = noise[len(noise) - self.system.structure.root_size + 1 :]
-        multiplier = int(self.system.zero_mean.multiplier)
-        if multiplier >= 0:
-            of_root[multiplier] = 0.0
-        for _ in range(2 if multiplier >= 0 else 1):
-            solved = root.solve(self.system.structure, store, of_root)
-            kernels.unscale_coefficients(point, self.system.prior, solved)
-            back.solve_kept(self.system, store, solved, noise, kept)
-            if multiplier >= 0:
-                of_root[multiplier] += back.noise_of_multiplier(self.system, store, kept)
+            self._noise_of(point, seed, noise)
+        back.constrain(self.system, store, noise)
+        solved = root.solve(self.system.structure, store, noise[len(noise) - self.system.structure.root_size + 1 :])
+        kernels.unscale_coefficients(point, self.system.prior, solved)
+        back.solve_kept(self.system, store, solved, noise, kept)
         return kept
+
+    def _noise_of(self, point: np.ndarray, seed: np.random.SeedSequence, noise: np.ndarray) -> None:
+        """Random numbers of theta itself into `noise`, so that a draw is the same whenever it is made; of theta to some
+        digits, since the others follow the order of sums."""
+        place = np.round(point * _CELLS).astype(np.int64)
+        generator(seed, *place.view(np.uint32).tolist()).standard_normal(out=noise)

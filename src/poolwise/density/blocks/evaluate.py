@@ -8,7 +8,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
-from poolwise.density.blocks.back_substitution import leaf_given, noise_of_multiplier, solve_kept, solve_root
+from poolwise.density.blocks.back_substitution import constrain, leaf_given, solve_kept, solve_root
 from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales, unscale_coefficients
 from poolwise.density.dense import product
 from poolwise.density.theta import log_prior, usable
@@ -34,45 +34,34 @@ _room = kernel(room)
 
 
 @kernel
-def log_densities(points: Matrix, system: System, out: Vector) -> None:
-    """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,)."""
+def log_densities(points: Matrix, system: System, out: Vector, kept: Matrix) -> None:
+    """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,).
+
+    With `kept` (m, n) of standard normals, or zeros for means: one exact draw of all coefficients but the leaf's, given
+    each theta; without rows none. Effects are scaled, v of u = M v; common coefficients in working coordinates.
+    """
     covariance, scale, store, panels = _room(system)
     structure, unused = system.structure, np.empty(points.shape[1])
     q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
+    root = np.empty(structure.root_size - 1)
+    first, multiplier = kept.shape[1] - root.size, system.multiplier
     for i in range(points.shape[0]):
         theta = points[i]
         out[i] = -np.inf
-        if usable(theta):
-            scales(theta, system, covariance, scale)
-            log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
-            log_determinant += factorise_root(store, structure.root, structure.root_size, system.zero_mean.multiplier)
-            value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
-            out[i] = value + log_prior(theta, system.prior, unused)
-
-
-@kernel
-def kept_given(points: Matrix, system: System, kept: Matrix) -> None:
-    """All coefficients but the leaf's given each theta, exact; kept (m, n) holds standard normals, or zeros for means.
-
-    Effects are scaled, v of u = M v; common coefficients in working coordinates.
-    """
-    covariance, scale, store, panels = _room(system)
-    structure = system.structure
-    root = np.empty(structure.root_size - 1)
-    first, multiplier = kept.shape[1] - root.size, system.zero_mean.multiplier
-    for i in range(points.shape[0]):
-        scales(points[i], system, covariance, scale)
-        reduce_to_root(points[i], system, scale, store, panels)
-        factorise_root(store, structure.root, structure.root_size, multiplier)
+        if not usable(theta):
+            continue
+        scales(theta, system, covariance, scale)
+        log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
+        log_determinant += factorise_root(store, structure.root, structure.root_size, multiplier)
+        value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
+        out[i] = value + log_prior(theta, system.prior, unused)
+        if kept.shape[0] == 0:
+            continue
         noise = kept[i].copy()
-        if multiplier >= 0:
-            noise[first + multiplier] = 0.0
-        for _ in range(2 if multiplier >= 0 else 1):
-            solve_root(store, structure.root, structure.root_size, noise[first:], root)
-            unscale_coefficients(points[i], system.prior, root)
-            solve_kept(system, store, root, noise, kept[i])
-            if multiplier >= 0:
-                noise[first + multiplier] += noise_of_multiplier(system, store, kept[i])
+        constrain(system, store, noise)
+        solve_root(store, structure.root, structure.root_size, noise[first:], root)
+        unscale_coefficients(theta, system.prior, root)
+        solve_kept(system, store, root, noise, kept[i])
 
 
 @kernel

@@ -47,13 +47,6 @@ class Precisions(NamedTuple):
     penalty: Vector  # (pairs,) what of it is prior precision, and no part of a constraint
 
 
-class ZeroMean(NamedTuple):
-    """The constraint that the effects of a factor sum to zero."""
-
-    kept: IntVector  # (levels,) places of the effects among the kept coefficients; none without a constraint
-    multiplier: np.int64  # place of its multiplier in the root, -1 without a constraint
-
-
 class Alike(NamedTuple):
     """Levels of the leaf that are eliminated together; each by itself where `levels` is ones and `own` is empty."""
 
@@ -69,7 +62,7 @@ class System(NamedTuple):
     leaf: Vector  # panels of the leaf: cross-products of its effects with its own columns
     blocks: Blocks
     precisions: Precisions
-    zero_mean: ZeroMean
+    multiplier: np.int64  # place in the root of that which holds the sum of a factor's effects at zero, or -1
     xy: Matrix  # (p + 1, p + 1) [X, y]'[X, y]
     rows: float  # n
     maps: Matrix  # (Q, Q) block-diagonal: from effects that theta speaks of to shifted effects
@@ -150,6 +143,28 @@ def load_leaf(entries, entry_factor, entry_column, first_effect, node, values, d
     return rows
 
 
+@lane
+def _load_single(entries, entry_factor, entry_column, first_effect, node, values, start, own, width, border, scale,
+                 precision, panel):  # fmt: skip
+    """The same of a level with one effect, with R and B in place of it; returns the log determinant of R'R."""
+    mine = scale[first_effect[own], first_effect[own]]
+    pivot = 1.0 + precision * mine * mine * values[start]
+    root = math.sqrt(pivot)
+    weight = precision * mine / root
+    panel[start] = root
+    for j in range(start + width - border, start + width):
+        panel[j] = weight * values[j]
+    for e in range(entries[node], entries[node + 1]):
+        begin, after = first_effect[entry_factor[e]], first_effect[entry_factor[e] + 1]
+        at = start + entry_column[e]
+        for j in range(after - begin):
+            total = 0.0
+            for k in range(after - begin):
+                total += values[at + k] * scale[begin + k, begin + j]
+            panel[at + j] = weight * total
+    return math.log(pivot)
+
+
 @kernel
 def scales(theta: Vector, system: System, covariance: Matrix, scale: Matrix) -> None:
     """The covariance factor M (Q, Q), and M in terms of shifted effects."""
@@ -196,13 +211,19 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
     dense = structure.dense
     gathered, filled = np.zeros((_TOGETHER if dense else 0, size)), 0
     for node in range(structure.leaves):
-        start, columns = offset[node], width[node]
-        rows = load_leaf(
-            entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
-            scale, precision, room, panels, start,
-        )  # fmt: skip
-        times = alike.levels[node]
-        log_determinant += times * factorise_panel(panels, start, rows, columns)
+        start, columns, times = offset[node], width[node], alike.levels[node]
+        if first_effect[factor[node] + 1] - first_effect[factor[node]] == 1:
+            rows = 1
+            log_determinant += times * _load_single(
+                entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
+                scale, precision, panels,
+            )  # fmt: skip
+        else:
+            rows = load_leaf(
+                entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
+                scale, precision, room, panels, start,
+            )  # fmt: skip
+            log_determinant += times * factorise_panel(panels, start, rows, columns)
         if dense:
             if filled + rows > _TOGETHER:
                 _subtract_gathered(gathered, filled, store, structure.root)

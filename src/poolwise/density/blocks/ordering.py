@@ -20,7 +20,7 @@ from poolwise.support.errors import DataError
 _SMALL = 64  # effects: a root of so few costs less dense than sparse
 _DENSE = 0.5  # share of the others that a level meets from which it would be pointless to look for an order
 _STEPS = 1e8  # pairs of levels that meet, over all eliminated levels, up to which an order is looked for
-_FASTER = 8.0  # how many times faster LAPACK is on a dense root than going level by level
+_FASTER = 3.0  # how many times faster LAPACK is on a dense root than going level by level
 _MOST_MEETINGS = 5e7  # pairs of levels that share a leaf: beyond this they are taken to meet all
 MOST_ROOT = 25_000  # effects: 5 GB, and minutes for each evaluation
 
