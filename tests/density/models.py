@@ -52,7 +52,9 @@ def dense_log_density(model, rows, theta) -> float:
     to_beta = np.linalg.inv(priors.rows)
     covariance = to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T
     layout = priors.layout
-    terms = [(basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f), of_levels(f)) for f in design.factors]
+    terms = [
+        (basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f), of_levels(f)) for f in design.factors
+    ]
     weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
     noise = layout.sigma(theta) ** 2 / weights
     x, y = basis @ design.common_map, rows.values[:, -1]

@@ -191,9 +191,10 @@ def dense_posterior(model, rows, theta):
     """Mean and covariance of (beta, u by factor and group) given theta, from dense matrices."""
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
-    columns, covariances = [basis @ design.common_map], [
-        np.linalg.inv(priors.rows.T @ np.diag(widths(priors, theta) ** -2) @ priors.rows)
-    ]
+    columns, covariances = (
+        [basis @ design.common_map],
+        [np.linalg.inv(priors.rows.T @ np.diag(widths(priors, theta) ** -2) @ priors.rows)],
+    )
     for factor in design.factors:
         indicators = np.eye(len(factor.levels))[factor.codes[rows.codes]]
         z = basis @ factor.group_map

@@ -28,10 +28,15 @@ def tables():
     """A map of 12 areas on a grid, a pedigree of 15 animals with inbreeding, and a covariance of these."""
     grid = [(i, j) for i in range(3) for j in range(4)]
     names = {place: f"area {i}{j}" for place, (i, j) in zip(grid, grid, strict=True)}
-    pairs = [
-        (names[i, j], names[k, m]) for i, j in grid for k, m in ((i + 1, j), (i, j + 1)) if (k, m) in names
+    pairs = [(names[i, j], names[k, m]) for i, j in grid for k, m in ((i + 1, j), (i, j + 1)) if (k, m) in names]
+    pedigree = [
+        ("a", None, None),
+        ("b", None, None),
+        ("c", "a", "b"),
+        ("d", "a", "b"),
+        ("e", "c", "d"),
+        ("f", "e", None),
     ]
-    pedigree = [("a", None, None), ("b", None, None), ("c", "a", "b"), ("d", "a", "b"), ("e", "c", "d"), ("f", "e", None)]
     pedigree += [(f"k{i}", "cdef"[i % 4], "abc"[i % 3]) for i in range(9)]
     rng = np.random.default_rng(3)
     animals = [one for one, _, _ in pedigree]

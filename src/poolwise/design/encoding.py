@@ -106,12 +106,12 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
     """The same design for other groups."""
     factors = []
     for factor in design.factors:
-        levels, codes = _levels(factor.name, factor.keys, factor.coupling, encoding.keys, cells)
+        levels, codes = levels_with(factor.name, factor.keys, factor.coupling, encoding.keys, cells)
         factors.append(replace(factor, levels=levels, codes=codes))
     return replace(design, factors=tuple(factors)), replace(encoding, cells=cells)
 
 
-def _levels(
+def levels_with(
     name: str, keys: tuple[str, ...], coupling: structures.Coupling | None, names: tuple[str, ...], cells: Cells
 ) -> tuple[np.ndarray, np.ndarray]:
     """Levels (J,) of a factor and the code (C,) of each cell; coupled levels are all there, whatever the cells."""
@@ -546,7 +546,7 @@ def _factor(
         of_effects += powers[part]
     keys, structure = bars[0][2].keys, bars[0][2].structure
     coupling = coupling_of(bars[0][2], formula.tables) if structure else None
-    levels, codes = _levels(structure, keys, coupling, formula.keys, cells)
+    levels, codes = levels_with(structure, keys, coupling, formula.keys, cells)
     group_map = _selection(columns, tuple(written))
     owners = tuple(dict.fromkeys(predictors))
     plain = "" in owners or (several and frozenset(keys) not in of_mean)

@@ -17,7 +17,7 @@ def check_distinct(factors: tuple[Factor, ...]) -> None:
     ------
     DataError : that names them.
     """
-    for one, other in combinations(factors, 2):
+    for one, other in combinations(_independent(factors), 2):
         if _pairs(one, other) == len(one.levels) == len(other.levels):
             raise DataError(
                 f"'{one.name}' and '{other.name}' are the same grouping but for the names of their "
@@ -28,7 +28,7 @@ def check_distinct(factors: tuple[Factor, ...]) -> None:
 def relations(factors: tuple[Factor, ...]) -> list[str]:
     """What a user may not have meant, in sentences: factors nested by accident, and crossed ones without a link."""
     said = []
-    for one, other in combinations(factors, 2):
+    for one, other in combinations(_independent(factors), 2):
         pairs = _pairs(one, other)
         for inner, outer in ((one, other), (other, one)):
             if pairs == len(inner.levels) and not set(outer.keys) <= set(inner.keys):
@@ -43,6 +43,11 @@ def relations(factors: tuple[Factor, ...]) -> list[str]:
                 "parts are compared through the pool alone."
             )
     return said
+
+
+def _independent(factors: tuple[Factor, ...]) -> list[Factor]:
+    """Factors whose levels are not coupled: areas may well have effects of their own beside those of a map."""
+    return [factor for factor in factors if factor.coupling is None]
 
 
 def _pairs(one: Factor, other: Factor) -> int:

@@ -135,6 +135,11 @@ def explain(
     """
     if posterior.model.pooling is not Pooling.PARTIAL:
         raise DataError("Only a partially pooled fit has something to explain: here no group borrows from the others.")
+    if factor.coupling is not None:
+        raise DataError(
+            f"Effects of {factor.name} borrow from neighbours and relatives, not from one pool: group_coefficients has "
+            "how far each is from what its prior left open."
+        )
     own = 1.0 - shrinkage(posterior, factor)[group]
     told = ~prior_only(posterior.model, factor)[group]
     statistics = posterior.model.statistics

@@ -54,15 +54,15 @@ def _labels(model: Model) -> list[str]:
 
 def _beside_a_map(model: Model) -> list[str]:
     """Factors whose levels have structured effects as well, which tables of groups do not hold."""
-    said = []
-    for factor in model.design.factors:
-        for structure in model.design.structures:
-            if factor.of_mean and not structure.predictor and labels_in(structure.text) == set(factor.keys):
-                said.append(
-                    f"Coefficients by {factor.name} are those beside {structure.name}; "
-                    f"fit.area_effects('{factor.name}') has both together."
-                )
-    return said
+    design = model.design
+    maps = [(one.name, labels_in(one.text)) for one in design.structures if not one.predictor]
+    maps += [(factor.name, set(factor.keys)) for factor in design.factors if factor.coupling is not None]
+    return [
+        f"Coefficients by {factor.name} are those beside {name}; fit.area_effects('{factor.name}') has both together."
+        for factor in design.factors
+        for name, keys in maps
+        if factor.of_mean and factor.coupling is None and keys == set(factor.keys)
+    ]
 
 
 def _columns(model: Model) -> list[str]:

@@ -67,4 +67,6 @@ def _effects(model: Model, factor: Factor, rng: np.random.Generator, draws: int)
     # Where priors speak of effects at the centre, what they say is carried to zero.
     roots = priors.from_stated[place, place] @ (sd[:, :, None] * roots)
     noise = rng.standard_normal((draws, len(factor.levels), q))
+    if factor.coupling is not None:
+        noise = factor.coupling.correlated(noise)
     return roots, np.einsum("dab,djb->dja", roots, noise)

@@ -21,7 +21,12 @@ def shrinkage(posterior: Posterior, factor: Factor) -> np.ndarray:
 
 
 def prior_only(model: Model, factor: Factor) -> np.ndarray:
-    """(J, q) whether a group's rows say nothing of a coefficient: its column is zero in all of them."""
+    """(J, q) whether a group's rows say nothing of a coefficient: its column is zero in all of them.
+
+    Of coupled levels none is marked: those around them say something.
+    """
+    if factor.coupling is not None:
+        return np.zeros((len(factor.levels), len(factor.effects)), dtype=bool)
     design, statistics = model.design, model.statistics
     separate = model.pooling is Pooling.SEPARATE
     columns = shifted(design.common_map if separate else factor.group_map, statistics.origin[:-1])

@@ -176,7 +176,7 @@ def warn_of_many_effects(data: Statistics) -> None:
     """Say where a factor has as many effects as there are rows: priors then tell their spread from the residual's."""
     for factor in data.design.factors:
         effects = len(factor.levels) * len(factor.effects)
-        if effects >= data.rows:
+        if effects >= data.rows and factor.coupling is None:
             warnings.warn(
                 f"'{factor.name}' has {effects:,} effects for {data.rows:,} rows: how much of the spread is theirs and "
                 "how much is residual rests on the priors. Let fewer effects vary.",

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from poolwise.design import Design, Encoding
-from poolwise.design.factors import Cells, Factor, levels_of
+from poolwise.design.encoding import levels_with
+from poolwise.design.factors import Cells, Factor
 from poolwise.design.required_columns import needed_columns, part_texts
-from poolwise.design.structures import Penalty, Structure
+from poolwise.design.structures import Coupling, Penalty, Structure
 from poolwise.design.transform_state import restore_specs, specs_state
 from poolwise.formula import Functions, formula_from, formula_state, parse
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
 from poolwise.support.archive import labels_of, labels_state, numbers
+
+_OF_COUPLING = ("rows", "columns", "values", "variances")
 
 
 def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -34,6 +37,7 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
                 "effects": factor.effects,
                 "starts": factor.starts.tolist(),
                 "predictors": factor.predictors,
+                "coupled": None if factor.coupling is None else _coupled_state(factor.coupling),
             }
             for factor in design.factors
         ],
@@ -75,7 +79,14 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
         **{f"group_map_{i}": factor.group_map for i, factor in enumerate(design.factors)},
         **{f"margins_{i}": factor.margins for i, factor in enumerate(design.factors)},
     }
+    for i, factor in enumerate(design.factors):
+        if factor.coupling is not None:
+            arrays |= {f"coupling_{name}_{i}": getattr(factor.coupling, name) for name in _OF_COUPLING}
     return header, arrays
+
+
+def _coupled_state(coupling: Coupling) -> dict[str, Any]:
+    return {"levels": coupling.levels.tolist(), "intrinsic": coupling.intrinsic}
 
 
 def from_state(
@@ -167,7 +178,21 @@ def _factor(
     predictors = tuple(said["predictors"]) if "predictors" in said else (said["predictor"],) * q  # of older files
     if starts.shape != (q,) or len(predictors) != q or np.any(starts < 0) or np.any(starts > np.arange(q)):
         raise ValueError("the blocks of correlated effects do not fit the effects")
-    levels, codes = levels_of(tuple(said["keys"]), keys, cells)
+    coupling = _coupling(said["coupled"], i, arrays) if said.get("coupled") else None
+    levels, codes = levels_with(said["name"], tuple(said["keys"]), coupling, keys, cells)
     group_map = numbers(arrays, f"group_map_{i}", width, q)
     margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
-    return Factor(said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors)
+    return Factor(
+        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors, coupling
+    )
+
+
+def _coupling(said: dict[str, Any], i: int, arrays: dict[str, np.ndarray]) -> Coupling:
+    levels = np.array(said["levels"], dtype=object)
+    size, count = len(levels), len(arrays[f"coupling_values_{i}"])
+    rows, columns, values = (numbers(arrays, f"coupling_{name}_{i}", count) for name in _OF_COUPLING[:3])
+    variances = numbers(arrays, f"coupling_variances_{i}", size)
+    rows, columns = rows.astype(np.int64), columns.astype(np.int64)
+    if np.any(rows < 0) or np.any(columns >= size) or np.any(rows > columns) or not np.all(variances > 0):
+        raise ValueError("what couples the levels does not fit them")
+    return Coupling(levels, rows, columns, values, variances, bool(said["intrinsic"]))

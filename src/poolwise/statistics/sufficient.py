@@ -76,7 +76,10 @@ class SufficientStatistics(Statistics):
         """
         source = with_group_tables(as_source(data), groups)
         used = [weights] if isinstance(weights, str) else []
-        parsed = as_factors(parse(formula, functions, source.names, used, tables))
+        if like is not None and formula == like.formula:
+            parsed = like.design.formula  # with the tables and functions that it was learnt with
+        else:
+            parsed = as_factors(parse(formula, functions, source.names, used, tables))
         needed = needed_columns(parsed, weights)
         return cls.of(reduce_source(needed, source, like, missing, threads or default_threads(), progress)[0])
 

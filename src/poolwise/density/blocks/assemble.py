@@ -162,7 +162,9 @@ class _Blocks:
     def own(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
         """Blocks on the diagonal."""
         distinct, inverse = np.unique(rank, return_inverse=True)
-        self.parts.append((factor, factor, *self.places.of(distinct, distinct), _sums(products, inverse, len(distinct))))
+        self.parts.append(
+            (factor, factor, *self.places.of(distinct, distinct), _sums(products, inverse, len(distinct)))
+        )
 
     def border(self, factor: int, rank: np.ndarray, products: np.ndarray) -> None:
         """Blocks with the common coefficients and the outcome."""

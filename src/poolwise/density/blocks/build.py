@@ -19,7 +19,9 @@ from poolwise.density.projection import Projection, project
 from poolwise.density.starts import own_regressions
 from poolwise.density.working_coordinates import gram_root, working_basis
 from poolwise.design.design import Design
+from poolwise.design.factors import Factor
 from poolwise.statistics.products import CrossProducts
+from poolwise.support.errors import DataError
 
 
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
@@ -34,6 +36,7 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     order = order_levels(design.factors)
     structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
     prior = priors.arrays(basis, statistics)
+    check_constraints(design.factors)
     couplings = [(factor.coupling, len(factor.effects)) for factor in design.factors if factor.coupling is not None]
     constant = 0.5 * sum(effects * coupling.log_determinant for coupling, effects in couplings)
     prior = prior._replace(log_constant=prior.log_constant + constant)
@@ -64,6 +67,13 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     return BlockedDensity(
         priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, own, threads
     )
+
+
+def check_constraints(factors: tuple[Factor, ...]) -> None:
+    """Refuse two factors whose effects sum to zero: elimination has room for one such constraint."""
+    maps = [factor.name for factor in factors if factor.coupling is not None and factor.coupling.intrinsic]
+    if len(maps) > 1:
+        raise DataError(f"{' and '.join(maps)} are two large maps: a model can have one. Leave one of them out.")
 
 
 def _own(

@@ -107,8 +107,9 @@ class BlockedDensity:
 
         def values(_: int, part: slice) -> None:
             if not self._large_root:
-                for i in range(part.start, part.stop) if seed is not None else ():
-                    self._noise_of(points[i], seed, kept[i])
+                if seed is not None:
+                    for i in range(part.start, part.stop):
+                        self._noise_of(points[i], seed, kept[i])
                 evaluate.log_densities(points[part], self.smaller, out[part], kept[part])
                 return
             room = evaluate.room(self.smaller)
@@ -421,9 +422,7 @@ class BlockedDensity:
     def _root_covariance(self, point: np.ndarray, store: np.ndarray) -> np.ndarray:
         """Covariances of the root's effects and coefficients, in its place of an array like `store`."""
         inverse = np.empty_like(store)
-        root.invert(
-            self.system.structure, store, self.system.structure.root_size - 1, self.system.multiplier, inverse
-        )
+        root.invert(self.system.structure, store, self.system.structure.root_size - 1, self.system.multiplier, inverse)
         kernels.unscale_covariance(point, self.system, inverse)
         return inverse
 

@@ -16,6 +16,7 @@ from poolwise.design.structures import levels
 from poolwise.design.structures.coupling import Coupling
 from poolwise.formula.scan import scan
 from poolwise.formula.terms import Bar, Formula
+from poolwise.support.errors import FormulaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,17 @@ def coupled_terms() -> Mapping[str, CoupledTerm]:
 
 def as_factors(formula: Formula) -> Formula:
     """A formula whose terms with more levels than columns serve are bars."""
-    kept, bars = [], list(formula.bars)
+    kept, bars = [], list[Bar]()
     for sign, text in _summands(formula.common):
         found = _read(text) if sign == "+" else None
-        if found is None or not _large(formula, *found):
-            kept.append((sign, text))
-        else:
+        if found is not None and _large(formula, *found):
             bars.append(Bar("1", (found[1],), True, structure=text))
-    if len(kept) == len(_summands(formula.common)):
+        else:
+            kept.append((sign, text))
+    if not bars:
         return formula
     common = " ".join(f"{sign} {text}" for sign, text in kept).removeprefix("+ ") or "1"
-    return replace(formula, common=common, bars=tuple(bars))
+    return replace(formula, common=common, bars=(*formula.bars, *bars))
 
 
 def coupling_of(bar: Bar, tables: Mapping[str, Any]) -> Coupling:
@@ -60,7 +61,10 @@ def coupling_of(bar: Bar, tables: Mapping[str, Any]) -> Coupling:
     ------
     FormulaError, DataError : where the table is not given, or says something else.
     """
-    name, _, table = _read(bar.structure)
+    found = _read(bar.structure)
+    if found is None:
+        raise FormulaError(f"'{bar.structure}' is no term whose levels are coupled.")
+    name, _, table = found
     return coupled_terms()[name].coupling(levels.table_named(tables, table, bar.structure), table)
 
 

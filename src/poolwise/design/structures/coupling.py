@@ -60,13 +60,14 @@ class Coupling:
         A multiplier holds the mean at zero, and what is added to the anchor's own precision, so that levels can be
         eliminated one after the other, is taken away again by a coefficient with nothing else to do.
         """
-        from scipy.sparse import bmat
+        from scipy.sparse import block_array, csc_array
 
         if not self.intrinsic:
             return self.matrix
         size = len(self.levels)
-        mean, one = np.full((size, 1), 1.0 / size), np.eye(1, size, self.anchor).T
-        return bmat([[self.anchored, mean, one], [mean.T, None, None], [one.T, None, np.ones((1, 1))]], format="csc")
+        mean, one = csc_array(np.full((size, 1), 1.0 / size)), csc_array(np.eye(1, size, self.anchor).T)
+        rows = [[self.anchored, mean, one], [mean.T, None, None], [one.T, None, csc_array(np.ones((1, 1)))]]
+        return block_array(rows, format="csc")
 
     @property
     def anchor(self) -> int:
@@ -88,6 +89,18 @@ class Coupling:
         from scipy.sparse.linalg import splu
 
         return float(np.log(np.abs(splu(self.augmented).U.diagonal())).sum())
+
+    def correlated(self, noise: np.ndarray) -> np.ndarray:
+        """Effects (draws, J, q) with the covariance of the levels, from standard normals of that shape."""
+        from scipy.sparse.linalg import spsolve_triangular
+
+        draws, size, q = noise.shape
+        solver = _factorised(self.anchored)
+        upper, order = solver.U.tocsr(), solver.perm_c
+        drawn = np.sqrt(solver.U.diagonal())[:, None] * noise.transpose(1, 0, 2).reshape(size, -1)
+        found = spsolve_triangular(upper, drawn, lower=False)[order]
+        effects = found.reshape(size, draws, q).transpose(1, 0, 2)
+        return effects - effects.mean(axis=1, keepdims=True) if self.intrinsic else effects
 
     def positions(self, labels: Iterable[object], text: str) -> np.ndarray:
         """(n,) place of each label among the levels.
@@ -138,14 +151,18 @@ def proper(levels: list[str], precision: Any, variances: np.ndarray) -> Coupling
 
 def inverse_diagonal(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     """The diagonal of the inverse of a sparse positive definite matrix, and the means of its rows."""
-    from scipy.sparse.linalg import splu
-
     size = matrix.shape[0]
-    solver = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    found = np.empty(size)
+    solver, found = _factorised(matrix), np.empty(size)
     for start in range(0, size, _TOGETHER):
         mine = np.arange(start, min(start + _TOGETHER, size))
         unit = np.zeros((size, len(mine)))
         unit[mine, mine - start] = 1.0
         found[mine] = solver.solve(unit)[mine, mine - start]
     return found, solver.solve(np.full(size, 1.0 / size))
+
+
+def _factorised(matrix: Any) -> Any:
+    """L U of a sparse positive definite matrix, its rows and columns in one order: U is D L'."""
+    from scipy.sparse.linalg import splu
+
+    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})

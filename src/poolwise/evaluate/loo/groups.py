@@ -67,7 +67,9 @@ def parting(model: Model, by: str, source: Source | None, threads: int) -> Parti
     statistics = model.statistics
     everything = np.arange(len(statistics.counts))
     for factor in model.design.factors:
-        if factor.name == by:
+        if factor.name == by and factor.coupling is not None:
+            by = factor.keys[0]  # levels without rows are none to be left out
+        elif factor.name == by:
             return Parting(by, factor.levels, statistics, factor.codes, everything)
     if by in model.encoding.keys:
         levels, codes = levels_of((by,), model.encoding.keys, model.encoding.cells)

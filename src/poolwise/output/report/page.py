@@ -180,7 +180,7 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
     several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
-    if posterior.model.sampled and (rows is None or several):
+    if factor.coupling is not None or (posterior.model.sampled and (rows is None or several)):
         return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}, rows).text
@@ -192,11 +192,13 @@ def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str
     """How much of each group's first effect comes from its own rows."""
     own = 1.0 - shrinkage(posterior, factor)[shown, 0]
     rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
-    said = {}
+    said, rest = {}, "the rest is drawn from the pool"
+    if factor.coupling is not None:
+        rest = "or that of those around it, the rest is the prior"
     for label, count, share in zip(factor.levels[shown], rows, own, strict=True):
         counted = f"{count} row{'' if count == 1 else 's'}"
         said[theme.plain(str(label))] = (
-            f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, the rest is drawn from the pool."
+            f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, {rest}."
         )
     return said
 

@@ -15,22 +15,34 @@ def _blocks(density: GaussianDensity, factors: tuple[Factor, ...]) -> list[str]:
     if isinstance(density, CollapsedDensity):
         return [_line(factors[0], "block-diagonal, eliminated first")]
     order, structure = density.order, density.system.structure
-    lines = [_line(factors[order.leaf], "block-diagonal, eliminated first, draws made when asked for")]
+    lines = []
+    if order.leaf >= 0:
+        lines = [_line(factors[order.leaf], "block-diagonal, eliminated first, draws made when asked for")]
     in_root = structure.root_size - density.system.xy.shape[0]
     staged = [f for f, _ in order.stages if f >= 0]
     for f in staged:
         lines.append(_line(factors[f], "levels that never meet: eliminated next, one by one, without fill among them"))
     sparse = sum(len(nodes) for f, nodes in order.stages if f < 0)
     for f in order.others:
-        if f not in staged:
+        if (coupling := factors[f].coupling) is not None:
+            lines.append(_coupled(factors[f], len(coupling.values)))
+        elif f not in staged:
             lines.append(_line(factors[f], "crossed" if in_root + sparse > _FEW else "few: left to the root"))
     if sparse:
-        lines.append(f"sparse      {sparse:,} crossed levels that meet few others: eliminated in order of least degree")
+        lines.append(f"sparse      {sparse:,} levels that meet few others: eliminated in order of least degree")
     lines.append(
         f"root        {in_root:,} effects and the coefficients are solved for together, dense: "
         f"{8e-6 * structure.root_size**2:,.1f} MB, {structure.root_size**3 / 3:,.0f} flops"
     )
     return lines
+
+
+def _coupled(factor: Factor, entries: int) -> str:
+    levels = len(factor.levels)
+    return (
+        f"u_{factor.name}".ljust(11) + f" {levels:,} levels that are coupled: their prior precision has {entries:,} of "
+        f"{levels * (levels + 1) // 2:,} entries"
+    )
 
 
 def _line(factor: Factor, kind: str) -> str:

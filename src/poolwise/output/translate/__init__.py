@@ -25,6 +25,7 @@ def as_code(posterior: Posterior, system: str) -> str:
         raise DataError(f"There is no translation for '{system}'. {suggest(str(system), SYSTEMS)}")
     if posterior.model.pooling is Pooling.SEPARATE:
         raise DataError("Separate regressions are many models; translate the partially pooled fit.")
-    if posterior.model.design.structures:
+    design = posterior.model.design
+    if design.structures or any(factor.coupling is not None for factor in design.factors):
         raise DataError("Models with smooth and other structured terms are not translated.")
     return SYSTEMS[system](posterior)
