@@ -43,6 +43,11 @@ class Coupling:
         return len(self.levels) - self.intrinsic
 
     @property
+    def joined(self) -> bool:
+        """Whether any two levels have to do with one another."""
+        return bool(np.any((self.rows != self.columns) & (self.values != 0)))
+
+    @property
     def matrix(self) -> Any:
         """K (J, J), a sparse matrix by columns."""
         from scipy.sparse import csc_array
