@@ -41,7 +41,7 @@ def fit(
     groups: Mapping[str, Any] | None = None,
     functions: Functions | None = None,
     tables: Mapping[str, Any] | None = None,
-    draws: int = 1000,
+    draws: int | None = None,
     chains: int = 4,
     seed: int | None = None,
     sampler: str = "auto",
@@ -75,7 +75,8 @@ def fit(
         and returns one. A formula calls these and those of the page on formulas, and runs no other code.
     tables : what structured terms refer to by name: neighbours of `icar(area, neighbours)`, the covariance or pedigree
         of `(1 | gr(animal, cov="A"))`; `{"neighbours": pairs, "A": matrix}`.
-    draws, chains : size of the posterior sample.
+    draws, chains : size of the posterior sample. Without a number it is 1,000 for each chain; where an evaluation of
+        the density takes about a millisecond or more, as many as make 2,000 draws that are nearly independent.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
     sampler : "auto" picks and says why; "independence" or "nuts" insist.
     missing : "drop" leaves out rows with missing values, counts them and says so; "error" refuses them.

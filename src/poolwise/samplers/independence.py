@@ -31,6 +31,7 @@ _LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
+_PLENTY = 2_000  # nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH, _BATCH_FLOPS = 1 << 17, 2e9  # proposals at a time, at the most, so that progress is seen
@@ -59,13 +60,16 @@ class _Effort:
 
 _CHEAP = _Effort(100, 0.93, 0.5, 4, 0.002, False)
 _MODERATE = _Effort(50, 0.75, 0.5, 3, 0.05, False)  # an evaluation costs more than what else is done for a draw
-_DEAR = _Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than a repeated draw is worth
+_COSTLY = _Effort(50, 0.75, 0.5, 2, 0.05, False)  # fewer draws are taken where none are asked for
+_DEAR = _Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than the search for a polynomial
 
 
 def _effort(density: LogDensity) -> _Effort:
     if density.cost < 3e4:
         return _CHEAP
-    return _MODERATE if density.cost < 1e7 else _DEAR
+    if density.cost < 1e6:
+        return _MODERATE
+    return _COSTLY if density.cost < 1e7 else _DEAR
 
 
 def sample_independence(density: LogDensity, settings: SamplerSettings, modes: list[Mode] | None = None) -> Sample:
@@ -102,7 +106,13 @@ def _run(
     density: LogDensity, adapted: Adapted, settings: SamplerSettings, seed: np.random.SeedSequence
 ) -> tuple[Sample, np.ndarray, np.ndarray]:
     """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,)."""
-    needed, effort = settings.chains * (_SETTLE + settings.draws), _effort(density)
+    effort = _effort(density)
+    length = (
+        settings.draws
+        if not settings.fewer or effort in (_CHEAP, _MODERATE)
+        else min(settings.draws, _wanted(settings))
+    )
+    needed = settings.chains * (_SETTLE + length)
     log_bound, kept = choose_bound(adapted.log_weights, effort.stay)
     rng = np.random.Generator(np.random.SFC64(seed))
     spare = 1.0 if effort.surrogate else 1.05
@@ -121,7 +131,7 @@ def _run(
     if have < needed:  # hopeless, and the certificate will say so
         passed = rng.choice(len(points), size=needed, p=normalised(log_weights))
     candidates, excess = points[passed][:needed], log_weights[passed][:needed] - log_bound
-    chosen = np.empty((settings.chains, _SETTLE + settings.draws), dtype=np.int64)
+    chosen = np.empty((settings.chains, _SETTLE + length), dtype=np.int64)
     moves = _run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
     figures = {
         "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
@@ -135,8 +145,13 @@ def _run(
     of_draws = candidates[kept_draws], (excess + log_bound + adapted.proposal.log_density(candidates))[kept_draws]
     figures |= _second_route(density, adapted.warp, *of_draws, log_weights, rng)
     drawn, _ = adapted.warp.forward(of_draws[0])
-    shape = (settings.chains, settings.draws, density.dimension)
+    shape = (settings.chains, length, density.dimension)
     return Sample(drawn.reshape(shape), _certify(figures, log_mean(log_weights))), points, log_weights
+
+
+def _wanted(settings: SamplerSettings) -> int:
+    """Draws of each chain, where one costs much."""
+    return -(-_PLENTY // settings.chains)
 
 
 def _second_route(

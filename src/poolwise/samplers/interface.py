@@ -71,6 +71,7 @@ class SamplerSettings:
     seed : root of all randomness.
     sampler : "auto", "independence" or "nuts".
     progress : told of long steps.
+    fewer : whether a sampler may draw less where draws are dear and nearly independent.
     """
 
     draws: int = 1000
@@ -78,6 +79,7 @@ class SamplerSettings:
     seed: np.random.SeedSequence = field(default_factory=np.random.SeedSequence)
     sampler: str = "auto"
     progress: Progress = silent
+    fewer: bool = False
 
     @property
     def entropy(self) -> int:

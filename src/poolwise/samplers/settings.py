@@ -14,11 +14,14 @@ _SEED_BITS = 4096
 _SAMPLERS = ("auto", "independence", "nuts")
 
 
-def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, progress: Progress) -> SamplerSettings:
-    """Checked settings."""
+def sampler_settings(
+    draws: int | None, chains: int, seed: int | None, sampler: str, progress: Progress
+) -> SamplerSettings:
+    """Checked settings; without a number of draws 1,000 for each chain, or fewer where they are dear."""
     if not callable(progress):
         raise DataError(f"progress must be a function of a step and the share done, not {progress!r}.")
-    check_count("draws", draws, 4)
+    fewer, draws = draws is None, 1000 if draws is None else draws
+    check_count("draws", draws, 4, " or None")
     check_count("chains", chains, 1)
     if chains > _MOST_CHAINS or draws * chains > _MOST_DRAWS:
         raise DataError(
@@ -29,9 +32,8 @@ def sampler_settings(draws: int, chains: int, seed: int | None, sampler: str, pr
         raise DataError(f"There is no sampler {sampler!r}. Valid names: {', '.join(_SAMPLERS)}.")
     if seed is not None:
         check_seed(seed)
-    return SamplerSettings(
-        int(draws), int(chains), np.random.SeedSequence(None if seed is None else int(seed)), sampler, progress
-    )
+    root = np.random.SeedSequence(None if seed is None else int(seed))
+    return SamplerSettings(int(draws), int(chains), root, sampler, progress, fewer)
 
 
 def deadline_of(time_limit: object) -> Deadline:

@@ -18,7 +18,7 @@ from poolwise.density.blocks.back_substitution import invert_root
 from poolwise.density.blocks.kernels import factorise_root
 from poolwise.density.blocks.structure import Structure
 
-LARGE = 96  # rows from which a call of LAPACK is worth its way
+LARGE = 192  # rows from which a call of LAPACK is worth its way
 
 
 def factorise(structure: Structure, store: np.ndarray, multiplier: int | np.int64) -> float:
