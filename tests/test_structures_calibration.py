@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import chisquare
 
 import poolwise as pw
+from poolwise.design.structures import levels
 from poolwise.inference.prepare import prepare
 
 FEW, MANY = 60, 200
@@ -78,16 +79,23 @@ TERMS = {
     "curve": ("s(x, k=6)", "sd_s(x, k=6)", of_curve),
     "autoregression": ("ar1(t)", "sd_ar1(t)", of_autoregression),
 }
+COUPLED = ("map", "relatives")  # which many levels are coupled, not columns, in
 
 
-OFTEN = [*((kind, "gaussian", FEW) for kind in TERMS), ("walk", "poisson", FEW), ("curve", "poisson", FEW)]
-SELDOM = [(kind, family, MANY) for kind in TERMS for family in ("gaussian", "poisson")]
+OFTEN = [*((kind, "gaussian", FEW, False) for kind in TERMS), *((kind, "gaussian", FEW, True) for kind in COUPLED)]
+OFTEN += [("walk", "poisson", FEW, False), ("curve", "poisson", FEW, False)]
+SELDOM = [(kind, family, MANY, False) for kind in TERMS for family in ("gaussian", "poisson")]
+SELDOM += [(kind, "gaussian", MANY, True) for kind in COUPLED]
 
 
 @pytest.mark.parametrize(
-    ("kind", "family", "data_sets"), [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)]
+    ("kind", "family", "data_sets", "coupled"),
+    [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)],
 )
-def test_structured_terms_are_calibrated(kind, family, data_sets):
+def test_structured_terms_are_calibrated(kind, family, data_sets, coupled, monkeypatch):
+    if coupled:
+        monkeypatch.setattr(levels, "FEW", 3)
+        monkeypatch.setattr(levels, "MOST", 3)
     term, sd_name, covariance_of = TERMS[kind]
     priors = {"Intercept": pw.Normal(0.3, 0.6), "sd": pw.HalfNormal(0.7)}
     priors |= {"sigma": pw.HalfNormal(1)} if family == "gaussian" else {}

@@ -69,6 +69,7 @@ def frame(tables):
 @pytest.fixture(params=["dense root", "sparse", "LAPACK", "sparse and LAPACK"])
 def route(request, monkeypatch):
     """Small systems go by every route: all in the root, level by level, or through LAPACK."""
+    monkeypatch.setattr(levels, "FEW", 3)
     monkeypatch.setattr(levels, "MOST", 3)
     if "sparse" in request.param:
         monkeypatch.setattr(ordering, "_SMALL", 3)
@@ -157,6 +158,7 @@ def test_shrinkage_is_the_variance_left_of_what_the_prior_has(formula, frame, ta
 @pytest.mark.parametrize("formula", FORMULAS[:4])
 def test_columns_and_coupled_levels_have_the_same_posterior(formula, frame, tables, monkeypatch):
     _, _, dense = model_of(formula, frame, tables)
+    monkeypatch.setattr(levels, "FEW", 3)
     monkeypatch.setattr(levels, "MOST", 3)
     model, _, density = model_of(formula, frame, tables)
     points = random_theta(density, 5)

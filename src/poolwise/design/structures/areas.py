@@ -14,6 +14,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
+from poolwise.design.structures import levels
 from poolwise.design.structures.coupling import Coupling, intrinsic
 from poolwise.design.structures.levels import check_number, eigen_columns, encoded, learnt, table_named
 from poolwise.support.errors import DataError
@@ -45,9 +46,9 @@ def neighbours_coupling(table: Any, name: str) -> Coupling:
     return intrinsic(names, pairs[:, 0], pairs[:, 1])
 
 
-def number_of_areas(table: Any, name: str) -> int:
-    """How many areas a table of neighbours has."""
-    return len(_pairs(table, name)[0])
+def many_areas(table: Any, name: str) -> bool:
+    """Whether a table of neighbours has more areas than are best given columns."""
+    return len(_pairs(table, name)[0]) > levels.FEW
 
 
 def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:

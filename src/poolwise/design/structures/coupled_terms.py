@@ -21,30 +21,30 @@ from poolwise.support.errors import FormulaError
 
 @dataclass(frozen=True, slots=True)
 class CoupledTerm:
-    """What a table says of levels: how many there are, and what couples them."""
+    """What a table says of levels: whether they are better coupled than given columns, and what couples them."""
 
-    number: Callable[[Any, str], int]
+    many: Callable[[Any, str], bool]
     coupling: Callable[[Any, str], Coupling]
 
 
 @cache
 def coupled_terms() -> Mapping[str, CoupledTerm]:
     """Every such term by the name that formulas call it by."""
-    from poolwise.design.structures.areas import neighbours_coupling, number_of_areas
-    from poolwise.design.structures.relatives import number_of_relatives, relatives_coupling
+    from poolwise.design.structures.areas import many_areas, neighbours_coupling
+    from poolwise.design.structures.relatives import many_relatives, relatives_coupling
 
     return {
-        "icar": CoupledTerm(number_of_areas, neighbours_coupling),
-        "gr": CoupledTerm(number_of_relatives, relatives_coupling),
+        "icar": CoupledTerm(many_areas, neighbours_coupling),
+        "gr": CoupledTerm(many_relatives, relatives_coupling),
     }
 
 
 def as_factors(formula: Formula) -> Formula:
-    """A formula whose terms with more levels than columns serve are bars."""
+    """A formula whose terms with many levels are bars."""
     kept, bars = [], list[Bar]()
     for sign, text in _summands(formula.common):
         found = _read(text) if sign == "+" else None
-        if found is not None and _large(formula, *found):
+        if found is not None and _many(formula, *found):
             bars.append(Bar("1", (found[1],), True, structure=text))
         else:
             kept.append((sign, text))
@@ -68,8 +68,8 @@ def coupling_of(bar: Bar, tables: Mapping[str, Any]) -> Coupling:
     return coupled_terms()[name].coupling(levels.table_named(tables, table, bar.structure), table)
 
 
-def _large(formula: Formula, name: str, _: str, table: str) -> bool:
-    return table in formula.tables and coupled_terms()[name].number(formula.tables[table], table) > levels.MOST
+def _many(formula: Formula, name: str, _: str, table: str) -> bool:
+    return table in formula.tables and coupled_terms()[name].many(formula.tables[table], table)
 
 
 def _read(text: str) -> tuple[str, str, str] | None:

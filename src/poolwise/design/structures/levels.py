@@ -19,13 +19,16 @@ from poolwise.design.structures.signs import signs
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError, FormulaError, suggest
 
-MOST = 400  # levels
+FEW, MOST = 50, 400  # levels: up to which columns are as fast as sparse algebra, and up to which they serve at all
 
 
 def check_number(text: str, count: int) -> None:
     """Refuse more levels than dense columns serve."""
     if count > MOST:
-        raise DataError(f"{text} has {count:,} levels; structured effects of levels take {MOST} at most.")
+        raise DataError(
+            f"{text} has {count:,} levels; structured effects of levels take {MOST} at most. In normal models with one "
+            "sigma icar() and gr() take more."
+        )
 
 
 def eigen_columns(precision: np.ndarray, free: int, *, scaled: bool) -> np.ndarray:

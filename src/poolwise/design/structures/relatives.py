@@ -11,6 +11,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.levels import label_text
+from poolwise.design.structures import levels
 from poolwise.design.structures.coupling import Coupling, inverse_diagonal, proper
 from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
 from poolwise.design.structures.pedigree import precision_of, read_pedigree, relationships
@@ -68,9 +69,11 @@ def relatives_coupling(table: Any, name: str) -> Coupling:
     return proper(found.levels, np.where(small, 0.0, precision), np.diag(covariance).copy())
 
 
-def number_of_relatives(table: Any, name: str) -> int:
-    """How many levels a covariance, precision or pedigree has."""
-    return len(_read(table, name).levels)
+def many_relatives(table: Any, name: str) -> bool:
+    """Whether a covariance, precision or pedigree has more levels than are best given columns."""
+    found = _read(table, name)
+    sparse = isinstance(found, Pedigree) or found.inverse
+    return len(found.levels) > (levels.FEW if sparse else levels.MOST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

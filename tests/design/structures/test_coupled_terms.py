@@ -1,0 +1,260 @@
+"""Maps and pedigrees with many levels: the answers that columns give, from every source, saved, updated, left out."""
+
+import re
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+from poolwise.design.structures import levels
+from poolwise.design.structures.coupling import Coupling
+from poolwise.design.structures.pedigree import precision_of, read_pedigree, relationships
+
+SIDE = 8
+PLACES = [(i, j) for i in range(SIDE) for j in range(SIDE)]
+NAMES = [f"area {i}{j}" for i, j in PLACES]
+PAIRS = pd.DataFrame(
+    [
+        (NAMES[SIDE * i + j], NAMES[SIDE * k + m])
+        for i, j in PLACES
+        for k, m in ((i + 1, j), (i, j + 1))
+        if k < SIDE and m < SIDE
+    ],
+    columns=["one", "other"],
+)
+RNG = np.random.default_rng(8)
+AREA = RNG.integers(0, SIDE**2 - 3, 400)
+SURFACE = np.array([np.sin(0.7 * i) + np.cos(0.5 * j) for i, j in PLACES])
+DATA = pd.DataFrame({"area": [NAMES[k] for k in AREA], "x": RNG.normal(size=400), "g": RNG.integers(0, 6, 400)})
+DATA["y"] = 1 + 0.5 * DATA.x + SURFACE[AREA] + 0.7 * RNG.normal(size=400)
+MAP = {"borders": PAIRS}
+FORMULA = "y ~ x + bym2(area, borders)"
+NAME = "icar(area, 'borders')"
+
+
+def pedigree(founders=12, later=60, seed=5):
+    rng = np.random.default_rng(seed)
+    rows = [(f"f{k}", None, None) for k in range(founders)]
+    for k in range(later):
+        father, mother = rng.choice(len(rows), 2, replace=False)
+        rows.append((f"k{k}", rows[father][0], rows[mother][0] if rng.random() < 0.8 else None))
+    return pd.DataFrame(rows, columns=["animal", "father", "mother"])
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return pw.fit(FORMULA, DATA, tables=MAP, seed=1)
+
+
+def test_areas_are_levels_of_a_factor(fit):
+    assert [factor.name for factor in fit.result.model.design.factors] == ["area", NAME]
+    assert fit.outcome.passed
+    table = fit.group_coefficients(NAME)
+    assert len(table) == SIDE**2
+    assert table["n"].sum() == 400
+    assert not table["prior_only"].any()
+    assert f"u_{NAME} 64 levels that are coupled" in fit.describe()
+    assert any("fit.area_effects('area') has both together" in note for note in fit.notes)
+
+
+def test_columns_give_the_same_posterior(fit, monkeypatch):
+    monkeypatch.setattr(levels, "FEW", 400)
+    columns = pw.fit(FORMULA, DATA, tables=MAP, seed=2)
+    assert columns.result.model.design.structures
+    assert fit.log_evidence == pytest.approx(columns.log_evidence, abs=0.05)
+    mine, theirs = fit.area_effects("area"), columns.area_effects("area")
+    assert (mine["area"] == theirs["area"]).all()
+    spread = theirs["sd"].to_numpy()
+    assert np.abs((mine["mean"] - theirs["mean"]) / spread).max() < 0.12
+    np.testing.assert_allclose(mine["sd"], spread, rtol=0.1)
+    new = DATA.head(5)
+    np.testing.assert_allclose(fit.predict(new)["mean"], columns.predict(new)["mean"], atol=0.03)
+    assert fit.loo().elpd == pytest.approx(columns.loo().elpd, abs=0.3)
+
+
+def test_effects_of_a_map_sum_to_zero(fit):
+    drawn = fit.posterior[f"u_{NAME}"].values
+    np.testing.assert_allclose(drawn.sum(axis=2), 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("change", ["rows", "pairs", "both ways", "dict", "names", "units"])
+def test_nothing_depends_on_how_it_is_written(fit, change):
+    data, tables, factor = DATA, MAP, 1.0
+    if change == "rows":
+        data = DATA.sample(frac=1, random_state=2)
+    if change == "pairs":
+        tables = {"borders": PAIRS.sample(frac=1, random_state=3)}
+    if change == "both ways":
+        tables = {"borders": pd.concat([PAIRS, PAIRS.rename(columns={"one": "other", "other": "one"})])}
+    if change == "dict":
+        both = pd.concat([PAIRS, PAIRS.rename(columns={"one": "other", "other": "one"})])
+        tables = {"borders": {name: list(each) for name, each in both.groupby("one")["other"]}}
+    if change == "names":
+        turned = {name: f"z{99 - k}" for k, name in enumerate(NAMES)}
+        data, tables = DATA.replace({"area": turned}), {"borders": PAIRS.replace(turned)}
+    if change == "units":
+        data, factor = DATA.assign(y=1e3 * DATA.y), 1e3
+    other = pw.fit(FORMULA, data, tables=tables, seed=1)
+    assert other.log_evidence + 400 * np.log(factor) == pytest.approx(fit.log_evidence, abs=0.05)
+    for name in ("sd_area", f"sd_{NAME}", "sigma"):
+        mine, theirs = fit.posterior[name].values, other.posterior[name].values / factor
+        assert theirs.mean() == pytest.approx(mine.mean(), abs=0.15 * mine.std())
+
+
+def test_every_source_gives_the_same_draws(fit, tmp_path):
+    DATA.to_parquet(tmp_path / "rows.parquet")
+    connection = duckdb.connect()
+    connection.register("rows", DATA)
+    for source in (tmp_path / "rows.parquet", connection.table("rows")):
+        other = pw.fit(FORMULA, source, tables=MAP, seed=1)
+        np.testing.assert_allclose(other.posterior["beta"].values, fit.posterior["beta"].values, rtol=1e-6)
+    statistics = pw.SufficientStatistics.from_data(FORMULA, DATA, tables=MAP)
+    again = pw.fit(FORMULA, statistics, tables=MAP, seed=1)
+    np.testing.assert_allclose(again.posterior["beta"].values, fit.posterior["beta"].values, rtol=1e-6)
+
+
+def test_threads_do_not_matter(fit):
+    one = pw.fit(FORMULA, DATA, tables=MAP, seed=1, threads=1)
+    np.testing.assert_array_equal(one.posterior[f"u_{NAME}"].values, fit.posterior[f"u_{NAME}"].values)
+
+
+def test_saved_updated_and_forgotten(fit, tmp_path):
+    fit.save(tmp_path / "map.pw")
+    loaded = pw.load(tmp_path / "map.pw")
+    np.testing.assert_array_equal(loaded.posterior[f"u_{NAME}"].values, fit.posterior[f"u_{NAME}"].values)
+    pd.testing.assert_frame_equal(loaded.predict(DATA.head(4)), fit.predict(DATA.head(4)))
+    half = pw.fit(FORMULA, DATA.head(250), tables=MAP, seed=1)
+    for grown in (half.update(DATA.tail(150)), loaded.forget(DATA.tail(150)).update(DATA.tail(150))):
+        np.testing.assert_allclose(grown.posterior["beta"].values, fit.posterior["beta"].values, rtol=1e-5)
+
+
+def test_areas_left_out_are_as_if_refitted():
+    plain = pw.fit("y ~ x + icar(area, borders)", DATA, tables=MAP, seed=1)
+    left_out = plain.loo(by="area")
+    assert len(left_out.table) == DATA["area"].nunique()
+    assert left_out.elpd == pytest.approx(plain.loo(by=NAME).elpd, abs=1e-9)
+    area = DATA["area"].iloc[0]
+    without = pw.fit("y ~ x + icar(area, borders)", DATA[DATA.area != area], tables=MAP, seed=3, draws=4000)
+    mine = DATA[DATA.area == area]
+    eta = without.predict(mine, draws=True).values.reshape(-1, len(mine))
+    sigma = without.posterior["sigma"].values.reshape(-1, 1)
+    each = -0.5 * ((mine.y.to_numpy() - eta) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
+    total = each.sum(axis=1)
+    expected = np.log(np.mean(np.exp(total - total.max()))) + total.max()
+    found = left_out.table.set_index("area")["elpd"][area]
+    assert found == pytest.approx(expected, abs=0.25)
+
+
+def test_priors_have_the_covariance_of_the_map():
+    plain = pw.fit("y ~ x + icar(area, borders)", DATA, tables=MAP, seed=1)
+    drawn = plain.prior_predictive(draws=4000, seed=2)
+    standard = drawn[f"u_{NAME}"].values[..., 0] / drawn[f"sd_{NAME}"].values
+    (factor,) = plain.result.model.design.factors
+    expected = np.linalg.pinv(factor.coupling.matrix.toarray(), hermitian=True)
+    assert np.exp(np.log(np.diag(expected)).mean()) == pytest.approx(1.0)
+    np.testing.assert_allclose(factor.coupling.variances, np.diag(expected), rtol=1e-10)
+    spread = np.sqrt(np.diag(expected))
+    assert np.abs((np.cov(standard.T) - expected) / np.outer(spread, spread)).max() < 6 * np.sqrt(2 / 4000)
+
+
+def test_relationships_are_inverted_by_rules():
+    animals, parents = read_pedigree(pedigree(), "A")
+    precision, own = precision_of(parents)
+    expected = relationships(parents)
+    assert np.diag(expected).max() > 1.01, "no animal is inbred"
+    np.testing.assert_allclose(precision.toarray() @ expected, np.eye(len(animals)), atol=1e-9)
+    np.testing.assert_allclose(own, np.diag(expected), rtol=1e-12)
+
+
+def test_pedigree_precision_and_covariance_agree(monkeypatch):
+    table = pedigree()
+    animals, parents = read_pedigree(table, "A")
+    covariance = relationships(parents)
+    rng = np.random.default_rng(1)
+    u = np.linalg.cholesky(covariance) @ rng.normal(size=len(animals))
+    data = pd.DataFrame({"animal": animals * 2, "y": 2 + np.tile(u, 2) + 0.5 * rng.normal(size=2 * len(animals))})
+    formula = "y ~ 1 + (1 | gr(animal, cov='A'))"
+    monkeypatch.setattr(levels, "MOST", 60)
+    given = {
+        "pedigree": table,
+        "covariance": pd.DataFrame(covariance, index=animals, columns=animals),
+        "precision": {"levels": animals, "precision": precision_of(parents)[0]},
+    }
+    fits = {name: pw.fit(formula, data, tables={"A": each}, seed=1) for name, each in given.items()}
+    assert all(isinstance(one.result.model.design.factors[0].coupling, Coupling) for one in fits.values())
+    evidences = [one.log_evidence for one in fits.values()]
+    assert max(evidences) - min(evidences) < 0.05
+    monkeypatch.setattr(levels, "MOST", 400)
+    dense = pw.fit(formula, data, tables={"A": given["covariance"]}, seed=1)
+    assert dense.log_evidence == pytest.approx(evidences[0], abs=0.05)
+
+
+def test_one_record_for_each_animal_is_enough():
+    table = pedigree(40, 400)
+    animals, parents = read_pedigree(table, "A")
+    rng = np.random.default_rng(2)
+    u = np.linalg.cholesky(relationships(parents)) @ rng.normal(size=len(animals))
+    data = pd.DataFrame({"animal": animals, "y": 2 + u + 0.5 * rng.normal(size=len(animals))})
+    fit = pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": table}, seed=1)
+    assert fit.outcome.passed
+    found = fit.group_coefficients("gr(animal, cov='A')").set_index("gr(animal, cov='A')")["mean"][animals] - 2
+    assert np.corrcoef(found, u)[0, 1] > 0.75
+    unrelated = pd.DataFrame(np.eye(440), index=animals, columns=animals)
+    with pytest.raises(pw.DataError, match="group of its own"):
+        pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": unrelated}, seed=1)
+
+
+STRANGERS = pd.DataFrame([("f0", "k5", None), *pedigree().iloc[1:].itertuples(index=False)])
+SINGULAR = pd.DataFrame(np.ones((60, 60)), index=[f"k{i}" for i in range(60)], columns=[f"k{i}" for i in range(60)])
+
+
+@pytest.mark.parametrize(
+    ("formula", "tables", "family", "said"),
+    [
+        ("y ~ icar(area, borders)", {"borders": PAIRS.iloc[2:]}, "gaussian", "falls into 2 parts"),
+        ("y ~ icar(area, borders)", {"borders": PAIRS[PAIRS.one != "area 00"].iloc[3:]}, "gaussian", "parts"),
+        ("y ~ icar(g, borders)", MAP, "gaussian", "does not know '0'"),
+        ("y ~ icar(area, borders) + icar(where, borders)", MAP, "gaussian", "two large maps"),
+        ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": STRANGERS}, "gaussian", "loop"),
+        ("y ~ 1 + (1 | gr(animal, cov='A'))", {"A": SINGULAR}, "gaussian", "not positive definite"),
+        (
+            "y ~ 1 + (1 | gr(animal, cov='A'))",
+            {"A": {"levels": list(SINGULAR), "precision": SINGULAR.to_numpy()}},
+            "gaussian",
+            "precision of 'A' is not positive definite",
+        ),
+        (
+            "y ~ 1 + (1 | gr(animal, cov='A'))",
+            {"A": {"levels": list(SINGULAR)[:3], "precision": np.eye(4)}},
+            "gaussian",
+            "a row and a column for each",
+        ),
+        ("n ~ icar(area, borders)", MAP, "poisson", "take 50 at most. In normal models"),
+        (["y ~ icar(area, borders)", "sigma ~ x"], MAP, "gaussian", "take 50 at most. In normal models"),
+    ],
+)
+def test_bad_input_is_one_sentence(formula, tables, family, said, monkeypatch):
+    monkeypatch.setattr(levels, "MOST", 50)
+    data = DATA.assign(animal=[f"k{k}" for k in np.arange(400) % 20], n=RNG.poisson(2, 400), where=DATA.area)
+    with pytest.raises(pw.PoolwiseError, match=re.escape(said)):
+        pw.fit(formula, data, tables=tables, family=family, seed=1)
+
+
+def test_what_is_not_done_is_said(fit):
+    with pytest.raises(pw.DataError, match="does not know 'nowhere'"):
+        fit.predict(DATA.head(1).assign(area="nowhere"))
+    with pytest.raises(pw.DataError, match="borrow from neighbours"):
+        fit.explain(NAMES[0], by=NAME)
+    for system in ("pymc", "brms", "bambi", "lme4"):
+        with pytest.raises(pw.DataError, match="not translated"):
+            fit.as_code(system)
+    assert fit.predict(DATA.head(1).assign(area="nowhere"), new_groups="population").notna().all(axis=None)
+
+
+def test_the_report_is_written(fit, tmp_path):
+    fit.report(tmp_path / "map.html")
+    assert (
+        NAME.replace("'", "&#39;") in (tmp_path / "map.html").read_text() or NAME in (tmp_path / "map.html").read_text()
+    )
