@@ -256,7 +256,7 @@ def test_more_than_dense_columns_serve():
         pw.fit("y ~ rw1(t)", data, draws=50)
     with pytest.raises(pw.DataError, match="900 levels; structured effects of levels take 400"):
         pw.fit(
-            "y ~ icar(area, map)",
+            ["y ~ icar(area, map)", "sigma ~ x"],
             data,
             tables={"map": {k: [k - 1, k + 1][k == 0 : 2 - (k == 899)] for k in range(900)}},
         )
