@@ -95,8 +95,11 @@ def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero, data
     assert_uniform(ranks, ["Intercept", "x", "sd 0", "sd x", "sigma", "u 0", "u x", "cor"][: len(ranks[0])])
 
 
-@pytest.mark.parametrize("kind", [pytest.param("nested", marks=pytest.mark.slow), "crossed"])
-def test_several_factors_are_calibrated(kind):
+@pytest.mark.parametrize(
+    ("kind", "data_sets"),
+    [("crossed", 80), *(pytest.param(kind, 160, marks=pytest.mark.slow) for kind in ("nested", "crossed"))],
+)
+def test_several_factors_are_calibrated(kind, data_sets):
     rng = np.random.default_rng(12)
     rows = 60
     a, x = rng.integers(0, 5, rows), rng.normal(size=rows)
@@ -106,10 +109,10 @@ def test_several_factors_are_calibrated(kind):
     formula = "y ~ x + (1 | a/b)" if kind == "nested" else "y ~ x + (x | a) + (1 | c)"
     priors = PRIORS if kind == "crossed" else {name: prior for name, prior in PRIORS.items() if name != "cor"}
     model, rows = prepare(formula, frame, priors=priors, missing="drop", threads=1)
-    truth = prior_predictive(model, rows, 160, 99)
+    truth = prior_predictive(model, rows, data_sets, 99)
     ranks, failed = [], 0
     names = [factor.name for factor in model.design.factors]
-    for i in range(160):
+    for i in range(data_sets):
         one = truth.isel(draw=i)
         fit = refit(model, rows, one["y"].values, i)
         failed += not fit.certificate.passed
@@ -120,7 +123,7 @@ def test_several_factors_are_calibrated(kind):
             if kind == "crossed" and name == "a":
                 pairs += [(sd[:, 1], one["sd_a"].values[1]), (u[:, 2, 1], one["u_a"].values[2, 1])]
         ranks.append([rank(draws, value) for draws, value in pairs])
-    assert failed < 6
+    assert failed < data_sets / 25
     assert_uniform(ranks, list(range(len(ranks[0]))))
 
 

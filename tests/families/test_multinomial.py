@@ -81,7 +81,7 @@ def test_rows_are_left_out_whole(fitted, counts):
 
 def test_folds_hold_rows_of_counts_whole(fitted, trees):
     """As many folds as sites times rows would leave one row out each: nearly what `loo` says, by other means."""
-    exact, folds = fitted.loo(), fitted.kfold(48, draws=250)
+    exact, folds = fitted.loo(), fitted.kfold(48, draws=100)
     assert folds.unit == "row" and list(folds.labels) == list(exact.labels)
     np.testing.assert_allclose(folds.elpd_i, exact.elpd_i, atol=0.25)
     assert folds.elpd == pytest.approx(exact.elpd, abs=1.0)
@@ -91,7 +91,7 @@ def test_folds_hold_rows_of_counts_whole(fitted, trees):
 def test_compare_pooling_of_counts(counts):
     """Scores of rows left out are of the whole row, as `loo` of the fit says them."""
     found = pw.compare_pooling(
-        "cbind(oak, elm, ash) ~ x", by="site", data=counts, family="multinomial", folds=4, draws=250, seed=1
+        "cbind(oak, elm, ash) ~ x", by="site", data=counts, family="multinomial", folds=4, draws=100, seed=1
     )
     table = found.table
     by_row = fitted_by(counts).loo()
