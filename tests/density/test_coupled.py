@@ -20,6 +20,8 @@ FORMULAS = [
     "y ~ x + (1 | gr(animal, cov='A')) + (1 | animal) + (x || g)",
     "y ~ x + (1 | gr(animal, cov='K')) + icar(area, borders) + (1 | g)",
     "y ~ s(x, k=5) + icar(area, borders)",
+    "y ~ x + (x | gr(animal, cov='A')) + (1 | g)",
+    "y ~ x + (1 + x || gr(animal, cov='K'))",
 ]
 
 
@@ -101,7 +103,7 @@ def test_density_and_gradient(formula, frame, tables, route):
         np.testing.assert_allclose(gradient, finite_difference(density, theta), rtol=5e-6, atol=5e-6)
 
 
-@pytest.mark.parametrize("formula", FORMULAS[1:6])
+@pytest.mark.parametrize("formula", [*FORMULAS[1:6], *FORMULAS[7:]])
 def test_coefficients_given_theta_are_exact(formula, frame, tables, route):
     model, rows, density = model_of(formula, frame, tables)
     theta = 0.3 * random_theta(density, 1)[0]
@@ -139,7 +141,7 @@ def test_moments_of_rows(formula, frame, tables, route):
     np.testing.assert_allclose(variance[0], np.einsum("ij,jk,ik->i", whole, covariance, whole), rtol=1e-8)
 
 
-@pytest.mark.parametrize("formula", FORMULAS[1:6])
+@pytest.mark.parametrize("formula", [*FORMULAS[1:6], *FORMULAS[7:]])
 def test_shrinkage_is_the_variance_left_of_what_the_prior_has(formula, frame, tables, route):
     model, rows, density = model_of(formula, frame, tables)
     theta = 0.3 * random_theta(density, 1)[0]

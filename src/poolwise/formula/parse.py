@@ -22,6 +22,7 @@ from poolwise.support.errors import FormulaError
 
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 _SPECIFIC = re.compile(r"cs\s*\((.*)\)", re.DOTALL)
+_RELATIVES = re.compile(r"gr\s*\(\s*([^\W\d][\w.]*|`[^`]+`)\s*,.*\)", re.DOTALL)
 _VALUE = re.compile(r"\s*([^\W\d]\w*)\s*=\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 
 
@@ -192,6 +193,9 @@ def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: 
         raise place_error(text, at, "no effects stand on the left of the bar; write '(1 | group)' for intercepts")
     if not text[right : closes[0]].strip():
         raise place_error(text, right, "no grouping column stands on the right of the bar")
+    if relatives := _RELATIVES.fullmatch(text[right : closes[0]].strip()):
+        keys = (unquote(relatives[1]),)
+        return [Bar(as_indicators(effects), keys, symbol == "|", shared, structure=relatives[0])]
     try:
         factors = read_factors(text[right : closes[0]])
     except NotGrouping as error:

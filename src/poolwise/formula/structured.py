@@ -26,12 +26,16 @@ def as_terms(text: str) -> str:
 
 
 def _levels(text: str) -> str:
-    """`(1 | gr(animal, cov="A"))` as `gr(animal, cov="A")`."""
-    while (found := _OF_LEVELS.search(blanked(text))) is not None:
+    """`(1 | gr(animal, cov="A"))` as `gr(animal, cov="A")`; other effects by relatives stay a bar."""
+    at = 0
+    while (found := _OF_LEVELS.search(blanked(text), at)) is not None:
         inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
-        if found[1] != "1" or text[inner + 1 : outer].strip():
+        alone = found[1] == "1"
+        if text[inner + 1 : outer].strip() or not (alone or found[3] == "gr"):
             raise place_error(text, found.start(), f"only intercepts vary by {found[3]}(): (1 | {found[3]}(...))")
-        text = f"{text[: found.start()]}{found[3]}({text[found.end() : inner]}){text[outer + 1 :]}"
+        if alone:
+            text = f"{text[: found.start()]}{found[3]}({text[found.end() : inner]}){text[outer + 1 :]}"
+        at = found.start() if alone else outer
     return text
 
 

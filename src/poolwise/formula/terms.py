@@ -34,7 +34,7 @@ class Bar:
         return self.structure or ":".join(self.keys)
 
     def __str__(self) -> str:
-        if self.structure:
+        if self.structure and self.effects == "1":
             return self.structure
         bar = f"| {self.shared} |" if self.shared else "|" if self.correlated else "||"
         return f"({self.effects} {bar} {self.factor})"

@@ -56,6 +56,10 @@ def prepare(
     integrated = closed(parsed, family, family.link(link))
     if integrated:
         parsed = designs.as_factors(parsed)
+    elif coupled := [bar for _, each in parsed.predictors for bar in each.bars if bar.structure]:
+        raise FormulaError(
+            f"{coupled[0]} needs a normal model with one sigma; other models have (1 | {coupled[0].structure})."
+        )
     if isinstance(source, Statistics):
         if not integrated:
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")

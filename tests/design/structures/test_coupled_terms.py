@@ -207,6 +207,32 @@ def test_one_record_for_each_animal_is_enough():
 
 
 PARTED = pd.concat([PAIRS, pd.DataFrame({"one": ["lost"], "other": ["found"]})])
+
+
+def test_slopes_of_relatives_are_drawn_together():
+    """As of random regressions: breeding values of a level and of a trend."""
+    table = pedigree(30, 150)
+    animals, parents = read_pedigree(table, "A")
+    rng = np.random.default_rng(6)
+    root = np.linalg.cholesky(relationships(parents))
+    u = root @ rng.normal(size=(180, 2)) @ np.array([[0.8, 0.3], [0.0, 0.4]])
+    code, x = np.repeat(np.arange(180), 4), rng.normal(size=720)
+    y = 2 + u[code, 0] + (1 + u[code, 1]) * x + 0.6 * rng.normal(size=720)
+    data = pd.DataFrame({"animal": np.array(animals)[code], "x": x, "y": y})
+    fit = pw.fit("y ~ x + (x | gr(animal, cov='A'))", data, tables={"A": table}, seed=1)
+    assert fit.outcome.passed
+    name = "gr(animal, cov='A')"
+    sd, cor = fit.posterior[f"sd_{name}"], fit.posterior[f"cor_{name}"]
+    truth = np.sqrt(0.8**2), np.hypot(0.3, 0.4)
+    for k in range(2):
+        values = sd.values[..., k]
+        assert abs(values.mean() - truth[k]) < 3 * values.std()
+    assert cor.values[..., 0, 1].mean() > 0.2
+    drawn = fit.posterior[f"u_{name}"].mean(("chain", "draw")).sel({name: animals}).values
+    for k in range(2):
+        assert np.corrcoef(drawn[:, k], u[:, k])[0, 1] > 0.7
+
+
 LOOP = pd.DataFrame(
     [
         ("f0", "k0", None),

@@ -197,7 +197,9 @@ SQUARE = pd.DataFrame([[1.0, 0.9, 0.0], [0.9, 1.0, 0.9], [0.0, 0.9, 1.0]], index
         ("y ~ scale(rw1(t))", {}, "changes the columns of a structured term"),
         ("y ~ (s(x) | area:animal)", {}, "one grouping column"),
         ("y ~ s(infinite)", {}, "takes finite numbers"),
-        ("y ~ 1 + (x | gr(animal, cov='A'))", {"A": SQUARE}, "only intercepts vary by gr"),
+        ("y ~ 1 + (t | gr(animal, cov='A'))", {"A": SQUARE}, "not positive definite, as it must be"),
+        ("y ~ 1 + (t | mm(animal, area))", {}, "only intercepts vary by mm"),
+        (["y ~ 1 + (t | gr(animal, cov='A'))", "sigma ~ t"], {"A": SQUARE}, "needs a normal model with one sigma"),
         (
             "y ~ 1 + (1 | gr(animal, cov='A'))",
             {"A": pd.DataFrame({"i": list("abcd"), "s": ["b", "c", "a", None], "d": [None] * 4})},

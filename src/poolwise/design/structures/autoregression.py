@@ -14,7 +14,8 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
 from poolwise.design.structures.hyperparameters import follows_of
-from poolwise.design.structures.levels import MOST, as_values
+from poolwise.design.structures import levels
+from poolwise.design.structures.levels import as_values
 from poolwise.design.structures.smooth import number_column
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty
 from poolwise.support.errors import DataError, FormulaError
@@ -61,8 +62,8 @@ def _learn(state: Any, values: np.ndarray, ahead: int) -> None:
         raise DataError(f"ar1(...) needs 3 different times at least, not {len(times)}.")
     step = float(np.gcd.reduce(np.diff(times).astype(np.int64)))
     steps = int((times[-1] - times[0]) / step) + ahead
-    if 2 * steps > MOST:
-        raise DataError(f"ar1(...) spans {steps + 1:,} times; it takes {MOST // 2 + 1} at most.")
+    if 2 * steps > levels.MOST:
+        raise DataError(f"ar1(...) spans {steps + 1:,} times; it takes {levels.MOST // 2 + 1} at most.")
     waves = np.arange(steps + 1)
     waves = np.concatenate([waves, waves[1:-1]])
     lags = np.where(waves % 2 == 0, steps, -steps)

@@ -13,7 +13,8 @@ from formulaic.materializers.types import FactorValues
 
 from poolwise.design.levels import label_text
 from poolwise.design.structures.cubic import Cubics
-from poolwise.design.structures.levels import MOST, as_values, positions
+from poolwise.design.structures import levels
+from poolwise.design.structures.levels import as_values, positions
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError
 
@@ -22,9 +23,9 @@ def learn_groups(state: Any, groups: Any, curve: dict[str, Any]) -> None:
     """Keep the groups and their common basis, `curve` as `learnt_curve` gives it, in a transform's state."""
     names = sorted({label_text(value) for value in groups})
     bent = Cubics.from_state(curve["cubics"]).coefficients.shape[2]
-    if len(names) * (bent + 2) > MOST:
+    if len(names) * (bent + 2) > levels.MOST:
         raise DataError(
-            f"A curve for each of {len(names):,} groups would have {len(names) * (bent + 2):,} coefficients; {MOST} "
+            f"A curve for each of {len(names):,} groups would have {len(names) * (bent + 2):,} coefficients; {levels.MOST} "
             "are the most. Take a smaller k, or let slopes vary: (x | group)."
         )
     state |= {"levels": names, "basis": curve}

@@ -63,7 +63,9 @@ def relatives_coupling(table: Any, name: str) -> Coupling:
     try:
         root = np.linalg.inv(np.linalg.cholesky(covariance))
     except np.linalg.LinAlgError:
-        raise DataError(f"'{name}' is not positive definite: with so many levels it must be.") from None
+        raise DataError(
+            f"'{name}' is not positive definite, as it must be for many levels, or for effects beside intercepts."
+        ) from None
     precision = root.T @ root
     small = np.abs(precision) < _ROUNDING * np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
     return proper(found.levels, np.where(small, 0.0, precision), np.diag(covariance).copy())
