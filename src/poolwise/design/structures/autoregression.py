@@ -13,8 +13,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.utils.stateful_transforms import stateful_transform
 
-from poolwise.design.structures.hyperparameters import follows_of
 from poolwise.design.structures import levels
+from poolwise.design.structures.hyperparameters import follows_of
 from poolwise.design.structures.levels import as_values
 from poolwise.design.structures.smooth import number_column
 from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Penalty

@@ -12,8 +12,8 @@ import numpy as np
 from formulaic.materializers.types import FactorValues
 
 from poolwise.design.levels import label_text
-from poolwise.design.structures.cubic import Cubics
 from poolwise.design.structures import levels
+from poolwise.design.structures.cubic import Cubics
 from poolwise.design.structures.levels import as_values, positions
 from poolwise.design.structures.structure import PENALTIES, Penalty
 from poolwise.support.errors import DataError
