@@ -23,10 +23,10 @@ def learn_groups(state: Any, groups: Any, curve: dict[str, Any]) -> None:
     """Keep the groups and their common basis, `curve` as `learnt_curve` gives it, in a transform's state."""
     names = sorted({label_text(value) for value in groups})
     bent = Cubics.from_state(curve["cubics"]).coefficients.shape[2]
-    if len(names) * (bent + 2) > levels.MOST:
+    if (count := len(names) * (bent + 2)) > levels.MOST:
         raise DataError(
-            f"A curve for each of {len(names):,} groups would have {len(names) * (bent + 2):,} coefficients; {levels.MOST} "
-            "are the most. Take a smaller k, or let slopes vary: (x | group)."
+            f"A curve for each of {len(names):,} groups would have {count:,} coefficients; {levels.MOST} are the most. "
+            "Take a smaller k, or let slopes vary: (x | group)."
         )
     state |= {"levels": names, "basis": curve}
     state[PENALTIES] = [
