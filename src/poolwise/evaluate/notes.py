@@ -10,6 +10,7 @@ from poolwise.design import Rows
 from poolwise.design.nesting import relations
 from poolwise.design.rank import collinear, empty_columns
 from poolwise.design.required_columns import labels_in
+from poolwise.evaluate.confounding import confounded
 from poolwise.evaluate.explain import is_indicator_column
 from poolwise.evaluate.identifiability import undecided
 from poolwise.evaluate.separation import separated
@@ -21,8 +22,8 @@ _SMALL = 10.0  # mean of counts below which a normal model misses their shape
 def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
     """What the data leave open and what may not have been meant.
 
-    These are columns without content, an outcome of another kind than the family's, factors nested by accident, spreads
-    that might be zero, and correlations that might be anything.
+    These are columns without content, an outcome of another kind than the family's, factors nested by accident,
+    predictors that a structured term can imitate, spreads that might be zero, and correlations that might be anything.
     """
     model = posterior.model
     said = [
@@ -31,6 +32,7 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
         *_columns(model),
         *_kind_of_outcome(model, rows),
         *relations(model.design.factors),
+        *confounded(posterior),
     ]
     if posterior.u:
         told = posterior.certificate.advice
