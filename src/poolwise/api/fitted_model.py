@@ -555,8 +555,9 @@ class Fit:
     def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
         """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
         several = [one for one in self.result.model.design.factors if len(one.levels) > 1]
-        factors = [factor.name for factor in several if factor.part_of("").any()]
-        by_group = [self.loo(by=name, progress=progress) for name in factors]
+        # Leaving out the groups of two factors of the same columns is the same: areas, and areas on a map.
+        factors = {factor.keys: factor.name for factor in reversed(several) if factor.part_of("").any()}
+        by_group = [self.loo(by=name, progress=progress) for name in reversed(factors.values())]
         if not self.behind.at_hand:
             return None, by_group
         return self.check(progress=progress), [self.loo(progress=progress), *by_group]

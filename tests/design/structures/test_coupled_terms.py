@@ -11,6 +11,9 @@ import poolwise as pw
 from poolwise.design.structures import levels
 from poolwise.design.structures.coupling import Coupling
 from poolwise.design.structures.pedigree import precision_of, read_pedigree, relationships
+from poolwise.evaluate.loo import groups
+from poolwise.evaluate.loo.cells_left_out import CellsLeftOut
+from poolwise.support.progress import silent
 
 SIDE = 8
 PLACES = [(i, j) for i in range(SIDE) for j in range(SIDE)]
@@ -145,6 +148,31 @@ def test_areas_left_out_are_as_if_refitted():
     expected = np.log(np.mean(np.exp(total - total.max()))) + total.max()
     found = left_out.table.set_index("area")["elpd"][area]
     assert found == pytest.approx(expected, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("formula", "by", "weights"),
+    [
+        (FORMULA, "area", None),
+        ("y ~ x * z + icar(area, borders)", "area", "w"),
+        ("y ~ x + z + (x | school) + (1 + z | team)", "team", None),
+        ("y ~ 1 + offset(w) + (x | school/team)", "school:team", "w"),
+    ],
+)
+def test_cells_left_out_are_ratios_of_densities(formula, by, weights):
+    """The closed form against the density of all rows over that of the rest."""
+    rng = np.random.default_rng(5)
+    school = rng.integers(0, 5, 400)
+    team = [f"{one}{other}" for one, other in zip(school, rng.integers(0, 4, 400), strict=True)]
+    data = DATA.assign(school=school, team=team, z=1000 + 100 * rng.normal(size=400), w=rng.uniform(0.5, 2, 400))
+    model = pw.fit(formula, data, tables=MAP, weights=weights, draws=50, seed=1).result
+    parted = groups.parting(model.model, by, None, 1)
+    closed = groups._conditional(model, parted, 1)
+    assert isinstance(closed, CellsLeftOut)
+    theta, some = model.theta.reshape(-1, model.theta.shape[-1])[::40], np.arange(5)
+    expected = groups._ByDensities(model.model, parted, 1, 1.0).of_groups(theta, some, silent)
+    np.testing.assert_allclose(closed.of_groups(theta, some, silent), expected, rtol=1e-9)
+    np.testing.assert_allclose(closed.at_one(theta[:1])[some], expected[0], rtol=1e-9)
 
 
 def test_priors_have_the_covariance_of_the_map():

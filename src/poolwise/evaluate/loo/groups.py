@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.collapsed import CollapsedDensity
 from poolwise.density.gaussian import GaussianDensity, gaussian
 from poolwise.design.encoding import codes_of
@@ -18,6 +19,7 @@ from poolwise.design.factors import levels_of
 from poolwise.design.required_columns import needed_columns
 from poolwise.design.structures.coupled_terms import as_factors
 from poolwise.evaluate.loo import importance_weights as weighing
+from poolwise.evaluate.loo.cells_left_out import CellsLeftOut
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.marginal_likelihood import group_log_densities
 from poolwise.evaluate.loo.rows import some_positions, spread_out
@@ -215,9 +217,12 @@ class _ByDensities:
         return gaussian(model.statistics, model.design, model.priors, threads=self.threads)
 
 
-def _conditional(posterior: Posterior, parted: Parting, threads: int) -> _InKernel | _ByDensities:
+def _conditional(posterior: Posterior, parted: Parting, threads: int) -> _InKernel | CellsLeftOut | _ByDensities:
     model = posterior.model
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     if isinstance(density, CollapsedDensity) and [factor.name for factor in model.design.factors] == [parted.name]:
         return _InKernel(density, model.statistics)
+    of_model = np.array_equal(parted.cell_of, np.arange(len(model.statistics.counts)))
+    if isinstance(density, BlockedDensity) and of_model and len(parted.group_of) == len(parted.levels):
+        return CellsLeftOut(density, model.statistics, np.argsort(parted.group_of))
     return _ByDensities(model, parted, threads, density.cost * len(parted.levels))

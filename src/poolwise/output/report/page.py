@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_GROUPS = 200  # that can be chosen among; of more, the largest
+_MANY_LEVELS = 500  # of several factors together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,12 +181,18 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
     several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
-    if factor.coupling is not None or (posterior.model.sampled and (rows is None or several)):
+    unscaled = posterior.model.sampled and (rows is None or several)
+    if unscaled or factor.coupling is not None or _dear(posterior.model.design.factors):
         return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}, rows).text
         for label, group in zip(labels, shown, strict=True)
     }
+
+
+def _dear(factors: tuple[Factor, ...]) -> bool:
+    """Whether how many more rows would tip each group's balance is too much to ask of all its factors together."""
+    return len(factors) > 1 and sum(len(factor.levels) for factor in factors) > _MANY_LEVELS
 
 
 def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
