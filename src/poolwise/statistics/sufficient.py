@@ -76,7 +76,7 @@ class SufficientStatistics(Statistics):
         """
         source = with_group_tables(as_source(data), groups)
         used = [weights] if isinstance(weights, str) else []
-        if like is not None and formula == like.formula:
+        if isinstance(like, Statistics) and formula == like.formula:
             parsed = like.design.formula  # with the tables and functions that it was learnt with
         else:
             parsed = as_factors(parse(formula, functions, source.names, used, tables))
