@@ -5,7 +5,7 @@ from poolwise.design.categories import outcome_labels
 from poolwise.design.design import Design, Rows, linear_predictor
 from poolwise.design.encoding import Encoding, build
 from poolwise.design.required_columns import needed_columns
-from poolwise.design.structures.coupled_terms import as_factors
+from poolwise.design.structures.coupled_terms import as_factors, coupling_of
 
 __all__ = [
     "Design",
@@ -13,6 +13,7 @@ __all__ = [
     "Rows",
     "as_factors",
     "build",
+    "coupling_of",
     "linear_predictor",
     "needed_columns",
     "outcome_labels",

@@ -110,8 +110,8 @@ def _check_factor(design: Design, factor: Factor, counts: np.ndarray, *, spread:
             f"'{factor.name}' has one group only ({factor.levels[0]}); a spread between groups needs at least two. "
             f"Leave the group term out: '{without}'."
         )
-    alone = factor.coupling is None or not factor.coupling.joined
-    if spread and alone and counts.sum() > 1 and counts.max() == 1:
+    single = spread and counts.sum() > 1 and counts.max() == 1
+    if single and (factor.coupling is None or not factor.coupling.join(np.flatnonzero(counts))):
         raise DataError(
             f"Every row has a group of its own in '{factor.name}': the spread between groups and the residual "
             "spread cannot be told apart. Choose a grouping column with repeated values."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.design.structures import Structure
+from poolwise.design.structures import Coupling, Structure
 from poolwise.formula import Formula
 from poolwise.support.errors import DataError, suggest
 
@@ -68,6 +68,10 @@ class Design:
         if name not in known:
             raise DataError(f"This fit has no groups by '{name}'. {suggest(str(name), known)}")
         return self.factors[known.index(name)]
+
+    def coupled_alike(self, name: str, coupling: Coupling) -> bool:
+        """Whether the levels of the factor of a name are coupled as here."""
+        return any(factor.name == name and factor.coupling == coupling for factor in self.factors)
 
     def effect_dimension(self, factor: Factor) -> str:
         """Name of the dimension of a factor's effects: `effect`, or `effect_county` where those of factors differ."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
+from poolwise.design.structures import Structure
 
 _SAME, _NEARLY = 1e-10, 1e-6  # variance left by other columns, as a share of what margins leave
 _SHOWN = 6
@@ -25,6 +26,8 @@ def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.n
     empty = np.array(
         [bad and name not in variables for bad, name in zip(zero, design.columns, strict=True)], dtype=bool
     )
+    # Coefficients of structured terms stay: their priors say what no row does.
+    empty &= ~np.any(design.common_map[1:][:, _of_structures(design)] != 0, axis=1)
     if not empty.any():
         return design
     kept = ~np.any(design.common_map[1:][empty] != 0, axis=0)
@@ -35,7 +38,22 @@ def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.n
         predictors=tuple(np.array(design.predictors, dtype=object)[kept]),
         margins=design.margins[np.ix_(kept, kept)],
         factors=tuple(_without(factor, empty) for factor in design.factors),
+        structures=tuple(_moved(structure, np.cumsum(kept) - 1) for structure in design.structures),
     )
+
+
+def _of_structures(design: Design) -> np.ndarray:
+    """(p,) which coefficients belong to a structured term."""
+    found = design.penalised
+    for structure in design.structures:
+        found[list(structure.null)] = True
+    return found
+
+
+def _moved(structure: Structure, new: np.ndarray) -> Structure:
+    """A term whose coefficients are at other places, `new` of the old ones."""
+    places, null = (tuple(int(new[k]) for k in old) for old in (structure.places, structure.null))
+    return replace(structure, places=places, null=null)
 
 
 def _without(factor: Factor, empty: np.ndarray) -> Factor:

@@ -63,7 +63,7 @@ def _maps(text: str) -> str:
         arguments = pieces(text[found.end() : end])
         if len(arguments) != 2:
             raise FormulaError(f"{found[1]}() takes the areas and their neighbours: {found[1]}(area, neighbours).")
-        area, table = arguments[0], arguments[1].strip("'\"")
+        area, table = arguments[0], re.sub(r"^neighbours\s*=\s*", "", arguments[1]).strip("'\"")
         term = f"icar({area}, '{table}')" + (f" + (1 | {area})" if found[1] == "bym2" else "")
         text, at = f"{text[: found.start()]}{term}{text[end + 1 :]}", found.start() + len(term)
     return text

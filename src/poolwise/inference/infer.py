@@ -156,7 +156,7 @@ def _collapsed(
         check_outcome(model.statistics, model.design)
         check_priors(model.statistics, model.design, model.priors)
         if density.layout.effects:
-            check_residual(density, model.design)
+            check_residual(density, model.design, model.statistics.rows)
         drawn = sample(asked, settings, threads)
         theta = drawn.points
         certificate = judged(drawn.certificate, model.statistics, model.design, model.priors, model.given, threads)

@@ -65,6 +65,9 @@ def prepare(
             raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
         if str(parsed) != str(source.design.formula):
             raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
+        for bar in parsed.bars:
+            if bar.structure and not source.design.coupled_alike(bar.factor, designs.coupling_of(bar, parsed.tables)):
+                raise DataError(f"The table that {bar.factor} refers to is not that of the statistics.")
         return model_of(source, priors or {}), None
     needed = designs.needed_columns(parsed, weights, linear=integrated, labelled=family.labelled, labels=family.labels)
     data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress)

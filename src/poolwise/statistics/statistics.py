@@ -82,6 +82,9 @@ class Statistics:
                 f"Statistics with different weights cannot be combined: {self.encoding.weights!r} and "
                 f"{other.encoding.weights!r}."
             )
+        for mine, theirs in zip(self.design.factors, other.design.factors, strict=True):
+            if mine.coupling != theirs.coupling:
+                raise DataError(f"The tables that {mine.name} refers to differ: its levels are not coupled alike.")
         if strange := first_difference(self.encoding.specs, other.encoding.specs):
             raise DataError(
                 f"The two sets of rows were encoded differently: '{strange}' took its categories, scale or knots from "

@@ -309,6 +309,125 @@ def test_bad_input_is_one_sentence(formula, tables, family, said, monkeypatch):
         pw.fit(formula, data, tables=tables, family=family, seed=1)
 
 
+def test_levels_without_rows_that_nobody_is_related_to_change_nothing():
+    """Of columns that are zero in all rows, those of structured terms have a prior all the same."""
+    rng = np.random.default_rng(3)
+    names = [f"k{k}" for k in range(8)]
+    covariance = pd.DataFrame(0.5 * np.eye(8) + 0.5, index=names, columns=names)
+    more = covariance.reindex(index=[*names, "s", "t"], columns=[*names, "s", "t"]).fillna(0.0)
+    more.loc[["s", "t"], ["s", "t"]] = [[1.0, 0.7], [0.7, 1.0]]
+    data = pd.DataFrame({"animal": rng.choice(names, 200), "z": rng.choice(list("abc"), 200)})
+    data["w"] = np.where(data.z == "c", "u", rng.choice(list("uv"), 200))  # two of the cells have no rows
+    data["y"], data["n"] = rng.normal(size=200), rng.poisson(2, 200)
+    for formula, family in (
+        ("y ~ z * w + (1 | gr(animal, cov='A'))", "gaussian"),
+        ("n ~ 1 + (1 | gr(animal, cov='A'))", "poisson"),
+    ):
+        one, other = (pw.fit(formula, data, family=family, tables={"A": table}, seed=1) for table in (covariance, more))
+        mine, theirs = one.posterior["sd_gr(animal, cov='A')"].values, other.posterior["sd_gr(animal, cov='A')"].values
+        assert theirs.mean() == pytest.approx(mine.mean(), abs=0.15 * mine.std())
+        if family == "gaussian":
+            assert other.log_evidence == pytest.approx(one.log_evidence, abs=0.05)
+            assert list(one.summary().index) == list(other.summary().index)
+        assert not any("no row has these" in note and "gr(" in note for note in other.notes)
+
+
+def selfed(generations):
+    """Founders, and a line that is its own father and mother."""
+    rows = [(f"f{k}", None, None) for k in range(20)] + [("a0", "f0", "f1")]
+    return pd.DataFrame(
+        [*rows, *((f"a{k + 1}", f"a{k}", f"a{k}") for k in range(generations))], columns=["animal", "father", "mother"]
+    )
+
+
+def test_copies_of_parents_have_no_digits_left(monkeypatch):
+    rng = np.random.default_rng(4)
+    animals = [f"a{k}" for k in range(80)] * 3
+    data = pd.DataFrame({"animal": animals, "y": rng.normal(size=240)})
+    fit = pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": selfed(80)}, draws=50, seed=1)
+    assert fit.result.model.design.structures  # columns lose nothing
+    monkeypatch.setattr(levels, "MOST", 60)
+    with pytest.raises(pw.DataError, match="is so inbred that it is a copy of its parents"):
+        pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": selfed(80)}, draws=50, seed=1)
+
+
+def test_a_word_for_unknown_parents_is_warned_of():
+    table = pedigree().fillna("unknown")
+    data = pd.DataFrame({"animal": ["k0", "k1", "k2", "k3"] * 5, "y": np.random.default_rng(0).normal(size=20)})
+    with pytest.warns(pw.PoolwiseWarning, match="'unknown' has no row .* write NA"):
+        pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": table}, draws=50, seed=1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "y ~ (x + icar(area, borders)) + (1 | area)",
+        "y ~ x + bym2(area, neighbours='borders')",
+        "y ~ x + (icar(area, 'borders')) + (1 | area)",
+        "y ~ x + bym2(area, borders) + I(x ** 2) - I(x ** 2)",
+    ],
+)
+def test_other_spellings_are_the_same_model(fit, written):
+    other = pw.fit(written, DATA, tables=MAP, seed=1)
+    assert {factor.name for factor in other.result.model.design.factors} == {"area", NAME}
+    assert other.log_evidence == pytest.approx(fit.log_evidence, abs=0.02)
+
+
+def test_a_term_can_be_taken_away_and_is_there_once():
+    without = pw.fit("y ~ x + (1 | area) + icar(area, borders) - icar(area, borders)", DATA, tables=MAP, seed=1)
+    assert [factor.name for factor in without.result.model.design.factors] == ["area"]
+    data, tables = DATA.assign(animal=[f"k{k}" for k in np.arange(400) % 20]), {"A": pedigree()}
+    with pytest.raises(pw.FormulaError, match="in two group terms"):
+        pw.fit("y ~ (1 | gr(animal, cov='A')) + (1 | gr(animal, cov=\"A\"))", data, tables=tables)
+
+
+def test_other_tables_are_other_models(fit):
+    other = {"borders": pd.concat([PAIRS, pd.DataFrame({"one": ["area 00"], "other": ["area 77"]})])}
+    statistics = pw.SufficientStatistics.from_data(FORMULA, DATA.head(200), tables=MAP)
+    with pytest.raises(pw.DataError, match="is not that of the statistics"):
+        pw.fit(FORMULA, statistics, tables=other)
+    elsewhere = pw.SufficientStatistics.from_data(FORMULA, DATA.tail(200), tables=other)
+    with pytest.raises(pw.DataError, match="not coupled alike"):
+        statistics + elsewhere
+    whole = statistics + pw.SufficientStatistics.from_data(FORMULA, DATA.tail(200), tables=MAP)
+    again = pw.fit(FORMULA, whole, tables=MAP, seed=1)
+    np.testing.assert_allclose(again.posterior["beta"].values, fit.posterior["beta"].values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("borders", "borders.csv", "cannot be read as a table"),
+        ("borders", {"area 00": 1}, "a list of neighbours for each area"),
+        ("borders", PAIRS.iloc[:0], "no neighbours in it"),
+        ("borders", pd.concat([PAIRS, pd.DataFrame({"one": ["area 00"], "other": [None]})]), "one area only"),
+        ("A", 3, "cannot be read as a table"),
+        ("A", {"levels": ["k0"], "precision": "x"}, "cannot be read as a table"),
+        ("A", pd.concat([pedigree(), pd.DataFrame({"animal": [None]})]), "a row without an animal"),
+    ],
+)
+def test_what_is_no_table_is_one_sentence(name, table, said):
+    formula = "y ~ icar(area, borders)" if name == "borders" else "y ~ 1 + (1 | gr(animal, cov='A'))"
+    with pytest.raises(pw.PoolwiseError, match=said):
+        pw.fit(formula, DATA.assign(animal=[f"k{k}" for k in np.arange(400) % 20]), tables={name: table})
+
+
+def test_an_exact_regression_is_told_from_rounding():
+    table = pedigree(30, 60)
+    animals = table["animal"].tolist()
+    data = pd.DataFrame({"animal": animals * 2, "y": np.tile(np.random.default_rng(0).normal(size=90), 2)})
+    with pytest.raises(pw.DataError, match="lie exactly on a regression"):
+        pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": table})
+    assert pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data.head(90), tables={"A": table}, draws=50).result.draws == 50
+
+
+def test_unrelated_animals_of_one_record_are_refused_whoever_else_is_there():
+    table = pd.concat([pd.DataFrame({"animal": [f"u{k}" for k in range(60)]}), pedigree()])
+    data = pd.DataFrame({"animal": [f"u{k}" for k in range(60)], "y": np.random.default_rng(0).normal(size=60)})
+    with pytest.raises(pw.DataError, match="group of its own"):
+        pw.fit("y ~ 1 + (1 | gr(animal, cov='A'))", data, tables={"A": table})
+
+
 def test_what_is_not_done_is_said(fit):
     with pytest.raises(pw.DataError, match="does not know 'nowhere'"):
         fit.predict(DATA.head(1).assign(area="nowhere"))

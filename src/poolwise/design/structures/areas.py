@@ -6,7 +6,7 @@ usual area (Riebler, Sorbye, Simpson and Rue 2016). `bym2(area, neighbours)` is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     import pandas as pd
 
     if isinstance(table, Mapping):
+        if odd := [one for one, others in table.items() if isinstance(others, str) or not isinstance(others, Iterable)]:
+            raise DataError(f"'{name}' must have a list of neighbours for each area, which '{odd[0]}' has not.")
         pairs = [(label_text(one), label_text(other)) for one, others in table.items() for other in others]
         names = sorted({label_text(one) for one in table} | {other for _, other in pairs})
         both_ways = True
@@ -68,6 +70,8 @@ def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:
         frame = table.to_pandas() if hasattr(table, "to_pandas") else pd.DataFrame(table)
         at, columns = list(map(label_text, frame.index)), list(map(label_text, frame.columns))
         counted = isinstance(frame.index, pd.RangeIndex) and isinstance(frame.columns, pd.RangeIndex)
+        if len(set(at)) < len(at) and sorted(at) == sorted(columns):
+            raise DataError(f"'{name}' has an area twice.")
         if sorted(at) == sorted(columns) and not counted:
             names, values = sorted(at), frame.to_numpy()[:, pd.Index(columns).get_indexer(pd.Index(at))]
             if not np.isin(values, (0, 1)).all():
@@ -75,6 +79,8 @@ def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:
             pairs = [(at[i], at[j]) for i, j in zip(*np.nonzero(values), strict=True)]
             both_ways = True
         elif frame.shape[1] == 2:
+            if frame.isna().any(axis=None):
+                raise DataError(f"'{name}' has lines with one area only: leave them out.")
             pairs = [(label_text(one), label_text(other)) for one, other in frame.itertuples(index=False)]
             names = sorted({each for pair in pairs for each in pair})
             seen = set(pairs)
@@ -85,6 +91,8 @@ def _pairs(table: Any, name: str) -> tuple[list[str], np.ndarray]:
                 f"frame with the areas as its index and columns; it has {frame.shape[1]} columns."
             )
     known = set(pairs)
+    if not known:
+        raise DataError(f"'{name}' has no neighbours in it.")
     for one in sorted(one for one, other in known if one == other):
         raise DataError(f"'{name}' makes '{one}' a neighbour of itself: leave that pair out.")
     for one, other in known:

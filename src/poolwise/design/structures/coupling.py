@@ -37,15 +37,27 @@ class Coupling:
     variances: np.ndarray
     intrinsic: bool
 
+    def __eq__(self, other: object) -> bool:
+        """Whether two couplings say the same of the same levels."""
+        if not isinstance(other, Coupling) or self.intrinsic != other.intrinsic:
+            return False
+        if not np.array_equal(self.levels, other.levels):
+            return False
+        return bool(abs(self.matrix - other.matrix).max() <= 1e-9 * np.abs(self.values).max())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def join(self, places: np.ndarray) -> bool:
+        """Whether some two of these levels have to do with one another, directly or through others."""
+        from scipy.sparse.csgraph import connected_components
+
+        _, part = connected_components(self.matrix, directed=False)
+        return bool(np.bincount(part[np.unique(places)]).max(initial=0) > 1)
+
     @property
     def rank(self) -> int:
         """Of K."""
         return len(self.levels) - self.intrinsic
-
-    @property
-    def joined(self) -> bool:
-        """Whether any two levels have to do with one another."""
-        return bool(np.any((self.rows != self.columns) & (self.values != 0)))
 
     @property
     def matrix(self) -> Any:

@@ -7,6 +7,7 @@ inverse 1 / d in its own place, -1 / 2d in those with a parent, and 1 / 4d in th
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from poolwise.compiled import exact_kernel
 from poolwise.compiled.types import IntVector, Vector
 from poolwise.design.levels import label_text
-from poolwise.support.errors import DataError
+from poolwise.support.errors import DataError, PoolwiseWarning
 
 _UNKNOWN = frozenset({"0", "NA", "*", "."})  # as pedigrees in files write a parent that is not known
 
@@ -31,6 +32,8 @@ def read_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
     import pandas as pd
 
     parents: dict[str, tuple[str, ...]] = {}
+    if pd.isna(frame.iloc[:, 0]).any():
+        raise DataError(f"The pedigree '{name}' has a row without an animal: leave it out.")
     for animal, *both in frame.itertuples(index=False):
         if label_text(animal) in parents:
             raise DataError(f"The pedigree '{name}' has '{label_text(animal)}' twice.")
@@ -39,6 +42,7 @@ def read_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
         animal: tuple("" if one in _UNKNOWN and one not in parents else one for one in both)
         for animal, both in parents.items()
     }
+    _warn_of_codes(parents, name)
     for both in list(parents.values()):
         for one in both:
             if one:
@@ -56,6 +60,18 @@ def read_pedigree(frame: Any, name: str) -> tuple[list[str], np.ndarray]:
     return order, np.array([[place[one] for one in parents[animal]] for animal in order], dtype=np.int64)
 
 
+def _warn_of_codes(parents: dict[str, tuple[str, ...]], name: str) -> None:
+    """Say where a parent without a row looks like a word for an unknown one: it is father here and mother there."""
+    fathers, mothers = ({both[k] for both in parents.values()} - {""} for k in range(2))
+    for one in sorted(fathers & mothers - parents.keys()):
+        warnings.warn(
+            f"'{one}' has no row in the pedigree '{name}', and is the father of some animals and the mother of others. "
+            "If it stands for parents that are not known, write NA.",
+            PoolwiseWarning,
+            stacklevel=4,
+        )
+
+
 def relationships(parents: np.ndarray) -> np.ndarray:
     """Additive relationships (n, n) of animals, parents first."""
     found = np.zeros((len(parents), len(parents)))
@@ -66,13 +82,19 @@ def relationships(parents: np.ndarray) -> np.ndarray:
     return found
 
 
+def deviations(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relationship of each animal with itself, and variance of its Mendelian deviation, both (n,)."""
+    own, deviation = np.empty(len(parents)), np.empty(len(parents))
+    _inbreeding(np.ascontiguousarray(parents[:, 0]), np.ascontiguousarray(parents[:, 1]), own, deviation)
+    return own, deviation
+
+
 def precision_of(parents: np.ndarray) -> tuple[Any, np.ndarray]:
     """The inverse of the additive relationships, sparse, and their diagonal (n,): one plus inbreeding."""
     from scipy.sparse import coo_array
 
     size = len(parents)
-    own, deviation = np.empty(size), np.empty(size)
-    _inbreeding(np.ascontiguousarray(parents[:, 0]), np.ascontiguousarray(parents[:, 1]), own, deviation)
+    own, deviation = deviations(parents)
     places = np.column_stack([np.arange(size), parents])
     weights = np.array([1.0, -0.5, -0.5])
     rows, columns, values = [], [], []

@@ -14,11 +14,12 @@ from poolwise.design.levels import label_text
 from poolwise.design.structures import levels
 from poolwise.design.structures.coupling import Coupling, inverse_diagonal, proper
 from poolwise.design.structures.levels import check_number, encoded, learnt, table_named
-from poolwise.design.structures.pedigree import precision_of, read_pedigree, relationships
+from poolwise.design.structures.pedigree import deviations, precision_of, read_pedigree, relationships
 from poolwise.design.structures.signs import signs
 from poolwise.support.errors import DataError, FormulaError
 
 _ROUNDING = 1e-10  # of the largest eigenvalue
+_COPIES = 1e-9  # variance of a Mendelian deviation from which on it has no digits
 
 
 @stateful_transform  # type: ignore[untyped-decorator]
@@ -55,6 +56,13 @@ def relatives_coupling(table: Any, name: str) -> Coupling:
     """
     found = _read(table, name)
     if isinstance(found, Pedigree):
+        _, deviation = deviations(found.parents)
+        if deviation.min() < _COPIES:
+            copy = found.levels[int(np.argmin(deviation))]
+            raise DataError(
+                f"'{copy}' in '{name}' is so inbred that it is a copy of its parents to the last digits: give inbred "
+                "lines one name."
+            )
         precision, own = precision_of(found.parents)
         return proper(found.levels, precision, own)
     if found.inverse:
@@ -74,8 +82,11 @@ def relatives_coupling(table: Any, name: str) -> Coupling:
 def many_relatives(table: Any, name: str) -> bool:
     """Whether a covariance, precision or pedigree has more levels than are best given columns."""
     found = _read(table, name)
-    sparse = isinstance(found, Pedigree) or found.inverse
-    return len(found.levels) > (levels.FEW if sparse else levels.MOST)
+    if len(found.levels) > levels.MOST:
+        return True
+    if isinstance(found, Pedigree):
+        return len(found.levels) > levels.FEW and float(deviations(found.parents)[1].min()) > _COPIES
+    return found.inverse and len(found.levels) > levels.FEW
 
 
 @dataclass(frozen=True, slots=True, eq=False)
