@@ -71,7 +71,7 @@ class SamplerSettings:
     seed : root of all randomness.
     sampler : "auto", "independence" or "nuts".
     progress : told of long steps.
-    fewer : whether a sampler may draw less where draws are dear and nearly independent.
+    fewer : whether a sampler may draw less where draws are expensive and nearly independent.
     """
 
     draws: int = 1000

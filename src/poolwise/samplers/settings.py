@@ -17,7 +17,7 @@ _SAMPLERS = ("auto", "independence", "nuts")
 def sampler_settings(
     draws: int | None, chains: int, seed: int | None, sampler: str, progress: Progress
 ) -> SamplerSettings:
-    """Checked settings; without a number of draws 1,000 for each chain, or fewer where they are dear."""
+    """Checked settings; without a number of draws 1,000 for each chain, or fewer where they are expensive."""
     if not callable(progress):
         raise DataError(f"progress must be a function of a step and the share done, not {progress!r}.")
     fewer, draws = draws is None, 1000 if draws is None else draws

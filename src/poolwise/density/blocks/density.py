@@ -35,7 +35,7 @@ from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look, map_slices
 
 _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on the number of threads
-_DEAR = 1e6  # flops of an evaluation
+_EXPENSIVE = 1e6  # flops of an evaluation
 _TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
 _STRANGE = "A draw of the variances has no density: the fit was made for other data."
@@ -101,7 +101,7 @@ class BlockedDensity:
     def log_density_with_draws(
         self, points: np.ndarray, seed: np.random.SeedSequence | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log densities (m,), and with a seed, where these are dear, a draw (m, n) of the kept coefficients."""
+        """Log densities (m,), and with a seed, where these are expensive, a draw (m, n) of the kept coefficients."""
         points, out = np.ascontiguousarray(points, dtype=float), np.empty(len(points))
         kept = np.empty((0 if seed is None else len(points), self.coefficients_kept))
 
@@ -125,7 +125,7 @@ class BlockedDensity:
 
     def remembering(self, seed: np.random.SeedSequence) -> BlockedDensity | Remembering:
         """The density for a sampler whose draws of theta will want coefficients."""
-        return Remembering(self, seed) if self._dear else self
+        return Remembering(self, seed) if self._expensive else self
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and its gradient (d,) at one point (d,), by Fisher's identity."""
@@ -194,7 +194,7 @@ class BlockedDensity:
                     self._log_density_at(points[draw], room)
                     kept[draw] = self._kept_from(room[2], points[draw], seed)
                 return
-            if self._dear and seed is not None:
+            if self._expensive and seed is not None:
                 for draw in range(part.start, part.stop):
                     self._noise_of(points[draw], seed, kept[draw])
             elif seed is not None:
@@ -359,9 +359,9 @@ class BlockedDensity:
         return bool(self.system.structure.root_size >= root.LARGE)
 
     @property
-    def _dear(self) -> bool:
+    def _expensive(self) -> bool:
         """Whether a factorisation costs so much more than a draw from it that draws are made along."""
-        return self._large_root or self.cost > _DEAR
+        return self._large_root or self.cost > _EXPENSIVE
 
     @property
     def coefficients_kept(self) -> int:

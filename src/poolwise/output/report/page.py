@@ -182,7 +182,7 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
         return {label: f"{label}: a regression of its own." for label in labels}
     several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
     unscaled = posterior.model.sampled and (rows is None or several)
-    if unscaled or factor.coupling is not None or _dear(posterior.model.design.factors):
+    if unscaled or factor.coupling is not None or _expensive(posterior.model.design.factors):
         return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}, rows).text
@@ -190,7 +190,7 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
     }
 
 
-def _dear(factors: tuple[Factor, ...]) -> bool:
+def _expensive(factors: tuple[Factor, ...]) -> bool:
     """Whether how many more rows would tip each group's balance is too much to ask of all its factors together."""
     return len(factors) > 1 and sum(len(factor.levels) for factor in factors) > _MANY_LEVELS
 
