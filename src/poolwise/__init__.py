@@ -40,6 +40,7 @@ _HOMES = {
     "poolwise.api.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": (
         "LKJ",
+        "Dirichlet",
         "Exponential",
         "Gamma",
         "HalfCauchy",
@@ -94,7 +95,17 @@ if TYPE_CHECKING:
     from poolwise.api.pooling import PoolingComparison, compare_pooling
     from poolwise.api.power import balanced_design, power
     from poolwise.families import Family
-    from poolwise.priors import LKJ, Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, StudentT
+    from poolwise.priors import (
+        LKJ,
+        Dirichlet,
+        Exponential,
+        Gamma,
+        HalfCauchy,
+        HalfNormal,
+        HalfStudentT,
+        Normal,
+        StudentT,
+    )
     from poolwise.sources import from_cells, read_file
     from poolwise.sources.shapes import neighbours
     from poolwise.statistics import SufficientStatistics

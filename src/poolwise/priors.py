@@ -325,6 +325,65 @@ class Autocorrelation(ScalePrior):
         return str(LKJ(self.eta))
 
 
+@dataclass(frozen=True, slots=True)
+class Dirichlet:
+    """Prior of shares that add up to one; one concentration for all, or one for each.
+
+    Concentrations of one are uniform; larger ones draw the shares towards equal ones.
+    """
+
+    concentration: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.concentration, (int, float)):
+            object.__setattr__(self, "concentration", tuple(self.concentration))
+        each = self.concentration if isinstance(self.concentration, tuple) else (self.concentration,)
+        for one in each:
+            _positive(self, concentration=one)
+
+    def of_shares(self, count: int) -> tuple[StickShare, ...]:
+        """The priors of what each share takes of the rest, for all shares but the last.
+
+        Raises
+        ------
+        PriorError : for another number of concentrations.
+        """
+        each = self.concentration if isinstance(self.concentration, tuple) else (self.concentration,) * count
+        if len(each) != count:
+            raise PriorError(f"{self} is a prior of {len(each)} shares; there are {count}.")
+        return tuple(StickShare(float(each[j]), float(sum(each[j + 1 :]))) for j in range(count - 1))
+
+    def __str__(self) -> str:
+        each = self.concentration if isinstance(self.concentration, tuple) else (self.concentration,)
+        return f"Dirichlet({', '.join(_number(one) for one in each)})"
+
+
+@dataclass(frozen=True, slots=True)
+class StickShare(ScalePrior):
+    """Beta(a, b) prior of a share v, as that of h = sqrt(v / (1 - v)): 2 h^(2 a) / (1 + h^2)^(a + b) / B(a, b) d log h.
+
+    A Dirichlet distribution is made of such shares, each of what those before it have left.
+    """
+
+    a: float
+    b: float
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        log_beta = math.lgamma(self.a) + math.lgamma(self.b) - math.lgamma(self.a + self.b)
+        return math.log(2) - log_beta, 2 * self.a - 1.0, 0.0, 0.0, 2 * (self.a + self.b), 1.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        share = np.clip(rng.beta(self.a, self.b, size), 1e-12, 1 - 1e-12)
+        return np.asarray(np.sqrt(share / (1 - share)))
+
+    def widened(self, factor: float) -> StickShare:
+        raise PriorError("A share lies between 0 and 1: its prior has no width.")
+
+    def __str__(self) -> str:
+        return f"Beta({_number(self.a)}, {_number(self.b)})"
+
+
 def correlation_factors(partial: np.ndarray) -> np.ndarray:
     """Cholesky factors from partial correlations: (draws, q (q - 1) / 2) to (draws, q, q)."""
     draws, pairs = partial.shape
@@ -341,4 +400,4 @@ def correlation_factors(partial: np.ndarray) -> np.ndarray:
     return factors
 
 
-Prior = CoefficientPrior | ScalePrior | LKJ
+Prior = CoefficientPrior | ScalePrior | LKJ | Dirichlet

@@ -31,6 +31,8 @@ FORMULAS = [
     "y ~ gp(x, k=4) + (1 | g)",
     "y ~ t2(x, w, k=4)",
     "y ~ x + (1 | mm(z, g))",
+    "y ~ mo(round(w / 3)) + x + mo(round(x), by=w)",
+    "y ~ mo(round(x)) + (x | g)",
 ]
 
 
@@ -50,7 +52,7 @@ def dense_log_density(model, rows, theta) -> float:
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     to_beta = np.linalg.inv(priors.rows)
-    covariance = to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T
+    covariance = to_beta @ of_coefficients(priors, theta) @ to_beta.T
     layout = priors.layout
     terms = [
         (basis @ f.group_map, f.codes[rows.codes], between(layout, theta, f), of_levels(f)) for f in design.factors
@@ -58,12 +60,29 @@ def dense_log_density(model, rows, theta) -> float:
     weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
     noise = layout.sigma(theta) ** 2 / weights
     x, y = basis @ design.common_map, rows.values[:, -1]
-    return naive.marginal(y, x, to_beta @ priors.mean, covariance, terms, noise) + log_prior(priors, theta)
+    return naive.marginal(y, x, to_beta @ centre_of(priors, theta), covariance, terms, noise) + log_prior(priors, theta)
 
 
 def widths(priors, theta) -> np.ndarray:
     """Prior sds of the coefficients at theta; mixing precisions aside."""
     return priors.width * np.exp(-0.5 * log_precisions(priors.follows, theta[len(theta) - len(priors.smoothing) :]))
+
+
+def of_coefficients(priors, theta) -> np.ndarray:
+    """Prior covariance of the coefficients at theta: independent, but for the shares of monotonic terms."""
+    covariance = np.diag(widths(priors, theta) ** 2)
+    for (term, labels), (first, count, _) in zip(priors.layout.simplexes, priors.simplexes, strict=True):
+        mine, share = slice(first, first + count), len(labels) * priors.layout.simplex(theta, term)
+        covariance[mine, mine] = priors.width[first + count - 1] ** 2 * np.outer(share, share)
+    return covariance
+
+
+def centre_of(priors, theta) -> np.ndarray:
+    """Centres of the priors of the coefficients at theta."""
+    centre = priors.mean.copy()
+    for (term, labels), (first, count, _) in zip(priors.layout.simplexes, priors.simplexes, strict=True):
+        centre[first : first + count] = centre[first + count - 1] * len(labels) * priors.layout.simplex(theta, term)
+    return centre
 
 
 def of_levels(factor):

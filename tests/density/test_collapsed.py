@@ -9,7 +9,16 @@ import poolwise as pw
 from poolwise.density.collapsed import collapse
 from poolwise.density.offsets import GroupOffsets
 from poolwise.inference.prepare import prepare
-from tests.density.models import FORMULAS, PRIORS, between, dense_log_density, model_of, of_levels, widths
+from tests.density.models import (
+    FORMULAS,
+    PRIORS,
+    between,
+    centre_of,
+    dense_log_density,
+    model_of,
+    of_coefficients,
+    of_levels,
+)
 
 
 def random_theta(density, count, seed=0):
@@ -191,9 +200,10 @@ def dense_posterior(model, rows, theta):
     """Mean and covariance of (beta, u by factor and group) given theta, from dense matrices."""
     design, priors = model.design, model.priors
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
+    to_beta = np.linalg.inv(priors.rows)
     columns, covariances = (
         [basis @ design.common_map],
-        [np.linalg.inv(priors.rows.T @ np.diag(widths(priors, theta) ** -2) @ priors.rows)],
+        [to_beta @ of_coefficients(priors, theta) @ to_beta.T],
     )
     for factor in design.factors:
         indicators = np.eye(len(factor.levels))[factor.codes[rows.codes]]
@@ -202,7 +212,7 @@ def dense_posterior(model, rows, theta):
         covariances.append(np.kron(of_levels(factor), between(priors.layout, theta, factor)))
     whole, weights = np.hstack(columns), np.ones(len(basis)) if rows.weights is None else rows.weights
     mean = np.zeros(whole.shape[1])
-    mean[: len(priors.mean)] = np.linalg.solve(priors.rows, priors.mean)
+    mean[: len(priors.mean)] = to_beta @ centre_of(priors, theta)
     prior = block_diag(*covariances)
     outcomes = whole @ prior @ whole.T + np.diag(priors.layout.sigma(theta) ** 2 / weights)
     gain = np.linalg.solve(outcomes, whole @ prior).T

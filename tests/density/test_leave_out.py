@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests import naive
-from tests.density.models import FORMULAS, between, model_of, widths
+from tests.density.models import FORMULAS, between, centre_of, model_of, of_coefficients
 
 
 def frame(rows=40, groups=5, seed=3, far=0.0):
@@ -30,12 +30,12 @@ def joint(model, rows, theta):
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     to_beta = np.linalg.inv(priors.rows)
     x = basis @ design.common_map
-    eta = x @ to_beta @ np.diag(widths(priors, theta) ** 2) @ to_beta.T @ x.T
+    eta = x @ to_beta @ of_coefficients(priors, theta) @ to_beta.T @ x.T
     for factor in design.factors:
         z, codes = basis @ factor.group_map, factor.codes[rows.codes]
         eta = eta + np.equal.outer(codes, codes) * (z @ between(priors.layout, theta, factor) @ z.T)
     weights = np.ones(len(rows.codes)) if rows.weights is None else rows.weights
-    return x @ to_beta @ priors.mean, eta + np.diag(priors.layout.sigma(theta) ** 2 / weights), eta
+    return x @ to_beta @ centre_of(priors, theta), eta + np.diag(priors.layout.sigma(theta) ** 2 / weights), eta
 
 
 def points_of(density, count=3):

@@ -50,7 +50,6 @@ def test_quoted_text_is_left_alone():
     ("formula", "said"),
     [
         ("y ~ te(x, z)", "t2"),
-        ("y ~ mo(k)", "C\\(x\\)"),
         ("y ~ hsgp(x)", "gp\\(x"),
         ("y ~ as.integer(x)", "I\\(x\\)"),
         ("y | rate(c) ~ x", "offset"),

@@ -55,6 +55,15 @@ def common_block(theta, problem, precision, schur):
 
 
 @kernel
+def _subtract_block(b, schur):
+    """Take what the groups of a block explain, B'B, from the lower triangle of the common block."""
+    for i in range(schur.shape[0]):
+        for j in range(i + 1):
+            for k in range(b.shape[0]):
+                schur[i, j] -= dot(b, k, i, b, k, j)
+
+
+@kernel
 def log_marginal(theta, problem, scratch):
     """log p(y | theta); leaves the factor of the common block, covariance factors and the last block in `scratch`."""
     schur, a, b, t, covariance, factor = scratch
@@ -68,10 +77,7 @@ def log_marginal(theta, problem, scratch):
     log_determinant = 0.0
     for block in range(problem.zz.shape[0]):
         log_determinant += eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
-        for i in range(columns):
-            for j in range(i + 1):
-                for k in range(q):
-                    schur[i, j] -= dot(b, k, i, b, k, j)
+        _subtract_block(b, schur)
     scale_common(theta, problem.prior, schur)
     if not cholesky(schur):
         return -np.inf
@@ -188,14 +194,19 @@ def value_and_gradient(theta: Vector, problem: Problem, gradient: Vector) -> flo
     unscale_common(theta, problem.prior, mean, inverse)
     precision = math.exp(-2.0 * theta[q + pairs])
     slope, written_slope = np.zeros((q, q)), np.empty((q, q))
-    spread = 0.0
+    spread, monotonic = 0.0, problem.prior.simplexes.shape[0] > 0
+    given = np.empty((p + 1, p + 1) if monotonic else (0, 0))
+    if monotonic:
+        common_block(theta, problem, precision, given)
     for block in range(blocks):
         if blocks > 1:  # a single block still stands as the marginal left it
             eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
+        if monotonic:
+            _subtract_block(b, given)
         spread += _add_block_slopes(problem.zxy[block], mean, inverse, a, b, t, slope)
     product(problem.group_map.T, precision * slope, written_slope)
     factor_pullback(theta, covariance, written_slope, problem.prior.starts, gradient)
-    penalty = prior_penalty(theta, problem.prior, mean, inverse, gradient)
+    penalty = prior_penalty(theta, problem.prior, given, mean, inverse, gradient)
     # E[RSS] / sigma^2 is what remains of the expected total quadratic form, whose mean is its minimum plus its rank.
     gradient[q + pairs] += schur[p, p] + p + blocks * q * problem.zz.shape[3] - penalty - spread - problem.rows
     return value

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.density.monotonic import simplex_of
 from poolwise.priors import correlation_factors
 
 
@@ -24,6 +25,7 @@ class ParameterLayout:
     smoothing : names of the positive numbers that priors of structured terms depend on, after the mixing precisions.
     usual : for each of these the log of the median of its prior, to begin from.
     correlations : names of those that stand for a correlation, the hyperbolic tangent of their log.
+    simplexes : names and columns of monotonic terms; for each column but the last, `smoothing` has a share.
     """
 
     effects: tuple[tuple[str, str], ...]
@@ -34,6 +36,7 @@ class ParameterLayout:
     smoothing: tuple[str, ...] = ()
     usual: tuple[float, ...] = ()
     correlations: tuple[str, ...] = ()
+    simplexes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -55,8 +58,14 @@ class ParameterLayout:
         """Positions in theta of the logs of standard deviations of effects and structured terms, which may be close to
         zero."""
         first = self.dimension - len(self.smoothing)
-        smooth = [first + k for k, name in enumerate(self.smoothing) if name not in self.correlations]
+        other = {*self.correlations, *self.shares}
+        smooth = [first + k for k, name in enumerate(self.smoothing) if name not in other]
         return np.array([*range(len(self.effects)), *smooth], dtype=np.int64)
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """Names of those of `smoothing` that stand for shares of monotonic terms."""
+        return tuple(f"share_{term}[{label}]" for term, labels in self.simplexes for label in labels[:-1])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,6 +106,13 @@ class ParameterLayout:
         """A number that the prior of a structured term depends on, (..., d) to (...)."""
         at = theta[..., theta.shape[-1] - len(self.smoothing) + self.smoothing.index(name)]
         return np.asarray(np.tanh(at) if name in self.correlations else np.exp(at))
+
+    def simplex(self, theta: np.ndarray, term: str) -> np.ndarray:
+        """Shares of the columns of a monotonic term, (..., d) to (..., k); they add up to one."""
+        labels = dict(self.simplexes)[term]
+        first = theta.shape[-1] - len(self.smoothing)
+        places = [first + self.smoothing.index(f"share_{term}[{label}]") for label in labels[:-1]]
+        return simplex_of(theta[..., places])
 
     def log_sigma(self, theta: np.ndarray) -> np.ndarray:
         """Log of the residual standard deviation, (..., d) to (...)."""

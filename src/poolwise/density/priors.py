@@ -10,9 +10,10 @@ import numpy as np
 
 from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
+from poolwise.density.monotonic import simplex_of
 from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.design.structures.hyperparameters import NUMBERS, follows_of, log_precisions
-from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, ScalePrior
+from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, Dirichlet, ScalePrior, StickShare
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
@@ -36,6 +37,8 @@ class ModelPriors:
     correlation : of each factor's correlation matrices, by the factor's name; only where effects are correlated.
     smoothing : of the numbers that priors of structured terms depend on, by name, as in the layout.
     follows : (p, number of these, 4) how the log precision of each coefficient follows them, see `hyperparameters`.
+    simplexes : (terms, 3) of monotonic terms the first coefficient, how many there are, and the first share among these
+        numbers. The prior of the term's one coefficient stands with the last of them.
     """
 
     layout: ParameterLayout
@@ -49,6 +52,7 @@ class ModelPriors:
     correlation: Mapping[str, LKJ]
     smoothing: Mapping[str, ScalePrior]
     follows: np.ndarray
+    simplexes: np.ndarray
 
     @property
     def sigma(self) -> ScalePrior:
@@ -76,10 +80,10 @@ class ModelPriors:
         groups = {group for group, _ in self.layout.effects}
         of_curves = {name for name in self.smoothing if name.startswith("sd_")}
         valid = {
-            *(name for name, scaled in zip(self.names, self.scaled, strict=True) if not scaled),
+            *(name for name in self.names_to_set if name is not None),
             "slopes",
             *self.dispersions,
-            *(name for name, prior in self.smoothing.items() if not isinstance(prior, Autocorrelation)),
+            *(name for name, prior in self.smoothing.items() if not isinstance(prior, (Autocorrelation, StickShare))),
             *sds,
             *(f"sd_{group}" for group in groups),
             *(["sd"] if sds or of_curves else []),
@@ -88,9 +92,9 @@ class ModelPriors:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
         coefficients = tuple(
             prior.widened(factor)
-            if not scaled and (term == name or (term == "slopes" and not is_intercept(name)))
+            if name is not None and (term == name or (term == "slopes" and not is_intercept(name)))
             else prior
-            for name, prior, scaled in zip(self.names, self.coefficients, self.scaled, strict=True)
+            for name, prior in zip(self.names_to_set, self.coefficients, strict=True)
         )
         sd = tuple(
             prior.widened(factor) if term in ("sd", f"sd_{group}", f"sd_{group}[{effect}]") else prior
@@ -111,6 +115,9 @@ class ModelPriors:
         if self.smoothing:
             log_h = np.log([prior.sample(rng, (draws,)) for prior in self.smoothing.values()])
             drawn = drawn * np.exp(-0.5 * np.clip(log_precisions(self.follows, log_h), -600.0, 600.0))
+        for first, count, share in self.simplexes:
+            shares = simplex_of(log_h[share : share + count - 1].T) if count > 1 else np.ones((draws, 1))
+            drawn[first : first + count] = drawn[first + count - 1] * count * shares.T
         return np.linalg.solve(self.rows, drawn).T
 
     @property
@@ -141,9 +148,25 @@ class ModelPriors:
         return np.array([*effects, *found, *mixing, *smooth]).reshape(-1, 6)
 
     @property
+    def shared(self) -> np.ndarray:
+        """(p,) which coefficients are those of monotonic terms."""
+        found = np.zeros(len(self.coefficients), dtype=bool)
+        for first, count, _ in self.simplexes:
+            found[first : first + count] = True
+        return found
+
+    @property
     def scaled(self) -> np.ndarray:
         """(p,) which coefficients are those of structured terms."""
-        return np.asarray(self.follows.any(axis=(1, 2)))
+        return np.asarray(self.follows.any(axis=(1, 2)) | self.shared)
+
+    @property
+    def names_to_set(self) -> tuple[str | None, ...]:
+        """(p,) the name under which each coefficient's prior can be set; None for those that follow other numbers."""
+        found = [None if scaled else name for name, scaled in zip(self.names, self.scaled, strict=True)]
+        for (term, _), (first, count, _) in zip(self.layout.simplexes, self.simplexes.tolist(), strict=True):
+            found[first + count - 1] = term
+        return tuple(found)
 
     @property
     def all_follows(self) -> np.ndarray:
@@ -171,7 +194,8 @@ class ModelPriors:
             self.mean - self.rows @ basis.reference,
             self.width**-2.0,
             self.all_follows,
-            self.scaled.astype(np.int64),
+            np.where(self.shared, theta.SHARED, self.scaled * theta.SCALED).astype(np.int64),
+            self.simplexes + [0, 0, self.layout.dimension - len(self.smoothing)],
             self.scale_priors,
             self.correlation_priors,
             self.stated,
@@ -211,10 +235,9 @@ class ModelPriors:
     def words(self) -> dict[str, str]:
         """Every prior in words, by the name under which it can be set."""
         said = {}
-        for name, prior, centred, scaled in zip(self.names, self.coefficients, self.centred, self.scaled, strict=True):
-            if scaled:
-                continue
-            said[name] = f"{prior}{_CENTRE if centred else ''}"
+        for name, prior, centred in zip(self.names_to_set, self.coefficients, self.centred, strict=True):
+            if name is not None:
+                said[name] = f"{prior}{_CENTRE if centred else ''}"
         to_zero = self.layout.map_to_zero
         moved = (to_zero - np.diag(np.diag(to_zero))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
         for (factor, effect), sd, elsewhere in zip(self.layout.effects, self.sd, moved, strict=True):
@@ -222,7 +245,17 @@ class ModelPriors:
         for factor, correlation in self.correlation.items():
             mine = [away for (name, _), away in zip(self.layout.effects, moved, strict=True) if name == factor]
             said[f"cor_{factor}"] = f"{correlation}{_CENTRE if any(mine) else ''}"
-        return said | {name: str(prior) for name, prior in (*self.dispersions.items(), *self.smoothing.items())}
+        smooth = {name: prior for name, prior in self.smoothing.items() if name not in self.layout.shares}
+        said |= {name: str(prior) for name, prior in (*self.dispersions.items(), *smooth.items())}
+        return said | {f"simplex_{term}": str(self.simplex(term)) for term, _ in self.layout.simplexes}
+
+    def simplex(self, term: str) -> Dirichlet:
+        """The prior of the shares of a monotonic term."""
+        labels = dict(self.layout.simplexes)[term]
+        parts = [self.smoothing[f"share_{term}[{label}]"] for label in labels[:-1]]
+        found = [part.a for part in parts if isinstance(part, StickShare)]
+        found.append(parts[-1].b if parts and isinstance(parts[-1], StickShare) else 1.0)
+        return Dirichlet(found[0] if len(set(found)) == 1 else tuple(found))
 
 
 def log_median(prior: ScalePrior) -> float:

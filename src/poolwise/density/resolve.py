@@ -15,11 +15,12 @@ from poolwise.density.priors import ModelPriors, is_intercept, log_median
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.design.structures.hyperparameters import NUMBERS
-from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, HalfStudentT, Normal, Prior, ScalePrior
+from poolwise.design.structures.structure import Structure
+from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, Dirichlet, HalfStudentT, Normal, Prior, ScalePrior
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
-P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ)
+P = TypeVar("P", CoefficientPrior, ScalePrior, LKJ, Normal, Dirichlet)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +95,9 @@ def resolve_priors(
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
         if chosen is default:
             rows[k] = at_centre[k]
+    for structure in design.structures:
+        if structure.simplex:
+            coefficients[structure.places[-1]] = _of_monotonic(given, structure, design, total, scales)
     sds: list[ScalePrior] = []
     at_zero: list[bool] = []
     maps: list[np.ndarray] = []
@@ -120,6 +124,7 @@ def resolve_priors(
         smoothing=tuple(smoothing),
         correlations=tuple(name for name, prior in smoothing.items() if isinstance(prior, Autocorrelation)),
         usual=tuple(log_median(prior) for prior in smoothing.values()),
+        simplexes=tuple((one.name, one.simplex) for one in design.structures if one.simplex),
     )
     away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
     return ModelPriors(
@@ -134,6 +139,7 @@ def resolve_priors(
         correlations,
         smoothing,
         follows,
+        simplexes_in(design),
     )
 
 
@@ -144,6 +150,9 @@ def _of_structures(
     widths (p,)."""
     priors: dict[str, ScalePrior] = {}
     for structure in design.structures:
+        if structure.simplex:
+            priors |= _of_shares(given, structure)
+            continue
         for name, parameter in structure.parameters:
             general = ("sd",) if parameter.unit is None and not parameter.correlation else ()
             chosen = next((given[one] for one in (name, *general) if one in given), None)
@@ -156,6 +165,35 @@ def _of_structures(
     for structure in design.structures:
         widths[list(structure.places)] = structure.precision()[1]
     return priors, follows_in(design), widths
+
+
+def _of_shares(given: Mapping[str, Prior], structure: Structure) -> dict[str, ScalePrior]:
+    """Priors of the shares of a monotonic term, uniform on the simplex by default."""
+    name = f"simplex_{structure.name}"
+    shares = _expect(given.get(name, Dirichlet()), Dirichlet, name, "Dirichlet").of_shares(len(structure.simplex))
+    return {share: prior for (share, _), prior in zip(structure.parameters, shares, strict=True)}
+
+
+def _of_monotonic(
+    given: Mapping[str, Prior], structure: Structure, design: Design, total: CrossProducts, scales: PriorScales
+) -> Normal:
+    """The prior of the coefficient of a monotonic term, the mean of its steps; that of a slope by default."""
+    _, unit = scales.predictors[structure.predictor]
+    steps = design.common_map[:, list(structure.places)].sum(axis=1, keepdims=True)
+    spread = math.sqrt(max(float(moments(steps, total)[1][0, 0]), 0.0))
+    chosen = given.get(structure.name, given.get("slopes", Normal(0.0, _settled(2.5 * unit / (spread or 1.0)))))
+    return _expect(chosen, Normal, structure.name, "Normal")
+
+
+def simplexes_in(design: Design) -> np.ndarray:
+    """(terms, 3) of monotonic terms the first coefficient, how many there are, and the first share among the numbers
+    that structured terms depend on."""
+    found, first = [], 0
+    for structure in design.structures:
+        if structure.simplex:
+            found.append((structure.places[0], len(structure.simplex), first))
+        first += len(structure.parameters)
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
 def follows_in(design: Design) -> np.ndarray:
@@ -270,7 +308,8 @@ def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales
     plain = [name for name, away in zip(design.coefficients, design.penalised, strict=True) if not away]
     valid = {*plain, "slopes", *scales.dispersions}
     for structure in design.structures:
-        valid |= {name for name, _ in structure.parameters} | {"sd"}
+        valid |= {name for name, one in structure.parameters if not one.share}
+        valid |= {structure.name, f"simplex_{structure.name}"} if structure.simplex else {"sd"}
     for factor in design.factors:
         valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
         if factor.correlated:

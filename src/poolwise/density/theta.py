@@ -15,8 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.compiled.types import IntVector, Matrix, Vector
+from poolwise.compiled.types import IntMatrix, IntVector, Matrix, Vector
+from poolwise.density.monotonic import gather_common, shares_penalty, spread_common
 from poolwise.design.structures.hyperparameters import follow, follows_any
+
+SCALED, SHARED = 1, 2  # kinds of coefficients of structured terms
 
 
 class Prior(NamedTuple):
@@ -27,9 +30,9 @@ class Prior(NamedTuple):
     mean: Vector  # (p,)
     precision: Vector  # (p,) without what follows hyperparameters
     follows: Matrix  # (p, 4 m) four numbers for each hyperparameter, see `hyperparameters`
-    scaled: (
-        IntVector  # (p,) one where the coefficient stands alone in its prior row and is solved for in units of its sd
-    )
+    scaled: IntVector  # (p,) SCALED where a coefficient stands alone in its prior row and is solved for in units of its
+    # sd, SHARED where it is one of a monotonic term, 0 else
+    simplexes: IntMatrix  # (terms, 3) monotonic terms, see `monotonic`
     scales: Matrix  # (q + 1 + m, 6) of tau, sigma and hyperparameters; see `poolwise.priors`
     correlations: Matrix  # (c, 2) exponent and log constant of each partial correlation
     stated: Matrix  # (q, q) from the effects of theta to those whose sds have the priors
@@ -181,13 +184,14 @@ def scale_common(theta: Vector, prior: Prior, schur: Matrix) -> None:
     """
     p = prior.mean.size
     for k in range(p):
-        if prior.scaled[k]:
+        if prior.scaled[k] == SCALED:
             s = 1.0 / math.sqrt(prior_precision(theta, prior, k))
             for j in range(k + 1):
                 schur[k, j] *= s
             for i in range(k, p + 1):
                 schur[i, k] *= s
             schur[k, k] += 1.0
+    gather_common(theta, prior.simplexes, prior.mean, prior.precision, schur)
 
 
 @kernel
@@ -195,11 +199,12 @@ def unscale_common(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix) -
     """From scaled coefficients to coefficients, in their mean (p,) and in `inverse` (p, p), inverse' inverse their
     covariance."""
     for k in range(mean.size):
-        if prior.scaled[k]:
+        if prior.scaled[k] == SCALED:
             s = 1.0 / math.sqrt(prior_precision(theta, prior, k))
             mean[k] *= s
             for i in range(mean.size):
                 inverse[i, k] *= s
+    spread_common(theta, prior.simplexes, prior.mean, prior.precision, mean, inverse)
 
 
 @kernel
@@ -213,14 +218,17 @@ def add_hyper_slopes(theta, k, follows, slope, gradient):
 
 
 @kernel
-def prior_penalty(theta: Vector, prior: Prior, mean: Vector, inverse: Matrix, gradient: Vector) -> float:
+def prior_penalty(theta: Vector, prior: Prior, given: Matrix, mean: Vector, inverse: Matrix, gradient: Vector) -> float:
     """E[sum of the squared, weighed misses of the coefficients' priors]; adds the hyperparameters' slopes.
 
-    beta ~ N(mean, inverse' inverse), inverse (p, p) lower triangular.
+    beta ~ N(mean, inverse' inverse), inverse (p, p) lower triangular. `given` is read where terms are monotonic: what
+    the data and the other coefficients' priors say of all of them, see `shares_penalty`.
     """
     p = prior.mean.size
-    penalty = 0.0
+    penalty = shares_penalty(theta, prior.simplexes, prior.mean, prior.precision, given, mean, inverse, gradient)
     for k in range(p):
+        if prior.scaled[k] == SHARED:
+            continue
         # A scaled coefficient stands alone in its prior row: of a hundred of them, others are all that would be summed.
         first, after = (k, k + 1) if prior.scaled[k] else (0, p)
         miss = -prior.mean[k]

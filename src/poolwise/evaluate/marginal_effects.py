@@ -18,6 +18,7 @@ from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.explain import is_indicator
 from poolwise.evaluate.predict import Predictor, predictor_of, quantities, quantity_column
 from poolwise.evaluate.prediction_request import Question
+from poolwise.evaluate.smooth_terms import variables
 from poolwise.inference.posterior import Posterior
 from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import as_table
@@ -90,6 +91,9 @@ def categories(posterior: Posterior, name: str) -> list[Any] | None:
         for factor, (_, state) in getattr(part, "encoder_state", {}).items():
             if column_of_category(factor) == name and "categories" in state:
                 return list(state["categories"])
+    for structure in posterior.model.design.structures:
+        if structure.simplex and variables(structure)[0] == (name,):
+            return list(structure.learnt(posterior.model.encoding.specs)["ordered"])
     return None
 
 

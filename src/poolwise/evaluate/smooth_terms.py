@@ -12,6 +12,7 @@ import numpy as np
 from poolwise.design import Rows
 from poolwise.design.encoding import encode
 from poolwise.design.expression_names import parse_expression
+from poolwise.design.levels import label_text
 from poolwise.design.structures import Structure
 from poolwise.evaluate.predict import predictor_of_rows
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
@@ -38,6 +39,7 @@ class SmoothTerm:
     table : the variables, `by` (text), `mean`, `sd` and the ends of the interval of what the term adds.
     rows : the same variables and `by` of rows of the data, with `residual`, the term's mean plus what is left of the
         outcome; NaN where the outcome is not on the scale of the linear predictor.
+    ordered : the categories of a monotonic term in their order; empty for other terms.
     """
 
     name: str
@@ -45,6 +47,7 @@ class SmoothTerm:
     by: str | None
     table: pd.DataFrame
     rows: pd.DataFrame
+    ordered: tuple[str, ...] = ()
 
 
 def structure_named(structures: Sequence[Structure], name: str | None) -> Structure:
@@ -84,24 +87,27 @@ def smooth_term(
     along = _along(structure, state, axes, frame)
     grid = np.meshgrid(*along, indexing="ij")
     levels: list[object] = [None] if by is None else [1.0]
-    if by is not None and state.get("levels") is not None:
+    apart = by is not None and not structure.simplex and state.get("levels") is not None  # a curve for each category
+    if apart:
         levels = list(pd.unique(frame[by]))
     draws = posterior.beta.reshape(-1, posterior.beta.shape[-1])
     tables = []
     for level in levels:
         new = pd.concat([frame.head(1)] * grid[0].size, ignore_index=True)
         for name, values in zip(axes, grid, strict=True):
-            new[name] = values.ravel()
+            new[name] = values.ravel() if values.dtype.kind != "U" else values.ravel().astype(object)
         if by is not None:
-            new[by] = pd.Series([level] * len(new), dtype=frame[by].dtype if state.get("levels") else None)
+            new[by] = pd.Series([level] * len(new), dtype=frame[by].dtype if apart else None)
         added = contribution(posterior, structure, new) @ draws.T
         low, high = np.quantile(added, interval, axis=1)
         table = pd.DataFrame({name: values.ravel() for name, values in zip(axes, grid, strict=True)})
         figures = {"mean": added.mean(axis=1), "sd": added.std(axis=1, ddof=1), "low": low, "high": high}
         tables.append(table.assign(by="" if by is None else str(level), **figures))
-    return SmoothTerm(
-        structure.name, axes, by, pd.concat(tables, ignore_index=True), _rows(posterior, rows, frame, structure)
-    )
+    table, residuals = pd.concat(tables, ignore_index=True), _rows(posterior, rows, frame, structure)
+    ordered = tuple(map(label_text, state.get("ordered", ())))
+    for each in (table, residuals) if ordered else ():
+        each[axes[0]] = [label_text(value) for value in each[axes[0]]]
+    return SmoothTerm(structure.name, axes, by, table, residuals, ordered)
 
 
 def _along(
@@ -113,8 +119,9 @@ def _along(
     ------
     DataError : for effects of levels that have no order.
     """
-    if "times" in state:
-        return [np.asarray(state["times"])]
+    for name in ("times", "ordered"):
+        if name in state:
+            return [np.asarray(state[name])]
     if "period" in state:
         return [np.arange(float(state["period"]))]
     if "columns" in state or not axes:

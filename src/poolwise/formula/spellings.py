@@ -25,7 +25,6 @@ _ELSEWHERE = {
     "te": _TENSORS,
     "ti": _TENSORS,
     "hsgp": "write gp(x), a Gaussian process in so many functions: gp(x, k=20)",
-    "mo": "monotonic effects are not fitted; C(x) has one coefficient for each category",
     "me": _ERRORS_IN_VARIABLES,
     "mi": _ERRORS_IN_VARIABLES,
     "ar": _IN_TIME,

@@ -229,7 +229,13 @@ class Posterior:
         found |= {name: Variable((), values) for name, values in self.dispersions.items()}
         if self.theta is not None:
             layout = self.model.priors.layout
-            found |= {name: Variable((), layout.smoothing_parameter(self.theta, name)) for name in layout.smoothing}
+            smooth = [name for name in layout.smoothing if name not in layout.shares]
+            found |= {name: Variable((), layout.smoothing_parameter(self.theta, name)) for name in smooth}
+            for structure in self.model.design.structures:
+                if structure.simplex:
+                    found[structure.name] = Variable((), self.beta[..., list(structure.places)].mean(axis=-1))
+                    shares = layout.simplex(self.theta, structure.name)
+                    found[f"simplex_{structure.name}"] = Variable((f"step_{structure.name}",), shares)
         if (cuts := self._thresholds()) is not None:
             found["threshold"] = Variable(("between",), cuts)
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
@@ -281,6 +287,7 @@ class Posterior:
     def coordinates(self) -> dict[str, Any]:
         """Labels of every dimension that `variables` uses."""
         coords: dict[str, Any] = {"coefficient": list(self.model.design.coefficients)}
+        coords |= {f"step_{one.name}": list(one.simplex) for one in self.model.design.structures if one.simplex}
         if labels := self.model.family.labels:
             coords["between"] = [f"{one}|{other}" for one, other in zip(labels, labels[1:], strict=False)]
         for factor in self.model.design.factors:

@@ -19,7 +19,7 @@ from poolwise import priors as prior_classes
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.density.resolve import follows_in
+from poolwise.density.resolve import follows_in, simplexes_in
 from poolwise.design import Design
 from poolwise.families import FAMILIES, Family, family_of
 from poolwise.formula import Functions
@@ -45,6 +45,8 @@ _PRIORS = {
         "Gamma",
         "LKJ",
         "Autocorrelation",
+        "Dirichlet",
+        "StickShare",
     )
 }
 
@@ -96,7 +98,11 @@ def _header(posterior: Posterior) -> dict[str, Any]:
 
 
 def _prior_state(prior: Any) -> dict[str, Any]:
-    return {"class": type(prior).__name__, **{name: float(value) for name, value in asdict(prior).items()}}
+    return {"class": type(prior).__name__, **{name: _plain(value) for name, value in asdict(prior).items()}}
+
+
+def _plain(value: float | tuple[float, ...]) -> float | list[float]:
+    return [float(one) for one in value] if isinstance(value, tuple) else float(value)
 
 
 def _prior(state: Mapping[str, Any]) -> Any:
@@ -113,6 +119,8 @@ def _check_priors(priors: ModelPriors, design: Design) -> None:
     named = [name for structure in design.structures for name, _ in structure.parameters]
     if list(layout.smoothing) != named or list(priors.smoothing) != named or len(layout.usual) != len(named):
         raise ValueError("the priors of structured terms do not fit the terms")
+    if list(layout.simplexes) != [(one.name, one.simplex) for one in design.structures if one.simplex]:
+        raise ValueError("the shares of monotonic terms do not fit the terms")
     if set(lengths) != {effects} or len(priors.coefficients) != len(design.coefficients):
         raise ValueError("the priors do not fit the coefficients and effects")
     if len(priors.centred) != len(design.coefficients):
@@ -169,6 +177,7 @@ def _posterior(
             tuple(layout.get("smoothing", ())),
             tuple(layout.get("usual", ())),
             tuple(layout.get("correlations", ())),
+            tuple((term, tuple(labels)) for term, labels in layout.get("simplexes", ())),
         ),
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
@@ -180,6 +189,7 @@ def _posterior(
         {factor: _prior(state) for factor, state in said["correlation"].items()},
         {name: _prior(state) for name, state in said.get("smoothing", {}).items()},
         follows_in(data.design),
+        simplexes_in(data.design),
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}

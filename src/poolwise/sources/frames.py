@@ -82,10 +82,14 @@ def has_order(table: Table, name: str) -> bool:
     import narwhals as nw
 
     series = table.frame[name]
-    if isinstance(series.dtype, (nw.Enum, nw.Boolean)) or series.dtype.is_numeric():
-        return True
-    native = series.to_native()
-    return bool(getattr(getattr(native, "dtype", None), "ordered", False))
+    return isinstance(series.dtype, nw.Boolean) or series.dtype.is_numeric() or _ordered_categories(series)
+
+
+def _ordered_categories(series: Any) -> bool:
+    import narwhals as nw
+
+    stated = getattr(getattr(series.to_native(), "dtype", None), "ordered", False)
+    return isinstance(series.dtype, nw.Enum) or bool(stated)
 
 
 def check_column(name: str, names: Iterable[str]) -> None:
@@ -199,7 +203,8 @@ def to_array(series: Any) -> Any:
         labels = [None if pd.isna(v) else _scalar(v) for v in series.to_list()]
         used = set(labels) - {None}
         categories = [label for label in _declared(series, list(used)) if label in used]
-        return pd.Categorical(labels, categories=pd.Index(categories, dtype=object))
+        index = pd.Index(categories, dtype=object)
+        return pd.Categorical(labels, categories=index, ordered=_ordered_categories(series))
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
         return _times(series)
     if series.dtype.is_numeric():

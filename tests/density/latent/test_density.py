@@ -150,6 +150,10 @@ CASES = {
     "walk, curve and groups": Case("bernoulli", "y ~ rw1(t) + s(x, k=5) + (x | g) + (1 | h)"),
     "memberships": Case("poisson", "y ~ x + (1 | mm(t, t2))"),
     "known errors": Case("gaussian", "y | se(weight) ~ x + (1 | g)"),
+    "monotonic": Case("poisson", "y ~ x + mo(k) + (1 | g)"),
+    "monotonic and all else": Case(
+        "gaussian", ["y ~ mo(k) + s(x, k=4) + mo(h, by=w) + (x | g)", "sigma ~ mo(k) + (1 | h)"], None, "weight"
+    ),
     "smooth": Case("poisson", "y ~ s(x, k=5) + (1 | g)"),
     "smooth alone": Case("bernoulli", "y ~ w + s(x, k=6)"),
     "two smooths": Case("gaussian", ["y ~ s(x, k=4) + gp(w, k=3) + (1 | g)", "sigma ~ s(w, k=3)"], None, "weight"),
@@ -205,9 +209,25 @@ def assert_slopes(density, point) -> None:
 
 
 def drawn(density, point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """theta, coefficients and effects at a point; and the latter two as one vector."""
+    """theta, coefficients and effects at a point; and the latter two, what is free of them, as one vector."""
     theta, beta, u = (each[0] for each in density.expanded(point[None], 1))
-    return theta, beta, u, np.concatenate([beta, u])
+    return theta, beta, u, np.concatenate([free(density.priors, beta), u])
+
+
+def free(priors, beta) -> np.ndarray:
+    """Coefficients (..., p), of a monotonic term their mean alone, of which they are shares."""
+    found = beta.copy()
+    for first, count, _ in priors.simplexes:
+        found[..., first + count - 1] = beta[..., first : first + count].mean(axis=-1)
+    return found[..., kept_of(priors)]
+
+
+def kept_of(priors) -> np.ndarray:
+    """(p,) which coefficients are free, or stand for a monotonic term's one."""
+    kept = np.ones(len(priors.coefficients), dtype=bool)
+    for first, count, _ in priors.simplexes:
+        kept[first : first + count - 1] = False
+    return kept
 
 
 def some_points(density, count=3, seed=0):
@@ -228,7 +248,12 @@ def oracle(model, rows, theta, beta, u) -> float:
         total += gamma.logpdf(np.exp(t), half, scale=1 / half) + t
         width[k] /= np.exp(0.5 * t)
     assert np.linalg.det(priors.rows) == pytest.approx(1)
-    total += norm.logpdf(priors.rows @ beta, priors.mean, width).sum()
+    image = priors.rows @ beta
+    for (term, _), (first, count, _) in zip(layout.simplexes, priors.simplexes, strict=True):
+        shares = layout.simplex(theta, term)
+        np.testing.assert_allclose(beta[first : first + count], shares * beta[first : first + count].sum(), atol=1e-12)
+    kept = kept_of(priors)
+    total += norm.logpdf(free(priors, image), priors.mean[kept], width[kept]).sum()
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     names = model.family.predictors
     predictors = {}
@@ -284,7 +309,7 @@ def affine(density, theta) -> tuple[np.ndarray, np.ndarray]:
     points[:, :d] = theta
     points[1:, d:] = np.eye(density.dimension - d)
     _, beta, u = density.expanded(points, 1)
-    both = np.hstack([beta, u])
+    both = np.hstack([free(density.priors, beta), u])
     return both[0], (both[1:] - both[0]).T
 
 
@@ -393,7 +418,7 @@ def uncompressed(model, rows) -> Observations:
     ]
     joined = {
         name: np.concatenate([getattr(one, name) for one in each], axis=-1)
-        for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places")
+        for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places", "behind", "times")
     }
     constant = sum(one.constant for one in each)
     terms = np.array([[0, len(each), model.family.callback.address]])
@@ -402,6 +427,7 @@ def uncompressed(model, rows) -> Observations:
         rows=len(each),
         of_column=each[0].of_column,
         of_slot=each[0].of_slot,
+        stepped=each[0].stepped,
         to_written=each[0].to_written,
         constant=constant,
         **joined,

@@ -28,6 +28,7 @@ TERMS = {
     "gp(x)": "gp(x, k=8)",
     "t2(x, w)": "t2(x, w, k=4)",
     "ar1(t)": "ar1(t)",
+    "mo(k)": "mo(k)",
 }
 
 
@@ -37,9 +38,8 @@ def frame() -> pd.DataFrame:
     x, w, m = rng.uniform(-1, 3, 150), rng.normal(size=150), rng.uniform(0, 12, 150)
     z = rng.choice(["a", "b"], 150)
     y = np.sin(2 * x) + 0.5 * np.cos(m * np.pi / 6) + w + 0.4 * rng.normal(size=150)
-    return pd.DataFrame(
-        {"y": y, "x": x, "w": w, "m": m, "z": z, "g": rng.integers(0, 8, 150), "t": rng.integers(0, 9, 150)}
-    )
+    g, t, k = rng.integers(0, 8, 150), rng.integers(0, 9, 150), rng.integers(2, 6, 150)
+    return pd.DataFrame({"y": y, "x": x, "w": w, "m": m, "z": z, "g": g, "t": t, "k": k})
 
 
 def columns(formula, frame, new=None):
@@ -106,9 +106,10 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     fit = pw.fit(f"y ~ {term} + (1 | g)", frame, draws=200, seed=1)
     assert fit.outcome.passed
     names = [name for name in fit.summary().index if name.startswith(("sd_", "lengthscale_", "cor_"))]
-    assert len(names) > 1
-    assert not any(name.endswith("[1]]") for name in fit.summary().index)  # coefficients of curves are left out
-    assert any(name.endswith("[1]]") for name in fit.summary(groups=True).index)
+    assert len(names) > (term != "mo(k)")
+    first = "[3]]" if term == "mo(k)" else "[1]]"
+    assert not any(name.endswith(first) for name in fit.summary().index)  # coefficients of curves are left out
+    assert any(name.endswith(first) for name in fit.summary(groups=True).index)
     assert np.isfinite(fit.loo().elpd)
     assert np.isfinite(fit.check(draws=20).rmsd_out_of_sample)
     assert fit.prior_predictive(20).sizes["draw"] == 20
@@ -117,9 +118,9 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     table = fit.smooth_term(name).table
     assert np.isfinite(table[["mean", "sd", "low", "high"]]).all(axis=None)
     fit.plot.smooth(name).to_dict(validate=False)
-    if term == "ar1(t)":
-        with pytest.raises(pw.DataError, match="not a predictor"):  # nothing lies between its times
-            pw.avg_slopes(fit, "t")
+    if term in ("ar1(t)", "mo(k)"):  # nothing lies between their times and categories
+        with pytest.raises(pw.DataError, match="not a predictor|no slope"):
+            pw.avg_slopes(fit, term[-2])
         return
     slopes = pw.avg_slopes(fit, "x" if "x" in term.replace("exp", "") else "m")
     assert np.isfinite(slopes.table["mean"]).all()

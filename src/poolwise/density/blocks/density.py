@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,18 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.offsets import GroupOffsets, Offsets
 from poolwise.density.projection import Projection
 from poolwise.density.starts import search_box, starting_points
-from poolwise.density.theta import Prior, factor_pullback, log_prior, prior_penalty, unscale_common, usable
+from poolwise.density.theta import (
+    SCALED,
+    Prior,
+    factor_pullback,
+    log_prior,
+    prior_penalty,
+    unscale_common,
+    usable,
+)
 from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.design.factors import Factor
+from poolwise.design.structures.hyperparameters import NUMBERS, log_precisions
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look, map_slices
@@ -168,7 +177,7 @@ class BlockedDensity:
         mean, spread = np.empty(p), np.empty((p, p))
         common_solution(schur, mean, spread)
         unscale_common(point, self.system.prior, mean, spread)
-        penalty = prior_penalty(point, self.system.prior, mean, spread, gradient)
+        penalty = prior_penalty(point, self.system.prior, self._given(point), mean, spread, gradient)
         # As with one factor: the expected quadratic form is its minimum plus its rank.
         rank = p + float(levels.sum())
         gradient[q + self.layout.pairs] += schur[p, p] + rank - penalty - np.trace(moments) - self.system.rows
@@ -418,6 +427,26 @@ class BlockedDensity:
         sigma = point[len(self.layout.effects) + self.layout.pairs]
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
+
+    def _given(self, point: np.ndarray) -> np.ndarray:
+        """What data and priors say of the common coefficients, effects integrated out; see `prior_penalty`.
+
+        Only where terms are monotonic, from a factorisation in which their coefficients are independent.
+        """
+        prior, p = self.system.prior, len(self.basis.reference)
+        if not len(prior.simplexes):
+            return np.empty((0, 0))
+        apart = prior._replace(simplexes=prior.simplexes[:0], scaled=np.minimum(prior.scaled, SCALED))
+        parts = replace(self, system=self.system._replace(prior=apart))._eliminated(point)
+        if parts is None:
+            raise SamplingError(_STRANGE)
+        structure, size = self.system.structure, int(self.system.structure.root_size)
+        factor = np.triu(parts[2][structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :])
+        factor[-1, -1] = math.sqrt(max(factor[-1, -1], 0.0))
+        numbers = prior.follows.reshape(p, -1, NUMBERS)
+        widths = 0.5 * np.clip(log_precisions(numbers, point[len(point) - numbers.shape[1] :]), -600.0, 600.0)
+        scale = np.append(np.where(prior.scaled, np.sqrt(prior.precision) * np.exp(widths), 1.0), 1.0)
+        return np.ascontiguousarray(scale[:, None] * (factor.T @ factor - np.diag([*apart.scaled, 0])) * scale)
 
     def _root_covariance(self, point: np.ndarray, store: np.ndarray) -> np.ndarray:
         """Covariances of the root's effects and coefficients, in its place of an array like `store`."""

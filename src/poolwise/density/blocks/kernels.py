@@ -16,7 +16,8 @@ from poolwise.compiled import kernel, lane
 from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.density.blocks.structure import Structure
 from poolwise.density.dense import product
-from poolwise.density.theta import Prior, add_prior_rows, covariance_factor, prior_precision
+from poolwise.density.monotonic import gather_triangle, spread_coefficients, spread_triangle
+from poolwise.density.theta import SCALED, Prior, add_prior_rows, covariance_factor, prior_precision
 
 _TOGETHER = 64  # rows that are gathered; a multiple of four
 
@@ -328,13 +329,14 @@ def _scale_root(theta, system, store):
     prior, start, size = system.prior, system.structure.root, system.structure.root_size
     first = size - system.xy.shape[0]
     for k in range(prior.mean.size):
-        if prior.scaled[k]:
+        if prior.scaled[k] == SCALED:
             s, c = 1.0 / math.sqrt(prior_precision(theta, prior, k)), first + k
             for i in range(c + 1):
                 store[start + i * size + c] *= s
             for j in range(c, size):
                 store[start + c * size + j] *= s
             store[start + c * size + c] += 1.0
+    gather_triangle(theta, prior.simplexes, prior.mean, prior.precision, start, size, system.xy.shape[0], store)
 
 
 @kernel
@@ -342,8 +344,9 @@ def unscale_coefficients(theta: Vector, prior: Prior, kept: Vector) -> None:
     """From scaled coefficients to coefficients: the last p of `kept`, in place."""
     first = kept.size - prior.mean.size
     for k in range(prior.mean.size):
-        if prior.scaled[k]:
+        if prior.scaled[k] == SCALED:
             kept[first + k] /= math.sqrt(prior_precision(theta, prior, k))
+    spread_coefficients(theta, prior.simplexes, prior.mean, prior.precision, kept, first)
 
 
 @kernel
@@ -352,12 +355,13 @@ def unscale_covariance(theta: Vector, system: System, inverse: Vector) -> None:
     prior, start, size = system.prior, system.structure.root, system.structure.root_size
     first = size - system.xy.shape[0]
     for k in range(prior.mean.size):
-        if prior.scaled[k]:
+        if prior.scaled[k] == SCALED:
             s, c = 1.0 / math.sqrt(prior_precision(theta, prior, k)), first + k
             for i in range(c + 1):
                 inverse[start + i * size + c] *= s
             for j in range(c, size):
                 inverse[start + c * size + j] *= s
+    spread_triangle(theta, prior.simplexes, prior.precision, start, size, first, inverse)
 
 
 @kernel

@@ -8,8 +8,9 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntVector, Matrix, Vector
-from poolwise.density.latent.kernels import linear_predictors
+from poolwise.density.latent.kernels import linear_predictors, step_weights
 from poolwise.density.latent.problem import (
+    BEHIND,
     COLUMNS,
     FACTORS,
     KNOWN,
@@ -19,7 +20,9 @@ from poolwise.density.latent.problem import (
     OF_SLOT,
     SLOT_PLACES,
     SLOT_VALUES,
+    STEPPED,
     TERMS,
+    TIMES,
     TRIALS,
     WEIGHTS,
     Y,
@@ -60,12 +63,14 @@ def curvature(
     factors, leaf, terms = wide_whole(words, FACTORS), whole(words, LEAF), wide_whole(words, TERMS)
     n, parameters, p = y.size, wide(words, KNOWN).shape[0], beta.size
     information, slope, chain = np.empty((parameters, n)), np.empty((parameters, n)), np.ones(n)
+    stepped, behind, times = whole(words, STEPPED), wide(words, BEHIND), wide(words, TIMES)
+    weights_of_steps = step_weights(theta, words)
     for t in range(terms.shape[0]):
         part = slice(terms[t, 0], terms[t, 1])
         size = terms[t, 1] - terms[t, 0]
         predictors, known = np.empty((parameters, size)), np.empty((parameters, size))
         slopes = np.empty((parameters, size))
-        linear_predictors(theta, beta, u, words, terms[t, 0], predictors)
+        linear_predictors(theta, beta, u, words, weights_of_steps, terms[t, 0], predictors)
         to_location(whole(words, LINK)[0], predictors[0], chain[part])
         trials, weights = floats(words, TRIALS)[part], floats(words, WEIGHTS)[part]
         call_rows(terms[t, 2], y[part], trials, weights, predictors, slopes, known)
@@ -88,6 +93,8 @@ def curvature(
         for s in range(slots):
             place[p + s] = p + slot_places[s, i]
             value[p + s] = slot_values[s, i]
+        for m in range(stepped.size):
+            value[p + stepped[m]] = times[m, i] * weights_of_steps[m, int(behind[m, i])]
         for a in range(width):
             r = parameter[a]
             weight = information[r, i] * value[a]

@@ -12,7 +12,7 @@ from poolwise.density.latent.bounds import bounds_of
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
-from poolwise.density.latent.problem import Data, Mixing, Problem, Smooths, Spread
+from poolwise.density.latent.problem import Data, Mixing, Monotonic, Problem, Smooths, Spread
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.latent.whitening import coupled_places, whitened
 from poolwise.density.priors import ModelPriors, log_median
@@ -114,11 +114,16 @@ class LatentDensity:
             for start, groups, q, effect, _ in self._of_groups:
                 mine, block = slice(start, start + groups * q), slice(effect, effect + q)
                 u[:, mine] = (u[:, mine].reshape(-1, q) @ to_zero[block, block].T).reshape(len(points), -1)
-        scaled = self.priors.scaled
-        written = np.empty((len(points), len(scaled)))
-        written[:, ~scaled] = beta @ self.to_written.T
-        written[:, scaled] = u[:, size - int(scaled.sum()) :]
-        return np.ascontiguousarray(points[:, :d]), written, u[:, : size - int(scaled.sum())]
+        own = _sampled_coefficients(self.priors)
+        theta, written = np.ascontiguousarray(points[:, :d]), np.empty((len(points), len(own)))
+        written[:, ~self.priors.scaled] = beta @ self.to_written.T
+        written[:, own] = u[:, size - int(own.sum()) :]
+        simplexes = zip(self.priors.layout.simplexes, self.priors.simplexes.tolist(), strict=True)
+        for (term, _), (first, count, _) in simplexes:
+            shares = self.priors.layout.simplex(theta, term)
+            mean = self.priors.coefficients[first + count - 1].location + written[:, [first + count - 1]]
+            written[:, first : first + count] = mean * count * shares
+        return theta, written, u[:, : size - int(own.sum())]
 
     @property
     def _of_groups(self) -> list[tuple[int, ...]]:
@@ -173,6 +178,7 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
         priors.width[plain] ** -2.0,
         follows[plain],
         np.zeros(p, dtype=np.int64),
+        np.zeros((0, 3), dtype=np.int64),
         priors.scale_priors,
         priors.correlation_priors,
         priors.stated,
@@ -201,8 +207,22 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     mixing = Mixing(np.zeros(p), places, np.eye(len(places)), bounds_of(observations, family))
     volume = float(np.linalg.slogdet(observations.to_written)[1]) if p else 0.0
     constant = observations.constant - 0.5 * math.log(2 * math.pi) * (p + start) + volume
-    smooths = Smooths(priors.width[~plain] ** -2.0, follows[~plain])
-    return Problem(data, spread, mixing, prior, smooths, constant)
+    own = _sampled_coefficients(priors)
+    smooths = Smooths(priors.width[own] ** -2.0, follows[own])
+    first_share = layout.dimension - len(layout.smoothing) + priors.simplexes[:, 2]
+    steps, last = priors.simplexes[:, 1].copy(), priors.simplexes[:, :2].sum(axis=1) - 1
+    monotonic = Monotonic(
+        observations.behind, observations.times, observations.stepped, steps, first_share, priors.mean[last]
+    )
+    return Problem(data, monotonic, spread, mixing, prior, smooths, constant)
+
+
+def _sampled_coefficients(priors: ModelPriors) -> np.ndarray:
+    """(p,) which coefficients of structured terms are sampled: of monotonic terms only the last, which stands for b."""
+    found = priors.scaled.copy()
+    for first, count, _ in priors.simplexes:
+        found[first : first + count - 1] = False
+    return found
 
 
 def _blocks_of(structure: Structure) -> Iterator[tuple[int, int]]:
@@ -212,6 +232,9 @@ def _blocks_of(structure: Structure) -> Iterator[tuple[int, int]]:
     number; what rows share between them is mixed as it is at the mode.
     """
     for penalty in structure.penalties:
+        if penalty.simplex:
+            yield 1, 1
+            continue
         count = len(penalty.widths)
         alike = all(np.ptp(each, axis=0).max() == 0 for each in (penalty.follows, penalty.widths))
         if count <= (_TOGETHER if alike else _UNLIKE_TOGETHER):

@@ -10,13 +10,16 @@ from poolwise.compiled import kernel, lane, vector
 from poolwise.compiled.types import IntVector, Matrix, Vector
 from poolwise.density.latent.bounds import below
 from poolwise.density.latent.problem import (
+    BEHIND,
     BOUNDS,
     CENTRE,
+    CENTRE_OF_STEPS,
     COLUMNS,
     CONSTANT,
     CORRELATIONS,
     EXPONENTS,
     FACTORS,
+    FIRST_SHARE,
     FOLLOWS,
     INFORMATION,
     KNOWN,
@@ -38,13 +41,17 @@ from poolwise.density.latent.problem import (
     SHARED_COLUMNS,
     SHARED_STARTS,
     SHARED_VALUES,
+    SIMPLEXES,
     SLOT_PLACES,
     SLOT_VALUES,
     SMOOTH_FOLLOWS,
     SMOOTH_PRECISION,
     STARTS,
     STATED,
+    STEPPED,
+    STEPS,
     TERMS,
+    TIMES,
     TRIALS,
     WEIGHTS,
     Y,
@@ -53,6 +60,7 @@ from poolwise.density.latent.problem import (
     wide,
     wide_whole,
 )
+from poolwise.density.monotonic import shares_at, shares_back
 from poolwise.density.theta import (
     Prior,
     add_hyper_slopes,
@@ -70,9 +78,9 @@ _BLOCK = 256  # rows whose linear predictors fit in the nearest cache
 
 @kernel
 def log_likelihood(
-    theta: Vector, beta: Vector, u: Vector, words: IntVector, beta_slope: Vector, u_slope: Vector, shared_slope: Vector
+    theta: Vector, beta: Vector, u: Vector, words: IntVector, beta_slope: Vector, u_slope: Vector, theta_slope: Vector
 ) -> float:
-    """Log likelihood up to a constant; slopes (p,), (U,) and (parameters,) are added to."""
+    """Log likelihood up to a constant; slopes (p,), (U,) and (d,) are added to."""
     y, trials, weights, known = floats(words, Y), floats(words, TRIALS), floats(words, WEIGHTS), wide(words, KNOWN)
     columns, of_column = wide(words, COLUMNS), whole(words, OF_COLUMN)
     slot_values, slot_places = wide(words, SLOT_VALUES), wide_whole(words, SLOT_PLACES)
@@ -81,6 +89,9 @@ def log_likelihood(
     predictors = np.empty((parameters, _BLOCK))
     slopes, information = np.empty((parameters, _BLOCK)), np.empty((parameters, _BLOCK))
     chain = np.empty(_BLOCK)
+    stepped, behind, centre = whole(words, STEPPED), wide(words, BEHIND), floats(words, CENTRE_OF_STEPS)
+    weights_of_steps, times = step_weights(theta, words), wide(words, TIMES)
+    step_slopes = np.zeros(weights_of_steps.shape)
     total = 0.0
     for t in range(terms.shape[0]):
         first, last, address = terms[t, 0], terms[t, 1], terms[t, 2]
@@ -89,7 +100,7 @@ def log_likelihood(
             if size != predictors.shape[1]:  # kernels take contiguous arrays
                 predictors, slopes = np.empty((parameters, size)), np.empty((parameters, size))
                 information = np.empty((parameters, size))
-            linear_predictors(theta, beta, u, words, begin, predictors)
+            linear_predictors(theta, beta, u, words, weights_of_steps, begin, predictors)
             to_location(code, predictors[0], chain)
             part = slice(begin, begin + size)
             total += call_rows(
@@ -113,15 +124,51 @@ def log_likelihood(
                 slope, values, places = slopes[of_slot[s]], slot_values[s, part], slot_places[s, part]
                 for i in range(size):
                     u_slope[places[i]] += slope[i] * values[i]
+            for m in range(stepped.size):
+                slope, steps, k = slopes[of_slot[stepped[m]]], behind[m, part], slot_places[stepped[m], begin]
+                for i in range(size):
+                    each, j = slope[i] * times[m, begin + i], int(steps[i])
+                    u_slope[k] += each * weights_of_steps[m, j]
+                    step_slopes[m, j] += each * (centre[m] + u[k])
             for r in range(parameters):
                 if shared[r] >= 0:
                     for i in range(size):
-                        shared_slope[r] += slopes[r, i]
+                        theta_slope[shared[r]] += slopes[r, i]
+    _step_weights_back(theta, words, weights_of_steps, step_slopes, theta_slope)
     return total
 
 
 @kernel
-def linear_predictors(theta, beta, u, words, begin, predictors):
+def step_weights(theta, words):
+    """(t, k + 1) what a monotonic term's effect is multiplied by in rows with so many steps behind them."""
+    steps, first = whole(words, STEPS), whole(words, FIRST_SHARE)
+    most = 0
+    for m in range(steps.size):
+        most = max(most, steps[m])
+    found, shares = np.zeros((steps.size, most + 1)), np.empty(most)
+    for m in range(steps.size):
+        shares_at(theta, first[m], steps[m], shares)
+        for j in range(steps[m]):
+            found[m, j + 1] = found[m, j] + shares[j]
+    return found
+
+
+@kernel
+def _step_weights_back(theta, words, weights_of_steps, slopes, theta_slope):
+    """From slopes of `step_weights` to those of theta, which are added to; destroys `slopes`."""
+    steps, first = whole(words, STEPS), whole(words, FIRST_SHARE)
+    for m in range(steps.size):
+        count = steps[m]
+        shares = np.empty(count)
+        for j in range(count, 0, -1):
+            shares[j - 1] = weights_of_steps[m, j] - weights_of_steps[m, j - 1]
+            if j < count:  # a share is part of the weights of all further steps
+                slopes[m, j] += slopes[m, j + 1]
+        shares_back(theta, first[m], count, shares, slopes[m, 1 : count + 1], theta_slope)
+
+
+@kernel
+def linear_predictors(theta, beta, u, words, weights_of_steps, begin, predictors):
     """Linear predictors (parameters, size) of the rows from `begin` on."""
     known, shared = wide(words, KNOWN), whole(words, SHARED)
     columns, of_column = wide(words, COLUMNS), whole(words, OF_COLUMN)
@@ -140,6 +187,13 @@ def linear_predictors(theta, beta, u, words, begin, predictors):
         row, values, places = predictors[of_slot[s]], slot_values[s, part], slot_places[s, part]
         for i in range(size):
             row[i] += u[places[i]] * values[i]
+    stepped, behind, centre = whole(words, STEPPED), wide(words, BEHIND), floats(words, CENTRE_OF_STEPS)
+    times = wide(words, TIMES)
+    for m in range(stepped.size):
+        row, steps = predictors[of_slot[stepped[m]]], behind[m, part]
+        mean = centre[m] + u[slot_places[stepped[m], begin]]
+        for i in range(size):
+            row[i] += mean * times[m, begin + i] * weights_of_steps[m, int(steps[i])]
 
 
 @kernel
@@ -408,7 +462,10 @@ def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, 
     scaled, starts = whole(words, SCALED), whole(words, STARTS)
     scales, correlations = wide(words, SCALES), wide(words, CORRELATIONS)
     stated, exponents = wide(words, STATED), floats(words, EXPONENTS)
-    prior = Prior(starts, rows, mean, precision, follows, scaled, scales, correlations, stated, exponents, 0.0)
+    simplexes = wide_whole(words, SIMPLEXES)
+    prior = Prior(
+        starts, rows, mean, precision, follows, scaled, simplexes, scales, correlations, stated, exponents, 0.0
+    )
     total = log_prior(theta, prior, gradient)
     for k in range(beta.size):
         weight = precision_at(theta, k, precision, follows)
@@ -443,7 +500,7 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
 @kernel
 def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> float:
     """Log density of a point; its gradient is written."""
-    centre, starts, shared = floats(words, CENTRE), whole(words, STARTS), whole(words, SHARED)
+    centre, starts = floats(words, CENTRE), whole(words, STARTS)
     bounds = wide(words, BOUNDS)
     smooth, follows = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_FOLLOWS)
     p, size, q = centre.size, floats(words, SCORE).size, starts.size + smooth.size
@@ -461,15 +518,14 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
     w, u, score = np.empty(size), np.empty(size), np.empty(size)
     moved, strayed = np.empty(p + size), np.empty(p + size)
     total = volume + floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
-    beta_slope, u_slope, shared_slope = np.zeros(p), np.zeros(size), np.zeros(shared.size)
-    total += log_likelihood(theta, beta, u, words, beta_slope, u_slope, shared_slope)
+    beta_slope, u_slope, theta_slope = np.zeros(p), np.zeros(size), np.zeros(d)
+    total += log_likelihood(theta, beta, u, words, beta_slope, u_slope, theta_slope)
     total += log_priors(theta, beta, words, gradient[:d], beta_slope)
     for k in range(p):
         slope[k] += given[k] * beta_slope[k]
     effects_back(factor, words, score, w, u_slope, factor_slope, slope)
     deviations_back(slope, words, d, gradient)
     spreads_back(theta, starts, smooth, follows, factor, factor_slope, gradient[:d])
-    for r in range(shared.size):
-        if shared[r] >= 0:
-            gradient[shared[r]] += shared_slope[r]
+    for i in range(d):
+        gradient[i] += theta_slope[i]
     return total if not math.isnan(total) else -np.inf

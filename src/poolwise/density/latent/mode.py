@@ -128,7 +128,7 @@ def joint(
     problem: Problem, words: np.ndarray, theta: np.ndarray, beta: np.ndarray, u: np.ndarray, factor: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Log density of theta, coefficients and effects; its slope (p + U,), and that of the log likelihood in u (U,)."""
-    beta_slope, u_slope, ignored = np.zeros(beta.size), np.zeros(u.size), np.zeros(problem.data.shared.size)
+    beta_slope, u_slope, ignored = np.zeros(beta.size), np.zeros(u.size), np.zeros(theta.size)
     total = problem.constant + log_likelihood(theta, beta, u, words, beta_slope, u_slope, ignored)
     total += log_priors(theta, beta, words, np.zeros(theta.size), beta_slope)
     slope = u_slope.copy()

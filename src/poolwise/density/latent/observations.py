@@ -39,6 +39,9 @@ class Observations:
         structured terms, whose coefficients come last in the vector of effects.
     slot_places : (s, n) position of the row's effect in the vector of all effects.
     of_slot : (s,) the parameter whose linear predictor each slot is part of.
+    behind : (t, n) steps that each row has behind it of each monotonic term.
+    times : (t, n) what the term is multiplied by; the values of its slot follow theta, and are zero in `slot_values`.
+    stepped : (t,) slot of each monotonic term.
     constant : what the log likelihood has beyond the kernels' value.
     terms : (T, 3) first row, row after the last one, and the address of the kernel that has their log likelihood.
     """
@@ -54,6 +57,9 @@ class Observations:
     slot_values: np.ndarray
     slot_places: np.ndarray
     of_slot: np.ndarray
+    behind: np.ndarray
+    times: np.ndarray
+    stepped: np.ndarray
     constant: float
     terms: np.ndarray
 
@@ -89,7 +95,6 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     terms = [(start, end, part.callback.address) for start, end, part in zip(ends, ends[1:], parts, strict=False)]
     exact = np.flatnonzero(rows.observed)
     values = np.column_stack([np.ones(len(chosen)), wide[chosen]])
-    slots = _slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero)
     parameters = family.predictors
     plain = ~design.penalised
     to_written = common_centring(design, total).scaled[np.ix_(plain, plain)]
@@ -102,7 +107,8 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         np.ascontiguousarray((values @ (design.common_map[:, plain] @ to_written)).T),
         to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64)[plain],
-        *slots,
+        *_slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero),
+        *_steps(design, values),
         _constant(family, (y[exact], trials[exact], weights[exact]), parts),
         np.array(terms, dtype=np.int64),
     )
@@ -206,9 +212,25 @@ def _slots(
         of += [parameters.index(each) for each in factor.predictors]
         start += len(factor.levels) * q
     for structure in design.structures:
-        count = len(structure.places)
-        columns.append((values @ design.common_map[:, list(structure.places)]).T)
+        count, own = len(structure.places), (values @ design.common_map[:, list(structure.places)]).T
+        if structure.simplex:  # one coefficient, whose column follows theta
+            count, own = 1, np.zeros((1, len(codes)))
+        columns.append(own)
         places.append(np.repeat(start + np.arange(count)[:, None], len(codes), axis=1))
         of += [parameters.index(structure.predictor)] * count
         start += count
     return np.vstack(columns), np.vstack(places), np.array(of, dtype=np.int64)
+
+
+def _steps(design: Design, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps behind rows and what these are multiplied by (t, n), and slots (t,), of monotonic terms."""
+    behind, times, stepped = [np.zeros((0, len(values)))], [np.zeros((0, len(values)))], []
+    slot = sum(len(factor.effects) for factor in design.factors)
+    for structure in design.structures:
+        if structure.simplex:
+            own = (values @ design.common_map[:, list(structure.places)]).T
+            behind.append(np.count_nonzero(own, axis=0)[None].astype(float))
+            times.append(own[:1])
+            stepped.append(slot)
+        slot += 1 if structure.simplex else len(structure.places)
+    return np.vstack(behind), np.vstack(times), np.array(stepped, dtype=np.int64)

@@ -47,6 +47,17 @@ class Data(NamedTuple):
     terms: np.ndarray  # (T, 3) first row, row after the last one, address of the kernel of these rows
 
 
+class Monotonic(NamedTuple):
+    """t monotonic terms, each one effect that is multiplied by the shares of the steps behind a row."""
+
+    behind: np.ndarray  # (t, n) number of these steps
+    times: np.ndarray  # (t, n) what the term is multiplied by
+    slot: np.ndarray  # (t,) whose values follow theta
+    steps: np.ndarray  # (t,) of the term
+    first: np.ndarray  # (t,) place in theta of its first share
+    centre: np.ndarray  # (t,) of its coefficient's prior, which its effect is around
+
+
 class Spread(NamedTuple):
     """U effects in F factors, and what rows say of them at the mode."""
 
@@ -84,6 +95,7 @@ class Problem:
     """All of it; `constant` is that of the log density."""
 
     data: Data
+    monotonic: Monotonic
     spread: Spread
     mixing: Mixing
     prior: Prior
@@ -92,7 +104,10 @@ class Problem:
 
     def words(self) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Address, length and width of each array in turn, for kernels; and the arrays, to be kept alive."""
-        arrays = (*self.data, *self.spread, *self.mixing, *self.prior[:-1], *self.smooths, np.array([self.constant]))
+        constant = np.array([self.constant])
+        arrays = (
+            *self.data, *self.monotonic, *self.spread, *self.mixing, *self.prior[:-1], *self.smooths, constant
+        )  # fmt: skip
         kept = tuple(np.ascontiguousarray(array) for array in arrays)
         words = [[array.ctypes.data, *array.shape, *([0] * (2 - array.ndim))] for array in kept]
         return np.array(words, dtype=np.int64).ravel(), kept
@@ -101,12 +116,13 @@ class Problem:
 # Kernels get one array of words instead of thirty arrays: compiling is ten times as fast. These are its places.
 (
     Y, TRIALS, WEIGHTS, KNOWN, COLUMNS, OF_COLUMN, SLOT_VALUES, SLOT_PLACES, OF_SLOT, SHARED, LINK, TERMS,
+    BEHIND, TIMES, STEPPED, STEPS, FIRST_SHARE, CENTRE_OF_STEPS,
     FACTORS, INFORMATION, SCORE, MODE, ROOTS, SHARED_STARTS, SHARED_COLUMNS, SHARED_VALUES, LEAF,
     CENTRE, PLACES, MATRIX, BOUNDS,
-    STARTS, ROWS, MEAN, PRECISION, FOLLOWS, SCALED, SCALES, CORRELATIONS, STATED, EXPONENTS,
+    STARTS, ROWS, MEAN, PRECISION, FOLLOWS, SCALED, SIMPLEXES, SCALES, CORRELATIONS, STATED, EXPONENTS,
     SMOOTH_PRECISION, SMOOTH_FOLLOWS,
     CONSTANT, ARRAYS,
-) = range(39)  # fmt: skip
+) = range(46)  # fmt: skip
 
 
 @kernel

@@ -18,6 +18,7 @@ def terms() -> Mapping[str, Callable[..., Any]]:
     from poolwise.design.structures.autoregression import autoregression
     from poolwise.design.structures.gaussian_process import gaussian_process
     from poolwise.design.structures.members import members
+    from poolwise.design.structures.monotonic import monotonic
     from poolwise.design.structures.relatives import relatives
     from poolwise.design.structures.smooth import smooth
     from poolwise.design.structures.tensor import tensor
@@ -34,6 +35,7 @@ def terms() -> Mapping[str, Callable[..., Any]]:
         "icar": neighbourhood,
         "gr": relatives,
         "mm": members,
+        "mo": monotonic,
     }
 
 

@@ -8,6 +8,8 @@ each follows a few positive numbers h, the hyperparameters:
 
 So one seam serves splines (one sd), tensor products (three sds) and Gaussian processes (an sd and a length scale). For
 autoregressions (an sd and a correlation) there is one more summand, see `poolwise.design.structures.hyperparameters`.
+Monotonic terms are another kind: one coefficient times shares, which are hyperparameters; see
+`poolwise.density.monotonic`.
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ class Hyperparameter:
     unit : None for one in units of the linear predictor, whose default prior is scaled to these; else a usual value in
         the units of a predictor.
     correlation : whether it stands for the correlation tanh(log h).
+    share : whether it stands for the share h^2 / (1 + h^2).
     """
 
     name: str
     unit: float | None = None
     correlation: bool = False
+    share: bool = False
 
     def default(self, unit: float) -> ScalePrior:
         """The default prior, `unit` being one standard deviation of the linear predictor's target."""
@@ -62,17 +66,26 @@ class Penalty:
     hyperparameters : (r,).
     follows : (k, r, 4) power, square, and wave and lag of autoregressions; made by `follows_of`.
     widths : (k,).
+    simplex : names of the columns whose coefficients are one coefficient times shares that add up to k, the
+        hyperparameters being what each but the last takes of the rest; empty for independent coefficients.
     """
 
     suffix: str
     hyperparameters: tuple[Hyperparameter, ...]
     follows: np.ndarray
     widths: np.ndarray
+    simplex: tuple[str, ...] = ()
 
     @classmethod
     def of_sd(cls, columns: int, suffix: str = "") -> Penalty:
         """Independent coefficients of one standard deviation."""
         return cls(suffix, (Hyperparameter("sd"),), follows_of(power=np.full((columns, 1), -2.0)), np.ones(columns))
+
+    @classmethod
+    def of_simplex(cls, labels: Sequence[str]) -> Penalty:
+        """One coefficient, shared out among columns with these labels."""
+        shares = tuple(Hyperparameter("share", share=True) for _ in labels[1:])
+        return cls("", shares, np.zeros((len(labels), len(shares), NUMBERS)), np.ones(len(labels)), tuple(labels))
 
     def state(self) -> dict[str, Any]:
         """As plain data, for the state of a transform."""
@@ -83,11 +96,14 @@ class Penalty:
             "correlations": [one.correlation for one in self.hyperparameters],
             "follows": self.follows.tolist(),
             "widths": self.widths.tolist(),
+            "simplex": list(self.simplex),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Penalty:
         """What `state` described."""
+        if simplex := state.get("simplex"):
+            return cls.of_simplex(simplex)
         found = tuple(map(Hyperparameter, state["names"], state["units"], state["correlations"]))
         follows = np.array(state["follows"], dtype=float).reshape(len(state["widths"]), len(found), NUMBERS)
         return cls(state["suffix"], found, follows, np.array(state["widths"], dtype=float))
@@ -127,12 +143,17 @@ class Structure:
 
     @property
     def parameters(self) -> tuple[tuple[str, Hyperparameter], ...]:
-        """Name in the model of each hyperparameter: `sd_s(x)`, `lengthscale_gp(x)`."""
+        """Name in the model of each hyperparameter: `sd_s(x)`, `lengthscale_gp(x)`, `share_mo(x)[2]`."""
         return tuple(
-            (f"{one.name}_{self.name}{penalty.suffix}", one)
+            (f"{one.name}_{self.name}{f'[{penalty.simplex[k]}]' if one.share else penalty.suffix}", one)
             for penalty in self.penalties
-            for one in penalty.hyperparameters
+            for k, one in enumerate(penalty.hyperparameters)
         )
+
+    @property
+    def simplex(self) -> tuple[str, ...]:
+        """Labels of the columns among which the term's one coefficient is shared out; empty for other terms."""
+        return self.penalties[0].simplex
 
     def precision(self) -> tuple[np.ndarray, np.ndarray]:
         """How all penalised coefficients follow all hyperparameters (k, r, 4), and their widths (k,)."""
@@ -179,7 +200,7 @@ def structures_of(
                 product = ":".join(str(factor.expr) for factor in factors)
                 advice = (
                     f"write {own[0][:-1]}, by=...)"
-                    if own[0].startswith("s(")
+                    if own[0].startswith(("s(", "mo("))
                     else "it is a term by itself, and a curve s(x) may have by=..."
                 )
                 raise FormulaError(f"'{own[0]}' stands in the product '{product}': {advice}.")

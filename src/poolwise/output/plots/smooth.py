@@ -17,7 +17,12 @@ _WHAT = "What {} adds"
 
 
 def smooth(term: SmoothTerm, outcome: str, *, width: int = 420) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
-    """A curve for each level of `by=`, side by side; of two variables the mean and its uncertainty as colours."""
+    """A curve for each level of `by=`, side by side; of two variables the mean and its uncertainty as colours.
+
+    Ordered categories have points.
+    """
+    if term.ordered:
+        return _points(term, outcome, width)
     return _surface(term, outcome) if len(term.axes) == 2 else _curves(term, outcome, width)
 
 
@@ -63,6 +68,39 @@ def _curves(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart | alt.
     if not several:
         return theme.styled(panel.properties(title=title))
     return theme.styled(panel.facet(alt.Facet("by:N", title=term.by), columns=3).properties(title=title))
+
+
+def _points(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart:
+    import altair as alt
+
+    (axis,), shown = term.axes, term.rows["residual"].notna().any()
+    names = {axis: "category"}
+    apart = np.random.default_rng(0).uniform(-0.25, 0.25, len(term.rows))
+    table, rows = theme.data(term.table.rename(columns=names)), term.rows.rename(columns=names).assign(apart=apart)
+    x = alt.X("category:O", title=axis, sort=list(term.ordered), axis=alt.Axis(labelAngle=0))
+    base = alt.Chart(table).encode(x=x)
+    layers = [
+        base.mark_rule(color=theme.PARTIAL, strokeWidth=2.5).encode(
+            y=alt.Y("low:Q", title=f"added to {outcome}", scale=alt.Scale(zero=False)), y2="high:Q"
+        ),
+        base.mark_line(color=theme.PARTIAL, strokeWidth=1, opacity=0.5).encode(y="mean:Q"),
+        base.mark_point(color=theme.PARTIAL, size=60, filled=True, opacity=1).encode(
+            y="mean:Q",
+            tooltip=[
+                alt.Tooltip("category:O", title=axis),
+                *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mean", "low", "high")),
+            ],
+        ),
+    ]
+    if shown:
+        dots = alt.Chart(theme.data(rows)).mark_circle(
+            color=theme.DATA, size=14, opacity=min(0.55, max(0.15, 60 / len(rows)))
+        )
+        beside = alt.XOffset("apart:Q", scale=alt.Scale(domain=[-0.5, 0.5]))
+        layers.insert(0, dots.encode(x=x, y="residual:Q", xOffset=beside))
+    said = "point: mean; line: 90% interval" + ("; dots: the term plus what is left of each row" if shown else "")
+    title = alt.TitleParams(_WHAT.format(term.name), subtitle=said)
+    return theme.styled(alt.layer(*layers).properties(width=width, height=280, title=title))
 
 
 def _surface(term: SmoothTerm, outcome: str) -> alt.HConcatChart:
