@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +103,28 @@ def test_shares_of_the_prior_are_a_dirichlet():
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     np.testing.assert_allclose(shares.mean(axis=0), a / a.sum(), atol=0.006)
     np.testing.assert_allclose(shares.var(axis=0), a * (6 - a) / (36 * 7), atol=0.002)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "bernoulli"])
+def test_posteriors_are_those_of_brms(family):
+    """`tests/reference/monotonic.R` fits the same models with the same priors."""
+    folder = Path(__file__).parents[1] / "reference"
+    theirs = json.loads((folder / "monotonic.json").read_text())[family]
+    priors = {"Intercept": pw.Normal(0, 3), "x": pw.Normal(0, 1), "mo(k)": pw.Normal(0, 1), "sd": pw.HalfNormal(1)}
+    priors |= {"simplex_mo(k)": pw.Dirichlet((2, 1, 1))}
+    priors |= {"sigma": pw.HalfNormal(2)} if family == "gaussian" else {}
+    outcome = "y" if family == "gaussian" else "b"
+    rows = pd.read_csv(folder / "monotonic.csv")
+    fit = pw.fit(f"{outcome} ~ x + mo(k) + (1 | g)", rows, family=family, priors=priors, draws=2000, seed=1)
+    ours = fit.summary()
+    names = {
+        "b_Intercept": "beta[Intercept]",
+        "b_x": "beta[x]",
+        "bsp_mok": "mo(k)",
+        "sd_g__Intercept": "sd_g[Intercept]",
+    }
+    names |= {f"simo_mok1[{j}]": f"simplex_mo(k)[{j + 1}]" for j in (1, 2, 3)}
+    for name, (mean, sd) in theirs.items():
+        mine = ours.loc[names.get(name, name)]
+        assert abs(mine["mean"] - mean) < 0.1 * sd, name
+        assert mine["sd"] == pytest.approx(sd, rel=0.06), name
