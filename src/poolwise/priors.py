@@ -384,6 +384,24 @@ class StickShare(ScalePrior):
         return f"Beta({_number(self.a)}, {_number(self.b)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Followed(ScalePrior):
+    """In the place of the prior of an sd that follows other numbers: none, as a density of its log."""
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        return 0.0, -1.0, 0.0, 0.0, 0.0, 0.0
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return np.ones(size)
+
+    def widened(self, factor: float) -> Followed:
+        return self
+
+    def __str__(self) -> str:
+        return "that of what it follows"
+
+
 def correlation_factors(partial: np.ndarray) -> np.ndarray:
     """Cholesky factors from partial correlations: (draws, q (q - 1) / 2) to (draws, q, q)."""
     draws, pairs = partial.shape

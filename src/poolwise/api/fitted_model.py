@@ -121,12 +121,15 @@ class Fit:
 
         return area_effects(self.result, self.behind.encoded(), self.frame(), by)
 
-    def smooth_term(self, term: str | None = None, interval: float = 0.9) -> SmoothTerm:
+    def smooth_term(
+        self, term: str | None = None, interval: float = 0.9, groups: Iterable[object] | None = None
+    ) -> SmoothTerm:
         """What a smooth term such as `s(x)` adds to the linear predictor, over the range of its variables.
 
         Parameters
         ----------
-        term : as the formula has it; it may be left out where there is only one.
+        term : as the formula has it, `"s(x)"` or `"(s(x) | g)"`; it may be left out where there is only one.
+        groups : labels, of a term that varies by group; by default nine with most rows.
 
         Returns
         -------
@@ -138,9 +141,14 @@ class Fit:
         """
         from poolwise.evaluate.smooth_terms import smooth_term, structure_named
 
-        structure = structure_named(self.result.model.design.structures, term)
+        structure, factor = structure_named(self.result.model.design, term)
         tail = (1 - check_interval(interval)) / 2
-        return smooth_term(self.result, self.behind.encoded(), self.frame(), structure, (tail, 1 - tail))
+        behind = self.result, self.behind.encoded(), self.frame(), structure
+        if factor is None:
+            return smooth_term(*behind, (tail, 1 - tail))
+        from poolwise.evaluate.smooth_terms_by_group import smooth_term_by_group
+
+        return smooth_term_by_group(*behind, factor, groups, (tail, 1 - tail))
 
     def _rows_by(self, column: str | None) -> tuple[designs.Rows, np.ndarray]:
         """The encoded rows, and the value (n,) of a column in each; one for all without a column."""

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import math
 
-from poolwise.compiled import kernel
+import numpy as np
+
+from poolwise.compiled import exact_kernel, kernel
 from poolwise.compiled.types import Matrix, Vector
+
+
+@exact_kernel
+def finite(value):
+    """A value where it is finite, -inf elsewhere.
+
+    Exact, since a compiler that may reorder sums may look at another order of them than it returns: such a look let
+    inf - inf pass.
+    """
+    return value if abs(value) < np.inf else -np.inf
 
 
 @kernel

@@ -15,7 +15,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Array4, Matrix, Vector
-from poolwise.density.dense import cholesky, common_solution, product
+from poolwise.density.dense import cholesky, common_solution, finite, product
 from poolwise.density.elimination import add_multiple, clear, dot, eliminate, multiply, subtract_product
 from poolwise.density.theta import (
     Prior,
@@ -90,7 +90,7 @@ def log_marginal(theta, problem, scratch):
         - 0.5 * schur[columns - 1, columns - 1]
     )
     value -= problem.rows * (log_sigma + 0.5 * LOG_2PI)
-    return value if math.isfinite(value) else -np.inf
+    return finite(value)
 
 
 @kernel

@@ -26,6 +26,7 @@ class ParameterLayout:
     usual : for each of these the log of the median of its prior, to begin from.
     correlations : names of those that stand for a correlation, the hyperbolic tangent of their log.
     simplexes : names and columns of monotonic terms; for each column but the last, `smoothing` has a share.
+    tied : places of the log sds of effects that follow numbers of `smoothing`; see `ties`.
     """
 
     effects: tuple[tuple[str, str], ...]
@@ -37,6 +38,7 @@ class ParameterLayout:
     usual: tuple[float, ...] = ()
     correlations: tuple[str, ...] = ()
     simplexes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tied: tuple[int, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -56,11 +58,14 @@ class ParameterLayout:
     @property
     def log_scales(self) -> np.ndarray:
         """Positions in theta of the logs of standard deviations of effects and structured terms, which may be close to
-        zero."""
+        zero; so may the residual one beside autoregressions and effects in structured terms, which can take its place.
+        """
         first = self.dimension - len(self.smoothing)
         other = {*self.correlations, *self.shares}
         smooth = [first + k for k, name in enumerate(self.smoothing) if name not in other]
-        return np.array([*range(len(self.effects)), *smooth], dtype=np.int64)
+        own = [k for k in range(len(self.effects)) if k not in self.tied]
+        residual = [len(self.effects) + self.pairs] if (self.tied or self.correlations) and self.dispersions else []
+        return np.array([*own, *residual, *smooth], dtype=np.int64)
 
     @property
     def shares(self) -> tuple[str, ...]:

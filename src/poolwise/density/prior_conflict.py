@@ -17,6 +17,7 @@ from poolwise.density.centring import moments
 from poolwise.density.gaussian import gaussian
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import resolve_priors
+from poolwise.density.ties import sampled_part
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.priors import Prior
@@ -77,7 +78,9 @@ def judged(
     }
     other = resolve_priors(kept, design, statistics, whole=True)
     density = gaussian(statistics, design, other, threads=threads)
-    gain = find_modes(density, np.random.default_rng(0))[0].log_mass - certificate.log_evidence
+    gain = (
+        find_modes(sampled_part(density, other.ties), np.random.default_rng(0))[0].log_mass - certificate.log_evidence
+    )
     if gain < _AGAINST:
         return certificate
     advice = (

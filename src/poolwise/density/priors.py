@@ -11,9 +11,10 @@ import numpy as np
 from poolwise.density import theta
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.monotonic import simplex_of
+from poolwise.density.ties import Ties
 from poolwise.density.working_coordinates import WorkingBasis
 from poolwise.design.structures.hyperparameters import NUMBERS, follows_of, log_precisions
-from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, Dirichlet, ScalePrior, StickShare
+from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, Dirichlet, Followed, ScalePrior, StickShare
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
@@ -39,6 +40,7 @@ class ModelPriors:
     follows : (p, number of these, 4) how the log precision of each coefficient follows them, see `hyperparameters`.
     simplexes : (terms, 3) of monotonic terms the first coefficient, how many there are, and the first share among these
         numbers. The prior of the term's one coefficient stands with the last of them.
+    ties : of sds of effects that follow these numbers.
     """
 
     layout: ParameterLayout
@@ -53,6 +55,7 @@ class ModelPriors:
     smoothing: Mapping[str, ScalePrior]
     follows: np.ndarray
     simplexes: np.ndarray
+    ties: Ties
 
     @property
     def sigma(self) -> ScalePrior:
@@ -76,7 +79,11 @@ class ModelPriors:
         ------
         PriorError : for a name that is not in the model.
         """
-        sds = {f"sd_{group}[{effect}]": k for k, (group, effect) in enumerate(self.layout.effects)}
+        sds = {
+            f"sd_{group}[{effect}]": k
+            for k, (group, effect) in enumerate(self.layout.effects)
+            if k not in self.layout.tied
+        }
         groups = {group for group, _ in self.layout.effects}
         of_curves = {name for name in self.smoothing if name.startswith("sd_")}
         valid = {
@@ -119,6 +126,14 @@ class ModelPriors:
             shares = simplex_of(log_h[share : share + count - 1].T) if count > 1 else np.ones((draws, 1))
             drawn[first : first + count] = drawn[first + count - 1] * count * shares.T
         return np.linalg.solve(self.rows, drawn).T
+
+    def sample_tied(self, rng: np.random.Generator, draws: int) -> np.ndarray:
+        """Draws (draws, T) from the prior of the sds, as written, that follow other numbers."""
+        log_h = np.log([prior.sample(rng, (draws,)) for prior in self.smoothing.values()])
+        points = np.zeros((draws, self.ties.dimension - len(self.ties.places)))
+        points[:, points.shape[1] - len(log_h) :] = log_h.T
+        theta = self.ties.theta(points)[:, self.ties.places]
+        return np.exp(theta) * np.diag(self.layout.map_to_zero)[self.ties.places]
 
     @property
     def width(self) -> np.ndarray:
@@ -241,6 +256,8 @@ class ModelPriors:
         to_zero = self.layout.map_to_zero
         moved = (to_zero - np.diag(np.diag(to_zero))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
         for (factor, effect), sd, elsewhere in zip(self.layout.effects, self.sd, moved, strict=True):
+            if isinstance(sd, Followed):
+                continue
             said[f"sd_{factor}[{effect}]"] = f"{sd}{_CENTRE if elsewhere else ''}"
         for factor, correlation in self.correlation.items():
             mine = [away for (name, _), away in zip(self.layout.effects, moved, strict=True) if name == factor]

@@ -12,11 +12,22 @@ import numpy as np
 from poolwise.density.centring import Centring, centring, constant_direction, moments, settled
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors, is_intercept, log_median
+from poolwise.density.ties import Ties
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.design.structures.hyperparameters import NUMBERS
 from poolwise.design.structures.structure import Structure
-from poolwise.priors import LKJ, Autocorrelation, CoefficientPrior, Dirichlet, HalfStudentT, Normal, Prior, ScalePrior
+from poolwise.priors import (
+    LKJ,
+    Autocorrelation,
+    CoefficientPrior,
+    Dirichlet,
+    Followed,
+    HalfStudentT,
+    Normal,
+    Prior,
+    ScalePrior,
+)
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import PriorError, suggest
 
@@ -125,6 +136,7 @@ def resolve_priors(
         correlations=tuple(name for name, prior in smoothing.items() if isinstance(prior, Autocorrelation)),
         usual=tuple(log_median(prior) for prior in smoothing.values()),
         simplexes=tuple((one.name, one.simplex) for one in design.structures if one.simplex),
+        tied=tuple(np.flatnonzero(_tied(design)).tolist()),
     )
     away = tuple((rows != np.eye(len(rows))).any(axis=1).tolist())
     return ModelPriors(
@@ -140,6 +152,7 @@ def resolve_priors(
         smoothing,
         follows,
         simplexes_in(design),
+        ties_in(design, layout),
     )
 
 
@@ -149,18 +162,24 @@ def _of_structures(
     """Priors of the numbers that structured terms depend on, for each coefficient how it follows these (p, m, 4), and
     widths (p,)."""
     priors: dict[str, ScalePrior] = {}
-    for structure in design.structures:
-        if structure.simplex:
-            priors |= _of_shares(given, structure)
+    shares = {name: prior for one in design.structures if one.simplex for name, prior in _of_shares(given, one).items()}
+    by_factor = {
+        name: factor.name
+        for factor in design.factors
+        for structure in factor.structures
+        for name, _ in structure.parameters_by(factor.name)
+    }
+    for name, parameter, predictor in design.hyperparameters:
+        if parameter.share:
+            priors[name] = shares[name]
             continue
-        for name, parameter in structure.parameters:
-            general = ("sd",) if parameter.unit is None and not parameter.correlation else ()
-            chosen = next((given[one] for one in (name, *general) if one in given), None)
-            if parameter.correlation:
-                chosen = None if chosen is None else Autocorrelation(_expect(chosen, LKJ, name, "LKJ").eta)
-            unit = _settled(scales.predictors[structure.predictor][1])
-            prior = parameter.default(unit) if chosen is None else chosen
-            priors[name] = _expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Gamma")
+        is_sd = parameter.unit is None and not parameter.correlation
+        general = (*([f"sd_{by_factor[name]}"] if name in by_factor else []), "sd") if is_sd else ()
+        chosen = next((given[one] for one in (name, *general) if one in given), None)
+        if parameter.correlation:
+            chosen = None if chosen is None else Autocorrelation(_expect(chosen, LKJ, name, "LKJ").eta)
+        prior = parameter.default(_settled(scales.predictors[predictor][1])) if chosen is None else chosen
+        priors[name] = _expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Gamma")
     widths = np.ones(len(design.coefficients))
     for structure in design.structures:
         widths[list(structure.places)] = structure.precision()[1]
@@ -199,14 +218,39 @@ def simplexes_in(design: Design) -> np.ndarray:
 def follows_in(design: Design) -> np.ndarray:
     """(p, m, 4) how the log precision of each coefficient follows the m numbers that structured terms depend on; see
     `hyperparameters`."""
-    count = sum(len(structure.parameters) for structure in design.structures)
-    found = np.zeros((len(design.coefficients), count, NUMBERS))
+    found = np.zeros((len(design.coefficients), len(design.hyperparameters), NUMBERS))
     first = 0
     for structure in design.structures:
         mine = np.ix_(np.array(structure.places), np.arange(first, first + len(structure.parameters)))
         found[mine] = structure.precision()[0]
         first += len(structure.parameters)
     return found
+
+
+def ties_in(design: Design, layout: ParameterLayout) -> Ties:
+    """What the sds of effects in structured terms follow."""
+    places, follows, shifts = [], [], []
+    first, at = sum(len(structure.parameters) for structure in design.structures), 0
+    for factor in design.factors:
+        for structure in factor.structures:
+            own, widths = structure.precision()
+            each = np.zeros((len(own), len(design.hyperparameters), NUMBERS))
+            each[:, first : first + own.shape[1]] = own
+            first += own.shape[1]
+            places += [at + k for k in structure.places]
+            follows.append(each.reshape(len(own), -1))
+            shifts.append(np.log(widths))
+        at += len(factor.effects)
+    if not places:
+        nothing = np.zeros((0, NUMBERS * len(design.hyperparameters)))
+        return Ties(layout.dimension, np.zeros(0, dtype=np.int64), nothing, np.zeros(0))
+    units = np.log(np.diag(layout.map_to_zero)[places])  # theta speaks of columns of standard deviation one
+    return Ties(layout.dimension, np.array(places), np.vstack(follows), np.concatenate(shifts) - units)
+
+
+def _tied(design: Design) -> np.ndarray:
+    """(Q,) which effects of all factors are those of structured terms."""
+    return np.concatenate([np.zeros(0, dtype=bool), *(factor.tied for factor in design.factors)])
 
 
 def common_centring(design: Design, total: CrossProducts) -> Centring:
@@ -290,8 +334,11 @@ def _sd_priors(
     size = np.where(spread > 0, spread, np.where(level != 0, np.abs(level), 1.0))
     # Where a predictor lies far from zero, intercepts at zero must be free to spread as its slopes make them.
     away = np.divide(level, spread, out=np.zeros_like(level), where=spread > 0)
-    chosen = []
+    chosen: list[ScalePrior] = []
     for k, effect in enumerate(factor.effects):
+        if factor.tied[k]:
+            chosen.append(Followed())
+            continue
         name = f"sd_{factor.name}[{effect}]"
         together = factor.part_of(factor.predictors[k])
         plain = level[k] == 1 and not factor.group_map[1:, k].any()
@@ -311,7 +358,9 @@ def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales
         valid |= {name for name, one in structure.parameters if not one.share}
         valid |= {structure.name, f"simplex_{structure.name}"} if structure.simplex else {"sd"}
     for factor in design.factors:
-        valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in factor.effects)}
+        own = [name for name, tied in zip(factor.effects, factor.tied, strict=True) if not tied]
+        valid |= {"sd", f"sd_{factor.name}", *(f"sd_{factor.name}[{name}]" for name in own)}
+        valid |= {name for one in factor.structures for name, _ in one.parameters_by(factor.name)}
         if factor.correlated:
             valid |= {"cor", f"cor_{factor.name}"}
     for name, prior in given.items():

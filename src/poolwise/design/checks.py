@@ -87,6 +87,8 @@ def check_statistics(
 def _penalised_columns(design: Design) -> set[str]:
     """Columns of structured terms, which their priors tell from anything else."""
     used = (design.common_map[1:, design.penalised] != 0).any(axis=1)
+    for factor in design.factors:
+        used |= (factor.group_map[1:, factor.tied] != 0).any(axis=1)
     return {name for name, mine in zip(design.columns, used, strict=True) if mine}
 
 

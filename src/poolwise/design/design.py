@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.design.factors import Factor
-from poolwise.design.structures import Coupling, Structure
+from poolwise.design.structures import Coupling, Hyperparameter, Structure
 from poolwise.formula import Formula
 from poolwise.support.errors import DataError, suggest
 
@@ -49,6 +49,20 @@ class Design:
         for structure in self.structures:
             found[list(structure.places)] = True
         return found
+
+    @property
+    def hyperparameters(self) -> tuple[tuple[str, Hyperparameter, str], ...]:
+        """Name, kind and linear predictor of each number that structured terms depend on.
+
+        First those of common terms, `sd_s(x)`, then those of terms by group, `sd_g[s(x)]`.
+        """
+        found = [
+            (name, one, structure.predictor) for structure in self.structures for name, one in structure.parameters
+        ]
+        for factor in self.factors:
+            for structure in factor.structures:
+                found += [(name, one, structure.predictor) for name, one in structure.parameters_by(factor.name)]
+        return tuple(found)
 
     def factor(self, name: str | None = None) -> Factor:
         """The factor of a name; without one the only factor, or the only one of the mean.

@@ -430,7 +430,6 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
     powers = {part: powers_of_columns(getattr(specs, part)) for part in names}
-    _refuse_structures_by_group(formula, specs)
     factors: list[Factor] = []
     common: list[str] = []
     predictors: list[str] = []
@@ -443,7 +442,7 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         margins.append(margins_of([powers[part][k] for k in kept]))
     by_factor = _bars_by_factor(formula, names)
     of_mean = [frozenset(bars[0][2].keys) for bars in by_factor if not bars[0][0]]
-    factors += [_factor(formula, bars, names, powers, columns, cells, of_mean) for bars in by_factor]
+    factors += [_factor(formula, bars, specs, names, powers, columns, cells, of_mean) for bars in by_factor]
     coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
@@ -474,20 +473,6 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     )
 
 
-def _refuse_structures_by_group(formula: Formula, specs: Any) -> None:
-    for of, each in formula.predictors:
-        for bar in each.bars:
-            spec = getattr(specs, effects_part(of, each, bar))
-            names = " ".join(map(str, spec.column_names))  # states are shared by all parts
-            found = [
-                text
-                for text, state in spec.transform_state.items()
-                if structures.PENALTIES in state and f"{text}[" in names
-            ]
-            if found:
-                raise FormulaError(f"'{found[0]}' in {bar}: a smooth term cannot vary by group yet; write it outside.")
-
-
 def _bars_by_factor(formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[_OwnedBar]]:
     """The bars of each factor: those of one linear predictor and one grouping, and all others that share a name."""
     found: dict[tuple[str, frozenset[str]], list[_OwnedBar]] = {}
@@ -511,6 +496,7 @@ _OwnedBar = tuple[str, Formula, Bar]  # with the linear predictor that it is par
 def _factor(
     formula: Formula,
     bars: list[_OwnedBar],
+    specs: Any,
     names: dict[str, tuple[str, ...]],
     powers: dict[str, list[Powers]],
     columns: tuple[str, ...],
@@ -526,6 +512,7 @@ def _factor(
     predictors: list[str] = []
     written: list[str] = []
     of_effects: list[Powers] = []
+    tied: list[structures.Structure] = []
     first: dict[str, int] = {}
     several = len({of for of, _, _ in bars}) > 1
     for of, each, bar in bars:
@@ -538,8 +525,23 @@ def _factor(
                 f"{what} by {bar.factor} in two group terms of '{each.text}', and nothing could tell the two apart. "
                 f"Put all effects into one bar, or start the second with 0: (0 + ... | {bar.factor})."
             )
+        found = structures.structures_of(
+            {part: getattr(specs, part)}, [(of, part)], [(of, name) for name in names[part]], structures.terms()
+        )
+        _check_by_group(bar, found)
+        first_of_bar = len(effects)
+        tied += [
+            replace(
+                one,
+                name=f"{of}_{one.text}" if several and of else one.text,
+                places=tuple(first_of_bar + k for k in one.places),
+                null=tuple(first_of_bar + k for k in one.null),
+            )
+            for one in found
+        ]
         start = first.setdefault(bar.shared, len(effects)) if bar.shared else len(effects)
-        starts += [start if bar.correlated else len(effects) + k for k in range(len(mine))]
+        together = bar.correlated and not found  # beside a structured term all effects are independent
+        starts += [start if together else len(effects) + k for k in range(len(mine))]
         effects += mine
         written += names[part]
         predictors += [of] * len(mine)
@@ -564,7 +566,19 @@ def _factor(
         margins,
         tuple(predictors),
         coupling,
+        tuple(tied),
     )
+
+
+def _check_by_group(bar: Bar, found: tuple[structures.Structure, ...]) -> None:
+    """Refuse structured terms that cannot vary by group."""
+    for one in found:
+        if one.simplex:
+            raise FormulaError(f"'{one.text}' in {bar}: a monotonic effect cannot vary by group; write it outside.")
+        if bar.shared or bar.structure:
+            raise FormulaError(
+                f"'{one.text}' in {bar}: a structured term varies by plain groups only, as in ({one.text} | g)."
+            )
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:

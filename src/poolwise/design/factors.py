@@ -12,6 +12,7 @@ import numpy as np
 
 from poolwise.design.levels import label_codes
 from poolwise.design.structures.coupling import Coupling
+from poolwise.design.structures.structure import Structure
 from poolwise.support.errors import DataError
 
 Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
@@ -34,6 +35,8 @@ class Factor:
     predictors : (q,) of which linear predictor each effect is part: "" for the mean, or a parameter's name. That begins
         the factor's name where all effects are of one parameter, else the effect's.
     coupling : of the effects of its levels, None where levels are independent given the covariance of their effects.
+    structures : terms among its effects whose sds follow a few numbers, such as `(ar1(t) | g)`; their places are among
+        the effects.
     """
 
     name: str
@@ -46,6 +49,15 @@ class Factor:
     margins: np.ndarray
     predictors: tuple[str, ...]
     coupling: Coupling | None = None
+    structures: tuple[Structure, ...] = ()
+
+    @property
+    def tied(self) -> np.ndarray:
+        """(q,) which effects are those of a structured term, whose sds follow others' numbers."""
+        found = np.zeros(len(self.effects), dtype=bool)
+        for structure in self.structures:
+            found[list(structure.places)] = True
+        return found
 
     @property
     def rank(self) -> int:

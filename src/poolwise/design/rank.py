@@ -28,6 +28,8 @@ def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.n
     )
     # Coefficients of structured terms stay: their priors say what no row does.
     empty &= ~np.any(design.common_map[1:][:, _of_structures(design)] != 0, axis=1)
+    for factor in design.factors:
+        empty &= ~np.any(factor.group_map[1:][:, factor.tied] != 0, axis=1)
     if not empty.any():
         return design
     kept = ~np.any(design.common_map[1:][empty] != 0, axis=0)
@@ -69,6 +71,7 @@ def _without(factor: Factor, empty: np.ndarray) -> Factor:
         starts=new[np.array(firsts, dtype=np.int64)].astype(np.int64),
         margins=factor.margins[np.ix_(kept, kept)],
         predictors=tuple(np.array(factor.predictors, dtype=object)[kept]),
+        structures=tuple(_moved(structure, new) for structure in factor.structures),
     )
 
 

@@ -140,6 +140,8 @@ def explain(
             f"Effects of {factor.name} borrow from neighbours and relatives, not from one pool: group_coefficients has "
             "how far each is from what its prior left open."
         )
+    if factor.tied.all():
+        raise DataError(f"Effects of {factor.structures[0].text} by {factor.name} share their strength along the term.")
     own = 1.0 - shrinkage(posterior, factor)[group]
     told = ~prior_only(posterior.model, factor)[group]
     statistics = posterior.model.statistics
@@ -149,6 +151,8 @@ def explain(
     curve = _own_shares(posterior, factor, group, cells) if evidence is None else evidence.own_shares
     shares = []
     for k, effect in enumerate(factor.effects):
+        if factor.tied[k]:
+            continue
         share = float(own[k]) if told[k] else 0.0
         tipping = _tipping_point(curve, k, count, share, bool(told[k]))
         shares.append(Share(effect, share, bool(told[k]), tipping, None if evidence is None else evidence.parts[k]))

@@ -30,6 +30,8 @@ def undecided(posterior: Posterior, density: GaussianDensity) -> list[str]:
     best = _log_likelihood(density, spread_out).max()
     said = []
     for k, (factor, effect) in enumerate(layout.effects):
+        if k in layout.tied:
+            continue
         smallest = points[np.argsort(points[:, k])[:: max(1, len(points) // (8 * count))][:count]]
         without = smallest.copy()
         without[:, k] = points[:, k].mean() + _NOTHING

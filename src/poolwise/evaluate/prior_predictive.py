@@ -57,6 +57,9 @@ def _effects(model: Model, factor: Factor, rng: np.random.Generator, draws: int)
     """Roots (draws, q, q) of the covariances of effects as written, and offsets (draws, J, q), of one factor."""
     priors, place = model.priors, model.priors.layout.places(factor.name)
     sd = np.column_stack([prior.sample(rng, (draws,)) for prior in priors.sd[place]])
+    if factor.structures:
+        of_factor = np.isin(priors.ties.places, np.arange(place.start, place.stop))
+        sd[:, factor.tied] = priors.sample_tied(rng, draws)[:, of_factor]
     q = len(factor.effects)
     roots = np.broadcast_to(np.eye(q), (draws, q, q)).copy()
     for start in sorted(set(factor.starts.tolist())):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.design import Rows
+from poolwise.design import Design, Rows
 from poolwise.design.encoding import encode
 from poolwise.design.expression_names import parse_expression
+from poolwise.design.factors import Factor
 from poolwise.design.levels import label_text
 from poolwise.design.structures import Structure
 from poolwise.evaluate.predict import predictor_of_rows
@@ -50,24 +51,33 @@ class SmoothTerm:
     ordered: tuple[str, ...] = ()
 
 
-def structure_named(structures: Sequence[Structure], name: str | None) -> Structure:
-    """The structured term of a name; the only one without.
+def structure_named(design: Design, name: str | None) -> tuple[Structure, Factor | None]:
+    """The structured term of a name, the only one without, and the factor that it varies by.
 
     Raises
     ------
     DataError : where there is none, or several and no name.
     """
-    known = [one.name for one in structures]
+    known: dict[str, tuple[Structure, Factor | None]] = {one.name: (one, None) for one in design.structures}
+    by_group = [(one, factor) for factor in design.factors for one in factor.structures]
+    known |= {f"({one.name} | {factor.name})": (one, factor) for one, factor in by_group}
     if not known:
         raise DataError("This fit has no smooth term such as s(x).")
     if name is None:
         if len(known) > 1:
-            raise DataError(f"This fit has several smooth terms: say which, as in '{known[0]}'. {suggest('', known)}")
-        return structures[0]
-    found = [one for one in structures if one.name.replace(" ", "") == str(name).replace(" ", "")]
+            first = next(iter(known))
+            raise DataError(f"This fit has several smooth terms: say which, as in '{first}'. {suggest('', known)}")
+        return next(iter(known.values()))
+    asked = _bare(str(name))
+    found = [term for label, term in known.items() if _bare(label) == asked]
+    found = found or [term for term in known.values() if _bare(term[0].name) == asked]
     if not found:
         raise DataError(f"This fit has no smooth term '{name}'. {suggest(str(name), known)}")
     return found[0]
+
+
+def _bare(label: str) -> str:
+    return label.replace(" ", "").replace("||", "|")
 
 
 def smooth_term(
@@ -84,8 +94,8 @@ def smooth_term(
 
     axes, by = variables(structure)
     state = structure.learnt(posterior.model.encoding.specs)
-    along = _along(structure, state, axes, frame)
-    grid = np.meshgrid(*along, indexing="ij")
+    ranges = along(structure, state, axes, frame)
+    grid = np.meshgrid(*ranges, indexing="ij")
     levels: list[object] = [None] if by is None else [1.0]
     apart = by is not None and not structure.simplex and state.get("levels") is not None  # a curve for each category
     if apart:
@@ -110,7 +120,7 @@ def smooth_term(
     return SmoothTerm(structure.name, axes, by, table, residuals, ordered)
 
 
-def _along(
+def along(
     structure: Structure, state: Mapping[str, Any], axes: tuple[str, ...], frame: pd.DataFrame
 ) -> list[np.ndarray]:
     """Values of each variable at which a term is shown: those that it has levels for, or evenly over the data.

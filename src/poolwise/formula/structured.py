@@ -1,4 +1,4 @@
-"""Structured effects, rewritten as terms: `(1 | gr(animal, cov="A"))`, `(1 | mm(a, b))`, `(s(x) | g)`, maps.
+"""Structured effects, rewritten as terms: `(1 | gr(animal, cov="A"))`, `(1 | mm(a, b))`, maps.
 
 The last argument of a map is the name of a table that is given beside the data; it becomes text, as no column has it.
 """
@@ -11,7 +11,6 @@ from poolwise.formula.scan import blanked, pieces, place_error, scan
 from poolwise.support.errors import FormulaError
 
 _OF_LEVELS = re.compile(r"\(\s*([^()|]*?)\s*(\|\|?)\s*(gr|mm)\s*\(")
-_OF_CURVES = re.compile(r"\(\s*s\s*\(")
 _MAP = re.compile(r"(?<![\w.])(icar|bym2)\s*\(")
 
 
@@ -22,7 +21,7 @@ def as_terms(text: str) -> str:
     ------
     FormulaError : where they are written in a way that is not known.
     """
-    return _maps(_curves_of_groups(_levels(text)))
+    return _maps(_levels(text))
 
 
 def _levels(text: str) -> str:
@@ -36,22 +35,6 @@ def _levels(text: str) -> str:
         if alone:
             text = f"{text[: found.start()]}{found[3]}({text[found.end() : inner]}){text[outer + 1 :]}"
         at = found.start() if alone else outer
-    return text
-
-
-def _curves_of_groups(text: str) -> str:
-    """`(s(x, k=5) | g)` as `s(x, g, k=5, bs='fs')`."""
-    at = 0
-    while (found := _OF_CURVES.search(blanked(text), at)) is not None:
-        inner, outer = _closing(text, found.end() - 1), _closing(text, found.start())
-        group = re.fullmatch(r"\|\|?\s*(\S.*)", text[inner + 1 : outer].strip(), re.DOTALL)
-        term = text[found.start() : outer + 1]
-        if group:
-            if not re.fullmatch(r"[^\W\d][\w.]*|`[^`]+`", group[1].strip()):
-                raise place_error(text, inner + 1, "a curve varies by one grouping column")
-            variable, *rest = pieces(text[found.end() : inner])
-            term = f"s({', '.join([variable, group[1].strip(), *rest])}, bs='fs')"
-        text, at = f"{text[: found.start()]}{term}{text[outer + 1 :]}", found.start() + len(term)
     return text
 
 

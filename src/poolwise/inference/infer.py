@@ -15,6 +15,7 @@ from poolwise.density.offsets import Offsets
 from poolwise.density.precision import check_outcome, check_priors, check_residual
 from poolwise.density.prior_conflict import judged
 from poolwise.density.separate import SeparateRegressions, separate
+from poolwise.density.ties import sampled_part
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
 from poolwise.samplers.hamiltonian import sample_whitened
@@ -98,7 +99,7 @@ def _prior(model: Model, settings: SamplerSettings) -> _Parts:
 
 def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
     """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
-    if settings.sampler == "independence" and density.mode.theta.size:
+    if settings.sampler == "independence" and len(density.priors.ties.free):
         extended = ExtendedDensity(density, threads)
         found = sample_if_certified(extended, [extended.mode()], settings)
         if found is None:
@@ -157,8 +158,10 @@ def _collapsed(
         check_priors(model.statistics, model.design, model.priors)
         if density.layout.effects:
             check_residual(density, model.design, model.statistics.rows)
-        drawn = sample(asked, settings, threads)
-        theta = drawn.points
+        ties = model.priors.ties
+        drawn = sample(sampled_part(asked, ties), settings, threads)
+        shape = drawn.points.shape[:2]
+        theta = ties.theta(drawn.points.reshape(-1, drawn.points.shape[-1])).reshape(*shape, -1)
         certificate = judged(drawn.certificate, model.statistics, model.design, model.priors, model.given, threads)
     else:
         certificate = Certificate("stored", "draws of a saved fit", True, "", {})

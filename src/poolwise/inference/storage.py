@@ -19,7 +19,7 @@ from poolwise import priors as prior_classes
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.density.resolve import follows_in, simplexes_in
+from poolwise.density.resolve import follows_in, simplexes_in, ties_in
 from poolwise.design import Design
 from poolwise.families import FAMILIES, Family, family_of
 from poolwise.formula import Functions
@@ -46,6 +46,7 @@ _PRIORS = {
         "LKJ",
         "Autocorrelation",
         "Dirichlet",
+        "Followed",
         "StickShare",
     )
 }
@@ -116,9 +117,11 @@ def _check_priors(priors: ModelPriors, design: Design) -> None:
     lengths = (len(priors.sd), len(priors.at_zero), len(layout.effects), len(layout.starts), len(layout.to_zero))
     if any(not 0 <= start <= k for k, start in enumerate(layout.starts)):
         raise ValueError("the blocks of correlated effects do not fit the effects")
-    named = [name for structure in design.structures for name, _ in structure.parameters]
+    named = [name for name, _, _ in design.hyperparameters]
     if list(layout.smoothing) != named or list(priors.smoothing) != named or len(layout.usual) != len(named):
         raise ValueError("the priors of structured terms do not fit the terms")
+    if tuple(layout.tied) != tuple(priors.ties.places.tolist()):
+        raise ValueError("the sds that follow others do not fit the effects")
     if list(layout.simplexes) != [(one.name, one.simplex) for one in design.structures if one.simplex]:
         raise ValueError("the shares of monotonic terms do not fit the terms")
     if set(lengths) != {effects} or len(priors.coefficients) != len(design.coefficients):
@@ -167,18 +170,20 @@ def _posterior(
     data = from_state(header["statistics"], arrays, functions, family.unshared)
     size = len(data.design.coefficients)
     said, layout = header["priors"], header["priors"]["layout"]
+    of_theta = ParameterLayout(
+        tuple((factor, effect) for factor, effect in layout["effects"]),
+        tuple(layout["starts"]),
+        tuple(layout["mixed"]),
+        tuple(layout["dispersions"]),
+        tuple(map(tuple, layout["to_zero"])),
+        tuple(layout.get("smoothing", ())),
+        tuple(layout.get("usual", ())),
+        tuple(layout.get("correlations", ())),
+        tuple((term, tuple(labels)) for term, labels in layout.get("simplexes", ())),
+        tuple(layout.get("tied", ())),
+    )
     priors = ModelPriors(
-        ParameterLayout(
-            tuple((factor, effect) for factor, effect in layout["effects"]),
-            tuple(layout["starts"]),
-            tuple(layout["mixed"]),
-            tuple(layout["dispersions"]),
-            tuple(map(tuple, layout["to_zero"])),
-            tuple(layout.get("smoothing", ())),
-            tuple(layout.get("usual", ())),
-            tuple(layout.get("correlations", ())),
-            tuple((term, tuple(labels)) for term, labels in layout.get("simplexes", ())),
-        ),
+        of_theta,
         data.design.coefficients,
         tuple(map(_prior, said["coefficients"])),
         tuple(said["centred"]),
@@ -190,6 +195,7 @@ def _posterior(
         {name: _prior(state) for name, state in said.get("smoothing", {}).items()},
         follows_in(data.design),
         simplexes_in(data.design),
+        ties_in(data.design, of_theta),
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}

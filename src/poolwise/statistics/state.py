@@ -38,19 +38,11 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
                 "starts": factor.starts.tolist(),
                 "predictors": factor.predictors,
                 "coupled": None if factor.coupling is None else _coupled_state(factor.coupling),
+                "structures": [_structure_state(one) for one in factor.structures],
             }
             for factor in design.factors
         ],
-        "structures": [
-            {
-                "name": one.name,
-                "predictor": one.predictor,
-                "places": one.places,
-                "null": one.null,
-                "penalties": [penalty.state() for penalty in one.penalties],
-            }
-            for one in design.structures
-        ],
+        "structures": [_structure_state(one) for one in design.structures],
         "statistics_columns": products.columns,
         "cells": [labels_state(labels) for labels in products.cells],
         "dropped": statistics.dropped,
@@ -83,6 +75,16 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
         if factor.coupling is not None:
             arrays |= {f"coupling_{name}_{i}": getattr(factor.coupling, name) for name in _OF_COUPLING}
     return header, arrays
+
+
+def _structure_state(structure: Structure) -> dict[str, Any]:
+    return {
+        "name": structure.name,
+        "predictor": structure.predictor,
+        "places": structure.places,
+        "null": structure.null,
+        "penalties": [penalty.state() for penalty in structure.penalties],
+    }
 
 
 def _coupled_state(coupling: Coupling) -> dict[str, Any]:
@@ -182,9 +184,11 @@ def _factor(
     levels, codes = levels_with(said["name"], tuple(said["keys"]), coupling, keys, cells)
     group_map = numbers(arrays, f"group_map_{i}", width, q)
     margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
-    return Factor(
-        said["name"], tuple(said["keys"]), levels, codes, effects, group_map, starts, margins, predictors, coupling
-    )
+    tied = tuple(map(_structure, said.get("structures", ())))
+    if any(not {*one.places, *one.null} <= set(range(q)) for one in tied):
+        raise ValueError("the structured terms do not fit the effects")
+    name, own = said["name"], tuple(said["keys"])
+    return Factor(name, own, levels, codes, effects, group_map, starts, margins, predictors, coupling, tied)
 
 
 def _coupling(said: dict[str, Any], i: int, arrays: dict[str, np.ndarray]) -> Coupling:

@@ -10,7 +10,7 @@ from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.blocks.back_substitution import constrain, leaf_given, solve_kept, solve_root
 from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales, unscale_coefficients
-from poolwise.density.dense import product
+from poolwise.density.dense import finite, product
 from poolwise.density.theta import log_prior, usable
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -21,7 +21,7 @@ def assembled(log_determinant: float, log_precisions: float, pivot: float, log_s
     """log p(y | theta) from what the elimination has left."""
     value = 0.5 * log_precisions + system.prior.log_constant - 0.5 * log_determinant - 0.5 * pivot
     value -= system.rows * (log_sigma + 0.5 * _LOG_2PI)
-    return value if math.isfinite(value) else -np.inf
+    return float(finite(value))
 
 
 def room(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

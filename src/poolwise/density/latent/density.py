@@ -12,7 +12,7 @@ from poolwise.density.latent.bounds import bounds_of
 from poolwise.density.latent.kernels import expand, value_and_gradient
 from poolwise.density.latent.mode import Conditional, covariance, find_mode
 from poolwise.density.latent.observations import Observations
-from poolwise.density.latent.problem import Data, Mixing, Monotonic, Problem, Smooths, Spread
+from poolwise.density.latent.problem import Data, Mixing, Monotonic, Problem, Smooths, Spread, Tied
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.latent.whitening import coupled_places, whitened
 from poolwise.density.priors import ModelPriors, log_median
@@ -40,7 +40,7 @@ class LatentDensity:
     priors : of the model.
     to_written : (p, p) takes the coefficients of the problem to those as written.
     mode : the approximation that the coordinates were made from.
-    covariance : (d, d) inverse curvature over theta there.
+    covariance : inverse curvature over what is sampled of theta there.
     """
 
     problem: Problem
@@ -53,8 +53,8 @@ class LatentDensity:
 
     @property
     def dimension(self) -> int:
-        """Length of a point: theta, coefficients, effects."""
-        return self.mode.theta.size + self.problem.mixing.centre.size + self.problem.spread.score.size
+        """Length of a point: what is sampled of theta, coefficients, effects."""
+        return len(self.priors.ties.free) + self.problem.mixing.centre.size + self.problem.spread.score.size
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (d + p + U,) at a point."""
@@ -64,13 +64,14 @@ class LatentDensity:
     @property
     def start(self) -> np.ndarray:
         """The mode as a point."""
-        return np.concatenate([self.mode.theta, np.zeros(self.dimension - self.mode.theta.size)])
+        theta = self.mode.theta[self.priors.ties.free]
+        return np.concatenate([theta, np.zeros(self.dimension - theta.size)])
 
     @property
     def spread(self) -> np.ndarray:
         """About the standard deviation of each coordinate under the posterior."""
         of_theta = np.sqrt(np.clip(np.diag(self.covariance), _NARROW**2, _WIDE**2))
-        return np.concatenate([of_theta, np.ones(self.dimension - self.mode.theta.size)])
+        return np.concatenate([of_theta, np.ones(self.dimension - of_theta.size)])
 
     def native(self) -> NativeDensity:
         """The density as a C function."""
@@ -101,12 +102,13 @@ class LatentDensity:
 
     def expanded(self, points: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """theta (m, d), coefficients (m, p) and effects (m, U), both as written, at points (m, d + p + U)."""
-        d, p, size = self.mode.theta.size, self.problem.mixing.centre.size, self.problem.spread.score.size
+        p, size = self.problem.mixing.centre.size, self.problem.spread.score.size
+        theta = np.empty((len(points), self.mode.theta.size))
         beta, u = np.empty((len(points), p)), np.empty((len(points), size))
 
         def some(_: int, part: slice) -> None:
             for few in steps(part, max(1, _TASK // self.dimension)):
-                expand(points[few], self.words, beta[few], u[few])
+                expand(points[few], self.words, theta[few], beta[few], u[few])
 
         map_slices(some, len(points), 256, threads)
         to_zero = self.priors.layout.map_to_zero
@@ -115,7 +117,7 @@ class LatentDensity:
                 mine, block = slice(start, start + groups * q), slice(effect, effect + q)
                 u[:, mine] = (u[:, mine].reshape(-1, q) @ to_zero[block, block].T).reshape(len(points), -1)
         own = _sampled_coefficients(self.priors)
-        theta, written = np.ascontiguousarray(points[:, :d]), np.empty((len(points), len(own)))
+        written = np.empty((len(points), len(own)))
         written[:, ~self.priors.scaled] = beta @ self.to_written.T
         written[:, own] = u[:, size - int(own.sum()) :]
         simplexes = zip(self.priors.layout.simplexes, self.priors.simplexes.tolist(), strict=True)
@@ -214,7 +216,16 @@ def _raw(observations: Observations, design: Design, priors: ModelPriors, family
     monotonic = Monotonic(
         observations.behind, observations.times, observations.stepped, steps, first_share, priors.mean[last]
     )
-    return Problem(data, monotonic, spread, mixing, prior, smooths, constant)
+    return Problem(
+        data,
+        monotonic,
+        spread,
+        mixing,
+        prior,
+        smooths,
+        Tied(priors.ties.places, priors.ties.follows, priors.ties.shifts),
+        constant,
+    )
 
 
 def _sampled_coefficients(priors: ModelPriors) -> np.ndarray:

@@ -40,17 +40,23 @@ class ExtendedDensity:
 
     @property
     def dimension(self) -> int:
-        """Length d of theta."""
-        return self.density.mode.theta.size
+        """Length of what is sampled of theta."""
+        return self._centre.size
 
     @property
     def log_scales(self) -> np.ndarray:
         """Positions of the logs of standard deviations."""
-        return self.density.priors.layout.log_scales
+        priors = self.density.priors
+        return np.flatnonzero(np.isin(priors.ties.free, priors.layout.log_scales))
+
+    @property
+    def _centre(self) -> np.ndarray:
+        return self.density.mode.theta[self.density.priors.ties.free]
 
     @property
     def _spreads(self) -> np.ndarray:
-        return self.density.mode.theta[: len(self.density.priors.layout.effects)].copy()
+        layout = self.density.priors.layout
+        return self._centre[: len(layout.effects) - len(layout.tied)].copy()
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Logs of the estimates at thetas (m, d), shape (m,)."""
@@ -73,7 +79,7 @@ class ExtendedDensity:
         """The mode of Laplace's approximation, about."""
         values, vectors = np.linalg.eigh(self.density.covariance)
         covariance = (vectors * np.clip(values, 1e-6, _FLAT**2)) @ vectors.T
-        return Mode(self.density.mode.theta, self.density.mode.value, covariance)
+        return Mode(self._centre, self.density.mode.value, covariance)
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Estimates have no gradient."""
@@ -85,12 +91,12 @@ class ExtendedDensity:
 
     def starts(self) -> np.ndarray:
         """The mode, (1, d)."""
-        return self.density.mode.theta[None]
+        return self._centre[None]
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Ends of a box around the mode."""
         spread = 5 * np.sqrt(np.diag(self.mode().covariance))
-        return self.density.mode.theta - spread, self.density.mode.theta + spread
+        return self._centre - spread, self._centre + spread
 
     def native(self) -> NativeDensity | None:
         """Estimates are not differentiable."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwise.compiled import kernel, lane, vector
 from poolwise.compiled.types import IntVector, Matrix, Vector
+from poolwise.density.dense import finite
 from poolwise.density.latent.bounds import below
 from poolwise.density.latent.problem import (
     BEHIND,
@@ -51,6 +52,9 @@ from poolwise.density.latent.problem import (
     STEPPED,
     STEPS,
     TERMS,
+    TIED_FOLLOWS,
+    TIED_PLACES,
+    TIED_SHIFTS,
     TIMES,
     TRIALS,
     WEIGHTS,
@@ -70,6 +74,7 @@ from poolwise.density.theta import (
     precision_at,
     usable,
 )
+from poolwise.density.ties import tie, tie_back
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 
@@ -480,8 +485,14 @@ def log_priors(theta: Vector, beta: Vector, words: IntVector, gradient: Vector, 
 
 
 @kernel
-def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
-    """Coefficients (m, p) and effects (m, U) at points (m, d + p + U), where theta is usable."""
+def theta_of(point, words, theta):
+    """All of theta (d,) from what of it a point holds."""
+    tie(point, whole(words, TIED_PLACES), wide(words, TIED_FOLLOWS), floats(words, TIED_SHIFTS), theta)
+
+
+@kernel
+def expand(points: Matrix, words: IntVector, theta: Matrix, beta: Matrix, u: Matrix) -> None:
+    """Theta (m, d), coefficients (m, p) and effects (m, U) at points, where theta is usable."""
     centre, bounds, starts = floats(words, CENTRE), wide(words, BOUNDS), whole(words, STARTS)
     p, size = beta.shape[1], u.shape[1]
     d = points.shape[1] - p - size
@@ -493,7 +504,8 @@ def expand(points: Matrix, words: IntVector, beta: Matrix, u: Matrix) -> None:
         deviations(points[i], d, words, zeta)
         for k in range(p):
             beta[i, k] = below(bounds, k, centre[k] + zeta[k])[0]
-        spreads(points[i, :d], starts, smooth, follows, factor)
+        theta_of(points[i], words, theta[i])
+        spreads(theta[i], starts, smooth, follows, factor)
         effects_of(factor, words, zeta, moved, strayed, score, w, u[i])
 
 
@@ -505,7 +517,9 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
     smooth, follows = floats(words, SMOOTH_PRECISION), wide(words, SMOOTH_FOLLOWS)
     p, size, q = centre.size, floats(words, SCORE).size, starts.size + smooth.size
     d = point.size - p - size
-    theta = point[:d]
+    tied = whole(words, TIED_PLACES)
+    theta, whole_slope = np.empty(d + tied.size), np.zeros(d + tied.size)
+    theta_of(point, words, theta)
     if not usable(theta):
         return -np.inf
     zeta, slope, beta, given, volume = np.empty(p + size), np.zeros(p + size), np.empty(p), np.empty(p), 0.0
@@ -518,14 +532,15 @@ def value_and_gradient(point: Vector, words: IntVector, gradient: Vector) -> flo
     w, u, score = np.empty(size), np.empty(size), np.empty(size)
     moved, strayed = np.empty(p + size), np.empty(p + size)
     total = volume + floats(words, CONSTANT)[0] + effects_of(factor, words, zeta, moved, strayed, score, w, u)
-    beta_slope, u_slope, theta_slope = np.zeros(p), np.zeros(size), np.zeros(d)
+    beta_slope, u_slope, theta_slope = np.zeros(p), np.zeros(size), np.zeros(theta.size)
     total += log_likelihood(theta, beta, u, words, beta_slope, u_slope, theta_slope)
-    total += log_priors(theta, beta, words, gradient[:d], beta_slope)
+    total += log_priors(theta, beta, words, whole_slope, beta_slope)
     for k in range(p):
         slope[k] += given[k] * beta_slope[k]
     effects_back(factor, words, score, w, u_slope, factor_slope, slope)
     deviations_back(slope, words, d, gradient)
-    spreads_back(theta, starts, smooth, follows, factor, factor_slope, gradient[:d])
-    for i in range(d):
-        gradient[i] += theta_slope[i]
-    return total if not math.isnan(total) else -np.inf
+    spreads_back(theta, starts, smooth, follows, factor, factor_slope, whole_slope)
+    for i in range(theta.size):
+        whole_slope[i] += theta_slope[i]
+    tie_back(theta, whole_slope, tied, wide(words, TIED_FOLLOWS), gradient[:d])
+    return finite(total)

@@ -9,6 +9,7 @@ import numpy as np
 from poolwise.density.latent.curvature import curvature
 from poolwise.density.latent.kernels import log_likelihood, log_priors, spreads
 from poolwise.density.latent.problem import Problem
+from poolwise.density.ties import tied_points
 from poolwise.design.structures.hyperparameters import NUMBERS, log_precisions
 from poolwise.support.threads import look
 
@@ -141,7 +142,7 @@ def joint(
 
 
 def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[Conditional, np.ndarray]:
-    """The mode over theta of Laplace's approximation, and its inverse curvature (d, d), both about.
+    """The mode over theta of Laplace's approximation, and its inverse curvature over what is sampled of it, both about.
 
     They serve to choose coordinates and where to begin. The climb begins at the likeliest of the starts (k, d).
 
@@ -150,20 +151,27 @@ def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[C
     FloatingPointError : where the density is not finite at any start.
     """
     words, kept = problem.words()
-    tried = [_from_zero(problem, words, each, beta) for each in starts]
+    free = np.setdiff1d(np.arange(starts.shape[1]), problem.tied.places)
+
+    def whole(point: np.ndarray) -> np.ndarray:
+        theta = np.empty((1, starts.shape[1]))
+        tied_points(np.ascontiguousarray(point[None]), *problem.tied, theta)
+        return theta[0]
+
+    tried = [_from_zero(problem, words, whole(each[free]), beta) for each in starts]
     finite = [each for each in tried if each is not None and np.isfinite(each.value)]
     if not finite:
         raise FloatingPointError
     best = max(finite, key=lambda each: each.value)
-    start = best.theta
+    start = best.theta[free]
 
-    def at(theta: np.ndarray, near: Conditional) -> Conditional:
-        found = conditional(problem, words, theta, near.beta, near.u)
+    def at(point: np.ndarray, near: Conditional) -> Conditional:
+        found = conditional(problem, words, whole(point), near.beta, near.u)
         return replace(near, value=-np.inf) if found is None or not np.isfinite(found.value) else found
 
     def slope_at(here: Conditional) -> np.ndarray:
         steps = _APART * np.eye(start.size)
-        return np.array([(at(here.theta + step, here).value - here.value) / _APART for step in steps])
+        return np.array([(at(here.theta[free] + step, here).value - here.value) / _APART for step in steps])
 
     # BFGS with halved steps: a line search that asked for more would cost more than it gains so near to the goal.
     inverse, slope = 0.1 * np.eye(start.size), slope_at(best)
@@ -174,12 +182,12 @@ def find_mode(problem: Problem, starts: np.ndarray, beta: np.ndarray) -> tuple[C
         if step @ slope < _CLOSE:
             break
         for halving in range(8):
-            found = at(best.theta + 0.5**halving * step, best)
+            found = at(best.theta[free] + 0.5**halving * step, best)
             if found.value > best.value:
                 break
         else:
             break
-        moved, new_slope = found.theta - best.theta, slope_at(found)
+        moved, new_slope = (found.theta - best.theta)[free], slope_at(found)
         change = slope - new_slope
         bent = float(change @ moved)
         if bent > 1e-8:

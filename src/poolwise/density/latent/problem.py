@@ -1,7 +1,7 @@
 """What kernels of a latent density are given, and the coordinates in which it is sampled.
 
-A point is [theta (d), z (p + U)]: z is whitened by a normal approximation at the mode, so that it is about standard
-normal under the posterior, whatever theta.
+A point is [theta (d - T), z (p + U)], without those T numbers of theta that follow others: z is whitened by a normal
+approximation at the mode, so that it is about standard normal under the posterior, whatever theta.
 
 For a group with effects u ~ N(0, M M'), M the covariance factor at theta, let I be the information of its rows and s
 their score. Under that approximation u = M w with w ~ N(K^-1 M' s, K^-1), K = 1 + M' I M = C C'. So
@@ -90,6 +90,14 @@ class Smooths(NamedTuple):
     follows: np.ndarray  # (S, 4 m)
 
 
+class Tied(NamedTuple):
+    """Log sds of effects that follow the last numbers of theta, and are no coordinates of a point; see `ties`."""
+
+    places: np.ndarray  # (T,)
+    follows: np.ndarray  # (T, 4 m)
+    shifts: np.ndarray  # (T,)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """All of it; `constant` is that of the log density."""
@@ -100,13 +108,15 @@ class Problem:
     mixing: Mixing
     prior: Prior
     smooths: Smooths
+    tied: Tied
     constant: float
 
     def words(self) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Address, length and width of each array in turn, for kernels; and the arrays, to be kept alive."""
         constant = np.array([self.constant])
         arrays = (
-            *self.data, *self.monotonic, *self.spread, *self.mixing, *self.prior[:-1], *self.smooths, constant
+            *self.data, *self.monotonic, *self.spread, *self.mixing, *self.prior[:-1], *self.smooths,
+            *self.tied, constant,
         )  # fmt: skip
         kept = tuple(np.ascontiguousarray(array) for array in arrays)
         words = [[array.ctypes.data, *array.shape, *([0] * (2 - array.ndim))] for array in kept]
@@ -121,8 +131,9 @@ class Problem:
     CENTRE, PLACES, MATRIX, BOUNDS,
     STARTS, ROWS, MEAN, PRECISION, FOLLOWS, SCALED, SIMPLEXES, SCALES, CORRELATIONS, STATED, EXPONENTS,
     SMOOTH_PRECISION, SMOOTH_FOLLOWS,
+    TIED_PLACES, TIED_FOLLOWS, TIED_SHIFTS,
     CONSTANT, ARRAYS,
-) = range(46)  # fmt: skip
+) = range(49)  # fmt: skip
 
 
 @kernel

@@ -1,4 +1,6 @@
-"""`s(x, g, bs="fs")` or `(s(x) | g)`: a smooth curve for each group, shrunk to the one that they have in common.
+"""`s(x, g, bs="fs")`: a smooth curve for each group, shrunk to the one that they have in common, as one term.
+
+The bar `(s(x) | g)` is the same model with effects of groups.
 
 All groups share a basis and three standard deviations: of their curves around straight lines, of these lines' levels,
 and of their slopes (mgcv's factor-smooth interaction, Pedersen, Miller, Simpson and Ross 2019).
@@ -26,7 +28,7 @@ def learn_groups(state: Any, groups: Any, curve: dict[str, Any]) -> None:
     if (count := len(names) * (bent + 2)) > levels.MOST:
         raise DataError(
             f"A curve for each of {len(names):,} groups would have {count:,} coefficients; {levels.MOST} are the most. "
-            "Take a smaller k, or let slopes vary: (x | group)."
+            "Write a bar, (s(x) | group), which takes any number of groups."
         )
     state |= {"levels": names, "basis": curve}
     state[PENALTIES] = [

@@ -150,6 +150,14 @@ class Structure:
             for k, one in enumerate(penalty.hyperparameters)
         )
 
+    def parameters_by(self, factor: str) -> tuple[tuple[str, Hyperparameter], ...]:
+        """The same of a term that varies by a factor: `sd_g[s(x)]`, `cor_g[ar1(t)]`."""
+        return tuple(
+            (f"{one.name}_{factor}[{self.name}{penalty.suffix}]", one)
+            for penalty in self.penalties
+            for one in penalty.hyperparameters
+        )
+
     @property
     def simplex(self) -> tuple[str, ...]:
         """Labels of the columns among which the term's one coefficient is shared out; empty for other terms."""

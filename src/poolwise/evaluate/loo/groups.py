@@ -121,7 +121,8 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         chosen = some_positions(groups, conditional.most)
         shapes, refitted = shapes[chosen], refitted[chosen]
         theta = spread_out(posterior.theta, conditional.cost, _THETAS)
-        variates = weighing.control_variates(theta, conditional.gradients(theta)) if conditional.cheap else None
+        ties = model.priors.ties
+        variates = weighing.control_variates(ties, theta, conditional.gradients(theta)) if conditional.cheap else None
         elpd, _, shapes = weighing.left_out(conditional.of_groups(theta, chosen, progress), variates)
         known = conditional.at_one(theta.mean(axis=0, keepdims=True)) if len(chosen) < groups else np.zeros(groups)
         bad = np.flatnonzero(shapes > weighing.FINITE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
+from poolwise.density.ties import Ties
 from poolwise.samplers import Certificate
 from poolwise.samplers.weights import tail_shape
 
@@ -62,12 +63,14 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     return found, np.exp(log_weights), shapes
 
 
-def control_variates(theta: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Functions of theta whose posterior means are zero, (m, d + d (d + 1) / 2).
+def control_variates(ties: Ties, theta: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Functions of theta whose posterior means are zero, (m, s + s (s + 1) / 2), s numbers of theta being sampled.
 
     For a polynomial P, Laplacian(P) + grad(P) . grad(log p) integrates to zero against p (zero-variance Monte Carlo:
-    Mira, Solgi and Imparato 2013). All P of degree one and two are taken; theta and the gradients are (m, d).
+    Mira, Solgi and Imparato 2013). All P of degree one and two are taken; theta and the gradients are (m, d). What of
+    theta follows other numbers has no density of its own: gradients are those in what is sampled.
     """
+    theta, gradients = theta[:, ties.free], ties.slopes(theta, gradients)
     size = theta.shape[1]
     scale = theta.std(axis=0)
     centred, slopes = (theta - theta.mean(axis=0)) / np.where(scale > 0, scale, 1.0), gradients * scale

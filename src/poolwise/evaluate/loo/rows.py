@@ -156,7 +156,7 @@ def _weighed(
     outside, residuals, inside = _densities(density, theta, rows)
     variates = None
     if isinstance(density, CollapsedDensity):
-        variates = weighing.control_variates(theta, density.values_and_gradients(theta)[1])
+        variates = weighing.control_variates(posterior.model.priors.ties, theta, density.values_and_gradients(theta)[1])
     elpd, weights, shapes = weighing.left_out(outside, variates)
     residual = np.einsum("mn,mn->n", weights, residuals)
     bad = np.flatnonzero(shapes > GOOD_K)

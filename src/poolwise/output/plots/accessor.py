@@ -31,14 +31,19 @@ class FitPlots:
     rows_of: Callable[[Factor, np.ndarray], Rows | None]
     replications: Callable[[], Replications]
     rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
-    smooth_term: Callable[[str | None], SmoothTerm]
+    smooth_term: Callable[..., SmoothTerm]
     area_effects: Callable[[str], pd.DataFrame]
 
-    def smooth(self, term: str | None = None) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
-        """What a smooth term adds: a curve with its band over partial residuals, or a surface."""
+    def smooth(
+        self, term: str | None = None, groups: list[object] | None = None
+    ) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
+        """What a smooth term adds: a curve with its band over partial residuals, or a surface.
+
+        Of a term that varies by group, `"(s(x) | g)"`, a curve for each of the groups, nine with most rows by default.
+        """
         from poolwise.output.plots.smooth import smooth
 
-        return smooth(self.smooth_term(term), self.posterior.model.design.response)
+        return smooth(self.smooth_term(term, groups=groups), self.posterior.model.design.response)
 
     def map(self, shapes: Any, *, by: str, key: str | None = None) -> alt.HConcatChart:
         """Effects of areas on a map: what their own rows say, what the model says, and how sure it is.

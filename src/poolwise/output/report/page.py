@@ -182,7 +182,8 @@ def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows:
         return {label: f"{label}: a regression of its own." for label in labels}
     several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
     unscaled = posterior.model.sampled and (rows is None or several)
-    if unscaled or factor.coupling is not None or _expensive(posterior.model.design.factors):
+    apart = factor.coupling is not None or factor.tied.any()
+    if unscaled or apart or _expensive(posterior.model.design.factors):
         return _shares(posterior, factor, shown)
     return {
         label: explain(posterior, factor, int(group), "rows", {}, rows).text
@@ -196,18 +197,24 @@ def _expensive(factors: tuple[Factor, ...]) -> bool:
 
 
 def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
-    """How much of each group's first effect comes from its own rows."""
-    own = 1.0 - shrinkage(posterior, factor)[shown, 0]
+    """How much of each group's first effect comes from its own rows; of effects in structured terms nothing."""
     rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
-    said, rest = {}, "the rest is drawn from the pool"
+    counted = [
+        f"{label}: {count} row{'' if count == 1 else 's'}"
+        for label, count in zip(factor.levels[shown], rows, strict=True)
+    ]
+    names = [theme.plain(str(label)) for label in factor.levels[shown]]
+    if factor.tied.all():
+        return {name: f"{said}." for name, said in zip(names, counted, strict=True)}
+    first = int(np.argmin(factor.tied))
+    rest = "the rest is drawn from the pool"
     if factor.coupling is not None:
         rest = "or that of those around it, the rest is the prior"
-    for label, count, share in zip(factor.levels[shown], rows, own, strict=True):
-        counted = f"{count} row{'' if count == 1 else 's'}"
-        said[theme.plain(str(label))] = (
-            f"{label}: {counted}; {share:.0%} of its {factor.effects[0]} is its own, {rest}."
-        )
-    return said
+    own = 1.0 - shrinkage(posterior, factor)[shown, first]
+    return {
+        name: f"{said}; {share:.0%} of its {factor.effects[first]} is its own, {rest}."
+        for name, said, share in zip(names, counted, own, strict=True)
+    }
 
 
 def _population(posterior: Posterior) -> pd.DataFrame:

@@ -38,15 +38,25 @@ def flatten(posterior: Posterior, *, groups: bool) -> Iterator[tuple[str, np.nda
         if (by_group and not groups) or (kind == "u" and by_group):
             continue
         labels = [list(coordinates[dim]) for dim in variable.dims]
-        penalised = posterior.model.design.penalised if name == "beta" and not groups else np.zeros(0, dtype=bool)
+        hidden = _hidden(posterior, name, groups=groups)
         for place in product(*(range(len(each)) for each in labels)):
-            if penalised.any() and penalised[place[0]]:
+            if hidden.any() and hidden[place[-1 if by_group else 0]]:
                 continue
             if kind == "cor" and of in factors and not _modelled(posterior, of, place):
                 continue
             picked = [str(each[i]) for each, i in zip(labels, place, strict=True)]
             where: Any = (slice(None), slice(None), *place)
             yield (f"{name}[{', '.join(picked)}]" if picked else name), variable.values[where]
+
+
+def _hidden(posterior: Posterior, name: str, *, groups: bool) -> np.ndarray:
+    """Which entries of a variable are coefficients of structured terms, or sds that follow other numbers."""
+    design = posterior.model.design
+    if name == "beta":
+        return np.zeros(0, dtype=bool) if groups else design.penalised
+    kind, _, of = name.partition("_")
+    found = [factor.tied for factor in design.factors if factor.name == of and kind in ("sd", "coef")]
+    return found[0] if found and not (groups and kind == "coef") else np.zeros(0, dtype=bool)
 
 
 def _modelled(posterior: Posterior, factor: str, pair: tuple[int, ...]) -> bool:
@@ -101,7 +111,8 @@ def group_table(
 
     Columns: `group`, `effect`, `n` rows, `mean` (posterior), `sd`, interval, `shrinkage` (0: the group
     speaks for itself, 1: all from the pool) and `prior_only`, true where the group's own rows cannot tell this
-    coefficient. Draws are summarised block by block, so a million groups need no room for their draws.
+    coefficient. Effects of a structured term, `(s(x) | g)`, are left out beside others. Draws are summarised block by
+    block, so a million groups need no room for their draws.
     """
     import pandas as pd
 
@@ -119,13 +130,15 @@ def group_table(
     else:
         names, draws = posterior.coefficients(factor, groups)
         figures = _summarised(draws.reshape(-1, *draws.shape[2:]).transpose(0, 2, 1), ends)
+    shown = ~factor.tied if not factor.tied.all() else ~np.zeros_like(factor.tied)  # columns of a curve say little
+    names, figures = tuple(np.array(names, dtype=object)[shown]), figures[:, :, shown]
     q = len(names)
     ours = {
         "effect": np.tile(names, len(chosen)),
         "n": np.repeat(rows[chosen].astype(int), q),
         **{name: column.ravel() for name, column in zip(("mean", "sd", low, high), figures, strict=True)},
-        "shrinkage": shrinkage(posterior, factor)[chosen].ravel(),
-        "prior_only": prior_only(model, factor)[chosen].ravel(),
+        "shrinkage": shrinkage(posterior, factor)[chosen][:, shown].ravel(),
+        "prior_only": prior_only(model, factor)[chosen][:, shown].ravel(),
     }
     return pd.DataFrame({"group": np.repeat(factor.levels[chosen], q), **ours})
 

@@ -26,6 +26,6 @@ def as_code(posterior: Posterior, system: str) -> str:
     if posterior.model.pooling is Pooling.SEPARATE:
         raise DataError("Separate regressions are many models; translate the partially pooled fit.")
     design = posterior.model.design
-    if design.structures or any(factor.coupling is not None for factor in design.factors):
+    if design.structures or any(factor.coupling is not None or factor.structures for factor in design.factors):
         raise DataError("Models with smooth and other structured terms are not translated.")
     return SYSTEMS[system](posterior)
