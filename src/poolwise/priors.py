@@ -335,11 +335,14 @@ class Dirichlet:
     concentration: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.concentration, (int, float)):
-            object.__setattr__(self, "concentration", tuple(self.concentration))
-        each = self.concentration if isinstance(self.concentration, tuple) else (self.concentration,)
+        several = isinstance(self.concentration, (list, tuple, np.ndarray))
+        each = np.atleast_1d(np.array(self.concentration, dtype=object)).tolist()
+        if not each:
+            raise PriorError("Dirichlet takes a concentration, or one for each share: Dirichlet((2, 1, 1)).")
         for one in each:
             _positive(self, concentration=one)
+        numbers = tuple(map(float, each))
+        object.__setattr__(self, "concentration", numbers if several else numbers[0])
 
     def of_shares(self, count: int) -> tuple[StickShare, ...]:
         """The priors of what each share takes of the rest, for all shares but the last.

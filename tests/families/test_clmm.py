@@ -49,7 +49,7 @@ WIDE = {"gap2": pw.HalfNormal(50), "gap3": pw.HalfNormal(50), "gap4": pw.HalfNor
 FLAT = {"Intercept": pw.Normal(0, 50), "slopes": pw.Normal(0, 50)}
 
 
-def near(fit, names, estimates, limit=0.35):
+def near(fit, names, estimates, limit=0.4):
     """Whether posterior means are estimates, but for what skewed posteriors of 72 rows make of it."""
     table = fit.summary().loc[names].assign(R=estimates)
     away = (table["mean"] - table["R"]) / table["sd"]

@@ -95,6 +95,8 @@ class ModelPriors:
             *(f"sd_{group}" for group in groups),
             *(["sd"] if sds or of_curves else []),
         }
+        if term in {f"simplex_{name}" for name, _ in self.layout.simplexes}:
+            raise PriorError(f"The shares in '{term}' add up to one: their prior has no width.")
         if term not in valid:
             raise PriorError(f"There is no term '{term}' in this model to widen the prior of. {suggest(term, valid)}")
         coefficients = tuple(

@@ -201,6 +201,11 @@ def _of_monotonic(
     steps = design.common_map[:, list(structure.places)].sum(axis=1, keepdims=True)
     spread = math.sqrt(max(float(moments(steps, total)[1][0, 0]), 0.0))
     chosen = given.get(structure.name, given.get("slopes", Normal(0.0, _settled(2.5 * unit / (spread or 1.0)))))
+    if structure.name not in given and not isinstance(chosen, Normal):
+        raise PriorError(
+            f"The prior of 'slopes', {chosen}, cannot be that of '{structure.name}', which is normal: give it one "
+            "of its own."
+        )
     return _expect(chosen, Normal, structure.name, "Normal")
 
 

@@ -141,7 +141,11 @@ def explain(
             "how far each is from what its prior left open."
         )
     if factor.tied.all():
-        raise DataError(f"Effects of {factor.structures[0].text} by {factor.name} share their strength along the term.")
+        term = f"({factor.structures[0].name} | {factor.name})"
+        raise DataError(
+            f"Effects of {term} borrow from their neighbours along the term as well as from the pool: "
+            f"smooth_term('{term}') has what the term adds in each group."
+        )
     own = 1.0 - shrinkage(posterior, factor)[group]
     told = ~prior_only(posterior.model, factor)[group]
     statistics = posterior.model.statistics

@@ -124,6 +124,10 @@ def _quantities(posterior: Posterior, interval: float) -> list[list[object]]:
         if name == "beta":  # but coefficients of curves, of which none has a meaning alone
             plain = ~np.resize(posterior.model.design.penalised, len(labels))
             labels, flat = [one for one, kept in zip(labels, plain, strict=True) if kept], flat[:, plain]
+        for factor in posterior.model.design.factors:
+            if name == f"sd_{factor.name}" and factor.structures:  # sds that follow other numbers
+                own = ~factor.tied
+                labels, flat = [one for one, kept in zip(labels, own, strict=True) if kept], flat[:, own]
         for label, values in zip(labels, flat.T, strict=True):
             low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2])
             found.append([label, values.mean(), values.std(ddof=1), low, high, float(np.mean(values > 0))])
@@ -145,7 +149,7 @@ def _sign(name: str, lines: pd.DataFrame) -> str:
     sure = (lines[low] > 0) | (lines[high] < 0)
     positive = lines["mean"] > 0
     widths = f"from {lines['times'].min():.3g} to {lines['times'].max():.3g} times the prior's width"
-    if name in _DISPERSIONS:
+    if name in _DISPERSIONS or name.startswith("simplex_"):
         return f"{name} goes from {lines['mean'].min():.3g} to {lines['mean'].max():.3g}."
     if sure.all() and positive.nunique() == 1:
         return f"{name} is {'positive' if positive.iloc[0] else 'negative'} {widths}."

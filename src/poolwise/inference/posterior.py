@@ -231,15 +231,23 @@ class Posterior:
             layout = self.model.priors.layout
             smooth = [name for name in layout.smoothing if name not in layout.shares]
             found |= {name: Variable((), layout.smoothing_parameter(self.theta, name)) for name in smooth}
-            for structure in self.model.design.structures:
-                if structure.simplex:
-                    found[structure.name] = Variable((), self.beta[..., list(structure.places)].mean(axis=-1))
-                    shares = layout.simplex(self.theta, structure.name)
-                    found[f"simplex_{structure.name}"] = Variable((f"step_{structure.name}",), shares)
+        found |= self._of_monotonic()
         if (cuts := self._thresholds()) is not None:
             found["threshold"] = Variable(("between",), cuts)
         for factor, offsets in zip(factors, self.u, strict=bool(self.u)):
             found |= self._of_factor(factor, offsets, groups=groups)
+        return found
+
+    def _of_monotonic(self) -> dict[str, Variable]:
+        """The coefficient of each monotonic term, the mean of its steps, and their shares where there are several."""
+        found = {}
+        for structure in self.model.design.structures:
+            if not structure.simplex:
+                continue
+            found[structure.name] = Variable((), self.beta[..., list(structure.places)].mean(axis=-1))
+            if len(structure.simplex) > 1 and self.theta is not None:
+                shares = self.model.priors.layout.simplex(self.theta, structure.name)
+                found[f"simplex_{structure.name}"] = Variable((f"step_{structure.name}",), shares)
         return found
 
     def _thresholds(self) -> np.ndarray | None:

@@ -182,7 +182,8 @@ def model_of(data: Statistics, priors: Mapping[str, Prior]) -> Model:
 def warn_of_many_effects(data: Statistics) -> None:
     """Say where a factor has as many effects as there are rows: priors then tell their spread from the residual's."""
     for factor in data.design.factors:
-        effects = len(factor.levels) * len(factor.effects)
+        own = int((~factor.tied).sum())  # a structured term has a few numbers for all of its effects
+        effects = len(factor.levels) * own
         if effects >= data.rows and factor.coupling is None:
             warnings.warn(
                 f"'{factor.name}' has {effects:,} effects for {data.rows:,} rows: how much of the spread is theirs and "

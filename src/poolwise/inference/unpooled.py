@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.latent.observations import observe, observe_groups
+from poolwise.density.resolve import ties_in
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.formula import Formula
@@ -43,8 +44,9 @@ def _formula(model: Model, formula: Formula) -> Formula:
 
 
 def _without_effects(model: Model, data: Statistics, pooling: Pooling) -> Model:
-    layout = replace(model.priors.layout, effects=(), starts=(), to_zero=())
-    priors = replace(model.priors, layout=layout, sd=(), at_zero=(), correlation={})
+    layout = replace(model.priors.layout, effects=(), starts=(), to_zero=(), tied=())
+    ties = ties_in(data.design, layout)
+    priors = replace(model.priors, layout=layout, sd=(), at_zero=(), correlation={}, ties=ties)
     known = (*data.design.coefficients, "slopes", *priors.dispersions)
     given = {name: prior for name, prior in model.given.items() if name in known}
     return replace(model, data=data, priors=priors, given=given, pooling=pooling, observations=None)
@@ -54,4 +56,4 @@ def _bare(factor: Factor) -> Factor:
     """A factor by whose levels nothing varies: it only labels the groups of separate regressions."""
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=bool)
     group_map = np.zeros((factor.group_map.shape[0], 0))
-    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none, predictors=())
+    return replace(factor, effects=(), group_map=group_map, starts=nothing, margins=none, predictors=(), structures=())

@@ -120,7 +120,9 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     assert fit.prior_predictive(20).sizes["draw"] == 20
     fit.report(tmp_path / "report.html")
     design = fit.result.model.design
-    name = "(" + term.split("(", 1)[1] if "|" in term else design.structures[-1].name
+    factor = next((factor for factor in design.factors if factor.structures), None)
+    structure = design.structures[-1] if factor is None else factor.structures[0]
+    name = structure.name if factor is None else f"({structure.name} | {factor.name})"
     table = fit.smooth_term(name).table
     assert np.isfinite(table[["mean", "sd", "low", "high"]]).all(axis=None)
     fit.plot.smooth(name).to_dict(validate=False)

@@ -113,5 +113,5 @@ def test_a_curve_for_each_patient():
     error = np.array([16.0538, 10.292211, 16.043829, 16.0538, 10.174569, 16.0538])
     assert np.max(np.abs(table["mean"] - estimate) / error) < 0.3
     np.testing.assert_allclose(table["sd"], error, rtol=0.12)
-    sds = fit.summary()["mean"].filter(like="sd_s(Days, Subject")
+    sds = fit.summary()["mean"].filter(like="sd_Subject[")
     np.testing.assert_allclose(sds.iloc[1:], [37.6, 18.0], rtol=0.1)  # posterior means beside modes

@@ -31,7 +31,7 @@ def monotonic(x: Any, levels: Sequence[object] | None = None, by: Any = None, _s
     levels : the categories in their order, for text; ordered categories and whole numbers have one.
     by : numbers that multiply the effect, as in an interaction.
     """
-    times = None if by is None else number_column("by= of mo()", by)
+    times = None if by is None else number_column("by= of mo()", _numbers(by))
     if "levels" not in _state:
         _learn(_state, x, levels)
     places = positions(_state, x, "mo(...)")
@@ -41,7 +41,19 @@ def monotonic(x: Any, levels: Sequence[object] | None = None, by: Any = None, _s
     return as_values({str(j + 1): steps[:, j] for j in range(steps.shape[1])})
 
 
+def _numbers(values: Any) -> Any:
+    """Truth values as zeros and ones; all else as it is."""
+    import pandas as pd
+
+    column = pd.Series(values)
+    if isinstance(column.dtype, pd.CategoricalDtype) and all(isinstance(one, bool) for one in column.cat.categories):
+        return column.astype(float).to_numpy()
+    return column.to_numpy(dtype=float) if column.dtype.kind == "b" else values
+
+
 def _learn(state: Any, x: Any, levels: Sequence[object] | None) -> None:
+    if levels is not None and not isinstance(levels, (list, tuple)):
+        raise FormulaError(f"levels= of mo() is a list of categories in their order, not {levels!r}.")
     found = _categories(x) if levels is None else list(levels)
     labels = [label_text(one) for one in found]
     if len(set(labels)) < len(labels):
@@ -66,7 +78,8 @@ def _categories(x: Any) -> list[Any]:
 
     column = pd.Series(x)
     if isinstance(column.dtype, pd.CategoricalDtype):
-        if not column.cat.ordered and not pd.api.types.is_numeric_dtype(column.cat.categories.dtype):
+        plain = all(isinstance(one, (bool, int, float, np.number)) for one in column.cat.categories)
+        if not column.cat.ordered and not plain:
             raise DataError(
                 "mo(...) takes categories that have an order: make the column an ordered category, or give "
                 "mo(x, levels=('low', 'middle', 'high'))."
@@ -76,8 +89,8 @@ def _categories(x: Any) -> list[Any]:
         return [False, True]
     if column.dtype.kind not in "iuf":
         raise DataError(
-            "mo(...) cannot tell the order of text: give it, as in mo(x, levels=('low', 'middle', 'high')), or make "
-            "the column an ordered category."
+            "mo(...) cannot tell the order of text, as which categories come from files and databases too: give it, as "
+            "in mo(x, levels=('low', 'middle', 'high')), or make the column an ordered category in memory."
         )
     values = np.unique(column.to_numpy(dtype=float))
     if not (values == np.floor(values)).all():

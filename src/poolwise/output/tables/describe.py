@@ -101,10 +101,10 @@ def describe(posterior: Posterior) -> Text:
     elif model.pooling is Pooling.PARTIAL:
         density = gaussian(statistics, design, model.priors, threads=1)
         lines += _blocks(density, design.factors)
+        sampled = [model.priors.layout.names[k] for k in model.priors.ties.free]
         lines += [
             f"beta        {p} coefficients: dense {p} x {p}, eliminated last",
-            f"theta       {model.priors.layout.dimension} parameters are left to sample: "
-            + ", ".join(model.priors.layout.names),
+            f"theta       {len(sampled)} parameters are left to sample: {', '.join(sampled)}",
             f"cost        about {density.cost:,.0f} flops an evaluation, whatever the number of rows",
         ]
     elif model.pooling is Pooling.SEPARATE:

@@ -130,7 +130,9 @@ def group_table(
     else:
         names, draws = posterior.coefficients(factor, groups)
         figures = _summarised(draws.reshape(-1, *draws.shape[2:]).transpose(0, 2, 1), ends)
-    shown = ~factor.tied if not factor.tied.all() else ~np.zeros_like(factor.tied)  # columns of a curve say little
+    shown = np.ones(len(names), dtype=bool)
+    if factor.structures and not factor.tied.all():  # columns of a curve say little
+        shown = ~factor.tied
     names, figures = tuple(np.array(names, dtype=object)[shown]), figures[:, :, shown]
     q = len(names)
     ours = {
