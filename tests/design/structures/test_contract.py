@@ -228,3 +228,59 @@ def test_a_category_left_out_whole(frame):
     for formula in ("y ~ z + s(x)", "y ~ s(x, by=z, k=4)", "y ~ z + (1 | g)"):
         fit = pw.fit(formula, frame, draws=200, seed=1)
         assert np.isfinite(fit.kfold(by="z", draws=100).elpd)
+
+
+def test_monotonic_terms_of_two_levels_are_slopes(frame):
+    """With groups and without, where nothing is left to sample but sigma; truth values count as two levels."""
+    data = frame.assign(two=(frame["k"] > 3).astype(int), truth=frame["k"] > 3)
+    priors = {"Intercept": pw.Normal(0, 2)}
+    for rest in ("", " + (1 | g)"):
+        plain = pw.fit(f"y ~ two{rest}", data, priors=priors | {"two": pw.Normal(0, 1)}, seed=1)
+        for name in ("two", "truth"):
+            fit = pw.fit(f"y ~ mo({name}){rest}", data, priors=priors | {f"mo({name})": pw.Normal(0, 1)}, seed=1)
+            assert not any("simplex" in one for one in fit.summary().index)
+            ours, theirs = fit.summary().loc[f"mo({name})"], plain.summary().loc["beta[two]"]
+            assert ours["mean"] == pytest.approx(theirs["mean"], abs=0.1 * theirs["sd"])
+            assert fit.outcome.log_evidence == pytest.approx(plain.outcome.log_evidence, abs=0.1)
+
+
+def test_categories_without_rows(frame):
+    """Of ordered categories those with rows are kept, as brms does; a list of levels and whole numbers keep all."""
+    rows = frame[frame["k"] != 3]
+    names = pd.Categorical(rows["k"].map(dict(zip([2, 4, 5], "acd", strict=True))), list("abcd"), ordered=True)
+    rows = rows.assign(name=names)
+    shares = {
+        term: sum("simplex" in one for one in pw.fit(f"y ~ {term}", rows, draws=50, seed=1).summary().index)
+        for term in ("mo(k)", "mo(name)", "mo(name, levels=('a', 'b', 'c', 'd'))")
+    }
+    assert list(shares.values()) == [3, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("term", "priors", "said"),
+    [
+        ("mo(z)", {}, "cannot tell the order of text"),
+        ("mo(x)", {}, "whole numbers or ordered categories"),
+        ("mo(k, levels='lo')", {}, "a list of categories"),
+        ("mo(z, levels=('a', 'a'))", {}, "names a category twice"),
+        ("mo(z, levels=('a', 'c'))", {}, "does not know 'b'"),
+        ("w * mo(k)", {}, r"write mo\(k, by=\.\.\.\)"),
+        ("mo(k, by=z)", {}, "takes a column of numbers"),
+        ("mo(m1)", {}, "two categories at least"),
+        ("mo(wide)", {}, "31 at most"),
+        ("mo(k)", {"mo(k)": pw.StudentT(3, 0, 1)}, "use Normal"),
+        ("mo(k) + w", {"slopes": pw.StudentT(3, 0, 1)}, "give it one of its own"),
+        ("mo(k)", {"simplex_mo(k)": pw.Dirichlet((1, 2))}, "a prior of 2 shares; there are 3"),
+        ("mo(k)", {"share_mo(k)[3]": pw.HalfNormal(1)}, r"Valid names: .*simplex_mo"),
+    ],
+)
+def test_monotonic_terms_say_what_is_wrong(term, priors, said, frame):
+    data = frame.assign(m1=1, wide=np.arange(150))
+    with pytest.raises(pw.PoolwiseError, match=said):
+        pw.fit(f"y ~ {term}", data, priors=priors)
+
+
+@pytest.mark.parametrize("wrong", [None, (), "x", (2, "a"), -1])
+def test_concentrations_are_positive_numbers(wrong):
+    with pytest.raises(pw.PriorError, match="Dirichlet"):
+        pw.Dirichlet(wrong)
