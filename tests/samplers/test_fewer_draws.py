@@ -1,4 +1,4 @@
-"""Without a number of draws, dear densities are drawn from less often; a number is kept to."""
+"""Without a number of draws, expensive densities are drawn from less often; a number is kept to."""
 
 import numpy as np
 import pandas as pd

@@ -23,20 +23,19 @@ from poolwise.design.categories import positions
 from poolwise.design.checks import check_written_numbers
 from poolwise.design.design import Design, Rows
 from poolwise.design.expression_names import expression_names, parse_expression
-from poolwise.design.factors import Cells, Factor, cells_of, levels_of
+from poolwise.design.factors import NOBODY, Cells, cells_of, levels_with
+from poolwise.design.group_terms import factors_of, selection
 from poolwise.design.levels import check_labels, group_levels, label_codes, plain_label
-from poolwise.design.margins import Powers, margins_of, powers_of_columns
-from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts, effects_part
-from poolwise.design.structures.coupled_terms import coupling_of
+from poolwise.design.margins import margins_of, powers_of_columns
+from poolwise.design.required_columns import Needed, check_missing, common_part, complete, design_parts
 from poolwise.design.transform_state import own_states
-from poolwise.formula import Bar, Formula
+from poolwise.formula import Formula
 from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table
 from poolwise.support.errors import DataError, FormulaError
 
 _WARNINGS = Lock()
 _WIDEST = 1e20  # ratio of weights
-NOBODY = "(no group)"  # label of rows whose group is not asked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,19 +108,6 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
         levels, codes = levels_with(factor.name, factor.keys, factor.coupling, encoding.keys, cells)
         factors.append(replace(factor, levels=levels, codes=codes))
     return replace(design, factors=tuple(factors)), replace(encoding, cells=cells)
-
-
-def levels_with(
-    name: str, keys: tuple[str, ...], coupling: structures.Coupling | None, names: tuple[str, ...], cells: Cells
-) -> tuple[np.ndarray, np.ndarray]:
-    """Levels (J,) of a factor and the code (C,) of each cell; coupled levels are all there, whatever the cells."""
-    if coupling is None:
-        return levels_of(keys, names, cells)
-    labels = cells[names.index(keys[0])]
-    nobody = np.array([label == NOBODY for label in labels], dtype=bool)
-    codes = np.full(len(labels), len(coupling.levels), dtype=np.int64)
-    codes[~nobody] = coupling.positions(labels[~nobody], name)
-    return np.append(coupling.levels, NOBODY) if nobody.any() else coupling.levels, codes
 
 
 def encode(
@@ -429,8 +415,6 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     formula = needed.formula
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
-    powers = {part: powers_of_columns(getattr(specs, part)) for part in names}
-    factors: list[Factor] = []
     common: list[str] = []
     predictors: list[str] = []
     margins: list[np.ndarray] = []
@@ -439,18 +423,16 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         kept = [k for k, name in enumerate(names[part]) if each.constant or name != "Intercept"]
         common += [names[part][k] for k in kept]
         predictors += [of] * len(kept)
-        margins.append(margins_of([powers[part][k] for k in kept]))
-    by_factor = _bars_by_factor(formula, names)
-    of_mean = [frozenset(bars[0][2].keys) for bars in by_factor if not bars[0][0]]
-    factors += [_factor(formula, bars, specs, names, powers, columns, cells, of_mean) for bars in by_factor]
+        powers = powers_of_columns(getattr(specs, part))
+        margins.append(margins_of([powers[k] for k in kept]))
     coefficients = tuple(f"{of}_{name}" if of else name for of, name in zip(predictors, common, strict=True))
     design = Design(
         formula,
         unquote(formula.response),
         columns,
         coefficients,
-        _selection(columns, tuple(common)),
-        tuple(factors),
+        selection(columns, tuple(common)),
+        factors_of(formula, specs, columns, cells),
         tuple(predictors),
         _block_diagonal(margins),
         structures.structures_of(
@@ -473,114 +455,6 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
     )
 
 
-def _bars_by_factor(formula: Formula, names: dict[str, tuple[str, ...]]) -> list[list[_OwnedBar]]:
-    """The bars of each factor: those of one linear predictor and one grouping, and all others that share a name."""
-    found: dict[tuple[str, frozenset[str]], list[_OwnedBar]] = {}
-    joined: dict[tuple[str, frozenset[str]], tuple[str, frozenset[str]]] = {}
-    for of, each in formula.predictors:
-        for bar in each.bars:
-            if not names[effects_part(of, each, bar)]:
-                raise FormulaError(f"{bar} has no effects: the left side of the bar is empty.")
-            keys = frozenset(bar.keys)
-            place = (f"{of} {bar.structure}" if bar.structure else of, keys)
-            if bar.shared:
-                place = joined.setdefault((bar.shared, keys), joined.get(("", keys), place))
-                joined[("", keys)] = place
-            found.setdefault(place, []).append((of, each, bar))
-    return [sorted(bars, key=lambda owned: owned[2].shared) for bars in found.values()]
-
-
-_OwnedBar = tuple[str, Formula, Bar]  # with the linear predictor that it is part of, and the formula of that
-
-
-def _factor(
-    formula: Formula,
-    bars: list[_OwnedBar],
-    specs: Any,
-    names: dict[str, tuple[str, ...]],
-    powers: dict[str, list[Powers]],
-    columns: tuple[str, ...],
-    cells: Cells,
-    of_mean: list[frozenset[str]],
-) -> Factor:
-    """The factor of some bars, whose effects are correlated within each bar that says so, and in bars of one name.
-
-    `of_mean` are the groupings by which the mean varies: their factors have the plain names.
-    """
-    effects: list[str] = []
-    starts: list[int] = []
-    predictors: list[str] = []
-    written: list[str] = []
-    of_effects: list[Powers] = []
-    tied: list[structures.Structure] = []
-    first: dict[str, int] = {}
-    several = len({of for of, _, _ in bars}) > 1
-    for of, each, bar in bars:
-        part = effects_part(of, each, bar)
-        mine = [f"{of}_{name}" if several and of else name for name in names[part]]
-        twice = [name for name in mine if name in effects]
-        if twice:
-            what = "Intercepts vary" if twice[0] == "Intercept" else f"'{twice[0]}' varies"
-            raise FormulaError(
-                f"{what} by {bar.factor} in two group terms of '{each.text}', and nothing could tell the two apart. "
-                f"Put all effects into one bar, or start the second with 0: (0 + ... | {bar.factor})."
-            )
-        found = structures.structures_of(
-            {part: getattr(specs, part)}, [(of, part)], [(of, name) for name in names[part]], structures.terms()
-        )
-        _check_by_group(bar, found)
-        first_of_bar = len(effects)
-        tied += [
-            replace(
-                one,
-                name=f"{of}_{one.text}" if several and of else one.text,
-                places=tuple(first_of_bar + k for k in one.places),
-                null=tuple(first_of_bar + k for k in one.null),
-            )
-            for one in found
-        ]
-        start = first.setdefault(bar.shared, len(effects)) if bar.shared else len(effects)
-        together = bar.correlated and not found  # beside a structured term all effects are independent
-        starts += [start if together else len(effects) + k for k in range(len(mine))]
-        effects += mine
-        written += names[part]
-        predictors += [of] * len(mine)
-        of_effects += powers[part]
-    keys, structure = bars[0][2].keys, bars[0][2].structure
-    coupling = coupling_of(bars[0][2], formula.tables) if structure else None
-    levels, codes = levels_with(structure, keys, coupling, formula.keys, cells)
-    group_map = _selection(columns, tuple(written))
-    owners = tuple(dict.fromkeys(predictors))
-    plain = "" in owners or (several and frozenset(keys) not in of_mean)
-    name = bars[0][2].factor if plain else "_".join((*owners, bars[0][2].factor))
-    parts = np.array(predictors, dtype=object)
-    margins = margins_of(of_effects) & (parts[:, None] == parts)
-    return Factor(
-        name,
-        keys,
-        levels,
-        codes,
-        tuple(effects),
-        group_map,
-        np.array(starts, dtype=np.int64),
-        margins,
-        tuple(predictors),
-        coupling,
-        tuple(tied),
-    )
-
-
-def _check_by_group(bar: Bar, found: tuple[structures.Structure, ...]) -> None:
-    """Refuse structured terms that cannot vary by group."""
-    for one in found:
-        if one.simplex:
-            raise FormulaError(f"'{one.text}' in {bar}: a monotonic effect cannot vary by group; write it outside.")
-        if bar.shared or bar.structure:
-            raise FormulaError(
-                f"'{one.text}' in {bar}: a structured term varies by plain groups only, as in ({one.text} | g)."
-            )
-
-
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
     size, at = sum(map(len, blocks)), 0
     found = np.zeros((size, size), dtype=bool)
@@ -588,14 +462,6 @@ def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
         found[at : at + len(block), at : at + len(block)] = block
         at += len(block)
     return found
-
-
-def _selection(columns: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """(1 + K, number of names) with a one where a name is a column of [1, W]."""
-    position = {"Intercept": 0, **{name: k for k, name in enumerate(columns, start=1)}}
-    selected = np.zeros((1 + len(columns), len(names)))
-    selected[[position[name] for name in names], np.arange(len(names))] = 1.0
-    return selected
 
 
 def _rows(

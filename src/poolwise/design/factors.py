@@ -16,6 +16,7 @@ from poolwise.design.structures.structure import Structure
 from poolwise.support.errors import DataError
 
 Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
+NOBODY = "(no group)"  # label of rows whose group is not asked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +131,19 @@ def levels_of(keys: tuple[str, ...], names: tuple[str, ...], cells: Cells) -> tu
     for column in labels[1:]:
         joined = joined + ":" + column.astype(object)
     return joined, codes
+
+
+def levels_with(
+    name: str, keys: tuple[str, ...], coupling: Coupling | None, names: tuple[str, ...], cells: Cells
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels (J,) of a factor and the code (C,) of each cell; coupled levels are all there, whatever the cells."""
+    if coupling is None:
+        return levels_of(keys, names, cells)
+    labels = cells[names.index(keys[0])]
+    nobody = np.array([label == NOBODY for label in labels], dtype=bool)
+    codes = np.full(len(labels), len(coupling.levels), dtype=np.int64)
+    codes[~nobody] = coupling.positions(labels[~nobody], name)
+    return np.append(coupling.levels, NOBODY) if nobody.any() else coupling.levels, codes
 
 
 def quoted(levels: np.ndarray) -> np.ndarray:

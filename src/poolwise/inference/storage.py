@@ -163,11 +163,11 @@ def _posterior(
     settings = sampler_settings(header["draws"], header["chains"], header["seed"], "auto", silent)
     if header["seed"] is None:
         raise ValueError("there is no seed")
-    name = header.get("family", "gaussian")
+    name = header["family"]
     if family is None and name not in FAMILIES:
         raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
-    family = family_of(name if family is None else family, header.get("labels", ()), header.get("link"))
-    data = from_state(header["statistics"], arrays, functions, family.unshared)
+    family = family_of(name if family is None else family, header["labels"], header["link"])
+    data = from_state(header["statistics"], arrays, functions)
     size = len(data.design.coefficients)
     said, layout = header["priors"], header["priors"]["layout"]
     of_theta = ParameterLayout(
@@ -176,11 +176,11 @@ def _posterior(
         tuple(layout["mixed"]),
         tuple(layout["dispersions"]),
         tuple(map(tuple, layout["to_zero"])),
-        tuple(layout.get("smoothing", ())),
-        tuple(layout.get("usual", ())),
-        tuple(layout.get("correlations", ())),
-        tuple((term, tuple(labels)) for term, labels in layout.get("simplexes", ())),
-        tuple(layout.get("tied", ())),
+        tuple(layout["smoothing"]),
+        tuple(layout["usual"]),
+        tuple(layout["correlations"]),
+        tuple((term, tuple(labels)) for term, labels in layout["simplexes"]),
+        tuple(layout["tied"]),
     )
     priors = ModelPriors(
         of_theta,
@@ -192,14 +192,14 @@ def _posterior(
         tuple(said["at_zero"]),
         {name: _prior(state) for name, state in said["dispersions"].items()},
         {factor: _prior(state) for factor, state in said["correlation"].items()},
-        {name: _prior(state) for name, state in said.get("smoothing", {}).items()},
+        {name: _prior(state) for name, state in said["smoothing"].items()},
         follows_in(data.design),
         simplexes_in(data.design),
         ties_in(data.design, of_theta),
     )
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}
-    model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header.get("link")))
+    model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header["link"]))
     if model.sampled:
         return _sampled(model, header, arrays)
     if (model.pooling is Pooling.PARTIAL) != ("theta" in arrays and bool(model.design.factors)):

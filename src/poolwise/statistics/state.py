@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from poolwise.design import Design, Encoding
-from poolwise.design.encoding import levels_with
-from poolwise.design.factors import Cells, Factor
+from poolwise.design.factors import Cells, Factor, levels_with
 from poolwise.design.required_columns import needed_columns, part_texts
 from poolwise.design.structures import Coupling, Penalty, Structure
 from poolwise.design.transform_state import restore_specs, specs_state
-from poolwise.formula import Functions, formula_from, formula_state, parse
+from poolwise.formula import Functions, formula_from, formula_state
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
 from poolwise.support.archive import labels_of, labels_state, numbers
@@ -91,21 +89,10 @@ def _coupled_state(coupling: Coupling) -> dict[str, Any]:
     return {"levels": coupling.levels.tolist(), "intrinsic": coupling.intrinsic}
 
 
-def from_state(
-    header: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    functions: Functions | None = None,
-    intercepts: Sequence[str] = (),
-) -> Statistics:
-    """What `to_state` described.
-
-    `functions` are the caller's own that its formula calls; `intercepts` the parameters with one where an older file
-    has the text of a formula only.
-    """
-    encoding, said = header["encoding"], header["formula"]
-    formula = (
-        parse(said, functions).with_intercepts(intercepts) if isinstance(said, str) else formula_from(said, functions)
-    )
+def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions: Functions | None = None) -> Statistics:
+    """What `to_state` described; `functions` are the caller's own that its formula calls."""
+    encoding = header["encoding"]
+    formula = formula_from(header["formula"], functions)
     needed_columns(formula)  # its terms are those that a formula may have
     texts = part_texts(formula)
     if encoding["specs"].keys() != texts.keys():
@@ -135,7 +122,7 @@ def from_state(
         tuple(_factor(said, i, keys, cells, arrays, width) for i, said in enumerate(header["factors"])),
         tuple(header["predictors"]),
         numbers(arrays, "margins", p, p).astype(bool),
-        tuple(map(_structure, header.get("structures", ()))),
+        tuple(map(_structure, header["structures"])),
     )
     if any(not {*one.places, *one.null} <= set(range(p)) for one in design.structures):
         raise ValueError("the structured terms do not fit the coefficients")
@@ -177,14 +164,14 @@ def _factor(
 ) -> Factor:
     effects, starts = tuple(said["effects"]), np.array(said["starts"], dtype=np.int64)
     q = len(effects)
-    predictors = tuple(said["predictors"]) if "predictors" in said else (said["predictor"],) * q  # of older files
+    predictors = tuple(said["predictors"])
     if starts.shape != (q,) or len(predictors) != q or np.any(starts < 0) or np.any(starts > np.arange(q)):
         raise ValueError("the blocks of correlated effects do not fit the effects")
-    coupling = _coupling(said["coupled"], i, arrays) if said.get("coupled") else None
+    coupling = _coupling(said["coupled"], i, arrays) if said["coupled"] else None
     levels, codes = levels_with(said["name"], tuple(said["keys"]), coupling, keys, cells)
     group_map = numbers(arrays, f"group_map_{i}", width, q)
     margins = numbers(arrays, f"margins_{i}", q, q).astype(bool)
-    tied = tuple(map(_structure, said.get("structures", ())))
+    tied = tuple(map(_structure, said["structures"]))
     if any(not {*one.places, *one.null} <= set(range(q)) for one in tied):
         raise ValueError("the structured terms do not fit the effects")
     name, own = said["name"], tuple(said["keys"])

@@ -102,7 +102,7 @@ class Penalty:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Penalty:
         """What `state` described."""
-        if simplex := state.get("simplex"):
+        if simplex := state["simplex"]:
             return cls.of_simplex(simplex)
         found = tuple(map(Hyperparameter, state["names"], state["units"], state["correlations"]))
         follows = np.array(state["follows"], dtype=float).reshape(len(state["widths"]), len(found), NUMBERS)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.encoding import NOBODY
-from poolwise.design.factors import Factor
+from poolwise.design.factors import NOBODY, Factor
 from poolwise.evaluate.predict import Predictor
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.inference.posterior import Pooling, Posterior
