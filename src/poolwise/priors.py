@@ -302,30 +302,6 @@ class LKJ:
 
 
 @dataclass(frozen=True, slots=True)
-class Autocorrelation(ScalePrior):
-    """LKJ prior of one correlation, as that of h = exp(atanh(correlation)): then (1 - rho^2)^(eta - 1) d rho is
-    (2 h / (1 + h^2))^(2 eta) d log h.
-    """
-
-    eta: float = 1.0
-
-    @property
-    def coefficients(self) -> tuple[float, float, float, float, float, float]:
-        log_beta = math.lgamma(self.eta) + 0.5 * math.log(math.pi) - math.lgamma(self.eta + 0.5)
-        return 2 * self.eta * math.log(2) - log_beta, 2 * self.eta - 1.0, 0.0, 0.0, 4 * self.eta, 1.0
-
-    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
-        share = np.clip(rng.beta(self.eta, self.eta, size), 1e-12, 1 - 1e-12)
-        return np.asarray(np.sqrt(share / (1 - share)))
-
-    def widened(self, factor: float) -> Autocorrelation:
-        raise PriorError("A correlation lies between -1 and 1: its prior has no width.")
-
-    def __str__(self) -> str:
-        return str(LKJ(self.eta))
-
-
-@dataclass(frozen=True, slots=True)
 class Dirichlet:
     """Prior of shares that add up to one; one concentration for all, or one for each.
 
@@ -385,6 +361,28 @@ class StickShare(ScalePrior):
 
     def __str__(self) -> str:
         return f"Beta({_number(self.a)}, {_number(self.b)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Autocorrelation(ScalePrior):
+    """LKJ prior of one correlation, as that of h = exp(atanh(correlation)): (1 + rho) / 2 = h^2 / (1 + h^2) is then
+    Beta(eta, eta).
+    """
+
+    eta: float = 1.0
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        return StickShare(self.eta, self.eta).coefficients
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        return StickShare(self.eta, self.eta).sample(rng, size)
+
+    def widened(self, factor: float) -> Autocorrelation:
+        raise PriorError("A correlation lies between -1 and 1: its prior has no width.")
+
+    def __str__(self) -> str:
+        return str(LKJ(self.eta))
 
 
 @dataclass(frozen=True, slots=True)
