@@ -181,8 +181,9 @@ def reference(study: Study) -> dict[str, Any]:
         numbers = {}
         for name, prior in priors.smoothing.items():
             if name in priors.layout.correlations:
-                rho = numpyro.sample(name, dist.TransformedDistribution(
-                    dist.Beta(prior.eta, prior.eta), dist.transforms.AffineTransform(-1.0, 2.0)))  # fmt: skip
+                to_correlation = dist.transforms.AffineTransform(-1.0, 2.0, domain=dist.constraints.unit_interval)
+                law = dist.TransformedDistribution(dist.Beta(prior.eta, prior.eta), to_correlation)
+                rho = numpyro.sample(name, law)
                 numbers[name] = jnp.arctanh(rho)
             else:
                 numbers[name] = jnp.log(numpyro.sample(name, laws[type(prior).__name__](prior)))
@@ -194,7 +195,7 @@ def reference(study: Study) -> dict[str, Any]:
         at = 0
         for factor in design.factors:
             q, sds = len(factor.effects), []
-            follows = priors.ties.follows.reshape(len(priors.ties.places), -1, 4)
+            follows = priors.ties.follows.reshape(len(priors.ties.places), len(priors.smoothing), 4)
             tied = np.exp(priors.ties.shifts) * np.diag(priors.layout.map_to_zero)[priors.ties.places]
             for k, effect in enumerate(factor.effects):
                 if at + k in priors.ties.places:
