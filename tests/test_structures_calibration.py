@@ -83,7 +83,7 @@ COUPLED = ("map", "relatives")  # which many levels are coupled, not columns, in
 
 
 OFTEN = [*((kind, "gaussian", FEW, False) for kind in TERMS), *((kind, "gaussian", FEW, True) for kind in COUPLED)]
-OFTEN += [("walk", "poisson", FEW, False), ("curve", "poisson", FEW, False)]
+OFTEN += [("curve", "poisson", FEW, False)]
 SELDOM = [(kind, family, MANY, False) for kind in TERMS for family in ("gaussian", "poisson")]
 SELDOM += [(kind, "gaussian", MANY, True) for kind in COUPLED]
 

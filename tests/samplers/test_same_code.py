@@ -36,6 +36,7 @@ def draws(code: str, **environment: str) -> str:
     return found.stdout
 
 
+@pytest.mark.slow
 def test_kernels_call_their_own_copies_of_others():
     assert draws(FIT) == draws(TRANSITION + FIT)
 

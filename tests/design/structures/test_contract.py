@@ -106,7 +106,13 @@ def test_saved_fits_predict_the_same(term, frame, tmp_path):
         pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+OFTEN = ("cubic", "mo(k)", "series of groups")  # in the default suite; a report of each takes seconds
+
+
+@pytest.mark.parametrize(
+    "term",
+    [pytest.param(term, id=name, marks=() if name in OFTEN else pytest.mark.slow) for name, term in TERMS.items()],
+)
 def test_everything_after_the_fit(term, frame, tmp_path):
     fit = pw.fit(f"y ~ {term} + (1 | g)", frame, draws=200, seed=1)
     assert fit.outcome.passed
