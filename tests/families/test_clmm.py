@@ -49,7 +49,7 @@ WIDE = {"gap2": pw.HalfNormal(50), "gap3": pw.HalfNormal(50), "gap4": pw.HalfNor
 FLAT = {"Intercept": pw.Normal(0, 50), "slopes": pw.Normal(0, 50)}
 
 
-def near(fit, names, estimates, limit=0.4):
+def near(fit, names, estimates, limit=0.35):
     """Whether posterior means are estimates, but for what skewed posteriors of 72 rows make of it."""
     table = fit.summary().loc[names].assign(R=estimates)
     away = (table["mean"] - table["R"]) / table["sd"]
@@ -66,8 +66,10 @@ def test_clmm_agrees(link, known):
     estimates, data = known[0][LINKS.index(link)], known[1]
     sd = estimates[-1]
     given = {"sd_judge": pw.Gamma(1000, 1000 / sd), **FLAT, **WIDE}
-    fit = pw.fit("rating ~ temp + contact + (1 | judge)", data, family="cumulative", link=link, priors=given, seed=1)
-    near(fit, [*THRESHOLDS, *SLOPES], estimates[:-1])
+    fit = pw.fit(
+        "rating ~ temp + contact + (1 | judge)", data, family="cumulative", link=link, priors=given, seed=1, draws=4000
+    )
+    near(fit, [*THRESHOLDS, *SLOPES], estimates[:-1])  # up to 0.33 by 20,000 draws, which 4,000 blur by 0.02
 
 
 def test_complementary_log_log_is_that_of_clm(known):

@@ -9,7 +9,7 @@ from poolwise.density.theta import log_prior
 from poolwise.inference.posterior import Posterior
 
 _SUPPORT = 2.0  # log likelihoods that differ by less than this are both supported (Edwards 1972)
-_POINTS, _POINTS_DEAR, _DEAR = 128, 16, 1e7
+_POINTS, _FEWER_POINTS, _EXPENSIVE = 128, 16, 1e7
 _NOTHING = -25.0  # log of how much less than usual stands for a spread of zero
 _WIDE = 1.5  # length of a correlation's 90% interval from which its sign is open
 
@@ -25,7 +25,7 @@ def undecided(posterior: Posterior, density: GaussianDensity) -> list[str]:
     layout = posterior.model.priors.layout
     to_zero = layout.map_to_zero
     points = posterior.theta.reshape(-1, posterior.theta.shape[-1])
-    count = _POINTS if density.cost < _DEAR else _POINTS_DEAR
+    count = _POINTS if density.cost < _EXPENSIVE else _FEWER_POINTS
     spread_out = points[:: max(1, len(points) // count)][:count]
     best = _log_likelihood(density, spread_out).max()
     said = []

@@ -162,6 +162,9 @@ class BlockedDensity:
         if parts is None:
             return -math.inf, gradient
         covariance, value, store, panels = parts
+        given = self._given(point)
+        if given is None:
+            return -math.inf, gradient
         value += log_prior(point, self.system.prior, gradient)
         kept, leaf = self._means(point, store, panels)
         structure, p = self.system.structure, len(self.basis.reference)
@@ -177,7 +180,7 @@ class BlockedDensity:
         mean, spread = np.empty(p), np.empty((p, p))
         common_solution(schur, mean, spread)
         unscale_common(point, self.system.prior, mean, spread)
-        penalty = prior_penalty(point, self.system.prior, self._given(point), mean, spread, gradient)
+        penalty = prior_penalty(point, self.system.prior, given, mean, spread, gradient)
         # As with one factor: the expected quadratic form is its minimum plus its rank.
         rank = p + float(levels.sum())
         gradient[q + self.layout.pairs] += schur[p, p] + rank - penalty - np.trace(moments) - self.system.rows
@@ -428,8 +431,9 @@ class BlockedDensity:
         value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
         return None if value == -math.inf else (covariance, value, store, panels)
 
-    def _given(self, point: np.ndarray) -> np.ndarray:
-        """What data and priors say of the common coefficients, effects integrated out; see `prior_penalty`.
+    def _given(self, point: np.ndarray) -> np.ndarray | None:
+        """What data and priors say of the common coefficients, effects integrated out; see `prior_penalty`. None where
+        that is not finite.
 
         Only where terms are monotonic, from a factorisation in which their coefficients are independent.
         """
@@ -439,7 +443,7 @@ class BlockedDensity:
         apart = prior._replace(simplexes=prior.simplexes[:0], scaled=np.minimum(prior.scaled, SCALED))
         parts = replace(self, system=self.system._replace(prior=apart))._eliminated(point)
         if parts is None:
-            raise SamplingError(_STRANGE)
+            return None
         structure, size = self.system.structure, int(self.system.structure.root_size)
         factor = np.triu(parts[2][structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :])
         factor[-1, -1] = math.sqrt(max(factor[-1, -1], 0.0))
