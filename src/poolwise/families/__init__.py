@@ -19,6 +19,7 @@ from poolwise.families.exponential import EXPONENTIAL
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gamma import GAMMA
 from poolwise.families.gaussian import GAUSSIAN
+from poolwise.families.gaussian_with_errors import GAUSSIAN_WITH_ERRORS
 from poolwise.families.geometric import GEOMETRIC
 from poolwise.families.hurdle_gamma import HURDLE_GAMMA
 from poolwise.families.hurdle_lognormal import HURDLE_LOGNORMAL
@@ -83,6 +84,8 @@ FAMILIES = MappingProxyType(
         )
     }
 )
+# The same outcomes with known standard errors beside their spread.
+_WITH_ERRORS = MappingProxyType({GAUSSIAN: GAUSSIAN_WITH_ERRORS})
 # Other names under which R, brms and Bambi know them.
 _ALIASES = {
     "normal": "gaussian",
@@ -122,6 +125,29 @@ def family_of(asked: object, labels: Sequence[str] = (), link: str | None = None
     return of_categories(family, labels, link) if labels else family
 
 
+def with_errors(family: Family) -> Family:
+    """The family whose outcomes have known standard errors beside their spread.
+
+    Raises
+    ------
+    FormulaError : for a family that has none.
+    """
+    if family in _WITH_ERRORS.values():
+        return family
+    if family not in _WITH_ERRORS:
+        names = ", ".join(each.name for each in _WITH_ERRORS)
+        raise FormulaError(f"se(s, sigma=True) is for family='{names}'; '{family.name}' has no variance to add s^2 to.")
+    return _WITH_ERRORS[family]
+
+
+def is_listed(family: Family) -> bool:
+    """Whether `FAMILIES` has it under its name, or that family has this one for outcomes with labels or with errors."""
+    known = FAMILIES.get(family.name)
+    if known is None:
+        return False
+    return family in (known, _WITH_ERRORS.get(known)) or known.of_labels is family.of_labels is not None
+
+
 def of_categories(family: Family, labels: Sequence[str], link: str | None) -> Family:
     """The family of outcomes with these labels, by a link; a family without categories as it is."""
     if family.of_labels is None:
@@ -142,8 +168,10 @@ __all__ = [
     "Link",
     "Scale",
     "family_of",
+    "is_listed",
     "of_categories",
     "locations",
     "rows_callback",
     "views",
+    "with_errors",
 ]

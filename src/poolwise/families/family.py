@@ -42,6 +42,7 @@ class Parameter:
     vanishes : whether it may be fixed at zero.
     most : (outcomes) to what a fixed value must lie below.
     relative : whether only its ratio between rows can be learnt: its linear predictor has no constant.
+    known : whether each row has a value of its own, one over the root of its weight.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Parameter:
     vanishes: bool = False
     relative: bool = False
     most: OfOutcomes | None = None
+    known: bool = False
 
     def to_scale(self, value: float) -> float:
         """A value on the scale on which kernels take it."""
@@ -83,7 +85,7 @@ class Family:
     expected : (mean, *parameters) to the expected outcome, where that is not the mean on `scale`.
     whole : whether outcomes are whole numbers.
     additive : whether only the sum of the outcomes of rows with equal predictors matters.
-    precise : whether a row's weight divides its variance; else it multiplies its log likelihood.
+    precise : the parameter whose square a row's weight divides; where there is none, weights multiply log likelihoods.
     trials : whether outcomes are successes among trials.
     labelled : whether outcomes may be two labels, of which the second is the success.
     zeros_apart : whether the location is of the outcomes that are not zero.
@@ -116,7 +118,7 @@ class Family:
     expected: Callable[..., Numbers] | None = None
     whole: bool = False
     additive: bool = False
-    precise: bool = False
+    precise: str = ""
     trials: bool = False
     labelled: bool = False
     zeros_apart: bool = False
@@ -141,16 +143,19 @@ class Family:
     @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the parameters that always have a linear predictor."""
-        return tuple(each.name for each in self.parameters if each.prior is None and each.fixed is None)
+        return tuple(
+            each.name for each in self.parameters if each.prior is None and each.fixed is None and not each.known
+        )
 
     def fixed(self, values: Iterable[tuple[str, float]]) -> dict[str, float]:
-        """Parameters that have a value, on their scales.
+        """Parameters that have a value, on their scales; of those that each row knows what is the same in all.
 
         Raises
         ------
         FormulaError : for a value that the parameter cannot have.
         """
-        known, found = {each.name: each for each in self.parameters}, {}
+        known = {each.name: each for each in self.parameters}
+        found = {name: 0.0 for name, each in known.items() if each.known}
         for name, value in values:
             with np.errstate(all="ignore"):
                 at = known[name].to_scale(value)

@@ -82,7 +82,7 @@ GAUSSIAN = Family(
     log_density,
     draw,
     any_number,
-    precise=True,
+    precise="sigma",
     interval=_interval,
     log_interval=log_interval_by(_interval),
 )

@@ -94,5 +94,5 @@ SKEW_NORMAL = Family(
     log_density,
     draw,
     any_number,
-    precise=True,
+    precise="sigma",
 )

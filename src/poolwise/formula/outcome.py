@@ -10,6 +10,7 @@ from poolwise.support.errors import FormulaError
 
 _CALL = re.compile(r"([\w.]+)\s*\((.*)\)", re.DOTALL)
 _PAIR = re.compile(r"(?:cbind\s*)?\((.*)\)", re.DOTALL)
+_SIGMA = re.compile(r"(?:sigma\s*=\s*)?(TRUE|True|T|FALSE|False|F)")
 _PROPORTION = {"prop", "p", "proportion"}
 _OTHERS = {
     "mi": "missing outcomes are not modelled; rows without an outcome can be predicted",
@@ -30,6 +31,7 @@ class Outcome:
     weights : the column of weights, None where there is none.
     additions : what else is known of it, as `Formula.additions`.
     known_errors : whether `weights` has standard errors.
+    residual : whether there is a residual beside them.
     """
 
     response: str
@@ -37,12 +39,13 @@ class Outcome:
     weights: str | None = None
     additions: tuple[tuple[str, str], ...] = ()
     known_errors: bool = False
+    residual: bool = False
 
 
 def read_outcome(left: str) -> Outcome:
     """Read `y`, `y | trials(n)`, `y | weights(w)`, `(s, f)`, `cbind(s, f)`, `prop(k, n)` and `weighted(y, w)`; and
     `y | cens(status)`, `y | cens(status, upper)`, `y | trunc(lb=0, ub=1)`, `y | dec(choice)`, `censored(y, status)`,
-    `y | se(s)`.
+    `y | se(s)`, `y | se(s, sigma=True)`.
 
     Raises
     ------
@@ -80,6 +83,7 @@ def _with_additions(left: str) -> Outcome:
     """brms' additions: `y | trials(n) + weights(w) + cens(status) + trunc(lb = 0) + dec(choice)`."""
     response, *more = pieces(left, "|")
     found: dict[str, str] = {}
+    residual = False
     for addition in (part for each in more for part in pieces(each, "+")):
         call = _CALL.fullmatch(addition)
         name, inside = (call[1], call[2].strip()) if call else (addition, "")
@@ -95,24 +99,25 @@ def _with_additions(left: str) -> Outcome:
         if name in _ADDITIONS:
             found |= _ADDITIONS[name](pieces(inside), left)
         else:
-            found[name] = _standard_errors(pieces(inside), left) if name == "se" else inside
+            if name == "se":
+                inside, residual = _standard_errors(pieces(inside), left)
+            found[name] = inside
     trials, weights, errors = (found.pop(name, None) for name in ("trials", "weights", "se"))
     if weights is not None and errors is not None:
         raise FormulaError(f"'{left}' has weights beside standard errors: one of the two says how precise rows are.")
-    return Outcome(response, trials, errors or weights, tuple(found.items()), errors is not None)
+    return Outcome(response, trials, errors or weights, tuple(found.items()), errors is not None, residual)
 
 
-def _standard_errors(arguments: list[str], left: str) -> str:
-    """The column in `se(s)`."""
+def _standard_errors(arguments: list[str], left: str) -> tuple[str, bool]:
+    """The column in `se(s)`, and whether there is a residual beside, `se(s, sigma=True)`."""
     column, *rest = arguments
-    if any(re.fullmatch(r"(sigma\s*=\s*)?(TRUE|True|T)", one) for one in rest):
+    stated = _SIGMA.fullmatch(rest[0]) if len(rest) == 1 else None
+    if (rest and not stated) or not (column.isidentifier() or column.startswith("`")):
         raise FormulaError(
-            f"'{left}': what varies between rows beside their errors is an effect of each row. Number the rows in a "
-            "column and add it, as in '(1 | row)'."
+            f"se() of '{left}' takes the column with the standard errors, and whether there is a residual beside them: "
+            "'y | se(s) ~ ...' or 'y | se(s, sigma=True) ~ ...'."
         )
-    if rest or not (column.isidentifier() or column.startswith("`")):
-        raise FormulaError(f"se() of '{left}' takes the column with the standard errors: 'y | se(s) ~ ...'.")
-    return column
+    return column, stated is not None and stated[1].startswith("T")
 
 
 def _censoring(arguments: list[str], left: str) -> dict[str, str]:

@@ -139,6 +139,7 @@ def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) ->
         additions=outcome.additions,
         specific=tuple(specific),
         known_errors=outcome.known_errors,
+        residual=outcome.residual,
     )
 
 

@@ -21,7 +21,6 @@ def formula_from(state: Mapping[str, Any], functions: Functions | None = None) -
     known = dict(state)
     bars = tuple(Bar(**{**bar, "keys": tuple(bar["keys"])}) for bar in known.pop("bars"))
     further = tuple((str(name), formula_from(other)) for name, other in known.pop("further"))
-    known = {"constant": True, "known_errors": False} | known  # files of before have neither
     for name in ("offsets", "specific"):
         known[name] = tuple(known[name])
     for name in ("additions", "fixed"):

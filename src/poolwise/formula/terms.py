@@ -61,6 +61,7 @@ class Formula:
     specific : the terms in `cs(...)`, whose effects differ by category.
     tables : of the user, by the names that structured terms refer to them by: neighbours, covariances, pedigrees.
     known_errors : whether the weights are standard errors of the outcomes instead, `y | se(s) ~ x`.
+    residual : whether there is a residual beside these, `y | se(s, sigma=True) ~ x`.
     constant : whether the common part may have a constant. Where not, categories are coded as beside one, and its
         column is left out.
     """
@@ -79,6 +80,7 @@ class Formula:
     specific: tuple[str, ...] = ()
     constant: bool = True
     known_errors: bool = False
+    residual: bool = False
     tables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -97,7 +99,7 @@ class Formula:
             "cens": [known[name] for name in ("status", "upper") if name in known],
             "trunc": [f"{name}={known[name]}" for name in ("lb", "ub") if name in known],
             "dec": [known[name] for name in ("choice",) if name in known],
-            "se": [str(self.weights)] if self.known_errors else [],
+            "se": [str(self.weights), *(["sigma=True"] if self.residual else [])] if self.known_errors else [],
         }
         added = [f"{name}({', '.join(arguments)})" for name, arguments in calls.items() if arguments]
         return f"{self.response} | {' + '.join(added)}" if added else self.response

@@ -19,7 +19,7 @@ def completed(formula: Formula, family: Family) -> Formula:
     _check_trials(formula, family)
     _check_additions(formula, family)
     _check_parameters(formula, family)
-    if formula.known_errors:
+    if formula.known_errors and not formula.residual:
         formula = _with_known_errors(formula, family)
     family.fixed(formula.fixed)
     if formula.specific:
@@ -34,9 +34,12 @@ def completed(formula: Formula, family: Family) -> Formula:
 def _with_known_errors(formula: Formula, family: Family) -> Formula:
     """Standard errors say all of the residual spread: a row of weight 1 / s^2 has it where sigma is one."""
     if not (family.precise and [each.name for each in family.parameters] == ["sigma"]):
-        raise FormulaError(f"se() is for normal and log-normal outcomes; family='{family.name}' has another spread.")
+        raise FormulaError(f"se() is for normal outcomes; family='{family.name}' has another spread.")
     if "sigma" in [name for name, _ in (*formula.further, *formula.fixed)]:
-        raise FormulaError(f"'{formula.text}' says of sigma what the standard errors say already.")
+        raise FormulaError(
+            f"'{formula.text}' says of sigma what the standard errors say already; se({formula.weights}, sigma=True) "
+            "has a residual beside them."
+        )
     return formula.with_values({"sigma": 1.0})
 
 
@@ -109,7 +112,7 @@ def _check_additions(formula: Formula, family: Family) -> None:
 
 
 def _check_parameters(formula: Formula, family: Family) -> None:
-    known = family.predictors[1:]
+    known = [each.name for each in family.parameters if not each.known]
     for name in [name for name, _ in (*formula.further, *formula.fixed)]:
         if name not in known:
             what = f"It has: {', '.join(known)}." if known else "It has none besides the mean."

@@ -16,7 +16,7 @@ from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
-from poolwise.families import FAMILIES, GAUSSIAN, IDENTITY, Family, Link, family_of
+from poolwise.families import GAUSSIAN, IDENTITY, Family, Link, family_of, is_listed, with_errors
 from poolwise.priors import Prior
 from poolwise.samplers.interface import Certificate
 from poolwise.statistics import CrossProducts, Statistics
@@ -103,9 +103,7 @@ class Model:
 
 
 def _named(family: Family) -> str | Family:
-    known = FAMILIES.get(family.name)
-    same = known is not None and (known is family or known.of_labels is family.of_labels is not None)
-    return family.name if same else family
+    return family.name if is_listed(family) else family
 
 
 def _model(
@@ -120,6 +118,8 @@ def _model(
     by_group: tuple[Observations, ...],
 ) -> Model:
     found = family_of(family, labels, link)
+    if data.design.formula.residual:
+        found = with_errors(found)
     return Model(data, priors, given, pooling, found, found.link(link), observations, by_group)
 
 

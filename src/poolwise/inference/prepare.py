@@ -13,7 +13,7 @@ from poolwise import design as designs
 from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
 from poolwise.density.resolve import resolve_priors
-from poolwise.families import GAUSSIAN, Family, Link, of_categories
+from poolwise.families import GAUSSIAN, Family, Link, of_categories, with_errors
 from poolwise.formula import Formula, Functions, parse
 from poolwise.formula.parse import unquote
 from poolwise.inference.completion import completed
@@ -52,6 +52,8 @@ def prepare(
     parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [], tables)
     if family.of_labels is not None:
         family = of_categories(family, _labels(parsed, rows_there, family), link)
+    if parsed.residual:
+        family = with_errors(family)
     parsed = completed(parsed, family)
     integrated = closed(parsed, family, family.link(link))
     if integrated:

@@ -21,7 +21,7 @@ from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import follows_in, simplexes_in, ties_in
 from poolwise.design import Design
-from poolwise.families import FAMILIES, Family, family_of
+from poolwise.families import FAMILIES, Family, family_of, with_errors
 from poolwise.formula import Functions
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Model, Pooling, Posterior
@@ -168,6 +168,8 @@ def _posterior(
         raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
     family = family_of(name if family is None else family, header["labels"], header["link"])
     data = from_state(header["statistics"], arrays, functions)
+    if data.design.formula.residual:
+        family = with_errors(family)
     size = len(data.design.coefficients)
     said, layout = header["priors"], header["priors"]["layout"]
     of_theta = ParameterLayout(

@@ -103,7 +103,8 @@ def log_density(fit, beta, effects, spreads, dispersions):
     ]
     counted = rows.precisions
     if family.precise:
-        others[0], counted = others[0] - 0.5 * np.log(counted), 1.0
+        place = family.predictors.index(family.precise) - 1
+        others[place], counted = others[place] - 0.5 * np.log(counted), 1.0
     trials = np.ones(len(columns)) if rows.trials is None else rows.trials
     at = (locations(model.link, linear[""]), *others)
     known = family.log_density(rows.response, trials, *at)
@@ -281,6 +282,7 @@ HIDDEN = {
     "weighted": (["pos | cens(seen, late) + weights(w) ~ x + (1 | g)"], "lognormal"),
     "normal": (["real | cens(1 - bin) ~ x + (1 | g)", "sigma ~ x"], "gaussian"),
     "known errors": (["real | se(w) ~ x + (1 | g)"], "gaussian"),
+    "a residual beside errors": (["real | se(w, sigma=True) ~ x + (1 | g)"], "gaussian"),
     "a known share": (["time | dec(choice) ~ x", "p_outlier = 0", "ndt ~ 1 + (1 | g)"], "wiener"),
     "effects by category": (["level ~ x + cs(x) + (1 | g)"], "sratio"),
     "several formulas": (

@@ -81,7 +81,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     `total` are the statistics of all rows in one cell. Nothing here follows the order of the rows.
     """
     y, trials, weights = _outcomes(rows)
-    if family.precise:  # they are known parts of the log of sigma
+    if family.precise:  # they are known parts of the log of a parameter
         weights = np.ones(len(y))
     known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
@@ -188,7 +188,7 @@ def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
     if rows.offset is not None:
         known[0] = rows.offset
     if family.precise and rows.weights is not None:
-        known[1] = -0.5 * np.log(rows.weights)
+        known[family.predictors.index(family.precise)] = -0.5 * np.log(rows.weights)
     for name, at in family.fixed(design.formula.fixed).items():
         known[family.predictors.index(name)] += at
     return known

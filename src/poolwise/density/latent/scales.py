@@ -33,8 +33,9 @@ def family_scales(
     found = {"": (float(settled(centre - shift, unit)), float(settled(unit, unit)))}
     dispersions = {}
     for parameter in family.parameters:
-        # A row of weight w has the residual sd sigma / sqrt(w).
-        typical = sd * np.sqrt(rows.precisions.mean()) if parameter.scaled else 1.0
+        typical = sd if parameter.scaled else 1.0
+        if parameter.name == family.precise:  # a row of weight w has the residual sd sigma / sqrt(w)
+            typical *= np.sqrt(rows.precisions.mean())
         if parameter.name in predictors:
             usual = typical * parameter.typical if parameter.usual is None else parameter.usual(y)
             found[parameter.name] = (float(settled(parameter.to_scale(usual), 1.0)), 1.0)

@@ -101,6 +101,8 @@ def _check_family(model: Model, family: Bambi) -> None:
     link = model.link.name
     if link not in _LINKS or (link == "log" and (family.parent in _OF_PROBABILITY or model.family.scale is LOGIT)):
         raise DataError(f"Bambi has no link '{link}' of its family '{family.name}'; translate to PyMC.")
+    if formula.known_errors:
+        raise DataError("Bambi has no known standard errors; translate to brms or PyMC.")
     for name, _ in formula.fixed:
         raise DataError(f"Bambi cannot fix '{name}' at a value; translate to PyMC.")
     known = dict(formula.additions)

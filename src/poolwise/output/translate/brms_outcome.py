@@ -13,7 +13,8 @@ def left(model: Model) -> str:
     known, weights = dict(formula.additions), model.encoding.weights
     added = ["trials(trials)"] if model.family.trials else []
     if weights:
-        added.append(f"se({weights})" if formula.known_errors else f"weights({weights})")
+        beside = ", sigma = TRUE" if formula.residual else ""
+        added.append(f"se({weights}{beside})" if formula.known_errors else f"weights({weights})")
     if "choice" in known:
         added.append("dec(choice)")
     if "status" in known:

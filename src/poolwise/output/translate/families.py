@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from poolwise.families import FAMILIES, Family
+from poolwise.families import Family, is_listed
 from poolwise.output.translate import pymc_helpers as helpers
 from poolwise.support.errors import DataError
 
@@ -248,7 +248,6 @@ def elsewhere(family: Family) -> Elsewhere:
     ------
     DataError : for a family of the user's own.
     """
-    known = FAMILIES.get(family.name)
-    if known is None or (known is not family and known.of_labels is not family.of_labels):
+    if not is_listed(family):
         raise DataError(f"as_code knows the families of poolwise; '{family.name}' is one of your own.")
     return ELSEWHERE[family.name]

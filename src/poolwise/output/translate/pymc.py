@@ -68,7 +68,7 @@ def pymc(posterior: Posterior) -> str:
     body.append("    with pm.Model(coords=coords) as model:")
     body += _coefficients(posterior) + groups
     given = dict(design.formula.fixed)
-    for parameter in family.parameters:
+    for parameter in (each for each in family.parameters if not each.known):
         if parameter.name in given:
             stated = number(given[parameter.name])
         elif parameter.name in priors.dispersions:

@@ -51,8 +51,10 @@ def likelihood(model: Model, of: Pymc) -> list[str]:
     arguments = of.arguments.format(parameters=", ".join(each.name for each in model.family.parameters))
     found: list[str] = []
     if weighed and model.family.precise:
-        errors = "sigma * errors" if model.design.formula.known_errors else "sigma / np.sqrt(weights)"
-        found.append(f"        sigma = {errors}")
+        spread = "sigma * errors" if model.design.formula.known_errors else "sigma / np.sqrt(weights)"
+        if model.design.formula.residual:
+            spread = "pm.math.sqrt(sigma**2 + errors**2)"
+        found.append(f"        sigma = {spread}")
         weighed = False
     if not weighed and not known.keys() & {"status", "lb", "ub"}:
         return [*found, f"        pm.{kind}({name!r}, {arguments}, observed=y)"]
