@@ -40,6 +40,7 @@ _HOMES = {
     "poolwise.api.pooling": ("PoolingComparison", "compare_pooling"),
     "poolwise.priors": (
         "LKJ",
+        "Default",
         "Dirichlet",
         "Exponential",
         "Gamma",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from poolwise.families import Family
     from poolwise.priors import (
         LKJ,
+        Default,
         Dirichlet,
         Exponential,
         Gamma,

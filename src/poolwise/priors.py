@@ -419,4 +419,17 @@ def correlation_factors(partial: np.ndarray) -> np.ndarray:
     return factors
 
 
-Prior = CoefficientPrior | ScalePrior | LKJ | Dirichlet
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The default prior, so many times as wide: `priors={"sd_county": pw.Default(times=2)}`."""
+
+    times: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, times=self.times)
+
+    def __str__(self) -> str:
+        return f"the default, {_number(self.times)} times as wide"
+
+
+Prior = CoefficientPrior | ScalePrior | LKJ | Dirichlet | Default

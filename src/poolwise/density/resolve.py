@@ -21,6 +21,7 @@ from poolwise.priors import (
     LKJ,
     Autocorrelation,
     CoefficientPrior,
+    Default,
     Dirichlet,
     Followed,
     HalfStudentT,
@@ -102,9 +103,10 @@ def resolve_priors(
         level = constants[k, k]
         width = 2.5 * unit / (centred.size[k] if not level and centred.size[k] > 0 else 1.0)
         default = Normal(level * centre + 0.0, _settled(width))
-        chosen = given.get(name, default if is_intercept(name) else given.get("slopes", default))
+        names = (name,) if is_intercept(name) else (name, "slopes")
+        chosen = _chosen(given, names, default)
         coefficients.append(_expect(chosen, CoefficientPrior, name, "Normal or StudentT"))
-        if chosen is default:
+        if not _is_set(given, names):
             rows[k] = at_centre[k]
     for structure in design.structures:
         if structure.simplex:
@@ -121,10 +123,10 @@ def resolve_priors(
         at_zero += written
         maps.append(of_factor.scaled)
         if factor.correlated:
-            chosen_cor = given.get(f"cor_{factor.name}", given.get("cor", LKJ(2.0)))
+            chosen_cor = _chosen(given, (f"cor_{factor.name}", "cor"), LKJ(2.0))
             correlations[factor.name] = _expect(chosen_cor, LKJ, "cor", "LKJ")
     dispersions = {
-        name: _expect(given.get(name, usual), ScalePrior, name, "HalfCauchy or HalfNormal")
+        name: _expect(_chosen(given, (name,), usual), ScalePrior, name, "HalfCauchy or HalfNormal")
         for name, usual in scales.dispersions.items()
     }
     mixed = tuple(
@@ -175,10 +177,10 @@ def _of_structures(
             continue
         is_sd = parameter.unit is None and not parameter.correlation
         general = (*([f"sd_{by_factor[name]}"] if name in by_factor else []), "sd") if is_sd else ()
-        chosen = next((given[one] for one in (name, *general) if one in given), None)
-        if parameter.correlation:
-            chosen = None if chosen is None else Autocorrelation(_expect(chosen, LKJ, name, "LKJ").eta)
-        prior = parameter.default(_settled(scales.predictors[predictor][1])) if chosen is None else chosen
+        usual = parameter.default(_settled(scales.predictors[predictor][1]))
+        prior = _chosen(given, (name, *general), usual)
+        if parameter.correlation and prior is not usual:
+            prior = Autocorrelation(_expect(prior, LKJ, name, "LKJ").eta)
         priors[name] = _expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Gamma")
     widths = np.ones(len(design.coefficients))
     for structure in design.structures:
@@ -189,7 +191,9 @@ def _of_structures(
 def _of_shares(given: Mapping[str, Prior], structure: Structure) -> dict[str, ScalePrior]:
     """Priors of the shares of a monotonic term, uniform on the simplex by default."""
     name = f"simplex_{structure.name}"
-    shares = _expect(given.get(name, Dirichlet()), Dirichlet, name, "Dirichlet").of_shares(len(structure.simplex))
+    shares = _expect(_chosen(given, (name,), Dirichlet()), Dirichlet, name, "Dirichlet").of_shares(
+        len(structure.simplex)
+    )
     return {share: prior for (share, _), prior in zip(structure.parameters, shares, strict=True)}
 
 
@@ -200,7 +204,8 @@ def _of_monotonic(
     _, unit = scales.predictors[structure.predictor]
     steps = design.common_map[:, list(structure.places)].sum(axis=1, keepdims=True)
     spread = math.sqrt(max(float(moments(steps, total)[1][0, 0]), 0.0))
-    chosen = given.get(structure.name, given.get("slopes", Normal(0.0, _settled(2.5 * unit / (spread or 1.0)))))
+    usual = Normal(0.0, _settled(2.5 * unit / (spread or 1.0)))
+    chosen = _chosen(given, (structure.name, "slopes"), usual)
     if structure.name not in given and not isinstance(chosen, Normal):
         raise PriorError(
             f"The prior of 'slopes', {chosen}, cannot be that of '{structure.name}', which is normal: give it one "
@@ -308,11 +313,8 @@ def _written(given: Mapping[str, Prior], factor: Factor, centred: Centring) -> l
     They do where a prior was set that means something else at the centre: of correlations, or of the sd of an effect
     that a shift of predictors changes, as it does an intercept's.
     """
-    set_correlations = any(name in given for name in ("cor", f"cor_{factor.name}"))
-    set_sds = [
-        any(name in given for name in ("sd", f"sd_{factor.name}", f"sd_{factor.name}[{effect}]"))
-        for effect in factor.effects
-    ]
+    set_correlations = _is_set(given, (f"cor_{factor.name}", "cor"))
+    set_sds = [_is_set(given, (f"sd_{factor.name}[{effect}]", f"sd_{factor.name}", "sd")) for effect in factor.effects]
     moved = (centred.matrix != np.eye(len(set_sds))).any(axis=1)
     bars = {
         start: bool(set_correlations or (np.array(set_sds) & moved)[factor.starts == start].any())
@@ -349,9 +351,28 @@ def _sd_priors(
         plain = level[k] == 1 and not factor.group_map[1:, k].any()
         reach = math.sqrt(1.0 + float(np.square(away[together]).sum())) if plain and at_zero[k] else 1.0
         default = HalfStudentT(3.0, _settled(float(reach * units[k] / size[k])))
-        prior = given.get(name, given.get(f"sd_{factor.name}", given.get("sd", default)))
+        prior = _chosen(given, (name, f"sd_{factor.name}", "sd"), default)
         chosen.append(_expect(prior, ScalePrior, name, "HalfNormal, HalfCauchy, HalfStudentT or Exponential"))
     return chosen
+
+
+def _chosen(given: Mapping[str, Prior], names: tuple[str, ...], default: Prior) -> Prior:
+    """The prior under the first of some names, from the most specific one; the default, perhaps widened, without."""
+    found = next((given[name] for name in names if name in given), None)
+    if not isinstance(found, Default):
+        return default if found is None else found
+    if isinstance(default, (LKJ, Dirichlet)):
+        if found.times != 1:
+            raise PriorError(f"The prior of '{names[0]}' has no width: give it one of its own, such as {default}.")
+        return default
+    assert isinstance(default, (CoefficientPrior, ScalePrior))  # no default is itself a `Default`
+    return default.widened(found.times) if found.times != 1 else default
+
+
+def _is_set(given: Mapping[str, Prior], names: tuple[str, ...]) -> bool:
+    """Whether the prior of the first of some names is another one than the default, which may be widened."""
+    found = next((given[name] for name in names if name in given), None)
+    return not (found is None or isinstance(found, Default))
 
 
 def _check_names(given: Mapping[str, Prior], design: Design, scales: PriorScales) -> None:

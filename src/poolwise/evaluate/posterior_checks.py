@@ -71,7 +71,7 @@ class Replications:
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
     """Replicate the data, and no more."""
     model = posterior.model
-    rows, total = _each_alone(*_some_rows(batches, posterior), precise=model.family.precise)
+    rows, total = _each_alone(*_some_rows(batches, posterior), precise=bool(model.family.precise))
     made = replicate(posterior, rows, draws, seed)
     return Replications(model.design.response, rows.response, made, total, model.family.whole, model.family.labels)
 
@@ -148,7 +148,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
 
     family = posterior.model.family
     some, total = _some_rows(batches, posterior)
-    rows, total = _each_alone(some, total, precise=family.precise)
+    rows, total = _each_alone(some, total, precise=bool(family.precise))
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
     statistics = _WITH_ZEROS if family.whole or (replicated == 0).any() else STATISTICS

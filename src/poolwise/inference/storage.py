@@ -45,6 +45,7 @@ _PRIORS = {
         "Gamma",
         "LKJ",
         "Autocorrelation",
+        "Default",
         "Dirichlet",
         "Followed",
         "StickShare",
