@@ -60,7 +60,7 @@ class _Effort:
 
 _CHEAP = _Effort(100, 0.93, 0.5, 4, 0.002, False)
 _MODERATE = _Effort(50, 0.75, 0.5, 3, 0.05, False)  # an evaluation costs more than what else is done for a draw
-_COSTLY = _Effort(50, 0.75, 0.5, 2, 0.05, False)  # fewer draws are taken where none are asked for
+_COSTLY = _Effort(60, 1.0, 0.5, 2, 0.05, True)  # fewer draws are taken where none are asked for
 _DEAR = _Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than the search for a polynomial
 
 

@@ -117,8 +117,10 @@ class BlockedDensity:
         def values(_: int, part: slice) -> None:
             if not self._large_root:
                 if seed is not None:
+                    kept[part] = 0.0
                     for i in range(part.start, part.stop):
-                        self._noise_of(points[i], seed, kept[i])
+                        if usable(points[i]):
+                            self._noise_of(points[i], seed, kept[i])
                 evaluate.log_densities(points[part], self.smaller, out[part], kept[part])
                 return
             room = evaluate.room(self.smaller)
