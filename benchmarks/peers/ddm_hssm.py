@@ -1,4 +1,6 @@
-"""The drift diffusion model of `benchmarks.drift_diffusion` by HSSM, at its default sampler.
+"""The drift diffusion model of `benchmarks.drift_diffusion` by HSSM, at its default sampler, two processes at a time.
+
+They are spawned: a forked process may hang beside the threads of JAX, which HSSM imports.
 
     python ddm_hssm.py ROWS.csv
 
@@ -29,7 +31,7 @@ if __name__ == "__main__":
         ],
     )
     started = time.perf_counter()
-    drawn = model.sample(draws=1000, tune=1000, chains=4, cores=2, random_seed=1, progressbar=False)
+    drawn = model.sample(draws=1000, tune=1000, chains=4, cores=2, mp_ctx="spawn", random_seed=1, progressbar=False)
     seconds = time.perf_counter() - started
     table = az.summary(drawn)
     found = {"sampling_s": seconds, "worst_ess": float(table["ess_bulk"].min())}

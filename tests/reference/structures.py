@@ -62,6 +62,25 @@ def discoveries() -> pd.DataFrame:
     return found.assign(year=found["time"].astype(int))
 
 
+def mauna_loa() -> pd.DataFrame:
+    """Monthly parts per million of carbon dioxide on Mauna Loa, 1959 to 1997 (Keeling and Whorf; R's co2)."""
+    found = pd.read_csv(OUTPUT.with_name("mauna_loa.csv"))
+    return found.assign(month=np.rint(12 * (found["time"] % 1)).astype(int) % 12)
+
+
+def lip_cancer() -> pd.DataFrame:
+    """Cases of lip cancer in 56 districts of Scotland, 1975 to 1980, those expected by age and sex, and the percentage
+    at work in agriculture, fishing or forestry (Clayton and Kaldor 1987; Breslow and Clayton 1993)."""
+    return pd.read_csv(OUTPUT.with_name("lip_cancer.csv"))
+
+
+def districts() -> pd.DataFrame:
+    """Pairs of neighbours among these."""
+    pairs = lip_cancer()[["district", "neighbours"]]
+    pairs = pairs.assign(neighbours=pairs["neighbours"].astype(str).str.split()).explode("neighbours")
+    return pairs.astype({"neighbours": int})
+
+
 def several_schools() -> pd.DataFrame:
     """Simulated pupils who changed school once."""
     rng = np.random.default_rng(5)
@@ -107,6 +126,18 @@ STUDIES = {
         "value ~ rw1(time)",
         lambda: data("datasets", "nhtemp"),
         {"Intercept": WIDE(51, 3), "sd": HALF(1.5), "sigma": HALF(2)},
+    ),
+    "mauna loa": Study(
+        "co2 ~ s(time, k=20) + cyclic(month, period=12)",
+        mauna_loa,
+        {"Intercept": WIDE(337, 20), "slopes": WIDE(0, 50), "sd": HALF(20), "sigma": HALF(2)},
+    ),
+    "lip cancer": Study(
+        "cases ~ aff + bym2(district, map) + offset(log(expected))",
+        lip_cancer,
+        {"Intercept": WIDE(0, 1), "slopes": WIDE(0, 0.2), "sd": HALF(1)},
+        "poisson",
+        tables=lambda: {"map": districts()},
     ),
     "discoveries": Study(
         "count ~ ar1(year)",
@@ -161,6 +192,7 @@ def reference(study: Study) -> dict[str, Any]:
     assert np.array_equal(priors.rows, np.eye(len(priors.rows)))
     basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
     columns, y = jnp.array(basis @ design.common_map), jnp.array(rows.response)
+    known = 0.0 if rows.offset is None else jnp.array(rows.offset)
     noise = None if rows.weights is None else jnp.array(rows.weights**-0.5)
 
     def log_precisions(follows: np.ndarray, log_h: Any) -> Any:
@@ -191,7 +223,7 @@ def reference(study: Study) -> dict[str, Any]:
         z = numpyro.sample("z", dist.Normal(jnp.zeros(columns.shape[1]), 1.0))
         scale = priors.width * jnp.exp(-0.5 * log_precisions(priors.follows, log_h))
         beta = priors.mean + scale * z
-        eta = columns @ beta
+        eta = known + columns @ beta
         at = 0
         for factor in design.factors:
             q, sds = len(factor.effects), []
