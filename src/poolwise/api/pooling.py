@@ -120,11 +120,18 @@ def compare_pooling(
     for kind, (model, mine) in models.items():
         progress(f"fitting: {kind.value}", 0.0)
         fits[kind] = finish(infer(model, settings, threads=workers), mine, source, strict=False)
-    refit = replace(settings, draws=_REFIT_DRAWS)
-    if partial.sampled:
-        scores = _judged_by_rows(fits, int(folds), refit, progress)
+    return judged(fits, int(folds), settings, missing=missing, threads=workers)
+
+
+def judged(
+    fits: Mapping[Pooling, Fit], folds: int, settings: SamplerSettings, *, missing: str = "drop", threads: int
+) -> PoolingComparison:
+    """Three fits of one regression with their scores in sample and of rows left out."""
+    refit, progress = replace(settings, draws=_REFIT_DRAWS), settings.progress
+    if fits[Pooling.PARTIAL].result.model.sampled:
+        scores = _judged_by_rows(fits, folds, refit, progress)
     else:
-        scores = _judged_by_statistics(fits, int(folds), refit, missing, workers, progress)
+        scores = _judged_by_statistics(fits, folds, refit, missing, threads, progress)
     return PoolingComparison(fits[Pooling.COMPLETE], fits[Pooling.SEPARATE], fits[Pooling.PARTIAL], scores)
 
 

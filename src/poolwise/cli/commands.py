@@ -1,4 +1,4 @@
-"""The command line: `poolwise demo`, `poolwise fit`, `poolwise compare`, `poolwise doctor`."""
+"""The command line: `poolwise demo`, `poolwise fit`, `poolwise compare`, `poolwise app`, `poolwise doctor`."""
 
 from __future__ import annotations
 
@@ -187,6 +187,21 @@ def compare(
     if len(pooling.partial.result.model.design.factor().effects) > 1:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
     _write_charts(charts, out or _folder(data), quiet)
+
+
+@app.command(name="app")
+def page(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="CSV or Parquet; the radon study without.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where it listens; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="A free one where it is 0.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """The Inference Button in the browser: move a prior, and everything follows."""
+    from poolwise.app.launch import run_app
+
+    run_app(source, host=host, port=port, browser=browser, said=typer.echo)
 
 
 @app.command()

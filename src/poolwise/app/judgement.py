@@ -1,0 +1,181 @@
+"""What is said of a fit once a slider rests: the verdict, checks, and data that the model makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from poolwise.api.fitted_model import Fit
+from poolwise.api.fitting import finish
+from poolwise.api.pooling import PoolingComparison, judged
+from poolwise.app.numbers import interval, rounded, shown_groups
+from poolwise.app.problem import NAMES, SEED, Problem
+from poolwise.design.factors import Factor
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.output.report.words import answers, model_in_words
+from poolwise.samplers.settings import sampler_settings
+from poolwise.support.errors import PoolwiseError
+from poolwise.support.progress import silent
+
+_FOLDS = 10
+_MOST_ROWS = 20_000  # of which scores and checks are made while a page waits
+_BINS = 30
+_REPLICATED = 200  # data sets by the priors
+_LINES = 3  # groups whose lines are drawn where none were chosen
+_ALONG = 13  # points of a line
+_DOTS = 400  # rows of a group that are drawn
+
+
+def fits_of(problem: Problem, posteriors: Mapping[Pooling, Posterior]) -> dict[Pooling, Fit]:
+    """The posteriors as users hold them."""
+    rows = {Pooling.COMPLETE: problem.rows_in_one_cell if problem.plain is not None else problem.rows}
+    return {
+        kind: finish(one, rows.get(kind, problem.rows), problem.source, strict=False)
+        for kind, one in posteriors.items()
+    }
+
+
+def compared(fits: Mapping[Pooling, Fit], *, threads: int) -> PoolingComparison | None:
+    """The three fits with their scores; None where there are no three."""
+    if Pooling.SEPARATE not in fits:
+        return None
+    rows = fits[Pooling.PARTIAL].result.model.statistics.rows
+    folds = _FOLDS if _FOLDS <= rows <= _MOST_ROWS else 0
+    return judged(fits, folds, sampler_settings(1000, 4, SEED, "auto", silent), threads=threads)
+
+
+def said(problem: Problem, fits: Mapping[Pooling, Fit], comparison: PoolingComparison | None) -> dict[str, Any]:
+    """Sentences and tables: the verdict, answers, the model in words, notes, scores and checks."""
+    fit = list(fits.values())[-1]
+    found: dict[str, Any] = {
+        "verdict": None if comparison is None else comparison.verdict,
+        "scores": None if comparison is None else _scores(comparison),
+        "answers": answers(fit.result),
+        "model": model_in_words(fit.result),
+        "notes": fit.notes,
+        "checks": None,
+        "outcomes": None,
+    }
+    if fit.result.model.statistics.rows <= _MOST_ROWS:
+        checks = fit.check()
+        table = checks.table.reset_index()
+        found["checks"] = {
+            "verdict": checks.verdict,
+            "columns": [str(name) for name in table.columns],
+            "lines": [[str(line[0]), *rounded(np.array(line[1:], dtype=float))] for line in table.values.tolist()],
+        }
+        found["outcomes"] = _outcomes(fit, checks.observed, checks.replicated)
+    return found
+
+
+def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -> dict[str, Any] | None:
+    """For some groups their rows, and the expected outcome along the first predictor by each of the fits."""
+    factor, fit = problem.factor, list(fits.values())[-1]
+    if factor is None or problem.rows is None or fit.result.model.family.labels:
+        return None
+    along = _predictor(problem)
+    if along is None:
+        return None
+    frame = problem.frame
+    levels = [str(level) for level in factor.levels]
+    chosen = [levels.index(label) for label in asked if label in levels] or _typical(fit, factor)
+    values = frame[along].dropna().to_numpy(dtype=float)
+    grid = np.linspace(values.min(), values.max(), _ALONG)
+    drawn = {}
+    for kind, one in fits.items():
+        table = _grid(problem, factor, along, grid, chosen)
+        mean = one.predict(table, draws=True).values.reshape(-1, len(chosen), len(grid))
+        drawn[NAMES[kind]] = interval(mean)
+    return {
+        "x": along,
+        "y": fit.result.model.design.response,
+        "grid": rounded(grid),
+        "panels": [
+            {
+                "label": levels[group],
+                "dots": _dots(problem, factor, along, group),
+                **{name: rounded(found[:, k]) for name, found in drawn.items()},
+            }
+            for k, group in enumerate(chosen)
+        ],
+    }
+
+
+def _scores(comparison: PoolingComparison) -> dict[str, Any]:
+    table = comparison.table.drop(columns="seconds").reset_index()
+    return {
+        "columns": [str(name).replace("_", " ") for name in table.columns],
+        "lines": [[str(line[0]), *rounded(np.array(line[1:], dtype=float))] for line in table.values.tolist()],
+    }
+
+
+def _outcomes(fit: Fit, observed: np.ndarray, replicated: np.ndarray) -> dict[str, Any] | None:
+    """Histograms of the outcomes, of those that the fitted model makes, and of those that its priors make."""
+    model = fit.result.model
+    low, high = np.quantile(observed, [0.0, 1.0])
+    if model.family.labels or not high > low:
+        return None
+    margin = 0.25 * (high - low)
+    edges = np.linspace(low - margin, high + margin, _BINS + 1)
+    if model.family.whole and high - low < 60:
+        edges = np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.6)
+    found: dict[str, Any] = {"name": model.design.response, "edges": rounded(edges)}
+    try:
+        by_priors = fit.prior_predictive(_REPLICATED, seed=SEED)[model.design.response].values
+    except (PoolwiseError, KeyError):  # a family whose priors make no outcomes
+        by_priors = None
+    for name, values in (("observed", observed), ("posterior", replicated), ("prior", by_priors)):
+        if values is not None:
+            heights, _ = np.histogram(values, edges)
+            found[name] = rounded(heights / max(1, np.size(values)))
+    return found
+
+
+def _predictor(problem: Problem) -> str | None:
+    """The first column that is a number and that the mean depends on."""
+    keys = set(problem.model.encoding.keys)
+    for name in problem.model.encoding.variables:
+        if name not in keys and name in problem.frame and problem.frame[name].dtype.kind in "iufb":
+            return str(name)
+    return None
+
+
+def _typical(fit: Fit, factor: Factor) -> list[int]:
+    """The group with most rows, one in the middle, and one with few."""
+    places = shown_groups(fit.result.model, factor)
+    counts = np.bincount(factor.codes, fit.result.model.statistics.counts, len(factor.levels))
+    order = places[np.argsort(-counts[places], kind="stable")]
+    at = np.linspace(0, len(order) - 1, min(_LINES, len(order))).astype(int)
+    return [int(order[k]) for k in at]
+
+
+def _grid(problem: Problem, factor: Factor, along: str, grid: np.ndarray, groups: list[int]) -> Any:
+    """Rows along the predictor for each group; what else the model needs is as in the group's first row."""
+    import pandas as pd
+
+    parts = []
+    for group in groups:
+        mine = _rows_of(problem, factor, group)
+        parts.append(pd.concat([mine.head(1)] * len(grid), ignore_index=True).assign(**{along: grid}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows_of(problem: Problem, factor: Factor, group: int) -> Any:
+    """Complete rows of a group in the table as it came."""
+    encoding = problem.model.encoding
+    needed = [name for name in (*encoding.outcome, *encoding.variables, *encoding.keys) if name in problem.frame]
+    frame = problem.frame.dropna(subset=needed)
+    assert problem.rows is not None
+    return frame[factor.codes[problem.rows.codes] == group]
+
+
+def _dots(problem: Problem, factor: Factor, along: str, group: int) -> dict[str, Any]:
+    """The group's rows: the predictor, and the outcome as the fit has it."""
+    assert problem.rows is not None
+    mine = np.flatnonzero(factor.codes[problem.rows.codes] == group)[:_DOTS]
+    rows = problem.rows
+    y = rows.response[mine] if rows.trials is None else rows.response[mine] / np.maximum(rows.trials[mine], 1.0)
+    x = _rows_of(problem, factor, group)[along].to_numpy(dtype=float)[:_DOTS]
+    return {"x": rounded(x), "y": rounded(y)}

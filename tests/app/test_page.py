@@ -1,0 +1,311 @@
+"""The page in a real browser: by clicks, by keyboard, on a phone, and when things go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+READY = "document.body.dataset.judged"
+
+
+class Server:
+    """The page's server in a thread of its own."""
+
+    def __init__(self, port=0, **limits):
+        import uvicorn
+
+        from poolwise.app.desk import Limits
+        from poolwise.app.server import make_app
+
+        self.listening = socket.create_server(("127.0.0.1", port))
+        self.port = self.listening.getsockname()[1]
+        config = uvicorn.Config(make_app(Limits(**limits)), log_level="error", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.02)
+
+    def _run(self):
+        asyncio.run(self.server.serve(sockets=[self.listening]))
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}/"
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(20)
+        self.listening.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    found = Server(megabytes=1.0)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        if os.environ.get("POOLWISE_NEEDS_BROWSER"):
+            pytest.fail("there is no Chromium, but POOLWISE_NEEDS_BROWSER is set")
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    found = opened(browser, server.address)
+    yield found
+    assert found.said == []
+    assert all(address.startswith((server.address, "data:", "blob:")) for address in found.asked)
+    found.close()
+
+
+def opened(browser, address, **options):
+    """A page with its first answer; errors of its console and all that it asked for are kept on it."""
+    found = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+    found.said, found.asked = [], []
+    found.on("console", lambda message: found.said.append(message.text) if message.type == "error" else None)
+    found.on("pageerror", lambda error: found.said.append(str(error)))
+    found.on("request", lambda request: found.asked.append(request.url))
+    found.goto(address)
+    judged(found)
+    return found
+
+
+def judged(page, before=None):
+    """Wait until all is said of what was asked last."""
+    page.wait_for_function(
+        "before => document.body.dataset.judged && document.body.dataset.judged !== before "
+        "&& !document.body.classList.contains('busy')",
+        arg=before, timeout=60_000,
+    )  # fmt: skip
+
+
+def number(page):
+    return page.evaluate(READY)
+
+
+def slide(page, k, presses, key="ArrowRight"):
+    before = number(page)
+    page.locator(f"#width-{k}").focus()
+    for _ in range(presses):
+        page.keyboard.press(key)
+    judged(page, before)
+
+
+def dropped(page, tmp_path, content, name="mine.csv"):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
+    page.set_input_files("#upload", str(path))
+
+
+def test_radon_is_there_at_once(page):
+    assert page.inner_text("#certificate").startswith("OK: 4 x 1,000 draws")
+    assert "partial pooling predicts best" in page.inner_text("#verdict")
+    assert page.input_value("#formula") == "log_radon ~ floor + (floor | county)"
+    assert page.locator("#chart-groups svg .mark-symbol path").count() >= 170  # a ring and a dot for each county
+    assert page.locator("#chart-lines svg .mark-line path").count() >= 9  # three models in three panels
+    assert page.locator("#groups tbody tr").count() == 85
+    assert page.locator("#priors input[type=range]").count() == 5
+
+
+def test_a_slider_moves_everything(page):
+    words, lines = page.inner_text("#words-3"), page.inner_text("#coefficients")
+    slide(page, 3, 16, "ArrowLeft")  # the slopes may hardly differ any more
+    assert page.inner_text("#times-3") == "× 0.0625"
+    assert page.inner_text("#words-3") != words
+    assert page.inner_text("#coefficients") != lines
+    spread = float(re.search(r"sd_county\[floor\]\s+(\S+)", page.inner_text("#coefficients"))[1])
+    fit = pw.fit(
+        "log_radon ~ floor + (floor | county)", pw.datasets.load_radon(), seed=1,
+        priors={"sd_county[floor]": pw.Default(1 / 16)},
+    )  # fmt: skip
+    assert spread == pytest.approx(fit.summary().loc["sd_county[floor]", "mean"], rel=0.01)
+    assert "width.sd_county" in page.url
+    page.reload()
+    judged(page)
+    assert page.inner_text("#times-3") == "× 0.0625"  # the address holds the state
+    before = number(page)
+    page.click("#reset")
+    judged(page, before)
+    assert page.inner_text("#times-3") == "default"
+
+
+def test_clicks_and_formula_stay_in_step(page):
+    before = number(page)
+    page.check("[data-use=Uppm]")
+    judged(page, before)
+    assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (floor | county)"
+    before = number(page)
+    page.uncheck("[data-vary=floor]")
+    judged(page, before)
+    assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (1 | county)"
+    before = number(page)
+    page.fill("#formula", "log_radon ~ log(Uppm) + floor + (1 | county)")
+    page.locator("#formula").blur()
+    judged(page, before)
+    assert page.is_hidden("#clicks")
+    assert page.is_visible("#beyond")
+    before = number(page)
+    page.fill("#formula", "log_radon ~ room + (1 | county)")
+    judged(page, before)  # without leaving the field, a moment after the last key
+    assert page.is_checked("[data-use=room]")
+    assert not page.is_checked("[data-use=floor]")
+
+
+def test_errors_stand_at_their_place_and_nothing_is_lost(page):
+    table = page.inner_text("#coefficients")
+    for formula, message in (
+        ("log_radon ~ flor + (1 | county)", "flor"),
+        ("log_radon ~ floor + (1 | county", "never closed"),
+        ("log_radon ~ open('/etc/passwd').read()", "Cannot read"),
+    ):
+        page.fill("#formula", formula)
+        page.locator("#formula").blur()
+        page.wait_for_function("t => document.getElementById('formula-error').textContent.includes(t)", arg=message)
+        assert page.inner_text("#coefficients") == table
+    before = number(page)
+    page.fill("#formula", "log_radon ~ floor + (1 | county)")
+    page.locator("#formula").blur()
+    judged(page, before)
+    assert page.inner_text("#formula-error") == ""
+
+
+def test_a_group_explains_itself(page):
+    page.fill("#search", "cass")
+    assert page.locator("#groups tbody tr").count() == 1
+    page.click("#groups tbody button")
+    page.wait_for_function("document.getElementById('explanation').textContent.startsWith('CASS: 5 rows')")
+    page.wait_for_selector("#chart-lines svg >> text=CASS")
+    page.fill("#search", "")
+    page.click("#groups thead button >> nth=0")
+    assert page.inner_text("#groups tbody tr >> nth=0").startswith("AITKIN")
+    page.select_option("#effect", "floor")
+    assert "*" in page.inner_text("#groups")  # counties that say nothing of the floor
+
+
+def test_pins_flips_code_and_downloads(page):
+    page.click("#pin")
+    page.wait_for_function("document.querySelectorAll('#pins tbody tr').length === 1")
+    before = number(page)
+    page.uncheck("[data-vary=floor]")
+    judged(page, before)
+    page.click("#pin")
+    page.wait_for_function("document.querySelectorAll('#pins tbody tr').length === 2", timeout=60_000)
+    page.select_option("#flip-term", "sd_county[Intercept]")
+    page.click("#flip")
+    page.wait_for_function("document.querySelectorAll('#flips li').length > 2", timeout=60_000)
+    for system, part in (("poolwise", "pw.fit("), ("brms", "library(brms)"), ("pymc", "import pymc"), ("lme4", "lmer(")):
+        page.select_option("#system", system)
+        page.click("#show-code")
+        page.wait_for_function("part => document.getElementById('code').textContent.includes(part)", arg=part)
+    for what, least in (("report", 100_000), ("draws", 50_000), ("fit", 1_000)):
+        with page.expect_download(timeout=60_000) as waiting:
+            page.click(f"#take_{what}")
+        path = waiting.value.path()
+        assert path.stat().st_size > least
+        if what == "fit":
+            assert pw.load(path).formula == "log_radon ~ floor + (1 | county)"
+
+
+def test_a_table_of_ones_own(page, tmp_path):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"school <b>x</b>": np.repeat(["<script>alert(1)</script>", *"bcdefgh"], 6), "x": rng.normal(size=48)})
+    frame["points"] = frame["x"] + rng.normal(size=48)
+    before = number(page)
+    dropped(page, tmp_path, frame.to_csv(index=False))
+    judged(page, before)
+    assert page.input_value("#formula") == "points ~ x + (1 | `school <b>x</b>`)"
+    assert "48 rows, 3 columns" in page.inner_text("#about")
+    assert page.locator("main script, main b").count() == 0
+    assert "<script>alert(1)</script>" in page.inner_text("#groups")
+    page.click("#groups tbody button >> text=<script>")
+    page.wait_for_function("document.getElementById('explanation').textContent.includes('<script>')")
+    table = page.inner_text("#groups")
+    for content, name, message in (
+        ("", "empty.csv", "could not be read"),
+        ("x,y\n", "none.csv", "is empty"),
+        (b"PK\x03\x04", "book.xlsx", "no CSV and no Parquet"),
+        (",".join(f"c{k}" for k in range(10_000)) + "\n" + ",".join("1" * 10_000), "wide.csv", "500 at most"),
+        ("x\n" + "1\n" * 600_000, "large.csv", "1 MB are the most"),
+    ):
+        dropped(page, tmp_path, content, name)
+        page.wait_for_function("t => document.getElementById('error').textContent.includes(t)", arg=message, timeout=20_000)
+        assert page.inner_text("#groups") == table
+    before = number(page)
+    page.select_option("#source", "sleep")
+    judged(page, before)
+    assert page.input_value("#formula") == "reaction ~ days + (days | person)"
+
+
+def test_two_tabs_do_not_share(page, browser, server, tmp_path):
+    other = opened(browser, server.address + "?source=sleep&formula=reaction+~+days+%2B+(1+%7C+person)&family=gaussian")
+    assert other.input_value("#formula") == "reaction ~ days + (1 | person)"
+    slide(other, 0, 4)
+    assert page.inner_text("#times-0") == "default"
+    assert "county" in page.inner_text("#groups")
+    other.close()
+
+
+def test_another_family(page):
+    before = number(page)
+    page.select_option("#source", "polling")
+    judged(page, before)
+    assert "Brier score" in page.inner_text("#verdict")
+    slide(page, 3, 4)
+    assert page.locator("#groups thead th").count() == 4  # own estimates are still there
+
+
+def test_a_server_that_is_gone_and_comes_back(browser):
+    first = Server()
+    page = opened(browser, first.address)
+    first.stop()
+    page.wait_for_selector("#lost:not([hidden])", timeout=20_000)
+    assert page.locator("#groups tbody tr").count() == 85  # the last answer is still there
+    second = Server(first.port)
+    page.wait_for_function("document.getElementById('lost').hidden", timeout=30_000)
+    judged(page)
+    page.close()
+    second.stop()
+
+
+def test_a_phone_and_a_dark_room(browser, server):
+    page = opened(browser, server.address, viewport={"width": 360, "height": 740}, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    page.close()
+
+
+def test_everything_has_a_name_and_can_be_reached_by_keyboard(page):
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('input, select, textarea, button, a')].filter(one => one.offsetParent && "
+        "!(one.labels && one.labels.length) && !one.getAttribute('aria-label') && !one.textContent.trim()).map(one => one.outerHTML)"
+    )
+    assert nameless == []
+    page.keyboard.press("Tab")
+    reached = set()
+    for _ in range(60):
+        reached.add(page.evaluate("document.activeElement.id"))
+        page.keyboard.press("Tab")
+    assert {"source", "upload", "outcome", "group", "formula", "family", "width-0", "width-4", "reset"} <= reached
