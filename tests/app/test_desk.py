@@ -24,7 +24,15 @@ RADON = Asked(source="radon", formula="log_radon ~ floor + (floor | county)", nu
 @pytest.fixture(scope="module")
 def desk():
     found = Desk(Limits())
-    found.judged(RADON, threading.Event())
+    judged(found, RADON)
+    return found
+
+
+def judged(desk, asked):
+    """All that is said once a slider rests."""
+    found = {}
+    for step in desk.judgement(asked, threading.Event()):
+        found |= step()
     return found
 
 
@@ -94,7 +102,9 @@ def test_densities_of_priors_integrate_to_what_is_shown():
 def test_an_sd_at_the_centre_is_drawn_there(desk):
     """The prior speaks of the sd of counties' levels at the mean of floor, not in the basement."""
     shown = {one["name"]: one for one in Desk(Limits()).answered(RADON)["priors"]}["sd_county[Intercept]"]
-    middle = np.average(0.5 * (np.array(shown["edges"])[1:] + np.array(shown["edges"])[:-1]), weights=shown["posterior"])
+    middle = np.average(
+        0.5 * (np.array(shown["edges"])[1:] + np.array(shown["edges"])[:-1]), weights=shown["posterior"]
+    )
     fit = desk.fit
     floor = fit.posterior["coef_county"].sel(effect="floor").values
     level = fit.posterior["coef_county"].sel(effect="Intercept").values
@@ -104,12 +114,10 @@ def test_an_sd_at_the_centre_is_drawn_there(desk):
 
 
 def test_judgement_is_that_of_compare_pooling(desk):
-    said = desk.judged(RADON, threading.Event())
+    said = judged(desk, RADON)
     json.dumps(said, allow_nan=False)
     assert said["verdict"].startswith("On rows left out, partial pooling predicts best")
-    known = pw.compare_pooling(
-        "log_radon ~ floor", by="county", data=pw.datasets.load_radon(), seed=1, correlated=True
-    )
+    known = pw.compare_pooling("log_radon ~ floor", by="county", data=pw.datasets.load_radon(), seed=1, correlated=True)
     scores = {line[0]: line[1:] for line in said["scores"]["lines"]}
     for name, line in known.table.drop(columns="seconds").iterrows():
         np.testing.assert_allclose(scores[name][:2], line.iloc[:2], rtol=0.01)
@@ -119,7 +127,7 @@ def test_judgement_is_that_of_compare_pooling(desk):
 
 
 def test_lines_are_predictions(desk):
-    said = desk.judged(Asked(RADON.source, RADON.formula, groups=("CASS",)), threading.Event())
+    said = judged(desk, Asked(RADON.source, RADON.formula, groups=("CASS",)))
     panel = said["lines"]["panels"][0]
     assert panel["label"] == "CASS"
     assert len(panel["dots"]["x"]) == 5
@@ -130,33 +138,34 @@ def test_lines_are_predictions(desk):
 def test_what_nobody_waits_for_ends():
     withdrawn = threading.Event()
     withdrawn.set()
+    first, *_ = Desk(Limits()).judgement(RADON, withdrawn)
     with pytest.raises(pw.PoolwiseError):
-        Desk(Limits()).judged(RADON, withdrawn)
+        first()
 
 
-def test_explanations_pins_code_and_flips(desk, tmp_path):
-    said = desk.explained("CASS", RADON)
-    assert said["text"].startswith("CASS: 5 rows")
-    with pytest.raises(pw.DataError, match="no group 'CASSS'"):
-        desk.explained("CASSS", RADON)
-    assert "import poolwise as pw" in desk.code("poolwise")
+def test_explanations_pins_code_and_flips(tmp_path):
+    desk, asked = Desk(Limits()), Asked("sleep", "reaction ~ days + (days | person)")
+    judged(desk, asked)
+    assert desk.explained("P01", asked)["text"].startswith("P01: 10 rows")
+    with pytest.raises(pw.DataError, match="no group 'P99'"):
+        desk.explained("P99", asked)
     assert "library(brms)" in desk.code("brms")
-    names: dict[str, object] = {"data": pw.datasets.load_radon()}
+    names: dict[str, object] = {"data": EXAMPLES["sleep"].load()}
     exec(desk.code("poolwise"), names)  # the script is ours
     np.testing.assert_array_equal(names["fit"].result.beta, desk.fit.result.beta)
     assert "pin it too" in desk.pin()["said"]
     other = Desk(Limits(), pinned=desk.pinned)
-    other.judged(Asked("radon", "log_radon ~ floor + (1 | county)"), threading.Event())
+    judged(other, Asked("sleep", "reaction ~ days + (1 | person)"))
     found = other.pin()
     assert len(found["lines"]) == 2
-    assert found["said"]
-    assert any("floor" in sentence for sentence in desk.flips("sd_county[floor]"))
+    assert "predicts best" in found["said"]
+    assert any("days" in sentence for sentence in desk.flips("sd_person[days]"))
     assert desk.report(tmp_path / "page.html").stat().st_size > 100_000
 
 
 def test_code_of_moved_priors_makes_the_same_fit():
     desk = Desk(Limits())
-    desk.judged(Asked(RADON.source, RADON.formula, widths={"sd_county[Intercept]": 0.25}), threading.Event())
+    judged(desk, Asked(RADON.source, RADON.formula, widths={"sd_county[Intercept]": 0.25}))
     names: dict[str, object] = {"data": pw.datasets.load_radon()}
     exec(desk.code("poolwise"), names)
     np.testing.assert_array_equal(names["fit"].result.beta, desk.fit.result.beta)
@@ -288,7 +297,9 @@ def test_a_first_formula():
     frame = rows(idnum=range(40))
     assert formula_for(described(frame), 40) == ("y ~ x + (1 | g)", "gaussian")
     assert formula_for(described(frame[["y"]]), 40) == ("y ~ 1", "gaussian")
-    assert formula_for(described(frame.rename(columns={"y": "the y"})[["g", "the y"]]), 40)[0] == "`the y` ~ 1 + (1 | g)"
+    assert (
+        formula_for(described(frame.rename(columns={"y": "the y"})[["g", "the y"]]), 40)[0] == "`the y` ~ 1 + (1 | g)"
+    )
     assert corrected(frame, {}).equals(frame)
 
 

@@ -16,8 +16,9 @@ import pytest
 
 import poolwise as pw
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-READY = "document.body.dataset.judged"
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 
 
 class Server:
@@ -97,13 +98,22 @@ def judged(page, before=None):
     """Wait until all is said of what was asked last."""
     page.wait_for_function(
         "before => document.body.dataset.judged && document.body.dataset.judged !== before "
+        "&& document.body.dataset.judged === document.body.dataset.answered "
         "&& !document.body.classList.contains('busy')",
         arg=before, timeout=60_000,
     )  # fmt: skip
 
 
+def answered(page, before):
+    """Wait for the numbers alone."""
+    page.wait_for_function(
+        "before => document.body.dataset.answered !== before && !document.body.classList.contains('busy')",
+        arg=before, timeout=30_000,
+    )  # fmt: skip
+
+
 def number(page):
-    return page.evaluate(READY)
+    return page.evaluate("document.body.dataset.answered")
 
 
 def slide(page, k, presses, key="ArrowRight"):
@@ -155,21 +165,21 @@ def test_a_slider_moves_everything(page):
 def test_clicks_and_formula_stay_in_step(page):
     before = number(page)
     page.check("[data-use=Uppm]")
-    judged(page, before)
+    answered(page, before)
     assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (floor | county)"
     before = number(page)
     page.uncheck("[data-vary=floor]")
-    judged(page, before)
+    answered(page, before)
     assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (1 | county)"
     before = number(page)
     page.fill("#formula", "log_radon ~ log(Uppm) + floor + (1 | county)")
     page.locator("#formula").blur()
-    judged(page, before)
+    answered(page, before)
     assert page.is_hidden("#clicks")
     assert page.is_visible("#beyond")
     before = number(page)
     page.fill("#formula", "log_radon ~ room + (1 | county)")
-    judged(page, before)  # without leaving the field, a moment after the last key
+    answered(page, before)  # without leaving the field, a moment after the last key
     assert page.is_checked("[data-use=room]")
     assert not page.is_checked("[data-use=floor]")
 
@@ -188,7 +198,7 @@ def test_errors_stand_at_their_place_and_nothing_is_lost(page):
     before = number(page)
     page.fill("#formula", "log_radon ~ floor + (1 | county)")
     page.locator("#formula").blur()
-    judged(page, before)
+    answered(page, before)
     assert page.inner_text("#formula-error") == ""
 
 
@@ -216,7 +226,12 @@ def test_pins_flips_code_and_downloads(page):
     page.select_option("#flip-term", "sd_county[Intercept]")
     page.click("#flip")
     page.wait_for_function("document.querySelectorAll('#flips li').length > 2", timeout=60_000)
-    for system, part in (("poolwise", "pw.fit("), ("brms", "library(brms)"), ("pymc", "import pymc"), ("lme4", "lmer(")):
+    for system, part in (
+        ("poolwise", "pw.fit("),
+        ("brms", "library(brms)"),
+        ("pymc", "import pymc"),
+        ("lme4", "lmer("),
+    ):
         page.select_option("#system", system)
         page.click("#show-code")
         page.wait_for_function("part => document.getElementById('code').textContent.includes(part)", arg=part)
@@ -231,7 +246,9 @@ def test_pins_flips_code_and_downloads(page):
 
 def test_a_table_of_ones_own(page, tmp_path):
     rng = np.random.default_rng(1)
-    frame = pd.DataFrame({"school <b>x</b>": np.repeat(["<script>alert(1)</script>", *"bcdefgh"], 6), "x": rng.normal(size=48)})
+    frame = pd.DataFrame(
+        {"school <b>x</b>": np.repeat(["<script>alert(1)</script>", *"bcdefgh"], 6), "x": rng.normal(size=48)}
+    )
     frame["points"] = frame["x"] + rng.normal(size=48)
     before = number(page)
     dropped(page, tmp_path, frame.to_csv(index=False))
@@ -251,7 +268,9 @@ def test_a_table_of_ones_own(page, tmp_path):
         ("x\n" + "1\n" * 600_000, "large.csv", "1 MB are the most"),
     ):
         dropped(page, tmp_path, content, name)
-        page.wait_for_function("t => document.getElementById('error').textContent.includes(t)", arg=message, timeout=20_000)
+        page.wait_for_function(
+            "t => document.getElementById('error').textContent.includes(t)", arg=message, timeout=20_000
+        )
         assert page.inner_text("#groups") == table
     before = number(page)
     page.select_option("#source", "sleep")
@@ -262,7 +281,10 @@ def test_a_table_of_ones_own(page, tmp_path):
 def test_two_tabs_do_not_share(page, browser, server, tmp_path):
     other = opened(browser, server.address + "?source=sleep&formula=reaction+~+days+%2B+(1+%7C+person)&family=gaussian")
     assert other.input_value("#formula") == "reaction ~ days + (1 | person)"
-    slide(other, 0, 4)
+    before = number(other)
+    other.locator("#width-0").focus()
+    other.keyboard.press("ArrowRight")
+    answered(other, before)
     assert page.inner_text("#times-0") == "default"
     assert "county" in page.inner_text("#groups")
     other.close()
@@ -272,8 +294,11 @@ def test_another_family(page):
     before = number(page)
     page.select_option("#source", "polling")
     judged(page, before)
-    assert "Brier score" in page.inner_text("#verdict")
-    slide(page, 3, 4)
+    assert "partial pooling predicts best" in page.inner_text("#verdict")
+    before = number(page)
+    page.locator("#width-3").focus()
+    page.keyboard.press("ArrowRight")
+    answered(page, before)
     assert page.locator("#groups thead th").count() == 4  # own estimates are still there
 
 

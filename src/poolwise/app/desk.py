@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from poolwise.app.asked import Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.examples import EXAMPLES
-from poolwise.app.problem import KEPT, LIVE, Problem, fitted, poolings, pose
-from poolwise.evaluate.loo.comparison import compare_records
-from poolwise.inference.posterior import Pooling
+from poolwise.app.problem import KEPT, LIVE, Problem, fitted, plain_poolings, pose, widths_without_groups
+from poolwise.evaluate.loo.comparison import Comparison, compare_records
+from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.report.words import reproduction
 from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, suggest
@@ -62,7 +62,7 @@ class WithdrawnOr(Deadline):
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """The state of one session; its methods run in threads of their own, one at a time but for `judged`.
+    """The state of one session; its methods run in threads, one at a time but for steps of a judgement.
 
     Attributes
     ----------
@@ -71,6 +71,7 @@ class Desk:
     problem, posed : the last formula on the last table, and which that was.
     kept : the fits that downloads, explanations and pins are of.
     pinned : fits to compare, by name.
+    plain : by number of draws, the last fits of complete and of no pooling, and what they are of.
     """
 
     limits: Limits
@@ -80,8 +81,9 @@ class Desk:
     problem: Problem | None = None
     posed: tuple[object, ...] = ()
     kept: dict[Pooling, Fit] = field(default_factory=dict)
-    comparison: PoolingComparison | None = None
+    comparison: PoolingComparison | Comparison | None = None
     pinned: dict[str, Fit] = field(default_factory=dict)
+    plain: dict[int, tuple[object, dict[Pooling, Posterior]]] = field(default_factory=dict)
 
     def take(self, path: Path, name: str) -> None:
         """Read an uploaded file in the place of the table that was there.
@@ -142,11 +144,9 @@ class Desk:
         threads = self.limits.threads
         with limited(Deadline(self.limits.seconds)):
             problem = self._problem(asked)
-            if problem.cheap:
-                fits = poolings(problem, asked.widths, LIVE, threads=threads)
-            else:
-                model = problem.widened(asked.widths)
-                fits = {model.pooling: fitted(model, LIVE, threads=threads)}
+            fits = self._plain(problem, asked, LIVE) if problem.cheap else {}
+            model = problem.widened(asked.widths)
+            fits |= {model.pooling: fitted(model, LIVE, threads=threads)}
         return {
             "number": asked.number,
             **numbers.live(problem, fits, asked.widths),
@@ -157,19 +157,36 @@ class Desk:
             "separate": Pooling.SEPARATE in fits or problem.plain is None,
         }
 
-    def judged(self, asked: Asked, withdrawn: threading.Event) -> dict[str, Any]:
-        """What is said once a slider rests: all draws, verdict, checks, lines of groups."""
-        problem = self._problem(asked)
-        threads = self.limits.threads
-        with limited(WithdrawnOr(self.limits.seconds, withdrawn=withdrawn)):
-            posteriors = poolings(problem, asked.widths, KEPT, threads=threads)
-            fits = judgement.fits_of(problem, posteriors)
-            found = numbers.live(problem, posteriors, asked.widths)
-            found |= {"number": asked.number, "lines": judgement.lines(problem, fits, asked.groups)}
-            comparison = judgement.compared(fits, threads=threads)
-            found |= judgement.said(problem, fits, comparison)
-        self.kept, self.comparison = fits, comparison
-        return found
+    def judgement(self, asked: Asked, withdrawn: threading.Event) -> list[Callable[[], dict[str, Any]]]:
+        """What is done once a slider rests, step by step: all draws and words, checks, and the verdict.
+
+        Each step gives what is then known; all end when `withdrawn` is set.
+        """
+
+        def drawn() -> dict[str, Any]:
+            problem = self._problem(asked)
+            model = problem.widened(asked.widths)
+            partial = fitted(model, KEPT, threads=self.limits.threads)
+            posteriors = self._plain(problem, asked, KEPT) | {model.pooling: partial}
+            self.kept, self.comparison = judgement.fits_of(problem, posteriors), None
+            found = numbers.live(problem, posteriors, asked.widths) | judgement.words(self.fit)
+            return found | {"lines": judgement.lines(problem, self.kept, asked.groups)}
+
+        def checked() -> dict[str, Any]:
+            return judgement.checked(self.fit)
+
+        def compared() -> dict[str, Any]:
+            self.comparison = judgement.compared(self.kept, threads=self.limits.threads)
+            return judgement.verdict(self.comparison)
+
+        def step(task: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+            def within() -> dict[str, Any]:
+                with limited(WithdrawnOr(self.limits.seconds, withdrawn=withdrawn)):
+                    return {"number": asked.number, **task()}
+
+            return within
+
+        return [step(task) for task in (drawn, compared, checked)]
 
     def explained(self, group: str, asked: Asked) -> dict[str, Any]:
         """Where a group's estimate comes from, and its line."""
@@ -235,7 +252,17 @@ class Desk:
 
     def report(self, path: Path) -> Path:
         """The report as a page."""
-        return self.fit.report(path) if self.comparison is None else self.comparison.report(path)
+        return self.comparison.report(path) if isinstance(self.comparison, PoolingComparison) else self.fit.report(path)
+
+    def _plain(self, problem: Problem, asked: Asked, draws: int) -> dict[Pooling, Posterior]:
+        """The regressions without pooling and with complete pooling, which most sliders leave as they were."""
+        widths = widths_without_groups(problem, asked.widths)
+        key = (problem, tuple(sorted(widths.items())))
+        known = self.plain.get(draws)
+        if known is None or known[0] != key:
+            known = key, plain_poolings(problem, widths, draws, threads=self.limits.threads)
+            self.plain[draws] = known
+        return dict(known[1])
 
     def _problem(self, asked: Asked) -> Problem:
         posed = (asked.source, self.tables if asked.source == UPLOAD else 0, asked.formula, asked.family)

@@ -13,6 +13,7 @@ from poolwise.api.pooling import PoolingComparison, judged
 from poolwise.app.numbers import interval, rounded, shown_groups
 from poolwise.app.problem import NAMES, SEED, Problem
 from poolwise.design.factors import Factor
+from poolwise.evaluate.loo.comparison import Comparison, compare_records
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.report.words import answers, model_in_words
 from poolwise.samplers.settings import sampler_settings
@@ -37,37 +38,46 @@ def fits_of(problem: Problem, posteriors: Mapping[Pooling, Posterior]) -> dict[P
     }
 
 
-def compared(fits: Mapping[Pooling, Fit], *, threads: int) -> PoolingComparison | None:
-    """The three fits with their scores; None where there are no three."""
+def compared(fits: Mapping[Pooling, Fit], *, threads: int) -> PoolingComparison | Comparison | None:
+    """The three fits by what they predict of rows left out, of sampled families without refits; None where there are no
+    three."""
     if Pooling.SEPARATE not in fits:
         return None
     rows = fits[Pooling.PARTIAL].result.model.statistics.rows
+    if fits[Pooling.PARTIAL].result.model.sampled:
+        records = {kind.value: one.loo() for kind, one in fits.items()}
+        return compare_records(records, {kind.value: one.outcome.log_evidence for kind, one in fits.items()})
     folds = _FOLDS if _FOLDS <= rows <= _MOST_ROWS else 0
     return judged(fits, folds, sampler_settings(1000, 4, SEED, "auto", silent), threads=threads)
 
 
-def said(problem: Problem, fits: Mapping[Pooling, Fit], comparison: PoolingComparison | None) -> dict[str, Any]:
-    """Sentences and tables: the verdict, answers, the model in words, notes, scores and checks."""
-    fit = list(fits.values())[-1]
-    found: dict[str, Any] = {
+def verdict(comparison: PoolingComparison | Comparison | None) -> dict[str, Any]:
+    """The comparison as a sentence and a table."""
+    return {
         "verdict": None if comparison is None else comparison.verdict,
         "scores": None if comparison is None else _scores(comparison),
-        "answers": answers(fit.result),
-        "model": model_in_words(fit.result),
-        "notes": fit.notes,
-        "checks": None,
-        "outcomes": None,
     }
-    if fit.result.model.statistics.rows <= _MOST_ROWS:
-        checks = fit.check()
-        table = checks.table.reset_index()
-        found["checks"] = {
+
+
+def words(fit: Fit) -> dict[str, Any]:
+    """Answers, the model, and what the data leave open, in sentences."""
+    return {"answers": answers(fit.result), "model": model_in_words(fit.result), "notes": fit.notes}
+
+
+def checked(fit: Fit) -> dict[str, Any]:
+    """Whether the model makes such data."""
+    if fit.result.model.statistics.rows > _MOST_ROWS:
+        return {"checks": None, "outcomes": None}
+    checks = fit.check()
+    table = checks.table.reset_index()
+    return {
+        "checks": {
             "verdict": checks.verdict,
             "columns": [str(name) for name in table.columns],
             "lines": [[str(line[0]), *rounded(np.array(line[1:], dtype=float))] for line in table.values.tolist()],
-        }
-        found["outcomes"] = _outcomes(fit, checks.observed, checks.replicated)
-    return found
+        },
+        "outcomes": _outcomes(fit, checks.observed, checks.replicated),
+    }
 
 
 def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -> dict[str, Any] | None:
@@ -103,8 +113,8 @@ def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -
     }
 
 
-def _scores(comparison: PoolingComparison) -> dict[str, Any]:
-    table = comparison.table.drop(columns="seconds").reset_index()
+def _scores(comparison: PoolingComparison | Comparison) -> dict[str, Any]:
+    table = comparison.table.drop(columns="seconds", errors="ignore").reset_index()
     return {
         "columns": [str(name).replace("_", " ") for name in table.columns],
         "lines": [[str(line[0]), *rounded(np.array(line[1:], dtype=float))] for line in table.values.tolist()],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -105,14 +105,21 @@ def fitted(model: Model, draws: int, *, threads: int) -> Posterior:
     return infer(model, sampler_settings(draws, 4, SEED, "auto", silent), threads=threads)
 
 
-def poolings(problem: Problem, widths: Mapping[str, float], draws: int, *, threads: int) -> dict[Pooling, Posterior]:
-    """The posteriors of complete, no and partial pooling, in this order; the last one alone where there is no other."""
-    model, rows = problem.widened(widths), problem.rows
-    found: dict[Pooling, Posterior] = {}
-    if problem.plain is not None:
-        models: dict[Pooling, Any] = {
-            Pooling.COMPLETE: completely_pooled(model, problem.plain, problem.rows_in_one_cell),
-            Pooling.SEPARATE: not_pooled(model, problem.plain, rows),
-        }
-        found = {kind: fitted(one, draws, threads=threads) for kind, one in models.items()}
-    return found | {model.pooling: fitted(model, draws, threads=threads)}
+def plain_poolings(
+    problem: Problem, widths: Mapping[str, float], draws: int, *, threads: int
+) -> dict[Pooling, Posterior]:
+    """The posteriors of complete and of no pooling; nothing where they cannot stand beside the model."""
+    if problem.plain is None:
+        return {}
+    model = problem.widened(widths)
+    models = {
+        Pooling.COMPLETE: completely_pooled(model, problem.plain, problem.rows_in_one_cell),
+        Pooling.SEPARATE: not_pooled(model, problem.plain, problem.rows),
+    }
+    return {kind: fitted(one, draws, threads=threads) for kind, one in models.items()}
+
+
+def widths_without_groups(problem: Problem, widths: Mapping[str, float]) -> dict[str, float]:
+    """Those of priors that regressions without pooling have too."""
+    of_groups = {f"sd_{factor}[{effect}]" for factor, effect in problem.model.priors.layout.effects}
+    return {name: times for name, times in widths.items() if name not in of_groups}

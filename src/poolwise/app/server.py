@@ -174,9 +174,12 @@ class _Talk:
     async def judged(self, asked: Asked, withdrawn: threading.Event) -> None:
         """Judge, unless something else is asked meanwhile."""
         try:
-            found = await asyncio.to_thread(self.desk.judged, asked, withdrawn)
-            if not withdrawn.is_set():
+            for step in self.desk.judgement(asked, withdrawn):
+                found = await asyncio.to_thread(step)
+                if withdrawn.is_set():
+                    return
                 await self.send("judged", found)
+            await self.send("complete", {"number": asked.number})
         except PoolwiseError as error:
             if not withdrawn.is_set():
                 await self.send("failed", {"number": asked.number, "of": "judged", "message": str(error)})

@@ -17,7 +17,7 @@ const digits = (value) => value == null || value === "" ? "" : typeof value === 
 
 const state = { source: "radon", formula: "", family: "gaussian", widths: {}, groups: [], number: 0 };
 let columns = [], specifications = null, waiting = false, again = false, settling = null, last = null, sorted = { by: "rows", down: true };
-let textTimer = null, askedAt = 0, parts = null;
+let textTimer = null, parts = null;
 const views = {}, told = {};
 
 // --- what is asked -------------------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ function send(name, value) { window.Shiny.setInputValue(name, value, { priority:
 function ask() {
   clearTimeout(settling);
   if (waiting) { again = true; return; }
-  waiting = true; again = false; state.number += 1; askedAt = performance.now();
+  waiting = true; again = false; state.number += 1;
   document.body.classList.add("busy");
   send("asked", { ...state });
 }
@@ -38,7 +38,7 @@ function answered() {
   if (again) { ask(); return; }
   document.body.classList.remove("busy");
   clearTimeout(settling);
-  settling = setTimeout(() => { say("certificate-more", ""); send("settled", { ...state }); }, 350);
+  settling = setTimeout(() => { send("settled", { ...state }); }, 350);
 }
 
 function say(id, text) { const at = $(id); if (at) at.textContent = text || ""; }
@@ -278,21 +278,28 @@ const arrivals = {
     drawAnswer(said);
     $("about").dataset.rows = said.rows;
     if (told.examples && told.examples.includes(state.source)) history.replaceState(null, "", said.link);
-    window.poolwiseLatency = performance.now() - askedAt;
+    document.body.dataset.answered = said.number;
     answered();
   },
   judged(said) {
     if (said.number !== state.number) return;
-    drawAnswer(said);
-    say("verdict", said.verdict || "One model: with a single grouping factor the three poolings would stand side by side.");
-    if (said.scores) table("scores", said.scores.columns, said.scores.lines); else $("scores").replaceChildren($("scores").caption);
-    list("answers", said.answers); list("notes", said.notes); say("model", said.model);
-    say("check-verdict", said.checks ? said.checks.verdict : "Checks are left out for so many rows.");
-    if (said.checks) table("checks", said.checks.columns, said.checks.lines);
-    drawLines(said.lines);
-    drawOutcomes(said.outcomes);
-    document.body.dataset.judged = said.number;
+    if (said.certificate) {
+      drawAnswer(said);
+      list("answers", said.answers); list("notes", said.notes); say("model", said.model);
+      drawLines(said.lines);
+    }
+    if ("verdict" in said) {
+      say("verdict", said.verdict || "One model: with a single grouping factor the three poolings would stand side by side.");
+      if (said.scores) table("scores", said.scores.columns, said.scores.lines); else $("scores").replaceChildren($("scores").caption);
+    }
+    if ("checks" in said) {
+      say("check-verdict", said.checks ? said.checks.verdict : "Checks are left out for so many rows.");
+      if (said.checks) table("checks", said.checks.columns, said.checks.lines); else $("checks").replaceChildren($("checks").caption);
+      drawOutcomes(said.outcomes);
+    }
+    last = { ...last, ...said };
   },
+  complete(said) { if (said.number === state.number) document.body.dataset.judged = said.number; },
   explained(said) { say("explanation", said.text); drawLines(said.lines); },
   pinned(said) { say("pin-said", said.said); table("pins", said.columns, said.lines); },
   flipped(said) { list("flips", said.said); },
