@@ -90,7 +90,8 @@ def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -
         return None
     frame = problem.frame
     levels = [str(level) for level in factor.levels]
-    chosen = [levels.index(label) for label in asked if label in levels] or _typical(fit, factor)
+    chosen = [levels.index(label) for label in asked if label in levels]
+    chosen = (chosen + [group for group in _typical(fit, factor) if group not in chosen])[: max(_LINES, len(chosen))]
     values = frame[along].dropna().to_numpy(dtype=float)
     grid = np.linspace(values.min(), values.max(), _ALONG)
     drawn = {}
@@ -114,7 +115,7 @@ def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -
 
 
 def _scores(comparison: PoolingComparison | Comparison) -> dict[str, Any]:
-    table = comparison.table.drop(columns="seconds", errors="ignore").reset_index()
+    table = comparison.table.drop(columns="seconds", errors="ignore").dropna(axis="columns", how="all").reset_index()
     return {
         "columns": [str(name).replace("_", " ") for name in table.columns],
         "lines": [[str(line[0]), *rounded(np.array(line[1:], dtype=float))] for line in table.values.tolist()],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from poolwise.app.asked import Asked
 from poolwise.app.desk import UPLOAD, Desk, Limits, read_table
-from poolwise.support.errors import FileError, PoolwiseError
+from poolwise.support.errors import FileError
 
 _MISSING = "The page needs Shiny, which is not installed: pip install 'poolwise[app]'."
 
@@ -29,16 +31,10 @@ def run_app(
 
     Raises
     ------
-    FileError : for a file that is not there, or without Shiny.
+    FileError : for a file that is not there, an address that cannot be had, or without Shiny.
     """
-    try:
-        import uvicorn
-
-        from poolwise.app.server import make_app
-    except ImportError as error:
-        if "poolwise" in str(error.name):
-            raise
-        raise FileError(_MISSING) from error
+    if find_spec("shiny") is None:
+        raise FileError(_MISSING)
     bounds, start, opened = limits or Limits(), Asked(), None
     if source is not None:
         path = Path(source)
@@ -50,16 +46,27 @@ def run_app(
         def opened(desk: Desk) -> None:
             desk.uploaded, desk.tables = frame, 1
 
-    app = make_app(bounds, start, opened)
-    server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", ws_max_size=2**24))
-    listening = server.config.bind_socket()
-    address = f"http://{host}:{listening.getsockname()[1]}/"
-    said(f"poolwise is at {address} (Ctrl-C stops it)")
-    if browser:
-        threading.Timer(0.3, webbrowser.open, [address]).start()
+    with _listening(host, port) as listening:
+        address = f"http://{host}:{listening.getsockname()[1]}/"
+        said(f"poolwise is at {address} (Ctrl-C stops it)")
+        if browser:
+            threading.Timer(0.0, webbrowser.open, [address]).start()
+        import uvicorn
+
+        from poolwise.app.server import make_app
+
+        config = uvicorn.Config(make_app(bounds, start, opened), log_level="warning", ws_max_size=2**24)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens already: a browser that comes before the server is ready waits.
+
+    Raises
+    ------
+    FileError : for an address that cannot be had.
+    """
     try:
-        server.run(sockets=[listening])
-    except PoolwiseError:
-        raise
-    finally:
-        listening.close()
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise FileError(f"Cannot listen at {host}, port {port}: {error.strerror or error}.") from error

@@ -86,12 +86,13 @@ def _groups(problem: Problem, fits: Mapping[Pooling, Posterior]) -> dict[str, An
     places = shown_groups(partial.model, factor)
     names, drawn = partial.coefficients(factor, places)
     pooled = interval(drawn.reshape(-1, *drawn.shape[2:]))
-    counts = np.bincount(factor.codes, partial.model.statistics.counts, len(factor.levels))[places]
+    counts, unit = _sizes(problem, factor)
     found: dict[str, Any] = {
         "by": factor.name,
         "of": len(factor.levels),
         "labels": [str(factor.levels[k]) for k in places],
-        "rows": counts.astype(int).tolist(),
+        "unit": unit,
+        "rows": counts[places].astype(int).tolist(),
         "effects": [],
     }
     separate = fits.get(Pooling.SEPARATE)
@@ -109,6 +110,14 @@ def _groups(problem: Problem, fits: Mapping[Pooling, Posterior]) -> dict[str, An
             one["untold"] = prior_only(separate.model, factor)[places, at].tolist()
         found["effects"].append(one)
     return found
+
+
+def _sizes(problem: Problem, factor: Factor) -> tuple[np.ndarray, str]:
+    """(J,) how much is known of each group: its rows, or its trials; and the word for it."""
+    rows, levels = problem.rows, len(factor.levels)
+    if rows is not None and problem.model.family.trials and rows.trials is not None:
+        return np.bincount(factor.codes[rows.codes], rows.trials, levels), "trials"
+    return np.bincount(factor.codes, problem.model.statistics.counts, levels), "rows"
 
 
 def _priors(model: Model, posterior: Posterior, widths: Mapping[str, float]) -> list[dict[str, Any]]:

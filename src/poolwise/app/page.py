@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from poolwise.output.plots.export import library
+from poolwise.support.atomic_write import whole_file
+
+_FILES = ("page.js", "page.css", "charts.json")
 
 
 def page() -> str:
@@ -18,11 +22,33 @@ def page() -> str:
 
 @cache
 def static_folder() -> Path:
-    """A folder with the page's script and style and Vega, made once for a process."""
+    """A folder with the page's files and Vega, made once for a process."""
     folder = Path(tempfile.mkdtemp(prefix="poolwise-page-"))
-    for name in ("page.js", "page.css"):
+    for name in _FILES:
         with as_file(files("poolwise.app") / "static" / name) as path:
             shutil.copy(path, folder / name)
-    # In a function of its own, since names of the engine's are also names of Shiny's.
-    (folder / "vega.js").write_text(f"(function () {{{library()}}})();", encoding="utf-8")
+    shutil.copy(_engine(), folder / "vega.js")
     return folder
+
+
+def _engine() -> Path:
+    """Vega as one script, which takes seconds to put together: kept in the user's cache."""
+    name = f"vega-{version('vl-convert-python')}.js"
+    for folder in (_cache_folder(), Path(tempfile.mkdtemp(prefix="poolwise-vega-"))):
+        if (folder / name).is_file():
+            return folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(folder / name) as temporary:
+                from poolwise.output.plots.export import library
+
+                # In a function of its own, since names of the engine's are also names of Shiny's.
+                temporary.write_text(f"(function () {{{library()}}})();", encoding="utf-8")
+        except OSError:  # a home that cannot be written to
+            continue
+        return folder / name
+    raise AssertionError("a new temporary folder can be written to")
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poolwise"

@@ -14,7 +14,6 @@ from shiny import App, Inputs, Outputs, Session, reactive, render, ui
 from shiny.types import FileInfo
 
 from poolwise.app.asked import Asked
-from poolwise.app.charts import charts
 from poolwise.app.desk import UPLOAD, Desk, Limits
 from poolwise.app.examples import EXAMPLES
 from poolwise.app.page import page, static_folder
@@ -38,13 +37,13 @@ def make_app(
     start : the state of a page whose address says none.
     opened : puts a table on the desk of each new session.
     """
-    first, bounds, specifications = start or Asked(), limits or Limits(), charts()
+    first, bounds = start or Asked(), limits or Limits()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
         desk = Desk(bounds)
         if opened is not None:
             opened(desk)
-        _Talk(desk, session, first, specifications).listen(input)
+        _Talk(desk, session, first).listen(input)
         _downloads(desk)
 
     return App(ui.page_html(page()), server, static_assets={"/static": static_folder()})
@@ -53,8 +52,8 @@ def make_app(
 class _Talk:
     """One session's messages. Its methods run in the event loop; only the desk works in threads."""
 
-    def __init__(self, desk: Desk, session: Session, first: Asked, specifications: dict[str, Any]) -> None:
-        self.desk, self.session, self.first, self.specifications = desk, session, first, specifications
+    def __init__(self, desk: Desk, session: Session, first: Asked) -> None:
+        self.desk, self.session, self.first = desk, session, first
         self.withdrawn = threading.Event()
         self.judging: asyncio.Task[None] | None = None
         session.on_ended(lambda: self.withdrawn.set())
@@ -86,7 +85,6 @@ class _Talk:
         async def _() -> None:
             query = str(input.hello())
             asked = Asked.of_link(query) if query.strip("?") else self.first
-            await self.send("charts", self.specifications)
             await self.send("choices", {
                 "examples": [{"name": name, "title": one.title} for name, one in EXAMPLES.items()],
                 "families": list(FAMILIES),

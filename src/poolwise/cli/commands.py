@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import poolwise as pw
-from poolwise.output.tables.text import digits
 from poolwise.support.errors import FileError, PoolwiseError
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ def fit(
             time_limit=time_limit,
             progress=progress,
         )
+    from poolwise.output.tables.text import digits
+
     typer.echo(repr(result))
     factors = result.result.model.design.factors
     for factor in factors:

@@ -59,10 +59,10 @@ async function chart(where, name, tables) {
   const known = views[where.id];
   if (known && known.where === where) {
     for (const [table, rows] of Object.entries(tables)) known.view.data(table, rows);
-    await known.view.runAsync();
+    known.view.run();
     return;
   }
-  const spec = inked(specifications[name]);
+  const spec = inked({ ...specifications[name], config: specifications.config });
   spec.datasets = tables;
   const made = await window.vegaEmbed(where, spec, { actions: false, renderer: "svg", logLevel: 1 });
   made.view.container().removeAttribute("tabindex");
@@ -85,9 +85,10 @@ function drawGroups() {
     separate: effect.separate ? effect.separate[k][0] : null, untold: effect.untold ? effect.untold[k] : false,
     chosen: state.groups.includes(label),
   }));
-  const [mean, low, high] = effect.population;
-  chart($("chart-groups"), "groups", { groups: rows, population: [{ mean, low, high }] });
-  drawGroupTable(groups, effect);
+  const [mean, low, high] = effect.population, sizes = rows.map((row) => row.x);
+  const ends = [Math.min(...sizes) / 1.3, Math.max(...sizes, 4 * Math.min(...sizes))]; // equal sizes stand together
+  chart($("chart-groups"), "groups", { groups: rows, population: [{ mean, low, high, x: ends[0] }, { mean, x: ends[1] }] });
+  say("size-title", `${groups.unit} of the group`);
 }
 
 function drawGroupTable(groups, effect) {
@@ -95,7 +96,7 @@ function drawGroupTable(groups, effect) {
   const order = groups.labels.map((_, k) => k).filter((k) => !wanted || groups.labels[k].toLowerCase().includes(wanted));
   const key = { group: (k) => groups.labels[k], rows: (k) => groups.rows[k], own: (k) => effect.separate ? effect.separate[k][0] : 0, pooled: (k) => effect.partial[k][0] }[sorted.by];
   order.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0) * (sorted.down ? -1 : 1));
-  const head = [["group", groups.by], ["rows", "rows"], ...(effect.separate ? [["own", "own rows alone"]] : []), ["pooled", "pooled"]].map(([by, title]) =>
+  const head = [["group", groups.by], ["rows", groups.unit], ...(effect.separate ? [["own", "own rows alone"]] : []), ["pooled", "pooled"]].map(([by, title]) =>
     el("th", { scope: "col", "aria-sort": sorted.by === by ? (sorted.down ? "descending" : "ascending") : null },
       el("button", { type: "button", onclick: () => { sorted = { by, down: sorted.by === by ? !sorted.down : by !== "group" }; drawGroupTable(groups, effect); } },
         title + (sorted.by === by ? (sorted.down ? " ↓" : " ↑") : ""))));
@@ -112,7 +113,7 @@ function drawGroupTable(groups, effect) {
 
 function explain(group) {
   state.groups = [group, ...state.groups.filter((one) => one !== group)].slice(0, 3);
-  drawGroups();
+  drawGroups(); drawGroupTable(last.groups, chosenEffect());
   send("explain", { group, asked: { ...state } });
 }
 
@@ -173,20 +174,26 @@ function table(id, columns, lines) {
 
 function list(id, sentences) { $(id).replaceChildren(...(sentences || []).map((text) => el("li", {}, text))); }
 
-function drawAnswer(answer) {
+function drawAnswer(answer, after = () => {}) {
   last = { ...last, ...answer };
   const certificate = $("certificate");
   certificate.className = `certificate ${answer.certificate.passed ? "good" : "bad"}`;
   certificate.textContent = answer.certificate.line;
-  const ranged = (triple) => triple == null ? "" : `${digits(triple[0])} (${digits(triple[1])} to ${digits(triple[2])})`;
-  const names = ["complete", "partial"].filter((name) => answer.coefficients.some((line) => line[name]));
-  table("coefficients", ["", ...names.map((name) => `${name} pooling`)], answer.coefficients.map((line) => [line.name, ...names.map((name) => ranged(line[name]))]));
   const effects = answer.groups ? answer.groups.effects.map((effect) => effect.name) : [];
   if (told.effects !== effects.join("\n")) {
     told.effects = effects.join("\n");
     $("effect").replaceChildren(...effects.map((name) => el("option", { value: name }, name)));
   }
   drawGroups();
+  // What moves with the hand comes first; the browser paints it before the rest is put in.
+  requestAnimationFrame(() => setTimeout(() => { drawRest(answer); after(); }, 0));
+}
+
+function drawRest(answer) {
+  const ranged = (triple) => triple == null ? "" : `${digits(triple[0])} (${digits(triple[1])} to ${digits(triple[2])})`;
+  const names = ["complete", "partial"].filter((name) => answer.coefficients.some((line) => line[name]));
+  table("coefficients", ["", ...names.map((name) => `${name} pooling`)], answer.coefficients.map((line) => [line.name, ...names.map((name) => ranged(line[name]))]));
+  if (chosenEffect()) drawGroupTable(last.groups, chosenEffect());
   drawPriors(answer.priors);
 }
 
@@ -247,7 +254,6 @@ function drawTable(said) {
 // --- what arrives --------------------------------------------------------------------------------------------------
 
 const arrivals = {
-  charts(said) { specifications = said; },
   choices(said) {
     told.megabytes = said.megabytes;
     told.examples = said.examples.map((one) => one.name);
@@ -275,11 +281,11 @@ const arrivals = {
       // Sampled families refit the regressions without pooling once the slider rests.
       said.groups.effects.forEach((effect, k) => { const before = last.groups.effects[k]; if (before) Object.assign(effect, { separate: before.separate, untold: before.untold }); });
     }
-    drawAnswer(said);
-    $("about").dataset.rows = said.rows;
-    if (told.examples && told.examples.includes(state.source)) history.replaceState(null, "", said.link);
-    document.body.dataset.answered = said.number;
-    answered();
+    drawAnswer(said, () => {
+      if (told.examples && told.examples.includes(state.source)) history.replaceState(null, "", said.link);
+      document.body.dataset.answered = said.number;
+      answered();
+    });
   },
   judged(said) {
     if (said.number !== state.number) return;
@@ -330,7 +336,7 @@ for (const id of ["outcome", "group"]) $(id).addEventListener("change", () => co
 $("family").addEventListener("change", (event) => { state.family = event.target.value; state.widths = {}; ask(); });
 $("formula").addEventListener("input", () => { clearTimeout(textTimer); textTimer = setTimeout(readFormula, 600); });
 $("formula").addEventListener("change", readFormula);
-$("effect").addEventListener("change", drawGroups);
+$("effect").addEventListener("change", () => { drawGroups(); drawGroupTable(last.groups, chosenEffect()); });
 $("search").addEventListener("input", () => { const effect = chosenEffect(); if (effect) drawGroupTable(last.groups, effect); });
 $("reset").addEventListener("click", () => { state.widths = {}; ask(); });
 $("pin").addEventListener("click", () => send("pin", Date.now()));
@@ -370,8 +376,9 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () 
 });
 
 let opened = false;
-window.jQuery(document).on("shiny:sessioninitialized", () => {
+window.jQuery(document).on("shiny:sessioninitialized", async () => {
   $("lost").hidden = true;
+  specifications = specifications || await (await fetch("static/charts.json")).json();
   for (const [kind, act] of Object.entries(arrivals)) if (!opened) window.Shiny.addCustomMessageHandler(kind, act);
   opened = true; waiting = false;
   send("hello", location.search || "?");
