@@ -254,10 +254,22 @@ def test_a_constant_outcome_and_a_group_with_one_row(tmp_path):
 
 @pytest.mark.parametrize(
     "said",
-    [None, 3, {"formula": 3}, {"formula": "x" * 3000}, {"widths": [1]}, {"widths": {"sd": "a"}},
-     {"widths": {"sd": 1e9}}, {"widths": {"sd": True}}, {"widths": {"sd": float("nan")}}, {"groups": "abc"}, {"groups": ["a"] * 99},
-     {"number": "x"}, {"number": float("inf")}],
-)  # fmt: skip
+    [
+        None,
+        3,
+        {"formula": 3},
+        {"formula": "x" * 3000},
+        {"widths": [1]},
+        {"widths": {"sd": "a"}},
+        {"widths": {"sd": 1e9}},
+        {"widths": {"sd": True}},
+        {"widths": {"sd": float("nan")}},
+        {"groups": "abc"},
+        {"groups": ["a"] * 99},
+        {"number": "x"},
+        {"number": float("inf")},
+    ],
+)
 def test_requests_are_checked(said):
     with pytest.raises(pw.DataError):
         Asked.of(said)

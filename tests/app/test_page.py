@@ -325,7 +325,8 @@ def test_a_phone_and_a_dark_room(browser, server):
 def test_everything_has_a_name_and_can_be_reached_by_keyboard(page):
     nameless = page.evaluate(
         "[...document.querySelectorAll('input, select, textarea, button, a')].filter(one => one.offsetParent && "
-        "!(one.labels && one.labels.length) && !one.getAttribute('aria-label') && !one.textContent.trim()).map(one => one.outerHTML)"
+        "!(one.labels && one.labels.length) && !one.getAttribute('aria-label') && !one.textContent.trim())"
+        ".map(one => one.outerHTML)"
     )
     assert nameless == []
     page.keyboard.press("Tab")
