@@ -22,14 +22,14 @@ _HUGE = 1e100  # squares and products of what lies beyond are no floating-point 
 
 def _positive(prior: object, **values: float) -> None:
     for name, value in values.items():
-        if not (isinstance(value, (int, float, np.number)) and 1 / _HUGE < value < _HUGE):
+        if isinstance(value, bool) or not (isinstance(value, (int, float, np.number)) and 1 / _HUGE < value < _HUGE):
             said = _shown(value)
             raise PriorError(f"{type(prior).__name__}: {name} must be a positive, finite number, not {said}.")
 
 
 def _finite(prior: object, **values: float) -> None:
     for name, value in values.items():
-        if not (isinstance(value, (int, float, np.number)) and abs(value) < _HUGE):
+        if isinstance(value, bool) or not (isinstance(value, (int, float, np.number)) and abs(value) < _HUGE):
             raise PriorError(f"{type(prior).__name__}: {name} must be a finite number, not {_shown(value)}.")
 
 

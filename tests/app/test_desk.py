@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,9 @@ import poolwise as pw
 from poolwise.app.asked import Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
-from poolwise.app.desk import UPLOAD, Desk, Limits, read_table
+from poolwise.app.desk import UPLOAD, Desk, Limits, read_table, unused
 from poolwise.app.examples import EXAMPLES
 from poolwise.formula import parse
-from poolwise.inference.posterior import Pooling
 
 RADON = Asked(source="radon", formula="log_radon ~ floor + (floor | county)", number=3)
 
@@ -320,8 +321,8 @@ def test_sessions_do_not_share(tmp_path):
     with pytest.raises(pw.DataError, match="No file has been dropped"):
         other.table(UPLOAD)
     one.answered(Asked(UPLOAD, "y ~ x + (1 | g)"))
-    assert other.problem is None
-    assert other.kept == {}
+    assert other.posed is None
+    assert other.kept is None
     with pytest.raises(pw.DataError, match="still being made"):
         other.code("poolwise")
 
@@ -329,9 +330,126 @@ def test_sessions_do_not_share(tmp_path):
 def test_a_sampled_family_is_pooled_at_once_and_compared_later():
     desk = Desk(Limits())
     asked = Asked("polling", EXAMPLES["polling"].formula, "bernoulli")
-    live = desk.answered(asked)
-    assert not live["separate"]
-    assert "separate" not in live["groups"]["effects"][0]
-    assert set(desk.problem.model.design.coefficients) == {"Intercept", "woman", "age"}
-    assert desk.problem.plain is not None
-    assert Pooling.PARTIAL is desk.problem.model.pooling
+    assert "separate" not in desk.answered(asked)["groups"]["effects"][0]
+    for step in desk.judgement(asked, threading.Event())[:1]:
+        step()
+    moved = replace(asked, widths={"sd_district[Intercept]": 2.0})
+    assert "separate" in desk.answered(moved)["groups"]["effects"][0]  # no pooling has no such prior
+    assert "separate" not in desk.answered(replace(asked, widths={"age": 2.0}))["groups"]["effects"][0]
+    other = replace(asked, formula="woman ~ age + (1 | district)")
+    assert "separate" not in desk.answered(other)["groups"]["effects"][0]
+
+
+def test_what_is_taken_away_is_of_the_question_asked_last(tmp_path):
+    desk = uploaded(rows(z=np.arange(40.0) % 7), tmp_path)
+    one, other = Asked(UPLOAD, "y ~ x + (x | g)"), Asked(UPLOAD, "z ~ x + (x | g)")
+    judged(desk, one)
+    assert desk.code("lme4")
+    for asked in (other, replace(one, widths={"sd_g[x]": 0.5})):
+        desk.answered(asked)
+        with pytest.raises(pw.DataError, match="still being made"):
+            desk.code("lme4")
+        with pytest.raises(pw.DataError, match="still being made"):
+            desk.explained("a", asked)
+    judged(desk, one)
+    assert desk.explained("a", one)["text"].startswith("a: 5 rows")
+
+
+def test_steps_of_a_judgement_are_of_its_own_fits(tmp_path):
+    desk = uploaded(rows(z=np.arange(40.0) % 7), tmp_path)
+    first = desk.judgement(Asked(UPLOAD, "y ~ x + (x | g)"), threading.Event())
+    second = desk.judgement(Asked(UPLOAD, "z ~ x + (x | g)"), threading.Event())
+    first[0]()
+    second[0]()
+    assert first[2]()["outcomes"]["name"] == "y"
+    first[1]()
+    assert desk.comparison is None  # it would stand beside the other's fits
+    second[1]()
+    assert desk.comparison is not None
+
+
+def test_priors_of_monotonic_terms_stand_beside_what_they_speak_of(tmp_path):
+    rng = np.random.default_rng(1)
+    level = rng.integers(0, 4, 40)
+    desk = uploaded(rows(level=level, y=level + 0.1 * rng.normal(size=40)), tmp_path)
+    found = desk.answered(Asked(UPLOAD, "y ~ mo(level) + (1 | g)"))["priors"]
+    shown = {one["name"]: one for one in found}["mo(level)"]
+    edges = np.array(shown["edges"])
+    assert np.average(0.5 * (edges[1:] + edges[:-1]), weights=shown["posterior"]) == pytest.approx(1.0, abs=0.1)
+
+
+def test_poolings_stand_side_by_side_where_they_are_one_regression(tmp_path):
+    desk = uploaded(rows(h=list("uvwx") * 10), tmp_path)
+    assert "separate" in desk.answered(Asked(UPLOAD, "y ~ x + (x | g)"))["groups"]["effects"][0]
+    for formula in ("y ~ 1 + (x | g)", "y ~ x + (1 | g) + (1 | h)"):
+        assert "separate" not in desk.answered(Asked(UPLOAD, formula))["groups"]["effects"][0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "along"),
+    [
+        ("y ~ z + x + (z | g)", "z"),
+        ("y ~ log(z) + (1 | g)", "z"),
+        ("y ~ x + offset(z) + (1 | g)", None),
+        ("y ~ b + (b | g)", None),
+        ("y ~ C(code) + (1 | g)", None),
+        ("y ~ mo(code) + (1 | g)", None),
+        ("y ~ word + (1 | g)", None),
+        ("y | weights(w) ~ x + (1 | g)", "x"),
+        ("y | se(w, sigma=True) ~ x + (1 | g)", "x"),
+        ("y ~ s(x) + (1 | g)", "x"),
+        ("y ~ 1 + (1 | g)", None),
+        ("y ~ x", None),
+    ],
+)
+def test_lines_are_along_the_first_amount(tmp_path, formula, along):
+    rng = np.random.default_rng(1)
+    w = np.where(np.arange(40) % 9, 1.0 + rng.random(40), np.nan)
+    more = {"z": 1 + rng.random(40), "b": rng.random(40) > 0.5, "code": np.arange(40) % 4, "word": list("uvwx") * 10}
+    desk = uploaded(rows(w=w, **more), tmp_path, "rows.parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = desk.judgement(Asked(UPLOAD, formula), threading.Event())[0]()
+    json.dumps(first, allow_nan=False)
+    assert (first["lines"] and first["lines"]["x"]) == along
+
+
+def test_labels_that_are_numbers_and_text_and_long_ones(tmp_path):
+    long = "x" * 300
+    desk = uploaded(rows(g=np.repeat([*"abcdefg", long], 5)), tmp_path)
+    asked = Asked.of({"source": UPLOAD, "formula": "y ~ x + (1 | g)", "family": "gaussian", "groups": [long]})
+    assert judged(desk, asked)["lines"]["panels"][0]["label"] == long
+    mixed = Desk(Limits(), uploaded=rows(g=pd.Series([1, "1", 2, "2"] * 10, dtype=object)))
+    assert judged(mixed, replace(asked, groups=()))["lines"] is None
+
+
+def test_tables_of_other_kinds(tmp_path):
+    frame = rows().convert_dtypes().assign(n=pd.array([None, *range(39)], dtype="Int64"))
+    said = uploaded(frame, tmp_path, "rows.parquet").described(UPLOAD)
+    assert said["preview"][0][-1] == ""
+    for kinds in (5, "abc", None, [1]):
+        with pytest.raises(pw.DataError):
+            uploaded(rows(), tmp_path).correct(kinds)
+
+
+@pytest.mark.parametrize("formula", ["y ~ C(n) + (1 | g)", "y ~ c:d + (1 | g)", "y ~ x + (c:d | g)", "y ~ c * d"])
+def test_terms_of_thousands_of_columns_are_refused_at_once(tmp_path, formula):
+    rng, k = np.random.default_rng(1), np.arange(3_000)
+    frame = pd.DataFrame({"n": k, "y": rng.normal(size=3_000), "x": rng.normal(size=3_000), "g": list("abc") * 1_000})
+    frame = frame.assign(c=[f"c{j % 60}" for j in k], d=[f"d{j % 50}" for j in k])
+    with pytest.raises(pw.FormulaError, match="3,000 columns; 2,000 are the most"):
+        uploaded(frame, tmp_path).answered(Asked(UPLOAD, formula))
+
+
+def test_widths_are_of_priors_by_their_own_names():
+    for name in ("slopes", "sd", "sd_county", "cor_county", "oops"):
+        with pytest.raises(pw.PriorError, match="No prior of this model is moved"):
+            Desk(Limits()).answered(Asked(formula=RADON.formula, widths={name: 2.0}))
+
+
+def test_pins_have_names_of_their_own():
+    known: list[str] = []
+    for _ in range(9):
+        known.append(unused("y ~ x", known))
+    assert len(set(known)) == 9
+    assert unused("y ~ x", known[1:]) == "y ~ x"

@@ -60,4 +60,7 @@ def test_what_has_no_width_is_refused(frame):
         words(frame, {"simplex_mo(level)": pw.Default(2)}, "y ~ mo(level)")
     with pytest.raises(pw.PriorError, match="times must be a positive"):
         pw.Default(0)
+    for kind in (pw.Default, pw.HalfNormal):
+        with pytest.raises(pw.PriorError, match="not True"):
+            kind(True)
     assert dict(words(frame, {"cor": pw.Default()})) == dict(words(frame, {}))

@@ -154,6 +154,15 @@ def test_what_follows_a_fit_knows_of_both_spreads(measured, tmp_path):
     assert str(plain.result.model.design.formula) == "y | se(s, sigma=True) ~ x + (1 | g)"
 
 
+def test_a_bayes_factor_of_fits_with_and_without_errors(measured):
+    """Statistics have weights, so that their means are not those of the outcomes."""
+    priors = {"Intercept": pw.Normal(0, 3), "sigma": pw.HalfNormal(1)}
+    one = pw.fit("y | se(s, sigma=True) ~ 1", measured, priors=priors, seed=1, sampler="independence")
+    other = pw.fit("y ~ 1 + (1 | g)", measured, priors=priors, seed=1)
+    if one.outcome.log_evidence is not None:
+        assert pw.bayes_factor(one, other) > 0
+
+
 def test_weights_that_count_rows_are_those_rows(measured):
     """The prior of a scale was widened by the root of their mean."""
     counts = np.random.default_rng(1).integers(1, 9, 120)

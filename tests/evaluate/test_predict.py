@@ -411,3 +411,25 @@ def test_summaries_by_selection_equal_numpy():
                 np.testing.assert_allclose(summaries(drawn, tail), np.transpose(expected), rtol=1e-9, atol=1e-12)
     with pytest.raises(pw.DataError, match="floating-point"):
         summaries(np.array([[1.0, np.inf]]), 0.05)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (x | g)", "y ~ x * z + (1 | g)", "y ~ x:h + (1 | g)", "y ~ s(x) + (1 | g)", "y ~ log(x)"]
+)
+@pytest.mark.parametrize("kind", ["fresh", "loaded", "parquet"])
+def test_text_is_no_number_however_the_fit_came_about(tmp_path, formula, kind):
+    """A fit that was read from a file took a text for zero."""
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"x": np.arange(1, 61.0), "z": rng.normal(size=60), "y": rng.normal(size=60)})
+    rows = rows.assign(g=list("abcdef") * 10, h=list("uvw") * 20)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    fit = pw.fit(formula, tmp_path / "rows.parquet" if kind == "parquet" else rows, draws=8, seed=1)
+    if kind == "loaded":
+        fit.save(tmp_path / "fit")
+        fit = pw.load(tmp_path / "fit")
+    new = rows.head(4)
+    good = fit.predict(new)
+    assert np.isfinite(good["mean"]).all()
+    for wrong in (["1", "2", "3", "4"], ["a"] * 4, [True, False, True, False]):
+        with pytest.raises((pw.DataError, pw.FormulaError)):
+            fit.predict(new.assign(x=wrong))

@@ -136,3 +136,8 @@ def test_a_formula_goes_to_plain_data_and_back():
     again = formula_from(json.loads(json.dumps(formula_state(formula))))
     assert again == formula
     assert str(again) == str(formula)
+
+
+def test_brackets_that_are_too_deep_are_a_sentence():
+    with pytest.raises(FormulaError, match="more than 50 deep"):
+        parse("y ~ " + "(" * 900 + "x" + ")" * 900)

@@ -53,7 +53,6 @@ def test_quoted_text_is_left_alone():
         ("y ~ hsgp(x)", "gp\\(x"),
         ("y ~ as.integer(x)", "I\\(x\\)"),
         ("y | rate(c) ~ x", "offset"),
-        ("y | se(s, sigma=TRUE) ~ x", "Number the rows"),
         ("y | nosuch(s) ~ x", "trials\\(n\\), weights\\(w\\), cens\\(status\\)"),
         ("y | trials() ~ x", "empty"),
         ("y ~ relevel(k)", "contr.treatment"),

@@ -59,8 +59,9 @@ def bayes_factor(first: Fit, second: Fit) -> float:
     one, other = (fit.result.model.statistics.merged() for fit in (first, second))
     if one.rows != other.rows:
         raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
-    if first.result.model.design.formula.offsets or second.result.model.design.formula.offsets:
-        return _ratio(first, second)  # statistics are of outcomes less their offsets, and do not tell these apart
+    models = first.result.model, second.result.model
+    if any(each.design.formula.offsets for each in models) or models[0].encoding.weights != models[1].encoding.weights:
+        return _ratio(first, second)  # statistics have weights, and outcomes less offsets: they do not tell these apart
     (mine, mine_spread), (theirs, _) = (
         (total.means[0, -1] + total.origin[-1], total.scatter[0, -1, -1]) for total in (one, other)
     )

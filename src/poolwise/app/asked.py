@@ -62,7 +62,7 @@ class Asked:
             texts["formula"].strip(),
             texts["family"] or "gaussian",
             {str(name): _width(value) for name, value in widths.items()},
-            tuple(str(group)[:200] for group in groups),
+            tuple(map(str, groups)),
             int(number),
         )
 

@@ -106,10 +106,14 @@ def _column(name: object, values: pd.Series) -> Column:
     if len(present) and isinstance(present.iloc[0], (list, dict, tuple, set, np.ndarray)):
         raise DataError(f"'{name}' holds lists; a column needs one number or one text in each row.")
     numeric = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
-    count = int(present.nunique())
+    try:
+        count = int(present.nunique())
+    except (TypeError, OverflowError) as error:
+        raise DataError(f"'{name}' holds values that are neither numbers nor text: {error}.") from error
     kind = NUMBER if numeric else CATEGORY
     example = str(present.iloc[0])[:60] if len(present) else ""
     whole = numeric and bool(len(present)) and bool((present.astype(float) % 1 == 0).all())
+    numeric = numeric and count > 0
     return Column(str(name), kind, count, int(values.isna().sum()), example, _family(present, numeric, whole, count),
                   _labels(str(name), numeric, whole, count, len(present)))  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.report.words import reproduction
 from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, suggest
-from poolwise.support.threads import limited
+from poolwise.support.threads import limited, look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Limits:
     Attributes
     ----------
     megabytes, rows : of an upload.
-    seconds : of one answer.
+    seconds : of one answer, and of all else that is asked.
     threads : of one answer.
     """
 
@@ -68,8 +69,11 @@ class Desk:
     ----------
     limits : of the session.
     uploaded : the table that was dropped, None before; `kinds` are corrections of its columns.
-    problem, posed : the last formula on the last table, and which that was.
-    kept : the fits that downloads, explanations and pins are of.
+    tables : how many tables there have been, which tells one from the next.
+    posed : the last formula on the last table, and which that was.
+    asked : of the last answer, the problem and the widths of its priors.
+    kept : the fits that downloads, explanations and pins are of, and what they answer.
+    comparison : of these.
     pinned : fits to compare, by name.
     plain : by number of draws, the last fits of complete and of no pooling, and what they are of.
     """
@@ -78,9 +82,9 @@ class Desk:
     uploaded: pd.DataFrame | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     tables: int = 0
-    problem: Problem | None = None
-    posed: tuple[object, ...] = ()
-    kept: dict[Pooling, Fit] = field(default_factory=dict)
+    posed: tuple[tuple[object, ...], Problem] | None = None
+    asked: tuple[object, ...] = ()
+    kept: tuple[tuple[object, ...], dict[Pooling, Fit]] | None = None
     comparison: PoolingComparison | Comparison | None = None
     pinned: dict[str, Fit] = field(default_factory=dict)
     plain: dict[int, tuple[object, dict[Pooling, Posterior]]] = field(default_factory=dict)
@@ -96,11 +100,13 @@ class Desk:
         described(frame)
         self.uploaded, self.kinds, self.tables = frame, {}, self.tables + 1
 
-    def correct(self, kinds: Mapping[str, str]) -> None:
-        """Say what columns of the uploaded table are."""
+    def correct(self, kinds: object) -> None:
+        """Say what columns of the uploaded table are, `{name: "number" or "category"}`."""
         if self.uploaded is None:
             raise DataError("Only the columns of a table of your own can be corrected.")
-        both = self.kinds | dict(kinds)
+        if not isinstance(kinds, Mapping):
+            raise DataError("The page sent something else than kinds of columns.")
+        both = self.kinds | {str(name): str(kind) for name, kind in kinds.items()}
         corrected(self.uploaded, both)
         self.kinds, self.tables = both, self.tables + 1
 
@@ -131,22 +137,21 @@ class Desk:
             "about": example.about if example else f"{len(frame):,} rows, {len(columns)} columns.",
             "formula": formula,
             "family": family,
-            "columns": [
-                {"name": c.name, "kind": c.kind, "values": c.values, "missing": c.missing, "groups": c.groups,
-                 "example": c.example, "family": c.family}
-                for c in columns
-            ],
+            "columns": [asdict(column) for column in columns],
             "preview": [[_shown(value) for value in line] for line in frame.head(_PREVIEW).itertuples(index=False)],
-        }  # fmt: skip
+        }
 
     def answered(self, asked: Asked) -> dict[str, Any]:
-        """What follows a slider: numbers of the fits, by few draws."""
-        threads = self.limits.threads
-        with limited(Deadline(self.limits.seconds)):
-            problem = self._problem(asked)
-            fits = self._plain(problem, asked, LIVE) if problem.cheap else {}
-            model = problem.widened(asked.widths)
-            fits |= {model.pooling: fitted(model, LIVE, threads=threads)}
+        """What follows a slider: numbers of the fits, by few draws.
+
+        Regressions of sampled families without pooling are those of the last judgement, where they are of the same
+        question.
+        """
+        problem, threads = self._problem(asked), self.limits.threads
+        self.asked = _key(problem, asked)
+        fits = self._plain(problem, asked, LIVE) if problem.cheap else self._known_plain(problem, asked, KEPT) or {}
+        model = problem.widened(asked.widths)
+        fits |= {model.pooling: fitted(model, LIVE, threads=threads)}
         return {
             "number": asked.number,
             **numbers.live(problem, fits, asked.widths),
@@ -154,34 +159,42 @@ class Desk:
             "link": asked.link,
             "dropped": problem.model.data.dropped,
             "rows": problem.model.statistics.rows,
-            "separate": Pooling.SEPARATE in fits or problem.plain is None,
         }
 
     def judgement(self, asked: Asked, withdrawn: threading.Event) -> list[Callable[[], dict[str, Any]]]:
-        """What is done once a slider rests, step by step: all draws and words, checks, and the verdict.
+        """What is done once a slider rests, step by step: all draws and words, the verdict, and checks.
 
         Each step gives what is then known; all end when `withdrawn` is set.
         """
+        mine: dict[Pooling, Fit] = {}
 
         def drawn() -> dict[str, Any]:
             problem = self._problem(asked)
             model = problem.widened(asked.widths)
-            partial = fitted(model, KEPT, threads=self.limits.threads)
-            posteriors = self._plain(problem, asked, KEPT) | {model.pooling: partial}
-            self.kept, self.comparison = judgement.fits_of(problem, posteriors), None
-            found = numbers.live(problem, posteriors, asked.widths) | judgement.words(self.fit)
-            return found | {"lines": judgement.lines(problem, self.kept, asked.groups)}
-
-        def checked() -> dict[str, Any]:
-            return judgement.checked(self.fit)
+            posteriors = dict(self._plain(problem, asked, KEPT))
+            posteriors[model.pooling] = fitted(model, KEPT, threads=self.limits.threads)
+            mine.update(judgement.fits_of(problem, posteriors))
+            found = numbers.live(problem, posteriors, asked.widths) | judgement.words(mine[model.pooling])
+            found |= {"lines": judgement.lines(problem, mine, asked.groups)}
+            look()  # what was withdrawn meanwhile is not kept
+            self.asked = _key(problem, asked)
+            self.kept, self.comparison = (self.asked, mine), None
+            return found
 
         def compared() -> dict[str, Any]:
-            self.comparison = judgement.compared(self.kept, threads=self.limits.threads)
-            return judgement.verdict(self.comparison)
+            found = judgement.compared(mine, threads=self.limits.threads)
+            look()
+            if self.kept is not None and self.kept[1] is mine:
+                self.comparison = found
+            return judgement.verdict(found)
+
+        def checked() -> dict[str, Any]:
+            return judgement.checked(list(mine.values())[-1])
 
         def step(task: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
             def within() -> dict[str, Any]:
                 with limited(WithdrawnOr(self.limits.seconds, withdrawn=withdrawn)):
+                    look()
                     return {"number": asked.number, **task()}
 
             return within
@@ -190,14 +203,16 @@ class Desk:
 
     def explained(self, group: str, asked: Asked) -> dict[str, Any]:
         """Where a group's estimate comes from, and its line."""
-        fit, problem = self.fit, self._problem(asked)
+        problem = self._problem(asked)
+        fits = self._fits(_key(problem, asked))
         factor = problem.factor
         if factor is None:
             raise DataError("This model has no groups.")
         return {
+            "number": asked.number,
             "group": group,
-            "text": fit.explain(group, factor.name).text,
-            "lines": judgement.lines(problem, self.kept, asked.groups),
+            "text": list(fits.values())[-1].explain(group, factor.name).text,
+            "lines": judgement.lines(problem, fits, asked.groups),
         }
 
     def pin(self) -> dict[str, Any]:
@@ -205,15 +220,12 @@ class Desk:
         fit = self.fit
         if len(self.pinned) >= _MOST_PINNED:
             self.pinned.pop(next(iter(self.pinned)))
-        name = fit.formula if not fit.result.model.given else f"{fit.formula}, priors moved"
-        name = name if name not in self.pinned else f"{name} ({len(self.pinned) + 1})"
+        plain = fit.formula if not fit.result.model.given else f"{fit.formula}, priors moved"
+        name = unused(plain, self.pinned)
         self.pinned[name] = fit
+        alone = {"columns": ["model"], "lines": [[name]]}
         if len(self.pinned) < 2:
-            return {
-                "columns": ["model"],
-                "lines": [[name]],
-                "said": "Change the model and pin it too: then both are compared.",
-            }
+            return alone | {"said": "Change the model and pin it too: then both are compared."}
         try:
             found = compare_records(
                 {name: one.loo() for name, one in self.pinned.items()},
@@ -221,11 +233,7 @@ class Desk:
             )
         except DataError:
             self.pinned = {name: fit}
-            return {
-                "columns": ["model"],
-                "lines": [[name]],
-                "said": "Fits of other rows were let go: fits of the same rows can be compared.",
-            }
+            return alone | {"said": "Fits of other rows were let go: fits of the same rows can be compared."}
         table = found.table.reset_index()
         lines = [[str(line[0]), *numbers.rounded(line[1:])] for line in table.values.tolist()]
         return {"columns": [str(column) for column in table.columns], "lines": lines, "said": found.verdict}
@@ -236,15 +244,13 @@ class Desk:
 
     @property
     def fit(self) -> Fit:
-        """The fit that pools partially.
+        """The fit that pools partially, of the question that was asked last.
 
         Raises
         ------
         DataError : before there is one.
         """
-        if not self.kept:
-            raise DataError("The fit is still being made: try again in a moment.")
-        return list(self.kept.values())[-1]
+        return list(self._fits(self.asked).values())[-1]
 
     def code(self, system: str) -> str:
         """The fit as a script."""
@@ -252,25 +258,48 @@ class Desk:
 
     def report(self, path: Path) -> Path:
         """The report as a page."""
-        return self.comparison.report(path) if isinstance(self.comparison, PoolingComparison) else self.fit.report(path)
+        fit, comparison = self.fit, self.comparison
+        return comparison.report(path) if isinstance(comparison, PoolingComparison) else fit.report(path)
+
+    def _fits(self, key: tuple[object, ...]) -> dict[Pooling, Fit]:
+        if self.kept is None or self.kept[0] != key:
+            raise DataError("The fit is still being made: try again in a moment.")
+        return self.kept[1]
 
     def _plain(self, problem: Problem, asked: Asked, draws: int) -> dict[Pooling, Posterior]:
         """The regressions without pooling and with complete pooling, which most sliders leave as they were."""
-        widths = widths_without_groups(problem, asked.widths)
-        key = (problem, tuple(sorted(widths.items())))
+        known = self._known_plain(problem, asked, draws)
+        if known is None:
+            widths = widths_without_groups(problem, asked.widths)
+            known = plain_poolings(problem, widths, draws, threads=self.limits.threads)
+            self.plain[draws] = _key(problem, replace(asked, widths=widths)), known
+        return dict(known)
+
+    def _known_plain(self, problem: Problem, asked: Asked, draws: int) -> dict[Pooling, Posterior] | None:
+        """The same where they are known."""
+        key = _key(problem, replace(asked, widths=widths_without_groups(problem, asked.widths)))
         known = self.plain.get(draws)
-        if known is None or known[0] != key:
-            known = key, plain_poolings(problem, widths, draws, threads=self.limits.threads)
-            self.plain[draws] = known
-        return dict(known[1])
+        return dict(known[1]) if known is not None and known[0] == key else None
 
     def _problem(self, asked: Asked) -> Problem:
-        posed = (asked.source, self.tables if asked.source == UPLOAD else 0, asked.formula, asked.family)
-        if self.problem is None or posed != self.posed:
+        """The problem that a question poses, read anew where it is another than the last one."""
+        key = (asked.source, self.tables if asked.source == UPLOAD else 0, asked.formula, asked.family)
+        posed = self.posed
+        if posed is None or posed[0] != key:
             frame = self.table(asked.source)
-            problem = pose(asked.formulas, asked.family, frame, threads=self.limits.threads)
-            self.problem, self.posed = problem, posed
-        return self.problem
+            posed = key, pose(asked.formulas, asked.family, frame, threads=self.limits.threads)
+            self.posed = posed
+        return posed[1]
+
+
+def unused(name: str, known: Container[str]) -> str:
+    """A name that is not known yet: the name itself, or with a number."""
+    return name if name not in known else next(f"{name} ({k})" for k in count(2) if f"{name} ({k})" not in known)
+
+
+def _key(problem: Problem, asked: Asked) -> tuple[object, ...]:
+    """What fits are of: a problem, and the widths of its priors."""
+    return problem, tuple(sorted((name, times) for name, times in asked.widths.items() if times != 1.0))
 
 
 def read_table(path: Path, name: str, limits: Limits) -> pd.DataFrame:
@@ -302,6 +331,8 @@ def read_table(path: Path, name: str, limits: Limits) -> pd.DataFrame:
     return frame
 
 
-def _shown(value: object) -> str:
+def _shown(value: Any) -> str:
     """A value in the preview."""
-    return "" if value is None or value != value else f"{value:.5g}" if isinstance(value, float) else str(value)[:40]
+    import pandas as pd
+
+    return "" if pd.isna(value) else f"{value:.5g}" if isinstance(value, float) else str(value)[:40]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from poolwise.app.numbers import interval, rounded, shown_groups
 from poolwise.app.problem import NAMES, SEED, Problem
 from poolwise.design.factors import Factor
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
+from poolwise.formula.scan import pieces
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.report.words import answers, model_in_words
 from poolwise.samplers.settings import sampler_settings
@@ -82,22 +84,25 @@ def checked(fit: Fit) -> dict[str, Any]:
 
 def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -> dict[str, Any] | None:
     """For some groups their rows, and the expected outcome along the first predictor by each of the fits."""
-    factor, fit = problem.factor, list(fits.values())[-1]
-    if factor is None or problem.rows is None or fit.result.model.family.labels:
+    factor, fit, formula = problem.factor, list(fits.values())[-1], problem.model.design.formula
+    if factor is None or problem.rows is None or problem.model.family.labels or formula.offsets:
+        return None  # with an offset each row has a line of its own
+    along, frame = _predictor(problem), _complete(problem)
+    if along is None or frame is None:
         return None
-    along = _predictor(problem)
-    if along is None:
-        return None
-    frame = problem.frame
     levels = [str(level) for level in factor.levels]
+    if len(set(levels)) < len(levels):  # a number and the same as text
+        return None
     chosen = [levels.index(label) for label in asked if label in levels]
     chosen = (chosen + [group for group in _typical(fit, factor) if group not in chosen])[: max(_LINES, len(chosen))]
     values = frame[along].dropna().to_numpy(dtype=float)
     grid = np.linspace(values.min(), values.max(), _ALONG)
-    drawn = {}
+    table, drawn = _grid(problem, frame, along, grid, chosen), {}
     for kind, one in fits.items():
-        table = _grid(problem, factor, along, grid, chosen)
-        mean = one.predict(table, draws=True).values.reshape(-1, len(chosen), len(grid))
+        try:
+            mean = one.predict(table, draws=True).values.reshape(-1, len(chosen), len(grid))
+        except PoolwiseError:  # labels or values that only the fit tells apart
+            return None
         drawn[NAMES[kind]] = interval(mean)
     return {
         "x": along,
@@ -106,7 +111,7 @@ def lines(problem: Problem, fits: Mapping[Pooling, Fit], asked: Iterable[str]) -
         "panels": [
             {
                 "label": levels[group],
-                "dots": _dots(problem, factor, along, group),
+                "dots": _dots(problem, frame, along, group),
                 **{name: rounded(found[:, k]) for name, found in drawn.items()},
             }
             for k, group in enumerate(chosen)
@@ -145,11 +150,14 @@ def _outcomes(fit: Fit, observed: np.ndarray, replicated: np.ndarray) -> dict[st
 
 
 def _predictor(problem: Problem) -> str | None:
-    """The first column that is a number and that the mean depends on."""
-    keys = set(problem.model.encoding.keys)
-    for name in problem.model.encoding.variables:
-        if name not in keys and name in problem.frame and problem.frame[name].dtype.kind in "iufb":
-            return str(name)
+    """The first predictor of the mean, in the order of the formula, that is an amount."""
+    for term in pieces(problem.model.design.formula.common, "+"):
+        if re.search(r"\b(C|factor|mo|poly|contr)\b", term):
+            continue
+        for name in map(str, problem.frame.columns):
+            word = rf"(?<![\w.]){re.escape(name)}(?![\w.])"
+            if re.search(word, term) and problem.frame[name].dtype.kind in "iuf":
+                return name
     return None
 
 
@@ -162,31 +170,35 @@ def _typical(fit: Fit, factor: Factor) -> list[int]:
     return [int(order[k]) for k in at]
 
 
-def _grid(problem: Problem, factor: Factor, along: str, grid: np.ndarray, groups: list[int]) -> Any:
+def _complete(problem: Problem) -> Any:
+    """The rows of the table that the fit is of, in its order; None where they cannot be told."""
+    encoding = problem.model.encoding
+    names = {*encoding.outcome, *encoding.trials, *encoding.variables, *encoding.keys, encoding.weights}
+    frame = problem.frame.dropna(subset=[name for name in problem.frame if name in names])
+    return frame if problem.rows is not None and len(frame) == len(problem.rows.codes) else None
+
+
+def _grid(problem: Problem, frame: Any, along: str, grid: np.ndarray, groups: list[int]) -> Any:
     """Rows along the predictor for each group; what else the model needs is as in the group's first row."""
     import pandas as pd
 
     parts = []
     for group in groups:
-        mine = _rows_of(problem, factor, group)
+        mine = frame[_in_group(problem, group)]
         parts.append(pd.concat([mine.head(1)] * len(grid), ignore_index=True).assign(**{along: grid}))
     return pd.concat(parts, ignore_index=True)
 
 
-def _rows_of(problem: Problem, factor: Factor, group: int) -> Any:
-    """Complete rows of a group in the table as it came."""
-    encoding = problem.model.encoding
-    needed = [name for name in (*encoding.outcome, *encoding.variables, *encoding.keys) if name in problem.frame]
-    frame = problem.frame.dropna(subset=needed)
+def _in_group(problem: Problem, group: int) -> np.ndarray:
+    """(n,) which rows are of a group."""
     assert problem.rows is not None
-    return frame[factor.codes[problem.rows.codes] == group]
+    assert problem.factor is not None
+    return problem.factor.codes[problem.rows.codes] == group
 
 
-def _dots(problem: Problem, factor: Factor, along: str, group: int) -> dict[str, Any]:
+def _dots(problem: Problem, frame: Any, along: str, group: int) -> dict[str, Any]:
     """The group's rows: the predictor, and the outcome as the fit has it."""
-    assert problem.rows is not None
-    mine = np.flatnonzero(factor.codes[problem.rows.codes] == group)[:_DOTS]
-    rows = problem.rows
-    y = rows.response[mine] if rows.trials is None else rows.response[mine] / np.maximum(rows.trials[mine], 1.0)
-    x = _rows_of(problem, factor, group)[along].to_numpy(dtype=float)[:_DOTS]
-    return {"x": rounded(x), "y": rounded(y)}
+    rows, mine = problem.rows, _in_group(problem, group)
+    assert rows is not None
+    y = rows.response if rows.trials is None else rows.response / np.maximum(rows.trials, 1.0)
+    return {"x": rounded(frame[along].to_numpy(dtype=float)[mine][:_DOTS]), "y": rounded(y[mine][:_DOTS])}

@@ -13,6 +13,7 @@ from poolwise.app.asked import Asked
 from poolwise.app.desk import UPLOAD, Desk, Limits, read_table
 from poolwise.support.errors import FileError
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MISSING = "The page needs Shiny, which is not installed: pip install 'poolwise[app]'."
 
 
@@ -33,8 +34,7 @@ def run_app(
     ------
     FileError : for a file that is not there, an address that cannot be had, or without Shiny.
     """
-    if find_spec("shiny") is None:
-        raise FileError(_MISSING)
+    check_shiny()
     bounds, start, opened = limits or Limits(), Asked(), None
     if source is not None:
         path = Path(source)
@@ -53,10 +53,25 @@ def run_app(
             threading.Timer(0.0, webbrowser.open, [address]).start()
         import uvicorn
 
+        from poolwise.app.same_origin import same_origin
         from poolwise.app.server import make_app
 
-        config = uvicorn.Config(make_app(bounds, start, opened), log_level="warning", ws_max_size=2**24)
+        taken = listening.getsockname()[1]
+        names = {f"{name}:{taken}" for name in (host, "localhost")} if host in _LOOPBACK else ()
+        page = same_origin(make_app(bounds, start, opened), names)
+        config = uvicorn.Config(page, log_level="warning", ws_max_size=2**20)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def check_shiny() -> None:
+    """Say what to install where Shiny, and the servers that come with it, are missing.
+
+    Raises
+    ------
+    FileError : without them.
+    """
+    if find_spec("shiny") is None:
+        raise FileError(_MISSING)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.app.problem import NAMES, Problem
+from poolwise.app.problem import NAMES, Problem, priors_by_name
 from poolwise.density.priors import ModelPriors
 from poolwise.design.factors import Factor
 from poolwise.evaluate.shrinkage import prior_only
@@ -125,7 +125,7 @@ def _priors(model: Model, posterior: Posterior, widths: Mapping[str, float]) -> 
     priors, words = model.priors, model.priors.words()
     drawn = _draws_by_prior(priors, posterior)
     found = []
-    for name, prior in _by_name(priors).items():
+    for name, prior in priors_by_name(priors).items():
         if name not in drawn or name not in words:
             continue
         values = drawn[name]
@@ -146,24 +146,11 @@ def _priors(model: Model, posterior: Posterior, widths: Mapping[str, float]) -> 
     return found
 
 
-def _by_name(priors: ModelPriors) -> dict[str, CoefficientPrior | ScalePrior]:
-    """Priors that have a width, by the name under which they are set."""
-    found: dict[str, CoefficientPrior | ScalePrior] = {}
-    for name, prior in zip(priors.names_to_set, priors.coefficients, strict=True):
-        if name is not None:
-            found[name] = prior
-    for k, ((factor, effect), sd) in enumerate(zip(priors.layout.effects, priors.sd, strict=True)):
-        if k not in priors.layout.tied:
-            found[f"sd_{factor}[{effect}]"] = sd
-    found |= {name: prior for name, prior in priors.smoothing.items() if name.startswith("sd_")}
-    return found | dict(priors.dispersions)
-
-
 def _draws_by_prior(priors: ModelPriors, posterior: Posterior) -> dict[str, np.ndarray]:
     """Posterior draws of what each prior speaks of: at the centre of the predictors where it is put there."""
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1]) @ priors.rows.T
     found = {name: draws.ravel() for name, draws in flatten(posterior, groups=False)}
-    found |= {name: beta[:, k] for k, name in enumerate(priors.names_to_set) if name is not None}
+    found |= {name: beta[:, k] for k, name in enumerate(priors.names_to_set) if name == priors.names[k]}
     if posterior.theta is not None:
         units = np.diag(priors.layout.map_to_zero)
         for k, (factor, effect) in enumerate(priors.layout.effects):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -9,24 +10,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.density.priors import ModelPriors
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.families import family_of
 from poolwise.formula import Formula, parse
+from poolwise.formula.scan import pieces
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.prepare import prepare
 from poolwise.inference.unpooled import completely_pooled, not_pooled
-from poolwise.priors import Default
+from poolwise.priors import CoefficientPrior, Default, ScalePrior
 from poolwise.samplers.settings import sampler_settings
 from poolwise.sources import Source, as_source
-from poolwise.support.errors import FormulaError
+from poolwise.support.errors import FormulaError, PriorError, suggest
 from poolwise.support.progress import silent
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEED = 1
+_MOST_COLUMNS = 2_000  # of one term
 NAMES = MappingProxyType(
     {Pooling.COMPLETE: "complete", Pooling.SEPARATE: "separate", Pooling.PARTIAL: "partial"}
 )  # as the page's charts have them
@@ -67,8 +71,17 @@ class Problem:
         return None if self.rows is None else replace(self.rows, codes=np.zeros_like(self.rows.codes))
 
     def widened(self, widths: Mapping[str, float]) -> Model:
-        """The model with priors so many times as wide."""
+        """The model with priors so many times as wide, each by its own name.
+
+        Raises
+        ------
+        PriorError : for a name that no prior with a width has.
+        """
         priors, given = self.model.priors, {name: Default(times) for name, times in widths.items() if times != 1.0}
+        known = priors_by_name(priors)
+        for name in given:
+            if name not in known:
+                raise PriorError(f"No prior of this model is moved by '{name}'. {suggest(name, known)}")
         for name, prior in given.items():
             priors = priors.widened(name, prior.times)
         return replace(self.model, priors=priors, given=given)
@@ -84,6 +97,7 @@ def pose(formula: str | list[str], family: str, frame: pd.DataFrame, *, threads:
     if not formula:
         raise FormulaError("There is no formula: write the outcome, '~', and what explains it.")
     source = as_source(frame)
+    _check_width(parse(formula, None, source.names), frame)
     model, rows = prepare(
         formula, source, family=family_of(family), priors=None, missing="drop", threads=threads, progress=silent
     )
@@ -93,11 +107,47 @@ def pose(formula: str | list[str], family: str, frame: pd.DataFrame, *, threads:
 def _plain(formula: str | list[str], model: Model, source: Source) -> Formula | None:
     factors, structures = model.design.factors, model.design.structures
     alone = len(factors) == 1 and not structures and factors[0].coupling is None and not factors[0].structures
+    alone = alone and set(factors[0].effects) <= set(model.design.coefficients)  # else it is another regression
     parsed = parse(formula, None, source.names)
     if not alone or set(factors[0].predictors) != {""} or parsed.further or parsed.fixed or parsed.weights:
         return None
     known = [f"cs({term})" for term in parsed.specific] + [f"offset({text})" for text in parsed.offsets]
     return parse(f"{parsed.left} ~ {' + '.join([parsed.common, *known])}", None, source.names)
+
+
+def priors_by_name(priors: ModelPriors) -> dict[str, CoefficientPrior | ScalePrior]:
+    """Priors that have a width, by the name under which they are set."""
+    found: dict[str, CoefficientPrior | ScalePrior] = {}
+    for name, prior in zip(priors.names_to_set, priors.coefficients, strict=True):
+        if name is not None:
+            found[name] = prior
+    for k, ((factor, effect), sd) in enumerate(zip(priors.layout.effects, priors.sd, strict=True)):
+        if k not in priors.layout.tied:
+            found[f"sd_{factor}[{effect}]"] = sd
+    found |= {name: prior for name, prior in priors.smoothing.items() if name.startswith("sd_")}
+    return found | dict(priors.dispersions)
+
+
+def _check_width(formula: Formula, frame: pd.DataFrame) -> None:
+    """Refuse terms that would have far more columns than a page can wait for.
+
+    Raises
+    ------
+    FormulaError : with the term.
+    """
+    texts = [text for _, one in formula.predictors for text in (one.common, *(bar.effects for bar in one.bars))]
+    for term in (term for text in texts for term in pieces(text, "+")):
+        count = 1
+        for name in map(str, frame.columns):
+            word = rf"(?<![\w.]){re.escape(name)}(?![\w.])"
+            if re.search(word, term):
+                coded = frame[name].dtype.kind not in "iufb" or re.search(rf"(C|factor)\s*\(\s*`?{word}", term)
+                count *= max(1, int(frame[name].nunique())) if coded else 1
+        if count > _MOST_COLUMNS:
+            raise FormulaError(
+                f"'{term.strip()}' makes about {count:,} columns; {_MOST_COLUMNS:,} are the most here. Labels with "
+                "many values are groups: (1 | label)."
+            )
 
 
 def fitted(model: Model, draws: int, *, threads: int) -> Posterior:

@@ -1,4 +1,8 @@
-"""The page's server: messages of a session to its desk and back. Work runs in threads, so that sessions do not wait."""
+"""The page's server: messages of a session to its desk and back.
+
+Work runs in threads, and a message starts it without waiting for its end: Shiny lets one session at a time answer
+messages, so that one that waited would hold up all others.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,31 @@ import asyncio
 import logging
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import unquote
 
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
-from shiny.types import FileInfo
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from poolwise.app.asked import Asked
 from poolwise.app.desk import UPLOAD, Desk, Limits
 from poolwise.app.examples import EXAMPLES
 from poolwise.app.page import page, static_folder
 from poolwise.families import FAMILIES
+from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, PoolwiseError
-from poolwise.support.threads import Stopped
+from poolwise.support.threads import Stopped, limited
 
 _LOG = logging.getLogger("poolwise.app")
 _SYSTEMS = ("poolwise", "brms", "pymc", "lme4")
 _UNEXPECTED = "Something failed that should not have. What was there is kept; the server's log has more."
+
+Said = dict[str, Any]
 
 
 def make_app(
@@ -38,139 +49,153 @@ def make_app(
     opened : puts a table on the desk of each new session.
     """
     first, bounds = start or Asked(), limits or Limits()
+    talks: dict[str, _Talk] = {}  # by the word that only the session's own page knows
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
-        desk = Desk(bounds)
+        desk, word = Desk(bounds), token_urlsafe()
         if opened is not None:
             opened(desk)
-        _Talk(desk, session, first).listen(input)
+        talks[word] = _Talk(desk, session, first, f"upload/{word}")
+        talks[word].listen(input)
+        session.on_ended(lambda: talks.__delitem__(word))
         _downloads(desk)
 
-    return App(ui.page_html(page()), server, static_assets={"/static": static_folder()})
+    async def uploaded(request: Request) -> Response:
+        talk = talks.get(request.path_params["word"])
+        return Response(status_code=404) if talk is None else await talk.uploaded(request)
+
+    app = App(ui.page_html(page()), server, static_assets={"/static": static_folder()})
+    app.starlette_app.routes.insert(0, Route("/upload/{word}", uploaded, methods=["POST"]))
+    return app
 
 
 class _Talk:
-    """One session's messages. Its methods run in the event loop; only the desk works in threads."""
+    """One session's messages. Its methods run in the event loop; only the desk works in threads, one task at a time but
+    for the steps of a judgement.
+    """
 
-    def __init__(self, desk: Desk, session: Session, first: Asked) -> None:
-        self.desk, self.session, self.first = desk, session, first
+    def __init__(self, desk: Desk, session: Session, first: Asked, upload: str) -> None:
+        self.desk, self.session, self.first, self.upload = desk, session, first, upload
         self.withdrawn = threading.Event()
-        self.judging: asyncio.Task[None] | None = None
+        self.turn = asyncio.Lock()
+        self.tasks: set[asyncio.Task[None]] = set()
         session.on_ended(lambda: self.withdrawn.set())
+        for method in ("uploadInit", "uploadEnd"):  # Shiny's uploads know no limit of size
+            session.set_message_handler(method, None)
 
-    async def send(self, kind: str, said: dict[str, Any]) -> None:
+    async def send(self, kind: str, said: Said) -> None:
         """A message to the page."""
         await self.session.send_custom_message(kind, said)
 
-    async def work(self, task: Callable[[], dict[str, Any] | None], kind: str, number: int = 0) -> None:
-        """Do a task in a thread and send what it gives, or in a sentence why not."""
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start work that nobody here waits for."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def work(self, task: Callable[[], Said | None], kind: str, number: int = 0) -> bool:
+        """Do a task in a thread, within the session's limit of time, and send what it gives, or in a sentence why not;
+        whether it was done."""
+
+        def within() -> Said | None:
+            with limited(Deadline(self.desk.limits.seconds)):
+                return task()
+
         try:
-            found = await asyncio.to_thread(task)
+            async with self.turn:
+                found = await asyncio.to_thread(within)
         except PoolwiseError as error:
-            await self.send("failed", {"number": number, "of": kind, "message": str(error)})
-        except Exception:
+            await self.failed(kind, str(error), number)
+            return False
+        except (Exception, Stopped):
             _LOG.exception("a session's request failed")
-            await self.send("failed", {"number": number, "of": kind, "message": _UNEXPECTED})
-        except Stopped:
-            return
-        else:
-            if found is not None:
-                await self.send(kind, found)
+            await self.failed(kind, _UNEXPECTED, number)
+            return False
+        if found is not None:
+            await self.send(kind, found)
+        return True
+
+    async def failed(self, kind: str, message: str, number: int = 0) -> None:
+        """Tell the page in a sentence what went wrong."""
+        await self.send("failed", {"number": number, "of": kind, "message": message})
 
     def listen(self, input: Inputs) -> None:
         """Answer what the page sends."""
+        answers: dict[str, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            "hello": self.hello,
+            "source": self.source,
+            "kinds": self.kinds,
+            "asked": self.asked,
+            "settled": self.settled,
+            "explain": self.explain,
+            "pin": self.pin,
+            "flips": self.flips,
+            "code": self.code,
+        }
 
-        @reactive.effect
-        @reactive.event(input.hello)
-        async def _() -> None:
-            query = str(input.hello())
-            asked = Asked.of_link(query) if query.strip("?") else self.first
-            await self.send("choices", {
+        def heard(name: str, answer: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+            @reactive.effect
+            @reactive.event(input[name])
+            def _() -> None:
+                self.begin(answer(input[name]()))
+
+        for name, answer in answers.items():
+            heard(name, answer)
+
+    async def hello(self, query: Any) -> None:
+        """A page was opened."""
+        asked = Asked.of_link(query) if isinstance(query, str) and query.strip("?") else self.first
+        await self.send(
+            "choices",
+            {
                 "examples": [{"name": name, "title": one.title} for name, one in EXAMPLES.items()],
                 "families": list(FAMILIES),
                 "megabytes": self.desk.limits.megabytes,
                 "uploaded": self.desk.uploaded is not None,
-            })  # fmt: skip
-            await self.described(asked.source, asked)
+                "upload": self.upload,
+            },
+        )
+        await self.described(asked.source, asked)
 
-        @reactive.effect
-        @reactive.event(input.source)
-        async def _() -> None:
-            await self.described(str(input.source()), None)
+    async def source(self, name: Any) -> None:
+        """A table was chosen."""
+        await self.described(str(name)[:100], None)
 
-        @reactive.effect
-        @reactive.event(input.upload)
-        async def _() -> None:
-            files: list[FileInfo] | None = input.upload()
-            if files:
-                path, name = Path(files[0]["datapath"]), str(files[0]["name"])
+    async def uploaded(self, request: Request) -> Response:
+        """A file in the body of a request, under the name in its header; it is read and deleted."""
+        name, most = unquote(request.headers.get("x-name", ""))[:200], self.desk.limits.megabytes * 1e6
+        with tempfile.TemporaryDirectory(prefix="poolwise-upload-") as folder:
+            path, size = Path(folder) / "table", 0
+            with path.open("wb") as file:
+                async for part in request.stream():
+                    size += len(part)
+                    if size > most:
+                        break
+                    file.write(part)
+            if size > most:
+                await self.failed("upload", f"A file has {self.desk.limits.megabytes:g} MB at most here.")
+            elif await self.work(lambda: self.desk.take(path, name), "upload"):
+                await self.described(UPLOAD, None)
+        return JSONResponse({"bytes": size}, status_code=413 if size > most else 200)
 
-                def taken() -> None:
-                    try:
-                        self.desk.take(path, name)
-                    finally:
-                        path.unlink(missing_ok=True)
+    async def kinds(self, said: Any) -> None:
+        """Kinds of columns were corrected."""
+        if await self.work(lambda: self.desk.correct(said), "upload"):
+            await self.described(UPLOAD, None, keep=True)
 
-                if await self.done(taken, "upload"):
-                    await self.described(UPLOAD, None)
+    async def asked(self, said: Any) -> None:
+        """A slider or the model moved."""
+        self.withdraw()
+        asked = await self.checked(said)
+        if asked is not None:
+            await self.work(lambda: self.desk.answered(asked), "answer", asked.number)
 
-        @reactive.effect
-        @reactive.event(input.kinds)
-        async def _() -> None:
-            kinds = {str(name): str(kind) for name, kind in dict(input.kinds()).items()}
-            if await self.done(lambda: self.desk.correct(kinds), "upload"):
-                await self.described(UPLOAD, None, keep=True)
-
-        @reactive.effect
-        @reactive.event(input.asked)
-        async def _() -> None:
-            self.withdraw()
-            asked = await self.checked(input.asked())
-            if asked is not None:
-                await self.work(lambda: self.desk.answered(asked), "answer", asked.number)
-
-        @reactive.effect
-        @reactive.event(input.settled)
-        async def _() -> None:
-            self.withdraw()
-            asked = await self.checked(input.settled())
-            if asked is not None:
-                withdrawn = self.withdrawn
-                self.judging = asyncio.create_task(self.judged(asked, withdrawn))
-
-        @reactive.effect
-        @reactive.event(input.explain)
-        async def _() -> None:
-            said = dict(input.explain())
-            asked = await self.checked(said.get("asked"))
-            if asked is not None:
-                await self.work(lambda: self.desk.explained(str(said.get("group")), asked), "explained", asked.number)
-
-        @reactive.effect
-        @reactive.event(input.pin)
-        async def _() -> None:
-            await self.work(self.desk.pin, "pinned")
-
-        @reactive.effect
-        @reactive.event(input.flips)
-        async def _() -> None:
-            term = str(input.flips())
-            await self.work(lambda: {"term": term, "said": self.desk.flips(term)}, "flipped")
-
-        @reactive.effect
-        @reactive.event(input.code)
-        async def _() -> None:
-            system = str(input.code())
-            if system in _SYSTEMS:
-                await self.work(lambda: {"system": system, "text": self.desk.code(system)}, "code")
-
-    def withdraw(self) -> None:
-        """Nobody waits for the judgement that is being made any more."""
-        self.withdrawn.set()
-        self.withdrawn = threading.Event()
-
-    async def judged(self, asked: Asked, withdrawn: threading.Event) -> None:
-        """Judge, unless something else is asked meanwhile."""
+    async def settled(self, said: Any) -> None:
+        """A slider rests: judge, unless something else is asked meanwhile."""
+        self.withdraw()
+        asked, withdrawn = await self.checked(said), self.withdrawn
+        if asked is None:
+            return
         try:
             for step in self.desk.judgement(asked, withdrawn):
                 found = await asyncio.to_thread(step)
@@ -180,15 +205,39 @@ class _Talk:
             await self.send("complete", {"number": asked.number})
         except PoolwiseError as error:
             if not withdrawn.is_set():
-                await self.send("failed", {"number": asked.number, "of": "judged", "message": str(error)})
-        except Exception:
-            _LOG.exception("a session's request failed")
-            await self.send("failed", {"number": asked.number, "of": "judged", "message": _UNEXPECTED})
+                await self.failed("judged", str(error), asked.number)
+        except (Exception, Stopped):
+            _LOG.exception("a session's judgement failed")
+            await self.failed("judged", _UNEXPECTED, asked.number)
+
+    async def explain(self, said: Any) -> None:
+        """A group was chosen."""
+        asked = await self.checked(said.get("asked") if isinstance(said, dict) else None)
+        if asked is not None:
+            await self.work(lambda: self.desk.explained(str(said.get("group")), asked), "explained", asked.number)
+
+    async def pin(self, _: Any) -> None:
+        """A fit is to be kept for comparison."""
+        await self.work(self.desk.pin, "pinned")
+
+    async def flips(self, term: Any) -> None:
+        """Which conclusions hang on a prior?"""
+        await self.work(lambda: {"term": str(term), "said": self.desk.flips(str(term))}, "flipped")
+
+    async def code(self, system: Any) -> None:
+        """The fit as a script."""
+        if system in _SYSTEMS:
+            await self.work(lambda: {"system": system, "text": self.desk.code(system)}, "code")
+
+    def withdraw(self) -> None:
+        """Nobody waits for the judgement that is being made any more."""
+        self.withdrawn.set()
+        self.withdrawn = threading.Event()
 
     async def described(self, source: str, asked: Asked | None, *, keep: bool = False) -> None:
         """Tell the page what a table has, and which state to begin with."""
 
-        def found() -> dict[str, Any]:
+        def found() -> Said:
             said = self.desk.described(source)
             if asked is not None and asked.formula:
                 said |= {"formula": asked.formula, "family": asked.family, "widths": dict(asked.widths)}
@@ -196,24 +245,12 @@ class _Talk:
 
         await self.work(found, "described")
 
-    async def done(self, task: Callable[[], None], kind: str) -> bool:
-        """Whether a task was done; else the page is told why not."""
-        failed = True
-
-        def tried() -> None:
-            nonlocal failed
-            task()
-            failed = False
-
-        await self.work(tried, kind)
-        return not failed
-
-    async def checked(self, said: object) -> Asked | None:
+    async def checked(self, said: Any) -> Asked | None:
         """The request in a message; None, and a sentence to the page, where it is none."""
         try:
-            return Asked.of(said)  # type: ignore[arg-type]  # it is looked at there
+            return Asked.of(said)
         except DataError as error:
-            await self.send("failed", {"number": 0, "of": "answer", "message": str(error)})
+            await self.failed("answer", str(error))
             return None
 
 
@@ -222,22 +259,22 @@ def _downloads(desk: Desk) -> None:
 
     @render.download_link(filename="poolwise.html")
     async def take_report() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.html", desk.report)
+        yield await _written("poolwise.html", desk.report, desk.limits)
 
     @render.download_link(filename="poolwise.nc")
     async def take_draws() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.nc", lambda path: desk.fit.to_datatree().to_netcdf(path))
+        yield await _written("poolwise.nc", lambda path: desk.fit.to_datatree().to_netcdf(path), desk.limits)
 
     @render.download_link(filename="poolwise.fit")
     async def take_fit() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.fit", desk.fit.save)
+        yield await _written("poolwise.fit", lambda path: desk.fit.save(path), desk.limits)
 
 
-async def _written(name: str, write: Callable[[Path], Any]) -> bytes:
+async def _written(name: str, write: Callable[[Path], Any], limits: Limits) -> bytes:
     """What a function writes to a file, in a thread."""
 
     def made() -> bytes:
-        with tempfile.TemporaryDirectory(prefix="poolwise-") as folder:
+        with tempfile.TemporaryDirectory(prefix="poolwise-") as folder, limited(Deadline(limits.seconds)):
             write(Path(folder) / name)
             return (Path(folder) / name).read_bytes()
 

@@ -206,6 +206,26 @@ def page(
 
 
 @app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="With saved fits, '*.fit'.")],
+    host: Annotated[str, typer.Option(help="Where it listens; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes; each reads all fits.")] = 1,
+    rows: Annotated[int, typer.Option(help="The most rows of a request.")] = 200_000,
+    megabytes: Annotated[float, typer.Option(help="The most that a request may have.")] = 20.0,
+    seconds: Annotated[float, typer.Option(help="The longest that an answer may take.")] = 30.0,
+) -> None:
+    """Serve saved fits: a page for each, and predictions as JSON."""
+    from poolwise.app.launch import check_shiny
+
+    check_shiny()
+    from poolwise.app.serve import Bounds, run
+
+    typer.echo(f"Fits are at http://{host}:{port}/ (Ctrl-C stops it)")
+    run(folder, host=host, port=port, workers=workers, bounds=Bounds(megabytes, rows, seconds))
+
+
+@app.command()
 def doctor() -> None:
     """What poolwise runs on here: versions, kernels, processor, threads; and where the time of a fit goes."""
     from poolwise.cli.doctor import report

@@ -337,7 +337,7 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
                 raise error.__cause__ from None
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
         except FormulaicError as error:
-            if "inconsistent with specification" in str(error):
+            if "inconsistent with specification" in str(error) or "compared to specification" in str(error):
                 said = f"A column of '{formula.text}' has another kind than at the fit, such as text for numbers"
                 raise DataError(f"{said}: {_cause(error)}") from error
             raise FormulaError(f"Cannot build '{formula.text}': {_cause(error)}") from error
@@ -556,7 +556,12 @@ def _offset(design: Design, matrix: np.ndarray, spec: Any) -> np.ndarray:
 
 
 def _values(design: Design, matrices: list[Any], rows: int) -> np.ndarray:
-    """The distinct columns of some matrices, (rows, K + 1), with the place of the outcome left as NaN."""
+    """The distinct columns of some matrices, (rows, K + 1), with the place of the outcome left as NaN.
+
+    Raises
+    ------
+    DataError : where they are not the columns of the fit, as of text in the place of numbers.
+    """
     values = np.empty((rows, len(design.columns) + 1))
     values[:, -1] = np.nan
     filled: set[str] = set()
@@ -564,9 +569,21 @@ def _values(design: Design, matrices: list[Any], rows: int) -> np.ndarray:
         array = np.asarray(matrix, dtype=float)
         for k, name in enumerate(map(str, matrix.model_spec.column_names)):
             if name != "Intercept" and name not in filled:
+                if name not in design.columns:
+                    raise _another_kind(design, name)
                 values[:, design.columns.index(name)] = array[:, k]
                 filled.add(name)
+    if absent := [name for name in design.columns if name not in filled]:
+        raise _another_kind(design, absent[0])
     return values
+
+
+def _another_kind(design: Design, name: str) -> DataError:
+    # Specifications that were read from a file or made for an engine know categories only, and formulaic takes any
+    # column for what it is.
+    return DataError(
+        f"A column of '{design.formula.text}' has another kind than at the fit, such as text for numbers: see '{name}'."
+    )
 
 
 def _check_finite(names: Iterable[str], values: np.ndarray) -> None:

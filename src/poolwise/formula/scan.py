@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from poolwise.support.errors import FormulaError
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_LONGEST = 50_000  # characters
+_LONGEST, _DEEPEST = 50_000, 50  # characters, and brackets within brackets
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
@@ -34,6 +34,8 @@ def scan(text: str) -> Iterator[tuple[int, str, int]]:
         if symbol in _CLOSING:
             yield at, symbol, len(stack)
             stack.append((_CLOSING[symbol], at))
+            if len(stack) > _DEEPEST:
+                raise place_error(text, at, f"brackets stand within brackets more than {_DEEPEST} deep")
         elif symbol in _CLOSING.values():
             if not stack or stack[-1][0] != symbol:
                 raise place_error(text, at, f"this '{symbol}' closes nothing")

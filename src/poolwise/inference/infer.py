@@ -105,7 +105,7 @@ def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> 
         if found is None:
             raise SamplingError("Coefficients and effects are not normal enough here: take sampler='nuts' or 'auto'.")
         points = extended.completed(found.points.reshape(-1, extended.dimension))
-        shape = (settings.chains, settings.draws, density.dimension)
+        shape = (*found.points.shape[:2], density.dimension)  # fewer draws are taken where one costs much
         return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
     drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
     return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))

@@ -256,6 +256,7 @@ function drawTable(said) {
 const arrivals = {
   choices(said) {
     told.megabytes = said.megabytes;
+    told.upload = said.upload;
     told.examples = said.examples.map((one) => one.name);
     const own = el("option", { value: "upload", disabled: !said.uploaded }, "Your own table");
     $("source").replaceChildren(...said.examples.map((one) => el("option", { value: one.name }, one.title)), own);
@@ -277,10 +278,6 @@ const arrivals = {
   answer(said) {
     say("error", ""); say("formula-error", ""); $("formula").classList.remove("wrong");
     drawClicks(said.clicks);
-    if (!said.separate && last && last.groups && said.groups && last.groups.labels.join() === said.groups.labels.join()) {
-      // Sampled families refit the regressions without pooling once the slider rests.
-      said.groups.effects.forEach((effect, k) => { const before = last.groups.effects[k]; if (before) Object.assign(effect, { separate: before.separate, untold: before.untold }); });
-    }
     drawAnswer(said, () => {
       if (told.examples && told.examples.includes(state.source)) history.replaceState(null, "", said.link);
       document.body.dataset.answered = said.number;
@@ -306,7 +303,7 @@ const arrivals = {
     last = { ...last, ...said };
   },
   complete(said) { if (said.number === state.number) document.body.dataset.judged = said.number; },
-  explained(said) { say("explanation", said.text); drawLines(said.lines); },
+  explained(said) { if (said.number === state.number) { say("explanation", said.text); drawLines(said.lines); } },
   pinned(said) { say("pin-said", said.said); table("pins", said.columns, said.lines); },
   flipped(said) { list("flips", said.said); },
   code(said) { $("code").hidden = false; $("code").textContent = said.text; },
@@ -352,15 +349,20 @@ for (const kind of ["dragover", "dragleave", "drop"]) $("drop").addEventListener
   $("drop").classList.toggle("over", kind === "dragover");
   if (kind === "drop" && event.dataTransfer.files.length) { $("upload").files = event.dataTransfer.files; $("upload").dispatchEvent(new Event("change", { bubbles: true })); }
 });
-// Too large a file is refused before it travels.
-$("upload").addEventListener("change", (event) => {
+// The body of a request, which the server counts as it comes.
+$("upload").addEventListener("change", async (event) => {
   const file = event.target.files[0];
-  if (file && told.megabytes && file.size > told.megabytes * 1e6) {
-    event.stopImmediatePropagation();
-    event.target.value = "";
+  if (!file || !told.upload) return;
+  if (file.size > told.megabytes * 1e6) {
     say("error", `The file has ${Math.round(file.size / 1e6)} MB; ${told.megabytes} MB are the most here.`);
+  } else {
+    document.body.classList.add("busy");
+    try { await fetch(told.upload, { method: "POST", body: file, headers: { "x-name": encodeURIComponent(file.name) } }); }
+    catch { say("error", "The file could not be sent."); }
+    if (!waiting) document.body.classList.remove("busy");
   }
-}, true);
+  event.target.value = "";
+});
 
 function readFormula() {
   clearTimeout(textTimer);
