@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -73,7 +73,9 @@ def from_environment() -> Starlette:
     return serving(Path(os.environ[_FOLDER]), Bounds(*json.loads(os.environ[_LIMITS])))
 
 
-def run(folder: Path, *, host: str, port: int, workers: int, bounds: Bounds) -> None:
+def run(
+    folder: Path, *, host: str, port: int, workers: int, bounds: Bounds, said: Callable[[str], None] = print
+) -> None:
     """Serve until Ctrl-C.
 
     Raises
@@ -83,6 +85,7 @@ def run(folder: Path, *, host: str, port: int, workers: int, bounds: Bounds) -> 
     import uvicorn
 
     serving(folder, bounds)  # what is wrong with the folder is said before workers start
+    said(f"Fits are at http://{host}:{port}/ (Ctrl-C stops it)")
     os.environ[_FOLDER] = str(folder.resolve())
     os.environ[_LIMITS] = json.dumps([bounds.megabytes, bounds.rows, bounds.seconds])
     uvicorn.run(
@@ -183,7 +186,7 @@ def schema_of(fit: Fit, bounds: Bounds) -> dict[str, Any]:
 
 
 def predicted(fit: Fit, said: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
-    """Predictions as columns of numbers.
+    """Predictions as columns of numbers, in the order of the rows.
 
     Raises
     ------
@@ -205,7 +208,7 @@ def predicted(fit: Fit, said: Mapping[str, Any], bounds: Bounds) -> dict[str, An
             raise DataError(f"{name} must be text.")
     with limited(Deadline(bounds.seconds)):
         table = fit.predict(columns, **options)
-    found = {str(name): table[name].to_numpy() for name in table}
+    found = {str(name): table[name].to_numpy() for name in table if name not in columns}
     return {
         "rows": rows,
         "columns": {

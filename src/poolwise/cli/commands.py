@@ -221,8 +221,7 @@ def serve(
     check_shiny()
     from poolwise.app.serve import Bounds, run
 
-    typer.echo(f"Fits are at http://{host}:{port}/ (Ctrl-C stops it)")
-    run(folder, host=host, port=port, workers=workers, bounds=Bounds(megabytes, rows, seconds))
+    run(folder, host=host, port=port, workers=workers, bounds=Bounds(megabytes, rows, seconds), said=typer.echo)
 
 
 @app.command()
