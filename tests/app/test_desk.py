@@ -114,6 +114,20 @@ def test_an_sd_at_the_centre_is_drawn_there(desk):
     assert "at the mean of every predictor" in shown["words"]
 
 
+def test_numbers_do_not_depend_on_where_zero_is_nor_on_units(tmp_path):
+    frame = rows()
+    asked = Asked(UPLOAD, "y ~ x + (1 | g)")
+    near = uploaded(frame, tmp_path).answered(asked)
+    for shift, scale in ((1e7, 1.0), (0.0, 1e3), (-2e3, 1e-3)):
+        far = uploaded(frame.assign(y=shift + scale * frame["y"]), tmp_path).answered(asked)
+        for kind in ("partial", "separate", "population"):
+            one, other = (np.array(each["groups"]["effects"][0][kind]) for each in (near, far))
+            np.testing.assert_allclose((other - shift) / scale, one, atol=0.02 * np.ptp(one), err_msg=f"{kind} {shift}")
+        intercept = {each["name"]: each for each in far["priors"]}["Intercept"]
+        assert len(set(intercept["edges"])) == len(intercept["edges"])
+        assert len(set(intercept["x"])) == len(intercept["x"])
+
+
 def test_judgement_is_that_of_compare_pooling(desk):
     said = judged(desk, RADON)
     json.dumps(said, allow_nan=False)

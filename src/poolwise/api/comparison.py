@@ -60,6 +60,9 @@ def bayes_factor(first: Fit, second: Fit) -> float:
     if one.rows != other.rows:
         raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
     models = first.result.model, second.result.model
+    outcomes = [each.design.response for each in models]
+    if outcomes[0] != outcomes[1] and models[0].encoding.weights != models[1].encoding.weights:
+        raise DataError(f"The fits are of different outcomes, '{outcomes[0]}' and '{outcomes[1]}'.")
     if any(each.design.formula.offsets for each in models) or models[0].encoding.weights != models[1].encoding.weights:
         return _ratio(first, second)  # statistics have weights, and outcomes less offsets: they do not tell these apart
     (mine, mine_spread), (theirs, _) = (

@@ -71,6 +71,8 @@ def corrected(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     for name, kind in kinds.items():
         if name not in frame.columns:
             raise DataError(f"There is no column '{name}'. {suggest(name, map(str, frame.columns))}")
+        if kind not in (NUMBER, CATEGORY):
+            raise DataError(f"A column is a {NUMBER} or a {CATEGORY}, not '{kind}'.")
         if kind == CATEGORY:
             changed[name] = frame[name].map(_label, na_action="ignore").astype("category")
         elif not pd.api.types.is_numeric_dtype(frame[name]):

@@ -52,11 +52,17 @@ def interval(draws: np.ndarray) -> np.ndarray:
 
 
 def rounded(values: Any) -> Any:
-    """Five digits are more than a chart shows; a number that is none becomes null."""
+    """Five digits of the numbers or of their range, whichever is finer; a number that is none becomes null.
+
+    Numbers that lie close together far from zero stay apart.
+    """
     array = np.asarray(values, dtype=float)
+    finite = array[np.isfinite(array)]
+    span = float(np.ptp(finite)) if finite.size else 0.0
     with np.errstate(all="ignore"):
-        size = np.where(array == 0, 1.0, 10.0 ** (4 - np.floor(np.log10(np.abs(array)))))
-        near = np.round(array * size) / size
+        least = np.minimum(np.abs(array), span) if span > 0 else np.abs(array)
+        size = np.where(least == 0, 1.0, 10.0 ** (4 - np.floor(np.log10(least))))
+        near = np.where(array == 0, 0.0, np.round(array * size) / size)
     return np.where(np.isfinite(near), near, np.nan).astype(object).tolist() if near.ndim == 0 else _without_nan(near)
 
 

@@ -221,7 +221,7 @@ class _Talk:
         await self.work(self.desk.pin, "pinned")
 
     async def flips(self, term: Any) -> None:
-        """Which conclusions hang on a prior?"""
+        """Which conclusions depend on a prior?"""
         await self.work(lambda: {"term": str(term), "said": self.desk.flips(str(term))}, "flipped")
 
     async def code(self, system: Any) -> None:

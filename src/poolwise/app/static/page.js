@@ -15,6 +15,15 @@ const el = (tag, attributes = {}, ...children) => {
 };
 const digits = (value) => value == null || value === "" ? "" : typeof value === "number" ? String(Number(value.toPrecision(3))) : String(value);
 
+// A mean and its interval, to a hundredth of the interval's width or finer: as many digits far from zero as near it.
+function ranged(triple) {
+  if (triple == null || triple[0] == null) return "";
+  const width = triple[2] - triple[1];
+  const places = width > 0 ? Math.min(12, Math.max(0, 3 - Math.ceil(Math.log10(width)))) : null;
+  const [mean, low, high] = triple.map((value) => places == null ? digits(value) : value.toFixed(places));
+  return `${mean} (${low} to ${high})`;
+}
+
 const state = { source: "radon", formula: "", family: "gaussian", widths: {}, groups: [], number: 0 };
 let columns = [], specifications = null, waiting = false, again = false, settling = null, last = null, sorted = { by: "rows", down: true };
 let textTimer = null, parts = null;
@@ -100,11 +109,10 @@ function drawGroupTable(groups, effect) {
     el("th", { scope: "col", "aria-sort": sorted.by === by ? (sorted.down ? "descending" : "ascending") : null },
       el("button", { type: "button", onclick: () => { sorted = { by, down: sorted.by === by ? !sorted.down : by !== "group" }; drawGroupTable(groups, effect); } },
         title + (sorted.by === by ? (sorted.down ? " ↓" : " ↑") : ""))));
-  const ranged = (triple, faint) => triple == null ? "" : `${digits(triple[0])} (${digits(triple[1])} to ${digits(triple[2])})${faint ? " *" : ""}`;
   const body = order.map((k) => el("tr", { class: state.groups.includes(groups.labels[k]) ? "chosen" : null },
     el("td", {}, el("button", { type: "button", onclick: () => explain(groups.labels[k]) }, groups.labels[k])),
     el("td", {}, digits(groups.rows[k])),
-    effect.separate ? el("td", {}, ranged(effect.separate[k], effect.untold && effect.untold[k])) : null,
+    effect.separate ? el("td", {}, ranged(effect.separate[k]) + (effect.untold && effect.untold[k] ? " *" : "")) : null,
     el("td", {}, ranged(effect.partial[k]))));
   const table = $("groups"), caption = table.caption;
   const foot = groups.of > groups.labels.length ? el("tfoot", {}, el("tr", {}, el("td", { colspan: 4 }, `The ${groups.labels.length} groups with most rows, of ${groups.of}.`))) : null;
@@ -190,7 +198,6 @@ function drawAnswer(answer, after = () => {}) {
 }
 
 function drawRest(answer) {
-  const ranged = (triple) => triple == null ? "" : `${digits(triple[0])} (${digits(triple[1])} to ${digits(triple[2])})`;
   const names = ["complete", "partial"].filter((name) => answer.coefficients.some((line) => line[name]));
   table("coefficients", ["", ...names.map((name) => `${name} pooling`)], answer.coefficients.map((line) => [line.name, ...names.map((name) => ranged(line[name]))]));
   if (chosenEffect()) drawGroupTable(last.groups, chosenEffect());
