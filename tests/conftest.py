@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; BLAS that ta
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import pytest
 
 import poolwise as pw
 
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 REFERENCE = Path(__file__).parent / "reference"
 RADON_FORMULA = "log_radon ~ floor + (floor || county)"
 
@@ -67,3 +71,18 @@ def small() -> pd.DataFrame:
     z[group == "c"] = "low"
     y = 1 + 0.5 * x + rng.normal(size=6)[np.repeat(range(6), sizes)] + 0.7 * rng.normal(size=n)
     return pd.DataFrame({"y": y, "x": x, "w": rng.normal(2, 3, n), "z": z, "g": group})
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, of the system."""
+    if CHROMIUM is None:
+        if os.environ.get("POOLWISE_NEEDS_BROWSER"):
+            pytest.fail("there is no Chromium, but POOLWISE_NEEDS_BROWSER is set")
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -18,6 +18,7 @@ from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.desk import UPLOAD, Desk, Limits, read_table, unused
 from poolwise.app.examples import EXAMPLES
 from poolwise.formula import parse
+from poolwise.support.errors import PoolwiseError
 
 RADON = Asked(source="radon", formula="log_radon ~ floor + (floor | county)", number=3)
 
@@ -467,3 +468,51 @@ def test_pins_have_names_of_their_own():
         known.append(unused("y ~ x", known))
     assert len(set(known)) == 9
     assert unused("y ~ x", known[1:]) == "y ~ x"
+
+
+def shapes(count, **properties):
+    outline = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    return [
+        {"type": "Feature", "geometry": outline, "properties": {name: values[k] for name, values in properties.items()}}
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "no GeoJSON"),
+        (b"[" * 100_000, "no GeoJSON"),
+        (b"[1, 2]", "collection of features"),
+        (b'{"features": [1]}', "collection of features"),
+        (b'{"features": [{"geometry": null}]}', "collection of features"),
+        (json.dumps({"features": shapes(3, name=["x", "y", "z"])}).encode(), "labels of a column"),
+        (json.dumps({"features": shapes(8, name=["a"] * 8)}).encode(), "labels of a column"),
+        (json.dumps({"features": shapes(5001, name=list(map(str, range(5001))))}).encode(), "5,000 are the most"),
+    ],
+)
+def test_maps_that_are_none(content, message, tmp_path):
+    desk = uploaded(rows(), tmp_path)
+    before = desk.described(UPLOAD)
+    (tmp_path / "map.json").write_bytes(content)
+    with pytest.raises(PoolwiseError, match=message):
+        desk.take(tmp_path / "map.json", "map.json")
+    assert desk.described(UPLOAD) == before
+
+
+def test_a_map_of_islands_is_drawn_but_joins_nothing(tmp_path):
+    desk = uploaded(rows(), tmp_path)
+    found = shapes(8, code=list(range(8)), name=list("abcdefgh"))
+    for k, one in enumerate(found):
+        one["geometry"] = {"type": "Polygon", "coordinates": [[[3 * k, 0], [3 * k + 1, 0], [3 * k, 1], [3 * k, 0]]]}
+    (tmp_path / "map.json").write_text(json.dumps({"features": found}))
+    desk.take(tmp_path / "map.json", "map.json")
+    said = desk.described(UPLOAD)["map"]
+    assert (said["by"], said["joined"], len(said["shapes"])) == ("g", False, 8)
+    areas = judged(desk, Asked(UPLOAD, "y ~ x + (1 | g)", "gaussian"))["areas"]
+    fit = pw.fit("y ~ x + (1 | g)", desk.table(UPLOAD), seed=1)
+    np.testing.assert_allclose(areas["mean"], fit.area_effects("g")["mean"], atol=1e-4)
+    with pytest.raises(PoolwiseError, match="map"):
+        desk.answered(Asked(UPLOAD, "y ~ x + bym2(g, map)", "gaussian"))
+    desk.take(tmp_path / "rows.csv", "rows.csv")
+    assert desk.described(UPLOAD)["map"] is None  # another table, another map

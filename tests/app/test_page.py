@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import re
-import shutil
 import socket
 import threading
 import time
@@ -13,12 +12,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from tests.accessibility import faults
 
 import poolwise as pw
-
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
 
 
 class Server:
@@ -57,20 +53,6 @@ def server():
     found = Server(megabytes=1.0)
     yield found
     found.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("POOLWISE_NEEDS_BROWSER"):
-            pytest.fail("there is no Chromium, but POOLWISE_NEEDS_BROWSER is set")
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -335,3 +317,59 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(page):
         reached.add(page.evaluate("document.activeElement.id"))
         page.keyboard.press("Tab")
     assert {"source", "upload", "outcome", "group", "formula", "family", "width-0", "width-4", "reset"} <= reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_a_screen_reader_out(browser, server, scheme):
+    page = opened(browser, server.address, color_scheme=scheme)
+    page.locator("summary").first.click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.wait_for_selector("#code:not([hidden])")
+    page.locator("#pin").click()
+    page.wait_for_function("document.getElementById('pin-said').textContent")
+    before = number(page)
+    page.fill("#formula", "log_radon ~ flor")
+    page.wait_for_function("document.getElementById('formula-error').textContent")
+    assert number(page) == before
+    assert faults(page) == []
+    page.close()
+
+
+def test_a_map_is_drawn_and_neighbours_are_known(page):
+    assert page.locator("#chart-map svg .mark-shape path").count() >= 2 * 85  # own rows alone, and given all areas
+    before = number(page)
+    page.fill("#formula", "log_radon ~ floor + bym2(county, map)")
+    judged(page, before)
+    assert "share_bym2(county, 'map')" in page.inner_text("#coefficients")
+    page.select_option("#source", "sleep")
+    judged(page, number(page))
+    assert page.locator("#chart-map").is_hidden()
+
+
+def test_a_map_is_dropped_after_its_table(page, tmp_path):
+    square = lambda x, y: [[[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1], [x, y]]]  # noqa: E731
+    shapes = [
+        {
+            "type": "Feature",
+            "properties": {"name": f"<b>{x}{y}", "id": 7},
+            "geometry": {"type": "Polygon", "coordinates": square(x, y)},
+        }
+        for x in range(3)
+        for y in range(3)
+    ]
+    rng = np.random.default_rng(3)
+    area = rng.integers(0, 9, 90)
+    frame = pd.DataFrame({"place": [f"<b>{k // 3}{k % 3}" for k in area], "y": rng.normal(size=90) + area})
+    before = number(page)
+    dropped(page, tmp_path, json.dumps({"type": "FeatureCollection", "features": shapes}), "map.geojson")
+    page.wait_for_function("document.getElementById('error').textContent.includes('Drop the table first')")
+    dropped(page, tmp_path, frame.to_csv(index=False))
+    judged(page, before)
+    before = number(page)
+    dropped(page, tmp_path, json.dumps({"type": "FeatureCollection", "features": shapes}), "map.geojson")
+    judged(page, before)
+    assert page.locator("#chart-map svg .mark-shape path").count() >= 18
+    before = number(page)
+    page.fill("#formula", "y ~ 1 + bym2(place, map)")
+    judged(page, before)
+    assert "share_bym2" in page.inner_text("#coefficients")

@@ -13,6 +13,7 @@ import urllib.request
 import numpy as np
 import pandas as pd
 import pytest
+from tests.accessibility import faults
 
 import poolwise as pw
 from poolwise.app.serve import Bounds, from_environment, predicted, serving
@@ -159,3 +160,11 @@ def test_folders_without_fits_are_refused(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("POOLWISE_SERVED_FOLDER", str(folder))
     monkeypatch.setenv("POOLWISE_SERVED_LIMITS", "[1.0, 10, 5.0]")
     assert from_environment().routes
+
+
+def test_nothing_keeps_a_screen_reader_out(browser, address):
+    page = browser.new_page(viewport={"width": 360, "height": 760})
+    for place in ("/", "/fits/radon"):
+        page.goto(address + place)
+        assert faults(page) == []
+    page.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from poolwise.evaluate.posterior_checks import Checks, Replications
     from poolwise.evaluate.sensitivity import Sensitivity
     from poolwise.evaluate.smooth_terms import SmoothTerm
+    from poolwise.output.live.explorer import Explorer
     from poolwise.output.plots.accessor import FitPlots
 
 
@@ -298,6 +300,21 @@ class Fit:
             interval=check_interval(interval),
             threads=default_threads(),
         )
+
+    def explore(self) -> Explorer:
+        """Prior sliders and a group explorer for a notebook (Jupyter, VS Code, marimo): a slider refits everything.
+
+        `fit.explore().fit` is the fit as the sliders stand.
+
+        Raises
+        ------
+        DataError : without anywidget (`pip install 'poolwise[notebook]'`), and for a fit without pooling.
+        """
+        if find_spec("anywidget") is None:
+            raise DataError("The explorer needs anywidget, which is not installed: pip install 'poolwise[notebook]'.")
+        from poolwise.output.live.explorer import Explorer
+
+        return Explorer(self)
 
     def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.Dataset:
         """Parameters drawn from the priors, and outcomes at the rows of the data."""

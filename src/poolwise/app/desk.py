@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.pooling import PoolingComparison
-from poolwise.app import judgement, numbers
+from poolwise.app import judgement
 from poolwise.app.asked import Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.examples import EXAMPLES
-from poolwise.app.problem import KEPT, LIVE, Problem, fitted, plain_poolings, pose, widths_without_groups
+from poolwise.app.shapes import TABLE, AreaMap, area_map, read_shapes
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
 from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.inference.problem import KEPT, LIVE, Problem, fitted, plain_poolings, pose, widths_without_groups
+from poolwise.output.live import numbers
+from poolwise.output.live.areas import areas
+from poolwise.output.live.lines import lines
 from poolwise.output.report.words import reproduction
 from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, suggest
@@ -69,7 +74,8 @@ class Desk:
     ----------
     limits : of the session.
     uploaded : the table that was dropped, None before; `kinds` are corrections of its columns.
-    tables : how many tables there have been, which tells one from the next.
+    tables : how many tables and maps there have been, which tells one from the next.
+    shapes : the map that was dropped beside it.
     posed : the last formula on the last table, and which that was.
     asked : of the last answer, the problem and the widths of its priors.
     kept : the fits that downloads, explanations and pins are of, and what they answer.
@@ -82,6 +88,7 @@ class Desk:
     uploaded: pd.DataFrame | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     tables: int = 0
+    shapes: AreaMap | None = None
     posed: tuple[tuple[object, ...], Problem] | None = None
     asked: tuple[object, ...] = ()
     kept: tuple[tuple[object, ...], dict[Pooling, Fit]] | None = None
@@ -90,15 +97,20 @@ class Desk:
     plain: dict[int, tuple[object, dict[Pooling, Posterior]]] = field(default_factory=dict)
 
     def take(self, path: Path, name: str) -> None:
-        """Read an uploaded file in the place of the table that was there.
+        """Read an uploaded file in the place of the table that was there, or a map beside it.
 
         Raises
         ------
         DataError, FileError : for what is not a table, or too large; the table that was there stays.
         """
+        if Path(name).suffix.lower() in (".geojson", ".json"):
+            if self.uploaded is None:
+                raise DataError("Drop the table first, and then its map: the shapes are matched with its labels.")
+            self.shapes, self.tables = read_shapes(path, self.uploaded), self.tables + 1
+            return
         frame = read_table(path, name, self.limits)
         described(frame)
-        self.uploaded, self.kinds, self.tables = frame, {}, self.tables + 1
+        self.uploaded, self.kinds, self.shapes, self.tables = frame, {}, None, self.tables + 1
 
     def correct(self, kinds: object) -> None:
         """Say what columns of the uploaded table are, `{name: "number" or "category"}`."""
@@ -125,11 +137,15 @@ class Desk:
             raise DataError(f"There is no example '{source}'. {suggest(source, EXAMPLES)}")
         return EXAMPLES[source].load()
 
+    def area_map(self, source: str) -> AreaMap | None:
+        """The map of a source, where it has one."""
+        return self.shapes if source == UPLOAD else example_map(source)
+
     def described(self, source: str) -> dict[str, Any]:
         """Columns, first rows, and a formula to begin with."""
         frame = self.table(source)
         columns = described(frame)
-        example = EXAMPLES.get(source)
+        example, shapes = EXAMPLES.get(source), self.area_map(source)
         formula, family = (example.formula, example.family) if example else formula_for(columns, len(frame))
         return {
             "source": source,
@@ -137,6 +153,7 @@ class Desk:
             "about": example.about if example else f"{len(frame):,} rows, {len(columns)} columns.",
             "formula": formula,
             "family": family,
+            "map": None if shapes is None else shapes.said(),
             "columns": [asdict(column) for column in columns],
             "preview": [[_shown(value) for value in line] for line in frame.head(_PREVIEW).itertuples(index=False)],
         }
@@ -175,7 +192,9 @@ class Desk:
             posteriors[model.pooling] = fitted(model, KEPT, threads=self.limits.threads)
             mine.update(judgement.fits_of(problem, posteriors))
             found = numbers.live(problem, posteriors, asked.widths) | judgement.words(mine[model.pooling])
-            found |= {"lines": judgement.lines(problem, mine, asked.groups)}
+            found |= {"lines": lines(problem, posteriors, asked.groups)}
+            if (shapes := self.area_map(asked.source)) is not None:
+                found |= {"areas": areas(problem, posteriors[model.pooling], shapes.by)}
             look()  # what was withdrawn meanwhile is not kept
             self.asked = _key(problem, asked)
             self.kept, self.comparison = (self.asked, mine), None
@@ -212,7 +231,7 @@ class Desk:
             "number": asked.number,
             "group": group,
             "text": list(fits.values())[-1].explain(group, factor.name).text,
-            "lines": judgement.lines(problem, fits, asked.groups),
+            "lines": lines(problem, {kind: fit.result for kind, fit in fits.items()}, asked.groups),
         }
 
     def pin(self) -> dict[str, Any]:
@@ -287,9 +306,18 @@ class Desk:
         posed = self.posed
         if posed is None or posed[0] != key:
             frame = self.table(asked.source)
-            posed = key, pose(asked.formulas, asked.family, frame, threads=self.limits.threads)
+            shapes = self.area_map(asked.source)
+            tables = {} if shapes is None or shapes.borders is None else {TABLE: shapes.borders}
+            posed = key, pose(asked.formulas, asked.family, frame, tables=tables, threads=self.limits.threads)
             self.posed = posed
         return posed[1]
+
+
+@cache
+def example_map(name: str) -> AreaMap | None:
+    """The map of an example."""
+    example = EXAMPLES.get(name)
+    return None if example is None or example.shapes is None else area_map(example.shapes(), example.load())
 
 
 def unused(name: str, known: Container[str]) -> str:

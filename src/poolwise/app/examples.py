@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Example:
     title, about : for the list, and a sentence.
     formula, family : to begin with.
     load : reads or makes it.
+    shapes : reads the GeoJSON of its areas.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Example:
     formula: str
     family: str
     load: Callable[[], pd.DataFrame]
+    shapes: Callable[[], dict[str, Any]] | None = None
 
 
 def _sleep() -> pd.DataFrame:
@@ -91,6 +93,7 @@ EXAMPLES = MappingProxyType(
             "log_radon ~ floor + (floor | county)",
             "gaussian",
             datasets.load_radon,
+            datasets.load_minnesota,
         ),
         "sleep": Example(
             "Reactions after little sleep",

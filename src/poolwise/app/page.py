@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from poolwise.support.atomic_write import whole_file
+from poolwise.output.live.engine import chart_engine
 
-_FILES = ("page.js", "page.css", "charts.json")
+_FILES = {"poolwise.app": ("static/page.js", "static/page.css"), "poolwise.output.live": ("drawing.js", "charts.json")}
 
 
 def page() -> str:
@@ -24,31 +22,9 @@ def page() -> str:
 def static_folder() -> Path:
     """A folder with the page's files and Vega, made once for a process."""
     folder = Path(tempfile.mkdtemp(prefix="poolwise-page-"))
-    for name in _FILES:
-        with as_file(files("poolwise.app") / "static" / name) as path:
-            shutil.copy(path, folder / name)
-    shutil.copy(_engine(), folder / "vega.js")
+    for package, names in _FILES.items():
+        for name in names:
+            with as_file(files(package) / name) as path:
+                shutil.copy(path, folder / path.name)
+    shutil.copy(chart_engine(), folder / "vega.js")
     return folder
-
-
-def _engine() -> Path:
-    """Vega as one script, which takes seconds to put together: kept in the user's cache."""
-    name = f"vega-{version('vl-convert-python')}.js"
-    for folder in (_cache_folder(), Path(tempfile.mkdtemp(prefix="poolwise-vega-"))):
-        if (folder / name).is_file():
-            return folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(folder / name) as temporary:
-                from poolwise.output.plots.export import library
-
-                # In a function of its own, since names of the engine's are also names of Shiny's.
-                temporary.write_text(f"(function () {{{library()}}})();", encoding="utf-8")
-        except OSError:  # a home that cannot be written to
-            continue
-        return folder / name
-    raise AssertionError("a new temporary folder can be written to")
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poolwise"

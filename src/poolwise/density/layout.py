@@ -27,6 +27,7 @@ class ParameterLayout:
     correlations : names of those that stand for a correlation, the hyperbolic tangent of their log.
     simplexes : names and columns of monotonic terms; for each column but the last, `smoothing` has a share.
     tied : places of the log sds of effects that follow numbers of `smoothing`; see `ties`.
+    terms : names of the factors that are terms with one sd, such as `icar(area, 'map')`.
     """
 
     effects: tuple[tuple[str, str], ...]
@@ -39,6 +40,14 @@ class ParameterLayout:
     correlations: tuple[str, ...] = ()
     simplexes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tied: tuple[int, ...] = ()
+    terms: tuple[str, ...] = ()
+
+    @property
+    def sd_names(self) -> tuple[str, ...]:
+        """(Q,) names of the standard deviations of effects."""
+        return tuple(
+            f"sd_{factor}" if factor in self.terms else f"sd_{factor}[{effect}]" for factor, effect in self.effects
+        )
 
     @property
     def pairs(self) -> int:
@@ -75,13 +84,12 @@ class ParameterLayout:
     @property
     def names(self) -> tuple[str, ...]:
         """One name for each number, for tables of diagnostics."""
-        sds = [f"sd_{factor}[{effect}]" for factor, effect in self.effects]
         pairs = [
             f"cor_{factor}[{effect}, {self.effects[j][1]}]"
             for (factor, effect), i, start in zip(self.effects, range(len(self.effects)), self.starts, strict=True)
             for j in range(start, i)
         ]
-        return (*sds, *pairs, *self.dispersions, *(f"mixing[{name}]" for name in self.mixed), *self.smoothing)
+        return (*self.sd_names, *pairs, *self.dispersions, *(f"mixing[{name}]" for name in self.mixed), *self.smoothing)
 
     def places(self, factor: str) -> slice:
         """Where the effects of a factor are among all effects."""

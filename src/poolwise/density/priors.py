@@ -257,10 +257,10 @@ class ModelPriors:
                 said[name] = f"{prior}{_CENTRE if centred else ''}"
         to_zero = self.layout.map_to_zero
         moved = (to_zero - np.diag(np.diag(to_zero))).any(axis=1) & ~np.array(self.at_zero, dtype=bool)
-        for (factor, effect), sd, elsewhere in zip(self.layout.effects, self.sd, moved, strict=True):
+        for name, sd, elsewhere in zip(self.layout.sd_names, self.sd, moved, strict=True):
             if isinstance(sd, Followed):
                 continue
-            said[f"sd_{factor}[{effect}]"] = f"{sd}{_CENTRE if elsewhere else ''}"
+            said[name] = f"{sd}{_CENTRE if elsewhere else ''}"
         for factor, correlation in self.correlation.items():
             mine = [away for (name, _), away in zip(self.layout.effects, moved, strict=True) if name == factor]
             said[f"cor_{factor}"] = f"{correlation}{_CENTRE if any(mine) else ''}"

@@ -290,7 +290,8 @@ def layout_of(
         first = len(starts)
         starts += [first + int(start) for start in factor.starts]
         to_zero[first : first + len(matrix), first : first + len(matrix)] = matrix
-    return ParameterLayout(effects, tuple(starts), mixed, dispersions, tuple(map(tuple, to_zero.tolist())))
+    terms = tuple(factor.name for factor in design.factors if factor.is_term)
+    return ParameterLayout(effects, tuple(starts), mixed, dispersions, tuple(map(tuple, to_zero.tolist())), terms=terms)
 
 
 def _bars(factor: Factor, total: CrossProducts, *, whole: bool) -> Centring:

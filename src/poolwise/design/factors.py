@@ -61,6 +61,11 @@ class Factor:
         return found
 
     @property
+    def is_term(self) -> bool:
+        """Whether it is a term that has one sd, such as `icar(area, 'map')`, and not effects in bars."""
+        return self.coupling is not None and self.effects == ("Intercept",)
+
+    @property
     def rank(self) -> int:
         """Number of independent effects of each kind."""
         return len(self.levels) if self.coupling is None else self.coupling.rank

@@ -41,7 +41,7 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
         if factor.correlated:
             standard = roots / sd[:, :, None]
             found[f"cor_{name}"] = (("draw", effect, f"{effect}_"), standard @ standard.transpose(0, 2, 1))
-        found[f"sd_{name}"] = (("draw", effect), sd)
+        found[f"sd_{name}"] = (("draw",), sd[:, 0]) if factor.is_term else (("draw", effect), sd)
         found[f"u_{name}"] = (("draw", name, effect), offsets)
         coordinates |= {name: factor.levels, effect: list(factor.effects), f"{effect}_": list(factor.effects)}
         u.append(offsets)

@@ -17,6 +17,7 @@ from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
 from poolwise.families import GAUSSIAN, IDENTITY, Family, Link, family_of, is_listed, with_errors
+from poolwise.inference.map_variance import map_variances
 from poolwise.priors import Prior
 from poolwise.samplers.interface import Certificate
 from poolwise.statistics import CrossProducts, Statistics
@@ -231,6 +232,9 @@ class Posterior:
             layout = self.model.priors.layout
             smooth = [name for name in layout.smoothing if name not in layout.shares]
             found |= {name: Variable((), layout.smoothing_parameter(self.theta, name)) for name in smooth}
+            found |= {
+                name: Variable((), of_map) for name, of_map in map_variances(self.model.design, layout, self.theta)
+            }
         found |= self._of_monotonic()
         if (cuts := self._thresholds()) is not None:
             found["threshold"] = Variable(("between",), cuts)
@@ -272,7 +276,8 @@ class Posterior:
         effect, name, layout = self.model.design.effect_dimension(factor), factor.name, self.model.priors.layout
         if self.theta is None:
             return {}
-        found = {f"sd_{name}": Variable((effect,), layout.sd(self.theta, name))}
+        sd = layout.sd(self.theta, name)
+        found = {f"sd_{name}": Variable((), sd[..., 0]) if factor.is_term else Variable((effect,), sd)}
         if factor.correlated:
             found[f"cor_{name}"] = Variable((effect, f"{effect}_"), layout.correlation(self.theta, name))
         if groups:

@@ -178,7 +178,7 @@ def test_cells_left_out_are_ratios_of_densities(formula, by, weights):
 def test_priors_have_the_covariance_of_the_map():
     plain = pw.fit("y ~ x + icar(area, borders)", DATA, tables=MAP, seed=1)
     drawn = plain.prior_predictive(draws=4000, seed=2)
-    standard = drawn[f"u_{NAME}"].values[..., 0] / drawn[f"sd_{NAME}"].values
+    standard = drawn[f"u_{NAME}"].values[..., 0] / drawn[f"sd_{NAME}"].values[:, None]
     (factor,) = plain.result.model.design.factors
     expected = np.linalg.pinv(factor.coupling.matrix.toarray(), hermitian=True)
     assert np.exp(np.log(np.diag(expected)).mean()) == pytest.approx(1.0)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.accessibility import faults
 
 import poolwise as pw
 from poolwise.output.report import words
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 def frame(rows=120, groups=6):
@@ -134,20 +130,6 @@ def test_a_path_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [old]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("POOLWISE_NEEDS_BROWSER"):
-            pytest.fail("there is no Chromium, but POOLWISE_NEEDS_BROWSER is set")
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 def opened(browser, page_file, width, height):
     """A page after its charts are drawn, what its console said, and what it asked of any network."""
     said, asked = [], []
@@ -208,6 +190,12 @@ def test_a_phone_does_not_scroll_sideways(browser, radon_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert said == []
     assert page.locator("#group").bounding_box()["height"] >= 40
+    page.close()
+
+
+def test_nothing_keeps_a_screen_reader_out(browser, radon_page):
+    page, _, _ = opened(browser, radon_page, 1100, 900)
+    assert faults(page) == []
     page.close()
 
 

@@ -3,31 +3,12 @@
 
 (function () {
 const $ = (id) => document.getElementById(id);
-const el = (tag, attributes = {}, ...children) => {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child != null).map((child) => (child instanceof Node ? child : String(child))));
-  return made;
-};
-const digits = (value) => value == null || value === "" ? "" : typeof value === "number" ? String(Number(value.toPrecision(3))) : String(value);
-
-// A mean and its interval, to a hundredth of the interval's width or finer: as many digits far from zero as near it.
-function ranged(triple) {
-  if (triple == null || triple[0] == null) return "";
-  const width = triple[2] - triple[1];
-  const places = width > 0 ? Math.min(12, Math.max(0, 3 - Math.ceil(Math.log10(width)))) : null;
-  const [mean, low, high] = triple.map((value) => places == null ? digits(value) : value.toFixed(places));
-  return `${mean} (${low} to ${high})`;
-}
+const { el, digits, ranged, timesText, groupRows, lineRows, priorRows, areaRows } = poolwise;
 
 const state = { source: "radon", formula: "", family: "gaussian", widths: {}, groups: [], number: 0 };
-let columns = [], specifications = null, waiting = false, again = false, settling = null, last = null, sorted = { by: "rows", down: true };
-let textTimer = null, parts = null;
-const views = {}, told = {};
+let columns = [], waiting = false, again = false, settling = null, last = null, sorted = { by: "rows", down: true };
+let textTimer = null, parts = null, charts = null;
+const told = {};
 
 // --- what is asked -------------------------------------------------------------------------------------------------
 
@@ -56,27 +37,7 @@ function say(id, text) { const at = $(id); if (at) at.textContent = text || ""; 
 
 function dark() { return window.matchMedia("(prefers-color-scheme: dark)").matches; }
 
-function inked(spec) {
-  const ink = dark() ? "#c9d1d9" : "#3a434d", grid = dark() ? "#2b343d" : "#e6eaee";
-  const copy = JSON.parse(JSON.stringify(spec));
-  copy.config = { ...copy.config, axis: { labelColor: ink, titleColor: ink, titleFontWeight: "normal", gridColor: grid, domainColor: "#888888", tickColor: "#888888" },
-    legend: { labelColor: ink, titleColor: ink }, header: { labelColor: ink, titleColor: ink, labelFontSize: 12 } };
-  return copy;
-}
-
-async function chart(where, name, tables) {
-  const known = views[where.id];
-  if (known && known.where === where) {
-    for (const [table, rows] of Object.entries(tables)) known.view.data(table, rows);
-    known.view.run();
-    return;
-  }
-  const spec = inked({ ...specifications[name], config: specifications.config });
-  spec.datasets = tables;
-  const made = await window.vegaEmbed(where, spec, { actions: false, renderer: "svg", logLevel: 1 });
-  made.view.container().removeAttribute("tabindex");
-  views[where.id] = { where, view: made.view, name, tables };
-}
+function chart(where, name, tables) { return charts.draw(where, name, tables); }
 
 function chosenEffect() {
   const groups = last && last.groups;
@@ -88,15 +49,7 @@ function drawGroups() {
   const groups = last && last.groups, effect = chosenEffect();
   $("h-groups").parentElement.hidden = !groups;
   if (!groups || !effect) return;
-  const jitter = (k) => Math.exp((((k * 0.6180339887) % 1) - 0.5) * 0.16);
-  const rows = groups.labels.map((label, k) => ({
-    group: label, rows: groups.rows[k], x: Math.max(groups.rows[k], 0.7) * jitter(k), partial: effect.partial[k][0],
-    separate: effect.separate ? effect.separate[k][0] : null, untold: effect.untold ? effect.untold[k] : false,
-    chosen: state.groups.includes(label),
-  }));
-  const [mean, low, high] = effect.population, sizes = rows.map((row) => row.x);
-  const ends = [Math.min(...sizes) / 1.3, Math.max(...sizes, 4 * Math.min(...sizes))]; // equal sizes stand together
-  chart($("chart-groups"), "groups", { groups: rows, population: [{ mean, low, high, x: ends[0] }, { mean, x: ends[1] }] });
+  chart($("chart-groups"), "groups", groupRows(groups, effect, state.groups));
   say("size-title", `${groups.unit} of the group`);
 }
 
@@ -128,15 +81,14 @@ function explain(group) {
 function drawLines(lines) {
   $("chart-lines").hidden = !lines;
   if (!lines) return;
-  const rows = [];
-  for (const panel of lines.panels) {
-    panel.dots.x.forEach((x, i) => rows.push({ group: panel.label, x, y: panel.dots.y[i] }));
-    for (const model of ["complete", "separate", "partial"]) {
-      if (!panel[model]) continue;
-      lines.grid.forEach((x, i) => rows.push({ group: panel.label, model, x, y: panel[model][0][i], low: panel[model][1][i], high: panel[model][2][i] }));
-    }
-  }
-  chart($("chart-lines"), "lines", { lines: rows });
+  chart($("chart-lines"), "lines", lineRows(lines));
+}
+
+function drawMap(areas) {
+  const shapes = told.map && told.map.shapes;
+  $("h-map").parentElement.hidden = !(shapes && areas);
+  if (!shapes || !areas) return;
+  chart($("chart-map"), areas.raw.some((value) => value != null) ? "map" : "map_pooled", areaRows(shapes, areas));
 }
 
 function drawPriors(priors) {
@@ -149,7 +101,6 @@ function drawPriors(priors) {
         oninput: (event) => { move(one.name, 2 ** Number(event.target.value), k); } }),
       el("div", { id: `prior-${k}`, role: "img", "aria-label": `Prior and posterior of ${one.name}` }),
       el("p", { id: `words-${k}` }))));
-    for (const id of Object.keys(views)) if (id.startsWith("prior-")) delete views[id];
     const terms = priors.map((one) => el("option", { value: one.name }, one.name));
     $("flip-term").replaceChildren(...terms);
   }
@@ -158,15 +109,11 @@ function drawPriors(priors) {
     const slider = $(`width-${k}`);
     slider.setAttribute("aria-valuetext", one.words);
     if (document.activeElement !== slider) slider.value = Math.log2(one.width);
-    const posterior = one.posterior.map((y2, i) => ({ x: one.edges[i], x2: one.edges[i + 1], y: 0, y2 }));
-    // A prior that is far lower than the posterior would be a line on the ground: each has its own height.
-    const top = Math.max(...one.posterior, 1e-300), high = Math.max(...one.prior, 1e-300), scale = Math.min(1, Math.max(top / high, 0.0));
-    const prior = one.x.map((x, i) => ({ x, y: one.prior[i] * (high > top ? scale : 1) }));
-    chart($(`prior-${k}`), "prior", { posterior, prior });
+    chart($(`prior-${k}`), "prior", priorRows(one));
   });
 }
 
-function times(k, width) { say(`times-${k}`, width === 1 ? "default" : `× ${digits(width)}`); }
+function times(k, width) { say(`times-${k}`, timesText(width)); }
 
 function move(term, width, k) {
   if (Math.abs(width - 1) < 1e-9) delete state.widths[term]; else state.widths[term] = width;
@@ -271,10 +218,12 @@ const arrivals = {
   },
   described(said) {
     columns = said.columns;
+    told.map = said.map;
     if (said.source === "upload") $("source").querySelector("[value=upload]").disabled = false;
     $("source").value = said.source;
     const missing = columns.filter((column) => column.missing).length;
-    say("about", said.about + (missing ? ` ${missing} columns have missing values; rows without a needed value are left out.` : ""));
+    const hint = !said.map ? "" : ` Its map is there: (1 | ${named(said.map.by)})` + (said.map.joined ? ` treats areas alike, bym2(${named(said.map.by)}, map) lets neighbours resemble one another.` : " is drawn on it.");
+    say("about", said.about + hint + (missing ? ` ${missing} columns have missing values; rows without a needed value are left out.` : ""));
     drawTable(said);
     const kept = said.keep && state.formula;
     Object.assign(state, { source: said.source, widths: said.widths || {}, groups: [] }, kept ? {} : { formula: said.formula, family: said.family });
@@ -297,6 +246,7 @@ const arrivals = {
       drawAnswer(said);
       list("answers", said.answers); list("notes", said.notes); say("model", said.model);
       drawLines(said.lines);
+      drawMap(said.areas);
     }
     if ("verdict" in said) {
       say("verdict", said.verdict || "One model: with a single grouping factor the three poolings would stand side by side.");
@@ -380,14 +330,14 @@ function readFormula() {
 }
 
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const [id, one] of Object.entries(views)) { one.view.finalize(); delete views[id]; }
-  if (last) { drawAnswer(last); drawLines(last.lines); drawOutcomes(last.outcomes); }
+  if (charts) charts.forget();
+  if (last) { drawAnswer(last); drawLines(last.lines); drawMap(last.areas); drawOutcomes(last.outcomes); }
 });
 
 let opened = false;
 window.jQuery(document).on("shiny:sessioninitialized", async () => {
   $("lost").hidden = true;
-  specifications = specifications || await (await fetch("static/charts.json")).json();
+  charts = charts || poolwise.charts(await (await fetch("static/charts.json")).json(), window.vegaEmbed, dark);
   for (const [kind, act] of Object.entries(arrivals)) if (!opened) window.Shiny.addCustomMessageHandler(kind, act);
   opened = true; waiting = false;
   send("hello", location.search || "?");

@@ -105,6 +105,12 @@ def _many(formula: Formula, name: str, column: str, table: str) -> bool:
         return coupled_terms()[name].many(formula.tables[table], table)
 
 
+def map_of(text: str) -> tuple[str, str] | None:
+    """Column and table of a term `icar(area, 'borders')`; None for anything else."""
+    found = _read(text)
+    return found[1:] if found is not None and found[0] == "icar" else None
+
+
 def _read(text: str) -> tuple[str, str, str] | None:
     """Name of the term, its column and its table, of `icar(area, 'borders')`; None for anything else."""
     if not text.startswith(tuple(coupled_terms())):

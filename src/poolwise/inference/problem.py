@@ -1,16 +1,15 @@
-"""A formula on a table, read and reduced once; each width of a prior is then one refit."""
+"""A formula on a table, read and reduced once; each width of a prior is then one refit. For pages and notebooks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.density.priors import ModelPriors
+from poolwise.density.priors import ModelPriors, is_intercept
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.families import family_of
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 SEED = 1
 _MOST_COLUMNS = 2_000  # of one term
-NAMES = MappingProxyType(
-    {Pooling.COMPLETE: "complete", Pooling.SEPARATE: "separate", Pooling.PARTIAL: "partial"}
-)  # as the page's charts have them
 LIVE, KEPT = 250, 1000  # draws of each of four chains: while a slider moves, and of what is kept
 
 
@@ -46,14 +42,14 @@ class Problem:
     model : with its default priors.
     rows : encoded, None where cells have taken their place.
     plain : the formula without its group terms, where complete and no pooling can be shown beside; else None.
-    frame, source : the table.
+    frame, source : the table, None where there are no rows at hand.
     """
 
     model: Model
     rows: Rows | None
     plain: Formula | None
-    frame: pd.DataFrame
-    source: Source
+    frame: pd.DataFrame | None
+    source: Source | None
 
     @property
     def factor(self) -> Factor | None:
@@ -77,18 +73,28 @@ class Problem:
         ------
         PriorError : for a name that no prior with a width has.
         """
-        priors, given = self.model.priors, {name: Default(times) for name, times in widths.items() if times != 1.0}
+        priors, given = self.model.priors, dict(self.model.given)
         known = priors_by_name(priors)
-        for name in given:
+        for name, times in widths.items():
             if name not in known:
                 raise PriorError(f"No prior of this model is moved by '{name}'. {suggest(name, known)}")
-        for name, prior in given.items():
-            priors = priors.widened(name, prior.times)
+            if times == 1.0:
+                continue
+            priors = priors.widened(name, times)
+            before = next((given[one] for one in _names_above(name) if one in given), Default())
+            given[name] = Default(before.times * times) if isinstance(before, Default) else priors_by_name(priors)[name]
         return replace(self.model, priors=priors, given=given)
 
 
-def pose(formula: str | list[str], family: str, frame: pd.DataFrame, *, threads: int) -> Problem:
-    """Read a formula and reduce the rows.
+def pose(
+    formula: str | list[str],
+    family: str,
+    frame: pd.DataFrame,
+    *,
+    tables: Mapping[str, Any] | None = None,
+    threads: int,
+) -> Problem:
+    """Read a formula and reduce the rows; `tables` as in `pw.fit`.
 
     Raises
     ------
@@ -97,22 +103,37 @@ def pose(formula: str | list[str], family: str, frame: pd.DataFrame, *, threads:
     if not formula:
         raise FormulaError("There is no formula: write the outcome, '~', and what explains it.")
     source = as_source(frame)
-    _check_width(parse(formula, None, source.names), frame)
+    _check_width(parse(formula, None, source.names, tables=tables), frame)
     model, rows = prepare(
-        formula, source, family=family_of(family), priors=None, missing="drop", threads=threads, progress=silent
+        formula,
+        source,
+        family=family_of(family),
+        priors=None,
+        tables=tables,
+        missing="drop",
+        threads=threads,
+        progress=silent,
     )
-    return Problem(model, rows, _plain(formula, model, source), frame, source)
+    return Problem(model, rows, without_groups(model), frame, source)
 
 
-def _plain(formula: str | list[str], model: Model, source: Source) -> Formula | None:
+def without_groups(model: Model) -> Formula | None:
+    """The formula of a model without its group terms; None where complete and no pooling cannot stand beside it."""
     factors, structures = model.design.factors, model.design.structures
     alone = len(factors) == 1 and not structures and factors[0].coupling is None and not factors[0].structures
     alone = alone and set(factors[0].effects) <= set(model.design.coefficients)  # else it is another regression
-    parsed = parse(formula, None, source.names)
+    parsed = model.design.formula
     if not alone or set(factors[0].predictors) != {""} or parsed.further or parsed.fixed or parsed.weights:
         return None
     known = [f"cs({term})" for term in parsed.specific] + [f"offset({text})" for text in parsed.offsets]
-    return parse(f"{parsed.left} ~ {' + '.join([parsed.common, *known])}", None, source.names)
+    return parse(f"{parsed.left} ~ {' + '.join([parsed.common, *known])}", parsed.functions)
+
+
+def _names_above(name: str) -> tuple[str, ...]:
+    """The names under which a prior can have been set, the most special first."""
+    if name.startswith("sd_"):
+        return name, name.partition("[")[0], "sd"
+    return (name,) if is_intercept(name) else (name, "slopes")
 
 
 def priors_by_name(priors: ModelPriors) -> dict[str, CoefficientPrior | ScalePrior]:
@@ -121,9 +142,9 @@ def priors_by_name(priors: ModelPriors) -> dict[str, CoefficientPrior | ScalePri
     for name, prior in zip(priors.names_to_set, priors.coefficients, strict=True):
         if name is not None:
             found[name] = prior
-    for k, ((factor, effect), sd) in enumerate(zip(priors.layout.effects, priors.sd, strict=True)):
+    for k, (name, sd) in enumerate(zip(priors.layout.sd_names, priors.sd, strict=True)):
         if k not in priors.layout.tied:
-            found[f"sd_{factor}[{effect}]"] = sd
+            found[name] = sd
     found |= {name: prior for name, prior in priors.smoothing.items() if name.startswith("sd_")}
     return found | dict(priors.dispersions)
 
@@ -171,5 +192,4 @@ def plain_poolings(
 
 def widths_without_groups(problem: Problem, widths: Mapping[str, float]) -> dict[str, float]:
     """Those of priors that regressions without pooling have too."""
-    of_groups = {f"sd_{factor}[{effect}]" for factor, effect in problem.model.priors.layout.effects}
-    return {name: times for name, times in widths.items() if name not in of_groups}
+    return {name: times for name, times in widths.items() if name not in problem.model.priors.layout.sd_names}

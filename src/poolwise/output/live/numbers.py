@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from poolwise.app.problem import NAMES, Problem, priors_by_name
 from poolwise.density.priors import ModelPriors
 from poolwise.design.factors import Factor
 from poolwise.evaluate.shrinkage import prior_only
 from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.inference.problem import Problem, priors_by_name
 from poolwise.output.tables.summary import flatten
 from poolwise.output.tables.text import outcome_line
 from poolwise.priors import CoefficientPrior, HalfStudentT, ScalePrior
 
+NAMES = MappingProxyType(
+    {Pooling.COMPLETE: "complete", Pooling.SEPARATE: "separate", Pooling.PARTIAL: "partial"}
+)  # as charts have them
 TAIL = 0.05  # of intervals
 MOST_GROUPS = 300  # that charts and tables show, those with most rows
-_BINS, _GRID = 30, 81
+_BINS, _GRID = 20, 81
+_RARE = 0.001  # share of the draws beyond each end of a histogram
 _FAR = 0.995  # share of the draws that the axis of a prior shows
 
 
@@ -136,7 +141,8 @@ def _priors(model: Model, posterior: Posterior, widths: Mapping[str, float]) -> 
             continue
         values = drawn[name]
         grid = _grid(prior, values)
-        heights, edges = np.histogram(values, _BINS, range=(grid[0], grid[-1]))
+        ends = np.clip(np.quantile(values, [_RARE, 1 - _RARE]), grid[0], grid[-1])
+        heights, edges = np.histogram(values, _BINS, range=(ends[0], ends[1]))
         density = heights / (len(values) * (edges[1] - edges[0]))
         found.append(
             {
@@ -159,9 +165,9 @@ def _draws_by_prior(priors: ModelPriors, posterior: Posterior) -> dict[str, np.n
     found |= {name: beta[:, k] for k, name in enumerate(priors.names_to_set) if name == priors.names[k]}
     if posterior.theta is not None:
         units = np.diag(priors.layout.map_to_zero)
-        for k, (factor, effect) in enumerate(priors.layout.effects):
+        for k, name in enumerate(priors.layout.sd_names):
             if not priors.at_zero[k]:
-                found[f"sd_{factor}[{effect}]"] = units[k] * np.exp(posterior.theta[..., k].ravel())
+                found[name] = units[k] * np.exp(posterior.theta[..., k].ravel())
     return found
 
 

@@ -1,0 +1,191 @@
+"""`fit.explore()`: prior sliders and a group explorer in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anywidget
+import traitlets
+
+from poolwise.inference.infer import infer
+from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.inference.problem import LIVE, Problem, fitted, plain_poolings, widths_without_groups, without_groups
+from poolwise.output.live import numbers
+from poolwise.output.live.engine import chart_engine
+from poolwise.output.live.lines import lines
+from poolwise.samplers.settings import sampler_settings
+from poolwise.support.errors import DataError, PoolwiseError
+from poolwise.support.progress import silent
+from poolwise.support.threads import default_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from poolwise.design import Rows
+    from poolwise.sources import Source
+
+_WIDEST = 64.0  # times a prior may be widened or narrowed
+
+
+def _file(name: str) -> str:
+    return (files("poolwise.output.live") / name).read_text(encoding="utf-8")
+
+
+class Explored(Protocol):
+    """What the explorer needs of a fit, which is a dataclass."""
+
+    @property
+    def result(self) -> Posterior:
+        """The posterior."""
+
+    @property
+    def rows(self) -> Rows | None:
+        """The encoded rows where they are in memory."""
+
+    @property
+    def source(self) -> Source | None:
+        """Where the rows came from."""
+
+    @property
+    def formula(self) -> str:
+        """As written."""
+
+    def frame(self) -> pd.DataFrame:
+        """The complete rows."""
+
+    def explain(self, group: object, by: str | None = None) -> Any:
+        """Where a group's coefficients come from; `text` is the sentence."""
+
+
+class Explorer(anywidget.AnyWidget):
+    """A fit in a notebook: each slider makes a prior narrower or wider, and everything is refitted.
+
+    A slider that moves is answered by few draws; once it rests, by as many as the fit has. With all sliders in the
+    middle, the draws are those of the fit itself.
+
+    Attributes
+    ----------
+    asked : what the notebook asks: `number`, `widths` of priors by name, labels of `groups`, whether it is `settled`.
+    answer : the numbers that follow.
+    """
+
+    _esm = _file("drawing.js") + _file("explorer.js")
+    _css = _file("explorer.css")
+    specifications = traitlets.Dict().tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, fit: Explored) -> None:
+        self._fit, self._problem = fit, _problem(fit)
+        self._plain: dict[int, tuple[Mapping[str, float], dict[Pooling, Posterior]]] = {}
+        self._settled: tuple[Mapping[str, float], Posterior] = {}, fit.result
+        super().__init__(specifications=_specifications(), answer=self._answered({"number": 0, "settled": True}))
+        self.on_msg(self._message)
+
+    @property
+    def fit(self) -> Any:
+        """The fit with the priors as the sliders stand, by as many draws as the fit that is explored."""
+        return self._with(self._kept(_widths(self.asked)))
+
+    def _with(self, posterior: Posterior) -> Any:
+        """The fit with other draws."""
+        fit: Any = self._fit
+        return replace(fit, result=posterior)
+
+    @traitlets.observe("asked")
+    def _heard(self, change: Any) -> None:
+        self.answer = self._answered(change.new)
+
+    def _message(self, _: object, content: Any, __: object) -> None:
+        if isinstance(content, Mapping) and content.get("kind") == "engine":
+            self.send({"kind": "engine", "text": chart_engine().read_text(encoding="utf-8")})
+
+    def _answered(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The numbers that follow a question, or in a sentence why there are none."""
+        number = asked.get("number", 0)
+        try:
+            return {"number": number, **self._found(asked)}
+        except PoolwiseError as error:
+            return {"number": number, "failed": str(error)}
+
+    def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        problem, widths, settled = self._problem, _widths(asked), bool(asked.get("settled"))
+        main = self._kept(widths) if settled else self._quick(widths)
+        posteriors = dict(self._beside(widths, self._fit.result.draws if settled else LIVE))
+        posteriors[main.model.pooling] = main
+        found = numbers.live(problem, posteriors, widths) | {"formula": self._fit.formula}
+        groups = [str(label) for label in asked.get("groups") or ()][:1]
+        if not settled:
+            return found
+        explained = self._explained(main, groups[0]) if groups else None
+        return found | {"lines": lines(problem, posteriors, groups) if groups else None, "explained": explained}
+
+    def _explained(self, posterior: Posterior, group: str) -> str | None:
+        factor = self._problem.factor
+        try:
+            return None if factor is None else self._with(posterior).explain(group, factor.name).text
+        except DataError as error:
+            return str(error)
+
+    def _quick(self, widths: Mapping[str, float]) -> Posterior:
+        return fitted(self._problem.widened(widths), LIVE, threads=default_threads())
+
+    def _kept(self, widths: Mapping[str, float]) -> Posterior:
+        """The posterior by as many draws as the fit has; the last one is kept."""
+        if self._settled[0] != widths:
+            own = self._fit.result
+            settings = sampler_settings(own.draws, own.chains, own.seed, "auto", silent)
+            drawn = infer(self._problem.widened(widths), settings, threads=default_threads()) if widths else own
+            self._settled = widths, drawn
+        return self._settled[1]
+
+    def _beside(self, widths: Mapping[str, float], draws: int) -> dict[Pooling, Posterior]:
+        """Complete and no pooling, where they take milliseconds; most sliders leave them as they were."""
+        if not self._problem.cheap or self._fit.result.model.pooling is not Pooling.PARTIAL:
+            return {}
+        mine = widths_without_groups(self._problem, widths)
+        known = self._plain.get(draws)
+        if known is None or known[0] != mine:
+            known = mine, plain_poolings(self._problem, mine, draws, threads=default_threads())
+            self._plain[draws] = known
+        return known[1]
+
+
+def _problem(fit: Explored) -> Problem:
+    """The problem that a fit is the answer to.
+
+    Raises
+    ------
+    DataError : for separate regressions, whose priors move nothing that is shown.
+    """
+    model = fit.result.model
+    if model.pooling is Pooling.SEPARATE:
+        raise DataError(
+            "A fit without pooling has no explorer: its groups share nothing. Explore the partially pooled one."
+        )
+    rows = fit.rows
+    frame = fit.frame() if rows is not None and fit.source is not None else None
+    return Problem(model, rows, without_groups(model), frame, fit.source)
+
+
+def _widths(asked: Mapping[str, Any]) -> dict[str, float]:
+    """How many times as wide each prior is to be, by its name; those that stay as they are left out.
+
+    Raises
+    ------
+    DataError : for what is no width.
+    """
+    found = {str(name): float(times) for name, times in dict(asked.get("widths") or {}).items()}
+    for name, times in found.items():
+        if not 1 / _WIDEST <= times <= _WIDEST:
+            raise DataError(f"The prior of {name} can be made from 1/{_WIDEST:g} to {_WIDEST:g} times as wide.")
+    return {name: times for name, times in found.items() if times != 1.0}
+
+
+def _specifications() -> dict[str, Any]:
+    import json
+
+    return dict(json.loads(_file("charts.json")))
