@@ -58,9 +58,14 @@ def served(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def memory(process: subprocess.Popen[str]) -> float:
-    """Megabytes that a process has in memory."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    """Megabytes that a process and those that it started have in memory."""
+    started = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [number for one in started for number in one.read_text().split()]
+    found = 0
+    for number in (str(process.pid), *children):
+        status = Path(f"/proc/{number}/status").read_text()
+        found += int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+    return found / 1024
 
 
 def in_browser() -> list[dict[str, object]]:
@@ -139,11 +144,11 @@ async def one_session(address: str, k: int, until: float, took: list[float], wro
             await asyncio.sleep(0.1)
 
 
-def under_load(sessions: int, seconds: float) -> list[dict[str, object]]:
+def under_load(sessions: int, seconds: float, workers: int) -> list[dict[str, object]]:
     """Seconds of answers, wrong answers and memory while many sessions move sliders."""
     took: list[float] = []
     wrong: list[str] = []
-    with served() as (address, process):
+    with served("--workers", str(workers)) as (address, process):
 
         async def all_of_them() -> tuple[float, list[BaseException | None]]:
             until = time.monotonic() + seconds
@@ -157,7 +162,7 @@ def under_load(sessions: int, seconds: float) -> list[dict[str, object]]:
     failed = [end for end in ends if end is not None]
     for end in failed[:3]:
         print(repr(end))
-    name = f"{sessions} sessions, {seconds:g} s"
+    name = f"{sessions} sessions, {seconds:g} s, {workers} processes that answer"
     return [
         {"what": f"{name}: answers", "value": len(took)},
         {"what": f"{name}: seconds of an answer, median", "value": round(statistics.median(took), 2)},
@@ -173,8 +178,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--load-alone", action="store_true", help="print the load, write nothing")
     task = parser.parse_args()
-    table = pd.DataFrame(in_browser() + under_load(task.sessions, task.seconds))
+    load = (task.sessions, task.seconds, task.workers)
+    if task.load_alone:
+        print(pd.DataFrame(under_load(*load)).to_string(index=False))
+        return
+    table = pd.DataFrame(in_browser() + under_load(*load))
     print(table.to_string(index=False))
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "app.csv", index=False)

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.app.asked import Asked
+from poolwise.app.asked import UPLOAD, Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
-from poolwise.app.desk import UPLOAD, Desk, Limits, read_table, unused
+from poolwise.app.desk import Desk, unused
 from poolwise.app.examples import EXAMPLES
+from poolwise.app.limits import Limits
+from poolwise.app.uploads import read_table
 from poolwise.formula import parse
 from poolwise.support.errors import PoolwiseError
 

@@ -23,7 +23,7 @@ class Server:
     def __init__(self, port=0, **limits):
         import uvicorn
 
-        from poolwise.app.desk import Limits
+        from poolwise.app.limits import Limits
         from poolwise.app.server import make_app
 
         self.listening = socket.create_server(("127.0.0.1", port))

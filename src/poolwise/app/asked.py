@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlencode
 
 from poolwise.support.errors import DataError
 
+UPLOAD = "upload"  # the source that a session has dropped
 _LONGEST = 2_000  # characters of a formula
 _MOST_TERMS = 200
 _WIDEST = 64.0  # times a prior may be widened or narrowed

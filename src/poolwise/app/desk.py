@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.pooling import PoolingComparison
 from poolwise.app import judgement
-from poolwise.app.asked import Asked
+from poolwise.app.asked import UPLOAD, Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.examples import EXAMPLES
+from poolwise.app.limits import Limits
 from poolwise.app.shapes import TABLE, AreaMap, area_map, read_shapes
+from poolwise.app.uploads import read_table
+from poolwise.app.workers import Workers
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
-from poolwise.inference.posterior import Pooling, Posterior
-from poolwise.inference.problem import KEPT, LIVE, Problem, fitted, plain_poolings, pose, widths_without_groups
+from poolwise.inference.posterior import Pooling
+from poolwise.inference.problem import KEPT, PlainPoolings, Problem, fitted, pose
 from poolwise.output.live import numbers
+from poolwise.output.live.answer import quick_answer
 from poolwise.output.live.areas import areas
 from poolwise.output.live.lines import lines
 from poolwise.output.report.words import reproduction
@@ -32,26 +37,8 @@ from poolwise.support.threads import limited, look
 if TYPE_CHECKING:
     import pandas as pd
 
-UPLOAD = "upload"
 _PREVIEW = 6  # rows
 _MOST_PINNED = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one session may take.
-
-    Attributes
-    ----------
-    megabytes, rows : of an upload.
-    seconds : of one answer, and of all else that is asked.
-    threads : of one answer.
-    """
-
-    megabytes: float = 50.0
-    rows: int = 2_000_000
-    seconds: float = 120.0
-    threads: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +53,27 @@ class WithdrawnOr(Deadline):
         return 0.0 if self.withdrawn.is_set() else super(WithdrawnOr, self).left
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Posed:
+    """A formula on a table.
+
+    Attributes
+    ----------
+    key : what it was made of.
+    word : says as much to the processes that answer; no other table has it.
+    beside : the problem, and its regressions without pooling and with complete pooling.
+    """
+
+    key: tuple[object, ...]
+    word: str
+    beside: PlainPoolings
+
+    @property
+    def problem(self) -> Problem:
+        """The problem."""
+        return self.beside.problem
+
+
 @dataclass(slots=True, eq=False)
 class Desk:
     """The state of one session; its methods run in threads, one at a time but for steps of a judgement.
@@ -76,12 +84,12 @@ class Desk:
     uploaded : the table that was dropped, None before; `kinds` are corrections of its columns.
     tables : how many tables and maps there have been, which tells one from the next.
     shapes : the map that was dropped beside it.
-    posed : the last formula on the last table, and which that was.
+    posed : the last formula on the last table.
     asked : of the last answer, the problem and the widths of its priors.
     kept : the fits that downloads, explanations and pins are of, and what they answer.
     comparison : of these.
     pinned : fits to compare, by name.
-    plain : by number of draws, the last fits of complete and of no pooling, and what they are of.
+    workers : processes that answer, None where this one does.
     """
 
     limits: Limits
@@ -89,12 +97,12 @@ class Desk:
     kinds: dict[str, str] = field(default_factory=dict)
     tables: int = 0
     shapes: AreaMap | None = None
-    posed: tuple[tuple[object, ...], Problem] | None = None
+    posed: Posed | None = None
     asked: tuple[object, ...] = ()
     kept: tuple[tuple[object, ...], dict[Pooling, Fit]] | None = None
     comparison: PoolingComparison | Comparison | None = None
     pinned: dict[str, Fit] = field(default_factory=dict)
-    plain: dict[int, tuple[object, dict[Pooling, Posterior]]] = field(default_factory=dict)
+    workers: Workers | None = None
 
     def take(self, path: Path, name: str) -> None:
         """Read an uploaded file in the place of the table that was there, or a map beside it.
@@ -159,19 +167,17 @@ class Desk:
         }
 
     def answered(self, asked: Asked) -> dict[str, Any]:
-        """What follows a slider: numbers of the fits, by few draws.
-
-        Regressions of sampled families without pooling are those of the last judgement, where they are of the same
-        question.
-        """
-        problem, threads = self._problem(asked), self.limits.threads
+        """What follows a slider: numbers of the fits, by few draws."""
+        posed = self._posed(asked)
+        problem = posed.problem
         self.asked = _key(problem, asked)
-        fits = self._plain(problem, asked, LIVE) if problem.cheap else self._known_plain(problem, asked, KEPT) or {}
-        model = problem.widened(asked.widths)
-        fits |= {model.pooling: fitted(model, LIVE, threads=threads)}
+        if self.workers is not None and problem.cheap:
+            found = self.workers.answer(posed.word, problem, asked.widths, self.limits.seconds)
+        else:
+            found = quick_answer(posed.beside, asked.widths, threads=self.limits.threads)
         return {
             "number": asked.number,
-            **numbers.live(problem, fits, asked.widths),
+            **found,
             "clicks": clicks(problem.model.design.formula),
             "link": asked.link,
             "dropped": problem.model.data.dropped,
@@ -186,9 +192,9 @@ class Desk:
         mine: dict[Pooling, Fit] = {}
 
         def drawn() -> dict[str, Any]:
-            problem = self._problem(asked)
-            model = problem.widened(asked.widths)
-            posteriors = dict(self._plain(problem, asked, KEPT))
+            posed = self._posed(asked)
+            problem, model = posed.problem, posed.problem.widened(asked.widths)
+            posteriors = posed.beside.of(asked.widths, KEPT, threads=self.limits.threads)
             posteriors[model.pooling] = fitted(model, KEPT, threads=self.limits.threads)
             mine.update(judgement.fits_of(problem, posteriors))
             found = numbers.live(problem, posteriors, asked.widths) | judgement.words(mine[model.pooling])
@@ -222,7 +228,7 @@ class Desk:
 
     def explained(self, group: str, asked: Asked) -> dict[str, Any]:
         """Where a group's estimate comes from, and its line."""
-        problem = self._problem(asked)
+        problem = self._posed(asked).problem
         fits = self._fits(_key(problem, asked))
         factor = problem.factor
         if factor is None:
@@ -285,32 +291,19 @@ class Desk:
             raise DataError("The fit is still being made: try again in a moment.")
         return self.kept[1]
 
-    def _plain(self, problem: Problem, asked: Asked, draws: int) -> dict[Pooling, Posterior]:
-        """The regressions without pooling and with complete pooling, which most sliders leave as they were."""
-        known = self._known_plain(problem, asked, draws)
-        if known is None:
-            widths = widths_without_groups(problem, asked.widths)
-            known = plain_poolings(problem, widths, draws, threads=self.limits.threads)
-            self.plain[draws] = _key(problem, replace(asked, widths=widths)), known
-        return dict(known)
-
-    def _known_plain(self, problem: Problem, asked: Asked, draws: int) -> dict[Pooling, Posterior] | None:
-        """The same where they are known."""
-        key = _key(problem, replace(asked, widths=widths_without_groups(problem, asked.widths)))
-        known = self.plain.get(draws)
-        return dict(known[1]) if known is not None and known[0] == key else None
-
-    def _problem(self, asked: Asked) -> Problem:
+    def _posed(self, asked: Asked) -> Posed:
         """The problem that a question poses, read anew where it is another than the last one."""
-        key = (asked.source, self.tables if asked.source == UPLOAD else 0, asked.formula, asked.family)
+        own = asked.source == UPLOAD
+        key = (asked.source, self.tables if own else 0, asked.formula, asked.family)
         posed = self.posed
-        if posed is None or posed[0] != key:
-            frame = self.table(asked.source)
+        if posed is None or posed.key != key:
             shapes = self.area_map(asked.source)
             tables = {} if shapes is None or shapes.borders is None else {TABLE: shapes.borders}
-            posed = key, pose(asked.formulas, asked.family, frame, tables=tables, threads=self.limits.threads)
-            self.posed = posed
-        return posed[1]
+            problem = pose(
+                asked.formulas, asked.family, self.table(asked.source), tables=tables, threads=self.limits.threads
+            )
+            posed = self.posed = Posed(key, token_urlsafe() if own else repr(key), PlainPoolings(problem))
+        return posed
 
 
 @cache
@@ -328,35 +321,6 @@ def unused(name: str, known: Container[str]) -> str:
 def _key(problem: Problem, asked: Asked) -> tuple[object, ...]:
     """What fits are of: a problem, and the widths of its priors."""
     return problem, tuple(sorted((name, times) for name, times in asked.widths.items() if times != 1.0))
-
-
-def read_table(path: Path, name: str, limits: Limits) -> pd.DataFrame:
-    """A CSV or Parquet file as a table.
-
-    Raises
-    ------
-    DataError : for another kind of file, for one that cannot be read, and for one with too many rows.
-    """
-    import pandas as pd
-
-    ending = Path(name).suffix.lower()
-    if path.stat().st_size > limits.megabytes * 1e6:
-        raise DataError(f"The file has {path.stat().st_size / 1e6:.0f} MB; {limits.megabytes:g} MB are the most here.")
-    if ending not in (".csv", ".tsv", ".txt", ".parquet"):
-        raise DataError(f"'{name}' is no CSV and no Parquet file by its ending.")
-    try:
-        if ending == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(
-                path, sep=None if ending != ".csv" else ",", engine="python" if ending != ".csv" else "c"
-            )
-    except Exception as error:  # readers raise errors of many libraries
-        raise DataError(f"'{name}' could not be read as a table: {str(error).splitlines()[0][:200]}") from error
-    if len(frame) > limits.rows:
-        raise DataError(f"The table has {len(frame):,} rows; {limits.rows:,} are the most here.")
-    frame.columns = [str(column) for column in frame.columns]
-    return frame
 
 
 def _shown(value: Any) -> str:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from poolwise.app.asked import Asked
-from poolwise.app.desk import UPLOAD, Desk, Limits, read_table
-from poolwise.support.errors import FileError
+from poolwise.app.asked import UPLOAD, Asked
+from poolwise.app.limits import Limits
+from poolwise.app.uploads import read_table
+from poolwise.support.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from poolwise.app.desk import Desk
+    from poolwise.app.workers import Workers
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MISSING = "The page needs Shiny, which is not installed: pip install 'poolwise[app]'."
 
 
 def run_app(
-    source: str | None = None, *, host: str = "127.0.0.1", port: int = 0, browser: bool = True,
+    source: str | None = None, *, host: str = "127.0.0.1", port: int = 0, browser: bool = True, workers: int = 0,
     limits: Limits | None = None, said: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Serve the page until Ctrl-C.
@@ -28,6 +37,7 @@ def run_app(
     source : a CSV or Parquet file to begin with; the radon study without.
     host, port : where it listens; any free port where the port is 0.
     browser : whether to open it.
+    workers : processes that answer while sliders move, for many sessions at a time; 0 for this process alone.
     said : takes the line with the address.
 
     Raises
@@ -35,17 +45,15 @@ def run_app(
     FileError : for a file that is not there, an address that cannot be had, or without Shiny.
     """
     check_shiny()
-    bounds, start, opened = limits or Limits(), Asked(), None
+    bounds, start, frame = limits or Limits(), Asked(), None
+    if workers < 0:
+        raise DataError(f"workers is a number of processes, not {workers}.")
     if source is not None:
         path = Path(source)
         if not path.is_file():
             raise FileError(f"There is no file '{source}'.")
         frame = read_table(path, path.name, bounds)
         start = Asked(source=UPLOAD)
-
-        def opened(desk: Desk) -> None:
-            desk.uploaded, desk.tables = frame, 1
-
     with _listening(host, port) as listening:
         address = f"http://{host}:{listening.getsockname()[1]}/"
         said(f"poolwise is at {address} (Ctrl-C stops it)")
@@ -58,9 +66,27 @@ def run_app(
 
         taken = listening.getsockname()[1]
         names = {f"{name}:{taken}" for name in (host, "localhost")} if host in _LOOPBACK else ()
-        page = same_origin(make_app(bounds, start, opened), names)
-        config = uvicorn.Config(page, log_level="warning", ws_max_size=2**20)
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.ExitStack() as stack:
+            page = same_origin(make_app(bounds, start, _opening(frame, workers, stack)), names)
+            config = uvicorn.Config(page, log_level="warning", ws_max_size=2**20)
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _opening(frame: pd.DataFrame | None, workers: int, stack: contextlib.ExitStack) -> Callable[[Desk], None]:
+    """Puts the table on the desk of a new session, and the processes that all sessions share."""
+    shared: Workers | None = None
+    if workers:
+        from poolwise.app.workers import Workers
+
+        shared = Workers(workers)
+        stack.callback(shared.stop)
+
+    def opened(desk: Desk) -> None:
+        desk.workers = shared
+        if frame is not None:
+            desk.uploaded, desk.tables = frame, 1
+
+    return opened
 
 
 def check_shiny() -> None:

@@ -11,9 +11,10 @@ import logging
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import cached_property
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
@@ -21,14 +22,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from poolwise.app.asked import Asked
-from poolwise.app.desk import UPLOAD, Desk, Limits
+from poolwise.app.asked import UPLOAD, Asked
 from poolwise.app.examples import EXAMPLES
+from poolwise.app.limits import Limits
 from poolwise.app.page import page, static_folder
 from poolwise.families import FAMILIES
 from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, PoolwiseError
 from poolwise.support.threads import Stopped, limited
+
+if TYPE_CHECKING:
+    from poolwise.app.desk import Desk
 
 _LOG = logging.getLogger("poolwise.app")
 _SYSTEMS = ("poolwise", "brms", "pymc", "lme4")
@@ -38,7 +42,9 @@ Said = dict[str, Any]
 
 
 def make_app(
-    limits: Limits | None = None, start: Asked | None = None, opened: Callable[[Desk], None] | None = None
+    limits: Limits | None = None,
+    start: Asked | None = None,
+    opened: Callable[[Desk], None] | None = None,
 ) -> App:
     """The page as an ASGI application.
 
@@ -46,19 +52,17 @@ def make_app(
     ----------
     limits : of each session.
     start : the state of a page whose address says none.
-    opened : puts a table on the desk of each new session.
+    opened : puts on the desk of each new session what is to be there.
     """
     first, bounds = start or Asked(), limits or Limits()
     talks: dict[str, _Talk] = {}  # by the word that only the session's own page knows
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
-        desk, word = Desk(bounds), token_urlsafe()
-        if opened is not None:
-            opened(desk)
-        talks[word] = _Talk(desk, session, first, f"upload/{word}")
-        talks[word].listen(input)
+        word = token_urlsafe()
+        talk = talks[word] = _Talk(bounds, opened, session, first, f"upload/{word}")
+        talk.listen(input)
         session.on_ended(lambda: talks.__delitem__(word))
-        _downloads(desk)
+        _downloads(talk)
 
     async def uploaded(request: Request) -> Response:
         talk = talks.get(request.path_params["word"])
@@ -74,14 +78,31 @@ class _Talk:
     for the steps of a judgement.
     """
 
-    def __init__(self, desk: Desk, session: Session, first: Asked, upload: str) -> None:
-        self.desk, self.session, self.first, self.upload = desk, session, first, upload
+    def __init__(
+        self,
+        limits: Limits,
+        opened: Callable[[Desk], None] | None,
+        session: Session,
+        first: Asked,
+        upload: str,
+    ) -> None:
+        self.limits, self.opened, self.session, self.first, self.upload = limits, opened, session, first, upload
         self.withdrawn = threading.Event()
         self.turn = asyncio.Lock()
         self.tasks: set[asyncio.Task[None]] = set()
         session.on_ended(lambda: self.withdrawn.set())
         for method in ("uploadInit", "uploadEnd"):  # Shiny's uploads know no limit of size
             session.set_message_handler(method, None)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Of this session, made in a thread: what it imports takes longer than to show the page."""
+        from poolwise.app.desk import Desk
+
+        found = Desk(self.limits)
+        if self.opened is not None:
+            self.opened(found)
+        return found
 
     async def send(self, kind: str, said: Said) -> None:
         """A message to the page."""
@@ -98,7 +119,7 @@ class _Talk:
         whether it was done."""
 
         def within() -> Said | None:
-            with limited(Deadline(self.desk.limits.seconds)):
+            with limited(Deadline(self.limits.seconds)):
                 return task()
 
         try:
@@ -145,13 +166,14 @@ class _Talk:
     async def hello(self, query: Any) -> None:
         """A page was opened."""
         asked = Asked.of_link(query) if isinstance(query, str) and query.strip("?") else self.first
+        desk = await asyncio.to_thread(lambda: self.desk)
         await self.send(
             "choices",
             {
                 "examples": [{"name": name, "title": one.title} for name, one in EXAMPLES.items()],
                 "families": list(FAMILIES),
-                "megabytes": self.desk.limits.megabytes,
-                "uploaded": self.desk.uploaded is not None,
+                "megabytes": self.limits.megabytes,
+                "uploaded": desk.uploaded is not None,
                 "upload": self.upload,
             },
         )
@@ -163,7 +185,7 @@ class _Talk:
 
     async def uploaded(self, request: Request) -> Response:
         """A file in the body of a request, under the name in its header; it is read and deleted."""
-        name, most = unquote(request.headers.get("x-name", ""))[:200], self.desk.limits.megabytes * 1e6
+        name, most = unquote(request.headers.get("x-name", ""))[:200], self.limits.megabytes * 1e6
         with tempfile.TemporaryDirectory(prefix="poolwise-upload-") as folder:
             path, size = Path(folder) / "table", 0
             with path.open("wb") as file:
@@ -173,7 +195,7 @@ class _Talk:
                         break
                     file.write(part)
             if size > most:
-                await self.failed("upload", f"A file has {self.desk.limits.megabytes:g} MB at most here.")
+                await self.failed("upload", f"A file has {self.limits.megabytes:g} MB at most here.")
             elif await self.work(lambda: self.desk.take(path, name), "upload"):
                 await self.described(UPLOAD, None)
         return JSONResponse({"bytes": size}, status_code=413 if size > most else 200)
@@ -254,20 +276,20 @@ class _Talk:
             return None
 
 
-def _downloads(desk: Desk) -> None:
+def _downloads(talk: _Talk) -> None:
     """What can be taken away."""
 
     @render.download_link(filename="poolwise.html")
     async def take_report() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.html", desk.report, desk.limits)
+        yield await _written("poolwise.html", lambda path: talk.desk.report(path), talk.limits)
 
     @render.download_link(filename="poolwise.nc")
     async def take_draws() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.nc", lambda path: desk.fit.to_datatree().to_netcdf(path), desk.limits)
+        yield await _written("poolwise.nc", lambda path: talk.desk.fit.to_datatree().to_netcdf(path), talk.limits)
 
     @render.download_link(filename="poolwise.fit")
     async def take_fit() -> AsyncIterator[bytes]:
-        yield await _written("poolwise.fit", lambda path: desk.fit.save(path), desk.limits)
+        yield await _written("poolwise.fit", lambda path: talk.desk.fit.save(path), talk.limits)
 
 
 async def _written(name: str, write: Callable[[Path], Any], limits: Limits) -> bytes:

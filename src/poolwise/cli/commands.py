@@ -198,11 +198,12 @@ def page(
     host: Annotated[str, typer.Option(help="Where it listens; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="A free one where it is 0.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes that answer, for many sessions at a time.")] = 0,
 ) -> None:
     """The Inference Button in the browser: move a prior, and everything follows."""
     from poolwise.app.launch import run_app
 
-    run_app(source, host=host, port=port, browser=browser, said=typer.echo)
+    run_app(source, host=host, port=port, browser=browser, workers=workers, said=typer.echo)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,20 +176,43 @@ def fitted(model: Model, draws: int, *, threads: int) -> Posterior:
     return infer(model, sampler_settings(draws, 4, SEED, "auto", silent), threads=threads)
 
 
-def plain_poolings(
-    problem: Problem, widths: Mapping[str, float], draws: int, *, threads: int
-) -> dict[Pooling, Posterior]:
-    """The posteriors of complete and of no pooling; nothing where they cannot stand beside the model."""
-    if problem.plain is None:
-        return {}
-    model = problem.widened(widths)
-    models = {
-        Pooling.COMPLETE: completely_pooled(model, problem.plain, problem.rows_in_one_cell),
-        Pooling.SEPARATE: not_pooled(model, problem.plain, problem.rows),
-    }
-    return {kind: fitted(one, draws, threads=threads) for kind, one in models.items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainPoolings:
+    """The regressions of complete and of no pooling beside a problem, which most sliders leave as they were.
 
+    Attributes
+    ----------
+    known : by number of draws the last ones, after the widths that they are of.
+    """
 
-def widths_without_groups(problem: Problem, widths: Mapping[str, float]) -> dict[str, float]:
-    """Those of priors that regressions without pooling have too."""
-    return {name: times for name, times in widths.items() if name not in problem.model.priors.layout.sd_names}
+    problem: Problem
+    known: dict[int, tuple[dict[str, float], dict[Pooling, Posterior]]] = field(default_factory=dict)
+
+    def of(self, widths: Mapping[str, float], draws: int, *, threads: int) -> dict[Pooling, Posterior]:
+        """The posteriors with such widths of priors; nothing where they cannot stand beside the model."""
+        found = self.as_known(widths, draws)
+        if found is None:
+            found = self._fitted(widths, draws, threads)
+            self.known[draws] = self._own(widths), found
+        return dict(found)
+
+    def as_known(self, widths: Mapping[str, float], draws: int) -> dict[Pooling, Posterior] | None:
+        """The same where they were asked for before."""
+        known = self.known.get(draws)
+        return dict(known[1]) if known is not None and known[0] == self._own(widths) else None
+
+    def _own(self, widths: Mapping[str, float]) -> dict[str, float]:
+        """The widths of priors that regressions without groups have too."""
+        of_groups = self.problem.model.priors.layout.sd_names
+        return {name: times for name, times in widths.items() if times != 1.0 and name not in of_groups}
+
+    def _fitted(self, widths: Mapping[str, float], draws: int, threads: int) -> dict[Pooling, Posterior]:
+        problem, plain = self.problem, self.problem.plain
+        if plain is None:
+            return {}
+        model = problem.widened(self._own(widths))
+        models = {
+            Pooling.COMPLETE: completely_pooled(model, plain, problem.rows_in_one_cell),
+            Pooling.SEPARATE: not_pooled(model, plain, problem.rows),
+        }
+        return {kind: fitted(one, draws, threads=threads) for kind, one in models.items()}

@@ -12,8 +12,9 @@ import traitlets
 
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling, Posterior
-from poolwise.inference.problem import LIVE, Problem, fitted, plain_poolings, widths_without_groups, without_groups
+from poolwise.inference.problem import PlainPoolings, Problem, without_groups
 from poolwise.output.live import numbers
+from poolwise.output.live.answer import quick_answer
 from poolwise.output.live.engine import chart_engine
 from poolwise.output.live.lines import lines
 from poolwise.samplers.settings import sampler_settings
@@ -79,8 +80,7 @@ class Explorer(anywidget.AnyWidget):
     answer = traitlets.Dict().tag(sync=True)
 
     def __init__(self, fit: Explored) -> None:
-        self._fit, self._problem = fit, _problem(fit)
-        self._plain: dict[int, tuple[Mapping[str, float], dict[Pooling, Posterior]]] = {}
+        self._fit, self._beside = fit, PlainPoolings(_problem(fit))
         self._settled: tuple[Mapping[str, float], Posterior] = {}, fit.result
         super().__init__(specifications=_specifications(), answer=self._answered({"number": 0, "settled": True}))
         self.on_msg(self._message)
@@ -112,46 +112,36 @@ class Explorer(anywidget.AnyWidget):
             return {"number": number, "failed": str(error)}
 
     def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        problem, widths, settled = self._problem, _widths(asked), bool(asked.get("settled"))
-        main = self._kept(widths) if settled else self._quick(widths)
-        posteriors = dict(self._beside(widths, self._fit.result.draws if settled else LIVE))
+        problem, widths, threads = self._beside.problem, _widths(asked), default_threads()
+        if not asked.get("settled"):
+            return quick_answer(self._beside, widths, threads=threads)
+        main = self._kept(widths)
+        partial = problem.cheap and main.model.pooling is Pooling.PARTIAL
+        posteriors = self._beside.of(widths, main.draws, threads=threads) if partial else {}
         posteriors[main.model.pooling] = main
-        found = numbers.live(problem, posteriors, widths) | {"formula": self._fit.formula}
         groups = [str(label) for label in asked.get("groups") or ()][:1]
-        if not settled:
-            return found
-        explained = self._explained(main, groups[0]) if groups else None
-        return found | {"lines": lines(problem, posteriors, groups) if groups else None, "explained": explained}
+        return {
+            **numbers.live(problem, posteriors, widths),
+            "formula": self._fit.formula,
+            "lines": lines(problem, posteriors, groups) if groups else None,
+            "explained": self._explained(main, groups[0]) if groups else None,
+        }
 
     def _explained(self, posterior: Posterior, group: str) -> str | None:
-        factor = self._problem.factor
+        factor = self._beside.problem.factor
         try:
             return None if factor is None else self._with(posterior).explain(group, factor.name).text
         except DataError as error:
             return str(error)
-
-    def _quick(self, widths: Mapping[str, float]) -> Posterior:
-        return fitted(self._problem.widened(widths), LIVE, threads=default_threads())
 
     def _kept(self, widths: Mapping[str, float]) -> Posterior:
         """The posterior by as many draws as the fit has; the last one is kept."""
         if self._settled[0] != widths:
             own = self._fit.result
             settings = sampler_settings(own.draws, own.chains, own.seed, "auto", silent)
-            drawn = infer(self._problem.widened(widths), settings, threads=default_threads()) if widths else own
+            drawn = infer(self._beside.problem.widened(widths), settings, threads=default_threads()) if widths else own
             self._settled = widths, drawn
         return self._settled[1]
-
-    def _beside(self, widths: Mapping[str, float], draws: int) -> dict[Pooling, Posterior]:
-        """Complete and no pooling, where they take milliseconds; most sliders leave them as they were."""
-        if not self._problem.cheap or self._fit.result.model.pooling is not Pooling.PARTIAL:
-            return {}
-        mine = widths_without_groups(self._problem, widths)
-        known = self._plain.get(draws)
-        if known is None or known[0] != mine:
-            known = mine, plain_poolings(self._problem, mine, draws, threads=default_threads())
-            self._plain[draws] = known
-        return known[1]
 
 
 def _problem(fit: Explored) -> Problem:

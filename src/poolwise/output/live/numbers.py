@@ -11,6 +11,7 @@ import numpy as np
 
 from poolwise.density.priors import ModelPriors
 from poolwise.design.factors import Factor
+from poolwise.evaluate.draw_summaries import summarise_lines
 from poolwise.evaluate.shrinkage import prior_only
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.problem import Problem, priors_by_name
@@ -52,8 +53,10 @@ def shown_groups(model: Model, factor: Factor) -> np.ndarray:
 
 def interval(draws: np.ndarray) -> np.ndarray:
     """(3, ...) mean and ends of the central interval over draws (m, ...)."""
-    low, high = np.quantile(draws, [TAIL, 1 - TAIL], axis=0)
-    return np.stack([draws.mean(axis=0), low, high])
+    lines = np.ascontiguousarray(draws.reshape(len(draws), -1).T, dtype=float)
+    found = np.empty((len(lines), 4))
+    summarise_lines(lines, TAIL, found)
+    return found[:, [0, 2, 3]].T.reshape(3, *draws.shape[1:])
 
 
 def rounded(values: Any) -> Any:
