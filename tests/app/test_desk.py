@@ -17,9 +17,11 @@ from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.desk import Desk, unused
 from poolwise.app.examples import EXAMPLES
+from poolwise.app.folder import files_in
 from poolwise.app.limits import Limits
 from poolwise.app.uploads import read_table
 from poolwise.formula import parse
+from poolwise.sources import files as sources_files
 from poolwise.support.errors import PoolwiseError
 
 RADON = Asked(source="radon", formula="log_radon ~ floor + (floor | county)", number=3)
@@ -518,3 +520,51 @@ def test_a_map_of_islands_is_drawn_but_joins_nothing(tmp_path):
         desk.answered(Asked(UPLOAD, "y ~ x + bym2(g, map)", "gaussian"))
     desk.take(tmp_path / "rows.csv", "rows.csv")
     assert desk.described(UPLOAD)["map"] is None  # another table, another map
+
+
+def test_files_of_a_folder_that_the_operator_opened(tmp_path, monkeypatch):
+    place = tmp_path / "data"
+    place.mkdir()
+    frame = rows()
+    frame.to_parquet(place / "rows.parquet")
+    frame.to_csv(place / "rows.csv", index=False)
+    (place / "notes.md").write_text("no table")
+    files = files_in(place)
+    assert sorted(files) == ["rows.csv", "rows.parquet"]
+    desk = Desk(Limits(), folder=files)
+    mine = uploaded(frame, tmp_path).answered(Asked(UPLOAD, "y ~ x + (1 | g)"))
+    for name in files:
+        said = desk.described(f"file:{name}")
+        assert said["rows"] == 40
+        found = desk.answered(Asked(f"file:{name}", "y ~ x + (1 | g)"))
+        assert found["coefficients"] == mine["coefficients"]
+    monkeypatch.setattr(sources_files, "SMALL", 10)  # bytes: rows stay in their file
+    (place / "large.csv").write_bytes((place / "rows.csv").read_bytes())
+    desk = Desk(Limits(), folder=files_in(place))
+    assert "All rows are fitted, where they lie." in desk.described("file:large.csv")["about"]
+    found = judged(desk, asked := Asked("file:large.csv", "y ~ x + (1 | g)"))
+    assert desk.answered(asked)["coefficients"] == mine["coefficients"]
+    assert found["lines"] is None
+    assert found["checks"]["verdict"]
+    (place / "large.csv").unlink()
+    with pytest.raises(PoolwiseError, match=r"'large\.csv' is not there any more"):
+        desk.described("file:large.csv")
+
+
+@pytest.mark.parametrize("source", ["file:../secret.csv", "file:/etc/passwd", "file:notes.md", "file:", "rows.csv"])
+def test_a_source_is_a_name_and_no_path(source, tmp_path):
+    (tmp_path / "secret.csv").write_text("y\n1\n")
+    (tmp_path / "data").mkdir()
+    rows().to_csv(tmp_path / "data" / "rows.csv", index=False)
+    desk = Desk(Limits(), folder=files_in(tmp_path / "data"))
+    with pytest.raises(PoolwiseError, match="There is no example"):
+        desk.described(source)
+    with pytest.raises(PoolwiseError, match="There is no example"):
+        desk.answered(Asked(source, "y ~ 1"))
+
+
+def test_folders_without_tables(tmp_path):
+    with pytest.raises(PoolwiseError, match="no folder"):
+        files_in(tmp_path / "none")
+    with pytest.raises(PoolwiseError, match="no CSV"):
+        files_in(tmp_path)

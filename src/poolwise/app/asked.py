@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode
 from poolwise.support.errors import DataError
 
 UPLOAD = "upload"  # the source that a session has dropped
+FILE = "file:"  # before the name of a file of the server
 _LONGEST = 2_000  # characters of a formula
 _MOST_TERMS = 200
 _WIDEST = 64.0  # times a prior may be widened or narrowed
@@ -23,7 +24,7 @@ class Asked:
 
     Attributes
     ----------
-    source : name of an example, or "upload".
+    source : name of an example, "upload", or "file:" and the name of a file of the server.
     formula, family : as in `pw.fit`; lines are further formulas.
     widths : by the name of a prior how many times as wide it is as the default one.
     groups : labels of those whose lines are drawn; the page's choice where empty.

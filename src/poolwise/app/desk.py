@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from poolwise.api.fitted_model import Fit
 from poolwise.api.pooling import PoolingComparison
 from poolwise.app import judgement
-from poolwise.app.asked import UPLOAD, Asked
+from poolwise.app.asked import FILE, UPLOAD, Asked
 from poolwise.app.clicks import clicks
 from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.examples import EXAMPLES
+from poolwise.app.folder import all_rows, first_rows
 from poolwise.app.limits import Limits
 from poolwise.app.shapes import TABLE, AreaMap, area_map, read_shapes
 from poolwise.app.uploads import read_table
@@ -90,6 +91,7 @@ class Desk:
     comparison : of these.
     pinned : fits to compare, by name.
     workers : processes that answer, None where this one does.
+    folder : files of the server that every session may fit, by name.
     """
 
     limits: Limits
@@ -103,6 +105,7 @@ class Desk:
     comparison: PoolingComparison | Comparison | None = None
     pinned: dict[str, Fit] = field(default_factory=dict)
     workers: Workers | None = None
+    folder: Mapping[str, Path] = field(default_factory=dict)
 
     def take(self, path: Path, name: str) -> None:
         """Read an uploaded file in the place of the table that was there, or a map beside it.
@@ -141,9 +144,15 @@ class Desk:
             if self.uploaded is None:
                 raise DataError("No file has been dropped in this session yet: drop it again, or choose an example.")
             return corrected(self.uploaded, self.kinds)
+        if (path := self._file(source)) is not None:
+            return first_rows(path).frame
         if source not in EXAMPLES:
             raise DataError(f"There is no example '{source}'. {suggest(source, EXAMPLES)}")
         return EXAMPLES[source].load()
+
+    def _file(self, source: str) -> Path | None:
+        """The file of the server's folder that a source names."""
+        return self.folder.get(source.removeprefix(FILE)) if source.startswith(FILE) else None
 
     def area_map(self, source: str) -> AreaMap | None:
         """The map of a source, where it has one."""
@@ -158,13 +167,19 @@ class Desk:
         return {
             "source": source,
             "rows": len(frame),
-            "about": example.about if example else f"{len(frame):,} rows, {len(columns)} columns.",
+            "about": example.about if example else self._about(source, frame),
             "formula": formula,
             "family": family,
             "map": None if shapes is None else shapes.said(),
             "columns": [asdict(column) for column in columns],
             "preview": [[_shown(value) for value in line] for line in frame.head(_PREVIEW).itertuples(index=False)],
         }
+
+    def _about(self, source: str, frame: pd.DataFrame) -> str:
+        path, size = self._file(source), f"{len(frame):,} rows, {len(frame.columns)} columns."
+        if path is None or first_rows(path).whole:
+            return size
+        return f"A large file: its first {size} All rows are fitted, where they lie."
 
     def answered(self, asked: Asked) -> dict[str, Any]:
         """What follows a slider: numbers of the fits, by few draws."""
@@ -299,9 +314,9 @@ class Desk:
         if posed is None or posed.key != key:
             shapes = self.area_map(asked.source)
             tables = {} if shapes is None or shapes.borders is None else {TABLE: shapes.borders}
-            problem = pose(
-                asked.formulas, asked.family, self.table(asked.source), tables=tables, threads=self.limits.threads
-            )
+            frame, path = self.table(asked.source), self._file(asked.source)
+            rows = None if path is None else all_rows(path)
+            problem = pose(asked.formulas, asked.family, frame, rows, tables=tables, threads=self.limits.threads)
             posed = self.posed = Posed(key, token_urlsafe() if own else repr(key), PlainPoolings(problem))
         return posed
 

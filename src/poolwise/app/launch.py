@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ _MISSING = "The page needs Shiny, which is not installed: pip install 'poolwise[
 
 def run_app(
     source: str | None = None, *, host: str = "127.0.0.1", port: int = 0, browser: bool = True, workers: int = 0,
-    limits: Limits | None = None, said: Callable[[str], None] = print,
+    folder: str | None = None, limits: Limits | None = None, said: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Serve the page until Ctrl-C.
 
@@ -38,6 +38,7 @@ def run_app(
     host, port : where it listens; any free port where the port is 0.
     browser : whether to open it.
     workers : processes that answer while sliders move, for many sessions at a time; 0 for this process alone.
+    folder : of CSV and Parquet files of this machine that every session may fit; none without.
     said : takes the line with the address.
 
     Raises
@@ -54,6 +55,7 @@ def run_app(
             raise FileError(f"There is no file '{source}'.")
         frame = read_table(path, path.name, bounds)
         start = Asked(source=UPLOAD)
+    files = {} if folder is None else _files(folder)
     with _listening(host, port) as listening:
         address = f"http://{host}:{listening.getsockname()[1]}/"
         said(f"poolwise is at {address} (Ctrl-C stops it)")
@@ -67,13 +69,21 @@ def run_app(
         taken = listening.getsockname()[1]
         names = {f"{name}:{taken}" for name in (host, "localhost")} if host in _LOOPBACK else ()
         with contextlib.ExitStack() as stack:
-            page = same_origin(make_app(bounds, start, _opening(frame, workers, stack)), names)
+            page = same_origin(make_app(bounds, start, _opening(frame, files, workers, stack)), names)
             config = uvicorn.Config(page, log_level="warning", ws_max_size=2**20)
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _opening(frame: pd.DataFrame | None, workers: int, stack: contextlib.ExitStack) -> Callable[[Desk], None]:
-    """Puts the table on the desk of a new session, and the processes that all sessions share."""
+def _files(folder: str) -> Mapping[str, Path]:
+    from poolwise.app.folder import files_in
+
+    return files_in(folder)
+
+
+def _opening(
+    frame: pd.DataFrame | None, files: Mapping[str, Path], workers: int, stack: contextlib.ExitStack
+) -> Callable[[Desk], None]:
+    """Puts the table on the desk of a new session, and the files and processes that all sessions share."""
     shared: Workers | None = None
     if workers:
         from poolwise.app.workers import Workers
@@ -82,7 +92,7 @@ def _opening(frame: pd.DataFrame | None, workers: int, stack: contextlib.ExitSta
         stack.callback(shared.stop)
 
     def opened(desk: Desk) -> None:
-        desk.workers = shared
+        desk.workers, desk.folder = shared, files
         if frame is not None:
             desk.uploaded, desk.tables = frame, 1
 

@@ -171,6 +171,7 @@ class _Talk:
             "choices",
             {
                 "examples": [{"name": name, "title": one.title} for name, one in EXAMPLES.items()],
+                "files": list(desk.folder),
                 "families": list(FAMILIES),
                 "megabytes": self.limits.megabytes,
                 "uploaded": desk.uploaded is not None,

@@ -199,11 +199,12 @@ def page(
     port: Annotated[int, typer.Option(help="A free one where it is 0.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     workers: Annotated[int, typer.Option(help="Processes that answer, for many sessions at a time.")] = 0,
+    folder: Annotated[str | None, typer.Option(help="CSV and Parquet files that every session may fit.")] = None,
 ) -> None:
     """The Inference Button in the browser: move a prior, and everything follows."""
     from poolwise.app.launch import run_app
 
-    run_app(source, host=host, port=port, browser=browser, workers=workers, said=typer.echo)
+    run_app(source, host=host, port=port, browser=browser, workers=workers, folder=folder, said=typer.echo)
 
 
 @app.command()

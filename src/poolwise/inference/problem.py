@@ -90,11 +90,18 @@ def pose(
     formula: str | list[str],
     family: str,
     frame: pd.DataFrame,
+    rows: Source | None = None,
     *,
     tables: Mapping[str, Any] | None = None,
     threads: int,
 ) -> Problem:
-    """Read a formula and reduce the rows; `tables` as in `pw.fit`.
+    """Read a formula and reduce the rows.
+
+    Parameters
+    ----------
+    frame : the table, or the first of its rows.
+    rows : all of them, where the table is only the first.
+    tables : as in `pw.fit`.
 
     Raises
     ------
@@ -102,9 +109,9 @@ def pose(
     """
     if not formula:
         raise FormulaError("There is no formula: write the outcome, '~', and what explains it.")
-    source = as_source(frame)
+    source = as_source(frame) if rows is None else rows
     _check_width(parse(formula, None, source.names, tables=tables), frame)
-    model, rows = prepare(
+    model, encoded = prepare(
         formula,
         source,
         family=family_of(family),
@@ -114,7 +121,7 @@ def pose(
         threads=threads,
         progress=silent,
     )
-    return Problem(model, rows, without_groups(model), frame, source)
+    return Problem(model, encoded, without_groups(model), None if encoded is None else frame, source)
 
 
 def without_groups(model: Model) -> Formula | None:

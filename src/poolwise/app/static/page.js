@@ -211,9 +211,10 @@ const arrivals = {
   choices(said) {
     told.megabytes = said.megabytes;
     told.upload = said.upload;
-    told.examples = said.examples.map((one) => one.name);
+    told.kept = [...said.examples.map((one) => one.name), ...said.files.map((name) => `file:${name}`)];
+    const files = said.files.map((name) => el("option", { value: `file:${name}` }, name));
     const own = el("option", { value: "upload", disabled: !said.uploaded }, "Your own table");
-    $("source").replaceChildren(...said.examples.map((one) => el("option", { value: one.name }, one.title)), own);
+    $("source").replaceChildren(...said.examples.map((one) => el("option", { value: one.name }, one.title)), ...files, own);
     $("family").replaceChildren(...said.families.map((name) => el("option", { value: name }, name.replaceAll("_", " "))));
   },
   described(said) {
@@ -235,7 +236,7 @@ const arrivals = {
     say("error", ""); say("formula-error", ""); $("formula").classList.remove("wrong");
     drawClicks(said.clicks);
     drawAnswer(said, () => {
-      if (told.examples && told.examples.includes(state.source)) history.replaceState(null, "", said.link);
+      if (told.kept && told.kept.includes(state.source)) history.replaceState(null, "", said.link);
       document.body.dataset.answered = said.number;
       answered();
     });
