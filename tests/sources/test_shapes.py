@@ -105,3 +105,16 @@ def test_identifiers_keep_their_digits():
 def test_areas_without_neighbours_are_told():
     with pytest.warns(pw.PoolwiseWarning, match="No border is shared by: far"):
         pw.neighbours(collection(*FOUR["features"], square("far", 9, 9)), "name")
+
+
+def test_frames_of_geopandas_are_brought_to_degrees():
+    class Frame:  # what is used of a GeoDataFrame; a real one, in metres, gave the same pairs
+        crs = "EPSG:26915"
+
+        def to_crs(self, code):
+            assert code == 4326
+            degrees = Frame()
+            degrees.__geo_interface__ = pw.datasets.load_minnesota()
+            return degrees
+
+    assert pw.neighbours(Frame(), "county").equals(pw.neighbours(pw.datasets.load_minnesota(), "county"))

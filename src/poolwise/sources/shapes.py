@@ -39,6 +39,8 @@ def features_of(shapes: Any, key: str) -> dict[str, dict[str, Any]]:
 
 
 def _geojson(shapes: Any) -> Any:
+    if getattr(shapes, "crs", None) is not None and hasattr(shapes, "to_crs"):
+        shapes = shapes.to_crs(4326)  # GeoJSON, and maps of charts, are in degrees
     if hasattr(shapes, "__geo_interface__"):
         return shapes.__geo_interface__
     if not isinstance(shapes, (str, Path)):
