@@ -587,15 +587,30 @@ class Fit:
             return None, by_group
         return self.check(progress=progress), [self.loo(progress=progress), *by_group]
 
-    def to_datatree(self) -> xr.DataTree:
-        """Posterior and observed data as a DataTree, for ArviZ."""
-        import xarray as xr
+    def to_datatree(
+        self, groups: Iterable[str] | None = None, *, draws: int = 500, seed: int | None = None
+    ) -> xr.DataTree:
+        """The fit as a DataTree by the names of ArviZ's schema.
 
-        groups = {"posterior": self.posterior}
-        if self.rows is not None:
-            name = self.result.model.design.response
-            groups["observed_data"] = xr.Dataset({name: (("observation",), self.rows.response)})
-        return xr.DataTree.from_dict(groups)
+        Parameters
+        ----------
+        groups : of `posterior`, `sample_stats`, `log_likelihood`, `posterior_predictive`, `prior`, `prior_predictive`,
+            `observed_data` and `constant_data`; by default those that cost nothing: the posterior and the data, where
+            they are in memory.
+        draws : from the priors.
+        seed : of these and of new outcomes; by default that of the fit.
+
+        Raises
+        ------
+        DataError : for another name, for rows that are not at hand, and for arrays of more than 2 GB.
+        """
+        from poolwise.output.datatree import Behind, datatree
+
+        chosen = self.result.seed if seed is None else check_seed(seed)
+        behind = self.behind
+        count = check_count("draws", draws, 1)
+        made_of = Behind(self.result, behind.encoded, self.frame, self.rows is not None, count, chosen)
+        return datatree(made_of, groups)
 
     @property
     def statistics(self) -> SufficientStatistics:

@@ -27,7 +27,7 @@ def test_posterior_has_structured_names(radon_fit):
 
 def test_datatree_for_arviz(radon_fit, radon):
     tree = radon_fit.to_datatree()
-    assert set(tree.children) == {"posterior", "observed_data"}
+    assert set(tree.children) == {"posterior", "observed_data", "constant_data"}
     np.testing.assert_array_equal(tree["observed_data/log_radon"], radon["log_radon"])
 
 
