@@ -91,6 +91,23 @@ class Predictor:
         self._each(parts, work)
         return found[parts.back]
 
+    def means(self) -> np.ndarray:
+        """Posterior mean of each row's prediction, (n,); where predictions are linear, no row is drawn."""
+        if not self.linear:
+            parts = self._parts()
+            found = np.empty(len(parts.rows.codes))
+
+            def work(part: slice, drawn: np.ndarray) -> None:
+                found[part] = drawn.mean(axis=0)
+
+            self._each(parts, work)
+            return found[parts.back]
+        used, codes = np.unique(self.rows.codes, return_inverse=True)
+        weights = [self._of_cells(used[part])[0][""].mean(axis=0) for part in self._steps(len(used))]
+        mine = np.concatenate(weights)[codes if sum(map(len, weights)) > 1 else np.zeros_like(codes)]
+        found = mine[:, 0] + np.einsum("ij,ij->i", self.rows.values[:, :-1], mine[:, 1:])
+        return found if self.rows.offset is None else found + self.rows.offset
+
     def draws(self) -> np.ndarray:
         """All draws, (m, n)."""
         if self.count * len(self.rows.codes) > _KEPT:
