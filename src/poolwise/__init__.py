@@ -55,7 +55,7 @@ _HOMES = {
     "poolwise.statistics": ("SufficientStatistics",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_SUBMODULES = ("datasets",)
+_SUBMODULES = ("datasets", "pymc", "sklearn")
 
 __all__ = sorted([*_HOME_OF, *_SUBMODULES])
 

@@ -1,0 +1,278 @@
+"""`sample` and `explain`: a PyMC model to draws under its own names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+from pytensor.graph.replace import vectorize_graph
+
+from poolwise.pymc.density import CollapsedModel
+from poolwise.pymc.graph import Block, find_block
+from poolwise.pymc.linear_rows import linear_rows, rest_of
+from poolwise.samplers.automatic import sample as sample_density
+from poolwise.samplers.interface import Certificate, child_seeds
+from poolwise.samplers.settings import check_count, sampler_settings
+from poolwise.support.errors import DataError, SamplingError
+from poolwise.support.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_CHECKED = 8  # draws at which the density is compared with the model's own
+_AGREES = 1e-6  # of its size
+_BATCH = 2_000_000  # numbers of a deterministic variable at a time
+_HANDOVERS = ("pymc", "nutpie")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation:
+    """What is integrated out of a model, and what is left.
+
+    Attributes
+    ----------
+    block : size of each variable that is integrated out, by name.
+    left : size of each variable that is sampled.
+    kept_out : why a normal variable is sampled, by name.
+    rows : rows of the linear model after equal outcomes are put together, priors included.
+    border, blocks, largest : how many numbers of the block hang together with all others; and of the small blocks, how
+        many there are and the size of the largest.
+    flops : of an evaluation, about.
+    """
+
+    block: Mapping[str, int]
+    left: Mapping[str, int]
+    kept_out: Mapping[str, str]
+    rows: int
+    border: int
+    blocks: int
+    largest: int
+    flops: float
+
+    @property
+    def text(self) -> str:
+        """The explanation in lines."""
+        named = {
+            one: ", ".join(f"{name} ({size:,})" if size != 1 else name for name, size in sizes.items()) or "nothing"
+            for one, sizes in (("block", self.block), ("left", self.left))
+        }
+        lines = [f"integrated out: {named['block']}", f"sampled: {named['left']}"]
+        lines += [f"kept out: {name}, as {why}" for name, why in self.kept_out.items()]
+        if self.block:
+            lines.append(
+                f"algebra: {self.rows:,} rows; {self.blocks:,} blocks of at most {self.largest} numbers and a border of "
+                f"{self.border:,}; about {self.flops:.2g} flops an evaluation"
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def explain(model: pm.Model) -> Explanation:
+    """Which variables are integrated out of a PyMC model, what is left, and what kept a variable out.
+
+    Raises
+    ------
+    DataError : for a model that cannot be sampled here at all.
+    """
+    block = find_block(model)
+    shapes = model.eval_rv_shapes()
+    left = {one.name: int(np.prod(shapes[one.name], dtype=int)) for one in block.rest}
+    names = {one.name: size for one, size in zip(block.variables, block.sizes, strict=True)}
+    if not block.variables:
+        return Explanation({}, left, block.kept_out, 0, 0, 0, 0, 0.0)
+    rest = rest_of(block)
+    collapsed = CollapsedModel.of(linear_rows(block, rest), rest)
+    blocks, largest, border = collapsed.arrow.sizes
+    rows = len(collapsed.rows.columns)
+    return Explanation(names, left, block.kept_out, rows, border, blocks, largest, collapsed.cost)
+
+
+def sample(
+    model: pm.Model | None = None,
+    draws: int = 1000,
+    *,
+    chains: int = 4,
+    seed: int | None = None,
+    sampler: str = "auto",
+    otherwise: str | None = None,
+    progress: Progress = silent,
+) -> xr.DataTree:
+    """Draw from the posterior of a PyMC model, its linear and normal part integrated out, as `pm.sample()` would.
+
+    The variables in which the model is linear and normal given the others (`explain` names them) are integrated out; the
+    others are sampled, and the first are drawn back exactly. At some of the draws the density is compared with
+    `model.logp`.
+
+    Parameters
+    ----------
+    model : the one of the surrounding `with` block by default.
+    draws, chains : kept draws of each chain, and the number of chains.
+    seed : same seed, same draws.
+    sampler : "auto", "independence" or "nuts", of what is left.
+    otherwise : "pymc" or "nutpie" to sample a model of which nothing can be integrated out, or whose sampler was not
+        certified; by default that is an error, or is said in `sample_stats`.
+
+    Returns
+    -------
+    A DataTree with `posterior` (all free and deterministic variables by the model's names, dims and coords),
+    `sample_stats` (`lp`, and what the sampler measured), `observed_data` and `constant_data`.
+
+    Raises
+    ------
+    DataError : for a model that nothing can be integrated out of, and no `otherwise`; discrete variables; no outcomes.
+    SamplingError : where the density does not agree with the model's own.
+    """
+    model = pm.modelcontext(model)
+    check_count("draws", draws, 1)
+    if otherwise is not None and otherwise not in _HANDOVERS:
+        raise DataError(f"otherwise must be one of {', '.join(_HANDOVERS)}, or None; not {otherwise!r}.")
+    settings = sampler_settings(draws, chains, seed, sampler, progress)
+    began = time.perf_counter()
+    try:
+        block = _block_or_refuse(model)
+    except DataError:
+        if otherwise is None:
+            raise
+        return _handed_over(model, otherwise, draws, chains, settings.entropy)
+    rest = rest_of(block)
+    collapsed = CollapsedModel.of(linear_rows(block, rest), rest)
+    theta_seed, block_seed = child_seeds(settings.seed, 2)
+    if collapsed.dimension:
+        from dataclasses import replace
+
+        found = sample_density(collapsed, replace(settings, seed=theta_seed), 1)
+        theta, certificate = found.points, found.certificate
+    else:
+        theta = np.empty((chains, draws, 0))
+        certificate = Certificate("exact", "nothing is left to sample", True, "Independent draws.", {})
+    if not certificate.passed and otherwise is not None:
+        return _handed_over(model, otherwise, draws, chains, settings.entropy)
+    flat = theta.reshape(-1, collapsed.dimension)
+    drawn = collapsed.block(flat, np.random.default_rng(block_seed))
+    _check_density(block, collapsed, flat, drawn)
+    named = _variables(block, collapsed, flat, drawn, theta.shape[:2])
+    lp = collapsed.log_density(flat).reshape(theta.shape[:2])
+    return _tree(model, named, lp, certificate, time.perf_counter() - began)
+
+
+def _block_or_refuse(model: pm.Model) -> Block:
+    block = find_block(model)
+    if not block.variables:
+        reasons = "; ".join(f"'{name}': {why}" for name, why in block.kept_out.items()) or "it has no normal variables"
+        raise DataError(
+            f"Nothing can be integrated out of this model ({reasons}). pm.sample() takes it, and so does otherwise='pymc'."
+        )
+    return block
+
+
+def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
+    """Values (m, *shape) of all free variables by the names of their values."""
+    shapes = block.model.eval_rv_shapes()
+    found = dict(zip(collapsed.rest.names, collapsed.rest.split(theta), strict=True))
+    parts = np.split(drawn, np.cumsum(block.sizes)[:-1], axis=1)
+    for one, part in zip(block.variables, parts, strict=True):
+        found[block.model.rvs_to_values[one].name] = part.reshape(len(theta), *shapes[one.name])
+    return found
+
+
+def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> None:
+    """Compare log p(rest) + log p(block | rest) with the model's log density of both.
+
+    Raises
+    ------
+    SamplingError : where they differ.
+    """
+    some = np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
+    values = _values(block, collapsed, theta[some], drawn[some])
+    inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
+    compute = pytensor.function(inputs, block.model.logp(jacobian=True, sum=True), mode="FAST_COMPILE")
+    expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
+    found = collapsed.joint(theta[some], drawn[some])
+    if not np.allclose(found, expected, rtol=_AGREES, atol=_AGREES * max(1.0, float(np.abs(expected).max()))):
+        raise SamplingError(
+            "The density of this model does not agree with what was integrated out of it: its means may be linear only "
+            "here and there. Use pm.sample(), and please report the model."
+        )
+
+
+def _variables(
+    block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray, shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """Draws (chains, draws, ...) of free and deterministic variables under the model's names."""
+    model = block.model
+    asked = [*model.free_RVs, *model.deterministics]
+    graphs = model.replace_rvs_by_values(asked)
+    values = [model.rvs_to_values[one] for one in model.free_RVs]
+    given = _values(block, collapsed, theta, drawn)
+    many = {value: pt.tensor(dtype="float64", shape=(None, *given[value.name].shape[1:])) for value in values}
+    # A graph that no value reaches is the same in every draw.
+    graphs = [pt.as_tensor(graph) for graph in graphs]
+    compute = pytensor.function(
+        list(many.values()), vectorize_graph(graphs, many), mode="FAST_COMPILE", on_unused_input="ignore"
+    )
+    widest = max(1, *(int(np.prod(given[value.name].shape[1:], dtype=int)) for value in values))
+    step = max(1, _BATCH // widest)
+    parts = [
+        compute(*(given[value.name][start : start + step] for value in values))
+        for start in range(0, len(theta), step)
+    ]
+    found = {}
+    for k, one in enumerate(asked):
+        whole = [np.asarray(part[k]) for part in parts]
+        if whole[0].ndim == graphs[k].ndim:
+            joined = np.broadcast_to(whole[0], (len(theta), *whole[0].shape))
+        else:
+            joined = np.concatenate(whole)
+        found[one.name] = joined.reshape(*shape, *joined.shape[1:])
+    return found
+
+
+def _tree(
+    model: pm.Model, named: Mapping[str, np.ndarray], lp: np.ndarray, certificate: Certificate, seconds: float
+) -> xr.DataTree:
+    import xarray as xr
+
+    chain_and_draw = {"chain": np.arange(lp.shape[0]), "draw": np.arange(lp.shape[1])}
+    known = {name: np.asarray(values) for name, values in model.coords.items() if values is not None}
+
+    def dataset(arrays: Mapping[str, np.ndarray], leading: tuple[str, ...] = ()) -> xr.Dataset:
+        variables, coordinates = {}, dict(chain_and_draw) if leading else {}
+        for name, values in arrays.items():
+            own = model.named_vars_to_dims.get(name) or ()
+            rest = values.ndim - len(leading)
+            dims = [str(own[k]) if k < len(own) and own[k] else f"{name}_dim_{k}" for k in range(rest)]
+            coordinates |= {dim: known[dim] for dim in dims if dim in known}
+            variables[name] = ((*leading, *dims), values)
+        return xr.Dataset(variables, coordinates)
+
+    figures = {name: float(value) for name, value in certificate.figures.items()}
+    said = {"sampler": certificate.sampler, "passed": int(certificate.passed), "advice": certificate.advice}
+    stats = xr.Dataset({"lp": (("chain", "draw"), lp)}, chain_and_draw, {**said, "sampling_time": seconds, **figures})
+    groups = {"posterior": dataset(named, ("chain", "draw")), "sample_stats": stats}
+    outcomes = {one.name: np.asarray(model.rvs_to_values[one].data) for one in model.observed_RVs}
+    groups["observed_data"] = dataset(outcomes)
+    constant = {one.name: np.asarray(one.get_value()) for one in model.data_vars}
+    if constant:
+        groups["constant_data"] = dataset(constant)
+    for one in groups.values():
+        one.attrs |= {"created_by": "poolwise", "inference_library": "poolwise"}
+    return xr.DataTree.from_dict(groups)
+
+
+def _handed_over(model: pm.Model, to: str, draws: int, chains: int, seed: int) -> xr.DataTree:
+    import xarray as xr
+
+    sampler = {"nuts_sampler": "nutpie"} if to == "nutpie" else {}
+    with model:
+        found = pm.sample(draws, chains=chains, random_seed=seed % 2**32, progressbar=False, **sampler)
+    if isinstance(found, xr.DataTree):
+        return found
+    return xr.DataTree.from_dict({name: found[name] for name in found.groups()})

@@ -1,0 +1,162 @@
+"""Which variables of a PyMC model are normal around means that are affine in one another, given the rest.
+
+Nothing is read from names or text. A variable belongs to the block where it has a normal prior, no standard deviation
+and no other prior or likelihood depends on it, and the means that do are affine in the whole block. What a graph says of
+dependence is exact; affinity is tested by evaluating means at random points, where what is not affine shows with
+probability one, and the density that follows from it is compared with the model's own before draws are returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.basic import NormalRV
+
+from poolwise.support.errors import DataError
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The variables that are integrated out, and what is left.
+
+    Attributes
+    ----------
+    model : the PyMC model.
+    variables : free variables of the block, in the model's order.
+    rest : the other free variables.
+    observed : normal outcomes.
+    kept_out : why a normal variable is not in the block, by its name.
+    """
+
+    model: pm.Model
+    variables: tuple[Any, ...]
+    rest: tuple[Any, ...]
+    observed: tuple[Any, ...]
+    kept_out: dict[str, str]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of each variable of the block."""
+        shapes = self.model.eval_rv_shapes()
+        return tuple(int(np.prod(shapes[one.name], dtype=int)) for one in self.variables)
+
+
+def find_block(model: pm.Model) -> Block:
+    """The block of a model.
+
+    Raises
+    ------
+    DataError : for discrete variables, models without observed variables, and outcomes with missing values.
+    """
+    check_model(model)
+    kept_out: dict[str, str] = {}
+    candidates = [one for one in model.free_RVs if _is_normal(one) and model.rvs_to_transforms.get(one) is None]
+    observed = [one for one in model.observed_RVs if _is_normal(one)]
+    while True:
+        reason = _dependence(model, candidates, observed)
+        if not reason:
+            break
+        kept_out |= {one.name: why for one, why in reason.items()}
+        candidates = [one for one in candidates if one not in reason]
+    for one in _not_affine(model, candidates, observed):
+        kept_out[one.name] = "a mean is not linear in it"
+        candidates = [other for other in candidates if other is not one]
+    used = [one for one in observed if set(candidates) & set(ancestors([one]))]
+    rest = tuple(one for one in model.free_RVs if one not in candidates)
+    return Block(model, tuple(candidates), rest, tuple(used), kept_out)
+
+
+def check_model(model: pm.Model) -> None:
+    """Refuse what no sampler here can take.
+
+    Raises
+    ------
+    DataError : with what it is.
+    """
+    if not isinstance(model, pm.Model):
+        raise DataError(f"model must be a pymc.Model, not {type(model).__name__}.")
+    if not model.observed_RVs:
+        raise DataError("The model has no observed variables: there is nothing to learn from.")
+    if discrete := [one.name for one in model.free_RVs if one.dtype.startswith(("int", "uint", "bool"))]:
+        raise DataError(f"'{discrete[0]}' is discrete, which is neither integrated out nor sampled here: use pm.sample().")
+    if partly := [one.name for one in model.free_RVs if one.name.endswith("_unobserved")]:
+        raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
+
+
+def _is_normal(variable: Any) -> bool:
+    return variable.owner is not None and isinstance(variable.owner.op, NormalRV)
+
+
+def parameters(variable: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of a normal variable."""
+    mean, sd = variable.owner.op.dist_params(variable.owner)
+    return mean, sd
+
+
+def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> dict[Any, str]:
+    """Candidates on which something else than the mean of a normal variable depends."""
+    found: dict[Any, str] = {}
+
+    def keep_out(terms: Sequence[Any], why: str) -> None:
+        reached = set(ancestors(list(terms)))
+        for one in candidates:
+            if one in reached:
+                found.setdefault(one, why)
+
+    for one in (*candidates, *observed):
+        keep_out([parameters(one)[1]], f"the standard deviation of '{one.name}' depends on it")
+    for one in model.free_RVs:
+        if one not in candidates:
+            keep_out(one.owner.inputs, f"the prior of '{one.name}' depends on it")
+    for one in model.observed_RVs:
+        if one not in observed:
+            keep_out(one.owner.inputs, f"the outcomes '{one.name}' are not normal")
+    for one in model.potentials:
+        keep_out([one], f"the potential '{one.name}' depends on it")
+    return found
+
+
+def _not_affine(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:
+    """Candidates to be taken away, small ones first, until all means are affine in the others together."""
+    taken: list[Any] = []
+    left = list(candidates)
+    shapes = model.eval_rv_shapes()
+    while left and not _affine(model, left, observed):
+        alone = [one for one in left if not _affine(model, [one], observed)]
+        if not alone:  # a product of two: the smaller one is sampled
+            alone = sorted(left, key=lambda one: np.prod(shapes[one.name], dtype=int))[:1]
+        taken += alone
+        left = [one for one in left if one not in alone]
+    return taken
+
+
+def _affine(model: pm.Model, variables: Sequence[Any], observed: Sequence[Any]) -> bool:
+    """Whether f(a) + f(b) = f(a + b) + f(0), f being all means, at random points and values of the others."""
+    means = model.replace_rvs_by_values([parameters(one)[0] for one in (*observed, *variables)])
+    values = [model.rvs_to_values[one] for one in model.free_RVs]
+    compute = pytensor.function(values, means, mode="FAST_COMPILE", on_unused_input="ignore")
+    point, rng = model.initial_point(), np.random.default_rng(0)
+    mine = {model.rvs_to_values[one].name for one in variables}
+    for _ in range(2):
+        base = {one.name: point[one.name] + 0.3 * rng.standard_normal(np.shape(point[one.name])) for one in values}
+        a, b = (
+            {name: value if name not in mine else rng.standard_normal(np.shape(value)) for name, value in base.items()}
+            for _ in range(2)
+        )
+        both = {name: a[name] + b[name] if name in mine else value for name, value in base.items()}
+        none = {name: np.zeros_like(value) if name in mine else value for name, value in base.items()}
+        of_a, of_b, of_both, of_none = (compute(*(at[one.name] for one in values)) for at in (a, b, both, none))
+        for each in zip(of_a, of_b, of_both, of_none, strict=True):
+            fa, fb, fab, f0 = (np.asarray(one, dtype=float) for one in each)
+            size = 1.0 + np.abs(fa).max(initial=0.0) + np.abs(fb).max(initial=0.0)
+            if not np.abs(fa + fb - fab - f0).max(initial=0.0) <= _TOLERANCE * size:
+                return False
+    return True
