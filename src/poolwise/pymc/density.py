@@ -28,12 +28,14 @@ class CollapsedModel:
     ----------
     rows, rest : of the block, and of what is left.
     arrow, scatter : the pattern of the block's precision, and how products of entries make it.
+    gather : adds entries of rows up by the numbers that they belong to.
     """
 
     rows: LinearRows
     rest: Rest
     arrow: Arrow
     scatter: csr_array
+    gather: csr_array
 
     @classmethod
     def of(cls, rows: LinearRows, rest: Rest) -> CollapsedModel:
@@ -49,7 +51,10 @@ class CollapsedModel:
                 f"{len(arrow.border):,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: write "
                 "the model as a formula, whose algebra is sparse."
             )
-        return cls(rows, rest, arrow, assembly(arrow, rows.columns))
+        columns = rows.columns.ravel()
+        known = np.flatnonzero(columns >= 0)
+        gather = csr_array((np.ones(len(known)), (columns[known], known)), shape=(rows.size, len(columns)))
+        return cls(rows, rest, arrow, assembly(arrow, rows.columns), gather)
 
     @property
     def dimension(self) -> int:
@@ -136,10 +141,11 @@ class CollapsedModel:
             if good.any():
                 try:
                     found[good] = prior[good] + self._solved(points[good])[1]
-                except np.linalg.LinAlgError:
+                except np.linalg.LinAlgError:  # of one of them: the others are in one of the halves
                     if len(points) == 1:
                         return found
-                    return np.concatenate([self._some(points[k : k + 1]) for k in range(len(points))])
+                    middle = len(points) // 2
+                    return np.concatenate([self._some(points[:middle]), self._some(points[middle:])])
         return np.where(np.isfinite(found), found, -np.inf)
 
     def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray]:
@@ -169,7 +175,4 @@ class CollapsedModel:
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
         """(m, n, k) added up by the block's numbers, (m, p)."""
-        columns = self.rows.columns.ravel()
-        known = np.flatnonzero(columns >= 0)
-        onto = csr_array((np.ones(len(known)), (columns[known], known)), shape=(self.rows.size, len(columns)))
-        return np.asarray(onto @ values.reshape(len(values), -1).T).T
+        return np.asarray(self.gather @ values.reshape(len(values), -1).T).T
