@@ -492,6 +492,23 @@ def shapes(count, **properties):
         (b'{"features": [{"geometry": null}]}', "collection of features"),
         (json.dumps({"features": shapes(3, name=["x", "y", "z"])}).encode(), "labels of a column"),
         (json.dumps({"features": shapes(8, name=["a"] * 8)}).encode(), "labels of a column"),
+        (
+            json.dumps({"features": shapes(8, name=list("abcdefgh"))}).replace("[1, 1]", "[NaN, 1]").encode(),
+            "no number",
+        ),
+        (json.dumps({"features": shapes(8, name=list("abcdefgh"))}).replace("[1, 1]", "[1e999, 1]").encode(), "finite"),
+        (
+            json.dumps({"features": shapes(8, name=list("abcdefgh"))}).replace("[1, 1]", "[5e5, 1]").encode(),
+            "in degrees",
+        ),
+            .replace("]]]", '"]]')
+            .encode(),
+            "no GeoJSON",
+        ),
+        (
+            json.dumps({"features": [one | {"geometry": "x"} for one in shapes(8, name=list("abcdefgh"))]}).encode(),
+            "no polygon",
+        ),
         (json.dumps({"features": shapes(5001, name=list(map(str, range(5001))))}).encode(), "5,000 are the most"),
     ],
 )
@@ -546,6 +563,15 @@ def test_files_of_a_folder_that_the_operator_opened(tmp_path, monkeypatch):
     assert desk.answered(asked)["coefficients"] == mine["coefficients"]
     assert found["lines"] is None
     assert found["checks"]["verdict"]
+    other = desk.described("file:rows.csv")["preview"]
+    frame.assign(y=frame["y"] + 100).to_csv(place / "rows.csv", index=False)
+    assert desk.described("file:rows.csv")["preview"] != other
+    moved = desk.answered(Asked("file:rows.csv", "y ~ x + (1 | g)"))["coefficients"][0]["partial"][0]
+    assert moved == pytest.approx(mine["coefficients"][0]["partial"][0] + 100, abs=0.3)  # the file as it now is
+    (place / "bad.csv").write_bytes(b"a,b\n1,2,3\n")
+    with pytest.raises(PoolwiseError) as failed:
+        Desk(Limits(), folder=files_in(place)).described("file:bad.csv")
+    assert str(tmp_path) not in str(failed.value)
     (place / "large.csv").unlink()
     with pytest.raises(PoolwiseError, match=r"'large\.csv' is not there any more"):
         desk.described("file:large.csv")

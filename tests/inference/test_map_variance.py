@@ -42,7 +42,9 @@ def test_names_and_numbers_do_not_depend_on_how_a_map_is_computed(few, rows, mon
     assert SPATIAL in fit.priors
     wider = pw.fit("y ~ x + bym2(area, near)", rows, tables={"near": PAIRS}, priors={SPATIAL: pw.Default(2)}, seed=1)
     assert wider.priors[SPATIAL] != fit.priors[SPATIAL]
-    assert fit.sensitivity(SPATIAL, scales=(0.5, 2.0), draws=250).table["quantity"].isin([SHARE]).any()
+    sensitivity = fit.sensitivity(SPATIAL, scales=(0.5, 2.0), draws=250)
+    assert sensitivity.table["quantity"].isin([SHARE]).any()
+    assert not any(f"{SHARE} is positive" in one for one in sensitivity.conclusions)  # what else could it be
 
 
 def test_of_sampled_families_and_other_parameters(rows):
@@ -59,3 +61,17 @@ def test_of_sampled_families_and_other_parameters(rows):
 def test_a_map_alone_has_no_share(rows):
     names = pw.fit("y ~ x + icar(area, near)", rows, tables={"near": PAIRS}, seed=1).posterior.data_vars
     assert not any(str(name).startswith("share_") for name in names)
+
+
+def test_slopes_beside_a_map_make_it_no_bym2(rows):
+    names = pw.fit("y ~ x + icar(area, near) + (x | area)", rows, tables={"near": PAIRS}, seed=1).posterior.data_vars
+    assert not any(str(name).startswith("share_") for name in names)
+
+
+def test_names_stay_after_saving(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(levels, "FEW", 1)
+    fit = pw.fit("y ~ x + bym2(area, near)", rows, tables={"near": PAIRS}, seed=1)
+    fit.save(tmp_path / "fit")
+    loaded = pw.load(tmp_path / "fit")
+    assert dict(loaded.priors) == dict(fit.priors)
+    assert list(loaded.summary().index) == list(fit.summary().index)

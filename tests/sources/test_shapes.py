@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
+from poolwise.support.errors import DataError
 
 
 def square(name, x, y, size=1):
@@ -118,3 +119,13 @@ def test_frames_of_geopandas_are_brought_to_degrees():
             return degrees
 
     assert pw.neighbours(Frame(), "county").equals(pw.neighbours(pw.datasets.load_minnesota(), "county"))
+
+
+def test_shapes_that_lie_on_one_another_are_no_map():
+    with pytest.raises(DataError, match="lie on one another"):
+        pw.neighbours(collection(*(square(f"a{k}", 0, 0) for k in range(9))), "name")
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_read_over(tmp_path):
+    (tmp_path / "map.geojson").write_text(json.dumps(FOUR), encoding="utf-8-sig")
+    assert len(pw.neighbours(tmp_path / "map.geojson", "name")) == 4

@@ -20,6 +20,7 @@ from poolwise.app.columns import corrected, described, formula_for
 from poolwise.app.examples import EXAMPLES
 from poolwise.app.folder import all_rows, first_rows
 from poolwise.app.limits import Limits
+from poolwise.app.maps import is_map
 from poolwise.app.shapes import TABLE, AreaMap, area_map, read_shapes
 from poolwise.app.uploads import read_table
 from poolwise.app.workers import Workers
@@ -114,7 +115,7 @@ class Desk:
         ------
         DataError, FileError : for what is not a table, or too large; the table that was there stays.
         """
-        if Path(name).suffix.lower() in (".geojson", ".json"):
+        if is_map(name):
             if self.uploaded is None:
                 raise DataError("Drop the table first, and then its map: the shapes are matched with its labels.")
             self.shapes, self.tables = read_shapes(path, self.uploaded), self.tables + 1
@@ -156,7 +157,9 @@ class Desk:
 
     def area_map(self, source: str) -> AreaMap | None:
         """The map of a source, where it has one."""
-        return self.shapes if source == UPLOAD else example_map(source)
+        if source == UPLOAD:
+            return self.shapes
+        return example_map(source) if source in EXAMPLES else None
 
     def described(self, source: str) -> dict[str, Any]:
         """Columns, first rows, and a formula to begin with."""
@@ -308,13 +311,14 @@ class Desk:
 
     def _posed(self, asked: Asked) -> Posed:
         """The problem that a question poses, read anew where it is another than the last one."""
-        own = asked.source == UPLOAD
-        key = (asked.source, self.tables if own else 0, asked.formula, asked.family)
+        own, path = asked.source == UPLOAD, self._file(asked.source)
+        version = self.tables if own else 0 if path is None else first_rows(path).version
+        key = (asked.source, version, asked.formula, asked.family)
         posed = self.posed
         if posed is None or posed.key != key:
             shapes = self.area_map(asked.source)
             tables = {} if shapes is None or shapes.borders is None else {TABLE: shapes.borders}
-            frame, path = self.table(asked.source), self._file(asked.source)
+            frame = self.table(asked.source)
             rows = None if path is None else all_rows(path)
             problem = pose(asked.formulas, asked.family, frame, rows, tables=tables, threads=self.limits.threads)
             posed = self.posed = Posed(key, token_urlsafe() if own else repr(key), PlainPoolings(problem))
@@ -324,8 +328,8 @@ class Desk:
 @cache
 def example_map(name: str) -> AreaMap | None:
     """The map of an example."""
-    example = EXAMPLES.get(name)
-    return None if example is None or example.shapes is None else area_map(example.shapes(), example.load())
+    example = EXAMPLES[name]
+    return None if example.shapes is None else area_map(example.shapes(), example.load())
 
 
 def unused(name: str, known: Container[str]) -> str:

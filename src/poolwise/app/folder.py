@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from poolwise.sources.files import read_files
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation
-from poolwise.support.errors import FileError
+from poolwise.support.errors import FileError, PoolwiseError
 from poolwise.support.progress import Scan
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def files_in(folder: str | Path) -> Mapping[str, Path]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class First:
-    """The rows of a file that are looked at; `whole` where these are all."""
+    """The rows of a file that are looked at; `whole` where these are all. Another version is another table."""
 
     frame: pd.DataFrame
     whole: bool
+    version: tuple[int, int]
 
 
 def first_rows(path: Path) -> First:
@@ -69,12 +70,20 @@ def all_rows(path: Path) -> Table | Relation:
     FileError : for a file that cannot be read.
     """
     first = first_rows(path)
-    return as_table(first.frame) if first.whole else read_files(path)
+    return as_table(first.frame) if first.whole else _read(path)
 
 
 @lru_cache(maxsize=8)
 def _first_rows(path: Path, changed: int, size: int) -> First:
-    rows = read_files(path)
+    rows, version = _read(path), (changed, size)
     if isinstance(rows, Table):
-        return First(rows.frame.to_pandas(), True)
-    return First(as_table(rows.fetch(rows.frame.head(_SHOWN), Scan())).frame.to_pandas(), False)
+        return First(rows.frame.to_pandas(), True, version)
+    return First(as_table(rows.fetch(rows.frame.head(_SHOWN), Scan())).frame.to_pandas(), False, version)
+
+
+def _read(path: Path) -> Table | Relation:
+    """The rows of a file; messages say its name, and not where it lies on the server."""
+    try:
+        return read_files(path)
+    except PoolwiseError as error:
+        raise FileError(str(error).replace(str(path), path.name)) from error

@@ -11,7 +11,6 @@ import logging
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from functools import cached_property
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from poolwise.app.asked import UPLOAD, Asked
 from poolwise.app.examples import EXAMPLES
 from poolwise.app.limits import Limits
+from poolwise.app.maps import is_map
 from poolwise.app.page import page, static_folder
 from poolwise.families import FAMILIES
 from poolwise.support.deadline import Deadline
@@ -87,6 +87,8 @@ class _Talk:
         upload: str,
     ) -> None:
         self.limits, self.opened, self.session, self.first, self.upload = limits, opened, session, first, upload
+        self._desk: Desk | None = None
+        self._making = threading.Lock()
         self.withdrawn = threading.Event()
         self.turn = asyncio.Lock()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -94,15 +96,17 @@ class _Talk:
         for method in ("uploadInit", "uploadEnd"):  # Shiny's uploads know no limit of size
             session.set_message_handler(method, None)
 
-    @cached_property
+    @property
     def desk(self) -> Desk:
         """Of this session, made in a thread: what it imports takes longer than to show the page."""
         from poolwise.app.desk import Desk
 
-        found = Desk(self.limits)
-        if self.opened is not None:
-            self.opened(found)
-        return found
+        with self._making:
+            if self._desk is None:
+                self._desk = Desk(self.limits)
+                if self.opened is not None:
+                    self.opened(self._desk)
+            return self._desk
 
     async def send(self, kind: str, said: Said) -> None:
         """A message to the page."""
@@ -198,13 +202,13 @@ class _Talk:
             if size > most:
                 await self.failed("upload", f"A file has {self.limits.megabytes:g} MB at most here.")
             elif await self.work(lambda: self.desk.take(path, name), "upload"):
-                await self.described(UPLOAD, None)
+                await self.described(UPLOAD, None, keep="all" if is_map(name) else "")
         return JSONResponse({"bytes": size}, status_code=413 if size > most else 200)
 
     async def kinds(self, said: Any) -> None:
         """Kinds of columns were corrected."""
         if await self.work(lambda: self.desk.correct(said), "upload"):
-            await self.described(UPLOAD, None, keep=True)
+            await self.described(UPLOAD, None, keep="formula")
 
     async def asked(self, said: Any) -> None:
         """A slider or the model moved."""
@@ -257,8 +261,8 @@ class _Talk:
         self.withdrawn.set()
         self.withdrawn = threading.Event()
 
-    async def described(self, source: str, asked: Asked | None, *, keep: bool = False) -> None:
-        """Tell the page what a table has, and which state to begin with."""
+    async def described(self, source: str, asked: Asked | None, *, keep: str = "") -> None:
+        """Tell the page what a table has, and which state to begin with; or to keep its formula, or all."""
 
         def found() -> Said:
             said = self.desk.described(source)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwise.design.levels import label_text
-from poolwise.sources.shapes import features_of, neighbours
+from poolwise.sources.shapes import check_degrees, features_of, neighbours
 from poolwise.support.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_shapes(path: Path, frame: pd.DataFrame) -> AreaMap:
     DataError : for what holds no shapes, or shapes of other areas than those of the table.
     """
     try:
-        shapes = json.loads(path.read_text(encoding="utf-8"))
+        shapes = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise DataError(f"The file is no GeoJSON: {str(error)[:200]}") from error
     return area_map(shapes, frame)
@@ -73,6 +73,7 @@ def area_map(shapes: Any, frame: pd.DataFrame) -> AreaMap:
         raise DataError(f"The map has {len(known):,} shapes; {_MOST:,} are the most here.")
     by, key = _matching(known, frame)
     features = features_of({"type": "FeatureCollection", "features": known}, key)
+    check_degrees(features)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of shapes that are islands
         try:
@@ -82,11 +83,16 @@ def area_map(shapes: Any, frame: pd.DataFrame) -> AreaMap:
     return AreaMap(by, features, borders)
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
 def _matching(features: list[dict[str, Any]], frame: pd.DataFrame) -> tuple[str, str]:
     """The column, and the property that has its labels."""
     values: dict[str, list[str]] = {}
     for one in features:
-        for key, value in (one.get("properties") or {}).items():
+        properties = one.get("properties")
+        for key, value in (properties if isinstance(properties, dict) else {}).items():
             if isinstance(value, (str, int, float)):
                 values.setdefault(str(key), []).append(str(value))
     names = {key: set(texts) for key, texts in values.items() if len(set(texts)) == len(texts) == len(features)}

@@ -16,8 +16,10 @@ from typing import Any
 from poolwise.inference.problem import PlainPoolings, Problem
 from poolwise.output.live.answer import quick_answer
 from poolwise.support.deadline import Deadline
+from poolwise.support.errors import SamplingError
 from poolwise.support.threads import limited
 
+_PATIENCE = 30.0  # seconds that are waited for a process, besides those of the answer
 _MOST = 64  # problems that a process knows
 _known: OrderedDict[str, PlainPoolings] = OrderedDict()  # of this process, the last asked last
 
@@ -48,10 +50,12 @@ class Workers:
         """
         pool = self._pool
         try:
-            found = pool.submit(_answered, word, None, dict(widths), seconds).result()
+            found = pool.submit(_answered, word, None, dict(widths), seconds).result(seconds + _PATIENCE)
             if found is None:
                 sent = pickle.dumps(replace(problem, rows=None, frame=None, source=None))
-                found = pool.submit(_answered, word, sent, dict(widths), seconds).result()
+                found = pool.submit(_answered, word, sent, dict(widths), seconds).result(seconds + _PATIENCE)
+        except TimeoutError as error:
+            raise SamplingError("All processes that answer are busy: try again in a while.") from error
         except BrokenProcessPool:  # a process was killed, of want of memory for instance
             with self._lock:
                 if self._pool is pool:

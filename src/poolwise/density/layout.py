@@ -50,6 +50,11 @@ class ParameterLayout:
         )
 
     @property
+    def other_names(self) -> tuple[str, ...]:
+        """(Q,) the same with the effect's name, under which those of terms may be set too."""
+        return tuple(f"sd_{factor}[{effect}]" for factor, effect in self.effects)
+
+    @property
     def pairs(self) -> int:
         """Number of correlations."""
         return sum(k - start for k, start in enumerate(self.starts))

@@ -149,7 +149,7 @@ def _sign(name: str, lines: pd.DataFrame) -> str:
     sure = (lines[low] > 0) | (lines[high] < 0)
     positive = lines["mean"] > 0
     widths = f"from {lines['times'].min():.3g} to {lines['times'].max():.3g} times the prior's width"
-    if name in _DISPERSIONS or name.startswith("simplex_"):
+    if name in _DISPERSIONS or name.startswith(("simplex_", "share_")):
         return f"{name} goes from {lines['mean'].min():.3g} to {lines['mean'].max():.3g}."
     if sure.all() and positive.nunique() == 1:
         return f"{name} is {'positive' if positive.iloc[0] else 'negative'} {widths}."

@@ -39,7 +39,8 @@ def map_variances(design: Design, layout: ParameterLayout, theta: np.ndarray) ->
         own = _independent(design, layout, theta, column, predictor)
         if own is None:
             continue
-        name = f"{predictor}_" * bool(predictor) + f"bym2({column}, {table!r})"
+        written = column if column.isidentifier() else f"`{column}`"
+        name = f"{predictor}_" * bool(predictor) + f"bym2({written}, {table!r})"
         total = np.hypot(spatial, own)
         yield f"sd_{name}", total
         yield f"share_{name}", (spatial / total) ** 2
@@ -48,12 +49,12 @@ def map_variances(design: Design, layout: ParameterLayout, theta: np.ndarray) ->
 def _independent(
     design: Design, layout: ParameterLayout, theta: np.ndarray, column: str, predictor: str
 ) -> np.ndarray | None:
-    """The sd of the intercepts that vary by a column, independently."""
+    """The sd of the intercepts that vary by a column, independently, and nothing else beside them."""
     intercept = f"{predictor}_" * bool(predictor) + "Intercept"
     for factor in design.factors:
         if factor.keys != (column,) or factor.coupling is not None:
             continue
-        for k, (of, name) in enumerate(zip(factor.predictors, factor.coefficients, strict=True)):
-            if of == predictor and name == intercept:
-                return np.asarray(layout.sd(theta, factor.name)[..., k])
+        mine = np.flatnonzero(factor.part_of(predictor))
+        if [factor.coefficients[k] for k in mine] == [intercept]:
+            return np.asarray(layout.sd(theta, factor.name)[..., mine[0]])
     return None

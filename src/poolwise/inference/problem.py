@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors, is_intercept
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
@@ -81,7 +82,10 @@ class Problem:
             if times == 1.0:
                 continue
             priors = priors.widened(name, times)
-            before = next((given[one] for one in _names_above(name) if one in given), Default())
+            above = _names_above(priors.layout, name)
+            before = next((given[one] for one in above if one in given), Default())
+            if above[0] != name:  # would come before the new one
+                given.pop(above[0], None)
             given[name] = Default(before.times * times) if isinstance(before, Default) else priors_by_name(priors)[name]
         return replace(self.model, priors=priors, given=given)
 
@@ -136,10 +140,13 @@ def without_groups(model: Model) -> Formula | None:
     return parse(f"{parsed.left} ~ {' + '.join([parsed.common, *known])}", parsed.functions)
 
 
-def _names_above(name: str) -> tuple[str, ...]:
+def _names_above(layout: ParameterLayout, name: str) -> tuple[str, ...]:
     """The names under which a prior can have been set, the most special first."""
+    for own, other, (factor, _) in zip(layout.sd_names, layout.other_names, layout.effects, strict=True):
+        if own == name:
+            return (other, own, "sd") if factor in layout.terms else (own, f"sd_{factor}", "sd")
     if name.startswith("sd_"):
-        return name, name.partition("[")[0], "sd"
+        return name, "sd"
     return (name,) if is_intercept(name) else (name, "slopes")
 
 

@@ -184,6 +184,7 @@ def _posterior(
         tuple(layout["correlations"]),
         tuple((term, tuple(labels)) for term, labels in layout["simplexes"]),
         tuple(layout["tied"]),
+        tuple(factor.name for factor in data.design.factors if factor.is_term),
     )
     priors = ModelPriors(
         of_theta,

@@ -5,8 +5,8 @@
     tree = pw.pymc.sample(model, seed=1)  # in the place of pm.sample()
     print(pw.pymc.explain(model))  # what is integrated out, and what is left
 
-Rooms: `graph.py` finds the block of variables in which a model is linear and normal, `linear_rows.py` evaluates it as rows
-of a linear model, `arrow.py` has the algebra, `density.py` the log density of what is left, `draw.py` puts draws together.
+`graph.py` finds the block of variables in which a model is linear and normal, `linear_rows.py` evaluates it as rows of
+a linear model, `arrow.py` has the algebra, `density.py` the log density of what is left, `draw.py` puts draws together.
 """
 
 from poolwise.pymc.draw import explain, sample

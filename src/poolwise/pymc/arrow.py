@@ -89,7 +89,11 @@ def assembly(arrow: Arrow, rows: np.ndarray) -> csr_array:
     inside, cross, outside = (a >= r) & (b >= r), (a >= r) & (b < r), (a < r) & (b < r)
     target = np.select(
         [inside, cross, outside],
-        [(a_block * q + a_at) * q + b_at, count * q * q + (a_block * q + a_at) * r + b, count * q * (q + r) + a * r + b],
+        [
+            (a_block * q + a_at) * q + b_at,
+            count * q * q + (a_block * q + a_at) * r + b,
+            count * q * (q + r) + a * r + b,
+        ],
         -1,
     )
     used = known & (target >= 0)
@@ -105,9 +109,9 @@ class Factors:
     Attributes
     ----------
     solution : (m, p).
-    log_determinant : (m,); NaN where a matrix is not positive definite.
-    inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), solved cross blocks (m, J, q, r), and the factor of
-        the border's Schur complement (m, r, r).
+    log_determinant : (m,).
+    inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), solved cross blocks (m, J, q, r), and the factor
+        of the border's Schur complement (m, r, r).
     """
 
     solution: np.ndarray

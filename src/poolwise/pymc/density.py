@@ -48,8 +48,8 @@ class CollapsedModel:
         arrow = arrow_of(rows.size, rows.columns)
         if len(arrow.border) > _MOST_BORDER:
             raise DataError(
-                f"{len(arrow.border):,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: write "
-                "the model as a formula, whose algebra is sparse."
+                f"{len(arrow.border):,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: "
+                "write the model as a formula, whose algebra is sparse."
             )
         columns = rows.columns.ravel()
         known = np.flatnonzero(columns >= 0)
@@ -162,9 +162,7 @@ class CollapsedModel:
         left = targets - np.einsum("mnk,mnk->mn", entries, self._at(first.solution))
         again = factorise(self.arrow, numbers, self._summed(weighted * left[:, :, None]))
         left -= np.einsum("mnk,mnk->mn", entries, self._at(again.solution))
-        factors = Factors(
-            first.solution + again.solution, again.log_determinant, again.inner, again.cross, again.outer
-        )
+        factors = Factors(first.solution + again.solution, again.log_determinant, again.inner, again.cross, again.outer)
         of_rows = -rows.counts * np.log(sds) - 0.5 * rows.within / sds**2 - 0.5 * precisions * left**2
         constant = 0.5 * math.log(2 * math.pi) * (rows.size - rows.counts.sum())
         return factors, of_rows.sum(axis=1) - 0.5 * factors.log_determinant + constant

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytensor.tensor as pt
+from pytensor.compile.function import function
 from pytensor.graph.replace import vectorize_graph
 
 from poolwise.pymc.density import CollapsedModel
@@ -66,8 +66,8 @@ class Explanation:
         lines += [f"kept out: {name}, as {why}" for name, why in self.kept_out.items()]
         if self.block:
             lines.append(
-                f"algebra: {self.rows:,} rows; {self.blocks:,} blocks of at most {self.largest} numbers and a border of "
-                f"{self.border:,}; about {self.flops:.2g} flops an evaluation"
+                f"algebra: {self.rows:,} rows; {self.blocks:,} blocks of at most {self.largest} numbers and a border "
+                f"of {self.border:,}; about {self.flops:.2g} flops an evaluation"
             )
         return "\n".join(lines)
 
@@ -107,8 +107,8 @@ def sample(
 ) -> xr.DataTree:
     """Draw from the posterior of a PyMC model, its linear and normal part integrated out, as `pm.sample()` would.
 
-    The variables in which the model is linear and normal given the others (`explain` names them) are integrated out; the
-    others are sampled, and the first are drawn back exactly. At some of the draws the density is compared with
+    The variables in which the model is linear and normal given the others (`explain` names them) are integrated out;
+    the others are sampled, and the first are drawn back exactly. At some of the draws the density is compared with
     `model.logp`.
 
     Parameters
@@ -168,7 +168,7 @@ def _block_or_refuse(model: pm.Model) -> Block:
     if not block.variables:
         reasons = "; ".join(f"'{name}': {why}" for name, why in block.kept_out.items()) or "it has no normal variables"
         raise DataError(
-            f"Nothing can be integrated out of this model ({reasons}). pm.sample() takes it, and so does otherwise='pymc'."
+            f"Nothing can be integrated out of this model ({reasons}). pm.sample() takes it; otherwise='pymc' calls it."
         )
     return block
 
@@ -193,7 +193,7 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     some = np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
     values = _values(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
-    compute = pytensor.function(inputs, block.model.logp(jacobian=True, sum=True), mode="FAST_COMPILE")
+    compute = function(inputs, block.model.logp(jacobian=True, sum=True), mode="FAST_COMPILE")
     expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
     found = collapsed.joint(theta[some], drawn[some])
     if not np.allclose(found, expected, rtol=_AGREES, atol=_AGREES * max(1.0, float(np.abs(expected).max()))):
@@ -215,14 +215,13 @@ def _variables(
     many = {value: pt.tensor(dtype="float64", shape=(None, *given[value.name].shape[1:])) for value in values}
     # A graph that no value reaches is the same in every draw.
     graphs = [pt.as_tensor(graph) for graph in graphs]
-    compute = pytensor.function(
+    compute = function(
         list(many.values()), vectorize_graph(graphs, many), mode="FAST_COMPILE", on_unused_input="ignore"
     )
     widest = max(1, *(int(np.prod(given[value.name].shape[1:], dtype=int)) for value in values))
     step = max(1, _BATCH // widest)
     parts = [
-        compute(*(given[value.name][start : start + step] for value in values))
-        for start in range(0, len(theta), step)
+        compute(*(given[value.name][start : start + step] for value in values)) for start in range(0, len(theta), step)
     ]
     found = {}
     for k, one in enumerate(asked):

@@ -1,8 +1,8 @@
 """Which variables of a PyMC model are normal around means that are affine in one another, given the rest.
 
 Nothing is read from names or text. A variable belongs to the block where it has a normal prior, no standard deviation
-and no other prior or likelihood depends on it, and the means that do are affine in the whole block. What a graph says of
-dependence is exact; affinity is tested by evaluating means at random points, where what is not affine shows with
+and no other prior or likelihood depends on it, and the means that do are affine in the whole block. What a graph says
+of dependence is exact; affinity is tested by evaluating means at random points, where what is not affine shows with
 probability one, and the density that follows from it is compared with the model's own before draws are returned.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor
+from pytensor.compile.function import function
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import NormalRV
 
@@ -86,7 +86,9 @@ def check_model(model: pm.Model) -> None:
     if not model.observed_RVs:
         raise DataError("The model has no observed variables: there is nothing to learn from.")
     if discrete := [one.name for one in model.free_RVs if one.dtype.startswith(("int", "uint", "bool"))]:
-        raise DataError(f"'{discrete[0]}' is discrete, which is neither integrated out nor sampled here: use pm.sample().")
+        raise DataError(
+            f"'{discrete[0]}' is discrete, which is neither integrated out nor sampled here: use pm.sample()."
+        )
     if partly := [one.name for one in model.free_RVs if one.name.endswith("_unobserved")]:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
 
@@ -142,7 +144,7 @@ def _affine(model: pm.Model, variables: Sequence[Any], observed: Sequence[Any]) 
     """Whether f(a) + f(b) = f(a + b) + f(0), f being all means, at random points and values of the others."""
     means = model.replace_rvs_by_values([parameters(one)[0] for one in (*observed, *variables)])
     values = [model.rvs_to_values[one] for one in model.free_RVs]
-    compute = pytensor.function(values, means, mode="FAST_COMPILE", on_unused_input="ignore")
+    compute = function(values, means, mode="FAST_COMPILE", on_unused_input="ignore")
     point, rng = model.initial_point(), np.random.default_rng(0)
     mine = {model.rvs_to_values[one].name for one in variables}
     for _ in range(2):

@@ -6,8 +6,8 @@ Given theta, all other variables, row i says
 
 of the block's numbers b. Outcomes have t = y - c and entries from the derivative of their mean, c being the mean at
 b = 0; the prior of b_j has t = its mean at zero, and entries 1 at j minus those of its mean. Which entries are not zero
-does not depend on theta: they are found once, and all of them follow from evaluating means at a few points, one for each
-colour of columns that share no row (Curtis, Powell and Reid 1974).
+does not depend on theta: they are found once, and all of them follow from evaluating means at a few points, one for
+each colour of columns that share no row (Curtis, Powell and Reid 1974).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 from pymc.logprob.utils import local_check_parameter_to_ninf_switch
+from pytensor.compile.function import function
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.basic import in2out
@@ -162,7 +162,7 @@ def _over(
     several = {value: batched(value, shape, (1, None)) for value, shape in zip(mine, own_shapes, strict=True)}
     vectorised = vectorize_graph(graph, {**many, **several}) if many or several else graph
     inputs = [*many.values(), *several.values()]
-    compute = pytensor.function(inputs, vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
+    compute = function(inputs, vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
 
     def evaluate(given: list[np.ndarray], block: list[np.ndarray]) -> np.ndarray:
         m = len(given[0]) if given else 1
@@ -176,8 +176,8 @@ def _over(
 def _pattern(
     of_means: Callable[..., np.ndarray], rest: Rest, some: np.ndarray, shapes: Sequence[tuple[int, ...]], n: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns (n + p, k) of the entries of each row, colours (p,) of columns, and entries with the means at zero at some
-    points (s, n + p, k + 1)."""
+    """Columns (n + p, k) of the entries of each row, colours (p,) of columns, and entries with the means at zero at
+    some points (s, n + p, k + 1)."""
     p = sum(int(np.prod(shape, dtype=int)) for shape in shapes)
     unit = np.vstack([np.zeros((1, p)), np.eye(p)])
     given = [one[:, None] for one in rest.split(some)]
@@ -206,11 +206,8 @@ def _coloured(nonzero: np.ndarray) -> np.ndarray:
     """Colours (p,) such that columns of one colour have no row in common; greedily, in their order."""
     colours, taken = np.empty(nonzero.shape[1], dtype=np.int64), list[np.ndarray]()
     for column, rows in enumerate(nonzero.T):
-        for colour, used in enumerate(taken):
-            if not (used & rows).any():
-                break
-        else:
-            colour = len(taken)
+        colour = next((k for k, used in enumerate(taken) if not (used & rows).any()), len(taken))
+        if colour == len(taken):
             taken.append(np.zeros(len(nonzero), dtype=bool))
         taken[colour] |= rows
         colours[column] = colour
@@ -222,7 +219,11 @@ def _compressed(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of outcomes whose rows and sds are equal wherever they were seen: a representative, how many, mean and spread."""
     key = np.concatenate(
-        [columns.astype(float), seen.transpose(1, 0, 2).reshape(len(y), -1), np.broadcast_to(sds, (len(seen), len(y))).T],
+        [
+            columns.astype(float),
+            seen.transpose(1, 0, 2).reshape(len(y), -1),
+            np.broadcast_to(sds, (len(seen), len(y))).T,
+        ],
         axis=1,
     )
     _, first, back = np.unique(key, axis=0, return_index=True, return_inverse=True)

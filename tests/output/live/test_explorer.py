@@ -14,12 +14,12 @@ from poolwise.support.errors import DataError
 
 FORMULA = "log_radon ~ floor + (floor | county)"
 HOST = """<!DOCTYPE html><html lang="en"><title>host</title>
-<body style="margin: 0; background: %s"><div id="here"></div><script type="module">
+<body style="margin: 0; background: %s"><div class="here"></div>%s<script type="module">
 const heard = {};
 const model = {
   state: await window.state(),
   get(name) { return this.state[name]; },
-  set(name, value) { this.state[name] = value; },
+  set(name, value) { this.state[name] = value; for (const act of heard[`change:${name}`] || []) act(); },
   on(name, act) { (heard[name] = heard[name] || []).push(act); },
   off(name, act) { heard[name] = (heard[name] || []).filter((one) => one !== act); },
   async save_changes() {
@@ -32,7 +32,8 @@ const model = {
   },
 };
 const address = URL.createObjectURL(new Blob([await window.module()], { type: "text/javascript" }));
-(await import(address)).default.render({ model, el: document.getElementById("here") });
+const { default: widget } = await import(address);
+for (const where of document.querySelectorAll(".here")) widget.render({ model, el: where });
 </script></body></html>"""
 
 
@@ -150,7 +151,7 @@ def test_without_anywidget(fit, monkeypatch):
 def notebook_page(browser, fit):
     """The widget's own script with the widget's own Python behind it, in a page without anything else."""
 
-    def opened(ground="#ffffff", width=1000, fit=fit):
+    def opened(ground="#ffffff", width=1000, fit=fit, views=1):
         explorer = fit.explore()
         page = browser.new_page(viewport={"width": width, "height": 1100})
         page.failures, page.requests = [], []
@@ -173,7 +174,7 @@ def notebook_page(browser, fit):
         page.expose_function("module", lambda: explorer._esm)
         page.expose_function("asked", asked)
         page.expose_function("said", said)
-        page.set_content(HOST % ground)
+        page.set_content(HOST % (ground, '<div class="here"></div>' * (views - 1)))
         page.add_style_tag(content=explorer._css)
         page.wait_for_selector(".poolwise-explorer[data-ready] .chart svg .mark-symbol path", timeout=60_000)
         return page, explorer
@@ -224,6 +225,62 @@ def test_labels_are_text_and_the_dark_is_dark(notebook_page):
     assert page.evaluate("document.documentElement.scrollWidth <= 360")
     assert faults(page) == []
     page.close()
+
+
+def test_two_views_of_one_widget_agree(notebook_page):
+    page, explorer = notebook_page(views=2)
+    page.wait_for_function("document.querySelectorAll('.poolwise-explorer[data-ready]').length === 2")
+    boxes = page.locator(".poolwise-explorer")
+    for view, name in ((0, "floor"), (1, "sigma"), (0, "sd_county[floor]")):
+        boxes.nth(view).locator(f'input[data-term="{name}"]').focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(600)
+    assert set(explorer.asked["widths"]) == {"floor", "sigma", "sd_county[floor]"}
+    for view in range(2):
+        assert boxes.nth(view).locator(".prior output").all_inner_texts().count("× 0.841") == 3
+    assert page.failures == []
+    page.close()
+
+
+def test_an_answer_comes_whatever_happens(fit, monkeypatch):
+    explorer = fit.explore()
+
+    def broken(*_, **__):
+        raise RuntimeError("no reason")
+
+    monkeypatch.setattr("poolwise.output.live.explorer.quick_answer", broken)
+    assert "RuntimeError. no reason" in ask(explorer, 1, settled=False, floor=2.0)["failed"]
+    for wrong in (None, "wide", [1], True):
+        assert "must be a number" in ask(explorer, 2, floor=wrong)["failed"]
+    assert "failed" not in ask(explorer, 3, floor=2.0)
+
+
+def test_a_frame_that_was_changed_has_no_lines(radon):
+    frame = radon.copy()
+    fit = pw.fit(FORMULA, frame, seed=1)
+    assert ask(fit.explore(), 1, groups=["AITKIN"])["lines"] is not None
+    frame["floor"] = 1 - frame["floor"]
+    assert ask(fit.explore(), 1, groups=["AITKIN"])["lines"] is None
+
+
+def test_priors_of_terms_and_odd_names_are_widened_as_set():
+    rng = np.random.default_rng(1)
+    names = [f"a{k}" for k in range(80)]
+    near = pd.DataFrame({"one": names[:-1], "other": names[1:]})
+    rows = pd.DataFrame(
+        {"area": rng.choice(names, 300), "y": rng.normal(size=300), "grp[1]": rng.choice(list("abcd"), 300)}
+    )
+    term = "sd_icar(area, 'near')"
+    for given in ({f"{term}[Intercept]": pw.HalfNormal(0.1)}, {term: pw.HalfNormal(0.1)}):
+        explorer = pw.fit("y ~ icar(area, near)", rows, tables={"near": near}, priors=given, seed=1).explore()
+        ask(explorer, 1, **{term: 4.0})
+        assert dict(explorer.fit.result.model.given) == {term: pw.HalfNormal(0.4)}
+        again = pw.fit("y ~ icar(area, near)", rows, tables={"near": near}, priors={term: pw.HalfNormal(0.4)}, seed=1)
+        np.testing.assert_allclose(again.result.theta, explorer.fit.result.theta, rtol=1e-9)
+    given = {"sd_grp[1]": pw.HalfNormal(1.0)}
+    explorer = pw.fit("y ~ 1 + (1 | `grp[1]`)", rows, priors=given, seed=1).explore()
+    ask(explorer, 1, **{"sd_grp[1][Intercept]": 0.25})
+    assert explorer.fit.result.model.given["sd_grp[1][Intercept]"] == pw.HalfNormal(0.25)
 
 
 def test_a_notebook(tmp_path):

@@ -227,7 +227,7 @@ const arrivals = {
     say("about", said.about + hint + (missing ? ` ${missing} columns have missing values; rows without a needed value are left out.` : ""));
     drawTable(said);
     const kept = said.keep && state.formula;
-    Object.assign(state, { source: said.source, widths: said.widths || {}, groups: [] }, kept ? {} : { formula: said.formula, family: said.family });
+    Object.assign(state, { source: said.source, widths: kept && said.keep === "all" ? state.widths : said.widths || {}, groups: [] }, kept ? {} : { formula: said.formula, family: said.family });
     $("formula").value = state.formula; $("family").value = state.family;
     say("error", "");
     ask();
@@ -269,6 +269,7 @@ const arrivals = {
     const formula = ["answer", "judged"].includes(said.of);
     if (said.of === "answer") { say("formula-error", said.message); $("formula").classList.add("wrong"); }
     else say("error", said.message);
+    if (said.of === "described") $("source").value = state.source; // the numbers are still those of the last table
     if (formula) { waiting = false; document.body.classList.remove("busy"); if (again) ask(); }
   },
 };

@@ -13,7 +13,8 @@ from poolwise.support.atomic_write import whole_file
 def chart_engine() -> Path:
     """Vega as one script, which takes seconds to put together: kept in the user's cache."""
     name = f"vega-{version('vl-convert-python')}.js"
-    for folder in (_cache_folder(), Path(tempfile.mkdtemp(prefix="poolwise-vega-"))):
+    for place in (_cache_folder, lambda: Path(tempfile.mkdtemp(prefix="poolwise-vega-"))):
+        folder = place()
         if (folder / name).is_file():
             return folder / name
         try:

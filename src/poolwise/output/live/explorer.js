@@ -3,7 +3,9 @@
 // Vega is asked of the kernel once for a page; names that it gives itself are those of whoever was there before.
 function chartEngine(model) {
   const kept = Symbol.for("poolwise.engine");
-  globalThis[kept] = globalThis[kept] || new Promise((done) => {
+  if (globalThis[kept]) return Promise.resolve(globalThis[kept]);
+  // Each widget asks for itself: another's kernel may be gone.
+  return new Promise((done) => {
     const heard = async (content) => {
       if (!content || content.kind !== "engine") return;
       model.off("msg:custom", heard);
@@ -13,12 +15,12 @@ function chartEngine(model) {
       const embed = window.vegaEmbed;
       names.forEach((name, k) => { window[name] = before[k]; });
       URL.revokeObjectURL(address);
+      globalThis[kept] = embed;
       done(embed);
     };
     model.on("msg:custom", heard);
     model.send({ kind: "engine" });
   });
-  return globalThis[kept];
 }
 
 // Whether the notebook is dark: what is behind the widget decides, not the system.
@@ -32,6 +34,7 @@ function isDark(element) {
 
 async function render({ model, el: root }) {
   const { el, ranged, timesText, groupRows, lineRows, priorRows } = poolwise;
+  const widthText = (width) => width === 1 ? "as fitted" : timesText(width);
   const dark = isDark(root), state = { number: 0, widths: {}, groups: [], ...model.get("asked") };
   const certificate = el("p", { class: "certificate", role: "status" }), error = el("p", { class: "error", role: "alert" });
   const formula = el("code"), priors = el("div"), said = el("p", { class: "said", "aria-live": "polite" });
@@ -86,7 +89,7 @@ async function render({ model, el: root }) {
           oninput: () => {
             const width = 2 ** Number(slider.value);
             if (width === 1) delete state.widths[one.name]; else state.widths[one.name] = width;
-            times.textContent = timesText(width);
+            times.textContent = widthText(width);
             ask();
           } });
         return { name: one.name, times, words, chart, slider };
@@ -95,7 +98,7 @@ async function render({ model, el: root }) {
     }
     all.forEach((one, k) => {
       const { times, words, chart, slider } = sliders[k];
-      times.textContent = timesText(one.width); words.textContent = one.words;
+      times.textContent = widthText(one.width); words.textContent = one.words;
       slider.setAttribute("aria-valuetext", one.words);
       if (document.activeElement !== slider || !(one.name in state.widths)) slider.value = Math.log2(one.width);
       if (charts) charts.draw(chart, "prior", priorRows(one));
@@ -136,14 +139,20 @@ async function render({ model, el: root }) {
   }
 
   state.number = Math.max(state.number, model.get("answer").number || 0);
+  // What another view of the widget asked holds here too.
+  function elsewhere() {
+    const asked = model.get("asked");
+    Object.assign(state, { number: Math.max(state.number, asked.number || 0), widths: { ...asked.widths } });
+  }
   model.on("change:answer", arrived);
+  model.on("change:asked", elsewhere);
   show(model.get("answer"));
   chartEngine(model).then((embed) => {
     charts = poolwise.charts(model.get("specifications"), embed, () => dark);
     if (last) show(last);
     box.dataset.ready = true;
   });
-  return () => { clearTimeout(settling); model.off("change:answer", arrived); if (charts) charts.forget(); };
+  return () => { clearTimeout(settling); model.off("change:answer", arrived); model.off("change:asked", elsewhere); if (charts) charts.forget(); };
 }
 
 export default { render };

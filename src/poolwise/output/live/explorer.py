@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
+import numpy as np
 import traitlets
 
+from poolwise.design.encoding import encode
 from poolwise.inference.infer import infer
-from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.problem import PlainPoolings, Problem, without_groups
 from poolwise.output.live import numbers
 from poolwise.output.live.answer import quick_answer
 from poolwise.output.live.engine import chart_engine
 from poolwise.output.live.lines import lines
 from poolwise.samplers.settings import sampler_settings
+from poolwise.sources.frames import as_table
 from poolwise.support.errors import DataError, PoolwiseError
 from poolwise.support.progress import silent
 from poolwise.support.threads import default_threads
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from poolwise.design import Rows
     from poolwise.sources import Source
 
+_LOG = logging.getLogger("poolwise.explorer")
 _WIDEST = 64.0  # times a prior may be widened or narrowed
 
 
@@ -110,6 +115,12 @@ class Explorer(anywidget.AnyWidget):
             return {"number": number, **self._found(asked)}
         except PoolwiseError as error:
             return {"number": number, "failed": str(error)}
+        except (Exception, KeyboardInterrupt) as error:  # without an answer the notebook would wait for ever
+            _LOG.exception("a question of the explorer failed")
+            return {
+                "number": number,
+                "failed": f"Something failed that should not have: {type(error).__name__}. {error}",
+            }
 
     def _found(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         problem, widths, threads = self._beside.problem, _widths(asked), default_threads()
@@ -156,9 +167,25 @@ def _problem(fit: Explored) -> Problem:
         raise DataError(
             "A fit without pooling has no explorer: its groups share nothing. Explore the partially pooled one."
         )
+    if model.sampled and model.observations is None:
+        raise DataError(
+            "This fit holds no rows to be sampled from once more, as fits that were loaded do: fit it again."
+        )
     rows = fit.rows
     frame = fit.frame() if rows is not None and fit.source is not None else None
+    if frame is not None and rows is not None and not _as_fitted(model, rows, frame):
+        frame = None  # has been changed since: lines over other values would be wrong
     return Problem(model, rows, without_groups(model), frame, fit.source)
+
+
+def _as_fitted(model: Model, rows: Rows, frame: pd.DataFrame) -> bool:
+    """Whether a frame still has the values that were fitted."""
+    try:
+        again = encode(model.design, model.encoding, as_table(frame))[1]
+    except DataError:
+        return False
+    mine, theirs = rows.values[:, :-1], again.values[:, :-1]
+    return mine.shape == theirs.shape and bool(np.array_equal(mine, theirs))
 
 
 def _widths(asked: Mapping[str, Any]) -> dict[str, float]:
@@ -168,8 +195,11 @@ def _widths(asked: Mapping[str, Any]) -> dict[str, float]:
     ------
     DataError : for what is no width.
     """
-    found = {str(name): float(times) for name, times in dict(asked.get("widths") or {}).items()}
-    for name, times in found.items():
+    found = {}
+    for name, times in dict(asked.get("widths") or {}).items():
+        if isinstance(times, bool) or not isinstance(times, (int, float)):
+            raise DataError(f"The width of the prior of {name} must be a number, not {times!r}.")
+        found[str(name)] = float(times)
         if not 1 / _WIDEST <= times <= _WIDEST:
             raise DataError(f"The prior of {name} can be made from 1/{_WIDEST:g} to {_WIDEST:g} times as wide.")
     return {name: times for name, times in found.items() if times != 1.0}

@@ -34,12 +34,13 @@ def lines(problem: Problem, fits: Mapping[Pooling, Posterior], asked: Iterable[s
         return None  # with an offset each row has a line of its own
     frame = complete_rows(problem)
     along = None if frame is None else _predictor(formula, frame)
-    if along is None or frame is None:
+    if along is None or frame is None or not len(frame):
         return None
     levels = [str(level) for level in factor.levels]
     if len(set(levels)) < len(levels):  # a number and the same as text
         return None
-    chosen = [levels.index(label) for label in asked if label in levels]
+    counts = np.bincount(factor.codes, main.model.statistics.counts, len(levels))
+    chosen = [levels.index(label) for label in asked if label in levels and counts[levels.index(label)] > 0]
     chosen = (chosen + [group for group in _typical(main, factor) if group not in chosen])[: max(_LINES, len(chosen))]
     values = frame[along].dropna().to_numpy(dtype=float)
     grid = np.linspace(values.min(), values.max(), _ALONG)
@@ -82,6 +83,7 @@ def _typical(posterior: Posterior, factor: Factor) -> list[int]:
     places = shown_groups(posterior.model, factor)
     counts = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))
     order = places[np.argsort(-counts[places], kind="stable")]
+    order = order[counts[order] > 0]
     at = np.linspace(0, len(order) - 1, min(_LINES, len(order))).astype(int)
     return [int(order[k]) for k in at]
 

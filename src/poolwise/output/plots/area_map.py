@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.output.plots import theme
+from poolwise.sources.shapes import check_degrees
 from poolwise.support.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def area_map(
     """
     import altair as alt
 
+    check_degrees(features)
     lines = table.set_index("area")
     if not set(lines.index) & set(features):
         raise DataError(
