@@ -501,10 +501,6 @@ def shapes(count, **properties):
             json.dumps({"features": shapes(8, name=list("abcdefgh"))}).replace("[1, 1]", "[5e5, 1]").encode(),
             "in degrees",
         ),
-            .replace("]]]", '"]]')
-            .encode(),
-            "no GeoJSON",
-        ),
         (
             json.dumps({"features": [one | {"geometry": "x"} for one in shapes(8, name=list("abcdefgh"))]}).encode(),
             "no polygon",
