@@ -6,7 +6,6 @@ Hierarchical models have it: the coefficients of each group touch one another an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -104,30 +103,48 @@ def assembly(arrow: Arrow, rows: np.ndarray) -> csr_array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
-    """Solved systems H x = g for m matrices and right sides.
+    """Factors of m matrices.
 
     Attributes
     ----------
-    solution : (m, p).
-    log_determinant : (m,).
+    arrow : their pattern.
     inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), solved cross blocks (m, J, q, r), and the factor
         of the border's Schur complement (m, r, r).
     """
 
-    solution: np.ndarray
-    log_determinant: np.ndarray
+    arrow: Arrow
     inner: np.ndarray
     cross: np.ndarray
     outer: np.ndarray
 
+    @property
+    def log_determinants(self) -> np.ndarray:
+        """(m,)."""
+        of_border = np.log(np.diagonal(self.outer, axis1=-2, axis2=-1)).sum(axis=-1)
+        return 2.0 * (of_border + np.log(np.diagonal(self.inner, axis1=-2, axis2=-1)).sum(axis=(-1, -2)))
 
-def factorise(arrow: Arrow, numbers: np.ndarray, right: np.ndarray) -> Factors:
-    """Factorise and solve.
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Solutions (m, p) for right sides (m, p)."""
+        blocks = self.arrow.blocks
+        padded = np.where(blocks >= 0, right[:, np.maximum(blocks, 0)], 0.0) if blocks.size else right[:, blocks]
+        own = _forward(self.inner, padded[..., None])[..., 0]
+        top = right[:, self.arrow.border] - np.einsum("mjqr,mjq->mr", self.cross, own, optimize=True)
+        return self._back(_triangular(self.outer, top), own)
 
-    Parameters
-    ----------
-    numbers : (m, size) as `assembly` puts them.
-    right : (m, p).
+    def deviations(self, rng: np.random.Generator) -> np.ndarray:
+        """Normal draws (m, p) around zero with the inverse of each matrix as their covariance."""
+        m, count, q = self.inner.shape[:3]
+        return self._back(rng.standard_normal((m, len(self.arrow.border))), rng.standard_normal((m, count, q)))
+
+    def _back(self, top: np.ndarray, own: np.ndarray) -> np.ndarray:
+        at_border = _triangular(self.outer, top, transposed=True)
+        rest = own - np.einsum("mjqr,mr->mjq", self.cross, at_border, optimize=True)
+        local = _backward(self.inner, rest)
+        return np.concatenate([at_border, local.reshape(len(local), -1)], axis=1)[:, self.arrow.place]
+
+
+def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
+    """Factorise matrices whose numbers (m, size) stand as `assembly` puts them.
 
     Raises
     ------
@@ -140,34 +157,36 @@ def factorise(arrow: Arrow, numbers: np.ndarray, right: np.ndarray) -> Factors:
     j, k = np.nonzero(arrow.blocks < 0)
     inner[:, j, k, k] = 1.0
     cross, outer = numbers[:, inside:crossing].reshape(m, count, q, r), numbers[:, crossing:].reshape(m, r, r)
-    padded = np.where(arrow.blocks >= 0, right[:, np.maximum(arrow.blocks, 0)], 0.0)
     roots = np.linalg.cholesky(inner) if count else inner
-    solved = np.linalg.solve(roots, np.concatenate([cross, padded[..., None]], axis=-1)) if count else cross
-    half, own = (solved[..., :r], solved[..., r]) if count else (cross, padded)
-    schur = outer - np.einsum("mjqr,mjqs->mrs", half, half, optimize=True)
-    top = right[:, arrow.border] - np.einsum("mjqr,mjq->mr", half, own, optimize=True)
-    root = np.linalg.cholesky(schur)
-    at_border = np.linalg.solve(schur, top[..., None])[..., 0] if r else top
-    rest = own - np.einsum("mjqr,mr->mjq", half, at_border, optimize=True)
-    local = np.linalg.solve(roots.swapaxes(-1, -2), rest[..., None])[..., 0] if count else rest
-    log_determinant = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    log_determinant += 2.0 * np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(axis=(-1, -2)) if count else 0.0
-    return Factors(_joined(arrow, at_border, local), log_determinant, roots, half, root)
+    half = _forward(roots, cross)
+    flat = half.reshape(m, count * q, r)
+    return Factors(arrow, roots, half, np.linalg.cholesky(outer - flat.swapaxes(-1, -2) @ flat))
 
 
-def deviations(arrow: Arrow, factors: Factors, rng: np.random.Generator) -> np.ndarray:
-    """Normal draws (m, p) around zero with the inverse of each matrix as their covariance."""
-    count, q, r = arrow.sizes
-    m = len(factors.solution)
-    at_border = rng.standard_normal((m, r))
-    if r:
-        at_border = np.linalg.solve(factors.outer.swapaxes(-1, -2), at_border[..., None])[..., 0]
-    local = rng.standard_normal((m, count, q)) - np.einsum("mjqr,mr->mjq", factors.cross, at_border, optimize=True)
-    if count:
-        local = np.linalg.solve(factors.inner.swapaxes(-1, -2), local[..., None])[..., 0]
-    return _joined(arrow, at_border, local)
+def _forward(roots: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve with many small lower triangular matrices (..., q, q) and right sides (..., q, s), a row at a time."""
+    found = np.empty_like(right)
+    for i in range(right.shape[-2]):
+        row = right[..., i, :]
+        for k in range(i):
+            row = row - roots[..., i, k, None] * found[..., k, :]
+        found[..., i, :] = row / roots[..., i, i, None]
+    return found
 
 
-def _joined(arrow: Arrow, at_border: np.ndarray, local: np.ndarray) -> np.ndarray:
-    flat: Any = np.concatenate([at_border, local.reshape(len(local), -1)], axis=1)
-    return flat[:, arrow.place]
+def _backward(roots: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve with their transposes, right sides (..., q)."""
+    found = np.empty_like(right)
+    for i in reversed(range(right.shape[-1])):
+        value = right[..., i]
+        for k in range(i + 1, right.shape[-1]):
+            value = value - roots[..., k, i] * found[..., k]
+        found[..., i] = value / roots[..., i, i]
+    return found
+
+
+def _triangular(root: np.ndarray, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+    """The border's part, whose matrices (m, r, r) may be large."""
+    if root.shape[-1] <= _BLOCK:
+        return _backward(root, right) if transposed else _forward(root, right[..., None])[..., 0]
+    return np.linalg.solve(root.swapaxes(-1, -2) if transposed else root, right[..., None])[..., 0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from poolwise.pymc.arrow import Arrow, Factors, arrow_of, assembly, deviations, factorise
+from poolwise.pymc.arrow import Arrow, Factors, arrow_of, assembly, factorise
 from poolwise.pymc.linear_rows import LinearRows, Rest
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.errors import DataError
@@ -108,19 +108,19 @@ class CollapsedModel:
         """There is none."""
         return None
 
-    def block(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Exact draws (m, p) of the block given the rest (m, d)."""
-        found = np.empty((len(points), self.rows.size))
+    def block(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Exact draws (m, p) of the block given the rest (m, d); and the log densities (m,) of the rest."""
+        found, values = np.empty((len(points), self.rows.size)), np.empty(len(points))
         for part in self._parts(len(points)):
             look()
-            factors = self._solved(points[part])[0]
-            found[part] = factors.solution + deviations(self.arrow, factors, rng)
-        return found
+            factors, solution, integral = self._solved(points[part])
+            found[part], values[part] = solution + factors.deviations(rng), integral
+        return found, values + self.rows.log_prior(points)
 
     def joint(self, points: np.ndarray, block: np.ndarray) -> np.ndarray:
         """log density (m,) of the rest (m, d) and of the block (m, p) together."""
         entries, targets, sds = self.rows.evaluate(points)
-        left = targets - np.einsum("mnk,mnk->mn", entries, self._at(block))
+        left = targets - (entries * self._at(block)).sum(axis=-1)
         of_rows = (
             -self.rows.counts * (np.log(sds) + 0.5 * math.log(2 * math.pi))
             - 0.5 * (self.rows.within + self.rows.counts * left**2) / sds**2
@@ -140,7 +140,7 @@ class CollapsedModel:
             found = np.full(len(points), -np.inf)
             if good.any():
                 try:
-                    found[good] = prior[good] + self._solved(points[good])[1]
+                    found[good] = prior[good] + self._solved(points[good])[2]
                 except np.linalg.LinAlgError:  # of one of them: the others are in one of the halves
                     if len(points) == 1:
                         return found
@@ -148,24 +148,22 @@ class CollapsedModel:
                     return np.concatenate([self._some(points[:middle]), self._some(points[middle:])])
         return np.where(np.isfinite(found), found, -np.inf)
 
-    def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray]:
-        """The conditional normal of the block, and its log integral."""
+    def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray, np.ndarray]:
+        """The conditional normal of the block, factors and mean (m, p), and its log integral (m,)."""
         rows = self.rows
         entries, targets, sds = rows.evaluate(points)
         precisions = rows.counts / sds**2
         weighted = entries * precisions[:, :, None]
         products = (entries[:, :, :, None] * weighted[:, :, None, :]).reshape(len(points), -1)
-        numbers = np.asarray(self.scatter @ products.T).T
-        # From a solution of the whole first, as targets far from zero would lose the digits of what is left.
-        right = self._summed(weighted * targets[:, :, None])
-        first = factorise(self.arrow, numbers, right)
-        left = targets - np.einsum("mnk,mnk->mn", entries, self._at(first.solution))
-        again = factorise(self.arrow, numbers, self._summed(weighted * left[:, :, None]))
-        left -= np.einsum("mnk,mnk->mn", entries, self._at(again.solution))
-        factors = Factors(first.solution + again.solution, again.log_determinant, again.inner, again.cross, again.outer)
+        factors = factorise(self.arrow, np.asarray(self.scatter @ products.T).T)
+        solution = factors.solve(self._summed(weighted * targets[:, :, None]))
+        # Once more for what is left: targets far from zero lose the digits of the first solution.
+        left = targets - (entries * self._at(solution)).sum(axis=-1)
+        more = factors.solve(self._summed(weighted * left[:, :, None]))
+        left -= (entries * self._at(more)).sum(axis=-1)
         of_rows = -rows.counts * np.log(sds) - 0.5 * rows.within / sds**2 - 0.5 * precisions * left**2
         constant = 0.5 * math.log(2 * math.pi) * (rows.size - rows.counts.sum())
-        return factors, of_rows.sum(axis=1) - 0.5 * factors.log_determinant + constant
+        return factors, solution + more, of_rows.sum(axis=1) - 0.5 * factors.log_determinants + constant
 
     def _at(self, solution: np.ndarray) -> np.ndarray:
         columns = self.rows.columns

@@ -156,11 +156,10 @@ def sample(
     if not certificate.passed and otherwise is not None:
         return _handed_over(model, otherwise, draws, chains, settings.entropy)
     flat = theta.reshape(-1, collapsed.dimension)
-    drawn = collapsed.block(flat, np.random.default_rng(block_seed))
+    drawn, lp = collapsed.block(flat, np.random.default_rng(block_seed))
     _check_density(block, collapsed, flat, drawn)
     named = _variables(block, collapsed, flat, drawn, theta.shape[:2])
-    lp = collapsed.log_density(flat).reshape(theta.shape[:2])
-    return _tree(model, named, lp, certificate, time.perf_counter() - began)
+    return _tree(model, named, lp.reshape(theta.shape[:2]), certificate, time.perf_counter() - began)
 
 
 def _block_or_refuse(model: pm.Model) -> Block:

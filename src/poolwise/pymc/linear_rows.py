@@ -23,6 +23,7 @@ from pytensor.compile.function import function
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.basic import in2out
+from pytensor.graph.traversal import ancestors
 
 from poolwise.pymc.graph import Block, parameters
 from poolwise.support.errors import DataError
@@ -39,8 +40,8 @@ class LinearRows:
     ----------
     columns : (n, k) numbers of the block that each row's entries belong to, -1 where a row has fewer.
     counts : (n,) how many equal outcomes a row stands for.
-    entries, targets, sds : functions of values of the rest (m, d) to (m, n, k), (m, n) and (m, n).
     within : (n,) sums of squared deviations of the outcomes that a row stands for from their mean.
+    evaluate : values of the rest (m, d) to entries (m or 1, n, k), targets (m or 1, n) and sds (m, n).
     log_prior : (m, d) to (m,) log density of the rest, potentials and Jacobians included.
     size : p.
     """
@@ -98,27 +99,30 @@ def linear_rows(block: Block, rest: Rest) -> LinearRows:
     ------
     DataError : where a mean has more than 64 numbers of the block in one row.
     """
-    means, sds, y = _graphs(block)
+    means, y = _means(block)
     values = [block.model.rvs_to_values[one] for one in block.rest]
     mine = [block.model.rvs_to_values[one] for one in block.variables]
     shapes = block.model.eval_rv_shapes()
     own_shapes = [tuple(map(int, shapes[one.name])) for one in block.variables]
     p, n = sum(block.sizes), len(y)
     of_means = _over(means, values, rest.shapes, mine, own_shapes)
-    of_sds = _over(sds, values, rest.shapes)
+    of_sds = _sds(block, values, rest)
     rng = np.random.default_rng(1)
     some = rest.start + 0.5 * rng.standard_normal((_SEEN, len(rest.start)))
     columns, colours, values_seen = _pattern(of_means, rest, some, own_shapes, n)
-    sd_seen = of_sds(rest.split(some)[:] if len(rest.shapes) else [], [])
+    sd_seen = of_sds(some)
     representative, counts, y_mean, within = _compressed(columns[:n], values_seen[:, :n], sd_seen[:, :n], y)
     kept = np.concatenate([representative, n + np.arange(p)])
     columns = columns[kept]
     targets_of = np.concatenate([y_mean, np.zeros(p)])
     probes = _probes(colours, own_shapes)
+    # Means that nothing of the rest reaches are the same for all of its values.
+    fixed = not set(values) & set(ancestors([means]))
+    known = of_means([one[:1, None] for one in rest.split(some)], probes)[:, :, kept] if fixed else None
 
     def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         given = rest.split(points)
-        found = of_means([one[:, None] for one in given], probes)[:, :, kept]
+        found = of_means([one[:, None] for one in given], probes)[:, :, kept] if known is None else known
         entries, at_zero = _entries(found, columns, colours)
         own = np.arange(p)
         entries[:, -p:] *= -1.0
@@ -126,7 +130,7 @@ def linear_rows(block: Block, rest: Rest) -> LinearRows:
         entries[:, len(entries[0]) - p + own, place] += 1.0
         targets = targets_of - at_zero
         targets[:, -p:] = at_zero[:, -p:]
-        return entries, targets, np.broadcast_to(of_sds(given, [])[:, kept], targets.shape)
+        return entries, targets, of_sds(points)[:, kept]
 
     log_prior = _log_prior(block, values, rest)
     return LinearRows(
@@ -134,18 +138,53 @@ def linear_rows(block: Block, rest: Rest) -> LinearRows:
     )
 
 
-def _graphs(block: Block) -> tuple[Any, Any, np.ndarray]:
-    """All means and standard deviations as vectors, outcomes before block, in terms of values; and the outcomes."""
+def _means(block: Block) -> tuple[Any, np.ndarray]:
+    """All means as one vector, outcomes before block, in terms of values; and the outcomes."""
     model, shapes = block.model, block.model.eval_rv_shapes()
     observed = [np.asarray(model.rvs_to_values[one].data, dtype=float) for one in block.observed]
     whole = [*(y.shape for y in observed), *(shapes[one.name] for one in block.variables)]
-    pairs = [parameters(one) for one in (*block.observed, *block.variables)]
-    flat = [
-        pt.concatenate([pt.broadcast_to(pair[k], shape).ravel() for pair, shape in zip(pairs, whole, strict=True)])
-        for k in (0, 1)
-    ]
-    means, sds = model.replace_rvs_by_values(flat)
-    return means, sds, np.concatenate([y.ravel() for y in observed])
+    means = [parameters(one)[0] for one in (*block.observed, *block.variables)]
+    flat = [pt.broadcast_to(mean, shape).ravel() for mean, shape in zip(means, whole, strict=True)]
+    return model.replace_rvs_by_values([pt.concatenate(flat)])[0], np.concatenate([y.ravel() for y in observed])
+
+
+def _sds(block: Block, values: Sequence[Any], rest: Rest) -> Callable[[np.ndarray], np.ndarray]:
+    """Standard deviations of all rows (m, n + p); each is computed once, however many rows it is of."""
+    model, shapes = block.model, block.model.eval_rv_shapes()
+    variables = (*block.observed, *block.variables)
+    graphs = model.replace_rvs_by_values([pt.as_tensor(parameters(one)[1]) for one in variables])
+    whole = [np.shape(model.rvs_to_values[one].data) for one in block.observed]
+    whole += [tuple(map(int, shapes[one.name])) for one in block.variables]
+    many = _many(values, rest.shapes, (None,))
+    vectorised = vectorize_graph(graphs, many) if many else graphs
+    compute = function(list(many.values()), vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
+    depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
+    first = compute(*rest.split(rest.start[None]))
+    places, start = [], 0
+    for one, graph, reached, shape in zip(first, graphs, depends, whole, strict=True):
+        own = np.shape(one)[1:] if reached else np.shape(one)
+        size = int(np.prod(own, dtype=int))
+        places.append(np.broadcast_to(start + np.arange(size).reshape(own), shape).ravel())
+        start += size
+        assert graph.ndim == len(own)
+    place = np.concatenate(places)
+
+    def evaluate(points: np.ndarray) -> np.ndarray:
+        found = compute(*rest.split(points))
+        flat = [
+            np.reshape(one, (len(points) if reached else 1, -1)) for one, reached in zip(found, depends, strict=True)
+        ]
+        return np.concatenate([np.broadcast_to(one, (len(points), one.shape[1])) for one in flat], axis=1)[:, place]
+
+    return evaluate
+
+
+def _many(values: Sequence[Any], shapes: Sequence[Any], lead: tuple[int | None, ...]) -> dict[Any, Any]:
+    """For each value a tensor of many of it."""
+    return {
+        value: pt.tensor(name=f"many_{value.name}", dtype="float64", shape=(*lead, *shape))
+        for value, shape in zip(values, shapes, strict=True)
+    }
 
 
 def _over(
@@ -154,12 +193,8 @@ def _over(
     """A graph over many values of the rest, and with `mine` many of the block, as one compiled function."""
     extra = 2 if mine else 1
 
-    def batched(value: Any, shape: Any, lead: tuple[int | None, ...]) -> Any:
-        return pt.tensor(name=f"many_{value.name}", dtype="float64", shape=(*lead, *shape))
-
-    outer: tuple[int | None, ...] = (None, 1) if mine else (None,)
-    many = {value: batched(value, shape, outer) for value, shape in zip(values, shapes, strict=True)}
-    several = {value: batched(value, shape, (1, None)) for value, shape in zip(mine, own_shapes, strict=True)}
+    many = _many(values, shapes, (None, 1) if mine else (None,))
+    several = _many(mine, own_shapes, (1, None))
     vectorised = vectorize_graph(graph, {**many, **several}) if many or several else graph
     inputs = [*many.values(), *several.values()]
     compute = function(inputs, vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
