@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,12 @@ from pytensor.compile.function import function
 from pytensor.graph.replace import vectorize_graph
 
 from poolwise.pymc.density import CollapsedModel
-from poolwise.pymc.graph import Block, find_block
+from poolwise.pymc.graph import PLAIN, Block, find_block
 from poolwise.pymc.linear_rows import linear_rows, rest_of
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
-from poolwise.support.errors import DataError, SamplingError
+from poolwise.support.errors import DataError, PoolwiseWarning, SamplingError
 from poolwise.support.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _CHECKED = 8  # draws at which the density is compared with the model's own
 _AGREES = 1e-6  # of its size
 _BATCH = 2_000_000  # numbers of a deterministic variable at a time
+_MOST = 12  # numbers that are left to sample
 _HANDOVERS = ("pymc", "nutpie")
 
 
@@ -116,9 +118,10 @@ def sample(
     model : the one of the surrounding `with` block by default.
     draws, chains : kept draws of each chain, and the number of chains.
     seed : same seed, same draws.
-    sampler : "auto", "independence" or "nuts", of what is left.
-    otherwise : "pymc" or "nutpie" to sample a model of which nothing can be integrated out, or whose sampler was not
-        certified; by default that is an error, or is said in `sample_stats`.
+    sampler : "auto" and "independence" draw what is left by importance; "nuts" calls Python at every step, and takes
+        minutes.
+    otherwise : "pymc" or "nutpie" to sample a model of which nothing can be integrated out, of which more than 12
+        numbers are left, or whose sampler was not certified; by default the first two are errors, the last a warning.
 
     Returns
     -------
@@ -127,7 +130,8 @@ def sample(
 
     Raises
     ------
-    DataError : for a model that nothing can be integrated out of, and no `otherwise`; discrete variables; no outcomes.
+    DataError : for a model that nothing can be integrated out of, or too much is left of, and no `otherwise`; discrete
+        variables; no outcomes.
     SamplingError : where the density does not agree with the model's own.
     """
     model = pm.modelcontext(model)
@@ -146,18 +150,27 @@ def sample(
     collapsed = CollapsedModel.of(linear_rows(block, rest), rest)
     theta_seed, block_seed = child_seeds(settings.seed, 2)
     if collapsed.dimension:
-        from dataclasses import replace
-
-        found = sample_density(collapsed, replace(settings, seed=theta_seed), 1)
+        # A path of NUTS would call Python at every step: where the other sampler is not certified, that is said.
+        chosen = "independence" if sampler == "auto" else sampler
+        if sampler == "auto" and collapsed.dimension > _MOST:
+            said = f"{collapsed.dimension} numbers are left to sample, and {_MOST} are the most here"
+            if otherwise is None:
+                raise DataError(f"{said}: otherwise='nutpie' hands the model over, sampler='nuts' takes long.")
+            return _handed_over(model, otherwise, draws, chains, settings.entropy)
+        found = sample_density(collapsed, replace(settings, seed=theta_seed, sampler=chosen), 1)
         theta, certificate = found.points, found.certificate
     else:
         theta = np.empty((chains, draws, 0))
         certificate = Certificate("exact", "nothing is left to sample", True, "Independent draws.", {})
     if not certificate.passed and otherwise is not None:
         return _handed_over(model, otherwise, draws, chains, settings.entropy)
-    flat = theta.reshape(-1, collapsed.dimension)
+    flat = theta.reshape(theta.shape[0] * theta.shape[1], collapsed.dimension)
     drawn, lp = collapsed.block(flat, np.random.default_rng(block_seed))
     _check_density(block, collapsed, flat, drawn)
+    if not certificate.passed:
+        warnings.warn(
+            f"{certificate.advice} otherwise='nutpie' hands such a model over.", PoolwiseWarning, stacklevel=2
+        )
     named = _variables(block, collapsed, flat, drawn, theta.shape[:2])
     return _tree(model, named, lp.reshape(theta.shape[:2]), certificate, time.perf_counter() - began)
 
@@ -192,7 +205,7 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     some = np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
     values = _values(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
-    compute = function(inputs, block.model.logp(jacobian=True, sum=True), mode="FAST_COMPILE")
+    compute = function(inputs, block.model.logp(jacobian=True, sum=True), mode=PLAIN)
     expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
     found = collapsed.joint(theta[some], drawn[some])
     if not np.allclose(found, expected, rtol=_AGREES, atol=_AGREES * max(1.0, float(np.abs(expected).max()))):
@@ -214,9 +227,7 @@ def _variables(
     many = {value: pt.tensor(dtype="float64", shape=(None, *given[value.name].shape[1:])) for value in values}
     # A graph that no value reaches is the same in every draw.
     graphs = [pt.as_tensor(graph) for graph in graphs]
-    compute = function(
-        list(many.values()), vectorize_graph(graphs, many), mode="FAST_COMPILE", on_unused_input="ignore"
-    )
+    compute = function(list(many.values()), vectorize_graph(graphs, many), mode=PLAIN, on_unused_input="ignore")
     widest = max(1, *(int(np.prod(given[value.name].shape[1:], dtype=int)) for value in values))
     step = max(1, _BATCH // widest)
     parts = [

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pymc as pm
 from pytensor.compile.function import function
+from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import NormalRV
 
 from poolwise.support.errors import DataError
 
 _TOLERANCE = 1e-9
+# Nothing is rewritten or compiled to C, which would take longer than all else: operations are NumPy's, on many points.
+PLAIN = Mode(linker="py", optimizer=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +147,7 @@ def _affine(model: pm.Model, variables: Sequence[Any], observed: Sequence[Any]) 
     """Whether f(a) + f(b) = f(a + b) + f(0), f being all means, at random points and values of the others."""
     means = model.replace_rvs_by_values([parameters(one)[0] for one in (*observed, *variables)])
     values = [model.rvs_to_values[one] for one in model.free_RVs]
-    compute = function(values, means, mode="FAST_COMPILE", on_unused_input="ignore")
+    compute = function(values, means, mode=PLAIN, on_unused_input="ignore")
     point, rng = model.initial_point(), np.random.default_rng(0)
     mine = {model.rvs_to_values[one].name for one in variables}
     for _ in range(2):

@@ -25,7 +25,7 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.basic import in2out
 from pytensor.graph.traversal import ancestors
 
-from poolwise.pymc.graph import Block, parameters
+from poolwise.pymc.graph import PLAIN, Block, parameters
 from poolwise.support.errors import DataError
 
 _SEEN = 4  # random values of the rest, at which rows and entries are told apart
@@ -79,17 +79,28 @@ class Rest:
 
 def rest_of(block: Block) -> Rest:
     """The vector of what is left."""
-    from pymc.logprob.transforms import LogTransform
-
     model, initial = block.model, block.model.initial_point()
     values = [model.rvs_to_values[one] for one in block.rest]
     shapes = tuple(np.shape(initial[value.name]) for value in values)
     start = [np.ravel(initial[value.name]).astype(float) for value in values]
-    positive = [isinstance(model.rvs_to_transforms.get(one), LogTransform) for one in block.rest]
-    logs = [np.full(len(part), is_log) for part, is_log in zip(start, positive, strict=True)]
+    transforms = [model.rvs_to_transforms.get(one) for one in block.rest]
+    logs = [_of_logs(transform, len(part)) for transform, part in zip(transforms, start, strict=True)]
     whole = np.concatenate([*start, np.zeros(0)])
     places = np.flatnonzero(np.concatenate([*logs, np.zeros(0, dtype=bool)]))
     return Rest(tuple(value.name for value in values), shapes, whole, places)
+
+
+def _of_logs(transform: Any, size: int) -> np.ndarray:
+    """Which numbers of a value are logs of what is positive: all of a positive variable, the diagonal of a Cholesky
+    factor."""
+    from pymc.distributions.transforms import CholeskyCovPacked
+    from pymc.logprob.transforms import LogTransform
+
+    found = np.full(size, isinstance(transform, LogTransform))
+    if isinstance(transform, CholeskyCovPacked):
+        order = round((np.sqrt(8 * size + 1) - 1) / 2)
+        found[np.cumsum(np.arange(1, order + 1)) - 1] = True
+    return found
 
 
 def linear_rows(block: Block, rest: Rest) -> LinearRows:
@@ -157,7 +168,7 @@ def _sds(block: Block, values: Sequence[Any], rest: Rest) -> Callable[[np.ndarra
     whole += [tuple(map(int, shapes[one.name])) for one in block.variables]
     many = _many(values, rest.shapes, (None,))
     vectorised = vectorize_graph(graphs, many) if many else graphs
-    compute = function(list(many.values()), vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
+    compute = function(list(many.values()), vectorised, mode=PLAIN, on_unused_input="ignore")
     depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
     first = compute(*rest.split(rest.start[None]))
     places, start = [], 0
@@ -197,7 +208,7 @@ def _over(
     several = _many(mine, own_shapes, (1, None))
     vectorised = vectorize_graph(graph, {**many, **several}) if many or several else graph
     inputs = [*many.values(), *several.values()]
-    compute = function(inputs, vectorised, mode="FAST_COMPILE", on_unused_input="ignore")
+    compute = function(inputs, vectorised, mode=PLAIN, on_unused_input="ignore")
 
     def evaluate(given: list[np.ndarray], block: list[np.ndarray]) -> np.ndarray:
         m = len(given[0]) if given else 1

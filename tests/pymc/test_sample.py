@@ -1,0 +1,233 @@
+"""`pw.pymc`: what is integrated out, its density, and the posteriors that follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+from scipy import stats
+
+import poolwise as pw
+from poolwise.pymc.density import CollapsedModel
+from poolwise.pymc.graph import find_block
+from poolwise.pymc.linear_rows import linear_rows, rest_of
+from poolwise.support.errors import DataError, SamplingError
+from tests.pymc import models
+
+
+def collapsed(model):
+    block = find_block(model)
+    rest = rest_of(block)
+    return block, CollapsedModel.of(linear_rows(block, rest), rest)
+
+
+@pytest.mark.parametrize("build", models.ALL)
+def test_the_block_is_found_and_its_density_is_the_models_own(build):
+    """log p(rest) + log p(block | rest) against PyMC's log density of both, at points far from the posterior too."""
+    model, expected = build()
+    block, density = collapsed(model)
+    assert {one.name for one in block.variables} == expected
+    rng = np.random.default_rng(1)
+    points = density.rest.start + 0.7 * rng.standard_normal((6, density.dimension))
+    drawn, marginal = density.block(points, rng)
+    np.testing.assert_allclose(density.log_density(points), marginal, rtol=1e-10)
+    initial, logp = model.initial_point(), model.compile_logp(sum=True)
+    for k in range(6):
+        at = dict(initial) | dict(
+            zip(density.rest.names, [part[k] for part in density.rest.split(points)], strict=True)
+        )
+        parts = np.split(drawn[k], np.cumsum(block.sizes)[:-1])
+        at |= {
+            one.name: part.reshape(np.shape(initial[one.name]))
+            for one, part in zip(block.variables, parts, strict=True)
+        }
+        assert density.joint(points[[k]], drawn[[k]])[0] == pytest.approx(
+            float(logp(at)), rel=1e-9, abs=1e-6
+        )  # PyMC takes logs of whole numbers in 32 bits
+
+
+@pytest.mark.parametrize("build", [models.hierarchical, models.correlated, models.crossed, models.nested])
+def test_marginals_are_those_of_dense_matrices(build):
+    """The joint density over the normal density of the block, whose precision is read off the joint density."""
+    model, _ = build()
+    _, density = collapsed(model)
+    point = density.rest.start[None] + 0.2
+    p = density.rows.size
+    unit = np.vstack([np.zeros((1, p)), np.eye(p)])
+    i, j = np.tril_indices(p, -1)
+
+    def joint(block):
+        parts = np.array_split(block, max(1, len(block) // 500))
+        return np.concatenate([density.joint(np.repeat(point, len(part), axis=0), part) for part in parts])
+
+    base = joint(unit[:1])[0]
+    along, back = joint(unit[1:]) - base, joint(-unit[1:]) - base
+    slope, precision = 0.5 * (along - back), np.diag(-(along + back))
+    pairs = np.concatenate(
+        [joint(unit[1 + a] + unit[1 + b]) for a, b in zip(*(np.array_split(k, 20) for k in (i, j)), strict=True)]
+    )
+    precision[i, j] = precision[j, i] = along[i] + along[j] - (pairs - base)
+    mean = np.linalg.solve(precision, slope)
+    expected = base + 0.5 * slope @ mean + 0.5 * p * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(precision)[1]
+    assert density.log_density(point)[0] == pytest.approx(expected, rel=1e-8)
+    draws, _ = density.block(np.repeat(point, 4000, axis=0), np.random.default_rng(2))
+    spread = np.sqrt(np.diag(np.linalg.inv(precision)))
+    assert np.abs((draws.mean(axis=0) - mean) / spread).max() < 5 / np.sqrt(4000)
+    np.testing.assert_allclose(draws.std(axis=0), spread, rtol=0.08)
+
+
+def test_posteriors_are_those_of_the_formula():
+    model, _ = models.hierarchical()
+    mine = pw.pymc.sample(model, seed=1)
+    wide = {"sd": pw.HalfCauchy(5), "sigma": pw.HalfCauchy(5), "floor": pw.Normal(0, 10), "Intercept": pw.Normal(0, 10)}
+    fit = pw.fit("log_radon ~ floor + (floor || county)", models.RADON, priors=wide, seed=2)
+    theirs = fit.posterior
+    posterior = mine["posterior"]
+    pairs = {
+        "mu_a": theirs["beta"].sel(coefficient="Intercept"),
+        "mu_b": theirs["beta"].sel(coefficient="floor"),
+        "eps": theirs["sigma"],
+        "sigma_a": theirs["sd_county"][..., 0],
+        "sigma_b": theirs["sd_county"][..., 1],
+    }
+    for name, other in pairs.items():
+        own, error = posterior[name], float(other.std()) / np.sqrt(3000)
+        assert float(own.mean()) == pytest.approx(float(other.mean()), abs=5.5 * error), name
+        assert float(own.std()) == pytest.approx(float(other.std()), rel=0.08), name
+    group = theirs["coef_county"].sel(county=list(posterior["county"].values))
+    for k, name in enumerate(("a", "b")):
+        spread = group[..., k].std(("chain", "draw")).values
+        off = posterior[name].mean(("chain", "draw")).values - group[..., k].mean(("chain", "draw")).values
+        assert np.abs(off / spread).max() < 0.12
+
+
+def test_centred_or_not_is_the_same_posterior():
+    one, other = (
+        pw.pymc.sample(build()[0], seed=3)["posterior"] for build in (models.hierarchical, models.non_centred)
+    )
+    for name in ("mu_a", "sigma_a", "sigma_b", "eps"):
+        assert float(one[name].mean()) == pytest.approx(float(other[name].mean()), abs=0.12 * float(one[name].std()))
+    off = (one["a"].mean(("chain", "draw")) - other["a"].mean(("chain", "draw"))) / one["a"].std(("chain", "draw"))
+    assert float(np.abs(off).max()) < 0.12
+
+
+def test_names_dims_coords_and_groups():
+    model, _ = models.group_predictor()
+    tree = pw.pymc.sample(model, 500, chains=2, seed=1)
+    posterior = tree["posterior"]
+    assert dict(posterior.sizes) | {"gamma_dim_0": 2} == dict(posterior.sizes)
+    assert posterior["a"].dims == ("chain", "draw", "county")
+    assert list(posterior["county"].values) == list(models.NAMES)
+    assert set(posterior.data_vars) == {"gamma", "sigma_a", "a", "b", "eps"}
+    assert set(tree["constant_data"].data_vars) == {"uranium", "floor"}
+    np.testing.assert_array_equal(tree["observed_data"]["y"], models.Y)
+    assert tree["sample_stats"]["lp"].shape == (2, 500)
+    assert tree["sample_stats"].attrs["passed"] == 1
+    deterministic = pw.pymc.sample(models.correlated()[0], 200, seed=1)["posterior"]
+    assert deterministic["both"].dims == ("chain", "draw", "county", "param")
+    assert {"chol", "chol_corr", "chol_stds"} <= set(deterministic.data_vars)
+
+
+def test_same_seed_same_draws():
+    model, _ = models.eight_schools()
+    one, other, third = (pw.pymc.sample(model, 200, seed=seed)["posterior"]["theta"].values for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, third)
+    with model:
+        np.testing.assert_array_equal(pw.pymc.sample(draws=200, seed=1)["posterior"]["theta"].values, one)
+
+
+def test_zero_and_units_do_not_matter():
+    rng = np.random.default_rng(2)
+    g, e = rng.integers(0, 12, 150), rng.normal(size=150)
+
+    def built(shift, scale):
+        y = shift + scale * (np.linspace(-1, 1, 12)[g] + e)
+        with pm.Model() as model:
+            mu = pm.Normal("mu", shift, 10 * scale)
+            u = pm.Normal("u", mu, pm.HalfNormal("tau", scale), shape=12)
+            pm.Normal("y", u[g], pm.HalfNormal("s", 2 * scale), observed=y)
+        return pw.pymc.sample(model, 500, seed=1)["posterior"]
+
+    plain = built(0.0, 1.0)
+    for shift, scale in ((1e6, 1.0), (-300.0, 1e-3), (0.0, 1e4)):
+        moved = built(shift, scale)
+        np.testing.assert_allclose(moved["tau"].mean() / scale, plain["tau"].mean(), rtol=0.05)
+        np.testing.assert_allclose(
+            (moved["u"].mean(("chain", "draw")) - shift) / scale, plain["u"].mean(("chain", "draw")), atol=0.05
+        )
+
+
+def test_nothing_left_to_sample():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 1, 2)
+        pm.Normal("y", mu, 0.5, observed=np.array([1.0, 2.0, 4.0]))
+    drawn = pw.pymc.sample(model, 2000, seed=1)["posterior"]["mu"].values
+    precision = 3 / 0.25 + 1 / 4
+    assert drawn.mean() == pytest.approx((7 / 0.25 + 1 / 4) / precision, abs=5 / np.sqrt(8000 * precision))
+    assert stats.kstest((drawn.ravel() - (7 / 0.25 + 0.25) / precision) * np.sqrt(precision), "norm").pvalue > 1e-4
+
+
+def test_explanations_say_what_was_found_and_what_was_not():
+    text = repr(pw.pymc.explain(models.noise_by_group()[0]))
+    assert "integrated out: mu, a (85), b" in text or "integrated out: a (85)" in text
+    assert "kept out: log_eps, as the standard deviation of 'y' depends on it" in text
+    with pm.Model() as product:
+        one, other = pm.Normal("one", 0, 1), pm.Normal("other", 0, 1, shape=5)
+        pm.Normal("y", one * other[np.arange(20) % 5], 1.0, observed=np.ones(20))
+    found = pw.pymc.explain(product)
+    assert dict(found.block) == {"other": 5}
+    assert dict(found.kept_out) == {"one": "a mean is not linear in it"}
+    with pm.Model() as curved:
+        pm.Normal("y", pt.exp(pm.Normal("eta", 0, 1)), 1.0, observed=np.ones(3))
+    assert "nothing" in repr(pw.pymc.explain(curved)).split("\n")[0]
+    with pm.Model() as bounded:
+        x = pm.Normal("x", 0, 1)
+        pm.Potential("ridge", -(x**4))
+        pm.Normal("y", x + pm.Normal("z", 0, 1), 1.0, observed=np.ones(3))
+    assert dict(pw.pymc.explain(bounded).kept_out) == {"x": "the potential 'ridge' depends on it"}
+
+
+def test_models_that_are_refused_and_handed_over():
+    with pm.Model() as counts:
+        pm.Poisson("y", pt.exp(pm.Normal("eta", 0, 1)), observed=np.array([1, 2]))
+    with pytest.raises(DataError, match=r"Nothing can be integrated out.*'eta': the outcomes 'y' are not normal"):
+        pw.pymc.sample(counts)
+    tree = pw.pymc.sample(counts, 100, chains=2, seed=1, otherwise="pymc")
+    assert tree["posterior"]["eta"].shape == (2, 100)
+    with pm.Model() as discrete:
+        kind = pm.Bernoulli("kind", 0.5)
+        pm.Normal("y", pm.Normal("x", 0, 1) + kind, 1.0, observed=np.ones(3))
+    with pytest.raises(DataError, match="'kind' is discrete"):
+        pw.pymc.sample(discrete)
+    with pm.Model() as empty:
+        pm.Normal("x", 0, 1)
+    with pytest.raises(DataError, match="no observed variables"):
+        pw.pymc.sample(empty)
+    with pm.Model() as missing, pytest.warns(pm.exceptions.ImputationWarning):
+        pm.Normal("y", pm.Normal("x", 0, 1), 1.0, observed=np.ma.masked_invalid([1.0, np.nan]))
+    with pytest.raises(DataError, match="outcomes are missing"):
+        pw.pymc.sample(missing)
+    with pytest.raises(DataError, match=r"must be a pymc\.Model"):
+        pw.pymc.explain("model")
+    with pytest.raises(DataError, match="otherwise must be one of"):
+        pw.pymc.sample(counts, otherwise="stan")
+
+
+def test_a_mean_that_is_linear_here_and_there_only_is_noticed(monkeypatch):
+    """Beyond what random points have seen: the model's own density tells."""
+    with pm.Model() as model:
+        x, s = pm.Normal("x", 0, 1), pm.HalfNormal("s", 1)
+        pm.Normal("y", x + pt.switch(pt.gt(x, 0.9), 5.0 * (x - 0.9), 0.0), s, observed=np.full(20, 1.1))
+    monkeypatch.setattr("poolwise.pymc.graph._affine", lambda *_: True)
+    with pytest.raises(SamplingError, match="does not agree"):
+        pw.pymc.sample(model, 50, seed=1)
+
+
+def test_much_that_is_left_is_refused_or_handed_over():
+    with pm.Model() as model:
+        sd = pm.HalfNormal("sd", 1, shape=15)
+        pm.Normal("y", pm.Normal("mu", 0, 1), sd, observed=np.ones(15))
+    with pytest.raises(DataError, match="15 numbers are left to sample"):
+        pw.pymc.sample(model)
