@@ -2,8 +2,8 @@
 
     python -m benchmarks.pymc_models
 
-Writes `benchmarks/results/pymc_models.csv`: seconds of sampling 4 x 1,000 draws, what is compiled for it included, but no
-imports; the worst effective sample size of all free variables; and how far means of scalars lie from ours, in posterior
+Writes `benchmarks/results/pymc_models.csv`: seconds of sampling 4 x 1,000 draws, compiling included and imports
+not; the worst effective sample size of all free variables; and how far means of scalars lie from ours, in posterior
 sds. PyMC keeps what it has compiled on disk: its time is that of a second process.
 """
 
