@@ -17,6 +17,7 @@ from poolwise.support.threads import look
 _NUMBERS = 2_000_000  # of products of entries, at a time
 _STEP = 1e-4  # of central differences, on log scales of spreads
 _REACH = 4.0  # of the box around PyMC's initial point
+_STARTS = 10  # draws from the priors that are climbed from
 _MOST_BORDER = 1_500
 
 
@@ -96,13 +97,18 @@ class CollapsedModel:
             return values[:, 0], (values[:, 1 : d + 1] - values[:, d + 1 :]) / (2 * _STEP)
 
     def starts(self) -> np.ndarray:
-        """PyMC's initial point, and others around it."""
+        """PyMC's initial point, others around it, and draws from the priors."""
         rng = np.random.default_rng(0)
-        return np.vstack([self.rest.start, self.rest.start + rng.standard_normal((5, self.dimension))])
+        near = self.rest.start + rng.standard_normal((5, self.dimension))
+        return np.vstack([self.rest.start, near, self.rest.drawn[:_STARTS]])
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Around PyMC's initial point."""
-        return self.rest.start - _REACH, self.rest.start + _REACH
+        """Around PyMC's initial point, and where nearly all of the priors lie."""
+        low, high = self.rest.start - _REACH, self.rest.start + _REACH
+        if not len(self.rest.drawn):
+            return low, high
+        ends = np.quantile(self.rest.drawn, [0.01, 0.99], axis=0)
+        return np.minimum(low, ends[0]), np.maximum(high, ends[1])
 
     def native(self) -> NativeDensity | None:
         """There is none."""

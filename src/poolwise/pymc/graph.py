@@ -2,8 +2,8 @@
 
 Nothing is read from names or text. A variable belongs to the block where it has a normal prior, no standard deviation
 and no other prior or likelihood depends on it, and the means that do are affine in the whole block. What a graph says
-of dependence is exact; affinity is tested by evaluating means at random points, where what is not affine shows with
-probability one, and the density that follows from it is compared with the model's own before draws are returned.
+of dependence is exact, and so is what `linearity.py` says of means: an operation that is not known to be linear keeps a
+variable out. The density that follows is compared with the model's own before draws are returned.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from pytensor.compile.function import function
+import pytensor
 from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.random.op import RandomVariable
 
+from poolwise.pymc.linearity import offenders
 from poolwise.support.errors import DataError
 
-_TOLERANCE = 1e-9
 # Nothing is rewritten or compiled to C, which would take longer than all else: operations are NumPy's, on many points.
 PLAIN = Mode(linker="py", optimizer=None)
 
@@ -70,9 +71,12 @@ def find_block(model: pm.Model) -> Block:
         kept_out |= {one.name: why for one, why in reason.items()}
         candidates = [one for one in candidates if one not in reason]
     for one in _not_affine(model, candidates, observed):
-        kept_out[one.name] = "a mean is not linear in it"
+        kept_out[one.name] = "a mean is not known to be linear in it"
         candidates = [other for other in candidates if other is not one]
     used = [one for one in observed if set(candidates) & set(ancestors([one]))]
+    if not used:  # nothing is learnt of the candidates from normal outcomes
+        kept_out |= {one.name: "no normal outcome depends on it" for one in candidates}
+        candidates = []
     rest = tuple(one for one in model.free_RVs if one not in candidates)
     return Block(model, tuple(candidates), rest, tuple(used), kept_out)
 
@@ -92,6 +96,15 @@ def check_model(model: pm.Model) -> None:
         raise DataError(
             f"'{discrete[0]}' is discrete, which is neither integrated out nor sampled here: use pm.sample()."
         )
+    if pytensor.config.floatX != "float64":
+        raise DataError(f"PyTensor computes in {pytensor.config.floatX} here; set pytensor.config.floatX to float64.")
+    for one in model.observed_RVs:
+        if any(
+            isinstance(node.owner.op, RandomVariable) for node in ancestors([model.rvs_to_values[one]]) if node.owner
+        ):
+            raise DataError(
+                f"The outcomes '{one.name}' are drawn anew each time, as by pm.Minibatch: give all of them."
+            )
     if partly := [one.name for one in model.free_RVs if one.name.endswith("_unobserved")]:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
 
@@ -130,38 +143,23 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
 
 
 def _not_affine(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:
-    """Candidates to be taken away, small ones first, until all means are affine in the others together."""
+    """Candidates to be taken away until all means are affine in the others; of a product the smaller factor."""
     taken: list[Any] = []
-    left = list(candidates)
     shapes = model.eval_rv_shapes()
-    while left and not _affine(model, left, observed):
-        alone = [one for one in left if not _affine(model, [one], observed)]
-        if not alone:  # a product of two: the smaller one is sampled
-            alone = sorted(left, key=lambda one: np.prod(shapes[one.name], dtype=int))[:1]
-        taken += alone
-        left = [one for one in left if one not in alone]
-    return taken
+
+    def size(variables: frozenset[Any]) -> int:
+        return sum(int(np.prod(shapes[one.name], dtype=int)) for one in variables)
+
+    while True:
+        left = [one for one in candidates if one not in taken]
+        terms = [parameters(one)[0] for one in (*observed, *left)]
+        choices = [choice for term in terms for choice in offenders(term, set(left))]
+        if not choices:
+            return taken
+        smallest = sorted(choices[0], key=size)[0]
+        taken += [one for one in left if one in smallest]
 
 
-def _affine(model: pm.Model, variables: Sequence[Any], observed: Sequence[Any]) -> bool:
-    """Whether f(a) + f(b) = f(a + b) + f(0), f being all means, at random points and values of the others."""
-    means = model.replace_rvs_by_values([parameters(one)[0] for one in (*observed, *variables)])
-    values = [model.rvs_to_values[one] for one in model.free_RVs]
-    compute = function(values, means, mode=PLAIN, on_unused_input="ignore")
-    point, rng = model.initial_point(), np.random.default_rng(0)
-    mine = {model.rvs_to_values[one].name for one in variables}
-    for _ in range(2):
-        base = {one.name: point[one.name] + 0.3 * rng.standard_normal(np.shape(point[one.name])) for one in values}
-        a, b = (
-            {name: value if name not in mine else rng.standard_normal(np.shape(value)) for name, value in base.items()}
-            for _ in range(2)
-        )
-        both = {name: a[name] + b[name] if name in mine else value for name, value in base.items()}
-        none = {name: np.zeros_like(value) if name in mine else value for name, value in base.items()}
-        of_a, of_b, of_both, of_none = (compute(*(at[one.name] for one in values)) for at in (a, b, both, none))
-        for each in zip(of_a, of_b, of_both, of_none, strict=True):
-            fa, fb, fab, f0 = (np.asarray(one, dtype=float) for one in each)
-            size = 1.0 + np.abs(fa).max(initial=0.0) + np.abs(fb).max(initial=0.0)
-            if not np.abs(fa + fb - fab - f0).max(initial=0.0) <= _TOLERANCE * size:
-                return False
-    return True
+def outcomes(model: pm.Model, variable: Any) -> np.ndarray:
+    """The outcomes of an observed variable, as numbers."""
+    return np.asarray(model.rvs_to_values[variable].eval(), dtype=float)
