@@ -20,6 +20,7 @@ from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.evaluate.prior_predictive import prior_predictive
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.support.errors import DataError, suggest
+from poolwise.support.naming import free_name
 from poolwise.support.threads import default_threads, map_slices
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _observed(behind: Behind) -> xr.Dataset:
     response, model = behind.rows().response, behind.posterior.model
     attributes = {"categories": list(model.family.labels)} if model.family.labels else {}
     outcome = (("observation",), response, attributes)
-    return xr.Dataset({model.design.response: outcome}, {"observation": np.arange(len(response))})
+    return xr.Dataset({_own(model.design.response): outcome}, {"observation": np.arange(len(response))})
 
 
 def _constant(behind: Behind) -> xr.Dataset:
@@ -167,7 +168,7 @@ def _constant(behind: Behind) -> xr.Dataset:
 
     frame, outcome = behind.frame(), set(behind.posterior.model.encoding.outcome)
     columns = {
-        str(name): (
+        _own(str(name)): (
             ("observation",),
             values.to_numpy() if values.dtype.kind in "iufb" else values.astype(str).to_numpy(),
         )
@@ -182,7 +183,12 @@ def _by_observation(posterior: Posterior, drawn: np.ndarray) -> xr.Dataset:
 
     values = drawn.reshape(posterior.chains, posterior.draws, -1)
     coordinates = _draw_coordinates(posterior) | {"observation": np.arange(values.shape[2])}
-    return xr.Dataset({posterior.model.design.response: (("chain", "draw", "observation"), values)}, coordinates)
+    return xr.Dataset({_own(posterior.model.design.response): (("chain", "draw", "observation"), values)}, coordinates)
+
+
+def _own(name: str) -> str:
+    """The name of a variable, unless it is that of a dimension."""
+    return free_name(name, ("chain", "draw", "observation"))
 
 
 def _draw_coordinates(posterior: Posterior) -> dict[str, np.ndarray]:
