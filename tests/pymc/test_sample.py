@@ -160,6 +160,19 @@ def test_zero_and_units_do_not_matter():
         )
 
 
+def test_predictors_of_any_units():
+    """One in billions, one in billionths: neither is nothing beside the other."""
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(size=(2, 200))
+    y = 1 + 2 * one - 3 * other + rng.normal(size=200)
+    with pm.Model() as model:
+        a, b, c = pm.Normal("a", 0, 1e-8), pm.Normal("b", 0, 1e10), pm.Normal("c", 0, 10.0)
+        pm.Normal("y", c + a * (1e9 * one) + b * (1e-9 * other), pm.HalfNormal("s", 2), observed=y)
+    found = pw.pymc.sample(model, 500, seed=1)["posterior"]
+    assert float(found["a"].mean()) * 1e9 == pytest.approx(2, abs=0.3)
+    assert float(found["b"].mean()) * 1e-9 == pytest.approx(-3, abs=0.3)
+
+
 def test_nothing_left_to_sample():
     with pm.Model() as model:
         mu = pm.Normal("mu", 1, 2)

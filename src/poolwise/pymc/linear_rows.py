@@ -32,7 +32,7 @@ from poolwise.pymc.graph import PLAIN, Block, outcomes, parameters
 from poolwise.support.errors import DataError
 
 _SEEN = 4  # values of the rest, at which rows and entries are told apart
-_SAME = 1e-9  # of the size of a mean
+_SAME = 1e-11  # of the size of a mean: rounding
 _NUMBERS = 4e6  # of means, at a time
 _FROM_PRIORS = 200  # draws
 _WIDEST = 64  # entries of a row
@@ -290,13 +290,12 @@ def _pattern(
     p = sum(int(np.prod(shape, dtype=int)) for shape in shapes)
     given = rest.split(some)
     zero = of_means(given, _as_block(np.zeros((1, p)), shapes))[:, 0]
-    size = np.abs(zero).max(initial=0.0)
     step = max(1, int(_NUMBERS // (len(some) * (n + p))))
     rows, columns, entries = [np.arange(n, n + p)], [np.arange(p)], [np.full((len(some), p), np.nan)]
     for start in range(0, p, step):
         part = np.eye(p)[start : start + step] if p <= step else _unit(p, start, step)
         slopes = of_means(given, _as_block(part, shapes)) - zero[:, None]
-        column, row = np.nonzero((np.abs(slopes) > 1e-12 * (size + np.abs(slopes).max(initial=0.0))).any(axis=0))
+        column, row = np.nonzero((slopes != 0.0).any(axis=0))  # what a number does not reach stays the same to the bit
         rows.append(row)
         columns.append(start + column)
         entries.append(slopes[:, column, row])
