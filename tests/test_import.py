@@ -55,3 +55,16 @@ def test_every_public_name_is_in_the_reference():
 
 def poolwise_homes() -> dict[str, str]:
     return dict(pw._HOME_OF)
+
+
+def test_a_missing_extra_is_named():
+    code = (
+        "import sys; sys.modules['sklearn'] = None; sys.modules['pymc'] = None\n"
+        "import poolwise as pw\n"
+        "for name in ('sklearn', 'pymc'):\n"
+        "    try: getattr(pw, name)\n"
+        "    except ModuleNotFoundError as error: print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'poolwise[sklearn]'" in said
+    assert "pip install 'poolwise[pymc]'" in said

@@ -65,7 +65,11 @@ def __getattr__(name: str) -> Any:
         with uninterrupted():
             value = getattr(import_module(_HOME_OF[name]), name)
     elif name in _SUBMODULES:
-        value = import_module(f"poolwise.{name}")
+        try:
+            value = import_module(f"poolwise.{name}")
+        except ModuleNotFoundError as error:  # of what an extra brings
+            message = f"poolwise.{name} needs {error.name}, which is not installed: pip install 'poolwise[{name}]'."
+            raise ModuleNotFoundError(message, name=error.name) from error
     else:
         from poolwise.support.errors import MissingName
 

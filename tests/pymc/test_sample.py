@@ -235,6 +235,8 @@ def test_models_that_are_refused_and_handed_over():
         lambda x: pt.switch(pt.gt(x, 20.0), x - 17.0, x),
         lambda x: pt.minimum(x, 4.5),
         lambda x: pt.clip(x, -100.0, 100.0),
+        lambda x: pt.cast(x, "int64"),
+        lambda x: pt.cast(x, "float32"),
         lambda x: x * x,
         lambda x: 1.0 / x,
         lambda x: pt.abs(x),
@@ -259,7 +261,7 @@ def test_linear_operations_of_all_kinds_are_known():
         mean += pt.tensordot(x, b, 1) + pt.einsum("ij,j->i", x, b) + pt.stack([b[0], b[1], u[0, 0], -u[1, 1]])
         pm.Normal("y", pm.Deterministic("mean", mean), s, observed=np.arange(4.0))
     assert dict(pw.pymc.explain(model).block) == {"b": 3, "u": 4}
-    assert pw.pymc.sample(model, 100, seed=1)["sample_stats"].attrs["passed"] in (0, 1)  # its density was compared
+    assert pw.pymc.sample(model, 100, seed=1)["sample_stats"].attrs["passed"] == 1
 
 
 def test_entries_that_appear_elsewhere_are_noticed():

@@ -20,7 +20,7 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.reshape import JoinDims, SplitDims
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 
-_ALL = (scalar.Add, scalar.Sub, scalar.Neg, scalar.Identity, scalar.Cast)  # affine in all inputs together
+_ALL = (scalar.Add, scalar.Sub, scalar.Neg, scalar.Identity)  # affine in all inputs together
 _ARRANGED = (  # the first input's numbers in another arrangement; the others say which
     DimShuffle, Reshape, SpecifyShape, subtensor.Subtensor, subtensor.AdvancedSubtensor,
     subtensor.AdvancedSubtensor1, basic.Alloc, extra_ops.Repeat, Sum, CheckAndRaise, JoinDims, SplitDims,
@@ -99,6 +99,8 @@ def _not_affine(op: Any, sets: list[Inputs]) -> list[list[Inputs]]:
 def _of_scalars(op: Any, sets: list[Inputs]) -> list[list[Inputs]]:
     if isinstance(op, _ALL):
         return []
+    if isinstance(op, scalar.Cast):  # to a whole number it would cut off
+        return [] if op.o_type.dtype == "float64" else _given_up(sets)
     if isinstance(op, scalar.Mul):
         return _product(sets)
     if isinstance(op, scalar.Switch):  # by what is not of the block
