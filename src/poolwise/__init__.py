@@ -19,10 +19,11 @@ _HOMES = {
         "avg_predictions",
         "avg_slopes",
         "comparisons",
-        "datagrid",
         "predictions",
         "slopes",
     ),
+    "poolwise.api.datagrid": ("datagrid",),
+    "poolwise.api.marginal_plots": ("plot_comparisons", "plot_predictions", "plot_slopes"),
     "poolwise.support.errors": (
         "DataError",
         "FileError",
@@ -85,6 +86,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from poolwise import datasets
     from poolwise.api.comparison import bayes_factor, compare
+    from poolwise.api.datagrid import datagrid
     from poolwise.api.fitted_model import Fit
     from poolwise.api.fitting import fit, load, merge
     from poolwise.api.imputation import ImputedFit, fit_imputed
@@ -93,10 +95,10 @@ if TYPE_CHECKING:
         avg_predictions,
         avg_slopes,
         comparisons,
-        datagrid,
         predictions,
         slopes,
     )
+    from poolwise.api.marginal_plots import plot_comparisons, plot_predictions, plot_slopes
     from poolwise.api.pooling import PoolingComparison, compare_pooling
     from poolwise.api.power import balanced_design, power
     from poolwise.families import Family

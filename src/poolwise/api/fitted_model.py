@@ -356,7 +356,8 @@ class Fit:
         new_groups : what a label that the fit has not seen stands for. "error" refuses it; "sample" is a new group,
             drawn from the distribution of the groups, one draw shared by all its rows; "one_of_these" is one of the
             known groups, but unknown which; "average" is the average group. Known labels keep their own effects.
-            "population" is the average group for every row, known or not, and needs no grouping columns.
+            "population" is the average group for every row, known or not, and needs no grouping columns; "marginal" the
+            mean over all groups that there could be, which differs where the link is not the identity.
         missing : "error" refuses rows with missing values; "keep" gives them a line of NaN.
         draws : give an xarray DataArray (chain, draw, observation) instead of the table.
         interval : probability of the table's central interval.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from poolwise.api.fitted_model import Fit
-from poolwise.evaluate import marginal_effects as estimates
-from poolwise.evaluate.marginal_effects import Estimates
-from poolwise.evaluate.prediction_request import Question
+from poolwise.evaluate import marginal_effects as contrasts
+from poolwise.evaluate.estimates import Estimates, Range, estimate
+from poolwise.evaluate.marginal_effects import Compare, Contrast
+from poolwise.evaluate.prediction_request import NewGroups, Question
+from poolwise.inference.posterior import Pooling
 from poolwise.samplers.settings import check_seed
 from poolwise.sources.source import table_of
+from poolwise.support.arguments import check_range, check_text
 from poolwise.support.errors import DataError, suggest
 
 if TYPE_CHECKING:
@@ -25,8 +30,11 @@ def predictions(
     new_data: Any = None,
     *,
     by: str | list[str] | None = None,
+    weights: str | None = None,
     kind: str = "mean",
     new_groups: str = "error",
+    hypothesis: str | Sequence[str] | None = None,
+    equivalence: Range | None = None,
     interval: float = 0.9,
     seed: int | None = None,
 ) -> Estimates:
@@ -37,16 +45,21 @@ def predictions(
     fit : a fit.
     new_data : rows to predict for, the data of the fit by default; `datagrid(fit, ...)` makes some.
     by : column or columns of these rows.
-    kind, new_groups, seed : as in `Fit.predict`.
+    weights : column of these rows: how many each stands for in averages.
+    kind, seed : as in `Fit.predict`.
+    new_groups : as in `Fit.predict`. Rows of the data are predicted for their own groups; "population" is the average
+        group for every row, "marginal" the mean over all groups that there could be.
+    hypothesis : what is made of the estimates, as in `Estimates.hypothesis`: "pairwise", "reference", "b2 = b1", ...
+    equivalence : a range whose values are as good as equal: the table says how probable it is to lie inside.
     interval : probability of the central interval.
 
     Raises
     ------
-    DataError : as `Fit.predict` does.
+    DataError : as `Fit.predict` does, and for a hypothesis that cannot be read.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
-    found = estimates.predictions(fit.result, frame, question)
-    return estimates.estimate(fit.result, found, frame, _columns(by), interval)
+    asked = _asked(fit, new_data, kind, new_groups, seed, by, weights)
+    found = contrasts.predictions(fit.result, asked.frame, asked.question)
+    return _answered(fit, found, asked, hypothesis, equivalence, interval)
 
 
 def comparisons(
@@ -54,9 +67,13 @@ def comparisons(
     variables: Variables = None,
     new_data: Any = None,
     *,
+    comparison: str | Compare = "difference",
     by: str | list[str] | None = None,
+    weights: str | None = None,
     kind: str = "mean",
     new_groups: str = "error",
+    hypothesis: str | Sequence[str] | None = None,
+    equivalence: Range | None = None,
     interval: float = 0.9,
     seed: int | None = None,
 ) -> Estimates:
@@ -68,11 +85,13 @@ def comparisons(
     ----------
     variables : predictors to change, all by default; or a dict that says how: `{"age": 10}` is ten more,
         `{"age": [20, 60]}` from 20 to 60.
-    fit, new_data, by, kind, new_groups, interval, seed : as in `predictions`.
+    comparison : "difference", "ratio", "lnratio", "lnor" (log odds ratio), "lift" (difference over the second), or a
+        function of the two predictions, arrays (draws, averages). With `by` it is of the two averages.
+    fit, new_data, by, weights, kind, new_groups, hypothesis, equivalence, interval, seed : as in `predictions`.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
-    found = estimates.comparisons(fit.result, frame, question, _changes(fit, variables))
-    return estimates.estimate(fit.result, found, frame, _columns(by), interval)
+    asked = _asked(fit, new_data, kind, new_groups, seed, by, weights)
+    found = contrasts.comparisons(fit.result, asked.frame, asked.question, _changes(fit, variables), comparison)
+    return _answered(fit, found, asked, hypothesis, equivalence, interval)
 
 
 def slopes(
@@ -81,8 +100,11 @@ def slopes(
     new_data: Any = None,
     *,
     by: str | list[str] | None = None,
+    weights: str | None = None,
     kind: str = "mean",
     new_groups: str = "error",
+    hypothesis: str | Sequence[str] | None = None,
+    equivalence: Range | None = None,
     interval: float = 0.9,
     seed: int | None = None,
 ) -> Estimates:
@@ -90,11 +112,13 @@ def slopes(
 
     Parameters
     ----------
-    fit, variables, new_data, by, kind, new_groups, interval, seed : as in `comparisons`.
+    fit, variables, new_data, by, weights, kind, new_groups, hypothesis, equivalence, interval, seed : as in
+        `comparisons`.
     """
-    frame, question = _asked(fit, new_data, kind, new_groups, seed, by)
-    found = estimates.slopes(fit.result, frame, question, _numbers(fit, frame, variables), _rows_of(fit))
-    return estimates.estimate(fit.result, found, frame, _columns(by), interval)
+    asked = _asked(fit, new_data, kind, new_groups, seed, by, weights)
+    varied = _numbers(fit, asked.frame, variables)
+    found = contrasts.slopes(fit.result, asked.frame, asked.question, varied, _rows_of(fit))
+    return _answered(fit, found, asked, hypothesis, equivalence, interval)
 
 
 def avg_predictions(fit: Fit, new_data: Any = None, *, by: str | list[str] | None = None, **options: Any) -> Estimates:
@@ -126,52 +150,90 @@ def avg_slopes(
     return slopes(fit, variables, new_data, by=[] if by is None else by, **options)
 
 
-def datagrid(fit: Fit, **values: Any) -> pd.DataFrame:
-    """Rows for every combination of the values given, other numbers at their mean, all else at the most frequent value.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Rows to predict for, the question in the words of `Fit.predict`, and what is averaged by and with."""
 
-    `datagrid(fit, floor=[0, 1], county=["CASS", "ANOKA"])` has four rows; a value may be a function of the column.
-
-    Raises
-    ------
-    DataError : for a column that the formula does not use, or a fit whose rows are not in memory.
-    """
-    import pandas as pd
-
-    check_fit(fit)
-    encoding = fit.result.model.encoding
-    frame = fit.frame()[list(dict.fromkeys([*encoding.variables, *encoding.keys]))]
-    lists = {}
-    for name, given in values.items():
-        if name not in frame:
-            raise DataError(
-                f"The formula uses no predictor or group '{name}'. {suggest(name, map(str, frame.columns))}"
-            )
-        try:
-            found = given(frame[name]) if callable(given) else given
-        except Exception as error:  # whatever a function of the user raises
-            raise DataError(f"The function for '{name}' failed: {error} ({type(error).__name__}).") from error
-        lists[name] = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
-        if not lists[name]:
-            raise DataError(f"The list of values of '{name}' is empty.")
-    grid = pd.DataFrame(list(product(*lists.values())), columns=list(lists))
-    for name in map(str, frame.columns):
-        if name not in grid:
-            column = frame[name]
-            label = name in encoding.keys or estimates.categories(fit.result, name) is not None
-            number = not label and column.dtype.kind in "iuf" and column.nunique() > 2
-            grid[name] = column.mean() if number else column.mode().iloc[0]
-    return grid[list(frame.columns)]
+    frame: pd.DataFrame
+    question: Question
+    by: list[str] | None
+    weights: np.ndarray | None
 
 
 def _asked(
-    fit: Fit, new_data: Any, kind: str, new_groups: str, seed: int | None, by: str | list[str] | None = None
-) -> tuple[pd.DataFrame, Question]:
-    """Rows to predict for, with the columns of `by`, and the question in the words of `judge.predict`."""
+    fit: Fit,
+    new_data: Any,
+    kind: str,
+    new_groups: str,
+    seed: int | None,
+    by: str | list[str] | None,
+    weights: str | None,
+) -> _Asked:
     check_fit(fit)
+    columns = _columns(by)
+    check_text("weights", weights)
     question = Question.asked(kind, new_groups, fit.result.seed if seed is None else check_seed(seed))
     if new_data is None:
-        return fit.behind.frame(_columns(by) or []).reset_index(drop=True), question
-    return table_of(new_data).frame.to_pandas().reset_index(drop=True), question
+        frame = fit.behind.frame([*(columns or []), *([weights] if weights else [])]).reset_index(drop=True)
+    else:
+        frame = table_of(new_data).frame.to_pandas().reset_index(drop=True)
+    asked = _Asked(frame, question, columns, None if weights is None else _weights(frame, weights))
+    return _without_labels(fit, asked) if question.unlabelled else asked
+
+
+def _without_labels(fit: Fit, asked: _Asked) -> _Asked:
+    """The rows without labels of groups, which the answer does not hang on."""
+    encoding = fit.result.model.encoding
+    unread = [name for name in encoding.keys if name not in (*encoding.variables, *(asked.by or []))]
+    return replace(asked, frame=asked.frame.drop(columns=unread, errors="ignore"))
+
+
+def _weights(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """(n,) a column of weights."""
+    if name not in frame:
+        raise DataError(f"There is no column '{name}' of weights. {suggest(name, map(str, frame.columns))}")
+    if frame[name].dtype.kind not in "iufb":
+        raise DataError(f"'{name}' must hold numbers for the weights.")
+    values = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise DataError(f"'{name}' must hold weights that are not negative, and none that is missing.")
+    return np.asarray(values)
+
+
+def _answered(
+    fit: Fit,
+    found: list[Contrast],
+    asked: _Asked,
+    hypothesis: str | Sequence[str] | None,
+    equivalence: Range | None,
+    interval: float,
+) -> Estimates:
+    if asked.by is None and asked.weights is not None:
+        raise DataError("weights= are of averages: say over which rows with by=[...], or take avg_...().")
+    within = check_range("equivalence", equivalence)
+    made = estimate(
+        fit.result, found, asked.frame, asked.by, weights=asked.weights, interval=interval, equivalence=within
+    )
+    made = replace(made, words=_words(fit, asked))
+    return made if hypothesis is None else made.hypothesis(hypothesis)
+
+
+def _words(fit: Fit, asked: _Asked) -> str:
+    """Of which groups the answer is, where there are groups."""
+    model, meant = fit.result.model, asked.question.new_groups
+    if model.pooling is not Pooling.PARTIAL:
+        return ""
+    names = " and ".join(dict.fromkeys(factor.name for factor in model.design.factors))
+    if meant is NewGroups.POPULATION:
+        return f"Of the average group of {names}."
+    if meant is NewGroups.MARGINAL:
+        return f"Means over all groups of {names} that there could be."
+    if asked.by is None:
+        return ""
+    return (
+        f"Averages over the groups of {names} that the rows have; new_groups='marginal' is of all that there could be, "
+        "'population' of the average one."
+    )
 
 
 def check_fit(fit: object) -> None:
@@ -191,7 +253,7 @@ def _columns(by: str | list[str] | None) -> list[str] | None:
 def _changes(fit: Fit, variables: Variables) -> dict[str, Any]:
     """How each variable changes; None for the usual way."""
     if variables is None:
-        return dict.fromkeys(estimates.predictors(fit.result))
+        return dict.fromkeys(contrasts.predictors(fit.result))
     if isinstance(variables, Mapping):
         return dict(variables)
     return dict.fromkeys(_columns(variables) or [])
@@ -203,8 +265,8 @@ def _numbers(fit: Fit, frame: pd.DataFrame, variables: str | list[str] | None) -
         return _columns(variables) or []
     return [
         name
-        for name in estimates.predictors(fit.result)
-        if name in frame and frame[name].dtype.kind in "iuf" and estimates.categories(fit.result, name) is None
+        for name in contrasts.predictors(fit.result)
+        if name in frame and frame[name].dtype.kind in "iuf" and contrasts.categories(fit.result, name) is None
     ]
 
 

@@ -34,7 +34,7 @@ class GroupEffects:
     def of(self, factor: Factor, labels: np.ndarray) -> np.ndarray:
         """Draws (m, labels, q) of the effects of groups, known or not."""
         count, width = self.shape[0] * self.shape[1], len(factor.effects)
-        if self.question.new_groups is NewGroups.POPULATION:
+        if self.question.unlabelled:
             return np.zeros((count, len(labels), width))
         known = _positions(factor, labels)
         out = np.zeros((count, len(labels), width))
@@ -73,7 +73,7 @@ class GroupEffects:
         unknown = np.flatnonzero(known < 0)
         self._refuse(fitted, labels[unknown])
         nobody = self.question.new_groups is NewGroups.AVERAGE and len(unknown) > 0
-        if nobody or self.question.new_groups is NewGroups.POPULATION:
+        if nobody or self.question.unlabelled:
             raise DataError("Without pooling there is no population: new_groups='sample' predicts from the priors.")
         beta = posterior.beta.reshape(count, *posterior.beta.shape[2:])[:, known]
         own = {name: each.reshape(count, -1)[:, known] for name, each in posterior.dispersions.items()}

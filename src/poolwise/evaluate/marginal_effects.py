@@ -5,8 +5,8 @@ The verbs of marginaleffects (Arel-Bundock, Greifer and Heiss 2024), on draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,75 +14,86 @@ import numpy as np
 from poolwise.design.encoding import column_of_category
 from poolwise.design.expression_names import required_columns
 from poolwise.design.required_columns import design_parts, needed_columns
-from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.explain import is_indicator
 from poolwise.evaluate.predict import Predictor, predictor_of, quantities, quantity_column
 from poolwise.evaluate.prediction_request import Question
 from poolwise.evaluate.smooth_terms import variables
 from poolwise.inference.posterior import Posterior
-from poolwise.samplers.settings import check_interval
 from poolwise.sources.frames import as_table
 from poolwise.support.errors import DataError, suggest
-from poolwise.support.naming import beside
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
-_SHOWN = 20  # lines of a table that are printed
 _STEP = 1e-4  # of a predictor's spread: slopes are central differences over twice this
 
 
 Weight = float | np.ndarray
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Estimates:
-    """Quantities computed from predictions.
+def _log_odds(mean: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(mean) - np.log1p(-mean))
 
-    Attributes
-    ----------
-    table : one line for each quantity: what it is of, `mean` (posterior), `sd`, interval, `above_zero`.
-    draws : (chain, draw, quantity), in the order of the table.
-    """
 
-    table: pd.DataFrame
-    draws: xr.DataArray
-
-    def __repr__(self) -> str:
-        shown = self.table.head(_SHOWN).to_string(index=False, float_format=lambda value: f"{value:.4g}")
-        return shown + self._rest()
-
-    def _repr_html_(self) -> str:
-        shown = self.table.head(_SHOWN)
-        return shown.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}") + self._rest()
-
-    def _rest(self) -> str:
-        more = len(self.table) - _SHOWN
-        return f"\n... {more:,} more; see .table" if more > 0 else ""
+_COMPARED: Mapping[str, tuple[Compare | None, str]] = {  # and what is counted of the result
+    "difference": (None, "above_zero"),
+    "ratio": (lambda high, low: high / low, "above_one"),
+    "lnratio": (lambda high, low: np.log(high / low), "above_zero"),
+    "lnor": (lambda high, low: _log_odds(high) - _log_odds(low), "above_zero"),
+    "lift": (lambda high, low: (high - low) / low, "above_zero"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
-    """A weighted sum of predictions of the same rows, with other values in some column.
+    """A weighted sum of predictions of the same rows with other values in some column, or another function of two.
 
     Attributes
     ----------
     labels : what it is, by column of the table.
     parts : weights, one for all rows or (n,), and predictors.
+    compare : (averages of the first part, of the second) to what is asked, where it is no weighted sum.
+    above : what is counted of the draws: "above_zero" or "above_one".
     """
 
     labels: dict[str, str]
     parts: tuple[tuple[Weight, Predictor], ...]
+    compare: Compare | None = None
+    above: str = "above_zero"
 
-    def sums(self, codes: np.ndarray, groups: int) -> np.ndarray:
-        """Sums (m, groups) over the rows of each group."""
-        total: Any = 0.0
+    def averages(self, shares: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
+        """(m, groups) of the rows of each group, which have these shares (n,) in its average.
+
+        A function is of the averages, not the average of functions: only so is the ratio of all rows one of two risks.
+        """
+        sums = []
         for weight, predictor in self.parts:
-            of_row = np.broadcast_to(np.asarray(weight, dtype=float), len(codes))
             add = predictor.linear_sums if predictor.linear else predictor.sums
-            total = total + add(of_row, codes, groups)
-        return np.asarray(total)
+            sums.append(add(np.broadcast_to(np.asarray(weight, dtype=float), len(codes)) * shares, codes, groups))
+        if self.compare is None:
+            return np.asarray(sum(sums))
+        with np.errstate(all="ignore"):
+            try:
+                found = np.asarray(self.compare(*sums), dtype=float)
+            except Exception as error:  # whatever a function of the user raises
+                raise DataError(f"The comparison failed: {error} ({type(error).__name__}).") from error
+        if found.shape != sums[0].shape:
+            raise DataError(
+                f"A comparison takes arrays {sums[0].shape} and gives one of that shape, not {found.shape}."
+            )
+        if not np.isfinite(found).all():
+            raise DataError("The comparison has no finite value at some draws: ratios and logs need positive means.")
+        return found
+
+
+def check_comparison(comparison: str | Compare) -> tuple[Compare | None, str]:
+    """What is made of two predictions, and what is counted of it."""
+    if callable(comparison):
+        return comparison, "above_zero"
+    if comparison not in _COMPARED:
+        raise DataError(f"There is no comparison {comparison!r}. {suggest(str(comparison), _COMPARED)} Or a function.")
+    return _COMPARED[comparison]
 
 
 def categories(posterior: Posterior, name: str) -> list[Any] | None:
@@ -148,15 +159,22 @@ def predictions(posterior: Posterior, frame: pd.DataFrame, question: Question) -
 
 
 def comparisons(
-    posterior: Posterior, frame: pd.DataFrame, question: Question, variables: Mapping[str, Any]
+    posterior: Posterior,
+    frame: pd.DataFrame,
+    question: Question,
+    variables: Mapping[str, Any],
+    comparison: str | Compare = "difference",
 ) -> list[Contrast]:
     """What a change of each variable does: as asked for, or one unit more, the other of two values, each category."""
     found = []
+    compare, above = check_comparison(comparison)
     for name, asked in variables.items():
         check_variable(posterior, frame, name)
         for words, high, low in _pairs(posterior, frame, name, asked):
-            parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (-1.0, low))]
-            found += _contrasts(posterior, question, {"term": name, "contrast": words}, parts)
+            second = -1.0 if compare is None else 1.0
+            parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (second, low))]
+            made = _contrasts(posterior, question, {"term": name, "contrast": words}, parts)
+            found += [replace(each, compare=compare, above=above) for each in made]
     return found
 
 
@@ -203,65 +221,3 @@ def _contrasts(
 
 def _named(posterior: Posterior, question: Question) -> dict[str, str]:
     return {quantity_column(posterior.model.family): question.quantity.name} if question.quantity else {}
-
-
-def estimate(
-    posterior: Posterior, contrasts: list[Contrast], frame: pd.DataFrame, by: list[str] | None, interval: float
-) -> Estimates:
-    """Tables and draws of contrasts: of each row, or averaged over the rows that share the values of `by`.
-
-    An empty `by` averages over all rows.
-    """
-    import pandas as pd
-
-    check_interval(interval)
-    if not contrasts:
-        raise DataError("There is no predictor to vary.")
-    codes: np.ndarray
-    if by is None:
-        codes, lines = np.arange(len(frame), dtype=np.int64), frame.reset_index(drop=True)
-    elif not by:
-        codes, lines = np.zeros(len(frame), dtype=np.int64), pd.DataFrame(index=[0])
-    else:
-        for name in by:
-            if name not in frame:
-                raise DataError(f"There is no column '{name}' to average by. {suggest(name, map(str, frame.columns))}")
-        grouped = frame.groupby(by, sort=True, observed=True)
-        codes = grouped.ngroup().to_numpy(dtype=np.int64)
-        _, first = np.unique(codes, return_index=True)
-        lines = frame[by].iloc[first].reset_index(drop=True)
-    tables, draws = [], []
-    for contrast in contrasts:
-        averaged = _averaged(contrast, codes, len(lines), posterior.chains * posterior.draws)
-        tables.append(_described(averaged, lines, contrast.labels, interval))
-        draws.append(averaged)
-    return Estimates(pd.concat(tables, ignore_index=True), _labelled(posterior, np.hstack(draws)))
-
-
-def _averaged(contrast: Contrast, codes: np.ndarray, groups: int, draws: int) -> np.ndarray:
-    """Means (draws, groups) over the rows of each group."""
-    if draws * groups > 1 << 28:
-        raise DataError(f"Draws of {groups:,} quantities would not fit in memory; average them: by=[...] or avg_...().")
-    return contrast.sums(codes, groups) / np.bincount(codes, minlength=groups)
-
-
-def _described(drawn: np.ndarray, lines: pd.DataFrame, labels: dict[str, str], interval: float) -> pd.DataFrame:
-    import pandas as pd
-
-    tail = (1 - interval) / 2
-    names = ("mean", "sd", f"{100 * tail:g}%", f"{100 * (1 - tail):g}%")
-    measured = dict(zip(names, summaries(drawn.T, tail).T, strict=True))
-    if "term" in labels:
-        measured["above_zero"] = (drawn > 0).mean(axis=0)
-    ours = beside(map(str, lines.columns), [*labels, *measured])
-    front = pd.DataFrame({ours[name]: [value] * len(lines) for name, value in labels.items()}, index=lines.index)
-    back = pd.DataFrame({ours[name]: value for name, value in measured.items()}, index=lines.index)
-    return pd.concat([front, lines, back], axis=1)
-
-
-def _labelled(posterior: Posterior, drawn: np.ndarray) -> xr.DataArray:
-    import xarray as xr
-
-    return xr.DataArray(
-        drawn.reshape(posterior.chains, posterior.draws, -1), dims=("chain", "draw", "quantity"), name="estimate"
-    )

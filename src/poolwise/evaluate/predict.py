@@ -13,6 +13,7 @@ from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.design.encoding import encode
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
+from poolwise.evaluate.marginal_means import check_integrable, mean_over_groups, spread_of_groups
 from poolwise.evaluate.outcome_distribution import outcomes
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Question
 from poolwise.families import CIRCLE, Family
@@ -215,6 +216,9 @@ class Predictor:
         found = outcomes(model, mine, codes, weights, dispersions, spread=spread)
         if self.question.kind is Kind.LINEAR:
             return found.linear
+        if self.question.new_groups is NewGroups.MARGINAL:
+            sds = spread_of_groups(self.posterior, mine.values[:, :-1], self.kept)
+            return mean_over_groups(found, model.link, sds, lambda at: at.quantity(self.question.quantity))
         if self.question.kind is Kind.MEAN:
             return found.quantity(self.question.quantity)
         return found.draw(self.question.stream(0, batch))
@@ -322,6 +326,8 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
     if not table.rows:
         raise DataError("The new data hold no rows.")
     absent, weighted = _absent(posterior, table, question), question.kind is Kind.RESPONSE
+    if question.new_groups is NewGroups.MARGINAL and not model.encoding.linear:
+        check_integrable(posterior, question.quantity)
     design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted)
     if model.family.whole and rows.limits is not None:
         rows = replace(rows, limits=with_whole_bounds(rows.limits))
@@ -333,7 +339,7 @@ def _absent(posterior: Posterior, table: Table, question: Question) -> tuple[str
     keys, model = posterior.model.encoding.keys, posterior.model
     if model.pooling is not Pooling.PARTIAL:
         return ()
-    if question.new_groups is NewGroups.POPULATION:
+    if question.unlabelled:
         return keys
     return tuple(name for name in keys if name not in table.names and question.new_groups is NewGroups.AVERAGE)
 

@@ -20,13 +20,17 @@ class Kind(Enum):
 
 
 class NewGroups(Enum):
-    """What a group that the fit has not seen stands for; POPULATION also says so of those that it has seen."""
+    """What a group that the fit has not seen stands for; POPULATION and MARGINAL also say so of those that it has seen.
+
+    POPULATION is the average group, MARGINAL the mean over all groups that there could be.
+    """
 
     ERROR = "error"
     SAMPLE = "sample"
     ONE_OF_THESE = "one_of_these"
     AVERAGE = "average"
     POPULATION = "population"
+    MARGINAL = "marginal"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +75,18 @@ class Question:
         for name, word, valid in (("kind", kind, Kind), ("new_groups", new_groups, NewGroups)):
             if word not in [one.value for one in valid]:
                 raise DataError(f"{name} must be one of {', '.join(repr(one.value) for one in valid)}, not {word!r}.")
-        return cls(Kind(kind), NewGroups(new_groups), seed)
+        asked = cls(Kind(kind), NewGroups(new_groups), seed)
+        if asked.new_groups is NewGroups.MARGINAL and asked.kind is not Kind.MEAN:
+            raise DataError(
+                f"new_groups='marginal' is a mean over groups: with kind='{kind}' take 'sample', which draws new ones, "
+                "or 'population'."
+            )
+        return asked
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether labels of groups play no part."""
+        return self.new_groups in (NewGroups.POPULATION, NewGroups.MARGINAL)
 
     def stream(self, *key: int) -> np.random.Generator:
         """Random numbers of a part of the work."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 from poolwise.support.errors import DataError
 
@@ -44,6 +45,19 @@ def check_callable(name: str, value: object) -> None:
     """Refuse what cannot be called."""
     if not callable(value):
         raise DataError(f"{name} must be a function, not {_shown(value)}.")
+
+
+def check_range(name: str, value: object) -> tuple[float, float] | None:
+    """Two numbers of which the first is smaller, as floats; None is fine."""
+    if value is None:
+        return None
+    ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if len(ends) != 2 or any(isinstance(one, bool) or not isinstance(one, Real) for one in ends):
+        raise DataError(f"{name} must be two numbers such as (-0.1, 0.1), not {_shown(value)}.")
+    low, high = float(ends[0]), float(ends[1])
+    if not low < high:
+        raise DataError(f"{name} must go from a smaller to a larger number, not {_shown(value)}.")
+    return low, high
 
 
 def _shown(value: object) -> str:
