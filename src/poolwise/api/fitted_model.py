@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from poolwise.evaluate.explain import Explanation
     from poolwise.evaluate.loo.elpd import LeaveOut
+    from poolwise.evaluate.parameter_hypotheses import Hypotheses
     from poolwise.evaluate.posterior_checks import Checks, Replications
     from poolwise.evaluate.sensitivity import Sensitivity
     from poolwise.evaluate.smooth_terms import SmoothTerm
@@ -324,6 +325,64 @@ class Fit:
         if seed is not None:
             check_seed(seed)
         return prior_predictive(self.result.model, self.behind.encoded(), draws, seed)
+
+    def r2(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """How much of the variance of outcomes is explained, with its uncertainty: three R-squared.
+
+        "fitted values" is the variance of the fitted means over that and the expected residual variance (Gelman,
+        Goodrich, Gabry and Vehtari 2019), of rows in memory, and of a random 5,000 of more. "marginal" is the share of
+        common terms, "conditional" that of these and all groups, by variance components on the scale of the linear
+        predictor (Nakagawa and Schielzeth 2013; Johnson 2014; Nakagawa, Johnson and Schielzeth 2017).
+
+        Raises
+        ------
+        DataError : without pooling, and for families and links without a residual variance.
+        """
+        from poolwise.evaluate.variance_components import r2
+
+        return r2(self.result, self._rows_for_variances(), check_interval(interval))
+
+    def icc(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Intraclass correlations: shares of the variance beyond common terms that lie between the groups of each
+        factor, and of all, on average over the rows where slopes vary; as `r2` has components.
+
+        Raises
+        ------
+        DataError : as `r2` does, and for complete pooling.
+        """
+        from poolwise.evaluate.variance_components import icc
+
+        return icc(self.result, self._rows_for_variances(), check_interval(interval))
+
+    def _rows_for_variances(self) -> designs.Rows | None:
+        return self.behind.encoded() if self.result.model.sampled else self.rows
+
+    def hypothesis(self, asked: str | Sequence[str], *, interval: float = 0.9) -> Hypotheses:
+        """How probable statements about parameters are, as in brms: `"floor < 0"`, `"sd_county[floor] > 0.1"`.
+
+        Names are those of the summary, coefficients also without `beta[...]`. An inequality has its posterior
+        probability. An equation of sums of common coefficients, `"floor = 0"`, has a Bayes factor in its favour, the
+        posterior over the prior density at the value (Savage and Dickey): set the priors that it depends on.
+
+        Parameters
+        ----------
+        asked : one, or a list.
+        interval : probability of the interval of left less right.
+
+        Raises
+        ------
+        DataError : for what cannot be read or names no parameter, and for an equation of anything else.
+        """
+        from poolwise.evaluate.parameter_hypotheses import judge
+
+        texts = [asked] if isinstance(asked, str) else asked
+        if not isinstance(texts, Sequence) or not texts:
+            raise DataError(f"A hypothesis is a text such as 'x < 0', or a list of these, not {asked!r}.")
+
+        def scalars(groups: bool) -> dict[str, np.ndarray]:
+            return dict(tables.flatten(self.result, groups=groups))
+
+        return judge(self.result, texts, scalars, check_interval(interval))
 
     def rmsd(self) -> float:
         """Root mean squared deviation of the outcomes from the posterior mean predictions, in sample."""

@@ -183,10 +183,23 @@ class CollapsedDensity:
         values : (n, K + 1) rows [W, y]; they need not be rows of the data.
         codes : (n,) position of each row's group, -1 for a group that is not among the data's.
         """
+        return self._moments(points, *self.projection.rows(values), codes)
+
+    def common_moments(self, points: np.ndarray, forms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (m, n) of sums of coefficients, with weights (n, p), given y and theta."""
+        x = np.column_stack([forms @ self.basis.to_written, np.zeros(len(forms))])
+        outside = np.full(len(forms), -1)
+        less, variance = self._moments(points, x, np.zeros((len(forms), self.width)), outside)
+        return forms @ self.basis.reference - less, variance
+
+    def _moments(
+        self, points: np.ndarray, x: np.ndarray, z: np.ndarray, codes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same of rows [X, y] (n, p + 1) and Z (n, q) in working coordinates."""
         width = self.block_width
         block = np.where(codes < 0, self.blocks, codes // width) if self.groups else np.zeros(len(codes), dtype=int)
         order = np.argsort(block, kind="stable")
-        x, z = (np.ascontiguousarray(part[order]) for part in self.projection.rows(values))
+        x, z = (np.ascontiguousarray(part[order]) for part in (x, z))
         lanes = np.where(codes < 0, 0, codes % width)[order] if self.groups else np.zeros(len(codes), dtype=int)
         bounds = np.searchsorted(block[order], np.arange(self.blocks + 2))
         residual, variance = np.empty((len(points), len(codes))), np.empty((len(points), len(codes)))

@@ -109,8 +109,12 @@ class ParameterLayout:
     def root(self, theta: np.ndarray, factor: str) -> np.ndarray:
         """R with R R' the covariance of the effects of a factor as written, (..., d) to (..., q, q)."""
         place = self.places(factor)
-        triangular = np.exp(theta[..., place])[..., None] * self._correlation_roots(theta, place)
-        return self.map_to_zero[place, place] @ triangular
+        return self.map_to_zero[place, place] @ self.root_at_centre(theta, factor)
+
+    def root_at_centre(self, theta: np.ndarray, factor: str) -> np.ndarray:
+        """The same of the effects that theta speaks of, lower triangular."""
+        place = self.places(factor)
+        return np.asarray(np.exp(theta[..., place])[..., None] * self._correlation_roots(theta, place))
 
     def sd(self, theta: np.ndarray, factor: str) -> np.ndarray:
         """Standard deviations of the effects of a factor as written, (..., d) to (..., q)."""

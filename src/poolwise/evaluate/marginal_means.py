@@ -55,9 +55,11 @@ def spread_of_groups(posterior: Posterior, values: np.ndarray, kept: np.ndarray 
         return total
     theta = posterior.theta.reshape(count, -1) if kept is None else posterior.theta.reshape(count, -1)[kept]
     for factor in design.factors:
-        mine = factor.part_of("")
-        effects = wide @ factor.group_map * mine
-        moved = np.einsum("nq,mqk->mnk", effects, posterior.model.priors.layout.root(theta, factor.name))
+        layout, mine = posterior.model.priors.layout, factor.part_of("")
+        place = layout.places(factor.name)
+        # At the centre of the predictors first: far from it, large numbers would cancel.
+        effects = wide @ ((factor.group_map * mine) @ layout.map_to_zero[place, place])
+        moved = np.einsum("nq,mqk->mnk", effects, layout.root_at_centre(theta, factor.name))
         total += np.einsum("mnk,mnk->mn", moved, moved)
     return np.sqrt(total)
 

@@ -18,4 +18,5 @@ BERNOULLI = Family(
     whole=True,
     additive=True,
     labelled=True,
+    variance=lambda mean: mean * (1.0 - mean),
 )

@@ -72,4 +72,13 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np
     return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
 
 
-BETA = Family("beta", LOGIT, (Parameter("phi", HalfCauchy(5.0), typical=10.0),), _callback, log_density, draw, shares)
+BETA = Family(
+    "beta",
+    LOGIT,
+    (Parameter("phi", HalfCauchy(5.0), typical=10.0),),
+    _callback,
+    log_density,
+    draw,
+    shares,
+    variance=lambda mean, phi: mean * (1.0 - mean) / (1.0 + phi),
+)

@@ -48,5 +48,15 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray) -> np.n
 
 
 BINOMIAL = Family(
-    "binomial", LOGIT, (), _callback, log_density, draw, successes, whole=True, additive=True, trials=True
+    "binomial",
+    LOGIT,
+    (),
+    _callback,
+    log_density,
+    draw,
+    successes,
+    whole=True,
+    additive=True,
+    trials=True,
+    variance=lambda mean: mean * (1.0 - mean),
 )

@@ -76,4 +76,5 @@ EXPONENTIAL = Family(
     additive=True,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean: mean**2,
 )

@@ -83,6 +83,7 @@ class Family:
     draw : (rng, trials, mean, *parameters) to new outcomes.
     check : refuses outcomes that the family cannot have.
     expected : (mean, *parameters) to the expected outcome, where that is not the mean on `scale`.
+    variance : (mean, *parameters) to the variance of an outcome, of one trial; None where none is declared.
     whole : whether outcomes are whole numbers.
     additive : whether only the sum of the outcomes of rows with equal predictors matters.
     precise : the parameter whose square a row's weight divides; where there is none, weights multiply log likelihoods.
@@ -116,6 +117,7 @@ class Family:
     draw: Callable[..., Numbers]
     check: Check
     expected: Callable[..., Numbers] | None = None
+    variance: Callable[..., Numbers] | None = None
     whole: bool = False
     additive: bool = False
     precise: str = ""

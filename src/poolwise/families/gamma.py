@@ -91,4 +91,5 @@ GAMMA = Family(
     positive,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean, shape: mean**2 / shape,
 )

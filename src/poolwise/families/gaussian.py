@@ -85,4 +85,5 @@ GAUSSIAN = Family(
     precise="sigma",
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean, sigma: sigma**2,
 )

@@ -102,6 +102,7 @@ GAUSSIAN_WITH_ERRORS = replace(
     callback=_callback,
     log_density=log_density,
     draw=draw,
+    variance=lambda mean, sigma, error: sigma**2 + error**2,
     precise="se",
     interval=_interval,
     log_interval=log_interval_by(_interval),

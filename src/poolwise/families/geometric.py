@@ -83,4 +83,5 @@ GEOMETRIC = Family(
     additive=True,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean: mean + mean**2,
 )

@@ -34,6 +34,7 @@ class Link:
     unit : what a step of one is on the linear predictor: True where it says much whatever the data, as in logit and
         log; False where the linear predictor has the outcome's own units.
     ends : means between which starting values and default priors are kept.
+    latent : variance of the distribution whose distribution function the inverse link is, where it is one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Link:
     forward: Callable[[np.ndarray], np.ndarray]
     unit: bool
     ends: tuple[float, float] = (-math.inf, math.inf)
+    latent: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +108,9 @@ LOG = Scale(
 )
 LOGIT = Scale(
     _links(
-        Link("logit", _STRAIGHT, _logit, True),
-        Link("probit", _PROBIT, _probit, True),
-        Link("cloglog", _CLOGLOG, lambda mean: np.log(-np.log1p(-mean)), True),
+        Link("logit", _STRAIGHT, _logit, True, latent=math.pi**2 / 3),
+        Link("probit", _PROBIT, _probit, True, latent=1.0),
+        Link("cloglog", _CLOGLOG, lambda mean: np.log(-np.log1p(-mean)), True, latent=math.pi**2 / 6),
         Link("log", _LOG_OF_LOGIT, np.log, True),
     ),
     _logistic,

@@ -83,4 +83,5 @@ NEGATIVE_BINOMIAL = Family(
     whole=True,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean, shape: mean + mean**2 / shape,
 )

@@ -73,4 +73,5 @@ POISSON = Family(
     additive=True,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean: mean,
 )

@@ -119,4 +119,5 @@ STUDENT = Family(
     precise="sigma",
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    variance=lambda mean, sigma, nu: np.where(nu > 2.0, sigma**2 * nu / np.maximum(nu - 2.0, 1e-300), np.inf),
 )

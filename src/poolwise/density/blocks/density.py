@@ -306,11 +306,26 @@ class BlockedDensity:
         values : (n, K + 1) rows [W, y]; they need not be rows of the data.
         codes : (n,) cell of each row, which must be among those of the data.
         """
-        nodes, places = self._nodes(codes)
+        return self._moments(points, *self.projection.rows(values), *self._nodes(codes))
+
+    def common_moments(self, points: np.ndarray, forms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (m, n) of sums of coefficients, with weights (n, p), given y and theta."""
+        x = np.column_stack([forms @ self.basis.to_written, np.zeros(len(forms))])
+        nowhere = np.full(len(forms), -1, dtype=np.int64)
+        first = self.coefficients_kept - int(self.system.structure.root_size - 1)  # where zeros do no harm
+        places = np.full((len(forms), len(self.factors)), first, dtype=np.int64)
+        z = np.zeros((len(forms), int(self.system.structure.first_effect[-1])))
+        less, variance = self._moments(points, x, z, nowhere, places)
+        return forms @ self.basis.reference - less, variance
+
+    def _moments(
+        self, points: np.ndarray, x: np.ndarray, z: np.ndarray, nodes: np.ndarray, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same of rows [X, y] (n, p + 1) and Z (n, Q) in working coordinates, at their nodes and places."""
         order = np.argsort(nodes, kind="stable")
-        x, z = (np.ascontiguousarray(part[order]) for part in self.projection.rows(values))
+        x, z = (np.ascontiguousarray(part[order]) for part in (x, z))
         nodes, places, back_to = nodes[order], np.ascontiguousarray(places[order]), np.argsort(order)
-        residual, variance = np.empty((len(points), len(codes))), np.empty((len(points), len(codes)))
+        residual, variance = np.empty((len(points), len(nodes))), np.empty((len(points), len(nodes)))
 
         def fill(i: int, part: slice) -> None:
             point = np.ascontiguousarray(points[i])

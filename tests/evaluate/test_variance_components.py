@@ -1,0 +1,104 @@
+"""R-squared and intraclass correlations, against sums over rows written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+import poolwise as pw
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(3)
+    g, h, x = rng.integers(0, 15, 200), rng.integers(0, 6, 200), rng.normal(2.0, 1.5, 200)
+    eta = 0.5 + 0.4 * x + rng.normal(size=15)[g] + 0.3 * rng.normal(size=15)[g] * x + 0.5 * rng.normal(size=6)[h]
+    frame = pd.DataFrame({"x": x, "g": g, "h": h, "y": eta + rng.normal(size=200)})
+    return frame.assign(b=(rng.random(200) < expit(eta - 1)) * 1, n=rng.poisson(np.exp(0.5 * eta)))
+
+
+def _parts(fit, data):
+    """Draws (m,) of the variance of common terms, and of each factor, by rows."""
+    post, m = fit.posterior, fit.result.chains * fit.result.draws
+    beta = post["beta"].values.reshape(m, -1)
+    common = (beta[:, [0]] + beta[:, [1]] * data["x"].to_numpy()).var(axis=1)
+    z = np.column_stack([np.ones(len(data)), data["x"]])
+    sd, cor = post["sd_g"].values.reshape(m, 2), post["cor_g"].values.reshape(m, 2, 2)
+    covariance = sd[:, :, None] * cor * sd[:, None, :]
+    of_g = np.einsum("ni,mij,nj->mn", z, covariance, z).mean(axis=1)
+    return common, of_g, post["sd_h"].values.reshape(m) ** 2
+
+
+def test_components_of_a_normal_model_by_rows(data):
+    fit = pw.fit("y ~ x + (x | g) + (1 | h)", data, seed=1, draws=200)
+    common, of_g, of_h = _parts(fit, data)
+    rest = fit.posterior["sigma"].values.ravel() ** 2
+    total = common + of_g + of_h + rest
+    table, shares = fit.r2(), fit.icc()
+    assert table.loc["marginal", "mean"] == pytest.approx((common / total).mean())
+    assert table.loc["conditional", "mean"] == pytest.approx(((total - rest) / total).mean())
+    assert table.loc["conditional", "95%"] == pytest.approx(np.quantile((total - rest) / total, 0.95))
+    assert shares.loc["g", "mean"] == pytest.approx((of_g / (total - common)).mean())
+    assert shares.loc["all", "mean"] == pytest.approx(((of_g + of_h) / (total - common)).mean())
+    means = fit.predict(draws=True).values.reshape(len(rest), -1)
+    explained = means.var(axis=1)
+    assert table.loc["fitted values", "mean"] == pytest.approx((explained / (explained + rest)).mean())
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(2000.0, 1.0), (0.0, 1e-6), (1e7, 1.0)])
+def test_they_do_not_depend_on_zero_and_units(data, shift, factor):
+    formula = "y ~ x + (x | g) + (1 | h)"
+    fit = pw.fit(formula, data, seed=1, draws=200)
+    moved = pw.fit(formula, data.assign(x=factor * data["x"] + shift, y=100 * data["y"] - 7), seed=1, draws=200)
+    for one, other in ((fit.r2(), moved.r2()), (fit.icc(), moved.icc())):
+        np.testing.assert_allclose(one["mean"], other["mean"], rtol=1e-4)
+
+
+def test_zero_one_outcomes_on_the_scale_of_the_latent_variable(data):
+    for link, latent in (("logit", np.pi**2 / 3), ("probit", 1.0)):
+        fit = pw.fit("b ~ x + (x | g) + (1 | h)", data, family="bernoulli", link=link, seed=1, draws=100)
+        common, of_g, of_h = _parts(fit, data)
+        assert fit.icc().loc["g", "mean"] == pytest.approx((of_g / (of_g + of_h + latent)).mean())
+        p = fit.predict(draws=True).values.reshape(400, -1)
+        explained, rest = p.var(axis=1), (p * (1 - p)).mean(axis=1)
+        assert fit.r2().loc["fitted values", "mean"] == pytest.approx((explained / (explained + rest)).mean())
+        assert fit.r2().loc["marginal", "mean"] == pytest.approx((common / (common + of_g + of_h + latent)).mean())
+
+
+def test_counts_by_the_lognormal_approximation(data):
+    fit = pw.fit("n ~ x + (x | g) + (1 | h)", data, family="negative_binomial", seed=1, draws=100)
+    _, of_g, of_h = _parts(fit, data)
+    mean = fit.predict(draws=True).values.reshape(400, -1).mean(axis=1)
+    rest = np.log1p(1 / mean + 1 / fit.posterior["shape"].values.ravel())
+    assert fit.icc().loc["all", "mean"] == pytest.approx(((of_g + of_h) / (of_g + of_h + rest)).mean())
+
+
+def test_declared_variances_are_those_of_draws():
+    from poolwise.families import FAMILIES
+
+    rng, tried = np.random.default_rng(5), []
+    usual = {"sigma": 1.3, "shape": 2.5, "phi": 6.0, "nu": 9.0}
+    for name, family in FAMILIES.items():
+        if family.variance is None:
+            continue
+        mean = np.full(400_000, 0.35)
+        parameters = [np.full_like(mean, usual[each.name]) for each in family.parameters]
+        drawn = family.draw(rng, np.ones_like(mean), mean, *parameters)
+        assert drawn.var() == pytest.approx(family.variance(0.35, *(each[0] for each in parameters)), rel=0.03), name
+        tried.append(name)
+    assert len(tried) >= 10
+
+
+def test_what_has_no_shares_is_refused(data, radon):
+    complete = pw.fit("y ~ x", data, seed=1, draws=100)
+    assert list(complete.r2().index) == ["fitted values", "marginal"]
+    with pytest.raises(pw.DataError, match="nothing lies between groups"):
+        complete.icc()
+    separate = pw.compare_pooling("log_radon ~ floor", by="county", data=radon, seed=1, draws=50).separate
+    with pytest.raises(pw.DataError, match="Without pooling"):
+        separate.r2()
+    skewed = pw.fit("y ~ x + (1 | g)", data, family="skew_normal", seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="No variance is declared"):
+        skewed.icc()
