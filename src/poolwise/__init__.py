@@ -24,6 +24,7 @@ _HOMES = {
     ),
     "poolwise.api.datagrid": ("datagrid",),
     "poolwise.api.marginal_plots": ("plot_comparisons", "plot_predictions", "plot_slopes"),
+    "poolwise.api.model_table": ("model_table",),
     "poolwise.support.errors": (
         "DataError",
         "FileError",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
         slopes,
     )
     from poolwise.api.marginal_plots import plot_comparisons, plot_predictions, plot_slopes
+    from poolwise.api.model_table import model_table
     from poolwise.api.pooling import PoolingComparison, compare_pooling
     from poolwise.api.power import balanced_design, power
     from poolwise.families import Family

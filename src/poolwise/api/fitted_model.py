@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from poolwise.evaluate.smooth_terms import SmoothTerm
     from poolwise.output.live.explorer import Explorer
     from poolwise.output.plots.accessor import FitPlots
+    from poolwise.output.tables.model_table import ModelTable
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -171,6 +172,18 @@ class Fit:
     def summary(self, *, groups: bool = False, interval: float = 0.9) -> pd.DataFrame:
         """Mean, sd, central interval, effective sample sizes, R-hat; `groups=True` adds each group's coefficients."""
         return tables.summary(self.result, groups=groups, interval=check_interval(interval))
+
+    def table(self, *, interval: float = 0.9, digits: int = 2) -> ModelTable:
+        """The population's parameters as a table for papers: Markdown, LaTeX, HTML, Great Tables, Word.
+
+        `pw.model_table(a, b)` has several fits side by side.
+        """
+        from poolwise.evaluate.variance_components import explained
+        from poolwise.output.tables.model_table import model_table
+
+        shares = {"estimate": explained(self.result, self.rows)}
+        check_count("digits", digits, 0)
+        return model_table({"estimate": self.result}, shares, check_interval(interval), digits)
 
     def group_coefficients(
         self,

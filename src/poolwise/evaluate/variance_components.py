@@ -161,15 +161,24 @@ def r2(posterior: Posterior, rows: Rows | None, interval: float) -> pd.DataFrame
     if rows is not None and model.family.variance is not None and not model.family.labels:
         averages = _Averages.of(posterior, rows)
         mean, square = (averages.mean_of("mean", lambda mean, *_, power=power: mean**power) for power in (1, 2))
-        explained = np.maximum(square - mean**2, 0.0)
+        between = np.maximum(square - mean**2, 0.0)
         rest = averages.mean_of("variance", lambda mean, *parameters: _variance(posterior, mean, parameters))
-        found["fitted values"] = explained / (explained + rest)
+        found["fitted values"] = between / (between + rest)
     parts = variance_components(posterior, rows)
     total = parts.common + parts.between + parts.residual
     found["marginal"] = parts.common / total
     if parts.of_factors:
         found["conditional"] = (parts.common + parts.between) / total
     return _table(found, interval)
+
+
+def explained(posterior: Posterior, rows: Rows | None) -> dict[str, float]:
+    """Posterior means of the shares of `r2` by components, by the names of a table; nothing where there are none."""
+    try:
+        found = r2(posterior, rows, 0.9)["mean"]
+    except DataError:
+        return {}
+    return {f"R2 {name}": float(found[name]) for name in ("marginal", "conditional") if name in found}
 
 
 def icc(posterior: Posterior, rows: Rows | None, interval: float) -> pd.DataFrame:
