@@ -17,7 +17,7 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.density import CollapsedModel
-from poolwise.pymc.graph import PLAIN, Block, find_block, outcomes
+from poolwise.pymc.graph import PLAIN, Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, Rest, linear_rows, rest_of
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
@@ -87,9 +87,12 @@ def explain(model: pm.Model) -> Explanation:
     ------
     DataError : for a model that cannot be sampled here at all.
     """
-    block = find_block(model)
-    shapes = model.eval_rv_shapes()
-    left = {one.name: int(np.prod(shapes[one.name], dtype=int)) for one in block.rest}
+    with plainly():
+        return _explained(find_block(model))
+
+
+def _explained(block: Block) -> Explanation:
+    left = {one.name: int(np.prod(block.shapes[one.name], dtype=int)) for one in block.rest}
     names = {one.name: size for one, size in zip(block.variables, block.sizes, strict=True)}
     if not block.variables:
         return Explanation({}, left, block.kept_out, 0, 0, 0, 0, 0.0)
@@ -144,7 +147,8 @@ def sample(
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     began = time.perf_counter()
     try:
-        drawn = _drawn(model, settings, sampler)
+        with plainly():
+            drawn = _drawn(model, settings, sampler)
     except (DataError, SamplingError):
         if otherwise is None or not isinstance(model, pm.Model):
             raise
@@ -156,8 +160,9 @@ def sample(
         warnings.warn(
             f"{certificate.advice} otherwise='nutpie' hands such a model over.", PoolwiseWarning, stacklevel=2
         )
-    named = _variables(drawn.block, drawn.collapsed, drawn.theta, drawn.values, shape)
-    return _tree(model, named, drawn.lp.reshape(shape), certificate, time.perf_counter() - began)
+    with plainly():
+        named = _variables(drawn.block, drawn.collapsed, drawn.theta, drawn.values, shape)
+        return _tree(model, named, drawn.lp.reshape(shape), certificate, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +232,7 @@ def _block_or_refuse(model: pm.Model) -> Block:
 
 def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
     """Values (m, *shape) of all free variables by the names of their values."""
-    shapes = block.model.eval_rv_shapes()
+    shapes = block.shapes
     found = dict(zip(collapsed.rest.names, collapsed.rest.split(theta), strict=True))
     parts = np.split(drawn, np.cumsum(block.sizes)[:-1], axis=1)
     for one, part in zip(block.variables, parts, strict=True):
@@ -245,7 +250,7 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     some = np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
     values = _values(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
-    compute = function(inputs, block.model.logp(jacobian=True, sum=True), mode=PLAIN)
+    compute = function(inputs, block.log_density(list(block.log_factors)), mode=PLAIN)
     expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
     off = collapsed.joint(theta[some], drawn[some]) - expected
     # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.

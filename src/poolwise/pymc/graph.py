@@ -8,13 +8,15 @@ variable out. The density that follows is compared with the model's own before d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor
+import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import NormalRV
@@ -25,6 +27,11 @@ from poolwise.support.errors import DataError
 
 # Nothing is rewritten or compiled to C, which would take longer than all else: operations are NumPy's, on many points.
 PLAIN = Mode(linker="py", optimizer=None)
+
+
+def plainly() -> AbstractContextManager[Any]:
+    """Graphs within operations, which compile by PyTensor's own mode, are not compiled to C either."""
+    return pytensor.config.change_flags(mode="FAST_COMPILE")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +45,8 @@ class Block:
     rest : the other free variables.
     observed : normal outcomes.
     kept_out : why a normal variable is not in the block, by its name.
+    shapes : of all variables, by name.
+    log_factors : log densities of free and observed variables and potentials, as graphs; Jacobians included.
     """
 
     model: pm.Model
@@ -45,12 +54,17 @@ class Block:
     rest: tuple[Any, ...]
     observed: tuple[Any, ...]
     kept_out: dict[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    log_factors: Mapping[Any, Any]
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of each variable of the block."""
-        shapes = self.model.eval_rv_shapes()
-        return tuple(int(np.prod(shapes[one.name], dtype=int)) for one in self.variables)
+        return tuple(int(np.prod(self.shapes[one.name], dtype=int)) for one in self.variables)
+
+    def log_density(self, variables: Sequence[Any]) -> Any:
+        """The graph of the summed log densities of some variables and potentials."""
+        return pt.sum([pt.sum(self.log_factors[one]) for one in variables])
 
 
 def find_block(model: pm.Model) -> Block:
@@ -61,6 +75,7 @@ def find_block(model: pm.Model) -> Block:
     DataError : for discrete variables, models without observed variables, and outcomes with missing values.
     """
     check_model(model)
+    shapes = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
     kept_out: dict[str, str] = {}
     candidates = [one for one in model.free_RVs if _is_normal(one) and model.rvs_to_transforms.get(one) is None]
     observed = [one for one in model.observed_RVs if _is_normal(one)]
@@ -70,7 +85,7 @@ def find_block(model: pm.Model) -> Block:
             break
         kept_out |= {one.name: why for one, why in reason.items()}
         candidates = [one for one in candidates if one not in reason]
-    for one in _not_affine(model, candidates, observed):
+    for one in _not_affine(shapes, candidates, observed):
         kept_out[one.name] = "a mean is not known to be linear in it"
         candidates = [other for other in candidates if other is not one]
     used = [one for one in observed if set(candidates) & set(ancestors([one]))]
@@ -78,7 +93,8 @@ def find_block(model: pm.Model) -> Block:
         kept_out |= {one.name: "no normal outcome depends on it" for one in candidates}
         candidates = []
     rest = tuple(one for one in model.free_RVs if one not in candidates)
-    return Block(model, tuple(candidates), rest, tuple(used), kept_out)
+    factors = zip((*model.basic_RVs, *model.potentials), model.logp(jacobian=True, sum=False), strict=True)
+    return Block(model, tuple(candidates), rest, tuple(used), kept_out, shapes, dict(factors))
 
 
 def check_model(model: pm.Model) -> None:
@@ -142,10 +158,9 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
     return found
 
 
-def _not_affine(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:
+def _not_affine(shapes: Mapping[str, tuple[int, ...]], candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:
     """Candidates to be taken away until all means are affine in the others; of a product the smaller factor."""
     taken: list[Any] = []
-    shapes = model.eval_rv_shapes()
 
     def size(variables: frozenset[Any]) -> int:
         return sum(int(np.prod(shapes[one.name], dtype=int)) for one in variables)

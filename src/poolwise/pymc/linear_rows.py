@@ -34,7 +34,7 @@ from poolwise.support.errors import DataError
 _SEEN = 4  # values of the rest, at which rows and entries are told apart
 _SAME = 1e-11  # of the size of a mean: rounding
 _NUMBERS = 4e6  # of means, at a time
-_FROM_PRIORS = 200  # draws
+_FROM_PRIORS = 100  # draws
 _WIDEST = 64  # entries of a row
 
 
@@ -156,8 +156,7 @@ def linear_rows(block: Block, rest: Rest, points: np.ndarray) -> LinearRows:
     means, y = _means(block)
     values = [block.model.rvs_to_values[one] for one in block.rest]
     mine = [block.model.rvs_to_values[one] for one in block.variables]
-    shapes = block.model.eval_rv_shapes()
-    own_shapes = [tuple(map(int, shapes[one.name])) for one in block.variables]
+    own_shapes = [block.shapes[one.name] for one in block.variables]
     p, n = sum(block.sizes), len(y)
     of_means = _over(means, values, rest.shapes, mine, own_shapes)
     of_sds = _sds(block, values, rest)
@@ -211,7 +210,7 @@ def linear_rows(block: Block, rest: Rest, points: np.ndarray) -> LinearRows:
 
 def _means(block: Block) -> tuple[Any, np.ndarray]:
     """All means as one vector, outcomes before block, in terms of values; and the outcomes."""
-    model, shapes = block.model, block.model.eval_rv_shapes()
+    model, shapes = block.model, block.shapes
     observed = [outcomes(model, one) for one in block.observed]
     whole = [*(y.shape for y in observed), *(shapes[one.name] for one in block.variables)]
     means = [parameters(one)[0] for one in (*block.observed, *block.variables)]
@@ -221,7 +220,7 @@ def _means(block: Block) -> tuple[Any, np.ndarray]:
 
 def _sds(block: Block, values: Sequence[Any], rest: Rest) -> Callable[[np.ndarray], np.ndarray]:
     """Standard deviations of all rows (m, n + p); each is computed once, however many rows it is of."""
-    model, shapes = block.model, block.model.eval_rv_shapes()
+    model, shapes = block.model, block.shapes
     variables = (*block.observed, *block.variables)
     graphs = model.replace_rvs_by_values([pt.as_tensor(parameters(one)[1]) for one in variables])
     whole = [outcomes(model, one).shape for one in block.observed]
@@ -383,7 +382,7 @@ def _log_prior(block: Block, values: Sequence[Any], rest: Rest) -> Callable[[np.
     terms = [*block.rest, *block.model.potentials, *others]
     if not terms:
         return lambda points: np.zeros(len(points))
-    graph = block.model.logp(vars=terms, sum=True, jacobian=True)
+    graph = block.log_density(terms)
     frozen = FunctionGraph(outputs=[graph], clone=False)
     in2out(local_check_parameter_to_ninf_switch).rewrite(frozen)
     compute = _over(pt.atleast_1d(frozen.outputs[0]), values, rest.shapes)
