@@ -198,22 +198,23 @@ def test_weights_are_positive(weight, frame):
         pw.fit("count ~ x", frame.assign(v=weight), family="poisson", weights="v")
 
 
-def test_statistics_do_not_serve_families_that_are_sampled(frame):
+def test_statistics_are_of_a_family(frame):
     statistics = pw.SufficientStatistics.from_data("y ~ x", frame)
     for options in ({"family": "student"}, {"link": "log"}):
-        with pytest.raises(pw.DataError, match="Statistics serve the normal family"):
+        with pytest.raises(pw.DataError, match="These statistics are of a normal model"):
             pw.fit("y ~ x", statistics, **options)
+    counted = pw.SufficientStatistics.from_data("y ~ x", frame, family="student")
+    with pytest.raises(pw.DataError, match="pass that family= and link="):
+        pw.fit("y ~ x", counted)
+    with pytest.raises(pw.DataError, match="cannot be combined"):
+        counted + statistics
 
 
 @pytest.mark.parametrize("kind", ["poisson", "sigma"])
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda fit, _: fit.statistics, "is made of rows; statistics serve the normal"),
-        (lambda fit, frame: fit.update(frame), "made of rows, not of statistics: fit all rows together again"),
-        (lambda fit, frame: fit.forget(frame), "made of rows, not of statistics"),
         (lambda fit, _: fit.as_code("lme4"), r"as_code\('lme4'\) speaks of the normal family"),
-        (lambda fit, _: pw.merge(fit, fit), "cannot be merged from their statistics"),
     ],
 )
 def test_questions_that_need_statistics_are_refused(kind, ask, said, fits):

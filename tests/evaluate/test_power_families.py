@@ -9,10 +9,10 @@ from scipy.stats import norm
 
 import poolwise as pw
 from poolwise.design import build, needed_columns
+from poolwise.design.completion import completed
 from poolwise.evaluate.power import Plan, simulate, truth_of
 from poolwise.families import FAMILIES, family_of
 from poolwise.formula import parse
-from poolwise.inference.completion import completed
 from poolwise.sources.frames import as_table
 
 SHARED = {"shape": 3.0, "phi": 4.0, "nu": 6.0, "sigma": 0.5, "tau": 0.4}

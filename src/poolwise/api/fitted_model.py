@@ -26,6 +26,8 @@ from poolwise.sources import Source
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.source import table_of
 from poolwise.statistics import SufficientStatistics
+from poolwise.statistics.counted import distinct
+from poolwise.statistics.routes import with_counted
 from poolwise.support.arguments import check_label, check_text, check_text_map
 from poolwise.support.atomic_write import check_writable
 from poolwise.support.errors import DataError, SamplingError
@@ -687,17 +689,19 @@ class Fit:
 
     @property
     def statistics(self) -> SufficientStatistics:
-        """All that a normal fit knows of its rows; they add, subtract, and can be saved and fitted.
+        """All that a fit knows of its rows; statistics add, subtract, and can be saved and fitted.
+
+        Of a family that is sampled they are the rows that differ, with how many there are of each.
 
         Raises
         ------
-        DataError : for a family that is sampled, which is made of rows.
+        DataError : for such a family where the rows are not in memory.
         """
-        if self.result.model.sampled:
-            raise DataError(
-                f"The family '{self.result.model.family.name}' is made of rows; statistics serve the normal."
-            )
-        return SufficientStatistics.of(self.result.model.data)
+        data = self.result.model.data
+        if self.result.model.sampled and data.counted is None:
+            rows = distinct(self.behind.encoded())
+            data = with_counted(data.design, data.encoding, rows, default_threads(), data.reading)
+        return SufficientStatistics.of(data)
 
     def update(
         self,

@@ -62,7 +62,8 @@ def fit(
         their own: `["y ~ x + (x | g)", "sigma ~ 1 + (1 | g)"]`.
     data : pandas, Polars (eager or lazy) or PyArrow frame, a dict of columns; path, pattern, folder or list of CSV or
         Parquet files; DuckDB table or query; Spark frame; `SufficientStatistics`; a published table by `from_cells`.
-        Rows in files and engines stay there: one query reduces them.
+        Rows in files and engines stay there: one query reduces them, or for families without sufficient statistics
+        counts equal rows, where there are more than a million and few that differ.
     family : "gaussian", "bernoulli", "binomial", "poisson", "negative_binomial", "student" (robust), "gamma",
         "lognormal", "beta", "exponential", or a `pw.Family` of your own.
     link : of the mean; by default the usual one: logit, log or identity. Also "probit", "cloglog", ...
@@ -128,10 +129,9 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     for one in (first, second):
         if not isinstance(one, Fit):
             raise DataError(f"merge takes two fits, not {type(one).__name__}.")
-    if first.result.model.sampled or second.result.model.sampled:
-        raise DataError(
-            "Fits of a family that is sampled cannot be merged from their statistics; fit all rows together."
-        )
+    kinds = [(model.family.name, model.link.name, model.sampled) for model in (first.result.model, second.result.model)]
+    if kinds[0] != kinds[1]:
+        raise DataError("Fits of different families, links or parameters cannot be merged; fit all rows together.")
     mine, theirs = first.result.model.given, second.result.model.given
     differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
     if differing:

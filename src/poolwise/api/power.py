@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import build, needed_columns
+from poolwise.design.completion import completed
 from poolwise.design.required_columns import Needed
 from poolwise.evaluate.power import Plan, Power, in_words, scales_of, truth_of
 from poolwise.evaluate.power import power as simulated_power
 from poolwise.families import Family, family_of, of_categories
 from poolwise.formula import Formula, parse
 from poolwise.formula.parse import unquote
-from poolwise.inference.completion import completed
-from poolwise.inference.prepare import closed
 from poolwise.samplers.settings import check_count, check_interval, sampler_settings
 from poolwise.sources.frames import as_table
+from poolwise.statistics.model_formula import closed
 from poolwise.support.errors import DataError, FormulaError, suggest
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import check_threads

@@ -147,6 +147,28 @@ class CollapsedDensity:
         kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, effects)
         return effects
 
+    def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """As `draw_common`, from standard normals (m, p)."""
+        found = np.ascontiguousarray(noise).copy()
+        kernels.common_given(np.ascontiguousarray(points), self.problem, found)
+        return found
+
+    def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
+        """As `draw_effects`, from standard normals (m, q, width)."""
+        found = np.ascontiguousarray(noise).copy()
+        kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, found)
+        return found
+
+    @property
+    def kept_size(self) -> int:
+        """Numbers in a row of what `draw_common` makes."""
+        return int(self.problem.xy.shape[0]) - 1
+
+    @property
+    def leaf(self) -> int:
+        """Position of the factor whose effects are drawn last, given all else; -1 without factors."""
+        return 0 if self.groups else -1
+
     def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
         """Common coefficients (m, p) to average effects over: their means for each theta, without noise."""
         return self.draw_common(points, None)
@@ -161,6 +183,10 @@ class CollapsedDensity:
             return total.T / len(some)
 
         return np.concatenate(map_slices(average, self.blocks, 1, self.threads))[: self.groups]
+
+    def unexplained_of(self, factor: int, points: np.ndarray) -> np.ndarray:
+        """As `unexplained`, of the only factor."""
+        return self.unexplained(points)
 
     def common_of(self, working: np.ndarray) -> np.ndarray:
         """The common coefficients among those that `draw_common` makes: all of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,6 +113,7 @@ class Rows:
     linear : whether the offset has been taken away from y.
     limits : (4, n) ends of the interval in which a censored outcome lies, NaN where it was observed exactly; and the
         bounds of a truncated one. None where nothing is censored or truncated.
+    counts : (n,) how many equal rows each stands for, None for one each.
     """
 
     values: np.ndarray
@@ -123,14 +124,22 @@ class Rows:
     trials: np.ndarray | None = None
     linear: bool = True
     limits: np.ndarray | None = None
+    counts: np.ndarray | None = None
 
     def take(self, positions: np.ndarray) -> Rows:
         """The rows at some positions."""
-        weights, offset, trials = (
-            None if each is None else each[positions] for each in (self.weights, self.offset, self.trials)
+        weights, offset, trials, counts = (
+            None if each is None else each[positions] for each in (self.weights, self.offset, self.trials, self.counts)
         )
         limits = None if self.limits is None else self.limits[:, positions]
-        return Rows(self.values[positions], self.codes[positions], 0, weights, offset, trials, self.linear, limits)
+        values, codes = self.values[positions], self.codes[positions]
+        return Rows(values, codes, 0, weights, offset, trials, self.linear, limits, counts)
+
+    def each(self) -> Rows:
+        """Every row by itself, equal ones one after the other."""
+        if self.counts is None:
+            return self
+        return replace(self.take(np.repeat(np.arange(len(self.codes)), self.counts.astype(np.int64))), counts=None)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -138,13 +147,18 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         values, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "codes"))
-        weights, offset, trials = (
+        weights, offset, trials, counts = (
             None if getattr(parts[0], name) is None else np.concatenate([getattr(part, name) for part in parts])
-            for name in ("weights", "offset", "trials")
+            for name in ("weights", "offset", "trials", "counts")
         )
         dropped = sum(part.dropped for part in parts)
         limits = None if parts[0].limits is None else np.hstack([np.asarray(part.limits) for part in parts])
-        return cls(values, codes, dropped, weights, offset, trials, parts[0].linear, limits)
+        return cls(values, codes, dropped, weights, offset, trials, parts[0].linear, limits, counts)
+
+    @property
+    def multiplicities(self) -> np.ndarray:
+        """(n,) how many equal rows each stands for."""
+        return np.ones(len(self.codes)) if self.counts is None else self.counts
 
     @property
     def precisions(self) -> np.ndarray:

@@ -143,6 +143,11 @@ class Family:
         return ("", *(parameter.name for parameter in self.parameters))
 
     @property
+    def countable(self) -> bool:
+        """Whether equal rows can be put together before anything else is known of them."""
+        return not any(each.usual or callable(each.fixed) for each in self.parameters)
+
+    @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the parameters that always have a linear predictor."""
         return tuple(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _READ = 1 << 20  # rows; more are not brought into memory unasked
+_TOGETHER = 1 << 12  # rows that differ, at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +44,11 @@ class RowsBehind:
     @property
     def at_hand(self) -> bool:
         """Whether they can be read."""
-        return self.rows is not None or not (self.source is None or isinstance(self.source, CellTable))
+        return (
+            self.rows is not None
+            or self.data.counted is not None
+            or not (self.source is None or isinstance(self.source, CellTable))
+        )
 
     def encoded(self) -> Rows:
         """All of them, where they are in memory.
@@ -52,6 +57,8 @@ class RowsBehind:
         ------
         DataError : where they are not.
         """
+        if self.rows is None and self.data.counted is not None and self.data.rows <= _READ:
+            return self.data.counted.each()
         if self.rows is None:
             where = (
                 "was loaded from a file, which holds no rows, updated, or made of statistics"
@@ -63,6 +70,9 @@ class RowsBehind:
 
     def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
         """A function that goes through all of them once, from memory or from where they live."""
+        if self.rows is None and (counted := self.data.counted) is not None:
+            ends = np.append(np.arange(0, len(counted.codes), _TOGETHER), len(counted.codes))
+            return lambda: (counted.take(np.arange(*ends[k : k + 2])).each() for k in range(len(ends) - 1))
         if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
             source = self.source
             return lambda: _explained(source, _the_same(self.data, stream_again(self.data, source, "drop", progress)))

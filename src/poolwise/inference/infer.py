@@ -17,6 +17,7 @@ from poolwise.density.prior_conflict import judged
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.density.ties import sampled_part
 from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
 from poolwise.samplers.hamiltonian import sample_whitened
 from poolwise.samplers.independence import sample_if_certified
@@ -78,6 +79,8 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
         raise DataError(_NO_ROWS)
     if not model.observations.rows and not model.design.factors:
         return _prior(model, settings)
+    if settings.sampler != "nuts" and (found := by_working_outcomes(model, settings, threads)) is not None:
+        return found
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     drawn = _sample(density, settings, threads)

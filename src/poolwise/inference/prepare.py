@@ -13,17 +13,12 @@ from poolwise import design as designs
 from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
 from poolwise.density.resolve import resolve_priors
-from poolwise.families import GAUSSIAN, Family, Link, of_categories, with_errors
-from poolwise.formula import Formula, Functions, parse
-from poolwise.formula.parse import unquote
-from poolwise.inference.completion import completed
+from poolwise.families import GAUSSIAN, Family, Link
+from poolwise.formula import Formula, Functions
 from poolwise.inference.posterior import Model, Pooling
 from poolwise.sources import as_source
-from poolwise.sources.files import read_all
-from poolwise.sources.frames import Table, has_order
-from poolwise.sources.relation import Relation
-from poolwise.sources.source import Source
 from poolwise.statistics import Statistics
+from poolwise.statistics.model_formula import ModelFormula, model_formula
 from poolwise.statistics.routes import reduce_source
 from poolwise.support.errors import DataError, FormulaError, PoolwiseWarning
 from poolwise.support.progress import Progress, silent
@@ -48,34 +43,51 @@ def prepare(
 ) -> tuple[Model, designs.Rows | None]:
     """Formula, data and priors to a model, ready for `infer`; and the encoded rows."""
     rows_there = None if isinstance(source, Statistics) else as_source(source)
-    names = None if rows_there is None else rows_there.names
-    parsed = parse(formula, functions, names, [weights] if isinstance(weights, str) else [], tables)
-    if family.of_labels is not None:
-        family = of_categories(family, _labels(parsed, rows_there, family), link)
-    if parsed.residual:
-        family = with_errors(family)
-    parsed = completed(parsed, family)
-    integrated = closed(parsed, family, family.link(link))
-    if integrated:
-        parsed = designs.as_factors(parsed)
-    elif coupled := [bar for _, each in parsed.predictors for bar in each.bars if bar.structure]:
-        raise FormulaError(
-            f"{coupled[0]} needs a normal model with one sigma; other models have (1 | {coupled[0].structure})."
-        )
+    used = [weights] if isinstance(weights, str) else []
+    labels = source.encoding.labels if isinstance(source, Statistics) and source.counted is not None else None
+    read = model_formula(
+        formula, rows_there, family, link, functions=functions, used=used, tables=tables, labels=labels
+    )
+    family = read.family
     if isinstance(source, Statistics):
-        if not integrated:
-            raise DataError("Statistics serve the normal family without further formulas; this model needs rows.")
-        if str(parsed) != str(source.design.formula):
-            raise FormulaError(f"The formula is '{formula}', but the statistics are of '{source.formula}'.")
-        for bar in parsed.bars:
-            if bar.structure and not source.design.coupled_alike(bar.factor, designs.coupling_of(bar, parsed.tables)):
-                raise DataError(f"The table that {bar.factor} refers to is not that of the statistics.")
-        return model_of(source, priors or {}), None
-    needed = designs.needed_columns(parsed, weights, linear=integrated, labelled=family.labelled, labels=family.labels)
-    data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress)
+        _check_statistics(read, source, formula)
+        if read.closed:
+            return model_of(source, priors or {}), None
+        return sampled_model(source, rows_of(source, family), priors or {}, family, family.link(link)), None
+    needed = read.needed(weights)
+    data, rows = reduce_source(
+        needed, as_source(rows_there), None, missing, threads, progress, countable=family.countable
+    )
     warn_of_dropped(data)
-    if integrated:
+    if read.closed:
         return model_of(data, priors or {}), rows
+    return sampled_model(data, rows_of(data, family, rows), priors or {}, family, family.link(link)), rows
+
+
+def _check_statistics(read: ModelFormula, source: Statistics, written: str | Sequence[str]) -> None:
+    """Refuse statistics of another formula, or without what the family needs."""
+    if read.closed != (source.counted is None):
+        raise DataError(
+            "These statistics are of a normal model with one sigma: make those of this family by "
+            f"SufficientStatistics.from_data(formula, data, family='{read.family.name}')."
+            if source.counted is None
+            else "These statistics are of a family that is sampled, and not of this model: pass that family= and link=."
+        )
+    if str(read.formula) != str(source.design.formula):
+        raise FormulaError(f"The formula is '{written}', but the statistics are of '{source.formula}'.")
+    for bar in read.formula.bars:
+        if bar.structure and not source.design.coupled_alike(bar.factor, designs.coupling_of(bar, read.formula.tables)):
+            raise DataError(f"The table that {bar.factor} refers to is not that of the statistics.")
+
+
+def rows_of(data: Statistics, family: Family, rows: designs.Rows | None = None) -> designs.Rows:
+    """The rows of a family that is sampled, or those that differ with their counts.
+
+    Raises
+    ------
+    DataError : where there are none.
+    """
+    rows = data.counted if rows is None else rows
     if rows is None:
         raise DataError(f"The family '{family.name}' needs rows in memory, not a table of cells.")
     if family.whole and rows.limits is not None:
@@ -83,18 +95,7 @@ def prepare(
     if rows.limits is not None:
         designs.check_intervals(data.design.response, rows.limits)
     _check_occurring(data.design.response, rows, family)
-    return sampled_model(data, rows, priors or {}, family, family.link(link)), rows
-
-
-def _labels(formula: Formula, source: Source | None, family: Family) -> tuple[str, ...]:
-    """Labels of the categories that the outcome is one of."""
-    name = unquote(formula.response)
-    if isinstance(source, Relation) and name in source.names:
-        source = read_all(source, (name,))
-    if not isinstance(source, Table) or name not in source.names:
-        raise FormulaError(f"The outcome of '{family.name}' must be a column of the data as it is, not '{name}'.")
-    values, stated = source.columns([name])[name], has_order(source, name)
-    return designs.outcome_labels(name, values, stated=stated, ordered=family.ordered)
+    return rows
 
 
 def sampled_model(
@@ -164,12 +165,6 @@ def _check_occurring(name: str, rows: designs.Rows, family: Family) -> None:
         empty = [label for label, count in zip(family.labels, counts, strict=True) if not count]
         if empty:
             raise DataError(f"No complete row has '{name}' {', '.join(empty[:5])}: leave these rows out of the data.")
-
-
-def closed(formula: Formula, family: Family, link: Link) -> bool:
-    """Whether coefficients are integrated out in closed form: of a normal mean, with one sigma for all rows."""
-    more = formula.further or formula.additions or formula.fixed
-    return family is GAUSSIAN and link.name == "identity" and not more
 
 
 def model_of(data: Statistics, priors: Mapping[str, Prior]) -> Model:

@@ -9,9 +9,9 @@ import numpy as np
 from poolwise.density.latent.observations import observe, observe_groups
 from poolwise.density.resolve import ties_in
 from poolwise.design import Rows
+from poolwise.design.completion import completed
 from poolwise.design.factors import Factor
 from poolwise.formula import Formula
-from poolwise.inference.completion import completed
 from poolwise.inference.posterior import Model, Pooling
 from poolwise.statistics import Statistics
 

@@ -9,9 +9,14 @@ from typing import Any
 
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling, Posterior
-from poolwise.inference.prepare import model_of, warn_of_dropped
+from poolwise.inference.prepare import model_of, rows_of, sampled_model, warn_of_dropped
 from poolwise.samplers.settings import sampler_settings
-from poolwise.statistics import Statistics, SufficientStatistics
+from poolwise.sources import Source, as_source
+from poolwise.sources.group_tables import with_group_tables
+from poolwise.statistics import Statistics
+from poolwise.statistics.counted import distinct
+from poolwise.statistics.model_formula import ModelFormula
+from poolwise.statistics.routes import reduce_source, with_counted
 from poolwise.support.errors import DataError, PoolwiseWarning
 from poolwise.support.progress import Progress
 from poolwise.support.threads import default_threads
@@ -25,8 +30,6 @@ def like(
         raise DataError(
             "Separate regressions take no more rows: call compare_pooling again, or update the partial fit."
         )
-    if posterior.model.sampled:
-        raise DataError("A fit of this family is made of rows, not of statistics: fit all rows together again.")
     mine = posterior.model.data
     frozen = sorted({key for spec in mine.encoding.specs for key in spec.transform_state})
     if frozen:
@@ -35,21 +38,30 @@ def like(
             PoolwiseWarning,
             stacklevel=3,
         )
-    data = SufficientStatistics.from_data(
-        mine.formula,
-        rows,
-        like=mine,
-        weights=mine.encoding.weights,
-        groups=groups,
-        missing=missing,
-        progress=progress,
-    )
+    data = _statistics_like(posterior, with_group_tables(as_source(rows), groups), missing, progress)
     warn_of_dropped(data)
     return data
+
+
+def _statistics_like(posterior: Posterior, source: Source, missing: str, progress: Progress) -> Statistics:
+    """Of a family that is sampled, with the rows that differ."""
+    model, threads = posterior.model, default_threads()
+    read = ModelFormula(model.design.formula, model.family, not model.sampled)
+    needed = read.needed(model.encoding.weights)
+    found, rows = reduce_source(
+        needed, source, model.data, missing, threads, progress, countable=model.sampled and model.family.countable
+    )
+    if rows is None or not model.sampled:
+        return found
+    return with_counted(found.design, found.encoding, distinct(rows), threads, found.reading)
 
 
 def refit(posterior: Posterior, data: Statistics, progress: Progress) -> Posterior:
     """The posterior of other rows under the priors that were asked for, with the same seed."""
     settings = sampler_settings(posterior.draws, posterior.chains, posterior.seed, "auto", progress)
-    again = replace(model_of(data, posterior.model.given), pooling=posterior.model.pooling)
-    return infer(again, settings, threads=default_threads())
+    model = posterior.model
+    if model.sampled:
+        again = sampled_model(data, rows_of(data, model.family), model.given, model.family, model.link)
+    else:
+        again = model_of(data, model.given)
+    return infer(replace(again, pooling=model.pooling), settings, threads=default_threads())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ _LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
+_FIRST, _TELLING, _NEAR = 50, 400, 0.25  # points that tell whether densities are near, and from which efficiency on
 _PLENTY = 2_000  # nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
@@ -100,6 +101,29 @@ def sample_if_certified(density: LogDensity, modes: list[Mode], settings: Sample
     found = _run(density, adapted, settings, draw_seed)[0]
     figures = found.certificate.figures
     return found if found.certificate.passed and figures["efficiency"] >= _KEPT else None
+
+
+def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settings: SamplerSettings) -> Sample | None:
+    """Draw from a density by a proposal that is adapted to one near it, which costs less.
+
+    None where some points tell that the two are too far apart, and where the certificate fails.
+
+    Parameters
+    ----------
+    modes : of the near one.
+    """
+    adapt_seed, draw_seed = child_seeds(settings.seed, 2)
+    settings.progress("adapting the proposal", 0.0)
+    rng = np.random.default_rng(adapt_seed)
+    adapted = adapt(near, rng, modes)
+    for size in (_FIRST, _TELLING):
+        log_weights = _weighted(density, adapted.warp, adapted.proposal, rng, size)[1]
+        if not np.isfinite(log_weights).any() or efficiency(log_weights) < _NEAR:
+            return None
+    settings.progress("sampling", 0.2)
+    telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
+    found = _run(density, telling, settings, draw_seed)[0]
+    return found if found.certificate.passed else None
 
 
 def _run(

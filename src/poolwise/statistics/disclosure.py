@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.design.design import Rows
 from poolwise.design.encoding import with_cells
+from poolwise.design.factors import cells_of
+from poolwise.statistics.counted import recoded, reduce_counted
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
 from poolwise.support.errors import DataError, PoolwiseWarning
@@ -99,6 +102,8 @@ def without_small_cells(statistics: Statistics, minimum: int) -> Statistics:
         raise DataError(f"minimum_cell must be a whole number of at least 1, not {minimum!r}.")
     if minimum == 1:
         return statistics
+    if statistics.counted is not None:
+        return _without_rare_rows(statistics, statistics.counted, minimum)
     products = statistics.products
     groups = set(small_cells(products, minimum)["group"])
     keep = ~np.isin(cell_labels(products), list(groups))
@@ -116,3 +121,29 @@ def without_small_cells(statistics: Statistics, minimum: int) -> Statistics:
     kept = products.take(np.flatnonzero(keep))
     design, encoding = with_cells(statistics.design, statistics.encoding, kept.cells)
     return replace(statistics, design=design, encoding=encoding, products=kept)
+
+
+def _without_rare_rows(statistics: Statistics, rows: Rows, minimum: int) -> Statistics:
+    """Counted rows without those whose predictors and groups fewer than `minimum` rows share, whatever the outcome."""
+    more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
+    columns = [rows.codes, *rows.values[:, :-1].T, *more]
+    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
+    keep = np.bincount(place, rows.multiplicities)[place] >= minimum
+    if not keep.any():
+        raise DataError(f"Fewer than {minimum} rows share any group and predictors; nothing would be left to save.")
+    if not keep.all():
+        lost = int(rows.multiplicities[~keep].sum())
+        warnings.warn(
+            f"Left out of the file: {lost:,} rows whose group and predictors fewer than {minimum} rows share.",
+            PoolwiseWarning,
+            stacklevel=4,
+        )
+    kept = rows.take(np.flatnonzero(keep))
+    products = reduce_counted(kept, statistics.products.columns, statistics.products.cells, None)
+    used = np.flatnonzero(products.counts)
+    products = products.take(used)
+    design, encoding = with_cells(statistics.design, statistics.encoding, products.cells)
+    places = np.full(len(statistics.products.counts), -1, dtype=np.int64)
+    places[used] = np.arange(len(used))
+    counted = recoded(kept, places)
+    return replace(statistics, design=design, encoding=encoding, products=products, counted=counted)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from poolwise.design import Rows, build, needed_columns
+from poolwise.design import Design, Encoding, Rows, build, needed_columns
 from poolwise.design.encoding import encode_batch, encode_like, raw_columns
 from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.plan import Plan, plan
@@ -17,6 +18,7 @@ from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
+from poolwise.statistics.counted import CountedTable, count_rows, distinct, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
@@ -38,8 +40,14 @@ def reduce_source(
     missing: str,
     threads: int,
     progress: Progress,
+    *,
+    countable: bool = False,
 ) -> tuple[Statistics, Rows | None]:
-    """Statistics of a source; and its encoded rows where they are in memory anyway."""
+    """Statistics of a source; and its encoded rows where they are in memory anyway.
+
+    Of a family that is sampled, equal rows of more than a million are counted where they live, if `countable`; then
+    the statistics have these, and there are no rows.
+    """
     check_missing(missing)
     if like is not None and not isinstance(like, Statistics):
         raise DataError(f"like must be SufficientStatistics (fit.statistics has them), not {type(like).__name__}.")
@@ -52,12 +60,24 @@ def reduce_source(
     if isinstance(source, Table):
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
-        if not needed.linear or not engines_keep_labels(source, needed.columns):
+        kept = source
+        if not (needed.linear or countable) or not engines_keep_labels(source, needed.columns):
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
         source = relation_of(source, needed.columns)
+    else:
+        kept = None
     try:
         if not needed.linear:
-            return _collected(needed, source, like, missing, threads, "")
+            why = ""
+            if countable and source.count() > LARGE:
+                found = count_rows(needed, source, missing, progress)
+                if isinstance(found, CountedTable):
+                    words = f"{source.words}: equal rows counted by {source.engine.name}; rows stayed there"
+                    return counted_statistics(needed, found, like, threads, words), None
+                why = found
+            if kept is not None:
+                return _in_memory(needed, kept, like, missing, threads, "rows in memory")
+            return _collected(needed, source, like, missing, threads, "", why)
         return _in_engine(needed, source, like, missing, threads, progress)
     except Exception as error:
         said = source.engine.explain(error)
@@ -123,6 +143,25 @@ def _in_memory(
     return Statistics(design, encoding, products, rows.dropped, reading), rows
 
 
+def counted_statistics(
+    needed: Needed, found: CountedTable, like: Statistics | None, threads: int | None, reading: str
+) -> Statistics:
+    """Statistics with counted rows, from a table of those that differ."""
+    if like is None:
+        design, encoding, rows = build(needed, found.table, missing="error")
+    else:
+        design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
+    rows = replace(distinct(replace(rows, counts=found.counts)), dropped=found.dropped)
+    return with_counted(design, encoding, rows, threads, reading)
+
+
+def with_counted(design: Design, encoding: Encoding, rows: Rows, threads: int | None, reading: str) -> Statistics:
+    """Statistics of counted rows."""
+    names = (*design.columns, design.response)
+    products = reduce_counted(rows, names, encoding.cells, threads)
+    return Statistics(design, encoding, products, rows.dropped, reading, rows)
+
+
 def _published(needed: Needed, cells: CellTable, like: Statistics | None, missing: str) -> Statistics:
     outcome = needed.formula.response
     if needed.weights is not None:
@@ -185,18 +224,23 @@ def _collected(
     missing: str,
     threads: int,
     term: str,
+    uncounted: str = "",
 ) -> tuple[Statistics, Rows]:
-    """Needed columns in memory: for a term that looks at whole columns, or without one for a family that is sampled."""
+    """Needed columns in memory: for a term that looks at whole columns, or without one for a family that is sampled,
+    and then why rows were not counted instead."""
     rows = relation.count()
     if rows * len(needed.columns) > _FITS:
         raise DataError(
             f"'{term}' looks at whole columns, and {rows:,} rows are too many to hold in memory. Compute it where the "
             "data are, as a column of its own."
             if term
-            else f"This family is sampled from rows in memory, and {rows:,} rows are too many. Take a part of them, or "
-            "count equal rows where the data are and give weights=."
+            else f"This family is sampled from rows in memory, and {rows:,} rows are too many; they cannot be counted "
+            f"instead, since {uncounted or 'a parameter is taken from all outcomes'}. Take a part of them, or round "
+            "predictors to few values."
         )
     table = read_all(relation, needed.columns)
     why = f"'{term}' looks at whole columns" if term else "this family is sampled from rows in memory"
+    if uncounted:
+        why += f" ({uncounted})"
     reading = f"{relation.words}: needed columns collected, since {why}"
     return _in_memory(needed, table, like, missing, threads, reading)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design import Design, Encoding
+from poolwise.design import Design, Encoding, Rows
 from poolwise.design.factors import Cells, Factor, levels_with
 from poolwise.design.required_columns import needed_columns, part_texts
 from poolwise.design.structures import Coupling, Penalty, Structure
@@ -16,6 +16,7 @@ from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
 from poolwise.support.archive import labels_of, labels_state, numbers
 
+_OF_ROWS, _MORE_OF_ROWS = ("values", "codes", "counts"), ("weights", "offset", "trials", "limits")
 _OF_COUPLING = ("rows", "columns", "values", "variances")
 
 
@@ -69,6 +70,8 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
         **{f"group_map_{i}": factor.group_map for i, factor in enumerate(design.factors)},
         **{f"margins_{i}": factor.margins for i, factor in enumerate(design.factors)},
     }
+    if statistics.counted is not None:
+        arrays |= _counted_state(statistics.counted)
     for i, factor in enumerate(design.factors):
         if factor.coupling is not None:
             arrays |= {f"coupling_{name}_{i}": getattr(factor.coupling, name) for name in _OF_COUPLING}
@@ -148,7 +151,29 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions:
         tuple(encoding["labels"]),
         formula.known_errors,
     )
-    return Statistics(design, how, products, header["dropped"], header["reading"])
+    counted = _counted(arrays, width, size, how.linear) if "counted_values" in arrays else None
+    return Statistics(design, how, products, header["dropped"], header["reading"], counted)
+
+
+def _counted_state(rows: Rows) -> dict[str, np.ndarray]:
+    found = {f"counted_{name}": getattr(rows, name) for name in (*_OF_ROWS, *_MORE_OF_ROWS)}
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def _counted(arrays: dict[str, np.ndarray], width: int, cells: int, linear: bool) -> Rows:
+    size = len(arrays["counted_values"])
+    values, counts = numbers(arrays, "counted_values", size, width), numbers(arrays, "counted_counts", size)
+    codes = numbers(arrays, "counted_codes", size).astype(np.int64)
+    if np.any(counts <= 0) or np.any(codes < 0) or np.any(codes >= cells):
+        raise ValueError("counts and cells of rows do not belong together")
+    weights, offset, trials = (
+        numbers(arrays, f"counted_{name}", size) if f"counted_{name}" in arrays else None
+        for name in ("weights", "offset", "trials")
+    )
+    limits = arrays.get("counted_limits")
+    if limits is not None and (limits.shape != (4, size) or limits.dtype.kind != "f"):
+        raise ValueError("the limits of rows do not fit them")
+    return Rows(values, codes, 0, weights, offset, trials, linear, limits, counts)
 
 
 def _structure(said: dict[str, Any]) -> Structure:

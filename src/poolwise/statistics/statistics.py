@@ -7,12 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from poolwise.design import Design, Encoding
+from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_statistics
-from poolwise.design.encoding import with_cells
+from poolwise.design.encoding import codes_of, with_cells
 from poolwise.design.rank import without_empty_columns
 from poolwise.design.transform_state import first_difference
-from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.counted import added, recoded, reduce_counted
+from poolwise.statistics.products import CrossProducts, union_of_cells
 from poolwise.support.errors import DataError, FormulaError
 
 
@@ -29,6 +30,7 @@ class Statistics:
     products : counts, means and scatter of every group.
     dropped : rows left out because of missing values.
     reading : how the rows were read, in words.
+    counted : of a family that is sampled, the rows that differ with how many there are of each; else None.
     """
 
     design: Design
@@ -36,6 +38,7 @@ class Statistics:
     products: CrossProducts
     dropped: int
     reading: str
+    counted: Rows | None = None
 
     @property
     def formula(self) -> str:
@@ -56,7 +59,8 @@ class Statistics:
         """Statistics of both sets of rows."""
         self._check_same_design(other)
         reading = self.reading if self.reading == other.reading else f"{self.reading}; {other.reading}"
-        return self._with(self.products + other.products, self.dropped + other.dropped, reading)
+        found = self._with(self.products + other.products, self.dropped + other.dropped, reading)
+        return found._counting(self, other, 1.0)
 
     def __sub__(self, other: Statistics) -> Self:
         """Statistics of the rows in `self` but not in `other`, a subset of them; groups without rows are gone."""
@@ -64,11 +68,27 @@ class Statistics:
         rest = self.products - other.products
         if not rest.rows:
             raise DataError("No row would be left.")
-        return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
+        found = self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
+        return found._counting(self, other, -1.0)
 
     def _with(self, products: CrossProducts, dropped: int, reading: str) -> Self:
         design, encoding = with_cells(self.design, self.encoding, products.cells)
         return replace(self, design=design, encoding=encoding, products=products, dropped=dropped, reading=reading)
+
+    def _counting(self, one: Statistics, other: Statistics, sign: float) -> Self:
+        """With the counted rows of both, or of the first without the second; statistics that follow from them."""
+        if one.counted is None or other.counted is None:
+            return self
+        cells = union_of_cells(one.products.cells, other.products.cells) if self.products.cells else ()
+        mine, theirs = (
+            recoded(rows, codes_of(cells, list(each.products.cells))) if cells else rows
+            for each, rows in ((one, one.counted), (other, other.counted))
+        )
+        rows = added(mine, theirs, sign)
+        if cells:
+            rows = recoded(rows, codes_of(self.products.cells, list(cells)))
+        products = reduce_counted(rows, self.products.columns, self.products.cells, None)
+        return replace(self, products=products, counted=rows)
 
     def _check_same_design(self, other: Statistics) -> None:
         if not isinstance(other, Statistics):
@@ -77,6 +97,10 @@ class Statistics:
             raise FormulaError(
                 f"Statistics of different formulas cannot be combined: '{self.formula}' and '{other.formula}'."
             )
+        if (self.counted is None) != (other.counted is None):
+            raise DataError("Statistics of a normal model and of a family that is sampled cannot be combined.")
+        if self.encoding.labels != other.encoding.labels:
+            raise DataError(f"The outcomes have different labels: {self.encoding.labels} and {other.encoding.labels}.")
         if self.encoding.weights != other.encoding.weights:
             raise DataError(
                 f"Statistics with different weights cannot be combined: {self.encoding.weights!r} and "

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwise.design.required_columns import needed_columns
-from poolwise.design.structures.coupled_terms import as_factors
-from poolwise.formula import Functions, parse
+from poolwise.families import Family, family_of
+from poolwise.formula import Functions
 from poolwise.samplers.settings import check_count
 from poolwise.sources import as_source
 from poolwise.sources.group_tables import with_group_tables
+from poolwise.statistics.counted import distinct, obstacle
 from poolwise.statistics.disclosure import small_cells, without_small_cells
-from poolwise.statistics.routes import reduce_source
+from poolwise.statistics.model_formula import model_formula
+from poolwise.statistics.routes import reduce_source, with_counted
 from poolwise.statistics.state import from_state, to_state
 from poolwise.statistics.statistics import Statistics
 from poolwise.support import archive
-from poolwise.support.errors import FileError
+from poolwise.support.errors import DataError, FileError
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import default_threads
 
@@ -50,9 +51,11 @@ class SufficientStatistics(Statistics):
     @classmethod
     def from_data(
         cls,
-        formula: str,
+        formula: str | Sequence[str],
         data: Any,
         *,
+        family: str | Family = "gaussian",
+        link: str | None = None,
         like: Statistics | None = None,
         weights: str | None = None,
         groups: Mapping[str, Any] | None = None,
@@ -66,7 +69,9 @@ class SufficientStatistics(Statistics):
 
         Parameters
         ----------
-        formula, data, weights, groups, functions, tables, missing, threads, progress : as in `pw.fit`.
+        formula, data, family, link, weights, groups, functions, tables, missing, threads, progress : as in `pw.fit`.
+            Of a family that is sampled they are the rows that differ with how many there are of each: few where
+            predictors take few values.
         like : statistics whose encoding is used: the same categories, splines and scales, so that both can be added
             even where these rows lack a category. The groups are the rows' own.
 
@@ -76,12 +81,19 @@ class SufficientStatistics(Statistics):
         """
         source = with_group_tables(as_source(data), groups)
         used = [weights] if isinstance(weights, str) else []
+        workers = threads or default_threads()
+        read = model_formula(formula, source, family_of(family), link, functions=functions, used=used, tables=tables)
         if isinstance(like, Statistics) and formula == like.formula:
-            parsed = like.design.formula  # with the tables and functions that it was learnt with
-        else:
-            parsed = as_factors(parse(formula, functions, source.names, used, tables))
-        needed = needed_columns(parsed, weights)
-        return cls.of(reduce_source(needed, source, like, missing, threads or default_threads(), progress)[0])
+            read = replace(read, formula=like.design.formula)  # with the tables and functions that it was learnt with
+        needed = read.needed(weights)
+        if read.closed:
+            return cls.of(reduce_source(needed, source, like, missing, workers, progress)[0])
+        if why := obstacle(needed):
+            raise DataError(f"Equal rows cannot be counted: {why}. Fit the rows themselves.")
+        found, rows = reduce_source(needed, source, like, missing, workers, progress, countable=True)
+        if rows is not None:
+            found = with_counted(found.design, found.encoding, distinct(rows), workers, found.reading)
+        return cls.of(found)
 
     def small_cells(self, minimum: int = 5) -> pd.DataFrame:
         """Groups, and categories within groups, of fewer than `minimum` rows: columns `group`, `cell` and `rows`."""
@@ -95,12 +107,14 @@ class SufficientStatistics(Statistics):
         transforms have learnt: `bs(x)` stores the smallest and the largest x. A group of one row is that row; of two
         rows, nearly so; a category that one row of a group has gives away that row's outcome. Cells are counted for
         groups, zero-one columns, categories coded by treatment, and pairs of these; not for three together, nor for
-        numbers that few rows of a group share.
+        numbers that few rows of a group share. Counted rows, of families that are sampled, hold every combination of
+        group, predictors and outcome that there is.
 
         Parameters
         ----------
         minimum_cell : groups in which fewer rows than this share a category, or that have fewer rows at all, are left
-            out of the file, with a warning that names them; 1 keeps all. `small_cells` lists them.
+            out of the file, with a warning that names them; 1 keeps all. `small_cells` lists them. Of counted rows
+            those are left out whose group and predictors fewer rows share.
         """
         archive.write(Path(path), "statistics", *to_state(without_small_cells(self, minimum_cell)))
 

@@ -262,6 +262,33 @@ class BlockedDensity:
         evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, effects, place.start)
         return effects
 
+    def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """As `draw_common`, from standard normals (m, n)."""
+        found = np.ascontiguousarray(noise).copy()
+        evaluate.log_densities(np.ascontiguousarray(points), self.smaller, np.empty(len(points)), found)
+        return found
+
+    def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
+        """As `draw_effects`, from standard normals (m, q, width)."""
+        found, place = np.ascontiguousarray(noise).copy(), self._effects_of(self.order.leaf)
+        evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, found, place.start)
+        return found
+
+    @property
+    def kept_size(self) -> int:
+        """Numbers in a row of what `draw_common` makes."""
+        return self.coefficients_kept
+
+    @property
+    def leaf(self) -> int:
+        """Position of the factor whose effects are drawn last, given all else; -1 where there is none."""
+        return int(self.order.leaf)
+
+    @property
+    def draws_along(self) -> bool:
+        """Whether a factorisation costs so much more than a draw from it that draws are made along."""
+        return self._expensive
+
     def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
         """Draws of the kept coefficients: conditional means of the leaf, averaged over them, are its means."""
         return working

@@ -145,7 +145,7 @@ def latent(
     """
     raw = _raw(observations, design, priors, family, link)
     starts = _starts(priors, family)
-    beta = _first_guess(observations, priors, family)
+    beta = first_guess(observations, priors, family)
     try:
         mode, spread = find_mode(raw, starts, beta)
     except (FloatingPointError, np.linalg.LinAlgError) as error:
@@ -281,7 +281,7 @@ def _starts(priors: ModelPriors, family: Family) -> np.ndarray:
     return spread
 
 
-def _first_guess(observations: Observations, priors: ModelPriors, family: Family) -> np.ndarray:
+def first_guess(observations: Observations, priors: ModelPriors, family: Family) -> np.ndarray:
     """Coefficients (p,) at the centre of their priors, where default priors have the intercept at the mean.
 
     Those of parameters that have a start of their own are such that linear predictors are near to that.

@@ -44,6 +44,7 @@ class Observations:
     stepped : (t,) slot of each monotonic term.
     constant : what the log likelihood has beyond the kernels' value.
     terms : (T, 3) first row, row after the last one, and the address of the kernel that has their log likelihood.
+    wide, codes : (n, K) distinct design columns W, and (n,) cells.
     """
 
     rows: int
@@ -62,6 +63,8 @@ class Observations:
     stepped: np.ndarray
     constant: float
     terms: np.ndarray
+    wide: np.ndarray
+    codes: np.ndarray
 
 
 class _Events(NamedTuple):
@@ -80,9 +83,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
 
     `total` are the statistics of all rows in one cell. Nothing here follows the order of the rows.
     """
-    y, trials, weights = _outcomes(rows)
-    if family.precise:  # they are known parts of the log of a parameter
-        weights = np.ones(len(y))
+    y, trials, weights = _outcomes(rows, family)
     known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
     cells = [_codes(column) for column in (*wide.T, *known)]
@@ -99,7 +100,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     plain = ~design.penalised
     to_written = common_centring(design, total).scaled[np.ix_(plain, plain)]
     return Observations(
-        len(y),
+        int(rows.multiplicities.sum()),
         outcome,
         tried,
         counted,
@@ -111,6 +112,8 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         *_steps(design, values),
         _constant(family, (y[exact], trials[exact], weights[exact]), parts),
         np.array(terms, dtype=np.int64),
+        wide[chosen],
+        rows.codes[chosen],
     )
 
 
@@ -177,9 +180,12 @@ def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray],
     return float(settled(whole - own, max(abs(whole), 1.0)))  # trajectories follow the last digits of a density
 
 
-def _outcomes(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _outcomes(rows: Rows, family: Family) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outcomes, trials, and what multiplies log likelihoods, (n,) each."""
     trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
-    return rows.response, trials, rows.precisions
+    # Weights that are precisions are known parts of the log of a parameter.
+    weights = rows.multiplicities if family.precise else rows.multiplicities * rows.precisions
+    return rows.response, trials, weights
 
 
 def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:

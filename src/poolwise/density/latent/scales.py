@@ -24,18 +24,19 @@ def family_scales(
     if family.zeros_apart:
         rows = rows.take(np.flatnonzero(rows.response))
     y = rows.response if rows.trials is None else rows.response / np.maximum(rows.trials, 1.0)
-    shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=rows.precisions))
-    mean = float(np.average(y, weights=rows.precisions if rows.trials is None else rows.trials * rows.precisions))
-    sd = float(np.sqrt(np.average(np.square(y - y.mean()), weights=rows.precisions)))
+    many, weights = rows.multiplicities, rows.multiplicities * rows.precisions
+    shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=weights))
+    mean = float(np.average(y, weights=weights if rows.trials is None else rows.trials * weights))
+    sd = float(np.sqrt(np.average(np.square(y - np.average(y, weights=many)), weights=weights)))
     if family.summary is not None:
-        mean, sd = family.summary(y, rows.precisions)
+        mean, sd = family.summary(y, weights)
     centre, unit = family.moments(link, mean, max(sd, 1e-300))
     found = {"": (float(settled(centre - shift, unit)), float(settled(unit, unit)))}
     dispersions = {}
     for parameter in family.parameters:
         typical = sd if parameter.scaled else 1.0
         if parameter.name == family.precise:  # a row of weight w has the residual sd sigma / sqrt(w)
-            typical *= np.sqrt(rows.precisions.mean())
+            typical *= np.sqrt(np.average(rows.precisions, weights=many))
         if parameter.name in predictors:
             usual = typical * parameter.typical if parameter.usual is None else parameter.usual(y)
             found[parameter.name] = (float(settled(parameter.to_scale(usual), 1.0)), 1.0)

@@ -1,0 +1,274 @@
+"""The density of theta of a family that is sampled, by estimates from its working model.
+
+At any theta, coefficients and effects z are drawn from their normal given the working outcomes. The collapsed density
+of these times L(y | z) / L(working outcomes | z) is then an unbiased estimate of the family's own, and a chain on such
+estimates is exact (Andrieu and Roberts 2009). Given all else the levels of one factor, the leaf, are independent, and
+so are their shares of the ratio: of pairs of mirrored draws of each level's effects the mean of the ratios is taken, in
+which odd terms cancel, and one of the draws is kept in proportion to its ratio. z depends on theta alone, through a
+hash of the small cell that it lies in: asked twice, the same answer, and the last digits of data play no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.observations import Observations
+from poolwise.density.priors import ModelPriors
+from poolwise.density.working.density import WorkingDensity
+from poolwise.density.working.kernels import remainders
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
+from poolwise.design.design import Design
+from poolwise.families import Link
+from poolwise.samplers.interface import NativeDensity
+from poolwise.support.threads import map_slices, steps
+
+_SLICE = 64  # thetas
+_ROOM = 1 << 24  # numbers of a slice
+_PER_ROW = 40.0  # flops of a row's likelihood, about
+_CELLS = float(1 << 16)  # in a unit of theta
+_LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completed:
+    """Values (m,) at thetas (m, d), with coefficients (m, p) and effects of each factor (m, J, q), both as written."""
+
+    values: np.ndarray
+    theta: np.ndarray
+    beta: np.ndarray
+    u: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CorrectedDensity:
+    """A density over what is sampled of theta whose values are estimates.
+
+    Attributes
+    ----------
+    working : the normal model.
+    design, priors, link : of the family's model.
+    observations, outcomes : rows in the order of the leaf's levels, and their working outcomes.
+    bounds : (G + 1,) where the rows of each level begin.
+    pairs : of mirrored draws of a level's effects.
+    threads : how many threads values are spread over.
+    """
+
+    working: WorkingDensity
+    design: Design
+    priors: ModelPriors
+    link: Link
+    observations: Observations
+    outcomes: WorkingOutcomes
+    bounds: np.ndarray
+    pairs: int
+    threads: int
+
+    @classmethod
+    def of(
+        cls,
+        model: WorkingModel,
+        observations: Observations,
+        design: Design,
+        priors: ModelPriors,
+        link: Link,
+        pairs: int,
+        threads: int,
+    ) -> CorrectedDensity:
+        """Of a working model."""
+        leaf = model.density.normal.leaf
+        codes = np.zeros(len(observations.y), dtype=np.int64)
+        levels = 1
+        if leaf >= 0:
+            factor = design.factors[leaf]
+            codes, levels = factor.codes[observations.codes], len(factor.levels)
+        rows, outcomes = in_groups(observations, model.outcomes, codes)
+        bounds = np.searchsorted(np.sort(codes), np.arange(levels + 1)).astype(np.int64)
+        return cls(model.density, design, priors, link, rows, outcomes, bounds, pairs, threads)
+
+    @property
+    def dimension(self) -> int:
+        """Length of what is sampled."""
+        return self.working.dimension
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions of the logs of standard deviations."""
+        return self.working.log_scales
+
+    @property
+    def cost(self) -> float:
+        """Flops of an evaluation, about."""
+        columns = len(self.observations.columns) + len(self.observations.slot_values)
+        each = len(self.observations.y) * (_PER_ROW + 2.0 * columns)
+        return max(_LEAST_COST, self.working.cost + 2.0 * self.pairs * each)
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Logs of the estimates at points (m, .), (m,)."""
+        out = np.full(len(points), -np.inf)
+
+        def some(_: int, part: slice) -> None:
+            for few in steps(part, self._together):
+                out[few] = self._completed(points[few]).values
+
+        map_slices(some, len(points), _SLICE, self.threads)
+        return out
+
+    def completed(self, points: np.ndarray) -> Completed:
+        """With all that the estimates were made of."""
+        parts: dict[int, Completed] = {}
+
+        def some(_: int, part: slice) -> None:
+            for few in steps(part, self._together):
+                parts[few.start] = self._completed(points[few])
+
+        map_slices(some, len(points), _SLICE, self.threads)
+        found = [parts[start] for start in sorted(parts)]
+        of_factors = zip(*(one.u for one in found), strict=True)
+        values, theta, beta = (
+            np.concatenate([getattr(one, name) for one in found]) for name in ("values", "theta", "beta")
+        )
+        return Completed(values, theta, beta, tuple(np.concatenate(one) for one in of_factors))
+
+    @property
+    def _together(self) -> int:
+        """Thetas whose effects are in memory at a time."""
+        effects = sum(len(factor.levels) * len(factor.effects) for factor in self.design.factors)
+        return int(np.clip(_ROOM // (4 * effects + 2 * len(self.bounds) + 1), 1, _SLICE))
+
+    def _completed(self, points: np.ndarray) -> Completed:
+        normal = self.working.normal
+        full = self.working.full(points)
+        values = self.working.log_density(points)
+        noise = self._noise(points)
+        kept = normal.common_from(full, noise.kept)
+        beta = normal.basis.written(normal.common_of(kept))
+        effects = self._kept_effects(full, kept)
+        if normal.leaf < 0:
+            ratio = self._ratios(beta, effects)[:, 0]
+            return Completed(values + ratio + self.observations.constant, self.working.theta(points), beta, effects)
+        leaf, total = np.zeros(0), np.full(noise.uniform.shape[:2], -np.inf)
+        for k in range(self.pairs):
+            for sign, uniform in ((1.0, noise.uniform[:, :, 2 * k]), (-1.0, noise.uniform[:, :, 2 * k + 1])):
+                drawn = self._leaf_effects(full, kept, sign * noise.leaf[:, k])
+                ratio = self._ratios(beta, self._with_leaf(effects, drawn))
+                total = np.logaddexp(total, ratio)
+                with np.errstate(invalid="ignore"):  # kept with its share of all so far: in the end of all
+                    taken = np.log(uniform) < ratio - total
+                leaf = np.where(taken[:, :, None], drawn, leaf) if len(leaf) else drawn
+        values = values + (total - np.log(2 * self.pairs)).sum(axis=1) + self.observations.constant
+        values = np.where(np.isfinite(values), values, -np.inf)
+        return Completed(values, self.working.theta(points), beta, self._with_leaf(effects, leaf))
+
+    def _noise(self, points: np.ndarray) -> _Noise:
+        """Random numbers of each theta."""
+        normal = self.working.normal
+        levels = normal.blocks * normal.block_width if normal.leaf >= 0 else 0
+        kept = np.empty((len(points), normal.kept_size))
+        leaf = np.empty((len(points), self.pairs, normal.width if levels else 0, levels))
+        uniform = np.empty((len(points), len(self.bounds) - 1, 2 * self.pairs))
+        for i, point in enumerate(np.ascontiguousarray(points)):
+            cell = np.round(point * _CELLS).astype(np.int64)
+            bits = hashlib.blake2b(cell.tobytes(), digest_size=16).digest()
+            rng = np.random.Generator(np.random.SFC64(int.from_bytes(bits)))
+            rng.standard_normal(out=kept[i])
+            rng.standard_normal(out=leaf[i])
+            rng.random(out=uniform[i])
+        return _Noise(kept, leaf, uniform)
+
+    def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Effects (m, J, q) of each factor, of the leaf zero."""
+        normal, seed = self.working.normal, np.random.SeedSequence(0)
+        found = []
+        for f, (factor, offsets) in enumerate(
+            zip(self.design.factors, normal.offsets(full[None], kept[None], seed), strict=True)
+        ):
+            shape = (len(full), len(factor.levels), len(factor.effects))
+            found.append(np.zeros(shape) if f == normal.leaf else offsets.draws().reshape(shape))
+        return tuple(found)
+
+    def _leaf_effects(self, full: np.ndarray, kept: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """(m, J, q) of the leaf."""
+        normal, width = self.working.normal, self.working.normal.block_width
+        parts = [
+            normal.effects_from(full, kept, block, noise[:, :, block * width : (block + 1) * width])
+            for block in range(normal.blocks)
+        ]
+        return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
+
+    def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
+
+    def _ratios(self, beta: np.ndarray, effects: tuple[np.ndarray, ...]) -> np.ndarray:
+        """(m, G) logs of the likelihood over that of the working outcomes, of the rows of each level."""
+        rows, priors = self.observations, self.priors
+        of_columns = np.linalg.solve(rows.to_written, beta[:, ~priors.scaled].T).T
+        u = [self._at_centre(f, one).reshape(len(beta), -1) for f, one in enumerate(effects)]
+        u.append(beta[:, priors.scaled])
+        out = np.empty((len(beta), len(self.bounds) - 1))
+        remainders(
+            int(rows.terms[0, 2]),
+            self.link.code,
+            rows.y,
+            rows.trials,
+            rows.weights,
+            rows.known[0],
+            rows.columns,
+            rows.slot_values,
+            rows.slot_places,
+            self.outcomes.values,
+            self.outcomes.precisions,
+            self._constants(),
+            self.bounds,
+            np.ascontiguousarray(of_columns),
+            np.ascontiguousarray(np.concatenate(u, axis=1)),
+            out,
+        )
+        return out
+
+    def _constants(self) -> np.ndarray:
+        """(G,) what normal log likelihoods have beside their squares."""
+        each = 0.5 * np.log(self.outcomes.precisions / (2 * np.pi))
+        below = np.concatenate([[0.0], np.cumsum(each)])
+        return np.asarray(np.diff(below[self.bounds]))
+
+    def _at_centre(self, f: int, effects: np.ndarray) -> np.ndarray:
+        """Effects as written (m, J, q) as those that theta speaks of."""
+        layout = self.priors.layout
+        place = layout.places(self.design.factors[f].name)
+        to_zero = layout.map_to_zero[place, place]
+        if np.array_equal(to_zero, np.eye(len(to_zero))):
+            return effects
+        return np.asarray(effects @ np.linalg.inv(to_zero).T)
+
+    def native(self) -> NativeDensity | None:
+        """Estimates are not differentiable."""
+        return None
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Estimates have no gradient."""
+        raise NotImplementedError
+
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates have no gradient."""
+        raise NotImplementedError
+
+    def starts(self) -> np.ndarray:
+        """The working model's."""
+        return self.working.starts()
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """The working model's."""
+        return self.working.box()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Noise:
+    """Standard normals of kept coefficients (m, n) and of the leaf's effects (m, pairs, q, J and more), and uniforms
+    (m, G, 2 pairs)."""
+
+    kept: np.ndarray
+    leaf: np.ndarray
+    uniform: np.ndarray

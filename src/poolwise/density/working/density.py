@@ -1,0 +1,110 @@
+"""The log density of theta of a normal model of working outcomes, whose precisions are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from poolwise.density.blocks.density import BlockedDensity
+from poolwise.density.gaussian import GaussianDensity
+from poolwise.density.layout import ParameterLayout
+from poolwise.density.priors import ModelPriors
+from poolwise.density.theta import log_scale_prior
+from poolwise.density.ties import Ties
+from poolwise.design.design import Rows
+from poolwise.priors import HalfNormal
+from poolwise.samplers.interface import NativeDensity
+
+_UNIT = HalfNormal(1.0)  # of a sigma that is one
+_OF_SIGMA = float(log_scale_prior(0.0, np.array(_UNIT.coefficients))[0])
+
+
+def with_sigma(priors: ModelPriors) -> ModelPriors:
+    """Priors of a family without dispersions as those of a normal model."""
+    layout = replace(priors.layout, dispersions=("sigma",))
+    ties = replace(priors.ties, dimension=layout.dimension)
+    return replace(priors, layout=layout, dispersions={"sigma": _UNIT}, ties=ties)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkingDensity:
+    """The density of what is sampled of theta, with sigma at one.
+
+    Attributes
+    ----------
+    normal : of all of theta, and of sigma.
+    layout, ties : of the family's theta.
+    known : (n,) known part of each row's linear predictor.
+    """
+
+    normal: GaussianDensity
+    layout: ParameterLayout
+    ties: Ties
+    known: np.ndarray
+
+    MOST = 1e6  # flops of an evaluation
+
+    @property
+    def _sigma(self) -> int:
+        """Place of log sigma in the normal model's theta."""
+        return len(self.layout.effects) + self.layout.pairs
+
+    @property
+    def dimension(self) -> int:
+        """Length of what is sampled."""
+        return len(self.ties.free)
+
+    @property
+    def log_scales(self) -> np.ndarray:
+        """Positions of the logs of standard deviations."""
+        return np.flatnonzero(np.isin(self.ties.free, self.layout.log_scales))
+
+    @property
+    def cost(self) -> float:
+        """Flops of an evaluation; without end where a root is factorised by LAPACK."""
+        return float(self.normal.cost) if not self._rooted else np.inf
+
+    @property
+    def _rooted(self) -> bool:
+        return isinstance(self.normal, BlockedDensity) and self.normal.draws_along
+
+    def theta(self, points: np.ndarray) -> np.ndarray:
+        """(m, d) the family's theta at points."""
+        return self.ties.theta(np.ascontiguousarray(points))
+
+    def full(self, points: np.ndarray) -> np.ndarray:
+        """Theta of the normal model at points (m, .)."""
+        return np.ascontiguousarray(np.insert(self.theta(points), self._sigma, 0.0, axis=1))
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Values at points (m, .), (m,)."""
+        return self.normal.log_density(self.full(points)) - _OF_SIGMA
+
+    def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient at one point."""
+        values, gradients = self.values_and_gradients(point[None])
+        return float(values[0]), gradients[0]
+
+    def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same at points together."""
+        values, slopes = self.normal.values_and_gradients(self.full(points))
+        return values - _OF_SIGMA, self.ties.slopes(self.theta(points), np.delete(slopes, self._sigma, axis=1))
+
+    def starts(self) -> np.ndarray:
+        """Points to begin from."""
+        return np.delete(self.normal.starts(), self._sigma, axis=1)[:, self.ties.free]
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where modes are looked for."""
+        low, high = (np.delete(end, self._sigma)[self.ties.free] for end in self.normal.box())
+        return low, high
+
+    def native(self) -> NativeDensity | None:
+        """There is none."""
+        return None
+
+    def row_moments(self, point: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (n,) of linear predictors given the working outcomes and theta."""
+        less, variance = self.normal.row_moments(self.full(point[None]), rows.values, rows.codes)
+        return rows.values[:, -1] - less[0] + self.known, variance[0]

@@ -1,0 +1,168 @@
+"""Working outcomes: the normal likelihood that is closest to a family's where the posterior has its rows.
+
+If the linear predictor of a row is about Normal(m, v) under the posterior, the quadratic that is closest to its log
+likelihood in mean square there has the mean slope g and the mean curvature -h over that distribution: it is the
+Hermite expansion up to its second term, and what is left is orthogonal to every quadratic. So a row is worth an outcome
+m + g / h with precision h. As m and v follow from the normal model of these outcomes, they are found in turns; with
+v = 0 these are the turns of iteratively reweighted least squares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from poolwise.density.gaussian import gaussian
+from poolwise.density.latent.observations import Observations
+from poolwise.density.priors import ModelPriors
+from poolwise.density.working.density import WorkingDensity, with_sigma
+from poolwise.density.working.kernels import likelihood_slopes
+from poolwise.design.design import Design, Rows
+from poolwise.families import Link
+from poolwise.samplers.mode import Mode, distinct_modes, find_modes
+from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.reduce import reduce_rows
+from poolwise.support.threads import look
+
+_NODES = 9
+_STEP = 1e-3  # of a difference of slopes
+_TURNS = 12
+_SETTLED = 0.05  # change of means, in their sds, from which another turn is not worth its cost
+_ROOM = 1e-3  # added to those sds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkingOutcomes:
+    """Working outcomes of rows.
+
+    Attributes
+    ----------
+    values, precisions : (n,).
+    """
+
+    values: np.ndarray
+    precisions: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkingModel:
+    """A normal model of working outcomes.
+
+    Attributes
+    ----------
+    outcomes : of the rows.
+    density : of theta.
+    modes : of that.
+    """
+
+    outcomes: WorkingOutcomes
+    density: WorkingDensity
+    modes: list[Mode]
+
+
+def working_model(
+    observations: Observations, design: Design, priors: ModelPriors, link: Link, guess: np.ndarray, total: CrossProducts
+) -> WorkingModel | None:
+    """The normal model of the working outcomes; None where the turns do not settle, or a curvature has no sign.
+
+    Parameters
+    ----------
+    guess : (n,) linear predictors to begin from.
+    total : statistics of the rows, for their columns and cells.
+    """
+    mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
+    for turn in range(_TURNS):
+        look()
+        outcomes = _projected(observations, link, mean, variance)
+        if outcomes is None:
+            return None
+        density = _density(outcomes, observations, design, priors, total)
+        if density is None:
+            return None
+        modes = _modes(density, modes)
+        found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
+        moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM)
+        mean = found
+        if not np.isfinite(moved).all():
+            return None
+        if turn and moved.max() < _SETTLED:
+            break
+    outcomes = _projected(observations, link, mean, variance)
+    density = None if outcomes is None else _density(outcomes, observations, design, priors, total)
+    if outcomes is None or density is None:
+        return None
+    return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)))
+
+
+def _modes(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
+    """Modes of a density, from those of the turn before where there are some."""
+    if before:
+        points = before[0].point[None]
+        values = density.log_density(points)
+        if np.isfinite(values).all() and (found := distinct_modes(density, points, values, [])):
+            return found
+    return find_modes(density, np.random.default_rng(0))
+
+
+def _projected(
+    observations: Observations, link: Link, mean: np.ndarray, variance: np.ndarray
+) -> WorkingOutcomes | None:
+    """Working outcomes for linear predictors of some means and variances (n,)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    address = int(observations.terms[0, 2])
+    data = observations.y, observations.trials, observations.weights
+    slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
+    below, at, above = (np.empty_like(mean) for _ in range(3))
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        eta = mean + node * np.sqrt(variance)
+        for step, out in ((-_STEP, below), (0.0, at), (_STEP, above)):
+            likelihood_slopes(address, link.code, *data, eta + step, out)
+        slope += weight * at
+        curvature += weight * (below - above) / (2 * _STEP)
+    if not (np.isfinite(slope).all() and np.isfinite(curvature).all() and (curvature > 0).all()):
+        return None
+    return WorkingOutcomes(mean + slope / curvature, curvature)
+
+
+def _rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
+    """The rows of the normal model, whose known parts are taken away from the outcomes."""
+    values = np.column_stack([observations.wide, outcomes.values - observations.known[0]])
+    return Rows(np.ascontiguousarray(values), observations.codes, 0, outcomes.precisions)
+
+
+def _density(
+    outcomes: WorkingOutcomes, observations: Observations, design: Design, priors: ModelPriors, total: CrossProducts
+) -> WorkingDensity | None:
+    rows = _rows(outcomes, observations)
+    if not np.isfinite(rows.values).all():
+        return None
+    products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
+    found = gaussian(products, design, with_sigma(priors), threads=1)
+    made = WorkingDensity(found, priors.layout, priors.ties, observations.known[0])
+    return made if made.cost < WorkingDensity.MOST else None
+
+
+def with_guess(observations: Observations, beta: np.ndarray) -> np.ndarray:
+    """(n,) linear predictors at coefficients (p,) of the observations, without effects."""
+    return np.asarray(observations.known[0] + observations.columns.T @ beta)
+
+
+def in_groups(
+    observations: Observations, outcomes: WorkingOutcomes, codes: np.ndarray
+) -> tuple[Observations, WorkingOutcomes]:
+    """The same rows in the order of the groups that they are of."""
+    order = np.argsort(codes, kind="stable")
+    moved = replace(
+        observations,
+        y=np.ascontiguousarray(observations.y[order]),
+        trials=np.ascontiguousarray(observations.trials[order]),
+        weights=np.ascontiguousarray(observations.weights[order]),
+        known=np.ascontiguousarray(observations.known[:, order]),
+        columns=np.ascontiguousarray(observations.columns[:, order]),
+        slot_values=np.ascontiguousarray(observations.slot_values[:, order]),
+        slot_places=np.ascontiguousarray(observations.slot_places[:, order]),
+        wide=observations.wide[order],
+        codes=observations.codes[order],
+    )
+    return moved, WorkingOutcomes(outcomes.values[order], outcomes.precisions[order])

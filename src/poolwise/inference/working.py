@@ -1,0 +1,65 @@
+"""Draws for families that are sampled, by a normal model of working outcomes and its exact correction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from poolwise.density.latent.density import first_guess
+from poolwise.density.latent.stored_effects import DrawnOffsets
+from poolwise.density.offsets import Offsets
+from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.inference.posterior import Model
+from poolwise.samplers import Certificate, SamplerSettings, child_seeds
+from poolwise.samplers.independence import sample_near
+from poolwise.samplers.missed_modes import missed_modes
+
+_PAIRS = (1, 4)  # of draws of a level's effects: more where fewer do not do
+_AVERAGED = 64  # thetas over which a share is averaged
+_REASON = "a normal model of working outcomes is close; importance weights make up for the rest"
+
+Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
+
+
+def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -> Parts | None:
+    """theta, coefficients, effects, dispersions and certificate; None where this is no way for the model.
+
+    It is one for families whose only parameter is the mean, observed exactly, and where the certificate holds.
+    """
+    observations, priors = model.observations, model.priors
+    if observations is None or model.family.parameters or not len(priors.ties.free):
+        return None
+    if len(observations.terms) != 1 or len(observations.stepped) or not observations.rows:
+        return None
+    settings.progress("looking for working outcomes", 0.0)
+    guess = with_guess(observations, first_guess(observations, priors, model.family))
+    try:
+        found = working_model(observations, model.design, priors, model.link, guess, model.statistics)
+    except (np.linalg.LinAlgError, ArithmeticError):
+        return None
+    if found is None:
+        return None
+    sampler_seed, witness_seed = child_seeds(settings.seed, 2)
+    for pairs in _PAIRS:
+        corrected = CorrectedDensity.of(found, observations, model.design, priors, model.link, pairs, threads)
+        drawn = sample_near(corrected, found.density, found.modes, replace(settings, seed=sampler_seed))
+        if drawn is not None or found.density.normal.leaf < 0:
+            break
+    if drawn is None:
+        return None
+    points = drawn.points.reshape(-1, corrected.dimension)
+    evidence = float(drawn.certificate.log_evidence or 0.0)
+    if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
+        return None
+    shape = drawn.points.shape[:2]
+    whole = corrected.completed(points)
+    theta = whole.theta.reshape(*shape, -1)
+    full = found.density.full(points[:: max(1, len(points) // _AVERAGED)])
+    normal = found.density.normal
+    u = tuple(
+        DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), normal.unexplained_of(f, full))
+        for f, effects in enumerate(whole.u)
+    )
+    return theta, whole.beta.reshape(*shape, -1), u, {}, replace(drawn.certificate, reason=_REASON)

@@ -1,0 +1,148 @@
+"""Rows that differ, each with how many there are: all that a family without sufficient statistics needs of rows.
+
+Where predictors take few values there are few of them, however many rows: one GROUP BY counts them where they live.
+Counts of disjoint rows add up, and subtract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.design import Rows
+from poolwise.design.expressions import reach
+from poolwise.design.factors import Cells, cells_of
+from poolwise.design.required_columns import Needed, python_factors
+from poolwise.sources.frames import Table, as_table
+from poolwise.sources.relation import Relation
+from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.queries import check_rows, is_complete
+from poolwise.statistics.reduce import reduce_rows
+from poolwise.support.errors import DataError
+from poolwise.support.naming import free_name
+from poolwise.support.progress import Progress, Scan
+
+MOST = 1 << 21  # rows that differ
+_TRIED = 100_000  # rows that tell whether there are few that differ
+_FEW = 0.5  # share of these that differ in a number, beyond which rows are not counted
+_WHOLE = 2.0**53
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountedTable:
+    """Rows that differ as a table.
+
+    Attributes
+    ----------
+    table : with the needed columns.
+    counts : (n,) how many there are of each.
+    dropped : rows with a missing value in a needed column.
+    """
+
+    table: Table
+    counts: np.ndarray
+    dropped: int
+
+
+def obstacle(needed: Needed) -> str:
+    """What keeps rows from being counted, in words: a term that learns from all rows, ends that may be missing."""
+    learning = [text for text in python_factors(needed.parts) if reach(text) != "row"]
+    if learning:
+        return f"'{learning[0]}' learns from each row"
+    return "ends of intervals may be missing" if needed.ends else ""
+
+
+def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progress) -> CountedTable | str:
+    """Count equal rows where they live; or in words why they are not counted.
+
+    Raises
+    ------
+    DataError : as other queries do.
+    """
+    import narwhals as nw
+
+    if why := obstacle(needed):
+        return why
+    columns = list(needed.columns)
+    count = free_name("n", columns)
+    if not columns:
+        return "no column is needed"
+
+    def counted(rows: Any) -> Any:
+        return rows.group_by(*columns).agg(nw.len().alias(count))
+
+    complete = relation.frame.select(*columns).filter(is_complete(relation, columns))
+    if why := _continuous(relation, complete, columns):
+        return why
+    found = relation.fetch(counted(complete).head(MOST + 1), Scan(progress))
+    counts = np.asarray(found.pop(count), dtype=float)
+    if len(counts) > MOST:
+        return f"more than {MOST:,} rows differ"
+    if counts.sum() >= _WHOLE:
+        raise DataError(f"{counts.sum():.3g} rows are more than floating-point numbers count one by one.")
+    rows = relation.count()
+    dropped = rows - int(counts.sum())
+    if dropped < 0:
+        raise DataError("The table grew while it was read; nothing was fitted. Read a copy that holds still.")
+    check_rows(relation, needed, rows, dropped, missing)
+    return CountedTable(as_table(found), counts, dropped)
+
+
+def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
+    """Which column is a number on a scale, in words: one that differs in most of some rows."""
+    import narwhals as nw
+
+    numbers = [name for name in columns if relation.schema[name].is_float()]
+    if not numbers:
+        return ""
+    alias = free_name("n", numbers)
+    unique = [nw.col(name).n_unique() for name in numbers]
+    tried = relation.fetch(complete.head(_TRIED).select(*unique, nw.len().alias(alias)), Scan())
+    rows = int(tried[alias][0])
+    for name in numbers:
+        if int(tried[name][0]) > max(_FEW * rows, 1000):
+            return f"'{name}' has {int(tried[name][0]):,} values in the first {rows:,} rows"
+    return ""
+
+
+def distinct(rows: Rows) -> Rows:
+    """The rows that differ, in an order that does not hang on that of the rows, with how many there are of each."""
+    more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
+    limits = [] if rows.limits is None else list(rows.limits)
+    columns = [rows.codes, *rows.values.T, *more, *limits]
+    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
+    first = np.unique(place, return_index=True)[1]
+    counts = np.bincount(place, rows.multiplicities)
+    return replace(rows.take(first), counts=counts, dropped=rows.dropped)
+
+
+def recoded(rows: Rows, places: np.ndarray) -> Rows:
+    """The same rows where cell c is now cell `places[c]`."""
+    return replace(rows, codes=places[rows.codes])
+
+
+def added(one: Rows, other: Rows, sign: float) -> Rows:
+    """Counts of both sets of rows, or with sign -1 of those of the first without the second.
+
+    Raises
+    ------
+    DataError : where rows are taken away that are not there.
+    """
+    less = replace(other, counts=sign * other.multiplicities)
+    found = distinct(Rows.joined([replace(one, counts=one.multiplicities), less]))
+    counts = found.multiplicities
+    if np.any(counts < 0):
+        raise DataError(
+            f"Cannot take away rows that are not part of these statistics: {int(-counts[counts < 0].sum()):,} of them."
+        )
+    return found.take(np.flatnonzero(counts > 0))
+
+
+def reduce_counted(rows: Rows, columns: tuple[str, ...], cells: Cells, threads: int | None) -> CrossProducts:
+    """The statistics of counted rows."""
+    many, size = rows.multiplicities, len(cells[0]) if cells else 1
+    products = reduce_rows(rows.values, rows.codes, columns, cells, weights=many * rows.precisions, threads=threads)
+    logs = np.zeros(size) if rows.weights is None else np.bincount(rows.codes, many * np.log(rows.weights), size)
+    return replace(products, counts=np.bincount(rows.codes, many, size), log_weights=logs)

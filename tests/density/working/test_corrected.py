@@ -1,0 +1,193 @@
+"""The corrected working model against brute force: integrals, the family's own density, NUTS, other coordinates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.interpolate import CubicSpline
+from scipy.special import expit, gammaln, logsumexp
+from scipy.stats import norm
+
+import poolwise as pw
+from poolwise.density.latent.density import first_guess
+from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.families import family_of, locations
+from poolwise.inference.prepare import prepare
+from poolwise.inference.working import by_working_outcomes
+from poolwise.samplers.settings import sampler_settings
+from poolwise.support.progress import silent
+
+
+def _data(family, seed=3, groups=6, rows=60):
+    rng = np.random.default_rng(seed)
+    g, h, x = rng.integers(0, groups, rows), rng.integers(0, 4, rows), rng.normal(size=rows)
+    eta = 0.3 + 0.5 * x + 0.8 * rng.normal(size=groups)[g] + 0.4 * rng.normal(size=4)[h]
+    y = {"bernoulli": rng.random(rows) < expit(eta), "poisson": rng.poisson(np.exp(eta))}[family]
+    return pd.DataFrame({"y": y.astype(int), "x": x, "g": g, "h": h})
+
+
+def _densities(formula, data, family, *, link=None, priors=None, pairs=1):
+    model, _ = prepare(formula, data, priors=priors, family=family_of(family), link=link, missing="drop", threads=1)
+    observations = model.observations
+    guess = with_guess(observations, first_guess(observations, model.priors, model.family))
+    found = working_model(observations, model.design, model.priors, model.link, guess, model.statistics)
+    corrected = CorrectedDensity.of(found, observations, model.design, model.priors, model.link, pairs, 1)
+    return model, found, corrected
+
+
+PRIORS = {"Intercept": pw.Normal(0, 1), "x": pw.Normal(0, 1), "sd": pw.HalfNormal(1)}
+WITHOUT_X = {name: prior for name, prior in PRIORS.items() if name != "x"}
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_estimates_average_to_the_integral_over_coefficients_and_effects(family):
+    data = _data(family, groups=3, rows=24)
+    model, _, corrected = _densities("y ~ 1 + (1 | g)", data, family, priors=WITHOUT_X)
+    y, g = data["y"].to_numpy(), data["g"].to_numpy()
+
+    def loglik(eta, y):
+        return y * eta - np.logaddexp(0, eta) if family == "bernoulli" else y * eta - np.exp(eta) - gammaln(y + 1)
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(61)
+    grid = np.linspace(-6, 6, 4001)
+
+    def exact(log_sd):
+        sd, total = np.exp(log_sd), norm.logpdf(grid)
+        for j in range(3):
+            eta = grid[:, None] + sd * nodes
+            each = loglik(eta[..., None], y[g == j]).sum(axis=-1)
+            total = total + logsumexp(each + np.log(weights / weights.sum()), axis=1)
+        integral = logsumexp(total) + np.log(grid[1] - grid[0])
+        return integral + np.log(2) + norm.logpdf(sd) + log_sd  # half-normal prior, and the Jacobian of its log
+
+    for start in (-0.7, 0.2):
+        points = start + 2e-5 * np.arange(4000)[:, None]  # each with noise of its own
+        some = np.linspace(points[0, 0], points[-1, 0], 9)
+        expected = CubicSpline(some, [exact(each) for each in some])(points[:, 0])
+        ratios = np.exp(corrected.log_density(points) - expected)
+        error = ratios.std() / np.sqrt(len(ratios))
+        assert abs(ratios.mean() - 1) < 5 * error
+        assert error < 0.01
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "link"),
+    [
+        ("y ~ x + (x | g)", "bernoulli", None),
+        ("y ~ x + (1 | g) + (1 | h)", "bernoulli", "probit"),
+        ("y ~ s(x) + (1 | g)", "poisson", None),
+        ("y ~ x + offset(0.1 * x) + (1 | g)", "poisson", None),
+        ("y ~ x + (1 | g)", "bernoulli", "cloglog"),
+    ],
+)
+def test_points_have_the_family_s_own_density(formula, family, link):
+    """Ratios at the draws that were kept are those of the family's own functions and normal densities."""
+    data = _data(family)
+    model, found, corrected = _densities(formula, data, family, link=link)
+    rng = np.random.default_rng(1)
+    mode = found.modes[0]
+    points = mode.point + 0.3 * rng.normal(size=(6, len(mode.point)))
+    one = corrected.completed(points)
+    np.testing.assert_allclose(one.values, corrected.log_density(points), rtol=1e-12)
+    ratios = corrected._ratios(one.beta, one.u)  # of the draws that were kept
+    assert np.isfinite(ratios).all()
+    # The exact likelihood at the kept draws, against the family's own density functions.
+    rows = corrected.observations
+    own = np.linalg.solve(rows.to_written, one.beta[:, ~model.priors.scaled].T).T
+    u = [corrected._at_centre(f, each).reshape(len(points), -1) for f, each in enumerate(one.u)]
+    u = np.concatenate([*u, one.beta[:, model.priors.scaled]], axis=1)
+    eta = rows.known[0] + own @ rows.columns
+    for values, places in zip(rows.slot_values, rows.slot_places, strict=True):
+        eta = eta + values * u[:, places]
+    exact = rows.weights * model.family.log_density(rows.y, rows.trials, locations(model.link, eta))
+    normal = norm.logpdf(corrected.outcomes.values, eta, 1 / np.sqrt(corrected.outcomes.precisions))
+    ratio = (exact - normal).sum(axis=1)
+    apart = ratio - ratios.sum(axis=1)
+    assert np.ptp(apart) < 1e-8 * np.abs(exact).sum()
+
+
+def test_asked_twice_in_any_company_the_same_answer():
+    _, found, corrected = _densities("y ~ x + (x | g)", _data("bernoulli"), "bernoulli")
+    points = found.modes[0].point + 0.1 * np.random.default_rng(2).normal(size=(150, len(found.modes[0].point)))
+    together = corrected.log_density(points)
+    np.testing.assert_array_equal(corrected.log_density(points[::-1])[::-1], together)
+    np.testing.assert_array_equal(corrected.log_density(points[7:9]), together[7:9])
+    whole = corrected.completed(points)
+    np.testing.assert_array_equal(whole.u[0][40:45], corrected.completed(points[40:45]).u[0])
+
+
+def test_more_pairs_are_the_same_density_with_less_noise():
+    data = _data("bernoulli", groups=30, rows=120)
+    spreads, means = [], []
+    for pairs in (1, 4):
+        _, found, corrected = _densities("y ~ x + (x | g)", data, "bernoulli", pairs=pairs)
+        points = found.modes[0].point + 2e-5 * np.arange(1500)[:, None]
+        values = corrected.log_density(points) - found.density.log_density(points)
+        spreads.append(values.std())
+        means.append(logsumexp(values) - np.log(len(values)))
+    assert spreads[1] < 0.75 * spreads[0]
+    assert means[0] == pytest.approx(means[1], abs=5 * spreads[0] / np.sqrt(1500) + 0.02)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)"])
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_draws_are_those_of_nuts(formula, family):
+    data = _data(family, groups=12, rows=240)
+    model, _ = prepare(formula, data, priors=PRIORS, family=family_of(family), missing="drop", threads=2)
+    settings = sampler_settings(1000, 4, 1, "auto", silent)
+    theta, beta, u, _, certificate = by_working_outcomes(model, settings, 2)
+    assert certificate.passed
+    fit = pw.fit(formula, data, family=family, priors=PRIORS, seed=2, sampler="nuts", draws=2500)
+    for mine, theirs in (
+        (beta, fit.result.beta),
+        (theta, fit.result.theta),
+        *((one.draws(), other.draws()) for one, other in zip(u, fit.result.u, strict=True)),
+    ):
+        spread = theirs.std(axis=(0, 1))
+        for share in (0.1, 0.5, 0.9):
+            apart = np.quantile(mine, share, axis=(0, 1)) - np.quantile(theirs, share, axis=(0, 1))
+            assert np.all(np.abs(apart) < 0.15 * spread)
+
+
+def test_the_evidence_is_the_integral():
+    data = _data("bernoulli", groups=2, rows=20)
+    fit = pw.fit("y ~ 1 + (1 | g)", data, family="bernoulli", priors=WITHOUT_X, seed=1)
+    assert fit.outcome.sampler == "independence"
+    y, g = data["y"].to_numpy(), data["g"].to_numpy()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(41)
+    weights = weights / weights.sum()
+
+    def inner(sd):
+        each = []
+        for j in range(2):
+            eta = nodes[:, None] + sd * nodes[None, :]  # intercept by effect
+            likelihood = np.exp((y[g == j] * eta[..., None] - np.logaddexp(0, eta[..., None])).sum(axis=-1))
+            each.append(likelihood @ weights)
+        return float(weights @ (each[0] * each[1]))
+
+    exact = quad(lambda sd: 2 * norm.pdf(sd) * inner(sd), 0, 8, epsabs=1e-14)[0]
+    assert fit.log_evidence == pytest.approx(np.log(exact), abs=0.03)
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(2000.0, 1.0), (0.0, 1e-3)])
+def test_where_zero_is_and_units_play_no_part(shift, factor):
+    data = _data("poisson", groups=10, rows=150)
+    formula = "y ~ x + (x | g)"
+    one = pw.fit(formula, data, family="poisson", seed=1)
+    other = pw.fit(formula, data.assign(x=factor * data["x"] + shift), family="poisson", seed=1)
+    assert one.outcome.sampler == other.outcome.sampler == "independence"
+    assert one.log_evidence == pytest.approx(other.log_evidence, abs=1e-5)
+    np.testing.assert_allclose(one.predict()["mean"], other.predict()["mean"], rtol=1e-5)
+
+
+def test_where_it_is_no_way_nuts_is_taken():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.integers(0, 2, 30), "g": np.arange(30)})  # one row a group
+    fit = pw.fit("y ~ 1 + (1 | g)", data, family="bernoulli", seed=1)
+    assert fit.outcome.passed
+    negative = _data("poisson")
+    fit = pw.fit("y ~ x + (1 | g)", negative, family="negative_binomial", seed=1, draws=200)
+    assert fit.outcome.sampler == "nuts"
