@@ -22,7 +22,7 @@ from poolwise.output.tables import describe, text
 from poolwise.output.tables import summary as tables
 from poolwise.samplers import Certificate
 from poolwise.samplers.settings import check_count, check_folds, check_interval, check_seed, sampler_settings
-from poolwise.sources import Source
+from poolwise.sources import Source, as_source
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.source import table_of
 from poolwise.statistics import SufficientStatistics
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from poolwise.evaluate.estimates import Estimates
     from poolwise.evaluate.explain import Explanation
     from poolwise.evaluate.loo.elpd import LeaveOut
     from poolwise.evaluate.parameter_hypotheses import Hypotheses
@@ -462,6 +463,42 @@ class Fit:
             return with_columns(labels, found[0])
         by_name = {one.quantity.name: each for one, each in zip(asked, found, strict=True) if one.quantity}
         return by_quantity(labels, by_name, predict.quantity_column(self.result.model.family))
+
+    def poststratify(
+        self,
+        population: Any,
+        *,
+        counts: str = "n",
+        by: str | list[str] | None = None,
+        new_groups: str = "sample",
+        interval: float = 0.9,
+        seed: int | None = None,
+    ) -> Estimates:
+        """Estimates for a population, from predictions of its cells: multilevel regression and poststratification.
+
+        Parameters
+        ----------
+        population : a line for each cell, in a frame, a file or an engine, which adds equal cells up.
+        counts : column of how many people, or rows, each cell has.
+        by : column or columns by whose values the population is told apart; all of it together by default.
+        new_groups : as in `predict`: groups that the fit has not seen are drawn from the distribution of the groups.
+        interval, seed : as in `predict`.
+
+        Returns
+        -------
+        A record with `table` and `draws`, whose `hypothesis` compares its lines.
+
+        Raises
+        ------
+        DataError : for missing columns, and counts that are not numbers from 0.
+        """
+        from poolwise.evaluate.poststratification import poststratify
+        from poolwise.evaluate.prediction_request import Question
+
+        check_text("counts", counts, optional=False)
+        columns = [by] if isinstance(by, str) else list(by or [])
+        question = Question.asked("mean", new_groups, self.result.seed if seed is None else check_seed(seed))
+        return poststratify(self.result, as_source(population), counts, columns, question, check_interval(interval))
 
     def survival(
         self,

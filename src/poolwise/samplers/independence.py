@@ -32,6 +32,7 @@ _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 _FIRST, _TELLING, _NEAR = 50, 400, 0.25  # points that tell whether densities are near, and from which efficiency on
+_STAY = 0.2  # of steps, where weights are estimates
 _PLENTY = 2_000  # nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
@@ -122,14 +123,21 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
             return None
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
-    found = _run(density, telling, settings, draw_seed)[0]
+    found = _run(density, telling, settings, draw_seed, _STAY)[0]
     return found if found.certificate.passed else None
 
 
 def _run(
-    density: LogDensity, adapted: Adapted, settings: SamplerSettings, seed: np.random.SeedSequence
+    density: LogDensity,
+    adapted: Adapted,
+    settings: SamplerSettings,
+    seed: np.random.SeedSequence,
+    stay: float | None = None,
 ) -> tuple[Sample, np.ndarray, np.ndarray]:
-    """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,)."""
+    """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,).
+
+    `stay` is the share of steps that may stay where they are, by default what suits the cost of an evaluation.
+    """
     effort = _effort(density)
     length = (
         settings.draws
@@ -137,7 +145,7 @@ def _run(
         else min(settings.draws, _wanted(settings))
     )
     needed = settings.chains * (_SETTLE + length)
-    log_bound, kept = choose_bound(adapted.log_weights, effort.stay)
+    log_bound, kept = choose_bound(adapted.log_weights, effort.stay if stay is None else stay)
     rng = np.random.Generator(np.random.SFC64(seed))
     spare = 1.0 if effort.surrogate else 1.05
     batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

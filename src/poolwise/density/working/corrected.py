@@ -10,7 +10,6 @@ hash of the small cell that it lies in: asked twice, the same answer, and the la
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
-from poolwise.density.working.kernels import remainders
+from poolwise.density.working.kernels import noise_at, remainders
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
 from poolwise.design.design import Design
 from poolwise.families import Link
@@ -164,18 +163,21 @@ class CorrectedDensity:
 
     def _noise(self, points: np.ndarray) -> _Noise:
         """Random numbers of each theta."""
+        from scipy.special import ndtr
+
         normal = self.working.normal
         levels = normal.blocks * normal.block_width if normal.leaf >= 0 else 0
-        kept = np.empty((len(points), normal.kept_size))
-        leaf = np.empty((len(points), self.pairs, normal.width if levels else 0, levels))
-        uniform = np.empty((len(points), len(self.bounds) - 1, 2 * self.pairs))
-        for i, point in enumerate(np.ascontiguousarray(points)):
-            cell = np.round(point * _CELLS).astype(np.int64)
-            bits = hashlib.blake2b(cell.tobytes(), digest_size=16).digest()
-            rng = np.random.Generator(np.random.SFC64(int.from_bytes(bits)))
-            rng.standard_normal(out=kept[i])
-            rng.standard_normal(out=leaf[i])
-            rng.random(out=uniform[i])
+        shapes = (
+            (normal.kept_size,),
+            (self.pairs, normal.width if levels else 0, levels),
+            (len(self.bounds) - 1, 2 * self.pairs),
+        )
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        drawn = np.empty((len(points), sum(sizes)))
+        noise_at(np.round(points * _CELLS), drawn)
+        parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=1)
+        kept, leaf, last = (part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
+        uniform = ndtr(last)
         return _Noise(kept, leaf, uniform)
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntMatrix, IntVector, Matrix, Vector
+from poolwise.density.latent.noise import normals
 from poolwise.families.callback import call_rows
 from poolwise.families.links import to_location
 
@@ -88,3 +89,10 @@ def likelihood_slopes(
     for i in range(eta.size):
         slopes[i] = found[0, i] * chain[i] if code != 0 else found[0, i]
     return value
+
+
+@kernel
+def noise_at(points: Matrix, out: Matrix) -> None:
+    """Standard normals (m, n) that depend on each of the points (m, d) alone."""
+    for i in range(points.shape[0]):
+        normals(points[i], out[i], 0)
