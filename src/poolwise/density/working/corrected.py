@@ -10,7 +10,7 @@ hash of the small cell that it lies in: asked twice, the same answer, and the la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,15 +27,15 @@ from poolwise.support.threads import map_slices, steps
 _SLICE = 64  # thetas
 _ROOM = 1 << 24  # numbers of a slice
 _PER_ROW = 40.0  # flops of a row's likelihood, about
+_REMEMBERED = 1 << 28  # bytes
 _CELLS = float(1 << 16)  # in a unit of theta
 _LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completed:
-    """Values (m,) at thetas (m, d), with coefficients (m, p) and effects of each factor (m, J, q), both as written."""
+    """Thetas (m, d), with coefficients (m, p) and effects of each factor (m, J, q), both as written."""
 
-    values: np.ndarray
     theta: np.ndarray
     beta: np.ndarray
     u: tuple[np.ndarray, ...]
@@ -53,6 +53,8 @@ class CorrectedDensity:
     bounds : (G + 1,) where the rows of each level begin.
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
+    chosen : (G,) which of a level's draws was kept, by the cell of theta: what completing a point would take as long
+        to find as its value.
     """
 
     working: WorkingDensity
@@ -64,6 +66,7 @@ class CorrectedDensity:
     bounds: np.ndarray
     pairs: int
     threads: int
+    chosen: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -110,13 +113,13 @@ class CorrectedDensity:
 
         def some(_: int, part: slice) -> None:
             for few in steps(part, self._together):
-                out[few] = self._completed(points[few]).values
+                out[few] = self._estimated(self._drawn(points[few]))[0]
 
         map_slices(some, len(points), _SLICE, self.threads)
         return out
 
     def completed(self, points: np.ndarray) -> Completed:
-        """With all that the estimates were made of."""
+        """With the coefficients and effects that the estimates were made of."""
         parts: dict[int, Completed] = {}
 
         def some(_: int, part: slice) -> None:
@@ -126,10 +129,8 @@ class CorrectedDensity:
         map_slices(some, len(points), _SLICE, self.threads)
         found = [parts[start] for start in sorted(parts)]
         of_factors = zip(*(one.u for one in found), strict=True)
-        values, theta, beta = (
-            np.concatenate([getattr(one, name) for one in found]) for name in ("values", "theta", "beta")
-        )
-        return Completed(values, theta, beta, tuple(np.concatenate(one) for one in of_factors))
+        theta, beta = (np.concatenate([getattr(one, name) for one in found]) for name in ("theta", "beta"))
+        return Completed(theta, beta, tuple(np.concatenate(one) for one in of_factors))
 
     @property
     def _together(self) -> int:
@@ -137,29 +138,45 @@ class CorrectedDensity:
         effects = sum(len(factor.levels) * len(factor.effects) for factor in self.design.factors)
         return int(np.clip(_ROOM // (4 * effects + 2 * len(self.bounds) + 1), 1, _SLICE))
 
-    def _completed(self, points: np.ndarray) -> Completed:
-        normal = self.working.normal
-        full = self.working.full(points)
-        values = self.working.log_density(points)
-        noise = self._noise(points)
+    def _drawn(self, points: np.ndarray) -> _Drawn:
+        normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
         kept = normal.common_from(full, noise.kept)
         beta = normal.basis.written(normal.common_of(kept))
-        effects = self._kept_effects(full, kept)
-        if normal.leaf < 0:
-            ratio = self._ratios(beta, effects)[:, 0]
-            return Completed(values + ratio + self.observations.constant, self.working.theta(points), beta, effects)
-        leaf, total = np.zeros(0), np.full(noise.uniform.shape[:2], -np.inf)
-        for k in range(self.pairs):
-            for sign, uniform in ((1.0, noise.uniform[:, :, 2 * k]), (-1.0, noise.uniform[:, :, 2 * k + 1])):
-                drawn = self._leaf_effects(full, kept, sign * noise.leaf[:, k])
-                ratio = self._ratios(beta, self._with_leaf(effects, drawn))
-                total = np.logaddexp(total, ratio)
-                with np.errstate(invalid="ignore"):  # kept with its share of all so far: in the end of all
-                    taken = np.log(uniform) < ratio - total
-                leaf = np.where(taken[:, :, None], drawn, leaf) if len(leaf) else drawn
-        values = values + (total - np.log(2 * self.pairs)).sum(axis=1) + self.observations.constant
-        values = np.where(np.isfinite(values), values, -np.inf)
-        return Completed(values, self.working.theta(points), beta, self._with_leaf(effects, leaf))
+        return _Drawn(points, full, noise, kept, beta, self._kept_effects(full, kept))
+
+    def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
+        """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
+        values = self.working.log_density(drawn.points) + self.observations.constant
+        shape = len(values), len(self.bounds) - 1
+        chosen, total = np.zeros(shape, dtype=np.uint8), np.full(shape, -np.inf)
+        if self.working.normal.leaf < 0:
+            return values + self._ratios(drawn.beta, drawn.effects)[:, 0], chosen
+        for k in range(2 * self.pairs):
+            ratio = self._ratios(drawn.beta, self._with_leaf(drawn.effects, self._leaf_effects(drawn, k)))
+            total = np.logaddexp(total, ratio)
+            with np.errstate(invalid="ignore"):  # chosen with its share of all so far: in the end of all
+                chosen = np.where(np.log(drawn.noise.uniform[:, :, k]) < ratio - total, np.uint8(k), chosen)
+        values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
+        if len(self.chosen) * chosen.shape[1] < _REMEMBERED:
+            self.chosen.update(zip(drawn.noise.cells, chosen, strict=True))
+        return np.where(np.isfinite(values), values, -np.inf), chosen
+
+    def _completed(self, points: np.ndarray) -> Completed:
+        drawn = self._drawn(points)
+        effects = drawn.effects
+        if self.working.normal.leaf >= 0:
+            known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
+            chosen = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
+            effects = self._with_leaf(effects, self._picked(drawn, chosen))
+        return Completed(self.working.theta(points), drawn.beta, effects)
+
+    def _picked(self, drawn: _Drawn, chosen: np.ndarray) -> np.ndarray:
+        """(m, J, q) the draws of the leaf's effects that were chosen (m, G)."""
+        found = np.zeros(0)
+        for k in np.unique(chosen):
+            leaf = self._leaf_effects(drawn, int(k))
+            found = np.where((chosen == k)[:, :, None], leaf, found) if found.size else leaf
+        return found
 
     def _noise(self, points: np.ndarray) -> _Noise:
         """Random numbers of each theta."""
@@ -167,18 +184,19 @@ class CorrectedDensity:
 
         normal = self.working.normal
         levels = normal.blocks * normal.block_width if normal.leaf >= 0 else 0
-        shapes = (
+        shapes: tuple[tuple[int, ...], ...] = (
             (normal.kept_size,),
             (self.pairs, normal.width if levels else 0, levels),
             (len(self.bounds) - 1, 2 * self.pairs),
         )
         sizes = [int(np.prod(shape)) for shape in shapes]
         drawn = np.empty((len(points), sum(sizes)))
-        noise_at(np.round(points * _CELLS), drawn)
+        cells = np.round(points * _CELLS)
+        noise_at(cells, drawn)
         parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=1)
         kept, leaf, last = (part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
         uniform = ndtr(last)
-        return _Noise(kept, leaf, uniform)
+        return _Noise([cell.tobytes() for cell in cells], kept, leaf, uniform)
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
         """Effects (m, J, q) of each factor, of the leaf zero."""
@@ -191,11 +209,12 @@ class CorrectedDensity:
             found.append(np.zeros(shape) if f == normal.leaf else offsets.draws().reshape(shape))
         return tuple(found)
 
-    def _leaf_effects(self, full: np.ndarray, kept: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """(m, J, q) of the leaf."""
+    def _leaf_effects(self, drawn: _Drawn, k: int) -> np.ndarray:
+        """(m, J, q) the k-th draw of the leaf's effects: every other one is the one before, mirrored."""
         normal, width = self.working.normal, self.working.normal.block_width
+        noise = (-1.0 if k % 2 else 1.0) * drawn.noise.leaf[:, k // 2]
         parts = [
-            normal.effects_from(full, kept, block, noise[:, :, block * width : (block + 1) * width])
+            normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, block * width : (block + 1) * width])
             for block in range(normal.blocks)
         ]
         return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
@@ -268,9 +287,29 @@ class CorrectedDensity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Noise:
-    """Standard normals of kept coefficients (m, n) and of the leaf's effects (m, pairs, q, J and more), and uniforms
-    (m, G, 2 pairs)."""
+    """Random numbers of m thetas.
 
+    Attributes
+    ----------
+    cells : (m,) what they hang on.
+    kept, leaf : standard normals of the kept coefficients (m, n), and of the leaf's effects (m, pairs, q, J and more).
+    uniform : (m, G, 2 pairs).
+    """
+
+    cells: list[bytes]
     kept: np.ndarray
     leaf: np.ndarray
     uniform: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Points (m, .), the normal model's thetas (m, d), and what is drawn at them: kept coefficients (m, n), those of
+    the common terms (m, p) as written, and effects of each factor (m, J, q), which are zero for the leaf."""
+
+    points: np.ndarray
+    full: np.ndarray
+    noise: _Noise
+    kept: np.ndarray
+    beta: np.ndarray
+    effects: tuple[np.ndarray, ...]

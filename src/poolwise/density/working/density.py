@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,14 +11,13 @@ from poolwise.density.blocks.density import BlockedDensity
 from poolwise.density.gaussian import GaussianDensity
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
-from poolwise.density.theta import log_scale_prior
 from poolwise.density.ties import Ties
 from poolwise.design.design import Rows
 from poolwise.priors import HalfNormal
 from poolwise.samplers.interface import NativeDensity
 
 _UNIT = HalfNormal(1.0)  # of a sigma that is one
-_OF_SIGMA = float(log_scale_prior(0.0, np.array(_UNIT.coefficients))[0])
+_OF_SIGMA = 0.5 * math.log(2 / math.pi) - 0.5  # its log density at one, which plays no part
 
 
 def with_sigma(priors: ModelPriors) -> ModelPriors:
