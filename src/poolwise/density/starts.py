@@ -65,7 +65,8 @@ def own_regressions(
     """Theta (d,) by moments: the spread of the groups' own least-squares effects, and what these leave.
 
     Where groups hardly agree, the posterior may have a mode far from every pooled regression, with huge spreads that
-    are correlated all but perfectly. None where the groups have no regressions of their own.
+    are correlated all but perfectly. None where the groups have no regressions of their own, or outcomes do
+    not differ.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def own_regressions(
     values = np.linalg.eigvalsh(mine / (scale[:, :, None] * scale[:, None, :]))
     regular = values[:, 0] > _SINGULAR
     q = mine.shape[1]
-    if regular.sum() <= q:
+    if regular.sum() <= q or not total > 0:
         return None
     effects = np.linalg.solve(mine[regular], other[regular][:, :, None])[:, :, 0]
     explained = float((effects * other[regular]).sum()) * len(zz) / len(mine)

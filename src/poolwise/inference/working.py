@@ -18,7 +18,10 @@ from poolwise.samplers.missed_modes import missed_modes
 
 _PAIRS = (1, 4)  # of draws of a level's effects: more where fewer do not do
 _AVERAGED = 64  # thetas over which a share is averaged
-_REASON = "a normal model of working outcomes is close; importance weights make up for the rest"
+_WORDS = {
+    True: "a normal model of working outcomes is close; importance weights make up for the rest",
+    False: "a normal model of working outcomes is the same to within the Monte Carlo error",
+}
 
 Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
 
@@ -49,12 +52,13 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
             break
     if drawn is None:
         return None
-    points = drawn.points.reshape(-1, corrected.dimension)
-    evidence = float(drawn.certificate.log_evidence or 0.0)
+    sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
+    points = sample.points.reshape(-1, corrected.dimension)
+    evidence = float(certificate.log_evidence or 0.0)
     if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
         return None
-    shape = drawn.points.shape[:2]
-    whole = corrected.completed(points)
+    shape = sample.points.shape[:2]
+    whole = corrected.completed(points, chosen=drawn.corrected)
     theta = whole.theta.reshape(*shape, -1)
     full = found.density.full(points[:: max(1, len(points) // _AVERAGED)])
     normal = found.density.normal
@@ -62,4 +66,4 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), normal.unexplained_of(f, full))
         for f, effects in enumerate(whole.u)
     )
-    return theta, whole.beta.reshape(*shape, -1), u, {}, replace(drawn.certificate, reason=_REASON)
+    return theta, whole.beta.reshape(*shape, -1), u, {}, certificate

@@ -24,7 +24,7 @@ from poolwise.support.errors import DataError
 from poolwise.support.naming import free_name
 from poolwise.support.progress import Progress, Scan
 
-MOST = 1 << 21  # rows that differ
+MOST = 1 << 22  # rows that differ
 _TRIED = 100_000  # rows that tell whether there are few that differ
 _FEW = 0.5  # share of these that differ in a number, beyond which rows are not counted
 _WHOLE = 2.0**53
@@ -116,6 +116,12 @@ def distinct(rows: Rows) -> Rows:
     first = np.unique(place, return_index=True)[1]
     counts = np.bincount(place, rows.multiplicities)
     return replace(rows.take(first), counts=counts, dropped=rows.dropped)
+
+
+def in_order(rows: Rows) -> Rows:
+    """Rows that differ already, in an order that does not hang on that of the query's answer."""
+    more = [each for each in (rows.trials, rows.offset, rows.weights) if each is not None]
+    return rows.take(np.lexsort([*(rows.limits if rows.limits is not None else []), *more, *rows.values.T, rows.codes]))
 
 
 def recoded(rows: Rows, places: np.ndarray) -> Rows:

@@ -18,7 +18,7 @@ from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
-from poolwise.statistics.counted import CountedTable, count_rows, distinct, reduce_counted
+from poolwise.statistics.counted import CountedTable, count_rows, in_order, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
@@ -151,7 +151,7 @@ def counted_statistics(
         design, encoding, rows = build(needed, found.table, missing="error")
     else:
         design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
-    rows = replace(distinct(replace(rows, counts=found.counts)), dropped=found.dropped)
+    rows = replace(in_order(replace(rows, counts=found.counts)), dropped=found.dropped)
     return with_counted(design, encoding, rows, threads, reading)
 
 

@@ -285,9 +285,9 @@ class BlockedDensity:
         return int(self.order.leaf)
 
     @property
-    def draws_along(self) -> bool:
-        """Whether a factorisation costs so much more than a draw from it that draws are made along."""
-        return self._expensive
+    def by_lapack(self) -> bool:
+        """Whether the root is so large that LAPACK factorises it."""
+        return self._large_root
 
     def conditional_means(self, points: np.ndarray, working: np.ndarray) -> np.ndarray:
         """Draws of the kept coefficients: conditional means of the leaf, averaged over them, are its means."""

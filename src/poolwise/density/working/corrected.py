@@ -118,13 +118,14 @@ class CorrectedDensity:
         map_slices(some, len(points), _SLICE, self.threads)
         return out
 
-    def completed(self, points: np.ndarray) -> Completed:
-        """With the coefficients and effects that the estimates were made of."""
+    def completed(self, points: np.ndarray, *, chosen: bool = True) -> Completed:
+        """With the coefficients and effects that the estimates were made of; unless `chosen`, with those of the
+        working model."""
         parts: dict[int, Completed] = {}
 
         def some(_: int, part: slice) -> None:
             for few in steps(part, self._together):
-                parts[few.start] = self._completed(points[few])
+                parts[few.start] = self._completed(points[few], chosen)
 
         map_slices(some, len(points), _SLICE, self.threads)
         found = [parts[start] for start in sorted(parts)]
@@ -161,13 +162,15 @@ class CorrectedDensity:
             self.chosen.update(zip(drawn.noise.cells, chosen, strict=True))
         return np.where(np.isfinite(values), values, -np.inf), chosen
 
-    def _completed(self, points: np.ndarray) -> Completed:
+    def _completed(self, points: np.ndarray, chosen: bool) -> Completed:
         drawn = self._drawn(points)
         effects = drawn.effects
-        if self.working.normal.leaf >= 0:
+        if self.working.normal.leaf >= 0 and not chosen:
+            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0))
+        elif self.working.normal.leaf >= 0:
             known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
-            chosen = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
-            effects = self._with_leaf(effects, self._picked(drawn, chosen))
+            which = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
+            effects = self._with_leaf(effects, self._picked(drawn, which))
         return Completed(self.working.theta(points), drawn.beta, effects)
 
     def _picked(self, drawn: _Drawn, chosen: np.ndarray) -> np.ndarray:

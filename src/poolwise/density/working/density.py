@@ -43,7 +43,7 @@ class WorkingDensity:
     ties: Ties
     known: np.ndarray
 
-    MOST = 1e6  # flops of an evaluation
+    MOST = 3e7  # flops of an evaluation
 
     @property
     def _sigma(self) -> int:
@@ -67,7 +67,7 @@ class WorkingDensity:
 
     @property
     def _rooted(self) -> bool:
-        return isinstance(self.normal, BlockedDensity) and self.normal.draws_along
+        return isinstance(self.normal, BlockedDensity) and self.normal.by_lapack
 
     def theta(self, points: np.ndarray) -> np.ndarray:
         """(m, d) the family's theta at points."""

