@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from arviz_stats.base import array_stats
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 from scipy.special import expit, gammaln, logsumexp
@@ -144,19 +145,23 @@ def test_more_pairs_are_the_same_density_with_less_noise():
 def test_draws_are_those_of_nuts(formula, family):
     data = _data(family, groups=12, rows=240)
     model, _ = prepare(formula, data, priors=PRIORS, family=family_of(family), missing="drop", threads=2)
-    settings = sampler_settings(1000, 4, 1, "auto", silent)
+    settings = sampler_settings(2500, 4, 1, "auto", silent)
     theta, beta, u, _, certificate = by_working_outcomes(model, settings, 2)
     assert certificate.passed
     fit = pw.fit(formula, data, family=family, priors=PRIORS, seed=2, sampler="nuts", draws=2500)
-    for mine, theirs in (
-        (beta, fit.result.beta),
-        (theta, fit.result.theta),
-        *((one.draws(), other.draws()) for one, other in zip(u, fit.result.u, strict=True)),
-    ):
-        spread = theirs.std(axis=(0, 1))
-        for share in (0.1, 0.5, 0.9):
-            apart = np.quantile(mine, share, axis=(0, 1)) - np.quantile(theirs, share, axis=(0, 1))
-            assert np.all(np.abs(apart) < 0.15 * spread)
+    pairs = [(beta, fit.result.beta), (theta, fit.result.theta)]
+    pairs += [(one.draws(), other.draws()) for one, other in zip(u, fit.result.u, strict=True)]
+    for mine, theirs in pairs:
+        one, other = (each.reshape(*each.shape[:2], -1) for each in (mine, theirs))
+        for k in range(one.shape[2]):
+            for power in (1, 2):  # means, and squares about them
+                centre = other[..., k].mean()
+                moments = [(each[..., k] - centre) ** power for each in (one, other)]
+                errors = [
+                    each.std() / np.sqrt(array_stats.ess(each, chain_axis=0, draw_axis=1, method="mean"))
+                    for each in moments
+                ]
+                assert abs(moments[0].mean() - moments[1].mean()) < 5 * np.hypot(*errors)
 
 
 def test_the_evidence_is_the_integral():
