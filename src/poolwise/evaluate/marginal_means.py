@@ -19,7 +19,7 @@ from poolwise.families import Link, locations
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.support.errors import DataError
 
-_NODES = 41  # right to 1e-7 of a logistic mean at an sd of 3, to 1e-5 at 6
+_NODES = 61
 
 
 def check_integrable(posterior: Posterior, asked: Quantity | None) -> None:

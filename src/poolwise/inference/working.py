@@ -15,8 +15,10 @@ from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.independence import sample_near
 from poolwise.samplers.missed_modes import missed_modes
+from poolwise.support.errors import SamplingError
 
-_PAIRS = (1, 4)  # of draws of a level's effects: more where fewer do not do
+# Pairs of draws of a level's effects: as many as cost little, and more where these do not do.
+_ROWS, _MOST_PAIRS = 16_000, 8
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
     True: "a normal model of working outcomes is close; importance weights make up for the rest",
@@ -40,12 +42,13 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     guess = with_guess(observations, first_guess(observations, priors, model.family))
     try:
         found = working_model(observations, model.design, priors, model.link, guess, model.statistics)
-    except (np.linalg.LinAlgError, ArithmeticError):
+    except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
         return None
     if found is None:
         return None
     sampler_seed, witness_seed = child_seeds(settings.seed, 2)
-    for pairs in _PAIRS:
+    fewest = int(np.clip(_ROWS // max(len(observations.y), 1), 1, _MOST_PAIRS))
+    for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
         corrected = CorrectedDensity.of(found, observations, model.design, priors, model.link, pairs, threads)
         drawn = sample_near(corrected, found.density, found.modes, replace(settings, seed=sampler_seed))
         if drawn is not None or found.density.normal.leaf < 0:

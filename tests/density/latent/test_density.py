@@ -435,6 +435,8 @@ def uncompressed(model, rows) -> Observations:
         stepped=each[0].stepped,
         to_written=each[0].to_written,
         constant=constant,
+        wide=np.concatenate([one.wide for one in each]),
+        codes=np.concatenate([one.codes for one in each]),
         **joined,
     )
 

@@ -4,13 +4,16 @@ At any theta, coefficients and effects z are drawn from their normal given the w
 of these times L(y | z) / L(working outcomes | z) is then an unbiased estimate of the family's own, and a chain on such
 estimates is exact (Andrieu and Roberts 2009). Given all else the levels of one factor, the leaf, are independent, and
 so are their shares of the ratio: of pairs of mirrored draws of each level's effects the mean of the ratios is taken, in
-which odd terms cancel, and one of the draws is kept in proportion to its ratio. z depends on theta alone, through a
-hash of the small cell that it lies in: asked twice, the same answer, and the last digits of data play no part.
+which odd terms cancel, and one of the draws is kept in proportion to its ratio. Some of these draws are three times as
+wide, under the density of both kinds together (a defensive mixture, Hesterberg 1995): where a level has few rows or one
+kind of outcomes, its effects reach further out than any normal, the more so the larger their sd. z depends on theta
+alone, through a hash of the small cell that it lies in: asked twice, the same answer, and the last digits of data play
+no part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +30,8 @@ from poolwise.support.threads import map_slices, steps
 _SLICE = 64  # thetas
 _ROOM = 1 << 24  # numbers of a slice
 _PER_ROW = 40.0  # flops of a row's likelihood, about
+_WIDE = 3.0  # times as wide
+_MOST_WIDE, _NOISE = 0.1, 0.5  # share of wide draws at the most, and times the root of the levels over the pairs
 _REMEMBERED = 1 << 28  # bytes
 _CELLS = float(1 << 16)  # in a unit of theta
 _LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
@@ -154,6 +159,7 @@ class CorrectedDensity:
             return values + self._ratios(drawn.beta, drawn.effects)[:, 0], chosen
         for k in range(2 * self.pairs):
             ratio = self._ratios(drawn.beta, self._with_leaf(drawn.effects, self._leaf_effects(drawn, k)))
+            ratio -= self._log_mixture(drawn.noise, k // 2)
             total = np.logaddexp(total, ratio)
             with np.errstate(invalid="ignore"):  # chosen with its share of all so far: in the end of all
                 chosen = np.where(np.log(drawn.noise.uniform[:, :, k]) < ratio - total, np.uint8(k), chosen)
@@ -166,7 +172,8 @@ class CorrectedDensity:
         drawn = self._drawn(points)
         effects = drawn.effects
         if self.working.normal.leaf >= 0 and not chosen:
-            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0))
+            narrow = replace(drawn, noise=replace(drawn.noise, wide=np.zeros_like(drawn.noise.wide)))
+            effects = self._with_leaf(effects, self._leaf_effects(narrow, 0))
         elif self.working.normal.leaf >= 0:
             known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
             which = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
@@ -190,16 +197,16 @@ class CorrectedDensity:
         shapes: tuple[tuple[int, ...], ...] = (
             (normal.kept_size,),
             (self.pairs, normal.width if levels else 0, levels),
-            (len(self.bounds) - 1, 2 * self.pairs),
+            (len(self.bounds) - 1, 3 * self.pairs),
         )
         sizes = [int(np.prod(shape)) for shape in shapes]
         drawn = np.empty((len(points), sum(sizes)))
         cells = np.round(points * _CELLS)
         noise_at(cells, drawn)
         parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=1)
-        kept, leaf, last = (part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
-        uniform = ndtr(last)
-        return _Noise([cell.tobytes() for cell in cells], kept, leaf, uniform)
+        kept, leaf, last = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
+        uniform, wide = np.split(ndtr(last), [2 * self.pairs], axis=2)
+        return _Noise([cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share)
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
         """Effects (m, J, q) of each factor, of the leaf zero."""
@@ -215,12 +222,29 @@ class CorrectedDensity:
     def _leaf_effects(self, drawn: _Drawn, k: int) -> np.ndarray:
         """(m, J, q) the k-th draw of the leaf's effects: every other one is the one before, mirrored."""
         normal, width = self.working.normal, self.working.normal.block_width
-        noise = (-1.0 if k % 2 else 1.0) * drawn.noise.leaf[:, k // 2]
+        noise = drawn.noise.leaf[:, k // 2].copy()
+        noise[:, :, : normal.groups] *= np.where(drawn.noise.wide[:, :, k // 2], _WIDE, 1.0)[:, None]
+        if k % 2:
+            noise = -noise
         parts = [
             normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, block * width : (block + 1) * width])
             for block in range(normal.blocks)
         ]
         return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
+
+    @property
+    def _share(self) -> float:
+        """Of wide draws: fewer of many levels, whose ratios vary more by them."""
+        return float(min(_MOST_WIDE, _NOISE * np.sqrt(self.pairs / (len(self.bounds) - 1))))
+
+    def _log_mixture(self, noise: _Noise, pair: int) -> np.ndarray:
+        """(m, G) log density of draws under both kinds together, less that under narrow ones alone."""
+        levels, q = len(self.bounds) - 1, noise.leaf.shape[2]
+        scale = np.where(noise.wide[:, :, pair], _WIDE, 1.0)
+        squares = np.square(noise.leaf[:, pair, :, :levels]).sum(axis=1) * scale**2
+        share = self._share
+        wide = np.log(share) - q * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
+        return np.asarray(np.logaddexp(np.log1p(-share), wide))
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
@@ -297,12 +321,14 @@ class _Noise:
     cells : (m,) what they hang on.
     kept, leaf : standard normals of the kept coefficients (m, n), and of the leaf's effects (m, pairs, q, J and more).
     uniform : (m, G, 2 pairs).
+    wide : (m, G, pairs) which pairs are of wide draws.
     """
 
     cells: list[bytes]
     kept: np.ndarray
     leaf: np.ndarray
     uniform: np.ndarray
+    wide: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.support.threads import look
 
-_NODES = 9
+_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors
 _STEP = 1e-3  # of a difference of slopes
 _TURNS = 12
 _SETTLED = 0.05  # change of means, in their sds, from which another turn is not worth its cost
@@ -109,7 +109,9 @@ def _projected(
     observations: Observations, link: Link, mean: np.ndarray, variance: np.ndarray
 ) -> WorkingOutcomes | None:
     """Working outcomes for linear predictors of some means and variances (n,)."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    widest = float(np.sqrt(variance.max(initial=0.0)))
+    count = next(count for sd, count in _NODES if widest <= sd)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     address = int(observations.terms[0, 2])
     data = observations.y, observations.trials, observations.weights
     slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
