@@ -138,6 +138,20 @@ def test_a_balanced_grid_has_every_combination_and_plain_averages(fit, data):
     np.testing.assert_allclose(five["x"].unique(), np.quantile(data["x"], [0, 0.25, 0.5, 0.75, 1]))
 
 
+def test_names_of_lines_that_are_numbers_too_and_columns_of_our_names():
+    rng = np.random.default_rng(9)
+    data = pd.DataFrame({"y": rng.normal(size=90), "arm": np.tile(["b0", "b1", "b2"], 30), "g": np.arange(90) % 5})
+    data["hypothesis"] = np.where(data["g"] > 2, "u", "v")
+    fit = pw.fit("y ~ arm + hypothesis + (1 | g)", data, seed=1, draws=100)
+    with pytest.raises(pw.DataError, match="'b1' is the label of a line, and the number of one"):
+        pw.avg_predictions(fit, by="arm", hypothesis="b1 = b0")
+    found = pw.avg_predictions(fit, by=["arm", "hypothesis"], hypothesis=["reference | hypothesis", "pairwise"]).table
+    assert list(found["hypothesis_"][:4]) == ["b1 - b0", "b2 - b0"] * 2
+    assert list(found["hypothesis"][:5]) == ["u", "u", "v", "v", ""]
+    with pytest.raises(pw.DataError, match="names a column twice"):
+        pw.avg_predictions(fit, by=["arm", "arm"])
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -162,7 +176,9 @@ def test_a_balanced_grid_has_every_combination_and_plain_averages(fit, data):
         (lambda fit: pw.avg_comparisons(fit, "t", comparison="lnratio", kind="linear"), "no finite value"),
         (lambda fit: pw.avg_comparisons(fit, "t", equivalence=(1, 0)), "from a smaller to a larger"),
         (lambda fit: pw.avg_comparisons(fit, "t", equivalence="ab"), "two numbers"),
+        (lambda fit: pw.avg_comparisons(fit, "t", comparison=["ratio"]), "no comparison"),
         (lambda fit: pw.datagrid(fit, "square"), "no grid 'square'"),
+        (lambda fit: pw.datagrid(fit, x=None), "one value or a list"),
         (lambda fit: pw.datagrid(fit, x=range(1001), t=range(1000)), "1,001,000 rows"),
     ],
 )

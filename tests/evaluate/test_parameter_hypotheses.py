@@ -108,6 +108,7 @@ def test_a_sampled_family_by_a_kernel_estimate(data):
         ("x * z = 0", "sum of coefficients with constant weights"),
         ("abs(x) = 0.1", "sum of coefficients with constant weights"),
         ("x > 0 > z", "must have one sign"),
+        ("x = 1e9", "beyond anything that the priors"),
         ("log(z) > 0", "no finite value"),
         (3, "is a text"),
         ([], "is a text"),
@@ -127,3 +128,5 @@ def test_structured_terms_and_separate_fits(data):
     assert np.isfinite(curve.hypothesis("z = 0").table["bayes_factor"][0])
     separate = pw.compare_pooling("y ~ x", by="g", data=data, seed=1, draws=200).separate
     assert 0 <= separate.hypothesis("coef_g[3, x] > 0").table["probability"][0] <= 1
+    with pytest.raises(pw.DataError, match="only coefficients of groups"):
+        separate.hypothesis("x > 0")

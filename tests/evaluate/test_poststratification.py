@@ -68,6 +68,10 @@ def test_averages_over_all_groups_need_no_labels(fit, population):
         (lambda p: p.drop(columns="age"), {}, "no column 'age'"),
         (lambda p: p.assign(n=-1), {}, "numbers from 0"),
         (lambda p: p.assign(n=np.nan), {}, "numbers from 0"),
+        (lambda p: p.assign(n="many"), {}, "numbers from 0"),
+        (lambda p: p.assign(n=True), {}, "numbers from 0"),
+        (lambda p: p, {"by": 3}, "by must be a list"),
+        (lambda p: p, {"by": ["age", "age"]}, "names a column twice"),
         (lambda p: p, {"by": "regio"}, "Did you mean 'region'"),
         (lambda p: p, {"counts": "age"}, "is a predictor or group"),
         (lambda p: p, {"new_groups": "error"}, "has not seen state"),
@@ -77,3 +81,12 @@ def test_averages_over_all_groups_need_no_labels(fit, population):
 def test_what_is_no_population_is_refused_in_a_sentence(fit, population, change, options, said):
     with pytest.raises(pw.DataError, match=said):
         fit.poststratify(change(population), **options)
+
+
+@pytest.mark.parametrize("odd", [np.nan, -5.0])
+def test_an_engine_refuses_what_a_frame_does(fit, population, odd, tmp_path, monkeypatch):
+    """A count that is missing or negative does not vanish in the sum of its cell."""
+    split = pd.concat([population.assign(n=20.0), population.assign(n=odd).iloc[:1]], ignore_index=True)
+    for kind in ("pandas", "duckdb table", "polars lazy"):
+        with pytest.raises(pw.DataError, match="numbers from 0"):
+            fit.poststratify(source(kind, split.assign(y=0), tmp_path, monkeypatch))

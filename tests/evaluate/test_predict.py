@@ -281,7 +281,7 @@ def test_separate_fits_know_their_groups():
         (lambda fit: fit.predict(seed="a"), "seed must be a whole number"),
         (lambda fit: fit.predict(draws=5), "draws must be True or False"),
         (lambda fit: pw.predictions(fit, by=3), "by must be the name"),
-        (lambda fit: pw.avg_comparisons(fit, 3), "by must be the name"),
+        (lambda fit: pw.avg_comparisons(fit, 3), "variables must be the name"),
         (lambda fit: fit.check(draws=0), "draws must be a whole number"),
         (lambda fit: fit.sensitivity("sd", 2), "scales must be a list"),
         (lambda fit: fit.sensitivity("sd", interval=2), "interval must be a number"),

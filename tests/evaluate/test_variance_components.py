@@ -91,14 +91,30 @@ def test_declared_variances_are_those_of_draws():
     assert len(tried) >= 10
 
 
+def test_what_is_left_where_something_is_missing(data, tmp_path):
+    shares = data.assign(p=expit(data["y"]))
+    beta = pw.fit("p ~ x + (1 | g)", shares, family="beta", seed=1, draws=50)
+    assert list(beta.r2().index) == ["fitted values"]
+    fit = pw.fit("b ~ x + (1 | g)", data, family="bernoulli", seed=1, draws=50)
+    fit.save(tmp_path / "fit")
+    loaded = pw.load(tmp_path / "fit")
+    pd.testing.assert_frame_equal(loaded.icc(), fit.icc())
+    assert list(loaded.r2().index) == ["marginal", "conditional"]
+    counts = pw.fit("n ~ x + (1 | g)", data, family="poisson", seed=1, draws=50)
+    counts.save(tmp_path / "counts")
+    with pytest.raises(pw.DataError, match="holds no rows"):
+        pw.load(tmp_path / "counts").icc()
+
+
 def test_what_has_no_shares_is_refused(data, radon):
     complete = pw.fit("y ~ x", data, seed=1, draws=100)
     assert list(complete.r2().index) == ["fitted values", "marginal"]
     with pytest.raises(pw.DataError, match="nothing lies between groups"):
         complete.icc()
     separate = pw.compare_pooling("log_radon ~ floor", by="county", data=radon, seed=1, draws=50).separate
+    assert list(separate.r2().index) == ["fitted values"]
     with pytest.raises(pw.DataError, match="Without pooling"):
-        separate.r2()
+        separate.icc()
     skewed = pw.fit("y ~ x + (1 | g)", data, family="skew_normal", seed=1, draws=50)
     with pytest.raises(pw.DataError, match="No variance is declared"):
         skewed.icc()

@@ -185,3 +185,24 @@ def test_a_fit_s_file_holds_no_rows(counting, tmp_path):
     loaded = pw.load(tmp_path / "fit")
     assert loaded.result.model.data.counted is None
     assert_same_draws(loaded, fit)
+
+
+def test_a_part_without_a_category_keeps_the_labels():
+    data = pd.DataFrame({"i": [0, 1] * 60, "g": list("pqrs") * 30})
+    data["cat"] = pd.Categorical(["lo", "mid", "hi"] * 40, ["lo", "mid", "hi"], ordered=True)
+    first, rest = data.iloc[:60], data.iloc[60:]
+    second = rest[rest["cat"] != "mid"]
+    one = pw.SufficientStatistics.from_data("cat ~ i + (1 | g)", first, family="cumulative")
+    two = pw.SufficientStatistics.from_data("cat ~ i + (1 | g)", second, family="cumulative", like=one)
+    codes = two.counted.response
+    assert two.counted.counts[codes == 1].sum() == 0
+    together = pw.fit("cat ~ i + (1 | g)", one + two, family="cumulative", **FEW)
+    rows = pw.fit("cat ~ i + (1 | g)", pd.concat([first, second]), family="cumulative", **FEW)
+    assert_same_draws(together, rows)
+
+
+def test_groups_may_be_left_with_one_kind_of_outcome():
+    data = pd.DataFrame({"y": [0, 1, 1, 1] * 12, "g": list("aaaabbbbcccc") * 4, "i": [0, 1] * 24})
+    fit = pw.fit("y ~ i + (1 | g)", data, family="bernoulli", **FEW)
+    gone = (data["g"] == "a") & (data["y"] == 0)
+    assert_same_draws(fit.forget(data[gone]), pw.fit("y ~ i + (1 | g)", data[~gone], family="bernoulli", **FEW))

@@ -67,6 +67,8 @@ def _given(frame: pd.DataFrame, name: str, asked: Any) -> list[Any]:
         found = asked(frame[name]) if callable(asked) else asked
     except Exception as error:  # whatever a function of the user raises
         raise DataError(f"The function for '{name}' failed: {error} ({type(error).__name__}).") from error
+    if found is None or isinstance(found, Mapping):
+        raise DataError(f"The values of '{name}' must be one value or a list, not {found!r}.")
     values = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
     if not values:
         raise DataError(f"The list of values of '{name}' is empty.")

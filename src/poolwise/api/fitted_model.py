@@ -28,7 +28,7 @@ from poolwise.sources.source import table_of
 from poolwise.statistics import SufficientStatistics
 from poolwise.statistics.counted import distinct
 from poolwise.statistics.routes import with_counted
-from poolwise.support.arguments import check_label, check_text, check_text_map
+from poolwise.support.arguments import check_label, check_text, check_text_map, check_texts
 from poolwise.support.atomic_write import check_writable
 from poolwise.support.errors import DataError, SamplingError
 from poolwise.support.naming import by_quantity, with_columns
@@ -345,10 +345,11 @@ class Fit:
     def r2(self, *, interval: float = 0.9) -> pd.DataFrame:
         """How much of the variance of outcomes is explained, with its uncertainty: three R-squared.
 
-        "fitted values" is the variance of the fitted means over that and the expected residual variance (Gelman,
-        Goodrich, Gabry and Vehtari 2019), of rows in memory, and of a random 5,000 of more. "marginal" is the share of
-        common terms, "conditional" that of these and all groups, by variance components on the scale of the linear
-        predictor (Nakagawa and Schielzeth 2013; Johnson 2014; Nakagawa, Johnson and Schielzeth 2017).
+        "fitted values" is the variance of the fitted means, offsets included, over that and the expected residual
+        variance (Gelman, Goodrich, Gabry and Vehtari 2019), of rows in memory, and of a random 5,000 of more.
+        "marginal" is the share of common terms, offsets not among them, "conditional" that of these and all groups, by
+        variance components on the scale of the linear predictor (Nakagawa and Schielzeth 2013; Johnson 2014; Nakagawa,
+        Johnson and Schielzeth 2017), where it has a residual variance.
 
         Raises
         ------
@@ -371,7 +372,7 @@ class Fit:
         return icc(self.result, self._rows_for_variances(), check_interval(interval))
 
     def _rows_for_variances(self) -> designs.Rows | None:
-        return self.behind.encoded() if self.result.model.sampled else self.rows
+        return self.result.model.data.counted if self.rows is None else self.rows
 
     def hypothesis(self, asked: str | Sequence[str], *, interval: float = 0.9) -> Hypotheses:
         """How probable statements about parameters are, as in brms: `"floor < 0"`, `"sd_county[floor] > 0.1"`.
@@ -496,7 +497,9 @@ class Fit:
         from poolwise.evaluate.prediction_request import Question
 
         check_text("counts", counts, optional=False)
-        columns = [by] if isinstance(by, str) else list(by or [])
+        columns = [by] if isinstance(by, str) else by
+        check_texts("by", columns)
+        columns = list(columns or [])
         question = Question.asked("mean", new_groups, self.result.seed if seed is None else check_seed(seed))
         return poststratify(self.result, as_source(population), counts, columns, question, check_interval(interval))
 

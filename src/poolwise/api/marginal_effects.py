@@ -242,11 +242,11 @@ def check_fit(fit: object) -> None:
         raise DataError(f"The first argument must be a fit, not {type(fit).__name__}.")
 
 
-def _columns(by: str | list[str] | None) -> list[str] | None:
+def _columns(by: str | list[str] | None, argument: str = "by") -> list[str] | None:
     if by is None or (isinstance(by, (list, tuple)) and all(isinstance(name, str) for name in by)):
         return None if by is None else list(by)
     if not isinstance(by, str):
-        raise DataError(f"by must be the name of a column or a list of names, not a {type(by).__name__}.")
+        raise DataError(f"{argument} must be the name of a column or a list of names, not a {type(by).__name__}.")
     return [by]
 
 
@@ -256,13 +256,13 @@ def _changes(fit: Fit, variables: Variables) -> dict[str, Any]:
         return dict.fromkeys(contrasts.predictors(fit.result))
     if isinstance(variables, Mapping):
         return dict(variables)
-    return dict.fromkeys(_columns(variables) or [])
+    return dict.fromkeys(_columns(variables, "variables") or [])
 
 
 def _numbers(fit: Fit, frame: pd.DataFrame, variables: str | list[str] | None) -> list[str]:
     """Variables that slopes are asked of: all that are numbers on a scale, by default."""
     if variables is not None:
-        return _columns(variables) or []
+        return _columns(variables, "variables") or []
     return [
         name
         for name in contrasts.predictors(fit.result)

@@ -98,6 +98,8 @@ def _asked(
     if (condition is None) == (by is None):
         raise DataError("Give either condition=, columns along which to predict, or by=, columns to average by.")
     columns = by if condition is None else condition
+    if not isinstance(columns, (str, Sequence, Mapping)):
+        raise DataError(f"condition= and by= name columns, or hold values by column; not {columns!r}.")
     along = [columns] if isinstance(columns, str) else [str(name) for name in columns or []]
     if not 1 <= len(set(along)) == len(along) <= 3:
         raise DataError("A chart takes one to three different columns: along the axis, by colour, by panel.")

@@ -82,7 +82,9 @@ class Estimates:
         drawn = self.draws.to_numpy().reshape(chains * draws, count)
         found = contrasts_of(self.table.iloc[:, : self.told], drawn, asked)
         _check_room(len(drawn), len(found))
-        lines = pd.DataFrame({"hypothesis": [one.text for one in found]} | _shared(found))
+        within = _shared(found)
+        name = beside(within, ["hypothesis"])["hypothesis"]
+        lines = pd.DataFrame({name: [one.text for one in found]} | within)
         values = np.column_stack([one.draws for one in found])
         table = pd.concat([lines, _measured(values, lines, self.interval, "above_zero", self.equivalence)], axis=1)
         return replace(self, table=table, draws=_labelled(values, chains, draws), told=lines.shape[1])
@@ -90,7 +92,8 @@ class Estimates:
 
 def _shared(found: Sequence[Contrasted]) -> dict[str, list[object]]:
     """The columns within whose values lines were compared."""
-    return {name: [one.within[name] for one in found] for name in found[0].within}
+    names = dict.fromkeys(name for one in found for name in one.within)
+    return {name: [one.within.get(name, "") for one in found] for name in names}
 
 
 def estimate(
@@ -132,6 +135,8 @@ def estimate(
 
 
 def _grouped(frame: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    if len(set(by)) < len(by):
+        raise DataError(f"by names a column twice: {', '.join(by)}.")
     for name in by:
         if name not in frame:
             raise DataError(f"There is no column '{name}' to average by. {suggest(name, map(str, frame.columns))}")

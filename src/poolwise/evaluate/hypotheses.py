@@ -165,8 +165,12 @@ def contrasts_of(lines: pd.DataFrame, drawn: np.ndarray, asked: str | Sequence[s
     if word in _WORDS:
         return _by_word(lines, drawn, word, [name.strip() for name in within.split(",")] if within else [])
     names = {f"b{k}": drawn[:, k - 1] for k in range(1, len(lines) + 1)}
-    spoken = {label: drawn[:, k] for k, label in enumerate(_labels_of(lines)) if re.match(r"[^\W\d]", label)}
+    labels = _labels_of(lines)
+    spoken = {label: drawn[:, k] for k, label in enumerate(labels) if re.match(r"[^\W\d]", label)}
     read = read_hypothesis(asked, spoken | names, sign="=")
+    for name in read.names:
+        if name in names and name in spoken and spoken[name] is not names[name] and labels != list(names):
+            raise DataError(f"'{name}' is the label of a line, and the number of one: rename the label, or use words.")
     return [Contrasted(read.text, read.difference((spoken | names).__getitem__))]
 
 

@@ -91,7 +91,7 @@ def check_comparison(comparison: str | Compare) -> tuple[Compare | None, str]:
     """What is made of two predictions, and what is counted of it."""
     if callable(comparison):
         return comparison, "above_zero"
-    if comparison not in _COMPARED:
+    if not isinstance(comparison, str) or comparison not in _COMPARED:
         raise DataError(f"There is no comparison {comparison!r}. {suggest(str(comparison), _COMPARED)} Or a function.")
     return _COMPARED[comparison]
 

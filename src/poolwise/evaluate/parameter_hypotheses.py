@@ -61,6 +61,8 @@ def judge(posterior: Posterior, asked: Sequence[str], scalars: Scalars, interval
     lines = []
     for text in asked:
         draws = _named(posterior, scalars(bool(re.search(r"\bcoef_", str(text)))))
+        if not draws:
+            raise DataError("Without pooling there are only coefficients of groups: 'coef_g[label, x] > 0'.")
         read = read_hypothesis(text, draws)
         apart = read.difference(lambda name, known=draws: known[name].ravel())  # type: ignore[misc]
         ends = np.quantile(apart, [tail, 1 - tail])

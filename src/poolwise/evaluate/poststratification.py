@@ -17,6 +17,7 @@ from poolwise.sources import Source
 from poolwise.sources.frames import check_column
 from poolwise.sources.relation import Relation
 from poolwise.sources.source import table_of
+from poolwise.statistics.queries import is_complete
 from poolwise.support.errors import DataError
 from poolwise.support.progress import Scan
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST = 1 << 22  # cells
+_NUMBERS = "'{}' must hold how many there are in each cell: numbers from 0, none of them missing."
 
 
 def poststratify(
@@ -35,10 +37,14 @@ def poststratify(
     ------
     DataError : for missing columns, counts that are negative or missing, and more than four million cells.
     """
+    if len(set(by)) < len(by):
+        raise DataError(f"by names a column twice: {', '.join(by)}.")
     frame = _cells(posterior, population, counts, by, question)
+    if frame[counts].dtype.kind not in "iuf":
+        raise DataError(_NUMBERS.format(counts))
     many = frame[counts].to_numpy(dtype=float, na_value=np.nan)
     if not (np.isfinite(many) & (many >= 0)).all():
-        raise DataError(f"'{counts}' must hold how many there are in each cell: numbers from 0, none of them missing.")
+        raise DataError(_NUMBERS.format(counts))
     found = predictions(posterior, frame, question)
     return estimate(posterior, found, frame, by, weights=many, interval=interval)
 
@@ -58,8 +64,11 @@ def _cells(posterior: Posterior, population: Source, counts: str, by: list[str],
     import pandas as pd
 
     if not population.schema[counts].is_numeric():
-        raise DataError(f"'{counts}' must hold numbers.")
+        raise DataError(_NUMBERS.format(counts))
     rows = population.frame.select(*wanted, counts)
+    odd = rows.filter(~is_complete(population, [counts]) | (nw.col(counts) < 0))
+    if population.count(odd):
+        raise DataError(_NUMBERS.format(counts))
     added = rows.group_by(*wanted).agg(nw.col(counts).cast(nw.Float64).sum()) if wanted else rows.select(counts)
     found = population.fetch(added.head(_MOST + 1), Scan())
     frame = pd.DataFrame(found).sort_values(wanted, ignore_index=True) if wanted else pd.DataFrame(found)

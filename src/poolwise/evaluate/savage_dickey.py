@@ -20,6 +20,7 @@ from poolwise.support.threads import default_threads
 
 _THETAS = 4000
 _MIXED = 100_000  # draws of the mixing precisions of Student-t priors
+_ROUGH = 0.2  # error of a factor, from which only its size is known
 _LEAST = 50  # draws within a bandwidth, below which a kernel estimate says nothing
 
 
@@ -44,13 +45,19 @@ def density_ratio(posterior: Posterior, form: np.ndarray, value: float) -> Densi
         raise DataError("Without pooling each group has a regression of its own: compare evidences by bayes_factor().")
     if np.any(model.priors.scaled & (form != 0)):
         raise DataError("Coefficients of structured terms have a prior together: compare evidences by bayes_factor().")
+    value += 0.0  # minus zero is zero
     prior = prior_density(model.priors, form, value)
+    if not prior > 0:
+        raise DataError(f"{value:g} is beyond anything that the priors of these coefficients allow.")
     if model.sampled:
         found, error = _kernel_estimate(posterior, form, value)
         return DensityRatio(found / prior, error / prior, "kernel estimate from draws")
     densities = _conditional_densities(posterior, form, value)
     found, error = float(densities.mean()), _standard_error(densities)
-    return DensityRatio(found / prior, error / prior, "normal densities given the variances, averaged")
+    method = "normal densities given the variances, averaged"
+    if error > _ROUGH * found:
+        method += "; far from all draws, an order of magnitude"
+    return DensityRatio(found / prior, error / prior, method)
 
 
 def prior_density(priors: ModelPriors, form: np.ndarray, value: float) -> float:
@@ -110,7 +117,7 @@ def _kernel_estimate(posterior: Posterior, form: np.ndarray, value: float) -> tu
     if near < _LEAST:
         raise DataError(
             f"Only {near} of {drawn.size:,} draws lie near {value:g}: their density there is not known. Take more "
-            "draws, or fit without the term and compare by pw.compare()."
+            "draws, or ask for an inequality."
         )
     kernel = (1.5 - 0.5 * apart**2) * np.exp(-0.5 * apart**2) / math.sqrt(2 * math.pi) / bandwidth
     return float(kernel.mean()), _standard_error(kernel)

@@ -100,10 +100,12 @@ def _residual(posterior: Posterior, rows: Rows | None) -> np.ndarray:
         return np.asarray(np.square(posterior.sigma.ravel()) * total.rows / total.typical_weight)
     if link.latent is not None and family.variance is not None and not family.parameters:
         return np.full(count, link.latent)
+    if rows is None and family.variance is not None and link.name in ("identity", "log"):
+        raise DataError("This fit holds no rows, over which its residual variance is averaged: fit them again.")
     if family.variance is None or rows is None or link.name not in ("identity", "log"):
         raise DataError(
             f"The residual variance of the family '{family.name}' with the link '{link.name}' has no simple form on "
-            "the scale of the linear predictor; fit.r2() of fitted values needs none."
+            "the scale of the linear predictor."
             if family.variance is not None
             else f"No variance is declared of the family '{family.name}'."
         )
@@ -164,7 +166,12 @@ def r2(posterior: Posterior, rows: Rows | None, interval: float) -> pd.DataFrame
         between = np.maximum(square - mean**2, 0.0)
         rest = averages.mean_of("variance", lambda mean, *parameters: _variance(posterior, mean, parameters))
         found["fitted values"] = between / (between + rest)
-    parts = variance_components(posterior, rows)
+    try:
+        parts = variance_components(posterior, rows)
+    except DataError:
+        if not found:
+            raise
+        return _table(found, interval)
     total = parts.common + parts.between + parts.residual
     found["marginal"] = parts.common / total
     if parts.of_factors:

@@ -17,8 +17,10 @@ from poolwise.samplers.independence import sample_near
 from poolwise.samplers.missed_modes import missed_modes
 from poolwise.support.errors import SamplingError
 
+# Rows that differ, below which NUTS takes seconds, and posteriors may be far from normal.
+LEAST = 20_000
 # Pairs of draws of a level's effects: as many as cost little, and more where these do not do.
-_ROWS, _MOST_PAIRS = 16_000, 8
+_ROWS, _MOST_PAIRS = 4_000, 8
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
     True: "a normal model of working outcomes is close; importance weights make up for the rest",
@@ -31,12 +33,13 @@ Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray]
 def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -> Parts | None:
     """theta, coefficients, effects, dispersions and certificate; None where this is no way for the model.
 
-    It is one for families whose only parameter is the mean, observed exactly, and where the certificate holds.
+    It is one for many rows of families whose only parameter is the mean, observed exactly, and where the certificate
+    holds.
     """
     observations, priors = model.observations, model.priors
     if observations is None or model.family.parameters or not len(priors.ties.free):
         return None
-    if len(observations.terms) != 1 or len(observations.stepped) or not observations.rows:
+    if len(observations.terms) != 1 or len(observations.stepped) or len(observations.y) < LEAST:
         return None
     settings.progress("looking for working outcomes", 0.0)
     guess = with_guess(observations, first_guess(observations, priors, model.family))
@@ -53,7 +56,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         drawn = sample_near(corrected, found.density, found.modes, replace(settings, seed=sampler_seed))
         if drawn is not None or found.density.normal.leaf < 0:
             break
-    if drawn is None:
+    if drawn is None or not drawn.sample.certificate.passed:
         return None
     sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
     points = sample.points.reshape(-1, corrected.dimension)

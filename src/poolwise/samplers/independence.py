@@ -125,8 +125,7 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
 
     Where weights between the two are equal to within `_SAME`, and the density costs much, draws are of the near one:
     by Cauchy and Schwarz no mean is off by more than sqrt(1 / efficiency - 1) of its standard deviation, less than the
-    Monte Carlo error of all draws. None where some points tell that the two are too far apart, and where the
-    certificate fails.
+    Monte Carlo error of all draws. None where some points tell that the two are too far apart.
 
     Parameters
     ----------
@@ -149,14 +148,15 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
             evidence = log_mean(apart) + (certificate.log_evidence or 0.0)
             figures = certificate.figures | {"near": efficiency(apart)}
             said = replace(certificate, figures=figures, log_evidence=evidence)
-            return Near(replace(found, certificate=said), False) if certificate.passed else None
+            return Near(replace(found, certificate=said), False)
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
     found = _run(density, telling, settings, draw_seed, _STAY)[0]
     figures = found.certificate.figures
     # Estimates have tails of their own: below 0.5 their weights have a variance, so that errors are what they seem.
     steady = figures["k_hat"] < _FINITE or figures["largest_weight"] < 10
-    return Near(found, True) if found.certificate.passed and steady else None
+    passed = found.certificate.passed and steady
+    return Near(replace(found, certificate=replace(found.certificate, passed=passed)), True)
 
 
 def _run(

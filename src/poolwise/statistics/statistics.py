@@ -65,11 +65,12 @@ class Statistics:
     def __sub__(self, other: Statistics) -> Self:
         """Statistics of the rows in `self` but not in `other`, a subset of them; groups without rows are gone."""
         self._check_same_design(other)
+        if self.counted is not None:
+            return self._counting(self, other, -1.0)
         rest = self.products - other.products
         if not rest.rows:
             raise DataError("No row would be left.")
-        found = self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
-        return found._counting(self, other, -1.0)
+        return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
 
     def _with(self, products: CrossProducts, dropped: int, reading: str) -> Self:
         design, encoding = with_cells(self.design, self.encoding, products.cells)
@@ -85,10 +86,15 @@ class Statistics:
             for each, rows in ((one, one.counted), (other, other.counted))
         )
         rows = added(mine, theirs, sign)
-        if cells:
-            rows = recoded(rows, codes_of(self.products.cells, list(cells)))
-        products = reduce_counted(rows, self.products.columns, self.products.cells, None)
-        return replace(self, products=products, counted=rows)
+        if not len(rows.codes):
+            raise DataError("No row would be left.")
+        if cells:  # those that have rows
+            used = np.unique(rows.codes)
+            places = np.full(len(cells[0]), -1, dtype=np.int64)
+            places[used] = np.arange(len(used))
+            rows, cells = recoded(rows, places), tuple(column[used] for column in cells)
+        products = reduce_counted(rows, self.products.columns, cells, None)
+        return replace(self._with(products, self.dropped, self.reading), counted=rows)
 
     def _check_same_design(self, other: Statistics) -> None:
         if not isinstance(other, Statistics):

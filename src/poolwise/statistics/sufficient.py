@@ -82,7 +82,10 @@ class SufficientStatistics(Statistics):
         source = with_group_tables(as_source(data), groups)
         used = [weights] if isinstance(weights, str) else []
         workers = threads or default_threads()
-        read = model_formula(formula, source, family_of(family), link, functions=functions, used=used, tables=tables)
+        labels = like.encoding.labels if isinstance(like, Statistics) and like.encoding.labels else None
+        read = model_formula(
+            formula, source, family_of(family), link, functions=functions, used=used, tables=tables, labels=labels
+        )
         if isinstance(like, Statistics) and formula == like.formula:
             read = replace(read, formula=like.design.formula)  # with the tables and functions that it was learnt with
         needed = read.needed(weights)

@@ -31,7 +31,7 @@ _SLICE = 64  # thetas
 _ROOM = 1 << 24  # numbers of a slice
 _PER_ROW = 40.0  # flops of a row's likelihood, about
 _WIDE = 3.0  # times as wide
-_MOST_WIDE, _NOISE = 0.1, 0.5  # share of wide draws at the most, and times the root of the levels over the pairs
+_MOST_WIDE, _NOISE = 0.1, 0.1  # share of wide draws at the most, and what they may add to the variance of all ratios
 _REMEMBERED = 1 << 28  # bytes
 _CELLS = float(1 << 16)  # in a unit of theta
 _LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
@@ -144,15 +144,19 @@ class CorrectedDensity:
         effects = sum(len(factor.levels) * len(factor.effects) for factor in self.design.factors)
         return int(np.clip(_ROOM // (4 * effects + 2 * len(self.bounds) + 1), 1, _SLICE))
 
-    def _drawn(self, points: np.ndarray) -> _Drawn:
+    def _drawn(self, points: np.ndarray, *, narrow: bool = False) -> _Drawn:
         normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
-        kept = normal.common_from(full, noise.kept)
+        if narrow:  # draws of the working model itself
+            nowhere = np.zeros_like(noise.wide), np.zeros_like(noise.wide_common)
+            noise = replace(noise, wide=nowhere[0], wide_common=nowhere[1])
+        kept = normal.common_from(full, self._widened(noise))
         beta = normal.basis.written(normal.common_of(kept))
         return _Drawn(points, full, noise, kept, beta, self._kept_effects(full, kept))
 
     def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
         values = self.working.log_density(drawn.points) + self.observations.constant
+        values -= self._log_mixture_of_common(drawn.noise)
         shape = len(values), len(self.bounds) - 1
         chosen, total = np.zeros(shape, dtype=np.uint8), np.full(shape, -np.inf)
         if self.working.normal.leaf < 0:
@@ -169,11 +173,10 @@ class CorrectedDensity:
         return np.where(np.isfinite(values), values, -np.inf), chosen
 
     def _completed(self, points: np.ndarray, chosen: bool) -> Completed:
-        drawn = self._drawn(points)
+        drawn = self._drawn(points, narrow=not chosen)
         effects = drawn.effects
         if self.working.normal.leaf >= 0 and not chosen:
-            narrow = replace(drawn, noise=replace(drawn.noise, wide=np.zeros_like(drawn.noise.wide)))
-            effects = self._with_leaf(effects, self._leaf_effects(narrow, 0))
+            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0))
         elif self.working.normal.leaf >= 0:
             known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
             which = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
@@ -198,15 +201,18 @@ class CorrectedDensity:
             (normal.kept_size,),
             (self.pairs, normal.width if levels else 0, levels),
             (len(self.bounds) - 1, 3 * self.pairs),
+            (1,),
         )
         sizes = [int(np.prod(shape)) for shape in shapes]
         drawn = np.empty((len(points), sum(sizes)))
         cells = np.round(points * _CELLS)
         noise_at(cells, drawn)
         parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=1)
-        kept, leaf, last = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
+        kept, leaf, last, one = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
         uniform, wide = np.split(ndtr(last), [2 * self.pairs], axis=2)
-        return _Noise([cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share)
+        return _Noise(
+            [cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share, ndtr(one[:, 0]) < _MOST_WIDE
+        )
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
         """Effects (m, J, q) of each factor, of the leaf zero."""
@@ -232,10 +238,27 @@ class CorrectedDensity:
         ]
         return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
 
+    def _widened(self, noise: _Noise) -> np.ndarray:
+        """(m, n) noise of the kept coefficients, the last of which are the common ones'."""
+        kept = noise.kept.copy()
+        kept[:, kept.shape[1] - self._common :] *= np.where(noise.wide_common, _WIDE, 1.0)[:, None]
+        return kept
+
+    @property
+    def _common(self) -> int:
+        return len(self.working.normal.basis.reference)
+
+    def _log_mixture_of_common(self, noise: _Noise) -> np.ndarray:
+        """(m,) as `_log_mixture`, of the common coefficients."""
+        own = noise.kept[:, noise.kept.shape[1] - self._common :]
+        squares = np.square(own).sum(axis=1) * np.where(noise.wide_common, _WIDE, 1.0) ** 2
+        wide = np.log(_MOST_WIDE) - self._common * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
+        return np.asarray(np.logaddexp(np.log1p(-_MOST_WIDE), wide))
+
     @property
     def _share(self) -> float:
-        """Of wide draws: fewer of many levels, whose ratios vary more by them."""
-        return float(min(_MOST_WIDE, _NOISE * np.sqrt(self.pairs / (len(self.bounds) - 1))))
+        """Of wide draws, which is what they add to the variance of a level's ratio."""
+        return float(min(_MOST_WIDE, _NOISE * self.pairs / (len(self.bounds) - 1)))
 
     def _log_mixture(self, noise: _Noise, pair: int) -> np.ndarray:
         """(m, G) log density of draws under both kinds together, less that under narrow ones alone."""
@@ -322,6 +345,7 @@ class _Noise:
     kept, leaf : standard normals of the kept coefficients (m, n), and of the leaf's effects (m, pairs, q, J and more).
     uniform : (m, G, 2 pairs).
     wide : (m, G, pairs) which pairs are of wide draws.
+    wide_common : (m,) where common coefficients are.
     """
 
     cells: list[bytes]
@@ -329,6 +353,7 @@ class _Noise:
     leaf: np.ndarray
     uniform: np.ndarray
     wide: np.ndarray
+    wide_common: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

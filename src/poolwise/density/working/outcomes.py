@@ -82,7 +82,8 @@ def working_model(
             return None
         modes = _modes(density, modes)
         found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
-        moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM)
+        with np.errstate(all="ignore"):  # what is not finite is looked for below
+            moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM)
         mean = found
         if not np.isfinite(moved).all():
             return None
@@ -124,7 +125,8 @@ def _projected(
         curvature += weight * (below - above) / (2 * _STEP)
     if not (np.isfinite(slope).all() and np.isfinite(curvature).all() and (curvature > 0).all()):
         return None
-    return WorkingOutcomes(mean + slope / curvature, curvature)
+    with np.errstate(all="ignore"):
+        return WorkingOutcomes(mean + slope / curvature, curvature)
 
 
 def _rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
