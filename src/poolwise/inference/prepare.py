@@ -61,7 +61,9 @@ def prepare(
     warn_of_dropped(data)
     if read.closed:
         return model_of(data, priors or {}), rows
-    return sampled_model(data, rows_of(data, family, rows), priors or {}, family, family.link(link)), rows
+    there = rows_of(data, family, rows)
+    model = sampled_model(data, there, priors or {}, family, family.link(link))
+    return model, None if rows is None else there
 
 
 def _check_statistics(read: ModelFormula, source: Statistics, written: str | Sequence[str]) -> None:
