@@ -182,7 +182,7 @@ def _asked(
 
 
 def _without_labels(fit: Fit, asked: _Asked) -> _Asked:
-    """The rows without labels of groups, which the answer does not hang on."""
+    """The rows without labels of groups, which the answer does not depend on."""
     encoding = fit.result.model.encoding
     unread = [name for name in encoding.keys if name not in (*encoding.variables, *(asked.by or []))]
     return replace(asked, frame=asked.frame.drop(columns=unread, errors="ignore"))

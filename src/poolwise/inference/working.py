@@ -10,17 +10,19 @@ from poolwise.density.latent.density import first_guess
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.working.corrected import CorrectedDensity
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import WorkingModel, with_guess, working_model
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
-from poolwise.samplers.independence import sample_near
+from poolwise.samplers.independence import Near, sample_near
 from poolwise.samplers.missed_modes import missed_modes
+from poolwise.samplers.weights import efficiency
 from poolwise.support.errors import SamplingError
 
 # Rows that differ, below which NUTS takes seconds, and posteriors may be far from normal.
 LEAST = 20_000
 # Pairs of draws of a level's effects: as many as cost little, and more where these do not do.
 _ROWS, _MOST_PAIRS = 4_000, 8
+_COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
     True: "a normal model of working outcomes is close; importance weights make up for the rest",
@@ -53,7 +55,10 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     fewest = int(np.clip(_ROWS // max(len(observations.y), 1), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
         corrected = CorrectedDensity.of(found, observations, model.design, priors, model.link, pairs, threads)
-        drawn = sample_near(corrected, found.density, found.modes, replace(settings, seed=sampler_seed))
+        own = replace(settings, seed=sampler_seed)
+        drawn = _of_the_working_model(replace(corrected, defended=False, chosen={}), found, own)
+        if drawn is None:
+            drawn = sample_near(corrected, found.density, found.modes, own)
         if drawn is not None or found.density.normal.leaf < 0:
             break
     if drawn is None or not drawn.sample.certificate.passed:
@@ -73,3 +78,17 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         for f, effects in enumerate(whole.u)
     )
     return theta, whole.beta.reshape(*shape, -1), u, {}, certificate
+
+
+def _of_the_working_model(plain: CorrectedDensity, found: WorkingModel, settings: SamplerSettings) -> Near | None:
+    """Draws of the working model where nothing tells it apart from the family's own.
+
+    Compared by draws none of which is wide: the density of both kinds varies by itself.
+    """
+    root = np.linalg.cholesky(found.modes[0].covariance)
+    points = found.modes[0].point + np.random.default_rng(0).standard_normal((_COMPARED, len(root))) @ root.T
+    apart = plain.log_density(points) - found.density.log_density(points)
+    if not np.isfinite(apart).all() or efficiency(apart) < _SAME:
+        return None
+    drawn = sample_near(plain, found.density, found.modes, settings)
+    return None if drawn is None or drawn.corrected else drawn

@@ -108,7 +108,7 @@ def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
 
 
 def distinct(rows: Rows) -> Rows:
-    """The rows that differ, in an order that does not hang on that of the rows, with how many there are of each."""
+    """The rows that differ, in an order that does not depend on that of the rows, with how many there are of each."""
     more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
     limits = [] if rows.limits is None else list(rows.limits)
     columns = [rows.codes, *rows.values.T, *more, *limits]
@@ -119,7 +119,7 @@ def distinct(rows: Rows) -> Rows:
 
 
 def in_order(rows: Rows) -> Rows:
-    """Rows that differ already, in an order that does not hang on that of the query's answer."""
+    """Rows that differ already, in an order that does not depend on that of the query's answer."""
     more = [each for each in (rows.trials, rows.offset, rows.weights) if each is not None]
     return rows.take(np.lexsort([*(rows.limits if rows.limits is not None else []), *more, *rows.values.T, rows.codes]))
 

@@ -21,6 +21,7 @@ from poolwise.families import family_of, locations
 from poolwise.inference import working
 from poolwise.inference.prepare import prepare
 from poolwise.inference.working import by_working_outcomes
+from poolwise.samplers import independence
 from poolwise.samplers.settings import sampler_settings
 from poolwise.support.progress import silent
 
@@ -229,3 +230,20 @@ def test_coefficients_and_effects_with_heavy_tails_are_not_thinned():
 def test_few_rows_are_sampled_by_nuts(monkeypatch):
     monkeypatch.undo()
     assert pw.fit("y ~ x + (1 | g)", _data("bernoulli"), family="bernoulli", seed=1, draws=50).outcome.sampler == "nuts"
+
+
+def test_where_nothing_tells_them_apart_draws_are_those_of_the_working_model(monkeypatch):
+    """Of 1,800,000 rows the ratio hardly varies; means are those of corrected draws."""
+    few = _data("bernoulli", groups=5, rows=90)
+    statistics = pw.SufficientStatistics.from_data(
+        "y ~ h + (1 | g)", few.loc[few.index.repeat(20_000)], family="bernoulli"
+    )
+    corrected = pw.fit("y ~ h + (1 | g)", statistics, family="bernoulli", seed=1)
+    monkeypatch.setattr(independence, "_effort", lambda _: independence._DEAR)
+    near = pw.fit("y ~ h + (1 | g)", statistics, family="bernoulli", seed=1)
+    assert "the same to within" in near.outcome.reason
+    assert "make up for the rest" in corrected.outcome.reason
+    spread = corrected.result.beta.std(axis=(0, 1))
+    apart = corrected.result.beta.mean(axis=(0, 1)) - near.result.beta.mean(axis=(0, 1))
+    assert np.all(np.abs(apart) < 0.15 * spread)
+    assert near.log_evidence == pytest.approx(corrected.log_evidence, abs=0.1)

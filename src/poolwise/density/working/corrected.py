@@ -58,6 +58,7 @@ class CorrectedDensity:
     bounds : (G + 1,) where the rows of each level begin.
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
+    defended : whether some draws are wide.
     chosen : (G,) which of a level's draws was kept, by the cell of theta: what completing a point would take as long
         to find as its value.
     """
@@ -71,6 +72,7 @@ class CorrectedDensity:
     bounds: np.ndarray
     pairs: int
     threads: int
+    defended: bool = True
     chosen: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -252,22 +254,24 @@ class CorrectedDensity:
         """(m,) as `_log_mixture`, of the common coefficients."""
         own = noise.kept[:, noise.kept.shape[1] - self._common :]
         squares = np.square(own).sum(axis=1) * np.where(noise.wide_common, _WIDE, 1.0) ** 2
-        wide = np.log(_MOST_WIDE) - self._common * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
-        return np.asarray(np.logaddexp(np.log1p(-_MOST_WIDE), wide))
+        return _log_mixture(squares, self._common, self._share_of_common)
 
     @property
     def _share(self) -> float:
         """Of wide draws, which is what they add to the variance of a level's ratio."""
-        return float(min(_MOST_WIDE, _NOISE * self.pairs / (len(self.bounds) - 1)))
+        return float(min(_MOST_WIDE, _NOISE * self.pairs / (len(self.bounds) - 1))) if self.defended else 0.0
+
+    @property
+    def _share_of_common(self) -> float:
+        """Of wide draws of the common coefficients."""
+        return _MOST_WIDE if self.defended else 0.0
 
     def _log_mixture(self, noise: _Noise, pair: int) -> np.ndarray:
         """(m, G) log density of draws under both kinds together, less that under narrow ones alone."""
         levels, q = len(self.bounds) - 1, noise.leaf.shape[2]
         scale = np.where(noise.wide[:, :, pair], _WIDE, 1.0)
         squares = np.square(noise.leaf[:, pair, :, :levels]).sum(axis=1) * scale**2
-        share = self._share
-        wide = np.log(share) - q * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
-        return np.asarray(np.logaddexp(np.log1p(-share), wide))
+        return _log_mixture(squares, q, self._share)
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
@@ -335,13 +339,24 @@ class CorrectedDensity:
         return self.working.box()
 
 
+def _log_mixture(squares: np.ndarray, numbers: int, share: float) -> np.ndarray:
+    """Log density of so many numbers under narrow and wide draws together, less that under narrow ones alone.
+
+    `squares` are the sums of the squares of the numbers, in narrow standard deviations.
+    """
+    if share == 0.0:
+        return np.zeros_like(squares)
+    wide = np.log(share) - numbers * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
+    return np.asarray(np.logaddexp(np.log1p(-share), wide))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Noise:
     """Random numbers of m thetas.
 
     Attributes
     ----------
-    cells : (m,) what they hang on.
+    cells : (m,) what they depend on.
     kept, leaf : standard normals of the kept coefficients (m, n), and of the leaf's effects (m, pairs, q, J and more).
     uniform : (m, G, 2 pairs).
     wide : (m, G, pairs) which pairs are of wide draws.
