@@ -12,7 +12,8 @@ import poolwise as pw
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.draw import _first_points
 from poolwise.pymc.graph import find_block
-from poolwise.pymc.linear_rows import linear_rows, rest_of
+from poolwise.pymc.linear_rows import linear_rows
+from poolwise.pymc.rest import rest_of
 from poolwise.support.errors import DataError
 from tests.pymc import models
 

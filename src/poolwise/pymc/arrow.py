@@ -11,8 +11,11 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from poolwise.support.errors import DataError
+
 _BLOCK = 12  # nodes of a block, at most
 _ALL = 24  # nodes, up to which all are border
+_MOST_BORDER = 1_500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,12 @@ class Arrow:
         return (*self.blocks.shape, len(self.border))
 
     @property
+    def numbers(self) -> int:
+        """Numbers of a matrix."""
+        count, q, r = self.sizes
+        return count * q * (q + r) + r * r
+
+    @property
     def flops(self) -> float:
         """Of a factorisation, about."""
         count, q, r = self.sizes
@@ -46,6 +55,10 @@ def arrow_of(size: int, rows: np.ndarray) -> Arrow:
     """The pattern of sums of outer products of rows with such nodes (n, k), -1 where a row has fewer.
 
     The nodes that touch most others make the border, as few as leave blocks of a dozen nodes at most.
+
+    Raises
+    ------
+    DataError : where the border has too many.
     """
     one, other = (side.ravel() for side in np.broadcast_arrays(rows[:, :, None], rows[:, None, :]))
     known = (one >= 0) & (other >= 0)
@@ -62,6 +75,11 @@ def arrow_of(size: int, rows: np.ndarray) -> Arrow:
             low = middle + 1
     if size <= _ALL:
         low = size
+    if low > _MOST_BORDER:
+        raise DataError(
+            f"{low:,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: write the model as a "
+            "formula, whose algebra is sparse."
+        )
     border, inner = np.sort(order[:low]), np.sort(order[low:])
     count, part = connected_components(graph[inner][:, inner], directed=False) if len(inner) else (0, np.zeros(0, int))
     sizes = np.bincount(part, minlength=count)
@@ -99,6 +117,13 @@ def assembly(arrow: Arrow, rows: np.ndarray) -> csr_array:
     size = count * q * (q + r) + r * r
     entries = np.flatnonzero(used)
     return coo_array((np.ones(len(entries)), (target[used], entries)), shape=(size, len(one))).tocsr()
+
+
+def gathering(size: int, rows: np.ndarray) -> csr_array:
+    """Adds entries of rows, (n k), up by the nodes that they belong to."""
+    columns = rows.ravel()
+    known = np.flatnonzero(columns >= 0)
+    return csr_array((np.ones(len(known)), (columns[known], known)), shape=(size, len(columns)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +171,7 @@ class Factors:
 def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
     """Factorise matrices whose numbers (m, size) stand as `assembly` puts them.
 
-    Raises
-    ------
-    LinAlgError : where a matrix is not positive definite.
+    The factors of one that is not positive definite are not finite.
     """
     count, q, r = arrow.sizes
     m = len(numbers)
@@ -157,10 +180,30 @@ def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
     j, k = np.nonzero(arrow.blocks < 0)
     inner[:, j, k, k] = 1.0
     cross, outer = numbers[:, inside:crossing].reshape(m, count, q, r), numbers[:, crossing:].reshape(m, r, r)
-    roots = np.linalg.cholesky(inner) if count else inner
+    roots = _root(inner)
     half = _forward(roots, cross)
     flat = half.reshape(m, count * q, r)
-    return Factors(arrow, roots, half, np.linalg.cholesky(outer - flat.swapaxes(-1, -2) @ flat))
+    return Factors(arrow, roots, half, _root(outer - flat.swapaxes(-1, -2) @ flat))
+
+
+def _root(matrices: np.ndarray) -> np.ndarray:
+    """Cholesky factors of many matrices (..., q, q), NaN where there is none."""
+    if matrices.shape[-1] > _ALL:
+        try:
+            return np.asarray(np.linalg.cholesky(matrices))
+        except np.linalg.LinAlgError:  # of one of them
+            if len(matrices) == 1:
+                return np.full_like(matrices, np.nan)
+            return np.concatenate([_root(matrices[i : i + 1]) for i in range(len(matrices))])
+    found = np.zeros_like(matrices)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for j in range(matrices.shape[-1]):
+            column = matrices[..., j:, j]
+            if j:
+                column = column - (found[..., j:, :j] @ found[..., j, :j, None])[..., 0]
+            pivot = np.sqrt(column[..., :1])
+            found[..., j:, j] = column / pivot
+    return found
 
 
 def _forward(roots: np.ndarray, right: np.ndarray) -> np.ndarray:

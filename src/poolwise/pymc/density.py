@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from poolwise.pymc.arrow import Arrow, Factors, arrow_of, assembly, factorise
-from poolwise.pymc.linear_rows import LinearRows, Rest
+from poolwise.pymc.by_rows import ByRows
+from poolwise.pymc.by_sums import BySums, by_sums
+from poolwise.pymc.linear_rows import LinearRows
+from poolwise.pymc.rest import Rest
 from poolwise.samplers.interface import NativeDensity
-from poolwise.support.errors import DataError
 from poolwise.support.threads import look
 
-_NUMBERS = 2_000_000  # of products of entries, at a time
+_NUMBERS = 2_000_000  # in memory at a time
 _STEP = 1e-4  # of central differences, on log scales of spreads
 _REACH = 4.0  # of the box around PyMC's initial point
 _STARTS = 10  # draws from the priors that are climbed from
-_MOST_BORDER = 1_500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,34 +27,33 @@ class CollapsedModel:
     Attributes
     ----------
     rows, rest : of the block, and of what is left.
-    arrow, scatter : the pattern of the block's precision, and how products of entries make it.
-    gather : adds entries of rows up by the numbers that they belong to.
+    normal : of the block given the rest.
     """
 
     rows: LinearRows
     rest: Rest
-    arrow: Arrow
-    scatter: csr_array
-    gather: csr_array
+    normal: ByRows | BySums
 
     @classmethod
     def of(cls, rows: LinearRows, rest: Rest) -> CollapsedModel:
-        """Find the pattern.
+        """By sums that are made once, where rows are affine in a few numbers.
 
         Raises
         ------
         DataError : where too many numbers of the block hang together.
         """
-        arrow = arrow_of(rows.size, rows.columns)
-        if len(arrow.border) > _MOST_BORDER:
-            raise DataError(
-                f"{len(arrow.border):,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: "
-                "write the model as a formula, whose algebra is sparse."
-            )
-        columns = rows.columns.ravel()
-        known = np.flatnonzero(columns >= 0)
-        gather = csr_array((np.ones(len(known)), (columns[known], known)), shape=(rows.size, len(columns)))
-        return cls(rows, rest, arrow, assembly(arrow, rows.columns), gather)
+        normal = ByRows.of(rows)
+        found = cls(rows, rest, normal)
+        starts = found.starts()
+        values = found.log_density(starts)
+        if rows.parts is None or not np.isfinite(values).any():
+            return found
+        sums = by_sums(rows, normal, starts[int(np.argmax(values))])
+        return found if sums is None else replace(found, normal=sums)
+
+    def by_rows(self) -> CollapsedModel:
+        """The same density by rows at every theta, which keeps more digits and takes longer."""
+        return replace(self, normal=ByRows.of(self.rows))
 
     @property
     def dimension(self) -> int:
@@ -70,8 +68,7 @@ class CollapsedModel:
     @property
     def cost(self) -> float:
         """Flops of an evaluation, about."""
-        n, k = self.rows.columns.shape
-        return 20.0 * n * k * k + 20.0 * self.arrow.flops
+        return 20.0 * (self.normal.each + self.normal.arrow.flops)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, d), (m,); -inf where there is no density."""
@@ -119,62 +116,29 @@ class CollapsedModel:
         found, values = np.empty((len(points), self.rows.size)), np.empty(len(points))
         for part in self._parts(len(points)):
             look()
-            factors, solution, integral = self._solved(points[part])
-            found[part], values[part] = solution + factors.deviations(rng), integral
+            found[part], values[part] = self.normal.draw(points[part], rng)
         return found, values + self.rows.log_prior(points)
 
     def joint(self, points: np.ndarray, block: np.ndarray) -> np.ndarray:
         """log density (m,) of the rest (m, d) and of the block (m, p) together."""
-        entries, targets, sds = self.rows.evaluate(points)
-        left = targets - (entries * self._at(block)).sum(axis=-1)
+        rows = self.rows
+        entries, targets, sds = rows.evaluate(points)
+        left = targets - rows.means(entries, block)
         of_rows = (
-            -self.rows.counts * (np.log(sds) + 0.5 * math.log(2 * math.pi))
-            - 0.5 * (self.rows.within + self.rows.counts * left**2) / sds**2
+            -rows.counts * (np.log(sds) + 0.5 * math.log(2 * math.pi))
+            - 0.5 * (rows.within + rows.counts * left**2) / sds**2
         )
-        return self.rows.log_prior(points) + of_rows.sum(axis=1)
+        return rows.log_prior(points) + of_rows.sum(axis=1)
 
     def _parts(self, count: int) -> list[slice]:
-        n, k = self.rows.columns.shape
-        blocks, q, r = self.arrow.sizes
-        size = max(1, int(_NUMBERS // (n * k * k + blocks * q * (q + r) + r * r)))
+        size = max(1, int(_NUMBERS // self.normal.each))
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _some(self, points: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
+        found = np.full(len(points), -np.inf)
+        with np.errstate(all="ignore"):  # what is not finite is nowhere
             prior = self.rows.log_prior(points)
             good = np.isfinite(prior)
-            found = np.full(len(points), -np.inf)
             if good.any():
-                try:
-                    found[good] = prior[good] + self._solved(points[good])[2]
-                except np.linalg.LinAlgError:  # of one of them: the others are in one of the halves
-                    if len(points) == 1:
-                        return found
-                    middle = len(points) // 2
-                    return np.concatenate([self._some(points[:middle]), self._some(points[middle:])])
+                found[good] = prior[good] + self.normal.log_integral(points[good])
         return np.where(np.isfinite(found), found, -np.inf)
-
-    def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray, np.ndarray]:
-        """The conditional normal of the block, factors and mean (m, p), and its log integral (m,)."""
-        rows = self.rows
-        entries, targets, sds = rows.evaluate(points)
-        precisions = rows.counts / sds**2
-        weighted = entries * precisions[:, :, None]
-        products = (entries[:, :, :, None] * weighted[:, :, None, :]).reshape(len(points), -1)
-        factors = factorise(self.arrow, np.asarray(self.scatter @ products.T).T)
-        solution = factors.solve(self._summed(weighted * targets[:, :, None]))
-        # Once more for what is left: targets far from zero lose the digits of the first solution.
-        left = targets - (entries * self._at(solution)).sum(axis=-1)
-        more = factors.solve(self._summed(weighted * left[:, :, None]))
-        left -= (entries * self._at(more)).sum(axis=-1)
-        of_rows = -rows.counts * np.log(sds) - 0.5 * rows.within / sds**2 - 0.5 * precisions * left**2
-        constant = 0.5 * math.log(2 * math.pi) * (rows.size - rows.counts.sum())
-        return factors, solution + more, of_rows.sum(axis=1) - 0.5 * factors.log_determinants + constant
-
-    def _at(self, solution: np.ndarray) -> np.ndarray:
-        columns = self.rows.columns
-        return np.where(columns >= 0, solution[:, np.maximum(columns, 0)], 0.0)
-
-    def _summed(self, values: np.ndarray) -> np.ndarray:
-        """(m, n, k) added up by the block's numbers, (m, p)."""
-        return np.asarray(self.gather @ values.reshape(len(values), -1).T).T

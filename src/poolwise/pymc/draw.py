@@ -16,9 +16,11 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
+from poolwise.pymc.by_sums import BySums
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import PLAIN, Block, find_block, outcomes, plainly
-from poolwise.pymc.linear_rows import Changed, Rest, linear_rows, rest_of
+from poolwise.pymc.linear_rows import Changed, linear_rows
+from poolwise.pymc.rest import Rest, rest_of
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
@@ -98,7 +100,7 @@ def _explained(block: Block) -> Explanation:
         return Explanation({}, left, block.kept_out, 0, 0, 0, 0, 0.0)
     rest = rest_of(block)
     collapsed = CollapsedModel.of(linear_rows(block, rest, _first_points(rest)), rest)
-    blocks, largest, border = collapsed.arrow.sizes
+    blocks, largest, border = collapsed.normal.arrow.sizes
     rows = len(collapsed.rows.columns)
     return Explanation(names, left, block.kept_out, rows, border, blocks, largest, collapsed.cost)
 
@@ -189,7 +191,8 @@ def _drawn(model: pm.Model, settings: SamplerSettings, sampler: str) -> _Drawn:
     points = _first_points(rest)
     for _ in range(_TRIES):
         try:
-            return _drawn_with(block, rest, points, settings, sampler)
+            collapsed = CollapsedModel.of(linear_rows(block, rest, points), rest)
+            return _drawn_with(block, collapsed, settings, sampler)
         except Changed as changed:
             points = np.vstack([points, changed.points])
     raise DataError(
@@ -204,8 +207,7 @@ def _first_points(rest: Rest) -> np.ndarray:
     return np.vstack([around, rest.drawn[:4]])
 
 
-def _drawn_with(block: Block, rest: Rest, points: np.ndarray, settings: SamplerSettings, sampler: str) -> _Drawn:
-    collapsed = CollapsedModel.of(linear_rows(block, rest, points), rest)
+def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettings, sampler: str) -> _Drawn:
     theta_seed, block_seed = child_seeds(settings.seed, 2)
     if collapsed.dimension:
         # A path of NUTS would call Python at every step: where the other sampler is not certified, that is said.
@@ -216,6 +218,8 @@ def _drawn_with(block: Block, rest: Rest, points: np.ndarray, settings: SamplerS
         theta = np.empty((settings.chains * settings.draws, 0))
         certificate = Certificate("exact", "nothing is left to sample", True, "Independent draws.", {})
     values, lp = collapsed.block(theta, np.random.default_rng(block_seed))
+    if isinstance(collapsed.normal, BySums) and not _keeps_digits(collapsed, theta, lp):
+        return _drawn_with(block, collapsed.by_rows(), settings, sampler)
     _check_density(block, collapsed, theta, values)
     return _Drawn(block, collapsed, theta, values, lp, certificate)
 
@@ -240,6 +244,16 @@ def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: n
     return found
 
 
+def _keeps_digits(collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> bool:
+    """Whether sums of products tell differences between draws as rows do."""
+    some = _some_of(theta)
+    return bool(np.ptp(collapsed.by_rows().log_density(theta[some]) - lp[some]) <= _AGREES)
+
+
+def _some_of(theta: np.ndarray) -> np.ndarray:
+    return np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
+
+
 def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> None:
     """Compare log p(rest) + log p(block | rest) with the model's log density of both.
 
@@ -247,7 +261,7 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     ------
     SamplingError : where they differ.
     """
-    some = np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
+    some = _some_of(theta)
     values = _values(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
     compute = function(inputs, block.log_density(list(block.log_factors)), mode=PLAIN)

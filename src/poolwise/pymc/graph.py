@@ -62,6 +62,21 @@ class Block:
         """Numbers of each variable of the block."""
         return tuple(int(np.prod(self.shapes[one.name], dtype=int)) for one in self.variables)
 
+    @property
+    def own_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each variable of the block."""
+        return tuple(self.shapes[one.name] for one in self.variables)
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of the block's variables, as inputs of graphs."""
+        return [self.model.rvs_to_values[one] for one in self.variables]
+
+    @property
+    def values_of_rest(self) -> list[Any]:
+        """Those of the rest."""
+        return [self.model.rvs_to_values[one] for one in self.rest]
+
     def log_density(self, variables: Sequence[Any]) -> Any:
         """The graph of the summed log densities of some variables and potentials."""
         return pt.sum([pt.sum(self.log_factors[one]) for one in variables])

@@ -27,7 +27,7 @@ _ARRANGED = (  # the first input's numbers in another arrangement; the others sa
     basic.TensorFromScalar, basic.ScalarFromTensor, ViewOp, DeepCopyOp,
 )  # fmt: skip
 _PUT = (subtensor.IncSubtensor, subtensor.AdvancedIncSubtensor, subtensor.AdvancedIncSubtensor1)  # two, and indices
-_SHAPES = (Shape, Shape_i)  # of an input whose numbers do not matter
+SHAPES = (Shape, Shape_i)  # of an input whose numbers do not matter
 
 
 Inputs = frozenset[Any]
@@ -44,7 +44,7 @@ def offenders(graph: Any, block: Collection[Any]) -> list[list[Inputs]]:
         return reached.get(variable, frozenset())
 
     found: list[list[Inputs]] = []
-    for variable in _in_order(graph, block):
+    for variable in in_order(graph, block):
         if variable in block:
             reached[variable] = frozenset([variable])
             continue
@@ -53,14 +53,14 @@ def offenders(graph: Any, block: Collection[Any]) -> list[list[Inputs]]:
             continue
         sets = [of(one) for one in node.inputs]
         together: Inputs = frozenset[Any]().union(*sets)
-        if not together or isinstance(node.op, _SHAPES):
+        if not together or isinstance(node.op, SHAPES):
             continue
         reached[variable] = together
         found += _not_affine(node.op, sets)
     return found
 
 
-def _in_order(graph: Any, block: Collection[Any]) -> list[Any]:
+def in_order(graph: Any, block: Collection[Any]) -> list[Any]:
     """All variables between a graph and the block, each after those that it is made of."""
     found: dict[Any, None] = {}
     open_ = [(graph, False)]
