@@ -134,7 +134,29 @@ def two_outcomes():
     return model, {"effects"}
 
 
+def centred_slopes():
+    """Intercepts and slopes by MvNormal, centred."""
+    with pm.Model(coords={"county": NAMES, "param": ["a", "b"]}) as model:
+        chol, _, _ = pm.LKJCholeskyCov("chol", n=2, eta=2.0, sd_dist=pm.Exponential.dist(1.0, shape=2))
+        both = pm.MvNormal("both", pm.Normal("centre", 0, 5, dims="param"), chol=chol, dims=("county", "param"))
+        pm.Normal("y", both[COUNTY, 0] + both[COUNTY, 1] * FLOOR, pm.Exponential("eps", 1.0), observed=Y)
+    return model, {"centre", "both"}
+
+
+def sums_to_zero():
+    """Effects that sum to zero: of one factor, and of the cells of two."""
+    rng = np.random.default_rng(7)
+    row, column = rng.integers(0, 6, 300), rng.integers(0, 4, 300)
+    with pm.Model() as model:
+        rows = pm.ZeroSumNormal("rows", pm.HalfNormal("sd_rows", 1), shape=6)
+        cells = pm.ZeroSumNormal("cells", pm.HalfNormal("sd_cells", 1), shape=(6, 4), n_zerosum_axes=2)
+        mean = pm.Normal("level", 0, 5) + rows[row] + cells[row, column]
+        outcome = 2 + np.linspace(-1, 1, 6)[row] + 0.5 * (column == 1) * (row == 2) + rng.normal(size=300)
+        pm.Normal("y", mean, pm.HalfNormal("s", 2), observed=outcome)
+    return model, {"rows", "cells", "level"}
+
+
 ALL = (
     individual, pooled, hierarchical, non_centred, correlated, group_predictor, eight_schools, crossed, nested,
-    noise_by_group, two_outcomes,
+    noise_by_group, two_outcomes, centred_slopes, sums_to_zero,
 )  # fmt: skip

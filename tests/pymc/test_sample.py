@@ -10,10 +10,11 @@ from scipy import stats
 
 import poolwise as pw
 from poolwise.pymc.density import CollapsedModel
-from poolwise.pymc.draw import _first_points
+from poolwise.pymc.draw import _first_points, _values
 from poolwise.pymc.graph import find_block
 from poolwise.pymc.linear_rows import linear_rows
 from poolwise.pymc.rest import rest_of
+from poolwise.pymc.vectorised import over
 from poolwise.support.errors import DataError
 from tests.pymc import models
 
@@ -34,19 +35,12 @@ def test_the_block_is_found_and_its_density_is_the_models_own(build):
     points = density.rest.start + 0.7 * rng.standard_normal((6, density.dimension))
     drawn, marginal = density.block(points, rng)
     np.testing.assert_allclose(density.log_density(points), marginal, rtol=1e-10)
-    initial, logp = model.initial_point(), model.compile_logp(sum=True)
+    values, logp = _values(block, density, points, drawn), model.compile_logp(sum=True)
+    volume = over(block.log_volume, block.values_of_rest, density.rest.shapes)(density.rest.split(points))
     for k in range(6):
-        at = dict(initial) | dict(
-            zip(density.rest.names, [part[k] for part in density.rest.split(points)], strict=True)
-        )
-        parts = np.split(drawn[k], np.cumsum(block.sizes)[:-1])
-        at |= {
-            one.name: part.reshape(np.shape(initial[one.name]))
-            for one, part in zip(block.variables, parts, strict=True)
-        }
-        assert density.joint(points[[k]], drawn[[k]])[0] == pytest.approx(
-            float(logp(at)), rel=1e-9, abs=1e-6
-        )  # PyMC takes logs of whole numbers in 32 bits
+        expected = float(logp({name: value[k] for name, value in values.items()})) + np.broadcast_to(volume, 6)[k]
+        found = density.joint(points[[k]], drawn[[k]])[0]
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)  # PyMC takes logs of whole numbers in 32 bits
 
 
 @pytest.mark.parametrize("build", [models.hierarchical, models.correlated, models.crossed, models.nested])
@@ -112,6 +106,31 @@ def test_centred_or_not_is_the_same_posterior():
         assert float(one[name].mean()) == pytest.approx(float(other[name].mean()), abs=0.12 * float(one[name].std()))
     off = (one["a"].mean(("chain", "draw")) - other["a"].mean(("chain", "draw"))) / one["a"].std(("chain", "draw"))
     assert float(np.abs(off).max()) < 0.12
+
+
+def test_slopes_centred_by_a_covariance_are_those_of_deviations():
+    one, other = (
+        pw.pymc.sample(build()[0], seed=3)["posterior"] for build in (models.correlated, models.centred_slopes)
+    )
+    for name in ("eps", "chol_stds", "chol_corr", "centre"):
+        off = (one[name].mean(("chain", "draw")) - other[name].mean(("chain", "draw"))).values
+        spread = one[name].std(("chain", "draw")).values
+        assert (np.abs(off) <= 0.12 * spread + 1e-9).all(), name
+    groups = (one["both"] + one["centre"].rename(centre_dim_0="param") if "centre_dim_0" in one["centre"].dims
+              else one["both"] + one["centre"])  # fmt: skip
+    off = (groups.mean(("chain", "draw")) - other["both"].mean(("chain", "draw"))) / groups.std(("chain", "draw"))
+    assert float(np.abs(off).max()) < 0.12
+    np.testing.assert_allclose(other["both"].std(("chain", "draw")), groups.std(("chain", "draw")), rtol=0.12)
+
+
+def test_effects_that_sum_to_zero_do():
+    tree = pw.pymc.sample(models.sums_to_zero()[0], 500, seed=1)
+    assert tree["sample_stats"].attrs["passed"] == 1
+    posterior = tree["posterior"]
+    assert posterior["cells"].shape == (4, 500, 6, 4)
+    for name, axis in (("rows", -1), ("cells", -1), ("cells", -2)):
+        assert float(np.abs(posterior[name].values.sum(axis=axis)).max()) < 1e-9
+    assert posterior["rows"].mean(("chain", "draw")).values[0] == pytest.approx(-1, abs=0.35)
 
 
 def test_names_dims_coords_and_groups():

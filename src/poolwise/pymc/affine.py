@@ -15,9 +15,9 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.replace import clone_replace
 
-from poolwise.pymc.linearity import SHAPES, in_order, offenders
+from poolwise.pymc.linearity import in_order, offenders, read_by
 
-_MOST = 12  # numbers
+_MOST = 20  # numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,19 +70,21 @@ class AffineParts:
         return entries, self.targets[0] + phi @ self.targets[1:], self.sds(points)[:, self.place]
 
 
-def affine_coordinates(means: Any, theta: Sequence[Any], block: Sequence[Any]) -> AffineCoordinates | None:
-    """The coordinates of a graph of means; None where it is not known to be affine in a dozen numbers.
+def affine_coordinates(
+    means: Any, theta: Sequence[Any], start: Sequence[np.ndarray], block: Sequence[Any]
+) -> AffineCoordinates | None:
+    """The coordinates of a graph of means; None where it is not known to be affine in twenty numbers.
 
     Where the frontier has more numbers, those that its largest variable is made of take that one's place.
+
+    Parameters
+    ----------
+    start : some values of theta, which serve where nothing but their shape is read.
     """
     order = in_order(means, {*theta, *block})
     of_theta, of_block = _reached(order, theta), _reached(order, block)
-    frontier = [
-        one for one in order
-        if one in of_theta and one not in of_block
-        and any(one in node.owner.inputs and not isinstance(node.owner.op, SHAPES) for node in order
-                if node in of_block and node.owner)
-    ]  # fmt: skip
+    beside_block = {one for made in order if made in of_block and made.owner for one in read_by(made.owner)}
+    frontier = [one for one in order if one in of_theta and one not in of_block and one in beside_block]
     while True:
         if offenders(means, set(frontier)) or any(one.dtype != "float64" for one in frontier):
             return None
@@ -92,11 +94,12 @@ def affine_coordinates(means: Any, theta: Sequence[Any], block: Sequence[Any]) -
         largest = frontier[int(np.argmax(sizes))]
         if largest in theta or largest.owner is None:
             return None
-        made_of = [one for one in largest.owner.inputs if one in of_theta and one not in frontier]
+        made_of = [one for one in read_by(largest.owner) if one in of_theta and one not in frontier]
         frontier = [one for one in frontier if one is not largest] + list(dict.fromkeys(made_of))
     shapes = tuple(tuple(map(int, one.type.shape)) for one in frontier)
     inputs = tuple(pt.tensor(f"phi_{k}", dtype="float64", shape=shape) for k, shape in enumerate(shapes))
-    graph = clone_replace(means, dict(zip(frontier, inputs, strict=True))) if frontier else means
+    graph = clone_replace(means, dict(zip(frontier, inputs, strict=True)))
+    graph = clone_replace(graph, {one: pt.as_tensor(value) for one, value in zip(theta, start, strict=True)})
     values = pt.concatenate([one.ravel() for one in frontier]) if frontier else pt.zeros(0)
     return AffineCoordinates(values, inputs, shapes, graph)
 
@@ -105,7 +108,7 @@ def _reached(order: Sequence[Any], given: Sequence[Any]) -> set[Any]:
     """Variables that some given ones play a part in, but for their shapes."""
     found = set(given)
     for one in order:
-        if one.owner and not isinstance(one.owner.op, SHAPES) and not found.isdisjoint(one.owner.inputs):
+        if one.owner and not found.isdisjoint(read_by(one.owner)):
             found.add(one)
     return found
 

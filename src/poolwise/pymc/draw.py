@@ -21,6 +21,7 @@ from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import PLAIN, Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
 from poolwise.pymc.rest import Rest, rest_of
+from poolwise.pymc.vectorised import many_of, split
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
@@ -236,11 +237,17 @@ def _block_or_refuse(model: pm.Model) -> Block:
 
 def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
     """Values (m, *shape) of all free variables by the names of their values."""
-    shapes = block.shapes
-    found = dict(zip(collapsed.rest.names, collapsed.rest.split(theta), strict=True))
-    parts = np.split(drawn, np.cumsum(block.sizes)[:-1], axis=1)
-    for one, part in zip(block.variables, parts, strict=True):
-        found[block.model.rvs_to_values[one].name] = part.reshape(len(theta), *shapes[one.name])
+    rest, model = collapsed.rest, block.model
+    found = dict(zip(rest.names, rest.split(theta), strict=True))
+    parts = split(drawn, block.own_shapes)
+    names = [model.rvs_to_values[one].name for one in block.variables]
+    found |= dict(zip(names, parts, strict=True))
+    if block.deviations:
+        many = many_of([*block.values_of_rest, *block.inputs], [*rest.shapes, *block.own_shapes])
+        written = block.in_inputs([model.rvs_to_values[one] for one in block.deviations])
+        compute = function(list(many.values()), vectorize_graph(written, many), mode=PLAIN, on_unused_input="ignore")
+        values = compute(*rest.split(theta), *parts)
+        found |= {model.rvs_to_values[one].name: value for one, value in zip(block.deviations, values, strict=True)}
     return found
 
 
@@ -264,7 +271,7 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     some = _some_of(theta)
     values = _values(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
-    compute = function(inputs, block.log_density(list(block.log_factors)), mode=PLAIN)
+    compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
     expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
     off = collapsed.joint(theta[some], drawn[some]) - expected
     # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.
@@ -284,7 +291,7 @@ def _variables(
     graphs = model.replace_rvs_by_values(asked)
     values = [model.rvs_to_values[one] for one in model.free_RVs]
     given = _values(block, collapsed, theta, drawn)
-    many = {value: pt.tensor(dtype="float64", shape=(None, *given[value.name].shape[1:])) for value in values}
+    many = many_of(values, [given[value.name].shape[1:] for value in values])
     # A graph that no value reaches is the same in every draw.
     graphs = [pt.as_tensor(graph) for graph in graphs]
     compute = function(list(many.values()), vectorize_graph(graphs, many), mode=PLAIN, on_unused_input="ignore")

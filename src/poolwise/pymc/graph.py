@@ -17,9 +17,14 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
+from pymc.distributions.multivariate import ZeroSumNormalRV
+from pymc.distributions.transforms import ZeroSumTransform
 from pytensor.compile.mode import Mode
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.math import Dot
+from pytensor.tensor.random.basic import MvNormalRV, NormalRV
 from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.linearity import offenders
@@ -47,6 +52,7 @@ class Block:
     kept_out : why a normal variable is not in the block, by its name.
     shapes : of all variables, by name.
     log_factors : log densities of free and observed variables and potentials, as graphs; Jacobians included.
+    deviations : for each multivariate normal variable of the block, a variable of its standardised deviations.
     """
 
     model: pm.Model
@@ -56,26 +62,54 @@ class Block:
     kept_out: dict[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     log_factors: Mapping[Any, Any]
+    deviations: Mapping[Any, Any]
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of each variable of the block."""
-        return tuple(int(np.prod(self.shapes[one.name], dtype=int)) for one in self.variables)
+        return tuple(int(np.prod(shape, dtype=int)) for shape in self.own_shapes)
 
     @property
     def own_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape of each variable of the block."""
-        return tuple(self.shapes[one.name] for one in self.variables)
+        """Shape of the value of each variable of the block."""
+        return tuple(self.shapes[self.model.rvs_to_values[one].name] for one in self.variables)
 
     @property
-    def values(self) -> list[Any]:
-        """The values of the block's variables, as inputs of graphs."""
-        return [self.model.rvs_to_values[one] for one in self.variables]
+    def inputs(self) -> list[Any]:
+        """The numbers of the block's variables, as inputs of graphs: values, or standardised deviations."""
+        return [self.deviations.get(one, self.model.rvs_to_values[one]) for one in self.variables]
+
+    @property
+    def priors(self) -> list[tuple[Any, Any]]:
+        """Means and standard deviations of these numbers."""
+        alone = pt.as_tensor(0.0), pt.as_tensor(1.0)
+        return [alone if one in self.deviations else parameters(one) for one in self.variables]
 
     @property
     def values_of_rest(self) -> list[Any]:
         """Those of the rest."""
         return [self.model.rvs_to_values[one] for one in self.rest]
+
+    def in_inputs(self, graphs: Sequence[Any]) -> list[Any]:
+        """Graphs in terms of the numbers of the block and the values of the rest."""
+        found = list(self.model.replace_rvs_by_values(graphs))
+        for one in reversed(self.variables):  # a mean may be made of variables before it
+            if one in self.deviations:
+                mean, covariance = self.model.replace_rvs_by_values(parameters(one))
+                deviations = self.deviations[one]
+                written = mean + pt.sum(deviations[..., None, :] * _root(covariance), axis=-1)
+                found = clone_replace(found, {self.model.rvs_to_values[one]: written})
+        return found
+
+    @property
+    def log_volume(self) -> Any:
+        """The graph of the log of how much larger values are than standardised deviations."""
+        volume = pt.as_tensor(0.0)
+        for one in self.deviations:
+            root = pt.linalg.cholesky(self.model.replace_rvs_by_values([parameters(one)[1]])[0])
+            logs = pt.log(pt.diagonal(root, axis1=-2, axis2=-1))
+            volume = volume + pt.sum(pt.broadcast_to(logs, self.shapes[one.name]))
+        return volume
 
     def log_density(self, variables: Sequence[Any]) -> Any:
         """The graph of the summed log densities of some variables and potentials."""
@@ -92,8 +126,8 @@ def find_block(model: pm.Model) -> Block:
     check_model(model)
     shapes = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
     kept_out: dict[str, str] = {}
-    candidates = [one for one in model.free_RVs if _is_normal(one) and model.rvs_to_transforms.get(one) is None]
-    observed = [one for one in model.observed_RVs if _is_normal(one)]
+    candidates = [one for one in model.free_RVs if _has_normal_value(model, one)]
+    observed = [one for one in model.observed_RVs if _is(NormalRV, one)]
     while True:
         reason = _dependence(model, candidates, observed)
         if not reason:
@@ -109,7 +143,11 @@ def find_block(model: pm.Model) -> Block:
         candidates = []
     rest = tuple(one for one in model.free_RVs if one not in candidates)
     factors = zip((*model.basic_RVs, *model.potentials), model.logp(jacobian=True, sum=False), strict=True)
-    return Block(model, tuple(candidates), rest, tuple(used), kept_out, shapes, dict(factors))
+    deviations = {
+        one: pt.tensor(f"{one.name}_deviations", dtype="float64", shape=shapes[one.name])
+        for one in candidates if _is(MvNormalRV, one)
+    }  # fmt: skip
+    return Block(model, tuple(candidates), rest, tuple(used), kept_out, shapes, dict(factors), deviations)
 
 
 def check_model(model: pm.Model) -> None:
@@ -140,14 +178,22 @@ def check_model(model: pm.Model) -> None:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
 
 
-def _is_normal(variable: Any) -> bool:
-    return variable.owner is not None and isinstance(variable.owner.op, NormalRV)
+def _is(operation: type, variable: Any) -> bool:
+    return variable.owner is not None and isinstance(variable.owner.op, operation)
+
+
+def _has_normal_value(model: pm.Model, variable: Any) -> bool:
+    """Whether PyMC's value of a variable is normal, if one that is to sum to zero by its own transform."""
+    transform = model.rvs_to_transforms.get(variable)
+    if _is(ZeroSumNormalRV, variable):
+        return isinstance(transform, ZeroSumTransform)
+    return transform is None and (_is(NormalRV, variable) or _is(MvNormalRV, variable))
 
 
 def parameters(variable: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation of a normal variable."""
-    mean, sd = variable.owner.op.dist_params(variable.owner)
-    return mean, sd
+    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one."""
+    first, second = variable.owner.op.dist_params(variable.owner)
+    return (pt.as_tensor(0.0), first) if _is(ZeroSumNormalRV, variable) else (first, second)
 
 
 def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> dict[Any, str]:
@@ -161,7 +207,7 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
                 found.setdefault(one, why)
 
     for one in (*candidates, *observed):
-        keep_out([parameters(one)[1]], f"the standard deviation of '{one.name}' depends on it")
+        keep_out([parameters(one)[1]], f"the {_spread(one)} of '{one.name}' depends on it")
     for one in model.free_RVs:
         if one not in candidates:
             keep_out(one.owner.inputs, f"the prior of '{one.name}' depends on it")
@@ -171,6 +217,23 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
     for one in model.potentials:
         keep_out([one], f"the potential '{one.name}' depends on it")
     return found
+
+
+def _root(covariance: Any) -> Any:
+    """A matrix that gives a covariance with its transpose: the one that it was made of, or its Cholesky factor."""
+    made = covariance
+    while _is(DimShuffle, made) and made.owner.op.is_left_expand_dims:
+        made = made.owner.inputs[0]
+    if made.owner and isinstance(getattr(made.owner.op, "core_op", made.owner.op), Dot):
+        one, other = made.owner.inputs
+        order = (*range(one.ndim - 2), one.ndim - 1, one.ndim - 2)
+        if _is(DimShuffle, other) and other.owner.inputs[0] is one and other.owner.op.new_order == order:
+            return one
+    return pt.linalg.cholesky(covariance)
+
+
+def _spread(variable: Any) -> str:
+    return "covariance" if _is(MvNormalRV, variable) else "standard deviation"
 
 
 def _not_affine(shapes: Mapping[str, tuple[int, ...]], candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:

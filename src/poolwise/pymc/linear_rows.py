@@ -91,7 +91,8 @@ def linear_rows(block: Block, rest: Rest, points: np.ndarray) -> LinearRows:
     """
     means, y = _means(block)
     spreads = _spreads(block, rest)
-    coordinates = affine_coordinates(means, block.values_of_rest, block.values)
+    start = [value[0] for value in rest.split(rest.start[None])]
+    coordinates = affine_coordinates(means, block.values_of_rest, start, block.inputs)
     if coordinates is not None and (found := _affine(block, rest, y, spreads, coordinates)) is not None:
         return found
     return _seen(block, rest, means, y, spreads, points)
@@ -102,7 +103,7 @@ def _affine(
 ) -> LinearRows | None:
     """Rows with entries that are affine in coordinates; None where means cannot be computed at all values of these."""
     n, p = len(y), sum(block.sizes)
-    of_means = over(coordinates.graph, coordinates.inputs, coordinates.shapes, block.values, block.own_shapes)
+    of_means = over(coordinates.graph, coordinates.inputs, coordinates.shapes, block.inputs, block.own_shapes)
     at = np.vstack([np.zeros((1, coordinates.size)), np.eye(coordinates.size)])
     try:
         columns, found = pattern_of(of_means, split(at, coordinates.shapes), len(at), block, n)
@@ -126,7 +127,7 @@ def _affine(
 def _seen(block: Block, rest: Rest, means: Any, y: np.ndarray, spreads: _Spreads, points: np.ndarray) -> LinearRows:
     """Rows whose entries were looked at for some values of the rest, by means at all others."""
     p, n = sum(block.sizes), len(y)
-    of_means = over(means, block.values_of_rest, rest.shapes, block.values, block.own_shapes)
+    of_means = over(means, block.values_of_rest, rest.shapes, block.inputs, block.own_shapes)
     columns, seen = pattern_of(of_means, rest.split(points), len(points), block, n)
     colours = coloured(columns, p)
     representative, counts, y_mean, within, back = compressed(columns[:n], seen[:, :n], spreads(points)[:, :n], y)
@@ -176,12 +177,11 @@ def _stacked(counts: np.ndarray, within: np.ndarray, p: int) -> tuple[np.ndarray
 
 def _means(block: Block) -> tuple[Any, np.ndarray]:
     """All means as one vector, outcomes before block, in terms of values; and the outcomes."""
-    model, shapes = block.model, block.shapes
-    observed = [outcomes(model, one) for one in block.observed]
-    whole = [*(y.shape for y in observed), *(shapes[one.name] for one in block.variables)]
-    means = [parameters(one)[0] for one in (*block.observed, *block.variables)]
+    observed = [outcomes(block.model, one) for one in block.observed]
+    whole = [*(y.shape for y in observed), *block.own_shapes]
+    means = [*(parameters(one)[0] for one in block.observed), *(mean for mean, _ in block.priors)]
     flat = [pt.broadcast_to(mean, shape).ravel() for mean, shape in zip(means, whole, strict=True)]
-    return model.replace_rvs_by_values([pt.concatenate(flat)])[0], np.concatenate([y.ravel() for y in observed])
+    return block.in_inputs([pt.concatenate(flat)])[0], np.concatenate([y.ravel() for y in observed])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,11 +205,10 @@ class _Spreads:
 
 
 def _spreads(block: Block, rest: Rest) -> _Spreads:
-    model, shapes, values = block.model, block.shapes, block.values_of_rest
-    variables = (*block.observed, *block.variables)
-    graphs = model.replace_rvs_by_values([pt.as_tensor(parameters(one)[1]) for one in variables])
-    whole = [outcomes(model, one).shape for one in block.observed]
-    whole += [tuple(map(int, shapes[one.name])) for one in block.variables]
+    values = block.values_of_rest
+    sds = [*(parameters(one)[1] for one in block.observed), *(sd for _, sd in block.priors)]
+    graphs = block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds])
+    whole = [*(outcomes(block.model, one).shape for one in block.observed), *block.own_shapes]
     many = many_of(values, rest.shapes)
     vectorised = vectorize_graph(graphs, many) if many else graphs
     compute = function(list(many.values()), vectorised, mode=PLAIN, on_unused_input="ignore")

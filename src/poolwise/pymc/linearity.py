@@ -27,7 +27,7 @@ _ARRANGED = (  # the first input's numbers in another arrangement; the others sa
     basic.TensorFromScalar, basic.ScalarFromTensor, ViewOp, DeepCopyOp,
 )  # fmt: skip
 _PUT = (subtensor.IncSubtensor, subtensor.AdvancedIncSubtensor, subtensor.AdvancedIncSubtensor1)  # two, and indices
-SHAPES = (Shape, Shape_i)  # of an input whose numbers do not matter
+_SHAPES = (Shape, Shape_i)  # of an input whose numbers do not matter
 
 
 Inputs = frozenset[Any]
@@ -51,13 +51,22 @@ def offenders(graph: Any, block: Collection[Any]) -> list[list[Inputs]]:
         node = variable.owner
         if node is None:
             continue
-        sets = [of(one) for one in node.inputs]
+        sets = [of(one) for one in read_by(node)]
         together: Inputs = frozenset[Any]().union(*sets)
-        if not together or isinstance(node.op, SHAPES):
+        if not together:
             continue
         reached[variable] = together
         found += _not_affine(node.op, sets)
     return found
+
+
+def read_by(node: Any) -> list[Any]:
+    """Inputs of an operation whose numbers matter to it, not their shapes alone."""
+    if isinstance(node.op, _SHAPES):
+        return []
+    if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar.Second):
+        return list(node.inputs[1:])
+    return list(node.inputs)
 
 
 def in_order(graph: Any, block: Collection[Any]) -> list[Any]:
@@ -97,7 +106,7 @@ def _not_affine(op: Any, sets: list[Inputs]) -> list[list[Inputs]]:
 
 
 def _of_scalars(op: Any, sets: list[Inputs]) -> list[list[Inputs]]:
-    if isinstance(op, _ALL):
+    if isinstance(op, (*_ALL, scalar.Second)):
         return []
     if isinstance(op, scalar.Cast):  # to a whole number it would cut off
         return [] if op.o_type.dtype == "float64" else _given_up(sets)

@@ -22,7 +22,7 @@ from poolwise.pymc.linear_rows import LinearRows
 
 _DEPTH = 8  # of priors on priors
 _FILL = 6  # numbers of a column of W, on average
-_MOST = 12  # products
+_MOST = 20  # products
 
 
 @dataclass(frozen=True, slots=True, eq=False)
