@@ -14,9 +14,9 @@ FLOOR, Y = RADON["floor"].to_numpy(dtype=float), RADON["log_radon"].to_numpy()
 URANIUM = np.log(RADON.groupby("county")["Uppm"].first().loc[NAMES].to_numpy())
 
 
-def individual():
+def individual(county="CASS"):
     """The study's: one county by itself."""
-    mine = NAMES[COUNTY] == "CASS"
+    mine = NAMES[COUNTY] == county
     with pm.Model() as model:
         a, b = pm.Normal("alpha", 0, 10), pm.Normal("beta", 0, 10)
         eps = pm.HalfCauchy("eps", 5)
@@ -156,7 +156,208 @@ def sums_to_zero():
     return model, {"rows", "cells", "level"}
 
 
+def unpooled():
+    """Radon: an intercept of each county, by itself."""
+    with pm.Model(coords={"county": NAMES}) as model:
+        a, b = pm.Normal("a", 0, 10, dims="county"), pm.Normal("b", 0, 10)
+        pm.Normal("y", a[COUNTY] + b * FLOOR, pm.Exponential("eps", 1), observed=Y)
+    return model, {"a", "b"}
+
+
+def varying_intercept():
+    """Radon: intercepts that vary, one slope."""
+    with pm.Model(coords={"county": NAMES}) as model:
+        a = pm.Normal("a", pm.Normal("mu_a", 0, 10), pm.Exponential("sigma_a", 1), dims="county")
+        pm.Normal("y", a[COUNTY] + pm.Normal("b", 0, 10) * FLOOR, pm.Exponential("eps", 1), observed=Y)
+    return model, {"mu_a", "a", "b"}
+
+
+def varying_slope():
+    """Radon: one intercept, slopes that vary."""
+    with pm.Model(coords={"county": NAMES}) as model:
+        b = pm.Normal("b", pm.Normal("mu_b", 0, 10), pm.Exponential("sigma_b", 1), dims="county")
+        pm.Normal("y", pm.Normal("a", 0, 10) + b[COUNTY] * FLOOR, pm.Exponential("eps", 1), observed=Y)
+    return model, {"mu_b", "a", "b"}
+
+
+def contextual():
+    """Radon: with the mean of the floors of each county as a predictor of the county."""
+    share = np.bincount(COUNTY, FLOOR) / np.bincount(COUNTY)
+    with pm.Model(coords={"county": NAMES}) as model:
+        gamma = pm.Normal("gamma", 0, 10, shape=3)
+        mean = pm.Deterministic("mean", gamma[0] + gamma[1] * URANIUM + gamma[2] * share, dims="county")
+        offset = pm.Normal("offset", 0, 1, dims="county")
+        a = pm.Deterministic("a", mean + pm.HalfNormal("sigma_a", 1) * offset, dims="county")
+        pm.Normal("y", a[COUNTY] + pm.Normal("b", 0, 10) * FLOOR, pm.HalfNormal("eps", 1), observed=Y)
+    return model, {"gamma", "offset", "b"}
+
+
+def reaction_times():
+    """People who sleep less each day: correlated intercepts and slopes around a mean that is a deterministic vector."""
+    rng = np.random.default_rng(8)
+    person, day = np.repeat(np.arange(18), 10), np.tile(np.arange(10.0), 18)
+    slopes, levels = 10 + 6 * rng.normal(size=18), 250 + 25 * rng.normal(size=18)
+    time = levels[person] + slopes[person] * day + 25 * rng.normal(size=180)
+    with pm.Model() as model:
+        sds = pm.HalfNormal.dist(np.array([50.0, 20.0]))
+        chol, _, _ = pm.LKJCholeskyCov("chol", n=2, eta=2, sd_dist=sds)
+        level, slope = pm.Normal("level", 250, 100), pm.Normal("slope", 0, 50)
+        own = pm.MvNormal("own", pt.stack([level, slope]), chol=chol, shape=(18, 2))
+        pm.Normal("time", own[person, 0] + own[person, 1] * day, pm.HalfNormal("sigma", 50), observed=time)
+    return model, {"level", "slope", "own"}
+
+
+def pupils():
+    """Pupils in schools: predictors of both, as a matrix."""
+    rng = np.random.default_rng(9)
+    school, x = rng.integers(0, 40, 800), rng.normal(size=(800, 3))
+    sector = rng.integers(0, 2, 40)
+    score = (
+        12 + x @ [2.0, -1.0, 0.0] + 2.5 * sector[school] + 2 * rng.normal(size=40)[school] + 6 * rng.normal(size=800)
+    )
+    with pm.Model(coords={"predictor": ["ses", "minority", "female"]}) as model:
+        beta = pm.Normal("beta", 0, 10, dims="predictor")
+        mean = pm.Normal("level", 12, 10) + pm.Normal("by_sector", 0, 10) * sector
+        schools = pm.Normal("schools", mean, pm.HalfCauchy("tau", 5), shape=40)
+        pm.Normal("score", schools[school] + pt.dot(x, beta), pm.HalfCauchy("sigma", 10), observed=score)
+    return model, {"beta", "level", "by_sector", "schools"}
+
+
+def meta_analysis():
+    """Effects within studies, with standard errors that are known."""
+    rng = np.random.default_rng(10)
+    study, error = np.repeat(np.arange(14), 3), rng.uniform(0.1, 0.4, 42)
+    effect = 0.3 + 0.2 * rng.normal(size=14)[study] + 0.15 * rng.normal(size=42) + error * rng.normal(size=42)
+    with pm.Model() as model:
+        studies = pm.Normal("studies", pm.Normal("mu", 0, 1), pm.HalfNormal("between", 0.5), shape=14)
+        own = pm.Normal("own", studies[study], pm.HalfNormal("within", 0.5), shape=42)
+        pm.Normal("effect", own, error, observed=effect)
+    return model, {"mu", "studies", "own"}
+
+
+def growth():
+    """Curves of growth: levels, slopes and bends of each child, independent of one another."""
+    rng = np.random.default_rng(11)
+    child, age = np.repeat(np.arange(25), 8), np.tile(np.linspace(-1, 1, 8), 25)
+    curve = rng.normal(size=(25, 3)) * [2.0, 1.0, 0.3] + [10.0, 3.0, -0.5]
+    height = (curve[child] * np.stack([np.ones(200), age, age**2], axis=1)).sum(axis=1) + 0.3 * rng.normal(size=200)
+    with pm.Model() as model:
+        mean, sds = pm.Normal("mean", 0, 10, shape=3), pm.HalfNormal("sds", 3, shape=3)
+        curves = pm.Normal("curves", mean, sds, shape=(25, 3))
+        expected = curves[child, 0] + curves[child, 1] * age + curves[child, 2] * age**2
+        pm.Normal("height", expected, pm.HalfNormal("sigma", 1), observed=height)
+    return model, {"mean", "curves"}
+
+
+def districts():
+    """Pupils in schools in districts, without centring."""
+    rng = np.random.default_rng(12)
+    district_of, of = np.repeat(np.arange(6), 5), rng.integers(0, 30, 500)
+    score = rng.normal(size=6)[district_of[of]] + 0.6 * rng.normal(size=30)[of] + rng.normal(size=500)
+    with pm.Model() as model:
+        z_district, z_school = pm.Normal("z_district", 0, 1, shape=6), pm.Normal("z_school", 0, 1, shape=30)
+        district = pm.Normal("level", 0, 5) + pm.HalfNormal("sd_district", 2) * z_district
+        school = district[district_of] + pm.HalfNormal("sd_school", 2) * z_school
+        pm.Normal("score", school[of], pm.HalfNormal("sigma", 2), observed=score)
+    return model, {"z_district", "z_school", "level"}
+
+
+def seasonal():
+    """A trend and waves of the year, shops that differ in both."""
+    rng = np.random.default_rng(13)
+    shop, week = np.repeat(np.arange(10), 52), np.tile(np.arange(52.0), 10)
+    waves = np.stack([f(2 * np.pi * k * week / 52) for k in (1, 2) for f in (np.sin, np.cos)], axis=1)
+    sales = 5 + (rng.normal(size=(10, 4))[shop] * waves).sum(axis=1) + 0.02 * week + 0.5 * rng.normal(size=520)
+    with pm.Model() as model:
+        common, sds = pm.Normal("common", 0, 2, shape=4), pm.HalfNormal("sds", 1, shape=4)
+        by_shop = pm.Normal("by_shop", common, sds, shape=(10, 4))
+        mean = pm.Normal("level", 0, 10) + pm.Normal("trend", 0, 1) * week + pt.sum(by_shop[shop] * waves, axis=1)
+        pm.Normal("sales", mean, pm.HalfNormal("sigma", 1), observed=sales)
+    return model, {"common", "by_shop", "level", "trend"}
+
+
+def splines():
+    """A smooth curve, whose weights share a spread."""
+    rng = np.random.default_rng(14)
+    x = np.sort(rng.uniform(0, 1, 150))
+    basis = np.exp(-0.5 * ((x[:, None] - np.linspace(0, 1, 12)) / 0.08) ** 2)
+    with pm.Model() as model:
+        weights = pm.Normal("weights", 0, pm.HalfNormal("tau", 3), shape=12)
+        mean = pm.Normal("level", 0, 5) + pt.dot(basis, weights)
+        pm.Normal("y", mean, pm.HalfNormal("sigma", 1), observed=np.sin(8 * x) + 0.2 * rng.normal(size=150))
+    return model, {"weights", "level"}
+
+
+def walk():
+    """A level that walks at random, by steps that are summed up."""
+    rng = np.random.default_rng(15)
+    with pm.Model() as model:
+        steps = pm.Normal("steps", 0, 1, shape=40)
+        level = pm.Deterministic("levels", pm.Normal("start", 0, 5) + pm.HalfNormal("size", 1) * pt.cumsum(steps))
+        outcome = np.cumsum(0.3 * rng.normal(size=40)) + 0.5 * rng.normal(size=40)
+        pm.Normal("y", level, pm.HalfNormal("sigma", 1), observed=outcome)
+    return model, {"steps", "start"}
+
+
+def differences():
+    """Differences in differences, by states and years."""
+    rng = np.random.default_rng(16)
+    state, year = np.repeat(np.arange(20), 12), np.tile(np.arange(12), 20)
+    treated = ((state < 8) & (year >= 6)).astype(float)
+    outcome = rng.normal(size=20)[state] + 0.3 * rng.normal(size=12)[year] + 0.8 * treated + 0.5 * rng.normal(size=240)
+    with pm.Model() as model:
+        states = pm.Normal("states", 0, pm.HalfNormal("sd_state", 2), shape=20)
+        years = pm.ZeroSumNormal("years", pm.HalfNormal("sd_year", 1), shape=12)
+        effect = pm.Normal("effect", 0, 2)
+        mean = pm.Normal("level", 0, 5) + states[state] + years[year] + effect * treated
+        pm.Normal("outcome", mean, pm.HalfNormal("sigma", 1), observed=outcome)
+    return model, {"states", "years", "effect", "level"}
+
+
+def rugby():
+    """Scores of matches, attack and defence of each team."""
+    rng = np.random.default_rng(17)
+    home, away = np.array([(i, j) for i in range(6) for j in range(6) if i != j]).T
+    with pm.Model() as model:
+        attack = pm.ZeroSumNormal("attack", pm.HalfNormal("sd_attack", 1), shape=6)
+        defence = pm.ZeroSumNormal("defence", pm.HalfNormal("sd_defence", 1), shape=6)
+        rate = pt.exp(pm.Normal("level", 3, 1) + attack[home] + defence[away])
+        pm.Poisson("points", rate, observed=rng.poisson(20, 30))
+    return model, set()
+
+
+def baseball():
+    """Hits of players."""
+    hits, at_bats = np.array([18, 17, 16, 15, 14, 14, 13, 12, 11, 11, 10, 10, 10, 10, 10, 9, 8, 7]), np.full(18, 45)
+    with pm.Model() as model:
+        phi, kappa = pm.Uniform("phi", 0, 1), pm.Pareto("kappa", 1.5, 1.0)
+        theta = pm.Beta("theta", phi * kappa, (1 - phi) * kappa, shape=18)
+        pm.Binomial("hits", at_bats, theta, observed=hits)
+    return model, set()
+
+
+def robust():
+    """Radon with Student-t noise."""
+    with pm.Model() as model:
+        a = pm.Normal("a", pm.Normal("mu", 0, 10), pm.Exponential("sigma_a", 1), shape=len(NAMES))
+        mean = a[COUNTY] + pm.Normal("b", 0, 10) * FLOOR
+        pm.StudentT("y", 4, mu=mean, sigma=pm.Exponential("eps", 1), observed=Y)
+    return model, set()
+
+
+def items():
+    """Answers of people to items."""
+    rng = np.random.default_rng(18)
+    person, item = np.repeat(np.arange(20), 10), np.tile(np.arange(10), 20)
+    with pm.Model() as model:
+        ability, difficulty = pm.Normal("ability", 0, 1, shape=20), pm.Normal("difficulty", 0, 1, shape=10)
+        pm.Bernoulli("right", logit_p=ability[person] - difficulty[item], observed=rng.integers(0, 2, 200))
+    return model, set()
+
+
 ALL = (
     individual, pooled, hierarchical, non_centred, correlated, group_predictor, eight_schools, crossed, nested,
-    noise_by_group, two_outcomes, centred_slopes, sums_to_zero,
+    noise_by_group, two_outcomes, centred_slopes, sums_to_zero, unpooled, varying_intercept, varying_slope, contextual,
+    reaction_times, pupils, meta_analysis, growth, districts, seasonal, splines, walk, differences,
 )  # fmt: skip
+NOT_NORMAL = (rugby, baseball, robust, items)

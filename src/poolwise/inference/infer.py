@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from poolwise.density.blocks.ordering import root_size
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.density import LatentDensity, latent
 from poolwise.density.latent.extended import ExtendedDensity
@@ -16,6 +17,7 @@ from poolwise.density.precision import check_outcome, check_priors, check_residu
 from poolwise.density.prior_conflict import judged
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.density.ties import sampled_part
+from poolwise.inference.crossed import LARGE_ROOT, by_turns
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
@@ -154,6 +156,11 @@ def _certify_groups(model: Model, certificates: Sequence[Certificate]) -> Certif
 def _collapsed(
     model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int, theta: np.ndarray | None
 ) -> _Parts:
+    if theta is None and settings.sampler == "auto" and (root := root_size(model.design.factors)) > LARGE_ROOT:
+        check_outcome(model.statistics, model.design)
+        check_priors(model.statistics, model.design, model.priors)
+        if (found := by_turns(model, settings, root)) is not None:
+            return found
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)
     if theta is None:

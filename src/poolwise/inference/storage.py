@@ -1,8 +1,8 @@
 """A fit as one small file: statistics, encoding, priors and draws of the variances.
 
 Draws of coefficients of a normal fit are not stored: they are exact given the stored draws and the seed, so they are
-drawn again. Those of other families are. What a reader of the file can learn of the data is what
-`SufficientStatistics.save` says.
+drawn again. Those of other families are, and those of crossed factors that were drawn by turns. What a reader of the
+file can learn of the data is what `SufficientStatistics.save` says.
 """
 
 from __future__ import annotations
@@ -59,13 +59,18 @@ def save(posterior: Posterior, path: Path) -> None:
     arrays["prior_rows"] = posterior.model.priors.rows
     if posterior.theta is not None:
         arrays["theta"] = posterior.theta
-    if posterior.model.sampled:
+    if posterior.model.sampled or _by_turns(posterior):
         arrays["beta"] = posterior.beta
         for i, drawn in enumerate(posterior.u):
             arrays[f"u_{i}"], arrays[f"open_{i}"] = drawn.draws(), drawn.unexplained()
         if posterior.model.pooling is Pooling.SEPARATE:
             arrays |= {f"dispersion_{name}": values for name, values in posterior.dispersions.items()}
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
+
+
+def _by_turns(posterior: Posterior) -> bool:
+    """Whether a normal model's effects were drawn by turns, and so cannot be drawn again from the variances."""
+    return any(isinstance(each, DrawnOffsets) for each in posterior.u)
 
 
 def load(path: Path, *, threads: int, family: Family | None = None, functions: Functions | None = None) -> Posterior:
@@ -204,7 +209,7 @@ def _posterior(
     _check_priors(priors, data.design)
     given = {name: _prior(state) for name, state in header["given"].items()}
     model = Model(data, priors, given, Pooling(header["pooling"]), family, family.link(header["link"]))
-    if model.sampled:
+    if model.sampled or "beta" in arrays:
         return _sampled(model, header, arrays)
     if (model.pooling is Pooling.PARTIAL) != ("theta" in arrays and bool(model.design.factors)):
         raise ValueError("the pooling does not fit the groups")

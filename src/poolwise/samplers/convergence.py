@@ -21,9 +21,7 @@ def certify_chains(
 
     `times` is how many steps each point stands for: divergences are of all of them.
     """
-    step = max(1, _TOGETHER // (points.shape[0] * points.shape[1]))
-    found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
-    rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    rhat, ess = agreement(points)
     worst, least = float(rhat.max()), float(ess.min())
     share = divergences / (points.shape[0] * points.shape[1] * times)
     passed = share <= DIVERGENT and worst <= RHAT and least >= ESS_PER_CHAIN * len(points)
@@ -36,6 +34,27 @@ def certify_chains(
     return Certificate(
         "nuts", "", passed, advice, {"rhat": worst, "ess": least, "divergences": float(divergences), **figures}
     )
+
+
+def agreement(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`rhat_and_ess` for many coordinates, some at a time."""
+    step = max(1, _TOGETHER // (points.shape[0] * points.shape[1]))
+    found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
+    rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rhat, ess
+
+
+def largest_rhat(numbers: int, chains: int, ess: float) -> float:
+    """The R-hat that the largest of so many numbers may have by chance, where chains agree; 1.01 at the least.
+
+    Half chains are as many independent groups of draws, and the ratio of the variance between them to that within is
+    about chi-squared by its degrees of freedom; it is the quantile that one of a hundred such samples passes.
+    """
+    from scipy.special import chdtri
+
+    halves = 2 * chains
+    ratio = float(chdtri(halves - 1, 0.01 / max(numbers, 1))) / (halves - 1)
+    return max(RHAT, float(np.sqrt(1.0 + (ratio - 1.0) * halves / ess)))
 
 
 def rhat_and_ess(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

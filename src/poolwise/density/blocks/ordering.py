@@ -59,6 +59,23 @@ def order_levels(factors: Sequence[Factor]) -> Ordering:
     ------
     DataError : when the dense root would not fit in memory.
     """
+    found = _ordered(factors)
+    _check_root(root_of(found, factors), [factors[f].name for f in found.others])
+    return found
+
+
+def root_size(factors: Sequence[Factor]) -> int:
+    """Effects of the dense root."""
+    return root_of(_ordered(factors), factors) if len(factors) > 1 else 0
+
+
+def root_of(order: Ordering, factors: Sequence[Factor]) -> int:
+    """Effects of the dense root of an order."""
+    of = np.searchsorted(order.first, order.root, side="right") - 1
+    return int(sum(len(factors[order.others[i]].effects) for i in of))
+
+
+def _ordered(factors: Sequence[Factor]) -> Ordering:
     from scipy.sparse import csr_array
 
     sizes = [len(factor.levels) * len(factor.effects) for factor in factors]
@@ -115,7 +132,6 @@ def order_levels(factors: Sequence[Factor]) -> Ordering:
         neighbours = [np.concatenate([each, sorted(constraints)]).astype(np.int64) for each in neighbours]
     remaining[further] = False
     root = np.concatenate([np.flatnonzero(remaining), further])
-    _check_root(int(width[root].sum()), [factors[f].name for f in others])
     return Ordering(leaf, others, first, tuple(stages), root, tuple(neighbours), (met.indptr, met.indices))
 
 
