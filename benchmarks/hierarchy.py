@@ -1,7 +1,7 @@
 """Several grouping factors: crossed, nested and ever more levels; beside lme4's point estimate and beside nutpie.
 
     python benchmarks/hierarchy.py                 # everything; an hour or two, most of it nutpie and many levels
-    python benchmarks/hierarchy.py levels --quick  # sections: insteval, nested, levels, chart, table
+    python benchmarks/hierarchy.py levels --quick  # sections: insteval, nested, ratings, levels, chart, table
 
 Every number comes from a process of its own, which says its seconds and its peak memory. Things that are compared run
 in turn (A B A B ...); every round is kept, and `table` prints medians. Results go to
@@ -37,8 +37,8 @@ CHART = Path(__file__).parents[1] / "docs" / "pictures" / "hierarchy.png"
 QUICK = Path(tempfile.gettempdir()) / "poolwise-hierarchy"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 INSTEVAL, TWO_FACTORS = "y ~ service + (1 | s) + (1 | d) + (1 | dept)", "y ~ x + (1 | a) + (1 | b)"
-# Of each of four chains. InstEval asks for so many that the worst ESS over all its 4,120 scalars passes 1,000.
-DRAWS, INSTEVAL_DRAWS = 275, 380
+DRAWS, DEFAULT_DRAWS = 275, 1000  # of each of four chains
+RATINGS = (100_000, 2_000, 1_200), (1_000_000, 6_000, 3_000), (10_000_000, 100_000, 100_000)
 NUTPIE = "nutpie, non-centred, two chains at a time"
 COLUMNS: dict[str, tuple[str, ...]] = {
     "insteval": (
@@ -47,6 +47,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "nested": (
         *("first_s", "fit_s", "peak_mb", "worst_ess", "worst_rhat", "sd_a", "sd_b", "sigma", "slope"),
+        *("rows", "levels", "sampler", "passed", "note"),
+    ),
+    "ratings": (
+        *("fit_s", "peak_mb", "certified_ess", "certified_rhat", "sd_a", "sd_b", "sigma", "slope"),
         *("rows", "levels", "sampler", "passed", "note"),
     ),
     "levels": ("total_levels", "fit_s", "evaluation_ms", "peak_mb", "root", "sampler", "passed"),
@@ -106,6 +110,7 @@ say(
     **means, sigma=table.loc["sigma", "mean"], slope=table.loc[f"beta[{task['slope']}]", "mean"],
     rows=fit.result.model.statistics.rows, levels=[len(one.levels) for one in fit.result.model.design.factors],
     sampler=fit.outcome.sampler, passed=fit.outcome.passed,
+    certified_ess=fit.outcome.figures.get("ess"), certified_rhat=fit.outcome.figures.get("rhat"),
     priors={
         "coefficients": [(one.mean, one.sd) for one in priors.coefficients], "rows": priors.rows.tolist(),
         "scales": [(one.df, one.scale) for one in (*priors.sd, priors.sigma)],
@@ -314,8 +319,8 @@ def insteval(table: Table, rounds: int, limit: float, students: int) -> None:
             "factors": factors,
             "summarised": factors,
             "slope": "service",
-            "options": {"draws": INSTEVAL_DRAWS},
-            "draws": INSTEVAL_DRAWS,
+            "options": {},
+            "draws": DEFAULT_DRAWS,
         }
         priors = None
         for turn in range(1, rounds + 1):
@@ -356,6 +361,33 @@ def nested(table: Table, rounds: int, limit: float, rows: int) -> None:
         for turn in range(1, rounds + 1):
             table.attempt(lambda: lme4(data, TWO_FACTORS, limit, R_IGNORED), system="lme4, ML", round=turn)
             table.attempt(lambda: python(OURS, task, limit), system="poolwise", round=turn)
+
+
+def ratings(table: Table, limit: float, sizes: Sequence[tuple[int, int, int]]) -> None:
+    """Two crossed factors of many levels, which meet at random; lme4 beside the smaller of them."""
+    import numpy as np
+
+    for k, (rows, a_levels, b_levels) in enumerate(sizes):
+        rng = np.random.default_rng(1)
+        a, b = rng.integers(a_levels, size=rows), rng.integers(b_levels, size=rows)
+        x, noise = rng.normal(size=(2, rows))
+        y = 1 + 0.5 * x + 0.6 * rng.normal(size=a_levels)[a] + 0.4 * rng.normal(size=b_levels)[b] + noise
+        with tempfile.TemporaryDirectory() as folder:
+            write(folder, {"a": a, "b": b, "x": x, "y": y})
+            task = {
+                "formula": TWO_FACTORS,
+                "folder": folder,
+                "columns": ["a", "b", "x", "y"],
+                "factors": ["a", "b"],
+                "summarised": [],
+                "slope": "x",
+                "options": {},
+                "seed": 1,
+            }
+            table.attempt(lambda task=task: python(OURS, task, limit), system="poolwise")
+            data = R_NESTED.format(folder=folder, rows=rows)
+            if k < len(sizes) - 1:
+                table.attempt(lambda data=data: lme4(data, TWO_FACTORS, limit, R_IGNORED), system="lme4, ML")
 
 
 def levels(table: Table, limit: float, designs: Mapping[str, Sequence[tuple[int, int]]]) -> None:
@@ -484,7 +516,7 @@ def _middle(cells: Sequence[str], with_range: bool) -> str:
 
 def main() -> None:
     """Run the sections that are asked for."""
-    sections = ("insteval", "nested", "levels", "chart", "table")
+    sections = ("insteval", "nested", "ratings", "levels", "chart", "table")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", choices=[*sections, []], default=list(sections))
     parser.add_argument("--rounds", type=int, default=3, help="turns of things that are compared")
@@ -498,6 +530,9 @@ def main() -> None:
         insteval(Table(folder, "insteval"), task.rounds, task.limit, 150 if task.quick else 10_000)
     if "nested" in task.sections:
         nested(Table(folder, "nested"), task.rounds, task.limit, 20_000 if task.quick else 1_000_000)
+    if "ratings" in task.sections:
+        sizes = [(20_000, 600, 300)] * 2 if task.quick else [*RATINGS]
+        ratings(Table(folder, "ratings"), task.limit, sizes)
     if "levels" in task.sections:
         levels(Table(folder, "levels"), task.limit, designs(task.quick))
     if {"levels", "chart"} & set(task.sections):

@@ -39,7 +39,7 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
         said += [one for one in far_from_zero(model.design, model.priors, model.statistics) if one not in told]
     if model.sampled:
         return said + separated(model)
-    if posterior.u:
+    if posterior.u and not posterior.by_turns:
         density = gaussian(model.statistics, model.design, model.priors, threads=threads)
         said += undecided(posterior, density)
     return said

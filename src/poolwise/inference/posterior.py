@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
+from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.priors import ModelPriors
 from poolwise.design import Design, Encoding
@@ -172,6 +173,11 @@ class Posterior:
     def sigma(self) -> np.ndarray:
         """(chains, draws) residual standard deviation of a normal model; (chains, draws, J) without pooling."""
         return self.dispersions["sigma"]
+
+    @property
+    def by_turns(self) -> bool:
+        """Whether effects of a normal model were drawn by turns, and so not from a density of theta."""
+        return not self.model.sampled and any(isinstance(each, DrawnOffsets) for each in self.u)
 
     def offsets(self, factor: Factor) -> Offsets:
         """The offsets of the groups of a factor."""

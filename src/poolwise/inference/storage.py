@@ -59,18 +59,13 @@ def save(posterior: Posterior, path: Path) -> None:
     arrays["prior_rows"] = posterior.model.priors.rows
     if posterior.theta is not None:
         arrays["theta"] = posterior.theta
-    if posterior.model.sampled or _by_turns(posterior):
+    if posterior.model.sampled or posterior.by_turns:
         arrays["beta"] = posterior.beta
         for i, drawn in enumerate(posterior.u):
             arrays[f"u_{i}"], arrays[f"open_{i}"] = drawn.draws(), drawn.unexplained()
         if posterior.model.pooling is Pooling.SEPARATE:
             arrays |= {f"dispersion_{name}": values for name, values in posterior.dispersions.items()}
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
-
-
-def _by_turns(posterior: Posterior) -> bool:
-    """Whether a normal model's effects were drawn by turns, and so cannot be drawn again from the variances."""
-    return any(isinstance(each, DrawnOffsets) for each in posterior.u)
 
 
 def load(path: Path, *, threads: int, family: Family | None = None, functions: Functions | None = None) -> Posterior:

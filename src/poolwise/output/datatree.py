@@ -108,7 +108,8 @@ def _sample_stats(behind: Behind) -> xr.Dataset:
     posterior, certificate = behind.posterior, behind.posterior.certificate
     model = posterior.model
     found: dict[str, Any] = {}
-    if posterior.theta is not None and not model.sampled and model.pooling is not Pooling.SEPARATE:
+    collapsed = not model.sampled and not posterior.by_turns and model.pooling is not Pooling.SEPARATE
+    if posterior.theta is not None and collapsed:
         density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())
         ties = model.priors.ties
         points = posterior.theta[..., ties.free]

@@ -98,6 +98,12 @@ def describe(posterior: Posterior) -> Text:
     lines.append(f"source      {model.data.reading}")
     if model.sampled:
         lines += _sampled(posterior)
+    elif posterior.by_turns:
+        lines += [
+            f"{factor.name:<11} {len(factor.levels):,} levels: drawn together, given the other factors"
+            for factor in design.factors
+        ]
+        lines.append(f"theta       {len(model.priors.layout.names)} parameters, each drawn given the effects")
     elif model.pooling is Pooling.PARTIAL:
         density = gaussian(statistics, design, model.priors, threads=1)
         lines += _blocks(density, design.factors)
