@@ -15,7 +15,7 @@ from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.convergence import ESS_PER_CHAIN, agreement, largest_rhat, rhat_and_ess
 from poolwise.support.threads import look
 
-LARGE_ROOT = 1_000  # effects to be solved for together, from which taking turns is faster
+LARGE_ROOT = 600  # effects to be solved for together, from which taking turns is faster
 _WARMUP = 200  # sweeps
 _PILOT = 200  # of these, from which it is told how many sweeps a draw is worth
 _LONGEST = 20  # sweeps between two draws
@@ -29,7 +29,7 @@ _REASON = "a dense root of {root:,} effects would take too long: effects are dra
 Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
 
 
-def by_turns(model: Model, settings: SamplerSettings, root: int) -> Parts | None:
+def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -> Parts | None:
     """theta, coefficients, effects, dispersions and certificate; None where this is no way for the model.
 
     Parameters
@@ -40,7 +40,7 @@ def by_turns(model: Model, settings: SamplerSettings, root: int) -> Parts | None
     if not is_crossed(design, priors):
         return None
     settings.progress("summing rows by pairs of levels", 0.0)
-    equations = crossed_equations(model.statistics, design, priors)
+    equations = crossed_equations(model.statistics, design, priors, threads=threads)
     if settings.fewer:
         fitting = _KEPT // (settings.chains * (equations.levels + len(equations.outcome)))
         settings = replace(settings, draws=min(settings.draws, max(_FEWEST, fitting)))

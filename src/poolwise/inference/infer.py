@@ -159,7 +159,7 @@ def _collapsed(
     if theta is None and settings.sampler == "auto" and (root := root_size(model.design.factors)) > LARGE_ROOT:
         check_outcome(model.statistics, model.design)
         check_priors(model.statistics, model.design, model.priors)
-        if (found := by_turns(model, settings, root)) is not None:
+        if (found := by_turns(model, settings, root, threads)) is not None:
             return found
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)

@@ -99,7 +99,7 @@ def test_conditionals_are_those_of_the_joint_density():
     """Many draws of one sweep's first part against the normal of dense matrices; residuals by rows."""
     data = table(rows=400, sizes=(90, 80, 4))
     model = pw.fit(FORMULA, data, seed=1, draws=50).result.model
-    equations = crossed_equations(model.statistics, model.design, model.priors)
+    equations = crossed_equations(model.statistics, model.design, model.priors, threads=1)
     assert is_crossed(model.design, model.priors)
     chains = 6_000
     rng = np.random.default_rng(2)

@@ -17,8 +17,29 @@ from poolwise.density.working_coordinates import WorkingBasis, gram_root, workin
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.statistics.products import CrossProducts
+from poolwise.support.threads import map_slices
 
+_BLOCK = 1 << 18  # entries of a block, which threads share out
 _SMALL = 64  # levels of all small factors together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meetings:
+    """Weights of rows of two levels, one of each of two factors.
+
+    Attributes
+    ----------
+    blocks : rows of the sparse matrix (J, J_other), as many in each as have about as many entries.
+    threads : how many threads work on them.
+    """
+
+    blocks: tuple[csr_array, ...]
+    threads: int
+
+    def __matmul__(self, effects: np.ndarray) -> np.ndarray:
+        """(J_other, C) to (J, C)."""
+        found = map_slices(lambda i, _: self.blocks[i] @ effects, len(self.blocks), 1, self.threads)
+        return np.concatenate(found) if len(found) > 1 else np.asarray(found[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +59,7 @@ class LargeFactor:
     weights: np.ndarray
     dense: np.ndarray
     outcome: np.ndarray
-    meetings: dict[int, csr_array]
+    meetings: dict[int, Meetings]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +117,9 @@ def _large(factors: tuple[Factor, ...]) -> list[int]:
     return sorted(f for f, small in zip(by_size, within, strict=True) if not small)
 
 
-def crossed_equations(statistics: CrossProducts, design: Design, priors: ModelPriors) -> CrossedEquations:
+def crossed_equations(
+    statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int
+) -> CrossedEquations:
     """Sum the cells of the statistics."""
     factors, basis = design.factors, _basis(statistics, design, priors)
     projection, _ = project(statistics, basis, factors[0].group_map)
@@ -125,7 +148,9 @@ def crossed_equations(statistics: CrossProducts, design: Design, priors: ModelPr
         of_levels = _by_level(factors[f], cells)
         beside = [_meetings(factors[f], factors[other], statistics.weights).toarray() for other in small]
         others = {
-            k: _meetings(factors[f], factors[other], statistics.weights) for k, other in enumerate(large) if other != f
+            k: _in_blocks(_meetings(factors[f], factors[other], statistics.weights), threads)
+            for k, other in enumerate(large)
+            if other != f
         }
         weights = np.bincount(factors[f].codes, statistics.weights, len(factors[f].levels))
         dense = np.hstack([of_levels[:, :p], *beside])
@@ -152,6 +177,13 @@ def _cell_sums(statistics: CrossProducts, projection: Projection) -> np.ndarray:
 def _by_level(factor: Factor, cells: np.ndarray) -> np.ndarray:
     """(J, k) sums of cells (C, k)."""
     return np.stack([np.bincount(factor.codes, column, len(factor.levels)) for column in cells.T], axis=1)
+
+
+def _in_blocks(matrix: csr_array, threads: int) -> Meetings:
+    ends = np.searchsorted(matrix.indptr, np.arange(_BLOCK, matrix.nnz + _BLOCK, _BLOCK))
+    bounds = np.unique(np.concatenate([[0], np.minimum(ends, matrix.shape[0]), [matrix.shape[0]]]))
+    parts = [matrix[int(a) : int(b)].tocsr() for a, b in zip(bounds, bounds[1:], strict=False)]
+    return Meetings(tuple(parts), threads)
 
 
 def _meetings(one: Factor, other: Factor, weights: np.ndarray) -> csr_array:
