@@ -70,7 +70,8 @@ def plot_comparisons(
     options: dict[str, Any] = {"kind": kind, "new_groups": groups, "interval": interval, "comparison": comparison}
     found = comparisons(fit, variables, grid, by=by if grid is None else None, **options)
     named = comparison if isinstance(comparison, str) else "comparison"
-    return estimates_chart(_of(found, along), along, f"{named} in {fit.result.model.design.response}")
+    title = f"{named} in {fit.result.model.design.response}"
+    return estimates_chart(_of(found, along), along, title, {"ratio": 1.0, "comparison": None}.get(named, 0.0))
 
 
 def plot_slopes(
@@ -87,7 +88,7 @@ def plot_slopes(
     along, grid, groups = _asked(fit, condition, by, new_groups)
     options: dict[str, Any] = {"kind": kind, "new_groups": groups, "interval": interval}
     found = slopes(fit, variables, grid, by=by if grid is None else None, **options)
-    return estimates_chart(_of(found, along), along, f"slope of {fit.result.model.design.response}")
+    return estimates_chart(_of(found, along), along, f"slope of {fit.result.model.design.response}", 0.0)
 
 
 def _asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,9 @@ from poolwise.support.errors import SamplingError
 
 # Rows that differ, below which NUTS takes seconds, and posteriors may be far from normal.
 LEAST = 20_000
-# Pairs of draws of a level's effects: as many as cost little, and more where these do not do.
-_ROWS, _MOST_PAIRS = 4_000, 8
+# Pairs of draws of a level's effects: as many as cost little, and as many as bring the variance of the logs of
+# estimates down to what costs least for an effective draw; more where these do not do.
+_ROWS, _MOST_PAIRS, _VARIANCE = 4_000, 8, 0.35
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
@@ -52,16 +54,12 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     if found is None:
         return None
     sampler_seed, witness_seed = child_seeds(settings.seed, 2)
-    fewest = int(np.clip(_ROWS // max(len(observations.y), 1), 1, _MOST_PAIRS))
-    for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
-        corrected = CorrectedDensity.of(found, observations, model.design, priors, model.link, pairs, threads)
-        own = replace(settings, seed=sampler_seed)
-        drawn = _of_the_working_model(replace(corrected, defended=False, chosen={}), found, own)
-        if drawn is None:
-            drawn = sample_near(corrected, found.density, found.modes, own)
-        if drawn is not None or found.density.normal.leaf < 0:
-            break
-    if drawn is None or not drawn.sample.certificate.passed:
+    plain = CorrectedDensity.of(found, observations, model.design, priors, model.link, 1, threads)
+    pair = _drawn(replace(plain, defended=False), found, replace(settings, seed=sampler_seed))
+    if pair is None:
+        return None
+    corrected, drawn = pair
+    if not drawn.sample.certificate.passed:
         return None
     sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
     points = sample.points.reshape(-1, corrected.dimension)
@@ -80,15 +78,39 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     return theta, whole.beta.reshape(*shape, -1), u, {}, certificate
 
 
-def _of_the_working_model(plain: CorrectedDensity, found: WorkingModel, settings: SamplerSettings) -> Near | None:
-    """Draws of the working model where nothing tells it apart from the family's own.
+def _drawn(
+    plain: CorrectedDensity, found: WorkingModel, settings: SamplerSettings
+) -> tuple[CorrectedDensity, Near] | None:
+    """Draws, and the density that they are of; with as many pairs as the spread of one pair's estimates asks for.
 
-    Compared by draws none of which is wide: the density of both kinds varies by itself.
+    Parameters
+    ----------
+    plain : by one pair, none of which is wide.
+    """
+    apart = _apart(plain, found)
+    if not np.isfinite(apart).all():
+        return None
+    if efficiency(apart) >= _SAME:
+        drawn = sample_near(plain, found.density, found.modes, settings)
+        if drawn is not None and not drawn.corrected:
+            return plain, drawn
+    cheap = _ROWS // max(len(plain.observations.y), 1)
+    fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
+    for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
+        corrected = replace(plain, pairs=pairs, defended=True, chosen={})
+        drawn = sample_near(corrected, found.density, found.modes, settings)
+        if drawn is not None:
+            return corrected, drawn
+        if found.density.normal.leaf < 0:  # pairs of what there is not
+            break
+    return None
+
+
+def _apart(plain: CorrectedDensity, found: WorkingModel) -> np.ndarray:
+    """Log densities of the family less those of the working model at some points near its mode.
+
+    By draws none of which is wide: the density of both kinds varies by itself.
     """
     root = np.linalg.cholesky(found.modes[0].covariance)
     points = found.modes[0].point + np.random.default_rng(0).standard_normal((_COMPARED, len(root))) @ root.T
-    apart = plain.log_density(points) - found.density.log_density(points)
-    if not np.isfinite(apart).all() or efficiency(apart) < _SAME:
-        return None
-    drawn = sample_near(plain, found.density, found.modes, settings)
-    return None if drawn is None or drawn.corrected else drawn
+    return np.asarray(plain.log_density(points) - found.density.log_density(points))

@@ -18,10 +18,13 @@ _CURVE = 12  # values of a number from which on a line is drawn, and not points
 _PANELS = 36
 
 
-def estimates_chart(found: Estimates, along: Sequence[str], title: str) -> alt.Chart | alt.FacetChart | alt.LayerChart:
+def estimates_chart(
+    found: Estimates, along: Sequence[str], title: str, nothing: float | None = None
+) -> alt.Chart | alt.FacetChart | alt.LayerChart:
     """Estimates along the first column, in a colour for each value of the second, a panel for each of the third.
 
-    Several terms, contrasts or quantities have a panel each.
+    Several terms, contrasts or quantities have a panel each. A dashed line is drawn at `nothing`, the value of a
+    comparison where there is no effect.
     """
     import altair as alt
 
@@ -56,6 +59,9 @@ def estimates_chart(found: Estimates, along: Sequence[str], title: str) -> alt.C
         layers = base.mark_rule(strokeWidth=2).encode(
             x=axis, y=low, y2=high, color=colour, xOffset=beside
         ) + base.mark_circle(size=70, opacity=1).encode(x=axis, y=y, color=colour, xOffset=beside)
+    if nothing is not None:
+        line = base.mark_rule(strokeDash=[4, 3], color=theme.FAINT)
+        layers = line.encode(y=alt.YDatum(nothing, title=title, scale=alt.Scale(zero=False))) + layers
     layers = layers.properties(width=_width(curve, len(values), len(groups)), height=260)
     if panels:
         shown = list(dict.fromkeys(table["panel"]))

@@ -70,7 +70,7 @@ def forest(
         )
         rule = (
             alt.Chart(alt.InlineData(values=[{"x": middle}]))
-            .mark_rule(strokeDash=[4, 3], color="#999999")
+            .mark_rule(strokeDash=[4, 3], color=theme.FAINT)
             .encode(x=alt.X("x:Q", title=title))
         )
         panels.append((rule + bars + points).properties(width=300, height={"step": 10}))

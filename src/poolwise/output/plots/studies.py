@@ -76,7 +76,7 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
     filled = alt.Chart(theme.data(diamond)).mark_line(filled=True, fill=theme.PARTIAL, stroke=theme.PARTIAL)
     filled = filled.encode(x="x:Q", y=alt.Y("y:Q", axis=axis, scale=y_scale), order="order:Q")
     rule = alt.Chart(theme.data(pd.DataFrame({"x": [float(middle.mean())]}))).mark_rule(
-        strokeDash=[4, 3], color="#999999"
+        strokeDash=[4, 3], color=theme.FAINT
     )
     heading = alt.TitleParams(
         f"{len(order)} studies and what they say together", subtitle="diamond: the average study; below: a new one"

@@ -16,6 +16,7 @@ PARTIAL = "#0072B2"
 SEPARATE = "#D55E00"
 COMPLETE = "#555555"
 DATA = "#222222"
+FAINT = "#999999"  # of lines that points are compared with
 CHAINS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
 
 
