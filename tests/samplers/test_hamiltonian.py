@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -209,6 +210,22 @@ def test_chains_in_different_places_and_short_ones_are_left_as_they_are():
     for each in (apart, short):
         assert not each.certificate.passed
         assert "times_longer" not in each.certificate.figures
+
+
+def test_chains_end_where_fewer_draws_do():
+    """The first draws of the longer run, as many as are worth 1,200 independent ones; as many as asked for else."""
+    easy, hard = normal(), two_humps(1.7)
+    fewer = sample_whitened(easy, MEAN, np.ones(D), replace(settings(2000), fewer=True), 2)
+    whole = sample_whitened(easy, MEAN, np.ones(D), settings(2000), 2)
+    size = fewer.points.shape[1]
+    assert size in (500, 1000)
+    assert fewer.certificate.figures["ess"] >= 1_200
+    assert f"{size} draws of each are worth" in fewer.certificate.advice
+    np.testing.assert_array_equal(fewer.points, whole.points[:, :size])
+    all_of_them = sample_whitened(hard, np.zeros(3), np.ones(3), replace(settings(300), fewer=True), 2)
+    assert all_of_them.points.shape == (4, 300, 3)
+    few = sample_whitened(easy, MEAN, np.ones(D), replace(settings(40), fewer=True), 2)
+    assert few.points.shape == (4, 40, D)
 
 
 def test_progress_is_said():

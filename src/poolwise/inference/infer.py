@@ -35,6 +35,7 @@ _NO_DIGITS = (
     "Floating-point numbers do not have the digits for this posterior: look for columns of very different sizes, for "
     "terms that are nearly the same, and for priors far from the data."
 )
+_EXPENSIVE = 5e5  # flops of a gradient, from which fewer draws are taken where they do: some 10,000 rows
 _APART = "each group's coefficients are sampled by themselves: this family has no closed form"
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
@@ -85,7 +86,8 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
         return found
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
-    drawn = _sample(density, settings, threads)
+    expensive = model.observations.cost > _EXPENSIVE
+    drawn = _sample(density, settings, threads, expensive=expensive)
     shape = drawn.points.shape[:2]
     theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
     theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))
@@ -102,7 +104,7 @@ def _prior(model: Model, settings: SamplerSettings) -> _Parts:
     return None, beta, (), dispersions, Certificate("prior", "no rows", True, "There are no rows.", {})
 
 
-def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> Sample:
+def _sample(density: LatentDensity, settings: SamplerSettings, threads: int, *, expensive: bool) -> Sample:
     """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
     if settings.sampler == "independence" and len(density.priors.ties.free):
         extended = ExtendedDensity(density, threads)
@@ -112,7 +114,8 @@ def _sample(density: LatentDensity, settings: SamplerSettings, threads: int) -> 
         points = extended.completed(found.points.reshape(-1, extended.dimension))
         shape = (*found.points.shape[:2], density.dimension)  # fewer draws are taken where one costs much
         return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
-    drawn = sample_whitened(density.native(), density.start, density.spread, settings, threads)
+    asked = replace(settings, fewer=settings.fewer and expensive)
+    drawn = sample_whitened(density.native(), density.start, density.spread, asked, threads)
     return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
 
 
@@ -124,7 +127,7 @@ def _separate_sampled(model: Model, settings: SamplerSettings, threads: int) -> 
     seeds, done = child_seeds(settings.seed, groups), [0]
 
     def one(j: int, _: slice) -> tuple[np.ndarray, dict[str, np.ndarray], Certificate]:
-        own = replace(settings, seed=seeds[j], progress=silent)
+        own = replace(settings, seed=seeds[j], progress=silent, fewer=False)
         _theta, beta, _u, dispersions, certificate = _latent(model.alone(model.by_group[j]), own, 1)
         done[0] += 1
         return beta, dispersions, certificate

@@ -18,6 +18,7 @@ _WARMUP = int(_WINDOWS[-1])
 _LOOK = 0.1  # seconds between two looks at whether to stop, about
 _TRIES = 50
 _LONGEST = 4  # times the draws asked for, at most, where chains have not settled
+_PLENTY = 1_200  # effective draws of the slowest number, which are enough where none are asked for
 _DOUBT = 2  # factor of the error of effective sample sizes
 _SHORT = 200  # draws below which chains cannot be expected to settle, and are left as they are
 _ROOM = 1 << 25  # numbers of all draws, at most, where chains go on
@@ -53,6 +54,7 @@ def sample_whitened(
     """Draw (chains, draws, d) points, after 250 steps of adaptation for each chain.
 
     Chains that nearly agree go on, to two and then four times the draws, and every second or fourth draw is returned.
+    Where `settings.fewer`, they end after a quarter or half of the draws if these are worth 1,200 independent ones.
 
     Parameters
     ----------
@@ -63,21 +65,31 @@ def sample_whitened(
     ------
     SamplingError : where the density is not finite around `start`.
     """
-    watch, draws = _Watch(settings, settings.draws), settings.draws
+    draws = settings.draws
+    first = max(draws // 4, min(draws, _SHORT)) if settings.fewer else draws
+    watch = _Watch(settings, first)
     seeds, starts = child_seeds(settings.seed, settings.chains), np.atleast_2d(start)
     chains = [_Chain(i, density, spread, seeds[i], watch) for i in range(settings.chains)]
 
     def begin(i: int, _: slice) -> None:
-        chains[i].begin(starts[i % len(starts)], draws)
+        chains[i].begin(starts[i % len(starts)], first)
 
-    def go_on(i: int, _: slice) -> None:
-        chains[i].go_on(watch.draws // 2)
+    def go_on(more: int) -> None:
+        watch.draws += more
+        map_slices(lambda i, _: chains[i].go_on(more), len(chains), 1, threads, meanwhile=watch.say)
 
     map_slices(begin, len(chains), 1, threads, meanwhile=watch.say)
     certificate = _certify(chains, 1)
+    while watch.draws < draws and not (certificate.passed and certificate.figures["ess"] >= _PLENTY):
+        go_on(min(watch.draws, draws - watch.draws))
+        certificate = _certify(chains, 1)
+    if watch.draws < draws:
+        enough = (
+            f"{certificate.advice} {watch.draws} draws of each are worth {certificate.figures['ess']:,.0f} or more."
+        )
+        return Sample(_thinned(chains, 1), replace(certificate, advice=enough))
     while _may_settle(certificate, watch, chains):
-        watch.draws *= 2
-        map_slices(go_on, len(chains), 1, threads, meanwhile=watch.say)
+        go_on(watch.draws)
         certificate = _certify(chains, watch.draws // draws)
     times = watch.draws // draws
     if times > 1:

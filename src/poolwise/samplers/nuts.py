@@ -31,6 +31,7 @@ def sample_nuts(
     starts = np.linalg.solve(root, (np.array([mode.point for mode in modes]) - centre).T).T
     moved = in_linear_coordinates(density, centre, root)
     spread = np.ones(density.dimension)
+    settings = replace(settings, fewer=False)
     drawn = sample_whitened(moved, starts, spread, settings, default_threads() if threads is None else threads)
     points = centre + drawn.points @ root.T
     evidence, error = _evidence(density, points.reshape(-1, density.dimension), settings)

@@ -227,6 +227,25 @@ def test_coefficients_and_effects_with_heavy_tails_are_not_thinned():
         assert apart < 0.12 * theirs.std()
 
 
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_outcomes_of_large_counts_settle(scale):
+    """Counts up to thousands, seen from means near one: a step of Newton's overshoots by hundreds on the log scale."""
+    rng = np.random.default_rng(2)
+    g, x = rng.integers(0, 200, 10_000), rng.normal(size=10_000)
+    eta = scale * (-0.3 + 0.5 * x + 1.2 * rng.normal(size=200)[g] + 0.7 * rng.normal(size=200)[g] * x)
+    y = rng.poisson(np.exp(eta))
+    y[0], x[0] = rng.poisson(3_000), 6.0
+    fit = pw.fit("y ~ x + (x | g)", {"y": y, "x": x, "g": g}, family="poisson", seed=1, draws=20, sampler="nuts")
+    model, observations = fit.result.model, fit.result.model.observations
+    guess = with_guess(observations, np.zeros(len(model.design.coefficients)))
+    found = working_model(observations, model.design, model.priors, model.link, guess, model.statistics)
+    assert found is not None
+    large = observations.y > 100
+    off = found.outcomes.values[large] - np.log(observations.y[large])
+    assert np.abs(off).max() < 0.6
+    np.testing.assert_allclose(found.outcomes.precisions[large], observations.y[large], rtol=0.8)
+
+
 def test_few_rows_are_sampled_by_nuts(monkeypatch):
     monkeypatch.undo()
     assert pw.fit("y ~ x + (1 | g)", _data("bernoulli"), family="bernoulli", seed=1, draws=50).outcome.sampler == "nuts"

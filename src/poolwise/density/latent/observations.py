@@ -66,6 +66,11 @@ class Observations:
     wide: np.ndarray
     codes: np.ndarray
 
+    @property
+    def cost(self) -> float:
+        """Flops of the likelihood and its gradient, about."""
+        return len(self.y) * (50.0 + 4.0 * (len(self.columns) + len(self.slot_values)))
+
 
 class _Events(NamedTuple):
     """What some rows add to the log likelihood, by one kernel."""

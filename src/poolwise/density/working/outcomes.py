@@ -27,8 +27,9 @@ from poolwise.support.threads import look
 
 _NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors
 _STEP = 1e-3  # of a difference of slopes
-_TURNS = 12
-_SETTLED = 0.05  # change of means, in their sds, from which another turn is not worth its cost
+_TURNS = 20
+_CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
+_SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
 _ROOM = 1e-3  # added to those sds
 
 
@@ -72,9 +73,9 @@ def working_model(
     total : statistics of the rows, for their columns and cells.
     """
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
+    outcomes = _outcomes(mean, *_projected(observations, link, mean, variance))
     for turn in range(_TURNS):
         look()
-        outcomes = _projected(observations, link, mean, variance)
         if outcomes is None:
             return None
         density = _density(outcomes, observations, design, priors, total)
@@ -84,16 +85,54 @@ def working_model(
         found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
         with np.errstate(all="ignore"):  # what is not finite is looked for below
             moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM)
-        mean = found
-        if not np.isfinite(moved).all():
+            together = _moved_together(observations, outcomes.precisions, found - mean)
+        if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
-        if turn and moved.max() < _SETTLED:
+        mean, outcomes = _moved(observations, link, outcomes, mean, found, variance)
+        if turn and moved.max() < _SETTLED and together < _SETTLED:
             break
-    outcomes = _projected(observations, link, mean, variance)
     density = None if outcomes is None else _density(outcomes, observations, design, priors, total)
     if outcomes is None or density is None:
         return None
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)))
+
+
+def _moved(
+    observations: Observations,
+    link: Link,
+    outcomes: WorkingOutcomes,
+    mean: np.ndarray,
+    found: np.ndarray,
+    variance: np.ndarray,
+) -> tuple[np.ndarray, WorkingOutcomes | None]:
+    """Linear predictors from `mean` towards those that were found (n,), and their working outcomes.
+
+    A row goes no further than to where its curvature is some times what it was, or that part of it: a large count seen
+    from a small mean would else be taken for one of many millions, from where each turn comes back by one.
+    """
+    found = found.copy()
+    slope, curvature = _projected(observations, link, found, variance)
+    for _ in range(_HALVINGS):
+        with np.errstate(invalid="ignore"):
+            times = curvature / outcomes.precisions
+            good = np.isfinite(slope) & (times <= _CURVED) & (times >= 1.0 / _CURVED)
+        if not len(rows := np.flatnonzero(~good)):
+            break
+        found[rows] = 0.5 * (found[rows] + mean[rows])
+        slope[rows], curvature[rows] = _projected(observations, link, found[rows], variance[rows], rows)
+    return found, _outcomes(found, slope, curvature)
+
+
+def _moved_together(observations: Observations, precisions: np.ndarray, moved: np.ndarray) -> float:
+    """The most that a coefficient or an effect moves with the linear predictors of all its rows (n,), in the standard
+    deviation that these leave it: little for each of a million rows is much for what they share."""
+    weighted, most = precisions * moved, 0.0
+    for column in observations.columns:
+        most = max(most, float(abs(column @ weighted) / np.sqrt(np.square(column) @ precisions + _ROOM)))
+    for column, place in zip(observations.slot_values, observations.slot_places, strict=True):
+        own = np.bincount(place, np.square(column) * precisions)
+        most = max(most, float(np.max(np.abs(np.bincount(place, column * weighted)) / np.sqrt(own + _ROOM), initial=0)))
+    return most
 
 
 def _modes(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
@@ -107,22 +146,32 @@ def _modes(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
 
 
 def _projected(
-    observations: Observations, link: Link, mean: np.ndarray, variance: np.ndarray
-) -> WorkingOutcomes | None:
-    """Working outcomes for linear predictors of some means and variances (n,)."""
+    observations: Observations,
+    link: Link,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    rows: np.ndarray | slice = slice(None),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,)."""
     widest = float(np.sqrt(variance.max(initial=0.0)))
     count = next(count for sd, count in _NODES if widest <= sd)
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     address = int(observations.terms[0, 2])
-    data = observations.y, observations.trials, observations.weights
+    data = observations.y[rows], observations.trials[rows], observations.weights[rows]
     slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
     below, at, above = (np.empty_like(mean) for _ in range(3))
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        eta = mean + node * np.sqrt(variance)
-        for step, out in ((-_STEP, below), (0.0, at), (_STEP, above)):
-            likelihood_slopes(address, link.code, *data, eta + step, out)
-        slope += weight * at
-        curvature += weight * (below - above) / (2 * _STEP)
+    with np.errstate(all="ignore"):
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+            eta = mean + node * np.sqrt(variance)
+            for step, out in ((-_STEP, below), (0.0, at), (_STEP, above)):
+                likelihood_slopes(address, link.code, *data, eta + step, out)
+            slope += weight * at
+            curvature += weight * (below - above) / (2 * _STEP)
+    return slope, curvature
+
+
+def _outcomes(mean: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> WorkingOutcomes | None:
+    """Working outcomes of slopes and curvatures; None where these are none."""
     if not (np.isfinite(slope).all() and np.isfinite(curvature).all() and (curvature > 0).all()):
         return None
     with np.errstate(all="ignore"):
