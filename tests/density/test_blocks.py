@@ -208,3 +208,18 @@ def test_levels_that_are_alike_are_eliminated_together(formula):
     np.testing.assert_allclose(
         np.concatenate([each.mean().ravel() for each in offsets]), mean[2:], rtol=1e-6, atol=1e-8
     )
+
+
+def test_a_mode_that_either_factor_makes_is_found_in_any_order():
+    """Without an intercept one of two factors takes the mean up: the mode where the smaller one does holds most."""
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, size, 1500) for size in (150, 120)]
+    y = 7 + sum(spread * rng.normal(size=150)[code] for spread, code in zip((0.7, 0.4), codes, strict=True))
+    data = pd.DataFrame({"y": y + rng.normal(size=1500), "a": codes[0], "b": codes[1]})
+    one, other = (
+        pw.fit(formula, data, seed=2, draws=500)
+        for formula in ("y ~ 0 + (1 | a) + (1 | b)", "y ~ 0 + (1 | b) + (1 | a)")
+    )
+    shares = [float((fit.posterior["sd_a"] < 2).mean()) for fit in (one, other)]
+    assert abs(shares[0] - shares[1]) < 0.1
+    assert one.log_evidence == pytest.approx(other.log_evidence, abs=0.2)

@@ -108,6 +108,25 @@ def test_means_that_are_not_affine_in_a_few_numbers_go_by_rows():
     assert isinstance(collapsed(apart).normal, ByRows)
 
 
+def test_covariances_of_any_make():
+    """As a wide matrix with its transpose, as a covariance, as a precision; the block's density is the model's own."""
+    wide = np.array([[1.0, 0.3, 0.2], [0.0, 0.8, 0.5]])
+    made = {"chol": np.linalg.cholesky(wide @ wide.T), "cov": wide @ wide.T, "tau": np.linalg.inv(wide @ wide.T)}
+    found, group, rng = [], np.arange(60) % 6, np.random.default_rng(1)
+    y = rng.normal(size=60)
+    for name, matrix in [*made.items(), ("cov", pt.as_tensor(wide) @ pt.as_tensor(wide).T)]:
+        with pm.Model() as model:
+            scale = pm.HalfNormal("scale", 1)
+            both = pm.MvNormal("both", np.zeros(2), shape=(6, 2), **{name: matrix})
+            pm.Normal("y", scale * both[group, 0] + both[group, 1], 1.0, observed=y)
+        density = collapsed(model)
+        assert isinstance(density.normal, BySums)
+        found.append(density.log_density(np.array([[-1.0], [0.5]])))
+        pw.pymc.sample(model, 50, seed=1)  # with its check of the density
+    for each in found[1:]:
+        np.testing.assert_allclose(each, found[0], rtol=1e-9)
+
+
 def test_a_check_of_signs_does_not_end_a_fit():
     """Coordinates are put to zero when entries are looked for, where some graphs refuse to be computed."""
     with pm.Model() as model:

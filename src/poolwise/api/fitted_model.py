@@ -569,7 +569,8 @@ class Fit:
         """
         found = self.outcome.log_evidence
         if found is None:
-            advice = "" if self.result.model.sampled else ": sampler='independence' does"
+            told = self.result.model.sampled or self.result.by_turns
+            advice = "" if told else ": sampler='independence' does"
             raise SamplingError(f"The sampler of this fit does not estimate the evidence{advice}.")
         return found
 

@@ -92,8 +92,13 @@ def check_residual(density: GaussianDensity, design: Design, rows: float) -> Non
     steps[:, place] = density.starts()[0, place] + np.log([1e-3, 1e-6])
     larger, smaller = density.log_density(steps)
     if np.isfinite(smaller) and smaller > larger + _rounding(design, rows):
-        names = " and ".join(f"'{factor.name}'" for factor in design.factors)
-        raise DataError(
-            f"Within groups of {names} the values of '{design.response}' lie exactly on a regression: the likelihood "
-            "rises forever as the residual sd falls to zero. Take one row for each group, or leave the group term out."
-        )
+        raise without_residual(design)
+
+
+def without_residual(design: Design) -> DataError:
+    """What is said of outcomes that lie exactly on a regression within each group."""
+    names = " and ".join(f"'{factor.name}'" for factor in design.factors)
+    return DataError(
+        f"Within groups of {names} the values of '{design.response}' lie exactly on a regression: the likelihood "
+        "rises forever as the residual sd falls to zero. Take one row for each group, or leave the group term out."
+    )

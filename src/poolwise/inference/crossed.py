@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from poolwise.density.crossed.draws import CrossedState, sweep, unexplained
+from poolwise.density.crossed.draws import CrossedState, NoResidual, sweep, unexplained
 from poolwise.density.crossed.equations import CrossedEquations, crossed_equations, is_crossed
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
+from poolwise.density.precision import without_residual
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.convergence import ESS_PER_CHAIN, agreement, largest_rhat, rhat_and_ess
@@ -44,16 +45,10 @@ def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -
     if settings.fewer:
         fitting = _KEPT // (settings.chains * (equations.levels + len(equations.outcome)))
         settings = replace(settings, draws=min(settings.draws, max(_FEWEST, fitting)))
-    state = _start(equations, len(design.factors), settings)
-    for done in range(_WARMUP):
-        _one(equations, state, settings, done, _WARMUP, "warming up")
-    apart = _sweeps_of_a_draw(equations, state, settings)
-    for attempt in range(_TRIES):
-        kept = _drawn(equations, state, settings, apart)
-        certificate = _certified(kept, apart)
-        if certificate.passed or attempt == _TRIES - 1:
-            break
-        apart *= 2
+    try:
+        kept, certificate = _sampled(equations, _start(equations, len(design.factors), settings), settings)
+    except NoResidual as error:
+        raise without_residual(design) from error
     reason = _REASON.format(root=root)
     theta, dense = kept[0], kept[1]
     of_large = {factor.place: draws for factor, draws in zip(equations.large, kept[2:], strict=True)}
@@ -72,6 +67,23 @@ def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -
     )
 
 
+def _sampled(
+    equations: CrossedEquations, state: CrossedState, settings: SamplerSettings
+) -> tuple[list[np.ndarray], Certificate]:
+    """Draws as of `_drawn`, twice and four times as far apart where chains have not settled; and whether they have."""
+    _apart_at_first(equations, state)
+    for done in range(_WARMUP):
+        _one(equations, state, settings, done, _WARMUP, "warming up")
+    apart = _sweeps_of_a_draw(equations, state, settings)
+    for attempt in range(_TRIES):
+        kept = _drawn(equations, state, settings, apart)
+        certificate = _certified(kept, apart)
+        if certificate.passed or attempt == _TRIES - 1:
+            break
+        apart *= 2
+    return kept, certificate
+
+
 def _start(equations: CrossedEquations, factors: int, settings: SamplerSettings) -> CrossedState:
     """Chains that begin with different standard deviations, and no effects."""
     generators = [np.random.Generator(np.random.SFC64(seed)) for seed in child_seeds(settings.seed, settings.chains)]
@@ -80,6 +92,21 @@ def _start(equations: CrossedEquations, factors: int, settings: SamplerSettings)
     effects = [np.zeros((len(one.weights), settings.chains)) for one in equations.large]
     dense = np.zeros((len(equations.outcome), settings.chains))
     return CrossedState(usual + apart[:-1], usual + apart[-1], dense, effects, generators)
+
+
+def _apart_at_first(equations: CrossedEquations, state: CrossedState) -> None:
+    """The first sweep, in which each chain begins with another factor: that one takes up what several could, so that
+    chains are in different modes where there are several."""
+    for c in range(len(state.generators)):
+        own = slice(c, c + 1)
+        alone = CrossedState(
+            state.log_sds[:, own].copy(), state.log_sigma[own].copy(), state.dense[:, own].copy(),
+            [effects[:, own].copy() for effects in state.effects], state.generators[own],
+        )  # fmt: skip
+        sweep(equations, alone, c % len(equations.large))
+        state.log_sds[:, own], state.log_sigma[own], state.dense[:, own] = alone.log_sds, alone.log_sigma, alone.dense
+        for effects, mine in zip(state.effects, alone.effects, strict=True):
+            effects[:, own] = mine
 
 
 def _one(

@@ -227,7 +227,9 @@ def _root(covariance: Any) -> Any:
     if made.owner and isinstance(getattr(made.owner.op, "core_op", made.owner.op), Dot):
         one, other = made.owner.inputs
         order = (*range(one.ndim - 2), one.ndim - 1, one.ndim - 2)
-        if _is(DimShuffle, other) and other.owner.inputs[0] is one and other.owner.op.new_order == order:
+        size = one.type.shape[-2:]
+        square = None not in size and len(set(size)) == 1
+        if square and _is(DimShuffle, other) and other.owner.inputs[0] is one and other.owner.op.new_order == order:
             return one
     return pt.linalg.cholesky(covariance)
 

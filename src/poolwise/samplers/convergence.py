@@ -39,6 +39,8 @@ def certify_chains(
 def agreement(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`rhat_and_ess` for many coordinates, some at a time."""
     step = max(1, _TOGETHER // (points.shape[0] * points.shape[1]))
+    if not points.shape[2]:
+        return np.zeros(0), np.zeros(0)
     found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
     rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return rhat, ess

@@ -16,6 +16,7 @@ from poolwise.support.threads import look
 # modes.
 _MOST_SCATTERED, _LEAST_SCATTERED, _BUDGET = 512, 32, 1e9
 _CLIMBED, _CLIMBS_BUDGET = 4, 1e6  # scattered points that are climbed from, and flops of an evaluation times climbs
+_OWN = 3  # of the density's own starts that are always climbed from: each may be near a mode that no other is near
 _MORE = 3  # climbs from likely points that are far from every mode
 _STEPS, _RISE = 60, 0.05  # of a climb, and the rise below which Newton goes on
 _NEWTON, _GAIN = 60, 1e-3  # steps of Newton: at most, and while the rise they promise is worth it
@@ -77,13 +78,17 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
 
 
 def _promising(values: np.ndarray, starts: int, most: int) -> np.ndarray:
-    """Positions of all starts and of the likeliest scattered points, the likeliest of all where few can be climbed."""
+    """Positions of all starts and of the likeliest scattered points; where few can be climbed from, of the likeliest of
+    all, and of the likeliest starts in any case."""
     ranked = starts + np.argsort(-values[starts:], kind="stable")[:_CLIMBED]
     chosen = np.concatenate([np.arange(starts), ranked])
     chosen = chosen[np.isfinite(values[chosen])]
     if not len(chosen):
         return np.array([int(np.nanargmax(values))])
-    return chosen[np.argsort(-values[chosen], kind="stable")[:most]]
+    chosen = chosen[np.argsort(-values[chosen], kind="stable")]
+    kept = np.arange(len(chosen)) < most
+    kept[np.flatnonzero(chosen < starts)[:_OWN]] = True
+    return chosen[kept]
 
 
 def distinct_modes(density: LogDensity, points: np.ndarray, values: np.ndarray, known: list[Mode]) -> list[Mode]:

@@ -71,6 +71,44 @@ def test_weights_priors_and_few_rows_of_a_level(monkeypatch):
     assert (one[["5%", "95%"]] - other[["5%", "95%"]]).abs().div(other["sd"], axis=0).to_numpy().max() < 0.2
 
 
+def test_shrinkage_where_levels_have_few_rows(monkeypatch):
+    """And spreads are hardly known, so that means of effects follow them."""
+    data = table(rows=260, sizes=(100, 80))
+    formula = "y ~ x + (1 | person) + (1 | item)"
+    mine, exact = by_turns(monkeypatch, formula, data, seed=1), pw.fit(formula, data, seed=2)
+    for name in ("person", "item"):
+        one, other = (fit.group_coefficients(name)["shrinkage"].to_numpy() for fit in (mine, exact))
+        assert abs(one.mean() - other.mean()) < 0.05
+        assert np.abs(one - other).max() < 0.15
+
+
+def test_chains_begin_in_each_mode_that_factors_make(monkeypatch):
+    """A prior keeps the intercept away from the data: one of the factors takes the difference up, either may."""
+    data = table(rows=1_500, sizes=(150, 120)).assign(y=lambda d: d["y"] + 5)
+    priors = {"Intercept": pw.Normal(0, 0.01)}
+    fit = by_turns(monkeypatch, "y ~ x + (1 | person) + (1 | item)", data, seed=2, draws=100, priors=priors)
+    of_chains = fit.posterior["sd_person"].values.mean(axis=(1, 2))
+    assert not fit.outcome.passed
+    assert of_chains.max() > 3 * of_chains.min()
+    assert pw.fit("y ~ 0 + x + (1 | person) + (1 | item)", data, seed=1, draws=50).outcome.sampler != "gibbs"
+
+
+def test_outcomes_without_noise_are_refused(monkeypatch):
+    data = table(rows=1_500, sizes=(150, 120))
+    exact = 2 + 0.5 * data["x"] + np.sin(data["person"]) + np.cos(data["item"])
+    with pytest.raises(pw.DataError, match="lie exactly on a regression"):
+        by_turns(monkeypatch, "y ~ x + (1 | person) + (1 | item)", data.assign(y=exact), seed=1)
+
+
+def test_three_large_factors(monkeypatch):
+    data = table(rows=4_000, sizes=(150, 120, 90))
+    mine, exact = by_turns(monkeypatch, FORMULA, data, seed=1), pw.fit(FORMULA, data, seed=2)
+    one, other = mine.summary(), exact.summary()
+    error = np.hypot(one["sd"] / np.sqrt(one["ess_bulk"]), other["sd"] / np.sqrt(other["ess_bulk"]))
+    assert ((one["mean"] - other["mean"]).abs() / error).max() < 4
+    np.testing.assert_allclose(one["sd"], other["sd"], rtol=0.1)
+
+
 def test_zero_units_and_order_of_rows_do_not_matter(monkeypatch):
     plain = by_turns(monkeypatch, FORMULA, table(), seed=1).summary()
     moved = by_turns(monkeypatch, FORMULA, table(shift=1e6, scale=1e-3), seed=1).summary()
@@ -139,7 +177,7 @@ def test_conditionals_are_those_of_the_joint_density():
         state.log_sds[:, :5], state.log_sigma[:5], state.dense[:, :5], [one[:, :5] for one in state.effects], []
     )
     last = equations.large[1].outcome[:, None] - equations.large[1].meetings[0] @ few.effects[0]
-    np.testing.assert_allclose(squared_residuals(equations, few, last), np.square(residuals).sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(squared_residuals(equations, few, last, 1), np.square(residuals).sum(axis=0), rtol=1e-9)
 
 
 @pytest.mark.slow

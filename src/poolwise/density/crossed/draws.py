@@ -18,7 +18,13 @@ import numpy as np
 from poolwise.density.crossed.equations import CrossedEquations
 from poolwise.samplers.slice import slice_draw
 
+_ROUNDING = 1e-13  # of the squares of the outcomes, which sums of residuals are differences of
+_ALIKE, _PARTS = 100, 20  # draws with nearly the same sd, and how many such parts at the most
 _TOGETHER = 256  # levels
+
+
+class NoResidual(Exception):
+    """Outcomes lie on the regression, to within rounding."""
 
 
 @dataclass(eq=False)
@@ -41,9 +47,11 @@ class CrossedState:
     generators: list[np.random.Generator]
 
 
-def sweep(equations: CrossedEquations, state: CrossedState) -> None:
-    """Draw all parts once, in place."""
-    for k, factor in enumerate(equations.large):
+def sweep(equations: CrossedEquations, state: CrossedState, first: int = 0) -> None:
+    """Draw all parts once, in place, and of the large factors one of them first."""
+    order = np.roll(np.arange(len(equations.large)), -first)
+    for k in order.tolist():
+        factor = equations.large[k]
         others = sum(factor.meetings[i] @ state.effects[i] for i in factor.meetings)
         left = factor.outcome[:, None] - others
         beside = equations.outcome[:, None] - sum(
@@ -52,8 +60,8 @@ def sweep(equations: CrossedEquations, state: CrossedState) -> None:
         _draw_together(equations, state, k, left, beside)
         _draw_sd(equations, state, k, left - factor.dense @ state.dense)
     for f, place in equations.small:
-        _draw_small_sd(equations, state, f, place, beside - equations.large[-1].dense.T @ state.effects[-1])
-    _draw_sigma(equations, state, left)
+        _draw_small_sd(equations, state, f, place, beside - factor.dense.T @ state.effects[k])
+    _draw_sigma(equations, state, left, k)
 
 
 def _draw_together(
@@ -134,9 +142,16 @@ def _two_sd_draws(
     return times
 
 
-def _draw_sigma(equations: CrossedEquations, state: CrossedState, left: np.ndarray) -> None:
-    """The residual sd, given sums of what is left of the outcomes by levels of the last large factor (J, C)."""
-    squares, prior = np.maximum(squared_residuals(equations, state, left), 0.0), log_scale_prior(equations.scales[-1])
+def _draw_sigma(equations: CrossedEquations, state: CrossedState, left: np.ndarray, last: int) -> None:
+    """The residual sd, given sums of what is left of the outcomes by levels (J, C) of the large factor drawn last.
+
+    Raises
+    ------
+    NoResidual : where outcomes lie on the regression, to within rounding.
+    """
+    squares, prior = squared_residuals(equations, state, left, last), log_scale_prior(equations.scales[-1])
+    if not (squares > _ROUNDING * equations.square).all():
+        raise NoResidual
     for c, rng in enumerate(state.generators):
         square = float(squares[c])
 
@@ -147,15 +162,16 @@ def _draw_sigma(equations: CrossedEquations, state: CrossedState, left: np.ndarr
         state.log_sigma[c] = slice_draw(given_rest, float(state.log_sigma[c]), width, rng)
 
 
-def squared_residuals(equations: CrossedEquations, state: CrossedState, left: np.ndarray) -> np.ndarray:
-    """Weighted sums of squares of residuals (C,); `left` as in `_draw_sigma`."""
-    last, dense = len(equations.large) - 1, state.dense
+def squared_residuals(equations: CrossedEquations, state: CrossedState, left: np.ndarray, last: int) -> np.ndarray:
+    """Weighted sums of squares of residuals (C,); `left` and `last` as in `_draw_sigma`."""
+    dense = state.dense
     found = equations.square + (dense * (equations.products @ dense - 2.0 * equations.outcome[:, None])).sum(axis=0)
     for k, factor in enumerate(equations.large):
         effects, outcome = state.effects[k], left if k == last else factor.outcome[:, None]
         found += (effects * (factor.weights[:, None] * effects - 2.0 * (outcome - factor.dense @ dense))).sum(axis=0)
-        for i in range(k + 1, last):
-            found += 2.0 * (effects * (factor.meetings[i] @ state.effects[i])).sum(axis=0)
+        for i in range(k + 1, len(equations.large)):
+            if last not in (i, k):  # what meets the last one is in `left`
+                found += 2.0 * (effects * (factor.meetings[i] @ state.effects[i])).sum(axis=0)
     return np.asarray(found)
 
 
@@ -175,17 +191,25 @@ def log_scale_prior(row: np.ndarray) -> Callable[[float], float]:
 def unexplained(draws: np.ndarray, sds: np.ndarray, common: np.ndarray) -> np.ndarray:
     """Var(u_j | y, beta, theta) / sd^2 averaged over theta, (J, 1), by draws.
 
+    Of draws with nearly the same sd, since the mean of an effect depends on it too; of those what the common
+    coefficients leave of an effect.
+
     Parameters
     ----------
     draws, sds, common : of effects (chains, draws, J), of their sd (chains, draws), of the common coefficients
         (chains, draws, p).
     """
-    flat, precision = draws.reshape(-1, draws.shape[2]), np.exp(-2.0 * np.log(sds.ravel()))
+    flat, sd = draws.reshape(-1, draws.shape[2]), sds.ravel()
     known = np.column_stack([np.ones(len(flat)), common.reshape(len(flat), -1)])
-    basis = np.linalg.svd(known / np.maximum(np.abs(known).max(axis=0), 1e-300), full_matrices=False)[0]
-    found = np.empty(flat.shape[1])
-    for start in range(0, len(found), _TOGETHER):
-        some = flat[:, start : start + _TOGETHER]
-        left = some - basis @ (basis.T @ some)
-        found[start : start + _TOGETHER] = np.minimum((precision[:, None] * np.square(left)).mean(axis=0), 1.0)
+    parts = np.array_split(np.argsort(sd, kind="stable"), int(np.clip(len(sd) // _ALIKE, 1, _PARTS)))
+    found = np.zeros(flat.shape[1])
+    for part in parts:
+        inside = known[part] - known[part].mean(axis=0)
+        inside[:, 0] = 1.0
+        basis = np.linalg.svd(inside / np.maximum(np.abs(inside).max(axis=0), 1e-300), full_matrices=False)[0]
+        spread = np.square(sd[part]).mean() * max(len(part) - basis.shape[1], 1)
+        for start in range(0, len(found), _TOGETHER):
+            some = flat[part, start : start + _TOGETHER]
+            left = np.square(some - basis @ (basis.T @ some)).sum(axis=0)
+            found[start : start + _TOGETHER] += np.minimum(left / max(spread, 1e-300), 1.0) / len(parts)
     return found[:, None]

@@ -102,12 +102,16 @@ class CrossedEquations:
 
 
 def is_crossed(design: Design, priors: ModelPriors) -> bool:
-    """Whether a design has nothing but independent intercepts of two large factors or more, and normal priors."""
+    """Whether a design has nothing but independent intercepts of two large factors or more, and normal priors.
+
+    And an intercept: without one either factor could take the mean up, which makes two modes, between which no chain
+    would go.
+    """
     plain = all(
         factor.effects == ("Intercept",) and factor.coupling is None and not factor.is_term for factor in design.factors
     )
     simple = not priors.layout.hyperparameters and not len(priors.ties.places) and not priors.exponents.any()
-    return plain and simple and len(_large(design.factors)) > 1
+    return plain and simple and "Intercept" in design.coefficients and len(_large(design.factors)) > 1
 
 
 def _large(factors: tuple[Factor, ...]) -> list[int]:
