@@ -62,13 +62,13 @@ def test_weights_priors_and_few_rows_of_a_level(monkeypatch):
     data = table(rows=260, sizes=(120, 90)).assign(w=np.tile([1.0, 3.0], 130))
     priors = {"sd_item": pw.Gamma(2, 4), "x": pw.Normal(0.4, 0.05), "sigma": pw.HalfNormal(2)}
     formula = "y ~ x + (1 | person) + (1 | item)"
-    given = {"weights": "w", "priors": priors, "draws": 3000}
+    given = {"weights": "w", "priors": priors, "draws": 1500}
     mine, exact = by_turns(monkeypatch, formula, data, seed=1, **given), pw.fit(formula, data, seed=2, **given)
     one, other = mine.summary(), exact.summary()
     error = np.hypot(one["sd"] / np.sqrt(one["ess_bulk"]), other["sd"] / np.sqrt(other["ess_bulk"]))
     assert ((one["mean"] - other["mean"]).abs() / error).max() < 4
     np.testing.assert_allclose(one["sd"], other["sd"], rtol=0.07)
-    assert (one[["5%", "95%"]] - other[["5%", "95%"]]).abs().div(other["sd"], axis=0).to_numpy().max() < 0.2
+    assert (one[["5%", "95%"]] - other[["5%", "95%"]]).abs().div(other["sd"], axis=0).to_numpy().max() < 0.25
 
 
 def test_shrinkage_where_levels_have_few_rows(monkeypatch):
