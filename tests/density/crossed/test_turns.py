@@ -218,7 +218,7 @@ def test_the_prior_of_a_scale_is_that_of_the_densities():
         mine = log_scale_prior(row)
         grid = np.linspace(-8, 3, 7)
         np.testing.assert_allclose(
-            np.diff([mine(t) for t in grid]), np.diff([by_kernel(t, row)[0] for t in grid]), rtol=1e-10
+            np.diff([mine(t) for t in grid]), np.diff([by_kernel.function(t, row)[0] for t in grid]), rtol=1e-10
         )
 
 
