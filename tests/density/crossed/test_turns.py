@@ -86,7 +86,7 @@ def test_chains_begin_in_each_mode_that_factors_make(monkeypatch):
     """A prior keeps the intercept away from the data: one of the factors takes the difference up, either may."""
     data = table(rows=1_500, sizes=(150, 120)).assign(y=lambda d: d["y"] + 5)
     priors = {"Intercept": pw.Normal(0, 0.01)}
-    fit = by_turns(monkeypatch, "y ~ x + (1 | person) + (1 | item)", data, seed=2, draws=100, priors=priors)
+    fit = by_turns(monkeypatch, "y ~ x + (1 | person) + (1 | item)", data, seed=2, draws=20, priors=priors)
     of_chains = fit.posterior["sd_person"].values.mean(axis=(1, 2))
     assert not fit.outcome.passed
     assert of_chains.max() > 3 * of_chains.min()
