@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.crossed.draws import CrossedState, NoResidual, sweep, unexplained
-from poolwise.density.crossed.equations import CrossedEquations, crossed_equations, is_crossed
+from poolwise.density.crossed.equations import CrossedEquations, crossed_equations
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.precision import without_residual
@@ -30,16 +30,14 @@ _REASON = "a dense root of {root:,} effects would take too long: effects are dra
 Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
 
 
-def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -> Parts | None:
-    """theta, coefficients, effects, dispersions and certificate; None where this is no way for the model.
+def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -> Parts:
+    """theta, coefficients, effects, dispersions and certificate of a model that `is_crossed`.
 
     Parameters
     ----------
     root : effects that would have to be solved for together.
     """
     design, priors = model.design, model.priors
-    if not is_crossed(design, priors):
-        return None
     settings.progress("summing rows by pairs of levels", 0.0)
     equations = crossed_equations(model.statistics, design, priors, threads=threads)
     if settings.fewer:

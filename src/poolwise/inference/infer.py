@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.density.blocks.ordering import root_size
+from poolwise.density.crossed.equations import is_crossed
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.density import LatentDensity, latent
 from poolwise.density.latent.extended import ExtendedDensity
@@ -159,11 +160,11 @@ def _certify_groups(model: Model, certificates: Sequence[Certificate]) -> Certif
 def _collapsed(
     model: Model, settings: SamplerSettings, seed: np.random.SeedSequence, threads: int, theta: np.ndarray | None
 ) -> _Parts:
-    if theta is None and settings.sampler == "auto" and (root := root_size(model.design.factors)) > LARGE_ROOT:
+    by_factor = theta is None and settings.sampler == "auto" and is_crossed(model.design, model.priors)
+    if by_factor and (root := root_size(model.design.factors)) > LARGE_ROOT:
         check_outcome(model.statistics, model.design)
         check_priors(model.statistics, model.design, model.priors)
-        if (found := by_turns(model, settings, root, threads)) is not None:
-            return found
+        return by_turns(model, settings, root, threads)
     density = gaussian(model.statistics, model.design, model.priors, threads=threads)
     asked = density.remembering(seed)
     if theta is None:
