@@ -13,7 +13,7 @@ from numba.core import types
 from scipy.stats import norm
 
 from poolwise.compiled import pointer
-from poolwise.samplers.convergence import certify_chains, rhat_and_ess
+from poolwise.samplers.convergence import agreement, certify_chains, largest_rhat, rhat_and_ess
 from poolwise.samplers.hamiltonian import sample_whitened
 from poolwise.samplers.interface import NativeDensity, SamplerSettings
 from poolwise.samplers.trajectory import density_at
@@ -210,6 +210,18 @@ def test_chains_in_different_places_and_short_ones_are_left_as_they_are():
     for each in (apart, short):
         assert not each.certificate.passed
         assert "times_longer" not in each.certificate.figures
+
+
+def test_the_largest_of_many_r_hats_is_judged_as_the_largest_of_many():
+    """Chains that agree pass, whatever the number of numbers; one that is apart by an sd does not."""
+    points = np.random.default_rng(1).standard_normal((4, 250, 20_000))
+    rhat, ess = agreement(points)
+    limit = largest_rhat(points.shape[2], 4, float(ess.min()))
+    assert 1.01 < rhat.max() <= limit < 1.06
+    points[0, :, 7] += 1.0
+    assert agreement(points)[0].max() > limit
+    assert largest_rhat(10, 4, 4_000.0) == 1.01
+    assert all(len(each) == 0 for each in agreement(points[..., :0]))
 
 
 def test_chains_end_where_fewer_draws_do():

@@ -114,6 +114,15 @@ def test_zero_units_and_order_of_rows_do_not_matter(monkeypatch):
     moved = by_turns(monkeypatch, FORMULA, table(shift=1e6, scale=1e-3), seed=1).summary()
     shuffled = by_turns(monkeypatch, FORMULA, table().sample(frac=1, random_state=3), seed=1).summary()
     shift, spread = np.where(plain.index == "beta[Intercept]", 1e6, 0.0), plain["sd"].to_numpy()
+    renamed = (
+        table().rename(columns={"person": "sigma", "item": "beta", "x": "u"}).assign(u=lambda d: 1000 * d["u"] + 2000)
+    )
+    far = by_turns(monkeypatch, "y ~ u + (1 | sigma) + (1 | beta) + (1 | place)", renamed, seed=1).summary()
+    slope, its_sd = far.loc["beta[u]", ["mean", "sd"]] * 1000
+    assert abs(slope - plain.loc["beta[x]", "mean"]) < 0.15 * its_sd
+    for name, mine in (("sd_person", "sd_sigma"), ("sd_item", "sd_beta")):
+        one, other = plain.loc[f"{name}[Intercept]"], far.loc[f"{mine}[Intercept]"]
+        assert abs(one["mean"] - other["mean"]) < 0.15 * one["sd"]
     for other, shifted, scale in ((moved, shift, 1e-3), (shuffled, 0.0, 1.0)):
         off = (other["mean"].to_numpy() - shifted) / scale - plain["mean"].to_numpy()
         assert np.abs(off / spread).max() < 0.15

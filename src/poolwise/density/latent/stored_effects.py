@@ -46,7 +46,8 @@ class DrawnOffsets:
         return np.asarray(self.values.mean(axis=(0, 1)))
 
     def unexplained(self) -> np.ndarray:
-        """Var(u_jk | y, beta, theta) / tau_k^2 by the normal approximation at the mode, averaged over theta, (J, q)."""
+        """Var(u_jk | y, beta, theta) / tau_k^2 averaged over theta, (J, q): by the normal approximation at the mode, or
+        by draws where effects were drawn by turns."""
         return self.open
 
     def map_blocks(
