@@ -55,6 +55,7 @@ INHALERS = {
 }
 
 
+@pytest.mark.long
 def test_ratings_of_inhalers():
     """`rating ~ treat + period + carry + (1 | subject)`, cumulative, by brms itself: `tests/reference/inhaler.R`."""
     lines, subject = [], 0

@@ -57,6 +57,7 @@ def assert_uniform(ranks, names):
         assert chisquare(counts).pvalue > 1e-4 / len(names), (name, counts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data_sets", [FEW, pytest.param(DATA_SETS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("formula", "correlated", "left_out", "zero"),
@@ -95,6 +96,7 @@ def test_partial_pooling_is_calibrated(formula, correlated, left_out, zero, data
     assert_uniform(ranks, ["Intercept", "x", "sd 0", "sd x", "sigma", "u 0", "u x", "cor"][: len(ranks[0])])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "data_sets"),
     [("crossed", 80), *(pytest.param(kind, 160, marks=pytest.mark.slow) for kind in ("nested", "crossed"))],

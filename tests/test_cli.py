@@ -31,6 +31,7 @@ def some():
     return radon[radon.county.isin(radon.county.unique()[:12])]
 
 
+@pytest.mark.long
 def test_demo_tells_the_study(tmp_path):
     done = run("demo", "--out", tmp_path / "charts", "--quiet")
     assert done.returncode == 0, done.stderr
@@ -49,6 +50,7 @@ def test_demo_tells_the_study(tmp_path):
     assert str(tmp_path / "charts") in done.stdout
 
 
+@pytest.mark.long
 def test_compare_zeros_and_ones(tmp_path):
     path = tmp_path / "high.csv"
     some().assign(high=(some().log_radon > 1.4) * 1).to_csv(path, index=False)
@@ -60,6 +62,7 @@ def test_compare_zeros_and_ones(tmp_path):
     assert "brier_2_fold" in done.stdout and "log_score_leave_one_out" in done.stdout
 
 
+@pytest.mark.long
 def test_fit_and_compare_any_file(radon_csv, tmp_path):
     done = run(
         "fit",
@@ -110,6 +113,7 @@ def test_errors_are_one_message_without_a_traceback(arguments, code, said, radon
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_patterns_and_databases(tmp_path):
     import duckdb
 
@@ -129,6 +133,7 @@ def test_patterns_and_databases(tmp_path):
     assert "name its table with --table" in run("fit", tmp_path / "radon.duckdb", formula).stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals work differently there")
 def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
     arguments = [
@@ -153,6 +158,7 @@ def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
     assert not list(tmp_path.rglob("*.*"))
 
 
+@pytest.mark.long
 def test_doctor_says_what_is_in_use():
     done = run("doctor")
     assert done.returncode == 0, done.stderr

@@ -197,6 +197,7 @@ def assert_uniform(ranks, size, bins):
         assert chisquare(counts, expected).pvalue > 1e-3, (name, counts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", OFTEN)
 def test_families_are_calibrated(family):
     assert_uniform(*ranks_of(family, FEW, "auto"), bins=5)

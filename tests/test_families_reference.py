@@ -84,6 +84,7 @@ def check(fit, known):
         assert mine.sd == pytest.approx(other["sd"], rel=0.12), term
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFERENCE)
 def test_posterior_is_that_of_a_long_run(name):
     known = REFERENCE[name]
@@ -91,6 +92,7 @@ def test_posterior_is_that_of_a_long_run(name):
     check(pw.fit(known["formula"], frames()[name], family=known["family"], priors=priors, seed=1), known)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name == "wiener" else name for name in OUTCOMES]
 )

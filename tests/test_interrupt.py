@@ -88,6 +88,7 @@ def check_interrupts(names: list[str], repetitions: int) -> None:
         assert same, f"after {action} a fit was another"
 
 
+@pytest.mark.long
 def test_work_of_many_fits_is_interrupted():
     check_interrupts(["power", "fit", "counts", "kfold", "predict"], 1)
 

@@ -38,6 +38,7 @@ def test_posterior_equals_the_reference(sampler, radon, study_priors, reference)
             assert abs(np.quantile(values, quantile) - known[key]) < 0.06 * known["sd"], (name, key)
 
 
+@pytest.mark.long
 def test_draws_are_nearly_independent_for_twenty_seeds(radon, study_priors):
     from arviz_stats.base import array_stats
 

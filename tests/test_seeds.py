@@ -67,6 +67,7 @@ def assert_same(one: list[np.ndarray], other: list[np.ndarray], what: object) ->
         np.testing.assert_allclose(theirs, mine, rtol=1e-6, atol=1e-7, err_msg=str(what))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [

@@ -14,6 +14,7 @@ DRAWS, CHAINS, BINS, KEPT = {"gaussian": 100, "poisson": 250}, 2, 10, 99
 GROUPS, TIMES = 8, 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("family", "data_sets"),
     [

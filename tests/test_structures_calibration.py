@@ -88,6 +88,7 @@ SELDOM = [(kind, family, MANY, False) for kind in TERMS for family in ("gaussian
 SELDOM += [(kind, "gaussian", MANY, True) for kind in COUPLED]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "family", "data_sets", "coupled"),
     [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)],

@@ -133,6 +133,7 @@ def test_numbers_do_not_depend_on_where_zero_is_nor_on_units(tmp_path):
         assert len(set(intercept["x"])) == len(intercept["x"])
 
 
+@pytest.mark.long
 def test_judgement_is_that_of_compare_pooling(desk):
     said = judged(desk, RADON)
     json.dumps(said, allow_nan=False)
@@ -163,6 +164,7 @@ def test_what_nobody_waits_for_ends():
         first()
 
 
+@pytest.mark.long
 def test_explanations_pins_code_and_flips(tmp_path):
     desk, asked = Desk(Limits()), Asked("sleep", "reaction ~ days + (days | person)")
     judged(desk, asked)

@@ -122,6 +122,7 @@ def test_radon_is_there_at_once(page):
     assert page.locator("#priors input[type=range]").count() == 5
 
 
+@pytest.mark.long
 def test_a_slider_moves_everything(page):
     words, lines = page.inner_text("#words-3"), page.inner_text("#coefficients")
     slide(page, 3, 16, "ArrowLeft")  # the slopes may hardly differ any more
@@ -197,6 +198,7 @@ def test_a_group_explains_itself(page):
     assert "*" in page.inner_text("#groups")  # counties that say nothing of the floor
 
 
+@pytest.mark.long
 def test_pins_flips_code_and_downloads(page):
     page.click("#pin")
     page.wait_for_function("document.querySelectorAll('#pins tbody tr').length === 1")
@@ -272,6 +274,7 @@ def test_two_tabs_do_not_share(page, browser, server, tmp_path):
     other.close()
 
 
+@pytest.mark.long
 def test_another_family(page):
     before = number(page)
     page.select_option("#source", "polling")
@@ -284,6 +287,7 @@ def test_another_family(page):
     assert page.locator("#groups thead th").count() == 4  # own estimates are still there
 
 
+@pytest.mark.long
 def test_a_server_that_is_gone_and_comes_back(browser):
     first = Server()
     page = opened(browser, first.address)
@@ -319,6 +323,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(page):
     assert {"source", "upload", "outcome", "group", "formula", "family", "width-0", "width-4", "reset"} <= reached
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_a_screen_reader_out(browser, server, scheme):
     page = opened(browser, server.address, color_scheme=scheme)

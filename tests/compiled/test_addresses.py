@@ -87,6 +87,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_neighbours_in_memory_change_no_digit(monkeypatch, table, name):
     movers = Movers()

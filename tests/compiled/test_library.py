@@ -99,6 +99,7 @@ def test_without_a_library_and_without_numba_one_sentence_says_so(copy):
     assert "pip install 'poolwise[jit]'" in found.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["x86_64_v3", "x86_64"])
 def test_lesser_processors_take_lesser_libraries(copy, name):
     if not library.processor_flags().issuperset(library.FEATURES[name]):
@@ -161,6 +162,7 @@ def test_a_switch_that_does_not_exist(asked):
     assert "POOLWISE_KERNELS must be 'auto', 'jit' or 'prebuilt'" in found.stderr
 
 
+@pytest.mark.long
 def test_draws_of_both_ways_agree():
     pytest.importorskip("numba")
     here, compiled = ran(FIT), ran(FIT, **{library.SWITCH: "jit"})

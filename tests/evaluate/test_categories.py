@@ -88,6 +88,7 @@ def test_checks_speak_of_shares(ordered, unordered, frame):
     assert sum(row["observed"] for row in bars) == len(frame)
 
 
+@pytest.mark.long
 def test_leave_one_out_is_that_of_refits(ordered, frame):
     loo = ordered.loo()
     some = [3, 77, 140]
@@ -121,6 +122,7 @@ def test_files_and_copies_keep_the_labels(which, request, frame, tmp_path):
         assert repr(again) == repr(fit)
 
 
+@pytest.mark.long
 def test_reports_are_written(ordered, unordered, tmp_path):
     for fit, name in ((ordered, "ordered"), (unordered, "unordered")):
         text = fit.report(tmp_path / name).read_text()

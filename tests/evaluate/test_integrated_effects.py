@@ -106,6 +106,7 @@ def test_integrals_are_those_of_a_dense_grid(frame, name):
         np.testing.assert_allclose(found.outside[draw], outside, atol=near)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mean and sigma", "categories", "mean and zeros"])
 def test_groups_left_out_are_those_of_refits(frame, name):
     formula, family, _ = MODELS[name]

@@ -65,6 +65,7 @@ def test_one_argument_away(radon):
     assert (spread[0] < spread[1]).all()  # means over groups lie nearer to a half
 
 
+@pytest.mark.long
 def test_what_has_no_such_mean_is_refused(radon):
     high = radon.assign(high=(radon["log_radon"] > 1.3).astype(int))
     separate = pw.compare_pooling("high ~ floor", by="county", data=high, family="bernoulli", seed=1, draws=50).separate

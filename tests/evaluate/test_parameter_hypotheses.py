@@ -80,6 +80,7 @@ def test_sums_of_coefficients_crossed_groups_and_units(data):
     assert scaled.hypothesis("1000 * x - z = 0.1").table["bayes_factor"][0] == pytest.approx(factor, rel=0.02)
 
 
+@pytest.mark.long
 def test_a_sampled_family_by_a_kernel_estimate(data):
     priors = {"x": pw.Normal(0, 1), "Intercept": pw.Normal(0, 2)}
     fit = pw.fit("b ~ x", data, family="bernoulli", priors=priors, seed=1, draws=4000)

@@ -96,6 +96,7 @@ OFTEN = ("poisson", "gamma", "student", "cumulative", "asymmetric_laplace")
 SELDOM = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name not in (*OFTEN, "gaussian")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", [*OFTEN, *SELDOM])
 def test_every_family_is_compared(family):
     """Three fits and their scores, with a group whose outcomes are all the same where these are whole numbers."""
@@ -242,6 +243,7 @@ def test_offsets_stay_in_all_three():
     np.testing.assert_array_equal(normal.partial.result.beta, direct.result.beta)
 
 
+@pytest.mark.long
 def test_the_report_of_a_comparison(bernoulli, tmp_path):
     page = bernoulli.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "brier 5 fold" in page

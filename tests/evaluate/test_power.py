@@ -10,6 +10,7 @@ from scipy.stats import norm
 import poolwise as pw
 
 
+@pytest.mark.long
 def test_power_and_precision_are_the_textbook_s():
     """A balanced treatment within groups: the variance of its effect is 4 sigma^2 / n, whatever the groups."""
     design = pw.balanced_design(10, school=10, within={"t": [0, 1]})

@@ -75,6 +75,7 @@ def test_the_better_model_is_preferred(frame):
     assert found.table.index[0] == "inflated"
 
 
+@pytest.mark.long
 def test_amounts_with_zeros_are_checked_and_drawn(frame, tmp_path):
     fit = pw.fit(["amount ~ x + (1 | g)", "hu ~ x"], frame, family="hurdle_gamma", **FEW)
     checks = fit.check()

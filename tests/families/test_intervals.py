@@ -72,6 +72,7 @@ def assert_exact(family, ends, at, digits=1e-11):
     np.testing.assert_allclose(information, known_information, rtol=1e-8, atol=least, err_msg=where)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", EVERY)
 def test_values_slopes_and_information_equal_sixty_digits(family):
     places = (0.5, 3.0) if family.name == "student" else (-2.0, 0.5, 3.0)

@@ -12,7 +12,7 @@ from tests.families import exact
 
 from poolwise.compiled import kernel, vector
 from poolwise.families import CIRCLE, FAMILIES, LOG, LOGIT, REAL, locations
-from poolwise.families.callback import call_rows
+from poolwise.families.callback import call_rows, call_values
 from poolwise.families.evaluate import slopes_and_information
 from poolwise.families.links import to_location
 from poolwise.families.scalars import digamma, log_bessel, log_normal_tail, normal_hazard, rising, softplus
@@ -92,6 +92,24 @@ def test_kernel_is_the_log_density_but_for_a_constant(family):
         np.testing.assert_allclose(
             kernel_values - kernel_values[0], values - values[0], rtol=1e-10, atol=1e-13 * max(size, 1.0)
         )
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(each, id=name) for name, each in FAMILIES.items() if each.likelihood is not None]
+)
+@pytest.mark.parametrize("plain", [True, False], ids=["ones", "weights"])
+def test_values_of_many_draws_are_those_of_the_kernel(family, plain):
+    """More rows than a product takes, and locations from which nothing is left of one of two terms."""
+    rng = np.random.default_rng(1)
+    n, draws = 1100, 11
+    outcomes = [(0.0, 1.0), (1.0, 1.0)] if plain else OUTCOMES[family.name]
+    y, trials = np.array([outcomes[i] for i in rng.integers(0, len(outcomes), n)]).T.copy()
+    weights = np.ones(n) if plain else rng.integers(0, 4, n) * 0.5
+    locations = np.where(rng.random((n, draws)) < 0.02, rng.choice(FAR, (n, draws)), rng.normal(size=(n, draws)))
+    totals = np.full(draws, 0.25)
+    call_values(family.likelihood.address, y, trials, weights, locations.ravel(), totals)
+    own = [call(family, y, trials, column[None], weights)[0] for column in locations.T]
+    np.testing.assert_allclose(totals - 0.25, own, rtol=1e-12)
 
 
 def of_moments(mean, sd, slant):

@@ -62,6 +62,7 @@ def test_checks_count_every_tree(fitted, counts):
     assert fitted.check(draws=50, seed=1).total == whole
 
 
+@pytest.mark.long
 def test_after_the_fit(fitted, counts, tmp_path):
     new = counts[["x", "site"]].head(2)
     table = fitted.predict(new)
@@ -79,6 +80,7 @@ def test_rows_are_left_out_whole(fitted, counts):
     assert found.elpd == fitted.loo(by="counted_row").elpd
 
 
+@pytest.mark.long
 def test_folds_hold_rows_of_counts_whole(fitted, trees):
     """As many folds as sites times rows would leave one row out each: nearly what `loo` says, by other means."""
     exact, folds = fitted.loo(), fitted.kfold(48, draws=100)
@@ -88,6 +90,7 @@ def test_folds_hold_rows_of_counts_whole(fitted, trees):
     assert len(fitted.kfold(5, draws=50).elpd_i) == 48
 
 
+@pytest.mark.long
 def test_compare_pooling_of_counts(counts):
     """Scores of rows left out are of the whole row, as `loo` of the fit says them."""
     found = pw.compare_pooling(

@@ -35,6 +35,7 @@ def simulated(name: str, seed: int = 2) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "g": group})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SIMULATED)
 def test_fits_are_certified_and_near_the_truth(name):
     fit = pw.fit("y ~ x + (1 | g)", simulated(name), family=name, seed=1)

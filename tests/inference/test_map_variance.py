@@ -47,6 +47,7 @@ def test_names_and_numbers_do_not_depend_on_how_a_map_is_computed(few, rows, mon
     assert not any(f"{SHARE} is positive" in one for one in sensitivity.conclusions)  # what else could it be
 
 
+@pytest.mark.long
 def test_of_sampled_families_and_other_parameters(rows):
     counts = pw.fit("n ~ x + bym2(area, near)", rows, family="poisson", tables={"near": PAIRS}, seed=1).posterior
     assert float(counts[SHARE].min()) >= 0

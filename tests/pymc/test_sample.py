@@ -116,6 +116,7 @@ def test_centred_or_not_is_the_same_posterior():
     assert float(np.abs(off).max()) < 0.12
 
 
+@pytest.mark.long
 def test_slopes_centred_by_a_covariance_are_those_of_deviations():
     one, other = (
         pw.pymc.sample(build()[0], seed=3)["posterior"] for build in (models.correlated, models.centred_slopes)
@@ -340,6 +341,7 @@ def test_outcomes_by_data_whole_numbers_and_what_is_beside():
     assert float(moved.mean()) == pytest.approx((y + 100).sum() / 400 / precision, abs=5 / np.sqrt(8000 * precision))
 
 
+@pytest.mark.long
 def test_what_cannot_be_done_after_the_block_is_found_is_handed_over_too():
     x = np.random.default_rng(1).normal(size=(120, 70))
     with pm.Model() as model:

@@ -139,6 +139,7 @@ class Banana(Gaussian):
         return float(self.log_density(point[None])[0]), gradient
 
 
+@pytest.mark.long
 def test_a_density_that_the_mixture_does_not_fit_is_not_certified_and_handed_to_nuts():
     direct = sample_independence(Banana(), settings(draws=200))
     assert not direct.certificate.passed

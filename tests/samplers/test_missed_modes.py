@@ -68,6 +68,7 @@ def test_modes_with_draws_near_them_are_no_reproach():
     assert not missed_modes(density, both, 0.0, modes, np.random.default_rng(0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["auto", "nuts"])
 def test_a_sampler_is_told_of_what_it_missed(sampler, monkeypatch):
     """The search is made to miss the larger mode; the witness finds it, and the second sample has both."""

@@ -49,6 +49,7 @@ def assert_same(found, wanted):
     assert np.all(np.abs(mine.scatter - theirs.scatter) <= 1e-11 * np.outer(scale, scale))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", IN_PROCESS)
 def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)

@@ -56,6 +56,7 @@ def _times_out():
     raise TimeoutError("mine")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
 @pytest.mark.parametrize("rows", ["duckdb", "polars"])
 def test_ctrl_c_stops_a_query(rows, tmp_path):

@@ -44,6 +44,7 @@ def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["crossed", "offset", "group level"])
 def test_spark_gives_the_same_statistics(name, expected, spark):
     assert_same(

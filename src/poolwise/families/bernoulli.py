@@ -19,4 +19,5 @@ BERNOULLI = Family(
     additive=True,
     labelled=True,
     variance=lambda mean: mean * (1.0 - mean),
+    likelihood=BINOMIAL.likelihood,
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import successes
 from poolwise.families.family import Family
 from poolwise.families.links import LOGIT
+
+_PRODUCT = 512  # factors between one and two whose product is a double
 
 
 @kernel
@@ -31,6 +33,38 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, locations, totals):
+    """The same of many draws, without derivatives: y x - n max(x, 0) - n log(1 + exp(-|x|))."""
+    others = 0.0
+    for i in range(y.size):
+        others += abs(weights[i] * trials[i] - 1.0)
+    if others > 0.0:
+        for i in range(y.size):
+            for k in range(totals.size):
+                x = locations[i, k]
+                far = min(y[i] * x, (y[i] - trials[i]) * x)
+                totals[k] += weights[i] * (far - trials[i] * vector.log(1.0 + vector.exp(-abs(x))))
+        return 0.0
+    products = np.empty(totals.size)
+    for start in range(0, y.size, _PRODUCT):
+        for k in range(totals.size):
+            products[k] = 1.0
+        for i in range(start, min(start + _PRODUCT, y.size)):
+            for k in range(totals.size):
+                x = locations[i, k]
+                totals[k] += weights[i] * y[i] * x - max(x, 0.0)
+                products[k] *= 1.0 + vector.exp(-abs(x))
+        for k in range(totals.size):
+            totals[k] -= vector.log(products[k])
+    return 0.0
+
+
+@values_callback
+def _values(n, draws, y, trials, weights, locations, totals):
+    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
 
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray) -> np.ndarray:
@@ -59,4 +93,5 @@ BINOMIAL = Family(
     additive=True,
     trials=True,
     variance=lambda mean: mean * (1.0 - mean),
+    likelihood=_values,
 )

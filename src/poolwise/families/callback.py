@@ -9,6 +9,8 @@ from poolwise.compiled.types import Matrix, Vector
 
 # f(n, parameters, y, trials, weights, predictors, slopes, information): the last six are addresses.
 rows_callback = callback("float64(int64, int64, int64, int64, int64, int64, int64, int64)")
+# f(n, draws, y, trials, weights, locations, totals): the last five are addresses.
+values_callback = callback("float64(int64, int64, int64, int64, int64, int64, int64)")
 
 
 @kernel
@@ -21,6 +23,18 @@ def views(n, parameters, y, trials, weights, predictors, slopes, information):
         carray(pointer(predictors), (parameters, n), np.float64),
         carray(pointer(slopes), (parameters, n), np.float64),
         carray(pointer(information), (parameters, n), np.float64),
+    )
+
+
+@kernel
+def views_of_draws(n, draws, y, trials, weights, locations, totals):
+    """The arrays at the addresses that a callback of values is given: three (n,), (n, draws), (draws,)."""
+    return (
+        carray(pointer(y), (n,), np.float64),
+        carray(pointer(trials), (n,), np.float64),
+        carray(pointer(weights), (n,), np.float64),
+        carray(pointer(locations), (n, draws), np.float64),
+        carray(pointer(totals), (draws,), np.float64),
     )
 
 
@@ -54,4 +68,39 @@ def call_rows(
         np.int64(predictors.ctypes.data),
         np.int64(slopes.ctypes.data),
         np.int64(information.ctypes.data),
+    )
+
+
+@intrinsic
+def _call_values(typing_context, address, n, draws, y, trials, weights, locations, totals):
+    from llvmlite import ir
+    from numba.core import types
+
+    word = ir.IntType(64)
+    shape = ir.FunctionType(ir.DoubleType(), [word] * 7)
+
+    def generate(context, builder, signature, arguments):
+        function = builder.inttoptr(arguments[0], shape.as_pointer())
+        return builder.call(function, arguments[1:])
+
+    return types.float64(*([types.int64] * 8)), generate
+
+
+@kernel
+def call_values(address: int, y: Vector, trials: Vector, weights: Vector, locations: Vector, totals: Vector) -> None:
+    """Add the log likelihood of rows, by the family at an address, to `totals` (draws,).
+
+    Parameters
+    ----------
+    locations : (n draws,), of the first row first. All arrays are contiguous.
+    """
+    _call_values(
+        np.int64(address),
+        np.int64(y.size),
+        np.int64(totals.size),
+        np.int64(y.ctypes.data),
+        np.int64(trials.ctypes.data),
+        np.int64(weights.ctypes.data),
+        np.int64(locations.ctypes.data),
+        np.int64(totals.ctypes.data),
     )

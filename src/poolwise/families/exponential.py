@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import positive
 from poolwise.families.family import Family
 from poolwise.families.intervals import exponential_interval, log_interval_by
@@ -29,6 +29,20 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, locations, totals):
+    """The same of many draws, without derivatives."""
+    for i in range(y.size):
+        for k in range(totals.size):
+            totals[k] -= weights[i] * (locations[i, k] + y[i] * vector.exp(-locations[i, k]))
+    return 0.0
+
+
+@values_callback
+def _values(n, draws, y, trials, weights, locations, totals):
+    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
 
 
 @kernel
@@ -77,4 +91,5 @@ EXPONENTIAL = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean: mean**2,
+    likelihood=_values,
 )

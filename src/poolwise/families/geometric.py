@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import counts
 from poolwise.families.family import Family
 from poolwise.families.intervals import exponential_interval, log_interval_by
@@ -31,6 +31,22 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, locations, totals):
+    """The same of many draws, without derivatives: y x - (1 + y) (max(x, 0) + log(1 + exp(-|x|)))."""
+    for i in range(y.size):
+        for k in range(totals.size):
+            x = locations[i, k]
+            rest = vector.log(1.0 + vector.exp(-abs(x)))
+            totals[k] -= weights[i] * (max(x, 0.0) + rest + y[i] * (max(-x, 0.0) + rest))
+    return 0.0
+
+
+@values_callback
+def _values(n, draws, y, trials, weights, locations, totals):
+    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
 
 
 @kernel
@@ -84,4 +100,5 @@ GEOMETRIC = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean: mean + mean**2,
+    likelihood=_values,
 )

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import counts
 from poolwise.families.count_intervals import count_interval
 from poolwise.families.family import Family
@@ -30,6 +30,21 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, locations, totals):
+    """The same of many draws, without derivatives."""
+    for i in range(y.size):
+        for k in range(totals.size):
+            x = locations[i, k]
+            totals[k] += weights[i] * (y[i] * x - vector.exp(x))
+    return 0.0
+
+
+@values_callback
+def _values(n, draws, y, trials, weights, locations, totals):
+    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
 
 
 @kernel
@@ -74,4 +89,5 @@ POISSON = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean: mean,
+    likelihood=_values,
 )

@@ -15,7 +15,7 @@ from poolwise.density.working.outcomes import WorkingModel, with_guess, working_
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.independence import Near, sample_near
-from poolwise.samplers.missed_modes import missed_modes
+from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.weights import efficiency
 from poolwise.support.errors import SamplingError
 
@@ -54,7 +54,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     if found is None:
         return None
     sampler_seed, witness_seed = child_seeds(settings.seed, 2)
-    plain = CorrectedDensity.of(found, observations, model.design, priors, model.link, 1, threads)
+    plain = CorrectedDensity.of(found, observations, model.design, priors, model.family, model.link, 1, threads)
     pair = _drawn(replace(plain, defended=False), found, replace(settings, seed=sampler_seed))
     if pair is None:
         return None
@@ -63,7 +63,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         return None
     sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
     points = sample.points.reshape(-1, corrected.dimension)
-    evidence = float(certificate.log_evidence or 0.0)
+    evidence = log_evidence_about(found.density, points)  # of the working model: the family's is another number
     if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
         return None
     shape = sample.points.shape[:2]

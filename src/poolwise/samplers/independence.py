@@ -35,7 +35,9 @@ _FIRST, _TELLING, _NEAR = 100, 400, 0.25  # points that tell whether densities a
 _FINITE = 0.5  # k-hat
 _STAY = 0.2  # of steps, where weights are estimates
 _SAME = 0.9998  # efficiency from which two densities are the same: means are off by less than 0.014 sds
-_PLENTY = 2_000  # nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000
+# Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000; twice as many where
+# weights are estimates, whose chains stay more.
+_PLENTY = 2_000
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH, _BATCH_FLOPS = 1 << 17, 2e9  # proposals at a time, at the most, so that progress is seen
@@ -174,7 +176,7 @@ def _run(
     length = (
         settings.draws
         if not settings.fewer or effort in (_CHEAP, _MODERATE)
-        else min(settings.draws, _wanted(settings))
+        else min(settings.draws, -(-_PLENTY * (1 if stay is None else 2) // settings.chains))
     )
     needed = settings.chains * (_SETTLE + length)
     log_bound, kept = choose_bound(adapted.log_weights, effort.stay if stay is None else stay)
@@ -211,11 +213,6 @@ def _run(
     drawn, _ = adapted.warp.forward(of_draws[0])
     shape = (settings.chains, length, density.dimension)
     return Sample(drawn.reshape(shape), _certify(figures, log_mean(log_weights))), points, log_weights
-
-
-def _wanted(settings: SamplerSettings) -> int:
-    """Draws of each chain, where one costs much."""
-    return -(-_PLENTY // settings.chains)
 
 
 def _second_route(

@@ -37,6 +37,7 @@ def by_turns(monkeypatch, formula, data, **settings):
 FORMULA = "y ~ x + (1 | person) + (1 | item) + (1 | place)"
 
 
+@pytest.mark.long
 def test_posteriors_are_those_of_the_collapsed_density(monkeypatch):
     """Means in standard errors, sds in percent, of all numbers; three factors, one of them small."""
     data = table()
@@ -57,6 +58,7 @@ def test_posteriors_are_those_of_the_collapsed_density(monkeypatch):
         np.testing.assert_allclose(*shares, atol=0.05)
 
 
+@pytest.mark.long
 def test_weights_priors_and_few_rows_of_a_level(monkeypatch):
     """Little is known of most effects: then standard deviations move by standardised effects."""
     data = table(rows=260, sizes=(120, 90)).assign(w=np.tile([1.0, 3.0], 130))
@@ -71,6 +73,7 @@ def test_weights_priors_and_few_rows_of_a_level(monkeypatch):
     assert (one[["5%", "95%"]] - other[["5%", "95%"]]).abs().div(other["sd"], axis=0).to_numpy().max() < 0.25
 
 
+@pytest.mark.long
 def test_shrinkage_where_levels_have_few_rows(monkeypatch):
     """And spreads are hardly known, so that means of effects follow them."""
     data = table(rows=260, sizes=(100, 80))
@@ -100,6 +103,7 @@ def test_outcomes_without_noise_are_refused(monkeypatch):
         by_turns(monkeypatch, "y ~ x + (1 | person) + (1 | item)", data.assign(y=exact), seed=1)
 
 
+@pytest.mark.long
 def test_three_large_factors(monkeypatch):
     data = table(rows=4_000, sizes=(150, 120, 90))
     mine, exact = by_turns(monkeypatch, FORMULA, data, seed=1), pw.fit(FORMULA, data, seed=2)
@@ -109,6 +113,7 @@ def test_three_large_factors(monkeypatch):
     np.testing.assert_allclose(one["sd"], other["sd"], rtol=0.1)
 
 
+@pytest.mark.long
 def test_zero_units_and_order_of_rows_do_not_matter(monkeypatch):
     plain = by_turns(monkeypatch, FORMULA, table(), seed=1).summary()
     moved = by_turns(monkeypatch, FORMULA, table(shift=1e6, scale=1e-3), seed=1).summary()

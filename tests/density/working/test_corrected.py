@@ -44,7 +44,7 @@ def _densities(formula, data, family, *, link=None, priors=None, pairs=1):
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     found = working_model(observations, model.design, model.priors, model.link, guess, model.statistics)
-    corrected = CorrectedDensity.of(found, observations, model.design, model.priors, model.link, pairs, 1)
+    corrected = CorrectedDensity.of(found, observations, model.design, model.priors, model.family, model.link, pairs, 1)
     return model, found, corrected
 
 

@@ -109,6 +109,7 @@ def test_saved_fits_predict_the_same(term, frame, tmp_path):
 OFTEN = ("cubic", "mo(k)", "series of groups")  # in the default suite; a report of each takes seconds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "term",
     [pytest.param(term, id=name, marks=() if name in OFTEN else pytest.mark.slow) for name, term in TERMS.items()],

@@ -439,6 +439,7 @@ def test_what_is_not_done_is_said(fit):
     assert fit.predict(DATA.head(1).assign(area="nowhere"), new_groups="population").notna().all(axis=None)
 
 
+@pytest.mark.long
 def test_the_report_is_written(fit, tmp_path):
     fit.report(tmp_path / "map.html")
     assert (

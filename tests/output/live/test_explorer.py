@@ -182,6 +182,7 @@ def notebook_page(browser, fit):
     return opened
 
 
+@pytest.mark.long
 def test_in_a_browser(notebook_page, fit):
     page, explorer = notebook_page()
     assert page.locator(".certificate").inner_text() == explorer.answer["certificate"]["line"]

@@ -58,6 +58,7 @@ def test_an_ordered_outcome_has_its_words_on_the_axis(meals):
     assert '"1": "fish"' in spec["labelExpr"]
 
 
+@pytest.mark.long
 def test_what_cannot_be_drawn(meals):
     with pytest.raises(pw.DataError, match="intercepts only"):
         pw.fit("food ~ x + (1 | g)", meals, family="categorical", draws=50, seed=1).plot.groups([0])

@@ -210,6 +210,7 @@ def test_it_prints(browser, radon_page, tmp_path):
 HOSTILE = "</script><script>window.HURT=1</script>\n\u2028'\"`]}${alert(1)}<img src=x onerror=window.HURT=1>.[a]"
 
 
+@pytest.mark.long
 def test_hostile_names_are_text(browser, tmp_path):
     """In every place a name can stand, page and charts are drawn, and nothing that a name holds is run."""
     from poolwise.output.plots.export import save_chart

@@ -45,6 +45,7 @@ PRIORS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("priors", [PRIORS, {}], ids=["set, at zero", "default, at the centre"])
 def test_the_density_of_pymc_is_ours_up_to_a_constant(priors):
     """At random points, term by term; PyMC's LKJ density is not normalised in the same way."""
@@ -131,6 +132,7 @@ def test_posteriors_agree(system):
         assert float(theirs[name].std()) == pytest.approx(spread, rel=0.15), name
 
 
+@pytest.mark.long
 @pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine")
 @pytest.mark.parametrize("formula", ["y ~ x + z + (x | g)", "y ~ x + (x || g) + (1 | h)", "y ~ x + z"])
 def test_lme4_runs_it_and_agrees(formula, tmp_path):

@@ -117,6 +117,7 @@ def log_density(fit, beta, effects, spreads, dispersions):
     return value + float(np.sum(counted * known))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("family", "link"),
     [*((name, None) for name in ELSEWHERE), ("bernoulli", "cloglog"), ("binomial", "probit"), ("student", "log")],
@@ -188,6 +189,7 @@ def test_every_family_has_words_in_other_systems():
     assert set(ELSEWHERE) == set(FAMILIES)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine")
 def test_brms_code_of_families_is_r(tmp_path):
     codes = []

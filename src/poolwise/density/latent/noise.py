@@ -1,4 +1,4 @@
-"""Standard normal numbers that depend on a point: a hash of its bits, drawn on by SplitMix64 and Box and Muller."""
+"""Random numbers that depend on a point: a hash of its bits, drawn on by SplitMix64, and by Box and Muller."""
 
 from __future__ import annotations
 
@@ -26,11 +26,27 @@ def _mixed(state):
 
 
 @kernel
-def normals(theta, out, first):
-    """Fill `out` from `first` on with standard normal numbers that depend on theta (d,)."""
+def _hash(theta):
+    """The state from which numbers of theta (d,) are drawn."""
     state = np.uint64(theta.size)
     for i in range(theta.size):
         state = _mixed(state + _STEP + np.uint64(bits_of(theta[i])))
+    return state
+
+
+@kernel
+def uniforms(theta, out):
+    """Fill `out` with numbers between zero and one that depend on theta (d,), other ones than its normals."""
+    state = _mixed(_hash(theta))
+    for k in range(out.size):
+        state += _STEP
+        out[k] = (float(_mixed(state) >> _S11) + 0.5) * 2.0**-53
+
+
+@kernel
+def normals(theta, out, first):
+    """Fill `out` from `first` on with standard normal numbers that depend on theta (d,)."""
+    state = _hash(theta)
     for k in range(first, out.size, 2):
         state += _STEP
         radius = math.sqrt(-2.0 * math.log((float(_mixed(state) >> _S11) + 0.5) * 2.0**-53))

@@ -23,7 +23,7 @@ from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.kernels import noise_at, remainders
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
 from poolwise.design.design import Design
-from poolwise.families import Link
+from poolwise.families import Family, Link
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.threads import map_slices, steps
 
@@ -56,6 +56,8 @@ class CorrectedDensity:
     design, priors, link : of the family's model.
     observations, outcomes : rows in the order of the leaf's levels, and their working outcomes.
     bounds : (G + 1,) where the rows of each level begin.
+    constants : (G,) what the normal log likelihoods of a level's rows have beside their squares.
+    likelihood : address of the family's kernel of values alone, or zero.
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
     defended : whether some draws are wide.
@@ -70,6 +72,8 @@ class CorrectedDensity:
     observations: Observations
     outcomes: WorkingOutcomes
     bounds: np.ndarray
+    constants: np.ndarray
+    likelihood: int
     pairs: int
     threads: int
     defended: bool = True
@@ -82,6 +86,7 @@ class CorrectedDensity:
         observations: Observations,
         design: Design,
         priors: ModelPriors,
+        family: Family,
         link: Link,
         pairs: int,
         threads: int,
@@ -95,7 +100,21 @@ class CorrectedDensity:
             codes, levels = factor.codes[observations.codes], len(factor.levels)
         rows, outcomes = in_groups(observations, model.outcomes, codes)
         bounds = np.searchsorted(np.sort(codes), np.arange(levels + 1)).astype(np.int64)
-        return cls(model.density, design, priors, link, rows, outcomes, bounds, pairs, threads)
+        below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
+        likelihood = 0 if family.likelihood is None else family.likelihood.address
+        return cls(
+            model.density,
+            design,
+            priors,
+            link,
+            rows,
+            outcomes,
+            bounds,
+            np.diff(below[bounds]),
+            likelihood,
+            pairs,
+            threads,
+        )
 
     @property
     def dimension(self) -> int:
@@ -195,25 +214,19 @@ class CorrectedDensity:
 
     def _noise(self, points: np.ndarray) -> _Noise:
         """Random numbers of each theta."""
-        from scipy.special import ndtr
-
         normal = self.working.normal
         levels = normal.blocks * normal.block_width if normal.leaf >= 0 else 0
-        shapes: tuple[tuple[int, ...], ...] = (
-            (normal.kept_size,),
-            (self.pairs, normal.width if levels else 0, levels),
-            (len(self.bounds) - 1, 3 * self.pairs),
-            (1,),
-        )
+        shapes = (normal.kept_size,), (self.pairs, normal.width if levels else 0, levels)
+        last = len(self.bounds) - 1, 3 * self.pairs
         sizes = [int(np.prod(shape)) for shape in shapes]
-        drawn = np.empty((len(points), sum(sizes)))
+        numbers = np.empty((len(points), sum(sizes))), np.empty((len(points), 1 + int(np.prod(last))))
         cells = np.round(points * _CELLS)
-        noise_at(cells, drawn)
-        parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=1)
-        kept, leaf, last, one = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
-        uniform, wide = np.split(ndtr(last), [2 * self.pairs], axis=2)
+        noise_at(cells, *numbers)
+        parts = np.split(numbers[0], sizes[:1], axis=1)
+        kept, leaf = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
+        uniform, wide = np.split(numbers[1][:, 1:].reshape(len(points), *last), [2 * self.pairs], axis=2)
         return _Noise(
-            [cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share, ndtr(one[:, 0]) < _MOST_WIDE
+            [cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share, numbers[1][:, 0] < _MOST_WIDE
         )
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -282,9 +295,10 @@ class CorrectedDensity:
         of_columns = np.linalg.solve(rows.to_written, beta[:, ~priors.scaled].T).T
         u = [self._at_centre(f, one).reshape(len(beta), -1) for f, one in enumerate(effects)]
         u.append(beta[:, priors.scaled])
-        out = np.empty((len(beta), len(self.bounds) - 1))
+        out = np.empty((len(self.bounds) - 1, len(beta)))
         remainders(
             int(rows.terms[0, 2]),
+            self.likelihood,
             self.link.code,
             rows.y,
             rows.trials,
@@ -295,19 +309,13 @@ class CorrectedDensity:
             rows.slot_places,
             self.outcomes.values,
             self.outcomes.precisions,
-            self._constants(),
+            self.constants,
             self.bounds,
-            np.ascontiguousarray(of_columns),
-            np.ascontiguousarray(np.concatenate(u, axis=1)),
+            np.ascontiguousarray(of_columns.T),
+            np.ascontiguousarray(np.concatenate(u, axis=1).T),
             out,
         )
-        return out
-
-    def _constants(self) -> np.ndarray:
-        """(G,) what normal log likelihoods have beside their squares."""
-        each = 0.5 * np.log(self.outcomes.precisions / (2 * np.pi))
-        below = np.concatenate([[0.0], np.cumsum(each)])
-        return np.asarray(np.diff(below[self.bounds]))
+        return out.T
 
     def _at_centre(self, f: int, effects: np.ndarray) -> np.ndarray:
         """Effects as written (m, J, q) as those that theta speaks of."""
