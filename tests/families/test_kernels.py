@@ -105,10 +105,12 @@ def test_values_of_many_draws_are_those_of_the_kernel(family, plain):
     outcomes = [(0.0, 1.0), (1.0, 1.0)] if plain else OUTCOMES[family.name]
     y, trials = np.array([outcomes[i] for i in rng.integers(0, len(outcomes), n)]).T.copy()
     weights = np.ones(n) if plain else rng.integers(0, 4, n) * 0.5
-    locations = np.where(rng.random((n, draws)) < 0.02, rng.choice(FAR, (n, draws)), rng.normal(size=(n, draws)))
+    shape = 1 + len(family.parameters), n, draws
+    at = np.where(rng.random(shape) < 0.02, rng.choice(FAR, shape), rng.normal(size=shape))
+    at[1:] = np.where(at[1:] < -100, 45.0, at[1:])  # whose product is no double
     totals = np.full(draws, 0.25)
-    call_values(family.likelihood.address, y, trials, weights, locations.ravel(), totals)
-    own = [call(family, y, trials, column[None], weights)[0] for column in locations.T]
+    call_values(family.likelihood.address, y, trials, weights, at.ravel(), totals)
+    own = [call(family, y, trials, at[..., k], weights)[0] for k in range(draws)]
     np.testing.assert_allclose(totals - 0.25, own, rtol=1e-12)
 
 

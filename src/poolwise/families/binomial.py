@@ -36,7 +36,7 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
 
 
 @exact_kernel
-def values(y, trials, weights, locations, totals):
+def values(y, trials, weights, predictors, totals):
     """The same of many draws, without derivatives: y x - n max(x, 0) - n log(1 + exp(-|x|))."""
     others = 0.0
     for i in range(y.size):
@@ -44,7 +44,7 @@ def values(y, trials, weights, locations, totals):
     if others > 0.0:
         for i in range(y.size):
             for k in range(totals.size):
-                x = locations[i, k]
+                x = predictors[i, k]
                 far = min(y[i] * x, (y[i] - trials[i]) * x)
                 totals[k] += weights[i] * (far - trials[i] * vector.log(1.0 + vector.exp(-abs(x))))
         return 0.0
@@ -54,7 +54,7 @@ def values(y, trials, weights, locations, totals):
             products[k] = 1.0
         for i in range(start, min(start + _PRODUCT, y.size)):
             for k in range(totals.size):
-                x = locations[i, k]
+                x = predictors[i, k]
                 totals[k] += weights[i] * y[i] * x - max(x, 0.0)
                 products[k] *= 1.0 + vector.exp(-abs(x))
         for k in range(totals.size):
@@ -63,8 +63,8 @@ def values(y, trials, weights, locations, totals):
 
 
 @values_callback
-def _values(n, draws, y, trials, weights, locations, totals):
-    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 def log_density(y: np.ndarray, trials: np.ndarray, location: np.ndarray) -> np.ndarray:

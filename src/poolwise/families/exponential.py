@@ -32,17 +32,17 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
 
 
 @exact_kernel
-def values(y, trials, weights, locations, totals):
+def values(y, trials, weights, predictors, totals):
     """The same of many draws, without derivatives."""
     for i in range(y.size):
         for k in range(totals.size):
-            totals[k] -= weights[i] * (locations[i, k] + y[i] * vector.exp(-locations[i, k]))
+            totals[k] -= weights[i] * (predictors[i, k] + y[i] * vector.exp(-predictors[i, k]))
     return 0.0
 
 
 @values_callback
-def _values(n, draws, y, trials, weights, locations, totals):
-    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel

@@ -104,8 +104,7 @@ class Family:
     thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
     signed : whether outcomes are times with the sign of a choice.
-    likelihood : compiled by `values_callback`, of a family without parameters: what `callback` returns, for less than
-        derivatives cost.
+    likelihood : compiled by `values_callback`: what `callback` returns, of many draws and without derivatives.
     cuts : (location, *parameters on their scales that have no `fixed` value) to the (K - 1, ...) thresholds between
         categories.
     quantities : what predictions show in the place of the mean, by name, from (location, *parameters on their scales).

@@ -34,19 +34,19 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
 
 
 @exact_kernel
-def values(y, trials, weights, locations, totals):
+def values(y, trials, weights, predictors, totals):
     """The same of many draws, without derivatives: y x - (1 + y) (max(x, 0) + log(1 + exp(-|x|)))."""
     for i in range(y.size):
         for k in range(totals.size):
-            x = locations[i, k]
+            x = predictors[i, k]
             rest = vector.log(1.0 + vector.exp(-abs(x)))
             totals[k] -= weights[i] * (max(x, 0.0) + rest + y[i] * (max(-x, 0.0) + rest))
     return 0.0
 
 
 @values_callback
-def _values(n, draws, y, trials, weights, locations, totals):
-    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import counts
 from poolwise.families.count_intervals import count_interval
 from poolwise.families.family import Family, Parameter
@@ -15,6 +15,8 @@ from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import LOG
 from poolwise.families.scalars import log_rising, rising, softplus
 from poolwise.priors import HalfCauchy
+
+_FEW, _FAR = 16.0, 40.0  # factors, and logs of shapes, whose product is a double
 
 
 @kernel
@@ -39,6 +41,38 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    shapes, products = np.empty(draws), np.empty(draws)
+    for i in range(n):
+        count, w, widest = y[i], weights[i], 0.0
+        for k in range(draws):
+            s = predictors[n + i, k]
+            t = predictors[i, k] - s
+            widest = max(widest, abs(s))
+            shapes[k], products[k] = vector.exp(s), 1.0
+            rest = vector.log1p(vector.exp(-abs(t)))
+            totals[k] -= w * (shapes[k] * (max(t, 0.0) + rest) + count * (max(-t, 0.0) + rest))
+        if count > _FEW or widest > _FAR or count != math.floor(count):
+            for k in range(draws):
+                totals[k] += w * rising(shapes[k], count)[0]
+            continue
+        for j in range(int(count)):
+            for k in range(draws):
+                products[k] *= shapes[k] + j
+        if count > 0.0:
+            for k in range(draws):
+                totals[k] += w * vector.log(products[k])
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel
@@ -84,4 +118,5 @@ NEGATIVE_BINOMIAL = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean, shape: mean + mean**2 / shape,
+    likelihood=_values,
 )

@@ -33,18 +33,18 @@ def _callback(n, parameters, y, trials, weights, predictors, slopes, information
 
 
 @exact_kernel
-def values(y, trials, weights, locations, totals):
+def values(y, trials, weights, predictors, totals):
     """The same of many draws, without derivatives."""
     for i in range(y.size):
         for k in range(totals.size):
-            x = locations[i, k]
+            x = predictors[i, k]
             totals[k] += weights[i] * (y[i] * x - vector.exp(x))
     return 0.0
 
 
 @values_callback
-def _values(n, draws, y, trials, weights, locations, totals):
-    return values(*views_of_draws(n, draws, y, trials, weights, locations, totals))
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel

@@ -37,18 +37,20 @@ Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray]
 def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -> Parts | None:
     """theta, coefficients, effects, dispersions and certificate; None where this is no way for the model.
 
-    It is one for many rows of families whose only parameter is the mean, observed exactly, and where the certificate
-    holds.
+    It is one for many rows, observed exactly, with a regression of the mean, whose other parameters they all share; and
+    where the certificate holds.
     """
     observations, priors = model.observations, model.priors
-    if observations is None or model.family.parameters or not len(priors.ties.free):
+    if observations is None or not len(priors.ties.free) or len(observations.y) < LEAST:
         return None
-    if len(observations.terms) != 1 or len(observations.stepped) or len(observations.y) < LEAST:
+    if len(observations.terms) != 1 or len(observations.stepped):
+        return None
+    if observations.of_column.any() or observations.of_slot.any():  # regressions of other parameters
         return None
     settings.progress("looking for working outcomes", 0.0)
     guess = with_guess(observations, first_guess(observations, priors, model.family))
     try:
-        found = working_model(observations, model.design, priors, model.link, guess, model.statistics)
+        found = working_model(observations, model.design, priors, model.family, model.link, guess, model.statistics)
     except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
         return None
     if found is None:
@@ -75,7 +77,8 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), normal.unexplained_of(f, full))
         for f, effects in enumerate(whole.u)
     )
-    return theta, whole.beta.reshape(*shape, -1), u, {}, certificate
+    dispersions = {name: priors.layout.dispersion(theta, name) for name in priors.layout.dispersions}
+    return theta, whole.beta.reshape(*shape, -1), u, dispersions, certificate
 
 
 def _drawn(

@@ -172,18 +172,20 @@ class CorrectedDensity:
             noise = replace(noise, wide=nowhere[0], wide_common=nowhere[1])
         kept = normal.common_from(full, self._widened(noise))
         beta = normal.basis.written(normal.common_of(kept))
-        return _Drawn(points, full, noise, kept, beta, self._kept_effects(full, kept))
+        return _Drawn(points, full, self.working.logs(points), noise, kept, beta, self._kept_effects(full, kept))
 
     def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
-        values = self.working.log_density(drawn.points) + self.observations.constant
+        values = self.working.of_effects(drawn.points) + self.observations.constant
+        values += self.working.dispersions.log_prior(drawn.logs)
         values -= self._log_mixture_of_common(drawn.noise)
         shape = len(values), len(self.bounds) - 1
         chosen, total = np.zeros(shape, dtype=np.uint8), np.full(shape, -np.inf)
         if self.working.normal.leaf < 0:
-            return values + self._ratios(drawn.beta, drawn.effects)[:, 0], chosen
+            return values + self._ratios(drawn.logs, drawn.beta, drawn.effects)[:, 0], chosen
         for k in range(2 * self.pairs):
-            ratio = self._ratios(drawn.beta, self._with_leaf(drawn.effects, self._leaf_effects(drawn, k)))
+            effects = self._with_leaf(drawn.effects, self._leaf_effects(drawn, k))
+            ratio = self._ratios(drawn.logs, drawn.beta, effects)
             ratio -= self._log_mixture(drawn.noise, k // 2)
             total = np.logaddexp(total, ratio)
             with np.errstate(invalid="ignore"):  # chosen with its share of all so far: in the end of all
@@ -289,8 +291,11 @@ class CorrectedDensity:
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
 
-    def _ratios(self, beta: np.ndarray, effects: tuple[np.ndarray, ...]) -> np.ndarray:
-        """(m, G) logs of the likelihood over that of the working outcomes, of the rows of each level."""
+    def _ratios(self, logs: np.ndarray, beta: np.ndarray, effects: tuple[np.ndarray, ...]) -> np.ndarray:
+        """(m, G) logs of the likelihood over that of the working outcomes, of the rows of each level.
+
+        At logs of dispersions (m, k), and at coefficients and effects as written.
+        """
         rows, priors = self.observations, self.priors
         of_columns = np.linalg.solve(rows.to_written, beta[:, ~priors.scaled].T).T
         u = [self._at_centre(f, one).reshape(len(beta), -1) for f, one in enumerate(effects)]
@@ -303,7 +308,7 @@ class CorrectedDensity:
             rows.y,
             rows.trials,
             rows.weights,
-            rows.known[0],
+            rows.known,
             rows.columns,
             rows.slot_values,
             rows.slot_places,
@@ -313,6 +318,7 @@ class CorrectedDensity:
             self.bounds,
             np.ascontiguousarray(of_columns.T),
             np.ascontiguousarray(np.concatenate(u, axis=1).T),
+            self.working.dispersions.of_parameters(logs, len(rows.known)),
             out,
         )
         return out.T
@@ -381,11 +387,13 @@ class _Noise:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
-    """Points (m, .), the normal model's thetas (m, d), and what is drawn at them: kept coefficients (m, n), those of
-    the common terms (m, p) as written, and effects of each factor (m, J, q), which are zero for the leaf."""
+    """Points (m, .), the normal model's thetas (m, d), logs of dispersions (m, k), and what is drawn at them: kept
+    coefficients (m, n), those of the common terms (m, p) as written, and effects of each factor (m, J, q), which are
+    zero for the leaf."""
 
     points: np.ndarray
     full: np.ndarray
+    logs: np.ndarray
     noise: _Noise
     kept: np.ndarray
     beta: np.ndarray

@@ -12,16 +12,18 @@ from poolwise.density.gaussian import GaussianDensity
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.ties import Ties
+from poolwise.density.working.dispersions import Dispersions
 from poolwise.design.design import Rows
 from poolwise.priors import HalfNormal
 from poolwise.samplers.interface import NativeDensity
 
 _UNIT = HalfNormal(1.0)  # of a sigma that is one
+_AROUND = 6.0  # standard deviations of a dispersion in which modes are looked for
 _OF_SIGMA = 0.5 * math.log(2 / math.pi) - 0.5  # its log density at one, which plays no part
 
 
 def with_sigma(priors: ModelPriors) -> ModelPriors:
-    """Priors of a family without dispersions as those of a normal model."""
+    """Priors of a family's coefficients and effects as those of a normal model."""
     layout = replace(priors.layout, dispersions=("sigma",))
     ties = replace(priors.ties, dimension=layout.dimension)
     return replace(priors, layout=layout, dispersions={"sigma": _UNIT}, ties=ties)
@@ -29,19 +31,21 @@ def with_sigma(priors: ModelPriors) -> ModelPriors:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkingDensity:
-    """The density of what is sampled of theta, with sigma at one.
+    """The density of what is sampled of theta, with sigma at one, times that of the family's own dispersions.
 
     Attributes
     ----------
-    normal : of all of theta, and of sigma.
+    normal : of all of theta but the dispersions, and of sigma.
     layout, ties : of the family's theta.
     known : (n,) known part of each row's linear predictor.
+    dispersions : about where they lie.
     """
 
     normal: GaussianDensity
     layout: ParameterLayout
     ties: Ties
     known: np.ndarray
+    dispersions: Dispersions
 
     MOST = 3e7  # flops of an evaluation
 
@@ -49,6 +53,11 @@ class WorkingDensity:
     def _sigma(self) -> int:
         """Place of log sigma in the normal model's theta."""
         return len(self.layout.effects) + self.layout.pairs
+
+    @property
+    def _own(self) -> slice:
+        """Places of the dispersions in the family's theta."""
+        return slice(self._sigma, self._sigma + len(self.layout.dispersions))
 
     @property
     def dimension(self) -> int:
@@ -75,11 +84,24 @@ class WorkingDensity:
 
     def full(self, points: np.ndarray) -> np.ndarray:
         """Theta of the normal model at points (m, .)."""
-        return np.ascontiguousarray(np.insert(self.theta(points), self._sigma, 0.0, axis=1))
+        return np.ascontiguousarray(self._with(self.theta(points), np.zeros((len(points), 1)), self._own))
+
+    def logs(self, points: np.ndarray) -> np.ndarray:
+        """(m, k) logs of dispersions at points."""
+        return self.theta(points)[:, self._own]
+
+    @staticmethod
+    def _with(theta: np.ndarray, other: np.ndarray, places: slice) -> np.ndarray:
+        """Columns in the place of some others."""
+        return np.concatenate([theta[:, : places.start], other, theta[:, places.stop :]], axis=1)
+
+    def of_effects(self, points: np.ndarray) -> np.ndarray:
+        """(m,) values without the dispersions' part."""
+        return self.normal.log_density(self.full(points)) - _OF_SIGMA
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, .), (m,)."""
-        return self.normal.log_density(self.full(points)) - _OF_SIGMA
+        return self.of_effects(points) + self.dispersions.log_density(self.logs(points))
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at one point."""
@@ -89,16 +111,26 @@ class WorkingDensity:
     def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same at points together."""
         values, slopes = self.normal.values_and_gradients(self.full(points))
-        return values - _OF_SIGMA, self.ties.slopes(self.theta(points), np.delete(slopes, self._sigma, axis=1))
+        logs = self.logs(points)
+        slopes = self._with(slopes, self.dispersions.slopes(logs), self._sigma_alone)
+        values = values - _OF_SIGMA + self.dispersions.log_density(logs)
+        return values, self.ties.slopes(self.theta(points), slopes)
 
     def starts(self) -> np.ndarray:
         """Points to begin from."""
-        return np.delete(self.normal.starts(), self._sigma, axis=1)[:, self.ties.free]
+        found = self.normal.starts()
+        centre = np.tile(self.dispersions.centre, (len(found), 1))
+        return self._with(found, centre, self._sigma_alone)[:, self.ties.free]
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Where modes are looked for."""
-        low, high = (np.delete(end, self._sigma)[self.ties.free] for end in self.normal.box())
+        around = self.dispersions.centre + np.array([[-_AROUND], [_AROUND]]) * self.dispersions.sd
+        low, high = self._with(np.array(self.normal.box()), around, self._sigma_alone)[:, self.ties.free]
         return low, high
+
+    @property
+    def _sigma_alone(self) -> slice:
+        return slice(self._sigma, self._sigma + 1)
 
     def native(self) -> NativeDensity | None:
         """There is none."""

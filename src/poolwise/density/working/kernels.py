@@ -21,7 +21,7 @@ def remainders(
     y: Vector,
     trials: Vector,
     weights: Vector,
-    known: Vector,
+    known: Matrix,
     columns: Matrix,
     slot_values: Matrix,
     slot_places: IntMatrix,
@@ -31,6 +31,7 @@ def remainders(
     starts: IntVector,
     beta: Matrix,
     u: Matrix,
+    dispersions: Matrix,
     out: Matrix,
 ) -> None:
     """Log likelihood by the family less that of normal working outcomes, of each group's rows, into `out` (G, m).
@@ -38,15 +39,17 @@ def remainders(
     Parameters
     ----------
     address, values, code : of the family's kernel, of that of its values alone or zero, and of its link.
-    y, trials, weights, known : (n,) of rows in the order of their groups.
+    y, trials, weights : (n,) of rows in the order of their groups.
+    known : (parameters, n) known parts of their linear predictors.
     columns, slot_values, slot_places : as those of `Observations`.
     working, precisions : (n,) working outcomes and their precisions.
     constants : (G,) what the normal log likelihoods of each group's rows have beside their squares.
     starts : (G + 1,) where the rows of each group begin.
     beta, u : (p, m) and (U, m) coefficients and effects.
+    dispersions : (parameters, m) what is added to all rows' predictors of each parameter.
     """
-    draws = beta.shape[1]
-    predictors, slopes, totals = np.empty(_BLOCK * draws), np.empty(_BLOCK * draws), np.empty(draws)
+    parameters, draws = known.shape[0], out.shape[1]
+    predictors, slopes, totals = np.empty(parameters * _BLOCK * draws), np.empty(_BLOCK * draws), np.empty(draws)
     for group in range(starts.size - 1):
         for draw in range(draws):
             totals[draw] = -constants[group]
@@ -56,7 +59,7 @@ def remainders(
             for i in range(size):
                 row, at = begin + i, eta[i * draws : (i + 1) * draws]
                 for draw in range(draws):
-                    at[draw] = known[row]
+                    at[draw] = known[0, row]
                 for k in range(columns.shape[0]):
                     x, slope = columns[k, row], beta[k]
                     for draw in range(draws):
@@ -69,37 +72,53 @@ def remainders(
                     away = working[row] - at[draw]
                     totals[draw] += 0.5 * precisions[row] * away * away
             to_location(code, eta, slopes)
+            for k in range(1, parameters):
+                for i in range(size):
+                    start, own = (k * size + i) * draws, known[k, begin + i]
+                    for draw in range(draws):
+                        predictors[start + draw] = own + dispersions[k, draw]
+            every = predictors[: parameters * size * draws]
             if values != 0:
-                call_values(values, y[part], trials[part], weights[part], eta, totals)
+                call_values(values, y[part], trials[part], weights[part], every, totals)
             else:
-                _add_values(address, y[part], trials[part], weights[part], eta, totals)
+                _add_values(address, y[part], trials[part], weights[part], every, totals)
         for draw in range(draws):
             out[group, draw] = totals[draw]
 
 
 @exact_kernel
-def _add_values(address: int, y: Vector, trials: Vector, weights: Vector, locations: Vector, totals: Vector) -> None:
+def _add_values(address: int, y: Vector, trials: Vector, weights: Vector, predictors: Vector, totals: Vector) -> None:
     """As `call_values`, by a kernel that has derivatives too."""
-    at, slopes, information = np.empty((1, y.size)), np.empty((1, y.size)), np.empty((1, y.size))
-    for draw in range(totals.size):
-        for i in range(y.size):
-            at[0, i] = locations[i * totals.size + draw]
+    draws, n = totals.size, y.size
+    parameters = predictors.size // max(n * draws, 1)
+    at, slopes, information = np.empty((parameters, n)), np.empty((parameters, n)), np.empty((parameters, n))
+    for draw in range(draws):
+        for k in range(parameters):
+            for i in range(n):
+                at[k, i] = predictors[(k * n + i) * draws + draw]
         totals[draw] += call_rows(address, y, trials, weights, at, slopes, information)
 
 
 @kernel
 def likelihood_slopes(
-    address: int, code: int, y: Vector, trials: Vector, weights: Vector, eta: Vector, slopes: Vector
+    address: int,
+    code: int,
+    y: Vector,
+    trials: Vector,
+    weights: Vector,
+    predictors: Matrix,
+    slopes: Matrix,
+    information: Matrix,
 ) -> float:
-    """Log likelihood of rows at linear predictors (n,), and its derivatives in these, into `slopes` (n,)."""
-    predictors, found = np.empty((1, eta.size)), np.empty((1, eta.size))
-    information, chain = np.empty((1, eta.size)), np.empty(eta.size)
-    for i in range(eta.size):
-        predictors[0, i] = eta[i]
-    to_location(code, predictors[0], chain)
-    value = call_rows(address, y, trials, weights, predictors, found, information)
-    for i in range(eta.size):
-        slopes[i] = found[0, i] * chain[i] if code != 0 else found[0, i]
+    """Log likelihood of rows at linear predictors (parameters, n), its derivatives in these, and the expected
+    information on each, into `slopes` and `information`."""
+    at, chain = predictors.copy(), np.empty(y.size)
+    to_location(code, at[0], chain)
+    value = call_rows(address, y, trials, weights, at, slopes, information)
+    if code != 0:
+        for i in range(y.size):
+            slopes[0, i] *= chain[i]
+            information[0, i] *= chain[i] * chain[i]
     return value
 
 

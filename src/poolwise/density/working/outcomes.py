@@ -4,12 +4,14 @@ If the linear predictor of a row is about Normal(m, v) under the posterior, the 
 likelihood in mean square there has the mean slope g and the mean curvature -h over that distribution: it is the
 Hermite expansion up to its second term, and what is left is orthogonal to every quadratic. So a row is worth an outcome
 m + g / h with precision h. As m and v follow from the normal model of these outcomes, they are found in turns; with
-v = 0 these are the turns of iteratively reweighted least squares.
+v = 0 these are the turns of iteratively reweighted least squares. Dispersions that all rows share take a step of
+Newton's in each turn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,17 +19,17 @@ from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity, with_sigma
-from poolwise.density.working.kernels import likelihood_slopes
+from poolwise.density.working.dispersions import Dispersions
+from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.design.design import Design, Rows
-from poolwise.families import Link
+from poolwise.families import Family, Link
 from poolwise.samplers.mode import Mode, distinct_modes, find_modes
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.support.threads import look
 
-_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors
-_STEP = 1e-3  # of a difference of slopes
 _TURNS = 20
+_FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
 _ROOM = 1e-3  # added to those sds
@@ -63,7 +65,13 @@ class WorkingModel:
 
 
 def working_model(
-    observations: Observations, design: Design, priors: ModelPriors, link: Link, guess: np.ndarray, total: CrossProducts
+    observations: Observations,
+    design: Design,
+    priors: ModelPriors,
+    family: Family,
+    link: Link,
+    guess: np.ndarray,
+    total: CrossProducts,
 ) -> WorkingModel | None:
     """The normal model of the working outcomes; None where the turns do not settle, or a curvature has no sign.
 
@@ -73,12 +81,15 @@ def working_model(
     total : statistics of the rows, for their columns and cells.
     """
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
-    outcomes = _outcomes(mean, *_projected(observations, link, mean, variance))
+    likelihood, _ = _fitted(
+        ExpectedLikelihood(observations, link, Dispersions.at_medians(family, priors)), mean, variance, _FIRST
+    )
+    outcomes = _outcomes(mean, *likelihood.projected(mean, variance))
     for turn in range(_TURNS):
         look()
         if outcomes is None:
             return None
-        density = _density(outcomes, observations, design, priors, total)
+        density = _density(outcomes, likelihood, design, priors, total)
         if density is None:
             return None
         modes = _modes(density, modes)
@@ -88,18 +99,35 @@ def working_model(
             together = _moved_together(observations, outcomes.precisions, found - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
-        mean, outcomes = _moved(observations, link, outcomes, mean, found, variance)
-        if turn and moved.max() < _SETTLED and together < _SETTLED:
+        likelihood, turned = _fitted(likelihood, found, variance, 1)
+        mean, outcomes = _moved(likelihood, outcomes, mean, found, variance)
+        if turn and max(moved.max(), together, turned) < _SETTLED:
             break
-    density = None if outcomes is None else _density(outcomes, observations, design, priors, total)
+    density = None if outcomes is None else _density(outcomes, likelihood, design, priors, total)
     if outcomes is None or density is None:
         return None
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)))
 
 
+def _fitted(
+    likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray, steps: int
+) -> tuple[ExpectedLikelihood, float]:
+    """With dispersions that suit linear predictors of some means and variances (n,), after so many steps towards them;
+    and the length of the last one."""
+    length = 0.0
+    for _ in range(steps):
+        slopes = partial(likelihood.dispersion_slopes, mean, variance)
+        dispersions, length = likelihood.dispersions.moved(slopes)
+        if not np.isfinite(dispersions.centre).all():
+            return likelihood, np.inf
+        likelihood = replace(likelihood, dispersions=dispersions)
+        if length < _SETTLED:
+            break
+    return likelihood, length
+
+
 def _moved(
-    observations: Observations,
-    link: Link,
+    likelihood: ExpectedLikelihood,
     outcomes: WorkingOutcomes,
     mean: np.ndarray,
     found: np.ndarray,
@@ -111,7 +139,7 @@ def _moved(
     from a small mean would else be taken for one of many millions, from where each turn comes back by one.
     """
     found = found.copy()
-    slope, curvature = _projected(observations, link, found, variance)
+    slope, curvature = likelihood.projected(found, variance)
     for _ in range(_HALVINGS):
         with np.errstate(invalid="ignore"):
             times = curvature / outcomes.precisions
@@ -119,7 +147,7 @@ def _moved(
         if not len(rows := np.flatnonzero(~good)):
             break
         found[rows] = 0.5 * (found[rows] + mean[rows])
-        slope[rows], curvature[rows] = _projected(observations, link, found[rows], variance[rows], rows)
+        slope[rows], curvature[rows] = likelihood.projected(found[rows], variance[rows], rows)
     return found, _outcomes(found, slope, curvature)
 
 
@@ -145,31 +173,6 @@ def _modes(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
     return find_modes(density, np.random.default_rng(0))
 
 
-def _projected(
-    observations: Observations,
-    link: Link,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    rows: np.ndarray | slice = slice(None),
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,)."""
-    widest = float(np.sqrt(variance.max(initial=0.0)))
-    count = next(count for sd, count in _NODES if widest <= sd)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
-    address = int(observations.terms[0, 2])
-    data = observations.y[rows], observations.trials[rows], observations.weights[rows]
-    slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
-    below, at, above = (np.empty_like(mean) for _ in range(3))
-    with np.errstate(all="ignore"):
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-            eta = mean + node * np.sqrt(variance)
-            for step, out in ((-_STEP, below), (0.0, at), (_STEP, above)):
-                likelihood_slopes(address, link.code, *data, eta + step, out)
-            slope += weight * at
-            curvature += weight * (below - above) / (2 * _STEP)
-    return slope, curvature
-
-
 def _outcomes(mean: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> WorkingOutcomes | None:
     """Working outcomes of slopes and curvatures; None where these are none."""
     if not (np.isfinite(slope).all() and np.isfinite(curvature).all() and (curvature > 0).all()):
@@ -185,14 +188,19 @@ def _rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
 
 
 def _density(
-    outcomes: WorkingOutcomes, observations: Observations, design: Design, priors: ModelPriors, total: CrossProducts
+    outcomes: WorkingOutcomes,
+    likelihood: ExpectedLikelihood,
+    design: Design,
+    priors: ModelPriors,
+    total: CrossProducts,
 ) -> WorkingDensity | None:
+    observations = likelihood.observations
     rows = _rows(outcomes, observations)
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
     found = gaussian(products, design, with_sigma(priors), threads=1)
-    made = WorkingDensity(found, priors.layout, priors.ties, observations.known[0])
+    made = WorkingDensity(found, priors.layout, priors.ties, observations.known[0], likelihood.dispersions)
     return made if made.cost < WorkingDensity.MOST else None
 
 

@@ -1,0 +1,81 @@
+"""Expected log likelihoods of rows whose linear predictors are about normal, by quadrature: slopes and curvatures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwise.density.latent.observations import Observations
+from poolwise.density.working.dispersions import Dispersions
+from poolwise.density.working.kernels import likelihood_slopes
+from poolwise.families import Link
+
+_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors
+_STEP = 1e-3  # of a difference of slopes
+_LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what is expected of them
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectedLikelihood:
+    """Log likelihoods of rows.
+
+    Attributes
+    ----------
+    observations, link : the rows, and the link of their mean.
+    dispersions : of the family.
+    """
+
+    observations: Observations
+    link: Link
+    dispersions: Dispersions
+
+    def projected(
+        self, mean: np.ndarray, variance: np.ndarray, rows: np.ndarray | slice = _ALL
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,)."""
+        predictors = self._predictors(self.dispersions.centre, rows)
+        slope, curvature, least = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+        below, at, above = (np.empty_like(predictors) for _ in range(3))
+        information = np.empty_like(predictors)
+        with np.errstate(all="ignore"):
+            for node, weight in _quadrature(variance):
+                eta = mean + node * np.sqrt(variance)
+                for step, out in ((-_STEP, below), (_STEP, above), (0.0, at)):
+                    predictors[0] = eta + step
+                    self._slopes(predictors, rows, out, information)
+                slope += weight * at[0]
+                curvature += weight * (below[0] - above[0]) / (2 * _STEP)
+                least += weight * _LEAST_CURVED * information[0]
+            return slope, np.maximum(curvature, least)
+
+    def dispersion_slopes(self, mean: np.ndarray, variance: np.ndarray, logs: np.ndarray) -> np.ndarray:
+        """Slopes (k,) of the expected log likelihood of all rows in the logs (k,) of dispersions."""
+        predictors, total = self._predictors(logs, _ALL), np.zeros(len(logs))
+        slopes, information = np.empty_like(predictors), np.empty_like(predictors)
+        for node, weight in _quadrature(variance):
+            predictors[0] = mean + node * np.sqrt(variance)
+            self._slopes(predictors, _ALL, slopes, information)
+            total += weight * slopes[self.dispersions.parameters].sum(axis=1)
+        return total
+
+    def _predictors(self, logs: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+        """(parameters, n) linear predictors of all parameters but the mean."""
+        known = self.observations.known[:, rows]
+        return np.ascontiguousarray(known + self.dispersions.of_parameters(logs[None], len(known)))
+
+    def _slopes(
+        self, predictors: np.ndarray, rows: np.ndarray | slice, slopes: np.ndarray, information: np.ndarray
+    ) -> None:
+        each = self.observations
+        data = each.y[rows], each.trials[rows], each.weights[rows]
+        likelihood_slopes(int(each.terms[0, 2]), self.link.code, *data, predictors, slopes, information)
+
+
+def _quadrature(variance: np.ndarray) -> list[tuple[float, float]]:
+    """Nodes and weights that suit the widest of some normals."""
+    widest = float(np.sqrt(variance.max(initial=0.0)))
+    count = next(count for sd, count in _NODES if widest <= sd)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
+    return list(zip(nodes.tolist(), (weights / weights.sum()).tolist(), strict=True))
