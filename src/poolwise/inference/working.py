@@ -19,11 +19,11 @@ from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.weights import efficiency
 from poolwise.support.errors import SamplingError
 
-# Rows that differ, below which NUTS takes seconds, and posteriors may be far from normal.
-LEAST = 20_000
+LEAST = 2_000  # rows that differ, below which NUTS takes a second or two
 # Pairs of draws of a level's effects: as many as cost little, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
 _ROWS, _MOST_PAIRS, _VARIANCE = 4_000, 8, 0.35
+_GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
@@ -101,6 +101,8 @@ def _drawn(
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})
+        if corrected.cost > _GRADIENTS * plain.observations.cost:
+            break
         drawn = sample_near(corrected, found.density, found.modes, settings)
         if drawn is not None:
             return corrected, drawn

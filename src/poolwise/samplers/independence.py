@@ -32,7 +32,7 @@ _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 _FIRST, _TELLING, _NEAR = 100, 400, 0.25  # points that tell whether densities are near, and from which efficiency on
-_FINITE = 0.5  # k-hat
+_FINITE, _HEAVY = 0.5, 0.8  # k-hat below which weights have a variance; from which 400 points say that they have none
 _STAY = 0.2  # of steps, where weights are estimates
 _SAME = 0.9998  # efficiency from which two densities are the same: means are off by less than 0.014 sds
 # Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000; twice as many where
@@ -143,6 +143,8 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
         theta, log_jacobian = adapted.warp.forward(points)
         apart = values - log_jacobian - near.log_density(theta)
         if not np.isfinite(log_weights).any() or efficiency(log_weights) < _NEAR:
+            return None
+        if size == _TELLING and tail_shape(log_weights) > _HEAVY:
             return None
         if _effort(density) is _DEAR and np.isfinite(apart).all() and efficiency(apart) > _SAME:
             found = _run(near, adapted, settings, draw_seed)[0]

@@ -29,6 +29,7 @@ from poolwise.support.progress import silent
 @pytest.fixture(autouse=True)
 def _however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(working, "_GRADIENTS", np.inf)
 
 
 def _data(family, seed=3, groups=6, rows=60):
@@ -301,8 +302,14 @@ def test_outcomes_of_large_counts_settle(scale):
 
 
 def test_few_rows_are_sampled_by_nuts(monkeypatch):
+    """And an effect for each row, whose estimates would cost more than they are worth."""
     monkeypatch.undo()
-    assert pw.fit("y ~ x + (1 | g)", _data("bernoulli"), family="bernoulli", seed=1, draws=50).outcome.sampler == "nuts"
+    few, many = _data("bernoulli"), _data("poisson", groups=40, rows=2_500)
+    assert pw.fit("y ~ x + (1 | g)", few, family="bernoulli", seed=1, draws=50).outcome.sampler == "nuts"
+    rows = many.assign(row=np.arange(len(many)))
+    fit = pw.fit("y ~ x + (1 | g) + (1 | row)", rows, family="poisson", seed=1, draws=50)
+    assert fit.outcome.sampler == "nuts"
+    assert pw.fit("y ~ x + (1 | g)", many, family="poisson", seed=1, draws=50).outcome.sampler == "independence"
 
 
 def test_where_nothing_tells_them_apart_draws_are_those_of_the_working_model(monkeypatch):

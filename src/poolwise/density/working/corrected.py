@@ -20,7 +20,7 @@ import numpy as np
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
-from poolwise.density.working.kernels import noise_at, remainders
+from poolwise.density.working.kernels import add_draw, noise_at, remainders
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
@@ -29,10 +29,11 @@ from poolwise.support.threads import map_slices, steps
 
 _SLICE = 64  # thetas
 _ROOM = 1 << 24  # numbers of a slice
-_PER_ROW = 40.0  # flops of a row's likelihood, about
+_PER_ROW, _PER_LEVEL = 20.0, 200.0  # flops of a row's likelihood, and of a level's draw, about
 _WIDE = 3.0  # times as wide
 _MOST_WIDE, _NOISE = 0.1, 0.1  # share of wide draws at the most, and what they may add to the variance of all ratios
 _REMEMBERED = 1 << 28  # bytes
+_IMPOSSIBLE = -1e299  # log of a sum of ratios that are all zero
 _CELLS = float(1 << 16)  # in a unit of theta
 _LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
 
@@ -130,7 +131,7 @@ class CorrectedDensity:
     def cost(self) -> float:
         """Flops of an evaluation, about."""
         columns = len(self.observations.columns) + len(self.observations.slot_values)
-        each = len(self.observations.y) * (_PER_ROW + 2.0 * columns)
+        each = len(self.observations.y) * (_PER_ROW + 2.0 * columns) + _PER_LEVEL * (len(self.bounds) - 1)
         return max(_LEAST_COST, self.working.cost + 2.0 * self.pairs * each)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
@@ -180,20 +181,20 @@ class CorrectedDensity:
         values += self.working.dispersions.log_prior(drawn.logs)
         values -= self._log_mixture_of_common(drawn.noise)
         shape = len(values), len(self.bounds) - 1
-        chosen, total = np.zeros(shape, dtype=np.uint8), np.full(shape, -np.inf)
+        chosen, total = np.zeros(shape, dtype=np.int64), np.full(shape, -np.inf)
         if self.working.normal.leaf < 0:
             return values + self._ratios(drawn.logs, drawn.beta, drawn.effects)[:, 0], chosen
+        mixture = 1.0 - self._share, self._share * _WIDE ** -drawn.noise.leaf.shape[2]
         for k in range(2 * self.pairs):
             effects = self._with_leaf(drawn.effects, self._leaf_effects(drawn, k))
-            ratio = self._ratios(drawn.logs, drawn.beta, effects)
-            ratio -= self._log_mixture(drawn.noise, k // 2)
-            total = np.logaddexp(total, ratio)
-            with np.errstate(invalid="ignore"):  # chosen with its share of all so far: in the end of all
-                chosen = np.where(np.log(drawn.noise.uniform[:, :, k]) < ratio - total, np.uint8(k), chosen)
+            ratios = self._ratios(drawn.logs, drawn.beta, effects)
+            likelier, uniform = self._likelier(drawn.noise, k // 2), np.ascontiguousarray(drawn.noise.uniform[:, :, k])
+            add_draw(k, ratios, likelier, uniform, *mixture, total, chosen)
         values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
+        picked = chosen.astype(np.uint8)
         if len(self.chosen) * chosen.shape[1] < _REMEMBERED:
-            self.chosen.update(zip(drawn.noise.cells, chosen, strict=True))
-        return np.where(np.isfinite(values), values, -np.inf), chosen
+            self.chosen.update(zip(drawn.noise.cells, picked, strict=True))
+        return np.where(np.isfinite(values) & (total > _IMPOSSIBLE).all(axis=1), values, -np.inf), picked
 
     def _completed(self, points: np.ndarray, chosen: bool) -> Completed:
         drawn = self._drawn(points, narrow=not chosen)
@@ -266,10 +267,15 @@ class CorrectedDensity:
         return len(self.working.normal.basis.reference)
 
     def _log_mixture_of_common(self, noise: _Noise) -> np.ndarray:
-        """(m,) as `_log_mixture`, of the common coefficients."""
+        """(m,) log density of draws of the common coefficients under both kinds together, less that under narrow ones
+        alone."""
         own = noise.kept[:, noise.kept.shape[1] - self._common :]
         squares = np.square(own).sum(axis=1) * np.where(noise.wide_common, _WIDE, 1.0) ** 2
-        return _log_mixture(squares, self._common, self._share_of_common)
+        share = self._share_of_common
+        if share == 0.0:
+            return np.zeros_like(squares)
+        wide = np.log(share) - self._common * np.log(_WIDE) + _likelier(squares)
+        return np.asarray(np.logaddexp(np.log1p(-share), wide))
 
     @property
     def _share(self) -> float:
@@ -281,12 +287,11 @@ class CorrectedDensity:
         """Of wide draws of the common coefficients."""
         return _MOST_WIDE if self.defended else 0.0
 
-    def _log_mixture(self, noise: _Noise, pair: int) -> np.ndarray:
-        """(m, G) log density of draws under both kinds together, less that under narrow ones alone."""
-        levels, q = len(self.bounds) - 1, noise.leaf.shape[2]
+    def _likelier(self, noise: _Noise, pair: int) -> np.ndarray:
+        """(m, G) what `_likelier` says of the draws of each level."""
+        levels = len(self.bounds) - 1
         scale = np.where(noise.wide[:, :, pair], _WIDE, 1.0)
-        squares = np.square(noise.leaf[:, pair, :, :levels]).sum(axis=1) * scale**2
-        return _log_mixture(squares, q, self._share)
+        return _likelier(np.square(noise.leaf[:, pair, :, :levels]).sum(axis=1) * scale**2)
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
@@ -300,7 +305,7 @@ class CorrectedDensity:
         of_columns = np.linalg.solve(rows.to_written, beta[:, ~priors.scaled].T).T
         u = [self._at_centre(f, one).reshape(len(beta), -1) for f, one in enumerate(effects)]
         u.append(beta[:, priors.scaled])
-        out = np.empty((len(self.bounds) - 1, len(beta)))
+        out = np.empty((len(beta), len(self.bounds) - 1))
         remainders(
             int(rows.terms[0, 2]),
             self.likelihood,
@@ -321,7 +326,7 @@ class CorrectedDensity:
             self.working.dispersions.of_parameters(logs, len(rows.known)),
             out,
         )
-        return out.T
+        return out
 
     def _at_centre(self, f: int, effects: np.ndarray) -> np.ndarray:
         """Effects as written (m, J, q) as those that theta speaks of."""
@@ -353,15 +358,10 @@ class CorrectedDensity:
         return self.working.box()
 
 
-def _log_mixture(squares: np.ndarray, numbers: int, share: float) -> np.ndarray:
-    """Log density of so many numbers under narrow and wide draws together, less that under narrow ones alone.
-
-    `squares` are the sums of the squares of the numbers, in narrow standard deviations.
-    """
-    if share == 0.0:
-        return np.zeros_like(squares)
-    wide = np.log(share) - numbers * np.log(_WIDE) + 0.5 * squares * (1.0 - _WIDE**-2)
-    return np.asarray(np.logaddexp(np.log1p(-share), wide))
+def _likelier(squares: np.ndarray) -> np.ndarray:
+    """Log of how much likelier numbers with such sums of squares, in narrow standard deviations, are by the wide
+    density than by the narrow one, but for its constant."""
+    return np.asarray(0.5 * squares * (1.0 - _WIDE**-2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

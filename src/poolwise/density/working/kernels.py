@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwise.compiled import exact_kernel, kernel
+from poolwise.compiled import exact_kernel, kernel, vector
 from poolwise.compiled.types import IntMatrix, IntVector, Matrix, Vector
 from poolwise.density.latent.noise import normals, uniforms
 from poolwise.families.callback import call_rows, call_values
 from poolwise.families.links import to_location
 
 _BLOCK = 16
+_NOWHERE = -1e300  # log of a ratio of zero
 
 
 @exact_kernel  # a draw's digits are the same beside any others
@@ -34,7 +35,7 @@ def remainders(
     dispersions: Matrix,
     out: Matrix,
 ) -> None:
-    """Log likelihood by the family less that of normal working outcomes, of each group's rows, into `out` (G, m).
+    """Log likelihood by the family less that of normal working outcomes, of each group's rows, into `out` (m, G).
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def remainders(
     beta, u : (p, m) and (U, m) coefficients and effects.
     dispersions : (parameters, m) what is added to all rows' predictors of each parameter.
     """
-    parameters, draws = known.shape[0], out.shape[1]
+    parameters, draws = known.shape[0], out.shape[0]
     predictors, slopes, totals = np.empty(parameters * _BLOCK * draws), np.empty(_BLOCK * draws), np.empty(draws)
     for group in range(starts.size - 1):
         for draw in range(draws):
@@ -83,7 +84,7 @@ def remainders(
             else:
                 _add_values(address, y[part], trials[part], weights[part], every, totals)
         for draw in range(draws):
-            out[group, draw] = totals[draw]
+            out[draw, group] = totals[draw]
 
 
 @exact_kernel
@@ -128,3 +129,33 @@ def noise_at(points: Matrix, normal: Matrix, uniform: Matrix) -> None:
     for i in range(points.shape[0]):
         normals(points[i], normal[i], 0)
         uniforms(points[i], uniform[i])
+
+
+@exact_kernel
+def add_draw(
+    draw: int,
+    ratios: Matrix,
+    squares: Matrix,
+    uniform: Matrix,
+    common: float,
+    rare: float,
+    total: Matrix,
+    chosen: IntMatrix,
+) -> None:
+    """Add a draw of each level to the logs of sums of ratios `total`, and choose it with its share of all so far.
+
+    Parameters
+    ----------
+    draw : its number.
+    ratios, uniform, total, chosen : (m, G).
+    squares : (m, G) by which draws under both kinds together are `common` + `rare` exp(square) times as likely as under
+        narrow ones alone.
+    """
+    for i in range(total.shape[0]):
+        for g in range(total.shape[1]):
+            own = ratios[i, g] - vector.log(common + rare * vector.exp(min(squares[i, g], 700.0)))
+            own = own if own > _NOWHERE else _NOWHERE
+            before = total[i, g]
+            after = max(own, before) + vector.log(1.0 + vector.exp(-abs(own - before)))
+            total[i, g] = after
+            chosen[i, g] = draw if uniform[i, g] < vector.exp(own - after) else chosen[i, g]
