@@ -13,6 +13,7 @@ from scipy.stats import chisquare, invgauss, skewnorm
 
 import poolwise as pw
 from poolwise.families.first_passage_draws import first_passages
+from poolwise.inference import working
 
 GROUP = np.repeat(np.arange(8), [4, 7, 9, 10, 10, 11, 13, 16])
 X = np.random.default_rng(12).normal(size=len(GROUP))
@@ -208,3 +209,21 @@ def test_families_are_calibrated(family):
 @pytest.mark.parametrize("family", list(OF_FAMILY))
 def test_families_are_calibrated_in_more_data_sets(family, sampler):
     assert_uniform(*ranks_of(family, MANY, sampler, seed=6), bins=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial", "student", "weibull", "beta_binomial"])
+def test_working_outcomes_are_calibrated(family, monkeypatch):
+    """However few the rows, and whatever an estimate costs."""
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(working, "_GRADIENTS", np.inf)
+    samplers, fit = [], pw.fit
+
+    def noted(*data, **options):
+        found = fit(*data, **options)
+        samplers.append(found.outcome.sampler)
+        return found
+
+    monkeypatch.setattr(pw, "fit", noted)
+    assert_uniform(*ranks_of(family, MANY, "auto", seed=6), bins=10)
+    assert samplers.count("independence") > 0.5 * MANY

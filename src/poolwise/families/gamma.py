@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
 from poolwise.families.incomplete_gamma import gamma_constants, gamma_interval
@@ -40,6 +40,30 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives; gamma functions once where neighbours share them."""
+    n, draws = y.size, totals.size
+    shapes, constants = np.empty(draws), np.empty(draws)
+    for i in range(n):
+        changed, log_y = i == 0, math.log(y[i])
+        for k in range(draws):
+            changed = changed or predictors[n + i, k] != predictors[n + i - 1, k]
+        if changed:
+            for k in range(draws):
+                shapes[k] = math.exp(predictors[n + i, k])
+                constants[k], _ = gamma_constant(shapes[k])
+        for k in range(draws):
+            away = log_y - predictors[i, k]
+            totals[k] += weights[i] * (constants[k] + shapes[k] * (1.0 + away - vector.exp(away)) - log_y)
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel
@@ -92,4 +116,5 @@ GAMMA = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean, shape: mean**2 / shape,
+    likelihood=_values,
 )

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import any_number
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gaussian import SIGMA
@@ -58,6 +58,32 @@ def rows(y, trials, weights, predictors, slopes, information):
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives; gamma functions once where neighbours share them."""
+    n, draws = y.size, totals.size
+    dfs, constants = np.empty(draws), np.empty(draws)
+    for i in range(n):
+        at, changed = 2 * n + i, i == 0
+        for k in range(draws):
+            changed = changed or predictors[at, k] != predictors[at - 1, k]
+        if changed:
+            for k in range(draws):
+                dfs[k], constants[k], _ = _of_df(predictors[at, k])
+        for k in range(draws):
+            s = predictors[n + i, k]
+            z = (y[i] - predictors[i, k]) * vector.exp(-s)
+            z = min(max(z, -1e140), 1e140)
+            bent = vector.log1p(z * z / dfs[k])
+            totals[k] += weights[i] * (constants[k] - s - 0.5 * (dfs[k] + 1.0) * bent)
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @kernel
@@ -120,4 +146,5 @@ STUDENT = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean, sigma, nu: np.where(nu > 2.0, sigma**2 * nu / np.maximum(nu - 2.0, 1e-300), np.inf),
+    likelihood=_values,
 )

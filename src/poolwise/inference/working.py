@@ -19,12 +19,15 @@ from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.weights import efficiency
 from poolwise.support.errors import SamplingError
 
-LEAST = 2_000  # rows that differ, below which NUTS takes a second or two
+# Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
+LEAST, _EFFECT = 2_000, 10
 # Pairs of draws of a level's effects: as many as cost little, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
 _ROWS, _MOST_PAIRS, _VARIANCE = 4_000, 8, 0.35
 _GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
+# Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
+_DISTINCT = 0.4
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
     True: "a normal model of working outcomes is close; importance weights make up for the rest",
@@ -41,7 +44,10 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     where the certificate holds.
     """
     observations, priors = model.observations, model.priors
-    if observations is None or not len(priors.ties.free) or len(observations.y) < LEAST:
+    if observations is None or not len(priors.ties.free):
+        return None
+    effects = max((len(factor.levels) * len(factor.effects) for factor in model.design.factors), default=0)
+    if len(observations.y) + _EFFECT * effects < LEAST:
         return None
     if len(observations.terms) != 1 or len(observations.stepped):
         return None
@@ -65,6 +71,8 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         return None
     sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
     points = sample.points.reshape(-1, corrected.dimension)
+    if corrected.distinct(points) < _DISTINCT * len(points):
+        return None
     evidence = log_evidence_about(found.density, points)  # of the working model: the family's is another number
     if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
         return None

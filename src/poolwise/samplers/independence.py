@@ -38,6 +38,7 @@ _SAME = 0.9998  # efficiency from which two densities are the same: means are of
 # Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000; twice as many where
 # weights are estimates, whose chains stay more.
 _PLENTY = 2_000
+_SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH, _BATCH_FLOPS = 1 << 17, 2e9  # proposals at a time, at the most, so that progress is seen
@@ -141,7 +142,8 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
         settings.progress("comparing with the density itself", 0.1)
         points, log_weights, values = _weighted(density, adapted.warp, adapted.proposal, rng, size)
         theta, log_jacobian = adapted.warp.forward(points)
-        apart = values - log_jacobian - near.log_density(theta)
+        with np.errstate(invalid="ignore"):  # neither may be finite
+            apart = values - log_jacobian - near.log_density(theta)
         if not np.isfinite(log_weights).any() or efficiency(log_weights) < _NEAR:
             return None
         if size == _TELLING and tail_shape(log_weights) > _HEAVY:
@@ -177,7 +179,7 @@ def _run(
     effort = _effort(density)
     length = (
         settings.draws
-        if not settings.fewer or effort in (_CHEAP, _MODERATE)
+        if not settings.fewer or density.cost < _SLOW
         else min(settings.draws, -(-_PLENTY * (1 if stay is None else 2) // settings.chains))
     )
     needed = settings.chains * (_SETTLE + length)

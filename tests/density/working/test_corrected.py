@@ -154,6 +154,21 @@ def test_points_have_the_family_s_own_density(formula, family, link):
     assert np.ptp(apart) < 1e-8 * np.abs(exact).sum()
 
 
+def test_however_sharply_theta_is_known_coefficients_are_drawn_anew():
+    """Cells of noise are small beside what theta is known to; where doubles are too coarse for that, it is no way."""
+    data, found = _data("poisson", groups=10, rows=300), []
+    for sharp in (1e4, 1e10, 1e20):
+        priors = {"sd": pw.Gamma(sharp, sharp / 0.4)}
+        model, _ = prepare(
+            "y ~ x + (1 | g)", data, priors=priors, family=family_of("poisson"), missing="drop", threads=1
+        )
+        found.append(by_working_outcomes(model, sampler_settings(1000, 4, 1, "auto", silent), 2))
+    assert found[2] is None
+    one, other = (each[1].reshape(-1, 2) for each in found[:2])
+    np.testing.assert_allclose(other.std(axis=0), one.std(axis=0), rtol=0.12)
+    assert np.all(np.abs(other.mean(axis=0) - one.mean(axis=0)) < 0.12 * one.std(axis=0))
+
+
 def test_asked_twice_in_any_company_the_same_answer():
     _, found, corrected = _densities("y ~ x + (x | g)", _data("bernoulli"), "bernoulli")
     points = found.modes[0].point + 0.1 * np.random.default_rng(2).normal(size=(150, len(found.modes[0].point)))

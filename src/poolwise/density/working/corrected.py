@@ -34,7 +34,7 @@ _WIDE = 3.0  # times as wide
 _MOST_WIDE, _NOISE = 0.1, 0.1  # share of wide draws at the most, and what they may add to the variance of all ratios
 _REMEMBERED = 1 << 28  # bytes
 _IMPOSSIBLE = -1e299  # log of a sum of ratios that are all zero
-_CELLS = float(1 << 16)  # in a unit of theta
+_CELLS = 16  # in a standard deviation of theta, as a power of two
 _LEAST_COST = 1e5  # flops: to draw effects of a theta costs as much
 
 
@@ -58,6 +58,8 @@ class CorrectedDensity:
     observations, outcomes : rows in the order of the leaf's levels, and their working outcomes.
     bounds : (G + 1,) where the rows of each level begin.
     constants : (G,) what the normal log likelihoods of a level's rows have beside their squares.
+    cells : (d,) how many of them are in a unit of each coordinate: so many in a standard deviation, and powers of two,
+        so that what standard deviations differ in by rounding plays no part.
     likelihood : address of the family's kernel of values alone, or zero.
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
@@ -74,6 +76,7 @@ class CorrectedDensity:
     outcomes: WorkingOutcomes
     bounds: np.ndarray
     constants: np.ndarray
+    cells: np.ndarray
     likelihood: int
     pairs: int
     threads: int
@@ -112,6 +115,7 @@ class CorrectedDensity:
             outcomes,
             bounds,
             np.diff(below[bounds]),
+            np.exp2(_CELLS - np.round(0.5 * np.log2(np.diag(model.modes[0].covariance)))),
             likelihood,
             pairs,
             threads,
@@ -159,6 +163,10 @@ class CorrectedDensity:
         of_factors = zip(*(one.u for one in found), strict=True)
         theta, beta = (np.concatenate([getattr(one, name) for one in found]) for name in ("theta", "beta"))
         return Completed(theta, beta, tuple(np.concatenate(one) for one in of_factors))
+
+    def distinct(self, points: np.ndarray) -> int:
+        """Cells that points (m, .) lie in: as many draws of coefficients and effects there are."""
+        return len(np.unique(np.round(points * self.cells), axis=0))
 
     @property
     def _together(self) -> int:
@@ -223,7 +231,7 @@ class CorrectedDensity:
         last = len(self.bounds) - 1, 3 * self.pairs
         sizes = [int(np.prod(shape)) for shape in shapes]
         numbers = np.empty((len(points), sum(sizes))), np.empty((len(points), 1 + int(np.prod(last))))
-        cells = np.round(points * _CELLS)
+        cells = np.round(points * self.cells)
         noise_at(cells, *numbers)
         parts = np.split(numbers[0], sizes[:1], axis=1)
         kept, leaf = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
