@@ -107,7 +107,7 @@ def _drawn(
             return plain, drawn
     cheap = _ROWS // max(len(plain.observations.y), 1)
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
-    for pairs in dict.fromkeys((fewest, min(4 * fewest, _MOST_PAIRS))):
+    for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})
         if corrected.cost > _GRADIENTS * plain.observations.cost:
             break

@@ -41,7 +41,7 @@ _PLENTY = 2_000
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
-_BATCH, _BATCH_FLOPS = 1 << 17, 2e9  # proposals at a time, at the most, so that progress is seen
+_BATCH, _BATCH_FLOPS = 1 << 17, 8e9  # proposals at a time, at the most, so that progress is seen
 
 
 @dataclass(frozen=True, slots=True)

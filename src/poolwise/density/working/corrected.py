@@ -27,7 +27,7 @@ from poolwise.families import Family, Link
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.threads import map_slices, steps
 
-_SLICE = 64  # thetas
+_SLICE = 64  # thetas, which fill vector registers
 _ROOM = 1 << 24  # numbers of a slice
 _PER_ROW, _PER_LEVEL = 20.0, 200.0  # flops of a row's likelihood, and of a level's draw, about
 _WIDE = 3.0  # times as wide
