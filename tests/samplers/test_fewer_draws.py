@@ -17,7 +17,7 @@ def frame():
 
 def test_as_many_as_make_two_thousand_in_all(frame, monkeypatch):
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1).result.draws == 1000
-    monkeypatch.setattr(independence, "_effort", lambda density: independence._COSTLY)
+    monkeypatch.setattr(independence, "_SLOW", 0.0)
     fit = pw.fit("y ~ x + (1 | g)", frame, seed=1)
     assert fit.outcome.passed
     assert (fit.result.chains, fit.result.draws) == (4, 500)
