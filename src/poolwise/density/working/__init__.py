@@ -1,7 +1,7 @@
 """Families that are sampled, by a normal model of working outcomes that is close to them, and its exact correction.
 
-`outcomes.py` finds the working outcomes from the expected log likelihoods in `expected.py`, with the dispersions that all
-rows share (`dispersions.py`); `density.py` is the log density of theta of their normal model, `corrected.py` the
+`outcomes.py` finds the working outcomes from the expected log likelihoods in `expected.py`, with the dispersions that
+all rows share (`dispersions.py`); `density.py` is the log density of theta of their normal model, `corrected.py` the
 estimates that make up for the difference, `kernels.py` what they cost. Derivation:
 `docs/explanation/working-outcomes.md`.
 """
