@@ -47,13 +47,15 @@ def test_posteriors_are_those_of_the_collapsed_density(monkeypatch):
     one, other = mine.summary(), exact.summary()
     error = np.hypot(one["sd"] / np.sqrt(one["ess_bulk"]), other["sd"] / np.sqrt(other["ess_bulk"]))
     assert ((one["mean"] - other["mean"]).abs() / error).max() < 4
-    known = [name for name in one.index if "place" not in name]  # of five levels: the tail is heavy
+    # Of five places: the tails of their sd, of their effects and of the intercept are heavy, and their sds uncertain.
+    known = [name for name in one.index if "place" not in name and name != "beta[Intercept]"]
     np.testing.assert_allclose(one["sd"][known], other["sd"][known], rtol=0.06)
     for name in ("person", "item", "place"):
         of_mine, of_exact = (fit.posterior[f"u_{name}"].values.reshape(8_000, -1) for fit in (mine, exact))
         spread = of_exact.std(axis=0)
         assert np.abs((of_mine.mean(axis=0) - of_exact.mean(axis=0)) / spread).max() < 0.12
-        np.testing.assert_allclose(of_mine.std(axis=0), spread, rtol=0.1)
+        ranges = (np.ptp(np.quantile(draws, (0.1, 0.9), axis=0), axis=0) for draws in (of_mine, of_exact))
+        np.testing.assert_allclose(*ranges, rtol=0.1)
         shares = (fit.group_coefficients(name)["shrinkage"] for fit in (mine, exact))
         np.testing.assert_allclose(*shares, atol=0.05)
 
