@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 import poolwise as pw
+from poolwise.cli import commands
 
 COMMAND = [sys.executable, "-m", "poolwise"]
 
@@ -156,6 +157,23 @@ def test_ctrl_c_stops_at_once_and_leaves_no_file(radon_csv, tmp_path):
     assert "Stopped" in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ImportError])
+def test_ctrl_c_while_a_library_is_imported(error, monkeypatch, capsys):
+    """Extension modules raise an ImportError of their own, whose cause is the interrupt."""
+
+    def app(**_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise error from interrupt
+
+    monkeypatch.setattr(commands, "app", app)
+    with pytest.raises(SystemExit) as end:
+        commands.main()
+    assert end.value.code == 130
+    assert "Stopped" in capsys.readouterr().err
 
 
 @pytest.mark.long

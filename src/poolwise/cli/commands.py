@@ -51,13 +51,25 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "format_message"):  # Typer's own complaints know how to be said
+        if _of_an_interrupt(error):
+            code = _INTERRUPTED
+        elif not hasattr(error, "format_message"):  # Typer's own complaints know how to be said
             raise
-        said = error.format_message()
-        code = _complain(said, 2) if said else 2  # without a command it has printed its help already
+        else:
+            said = error.format_message()
+            code = _complain(said, 2) if said else 2  # without a command it has printed its help already
     if code == _INTERRUPTED:
         typer.secho("Stopped. No half-written file is left.", err=True)
     sys.exit(code)
+
+
+def _of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: extension modules that are being imported raise one of their own for it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _complain(what: str, code: int) -> int:

@@ -41,6 +41,7 @@ def _data(family, seed=3, groups=6, rows=60):
         "poisson": lambda: rng.poisson(np.exp(eta)),
         "negative_binomial": lambda: rng.poisson(np.exp(eta) * rng.gamma(4.0, 0.25, rows)),
         "gamma": lambda: rng.gamma(3.0, np.exp(eta) / 3.0),
+        "weibull": lambda: np.exp(eta) * rng.weibull(1.5, rows),
         "student": lambda: eta + 0.6 * rng.standard_t(5, rows),
     }[family]()
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
@@ -67,10 +68,12 @@ SLOPES, CROSSED = "y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)"
 WITHOUT_X = {name: prior for name, prior in PRIORS.items() if name != "x"}
 
 
+@pytest.mark.parametrize("defended", [True, False])
 @pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial"])
-def test_estimates_average_to_the_integral_over_coefficients_and_effects(family):
+def test_estimates_average_to_the_integral_over_coefficients_and_effects(family, defended):
     data = _data(family, groups=3, rows=24)
     model, _, corrected = _densities("y ~ 1 + (1 | g)", data, family, priors=WITHOUT_X)
+    corrected = replace(corrected, defended=defended)
     y, g = data["y"].to_numpy(), data["g"].to_numpy()
 
     def loglik(eta, y):
@@ -115,6 +118,7 @@ def test_estimates_average_to_the_integral_over_coefficients_and_effects(family)
         ("y ~ x + (1 | g)", "bernoulli", "cloglog"),
         ("y ~ x + (x | g)", "negative_binomial", None),
         ("y ~ x + (1 | g)", "gamma", None),
+        ("y ~ x + (1 | g)", "weibull", None),  # which has no kernel of values alone
         ("y ~ x + (1 | g) + (1 | h)", "student", None),
         (["y ~ x + (1 | g)", "nu = 7"], "student", None),
     ],
@@ -262,16 +266,40 @@ def test_the_evidence_is_the_integral():
     assert fit.log_evidence == pytest.approx(np.log(exact), abs=0.03)
 
 
-@pytest.mark.parametrize(("shift", "factor"), [(2000.0, 1.0), (0.0, 1e-3)])
-def test_where_zero_is_and_units_play_no_part(shift, factor):
-    data = _data("poisson", groups=10, rows=150)
-    formula = "y ~ x + (x | g)"
-    one = pw.fit(formula, data, family="poisson", seed=1)
-    other = pw.fit(formula, data.assign(x=factor * data["x"] + shift), family="poisson", seed=1)
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial", "student"])
+@pytest.mark.parametrize(("shift", "factor"), [(2000.0, 1.0), (0.0, 1e-3), (2000.0, 1e3)])
+def test_where_zero_is_units_order_and_names_play_no_part(shift, factor, family):
+    data = _data(family, groups=10, rows=150 if family == "poisson" else 2_000)
+    one = pw.fit("y ~ x + (x | g)", data, family=family, seed=1)
+    moved = data.assign(x=factor * data["x"] + shift).sample(frac=1.0, random_state=1)
+    renamed = moved.rename(columns={"x": "shape", "g": "sigma", "y": "nu"})
+    other = pw.fit("nu ~ shape + (shape | sigma)", renamed, family=family, seed=1)
     assert one.outcome.sampler == other.outcome.sampler == "independence"
     # Last digits may take one of thousands of thetas to another cell, and so to other noise.
     assert one.log_evidence == pytest.approx(other.log_evidence, abs=1e-3)
-    np.testing.assert_allclose(one.predict()["mean"], other.predict()["mean"], rtol=1e-3)
+    predicted = pd.Series(other.predict()["mean"].to_numpy(), index=moved.index).sort_index()
+    np.testing.assert_allclose(predicted, one.predict()["mean"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "link"), [("student", None), ("gamma", "identity"), ("gamma", None), ("weibull", None)]
+)
+def test_units_of_the_outcome_play_no_part(family, link):
+    """The working model is the same, in other units: as efficient, and with the posterior in these."""
+    data, found = _data(family, groups=10, rows=2_000), []
+    data["y"] = 3.0 + data["y"] if link == "identity" else data["y"]
+    for factor in (1.0, 1e-6, 1e6):
+        other = data.assign(y=factor * data["y"])
+        found.append(pw.fit("y ~ x + (1 | g)", other, family=family, link=link, seed=1))
+        assert found[-1].outcome.sampler == "independence"
+    efficiencies = [each.outcome.figures["efficiency"] for each in found]
+    assert np.ptp(efficiencies) < 0.05
+    tables = [each.summary().loc[["beta[x]", "sd_g[Intercept]"]] for each in found]
+    scales = (1.0, 1e-6, 1e6) if family == "student" or link else (1.0, 1.0, 1.0)
+    for table, scale in zip(tables, scales, strict=True):
+        apart = (table["mean"] / scale - tables[0]["mean"]).abs() / tables[0]["sd"]
+        assert apart.max() < 0.12
+        np.testing.assert_allclose(table["sd"] / scale, tables[0]["sd"], rtol=0.1)
 
 
 def test_where_it_is_no_way_nuts_is_taken():

@@ -2,6 +2,6 @@
 
 `outcomes.py` finds the working outcomes from the expected log likelihoods in `expected.py`, with the dispersions that
 all rows share (`dispersions.py`); `density.py` is the log density of theta of their normal model, `corrected.py` the
-estimates that make up for the difference, `kernels.py` what they cost. Derivation:
-`docs/explanation/working-outcomes.md`.
+estimates that make up for the difference, from the random numbers of `noise.py`; `kernels.py` is what they cost.
+Derivation: `docs/explanation/working-outcomes.md`.
 """

@@ -13,14 +13,15 @@ no part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
-from poolwise.density.working.kernels import add_draw, noise_at, remainders
+from poolwise.density.working.kernels import add_draw, remainders
+from poolwise.density.working.noise import Defence, Noise, Sizes
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
@@ -30,8 +31,6 @@ from poolwise.support.threads import map_slices, steps
 _SLICE = 64  # thetas, which fill vector registers
 _ROOM = 1 << 24  # numbers of a slice
 _PER_ROW, _PER_LEVEL = 20.0, 200.0  # flops of a row's likelihood, and of a level's draw, about
-_WIDE = 3.0  # times as wide
-_MOST_WIDE, _NOISE = 0.1, 0.1  # share of wide draws at the most, and what they may add to the variance of all ratios
 _REMEMBERED = 1 << 28  # bytes
 _IMPOSSIBLE = -1e299  # log of a sum of ratios that are all zero
 _CELLS = 16  # in a standard deviation of theta, as a power of two
@@ -176,10 +175,8 @@ class CorrectedDensity:
 
     def _drawn(self, points: np.ndarray, *, narrow: bool = False) -> _Drawn:
         normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
-        if narrow:  # draws of the working model itself
-            nowhere = np.zeros_like(noise.wide), np.zeros_like(noise.wide_common)
-            noise = replace(noise, wide=nowhere[0], wide_common=nowhere[1])
-        kept = normal.common_from(full, self._widened(noise))
+        noise = noise.narrow if narrow else noise  # draws of the working model itself
+        kept = normal.common_from(full, noise.kept)
         beta = normal.basis.written(normal.common_of(kept))
         return _Drawn(points, full, self.working.logs(points), noise, kept, beta, self._kept_effects(full, kept))
 
@@ -187,17 +184,18 @@ class CorrectedDensity:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
         values = self.working.of_effects(drawn.points) + self.observations.constant
         values += self.working.dispersions.log_prior(drawn.logs)
-        values -= self._log_mixture_of_common(drawn.noise)
+        values -= drawn.noise.log_mixture_of_common()
         shape = len(values), len(self.bounds) - 1
         chosen, total = np.zeros(shape, dtype=np.int64), np.full(shape, -np.inf)
         if self.working.normal.leaf < 0:
-            return values + self._ratios(drawn.logs, drawn.beta, drawn.effects)[:, 0], chosen
-        mixture = 1.0 - self._share, self._share * _WIDE ** -drawn.noise.leaf.shape[2]
+            values = values + self._ratios(drawn.logs, drawn.beta, drawn.effects)[:, 0]
+            return np.where(np.isfinite(values), values, -np.inf), chosen
         for k in range(2 * self.pairs):
             effects = self._with_leaf(drawn.effects, self._leaf_effects(drawn, k))
             ratios = self._ratios(drawn.logs, drawn.beta, effects)
-            likelier, uniform = self._likelier(drawn.noise, k // 2), np.ascontiguousarray(drawn.noise.uniform[:, :, k])
-            add_draw(k, ratios, likelier, uniform, *mixture, total, chosen)
+            likelier, narrow, wide = drawn.noise.mixture_of_leaf(k)
+            uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
+            add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
         values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
         picked = chosen.astype(np.uint8)
         if len(self.chosen) * chosen.shape[1] < _REMEMBERED:
@@ -223,22 +221,13 @@ class CorrectedDensity:
             found = np.where((chosen == k)[:, :, None], leaf, found) if found.size else leaf
         return found
 
-    def _noise(self, points: np.ndarray) -> _Noise:
+    def _noise(self, points: np.ndarray) -> Noise:
         """Random numbers of each theta."""
-        normal = self.working.normal
-        levels = normal.blocks * normal.block_width if normal.leaf >= 0 else 0
-        shapes = (normal.kept_size,), (self.pairs, normal.width if levels else 0, levels)
-        last = len(self.bounds) - 1, 3 * self.pairs
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        numbers = np.empty((len(points), sum(sizes))), np.empty((len(points), 1 + int(np.prod(last))))
-        cells = np.round(points * self.cells)
-        noise_at(cells, *numbers)
-        parts = np.split(numbers[0], sizes[:1], axis=1)
-        kept, leaf = (part.reshape(len(points), *shape) for part, shape in zip(parts, shapes, strict=True))
-        uniform, wide = np.split(numbers[1][:, 1:].reshape(len(points), *last), [2 * self.pairs], axis=2)
-        return _Noise(
-            [cell.tobytes() for cell in cells], kept, leaf, uniform, wide < self._share, numbers[1][:, 0] < _MOST_WIDE
-        )
+        normal, levels = self.working.normal, len(self.bounds) - 1
+        leaf = (normal.width, normal.blocks * normal.block_width) if normal.leaf >= 0 else (0, 0)
+        sizes = Sizes(normal.kept_size, len(normal.basis.reference), self.pairs, *leaf, levels)
+        defence = Defence.for_levels(levels, self.pairs) if self.defended else Defence()
+        return Noise.at(np.round(points * self.cells), sizes, defence)
 
     def _kept_effects(self, full: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, ...]:
         """Effects (m, J, q) of each factor, of the leaf zero."""
@@ -252,54 +241,13 @@ class CorrectedDensity:
         return tuple(found)
 
     def _leaf_effects(self, drawn: _Drawn, k: int) -> np.ndarray:
-        """(m, J, q) the k-th draw of the leaf's effects: every other one is the one before, mirrored."""
-        normal, width = self.working.normal, self.working.normal.block_width
-        noise = drawn.noise.leaf[:, k // 2].copy()
-        noise[:, :, : normal.groups] *= np.where(drawn.noise.wide[:, :, k // 2], _WIDE, 1.0)[:, None]
-        if k % 2:
-            noise = -noise
+        """(m, J, q) the k-th draw of the leaf's effects."""
+        normal, width, noise = self.working.normal, self.working.normal.block_width, drawn.noise.leaf(k)
         parts = [
             normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, block * width : (block + 1) * width])
             for block in range(normal.blocks)
         ]
         return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
-
-    def _widened(self, noise: _Noise) -> np.ndarray:
-        """(m, n) noise of the kept coefficients, the last of which are the common ones'."""
-        kept = noise.kept.copy()
-        kept[:, kept.shape[1] - self._common :] *= np.where(noise.wide_common, _WIDE, 1.0)[:, None]
-        return kept
-
-    @property
-    def _common(self) -> int:
-        return len(self.working.normal.basis.reference)
-
-    def _log_mixture_of_common(self, noise: _Noise) -> np.ndarray:
-        """(m,) log density of draws of the common coefficients under both kinds together, less that under narrow ones
-        alone."""
-        own = noise.kept[:, noise.kept.shape[1] - self._common :]
-        squares = np.square(own).sum(axis=1) * np.where(noise.wide_common, _WIDE, 1.0) ** 2
-        share = self._share_of_common
-        if share == 0.0:
-            return np.zeros_like(squares)
-        wide = np.log(share) - self._common * np.log(_WIDE) + _likelier(squares)
-        return np.asarray(np.logaddexp(np.log1p(-share), wide))
-
-    @property
-    def _share(self) -> float:
-        """Of wide draws, which is what they add to the variance of a level's ratio."""
-        return float(min(_MOST_WIDE, _NOISE * self.pairs / (len(self.bounds) - 1))) if self.defended else 0.0
-
-    @property
-    def _share_of_common(self) -> float:
-        """Of wide draws of the common coefficients."""
-        return _MOST_WIDE if self.defended else 0.0
-
-    def _likelier(self, noise: _Noise, pair: int) -> np.ndarray:
-        """(m, G) what `_likelier` says of the draws of each level."""
-        levels = len(self.bounds) - 1
-        scale = np.where(noise.wide[:, :, pair], _WIDE, 1.0)
-        return _likelier(np.square(noise.leaf[:, pair, :, :levels]).sum(axis=1) * scale**2)
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
@@ -366,33 +314,6 @@ class CorrectedDensity:
         return self.working.box()
 
 
-def _likelier(squares: np.ndarray) -> np.ndarray:
-    """Log of how much likelier numbers with such sums of squares, in narrow standard deviations, are by the wide
-    density than by the narrow one, but for its constant."""
-    return np.asarray(0.5 * squares * (1.0 - _WIDE**-2))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Noise:
-    """Random numbers of m thetas.
-
-    Attributes
-    ----------
-    cells : (m,) what they depend on.
-    kept, leaf : standard normals of the kept coefficients (m, n), and of the leaf's effects (m, pairs, q, J and more).
-    uniform : (m, G, 2 pairs).
-    wide : (m, G, pairs) which pairs are of wide draws.
-    wide_common : (m,) where common coefficients are.
-    """
-
-    cells: list[bytes]
-    kept: np.ndarray
-    leaf: np.ndarray
-    uniform: np.ndarray
-    wide: np.ndarray
-    wide_common: np.ndarray
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
     """Points (m, .), the normal model's thetas (m, d), logs of dispersions (m, k), and what is drawn at them: kept
@@ -402,7 +323,7 @@ class _Drawn:
     points: np.ndarray
     full: np.ndarray
     logs: np.ndarray
-    noise: _Noise
+    noise: Noise
     kept: np.ndarray
     beta: np.ndarray
     effects: tuple[np.ndarray, ...]

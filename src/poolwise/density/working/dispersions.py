@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors, log_median
 from poolwise.families import Family
 from poolwise.priors import ScalePrior
@@ -37,7 +36,7 @@ class Dispersions:
     @classmethod
     def at_medians(cls, family: Family, priors: ModelPriors) -> Dispersions:
         """At the medians of their priors."""
-        layout: ParameterLayout = priors.layout
+        layout = priors.layout
         own = tuple(priors.dispersions[name] for name in layout.dispersions)
         places = np.array([family.predictors.index(name) for name in layout.dispersions], dtype=np.int64)
         return cls(places, own, np.array([log_median(prior) for prior in own]), np.eye(len(own)) / _WIDEST**2)

@@ -11,8 +11,8 @@ from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.kernels import likelihood_slopes
 from poolwise.families import Link
 
-_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors
-_STEP = 1e-3  # of a difference of slopes
+_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors in their units
+_STEP = 1e-3  # of a difference of slopes, in the same
 _LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what is expected of them
 _ALL = slice(None)
 
@@ -35,26 +35,38 @@ class ExpectedLikelihood:
         self, mean: np.ndarray, variance: np.ndarray, rows: np.ndarray | slice = _ALL
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,)."""
-        predictors = self._predictors(self.dispersions.centre, rows)
+        predictors, step = self._predictors(self.dispersions.centre, rows), _STEP * self.units(mean, rows)
         slope, curvature, least = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
         below, at, above = (np.empty_like(predictors) for _ in range(3))
         information = np.empty_like(predictors)
         with np.errstate(all="ignore"):
-            for node, weight in _quadrature(variance):
+            for node, weight in _quadrature(variance, step / _STEP):
                 eta = mean + node * np.sqrt(variance)
-                for step, out in ((-_STEP, below), (_STEP, above), (0.0, at)):
-                    predictors[0] = eta + step
+                for away, out in ((-step, below), (step, above), (0.0, at)):
+                    predictors[0] = eta + away
                     self._slopes(predictors, rows, out, information)
                 slope += weight * at[0]
-                curvature += weight * (below[0] - above[0]) / (2 * _STEP)
+                curvature += weight * (below[0] - above[0]) / (2 * step)
                 least += weight * _LEAST_CURVED * information[0]
             return slope, np.maximum(curvature, least)
+
+    def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+        """(n,) what a small step of linear predictors is small beside: one on a scale of logs; else, as these have the
+        outcome's units, the standard deviation to which one outcome tells them."""
+        if self.link.unit:
+            return np.ones_like(mean)
+        predictors = self._predictors(self.dispersions.centre, rows)
+        predictors[0] = mean
+        slopes, information = np.empty_like(predictors), np.empty_like(predictors)
+        with np.errstate(all="ignore"):
+            self._slopes(predictors, rows, slopes, information)
+            return np.asarray(np.sqrt(self.observations.weights[rows] / information[0]))
 
     def dispersion_slopes(self, mean: np.ndarray, variance: np.ndarray, logs: np.ndarray) -> np.ndarray:
         """Slopes (k,) of the expected log likelihood of all rows in the logs (k,) of dispersions."""
         predictors, total = self._predictors(logs, _ALL), np.zeros(len(logs))
         slopes, information = np.empty_like(predictors), np.empty_like(predictors)
-        for node, weight in _quadrature(variance):
+        for node, weight in _quadrature(variance, self.units(mean)):
             predictors[0] = mean + node * np.sqrt(variance)
             self._slopes(predictors, _ALL, slopes, information)
             total += weight * slopes[self.dispersions.parameters].sum(axis=1)
@@ -73,9 +85,9 @@ class ExpectedLikelihood:
         likelihood_slopes(int(each.terms[0, 2]), self.link.code, *data, predictors, slopes, information)
 
 
-def _quadrature(variance: np.ndarray) -> list[tuple[float, float]]:
-    """Nodes and weights that suit the widest of some normals."""
-    widest = float(np.sqrt(variance.max(initial=0.0)))
+def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[float, float]]:
+    """Nodes and weights that suit the widest of some normals, in units of their own."""
+    widest = float(np.nanmax(np.sqrt(variance) / units, initial=0.0))
     count = next(count for sd, count in _NODES if widest <= sd)
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     return list(zip(nodes.tolist(), (weights / weights.sum()).tolist(), strict=True))

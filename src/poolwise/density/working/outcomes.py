@@ -32,7 +32,8 @@ _TURNS = 20
 _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
-_ROOM = 1e-3  # added to those sds
+_ROOM = 1e-3  # of the units of linear predictors, added to those sds
+_NOTHING = 1e-300  # information
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,7 @@ def working_model(
         modes = _modes(density, modes)
         found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
         with np.errstate(all="ignore"):  # what is not finite is looked for below
-            moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM)
+            moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
             together = _moved_together(observations, outcomes.precisions, found - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
@@ -156,10 +157,10 @@ def _moved_together(observations: Observations, precisions: np.ndarray, moved: n
     deviation that these leave it: little for each of a million rows is much for what they share."""
     weighted, most = precisions * moved, 0.0
     for column in observations.columns:
-        most = max(most, float(abs(column @ weighted) / np.sqrt(np.square(column) @ precisions + _ROOM)))
+        most = max(most, float(abs(column @ weighted) / np.sqrt(np.square(column) @ precisions + _NOTHING)))
     for column, place in zip(observations.slot_values, observations.slot_places, strict=True):
-        own = np.bincount(place, np.square(column) * precisions)
-        most = max(most, float(np.max(np.abs(np.bincount(place, column * weighted)) / np.sqrt(own + _ROOM), initial=0)))
+        score, own = np.bincount(place, column * weighted), np.bincount(place, np.square(column) * precisions)
+        most = max(most, float(np.max(np.abs(score) / np.sqrt(own + _NOTHING), initial=0)))
     return most
 
 
