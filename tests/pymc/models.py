@@ -299,6 +299,64 @@ def walk():
     return model, {"steps", "start"}
 
 
+def random_walk():
+    """The same by PyMC's own random walk, with a drift; more steps than a row may have numbers."""
+    rng = np.random.default_rng(17)
+    outcome = np.cumsum(0.1 + 0.3 * rng.normal(size=90)) + 0.5 * rng.normal(size=90)
+    with pm.Model() as model:
+        drift = pm.Normal("drift", 0, 1)
+        first = pm.Normal.dist(0, 5)
+        levels = pm.GaussianRandomWalk("levels", drift, pm.HalfNormal("size", 1), init_dist=first, shape=90)
+        pm.Normal("y", levels, pm.HalfNormal("sigma", 1), observed=outcome)
+    return model, {"drift", "levels"}
+
+
+def random_walks():
+    """Of three groups, each with steps of its own size."""
+    rng = np.random.default_rng(18)
+    outcome = np.cumsum(0.3 * rng.normal(size=(3, 20)), axis=1) + 0.5 * rng.normal(size=(3, 20))
+    with pm.Model(coords={"group": list("abc"), "time": np.arange(20)}) as model:
+        sizes, first = pm.HalfNormal("sizes", 1, dims="group"), pm.Normal.dist(0, 5)
+        levels = pm.GaussianRandomWalk("levels", 0, sizes, init_dist=first, dims=("group", "time"))
+        pm.Normal("y", levels, pm.HalfNormal("sigma", 1), observed=outcome)
+    return model, {"levels"}
+
+
+def autoregression():
+    """Errors that follow one another, under a straight line."""
+    rng = np.random.default_rng(19)
+    time, errors = np.linspace(-1, 1, 60), np.zeros(60)
+    for t in range(1, 60):
+        errors[t] = 0.8 * errors[t - 1] + 0.4 * rng.normal()
+    with pm.Model() as model:
+        rho, size = pm.Uniform("rho", 0, 1), pm.HalfNormal("size", 1)
+        first = pm.Normal.dist(0, size / pt.sqrt(1 - rho**2))
+        state = pm.AR("state", [rho], size, init_dist=first, steps=59)
+        mean = pm.Normal("level", 0, 5) + pm.Normal("trend", 0, 5) * time + state
+        pm.Normal("y", mean, pm.HalfNormal("sigma", 1), observed=time + errors + 0.2 * rng.normal(size=60))
+    return model, {"level", "trend", "state"}
+
+
+def autoregressive_outcomes():
+    """Outcomes that follow one another: lags are predictors."""
+    rng = np.random.default_rng(20)
+    with pm.Model() as model:
+        rho = pm.Normal("rho", 0, 1, shape=3)
+        first = pm.Normal.dist(0, 5, shape=2)
+        pm.AR("y", rho, pm.HalfNormal("sigma", 1), constant=True, init_dist=first, observed=rng.normal(size=50))
+    return model, {"rho"}
+
+
+def placed():
+    """Coefficients put into columns of zeros, which PyTensor has no form of for many values at once."""
+    rng = np.random.default_rng(21)
+    with pm.Model() as model:
+        of_columns = pm.Normal("of_columns", 0, pm.HalfNormal("size", 1), shape=2)
+        mean = pt.set_subtensor(pt.zeros((10, 3))[:, np.array([0, 2])], of_columns)
+        pm.Normal("y", mean, pm.HalfNormal("sigma", 1), observed=rng.normal(size=(10, 3)))
+    return model, {"of_columns"}
+
+
 def differences():
     """Differences in differences, by states and years."""
     rng = np.random.default_rng(16)
@@ -359,5 +417,6 @@ ALL = (
     individual, pooled, hierarchical, non_centred, correlated, group_predictor, eight_schools, crossed, nested,
     noise_by_group, two_outcomes, centred_slopes, sums_to_zero, unpooled, varying_intercept, varying_slope, contextual,
     reaction_times, pupils, meta_analysis, growth, districts, seasonal, splines, walk, differences,
+    random_walk, random_walks, autoregression, autoregressive_outcomes, placed,
 )  # fmt: skip
 NOT_NORMAL = (rugby, baseball, robust, items)

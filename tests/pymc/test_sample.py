@@ -43,7 +43,17 @@ def test_the_block_is_found_and_its_density_is_the_models_own(build):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-5)  # PyMC takes logs of whole numbers in 32 bits
 
 
-@pytest.mark.parametrize("build", [models.hierarchical, models.correlated, models.crossed, models.nested])
+DENSE = (
+    models.hierarchical,
+    models.correlated,
+    models.crossed,
+    models.nested,
+    models.random_walk,
+    models.autoregression,
+)
+
+
+@pytest.mark.parametrize("build", DENSE)
 def test_marginals_are_those_of_dense_matrices(build):
     """The joint density over the normal density of the block, whose precision is read off the joint density."""
     model, _ = build()

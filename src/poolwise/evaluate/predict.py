@@ -14,6 +14,7 @@ from poolwise.design.encoding import encode
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.marginal_means import check_integrable, mean_over_groups, spread_of_groups
+from poolwise.evaluate.mean_kernels import mean_expectations
 from poolwise.evaluate.outcome_distribution import outcomes
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Question
 from poolwise.families import CIRCLE, Family
@@ -32,6 +33,7 @@ _KEPT = 1 << 28  # numbers: 2 GB
 _WEIGHTS = 1 << 26  # numbers: weights of all cells are kept up to this many
 
 
+_BATCH = 1 << 24  # numbers: weights of the cells of some rows
 _LANES = 4
 
 CellWeights = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -97,6 +99,9 @@ class Predictor:
         if not self.linear:
             parts = self._parts()
             found = np.empty(len(parts.rows.codes))
+            if self._of_location:
+                self._mean_expectations(parts, found)
+                return found[parts.back]
 
             def work(part: slice, drawn: np.ndarray) -> None:
                 found[part] = drawn.mean(axis=0)
@@ -178,6 +183,32 @@ class Predictor:
         kind, encoding = self.question.kind, self.posterior.model.encoding
         return kind is Kind.LINEAR or (kind is Kind.MEAN and encoding.linear)
 
+    @property
+    def _of_location(self) -> bool:
+        """Whether predictions are means on the family's scale, which have a kernel."""
+        asked, family = self.question, self.posterior.model.family
+        return (
+            asked.kind is Kind.MEAN
+            and asked.quantity is None
+            and asked.new_groups is not NewGroups.MARGINAL
+            and family.expected is None
+        )
+
+    def _mean_expectations(self, parts: Parts, out: np.ndarray) -> None:
+        model, values = self.posterior.model, np.ascontiguousarray(parts.rows.values[:, :-1])
+        size = max(1, _BATCH // (self.count * (1 + values.shape[1])))
+        offset = np.zeros(len(out)) if parts.rows.offset is None else np.ascontiguousarray(parts.rows.offset, float)
+
+        def work(_: int, part: slice) -> None:
+            codes, every = self._weights(parts, part)[:2]
+            weights = np.ascontiguousarray(np.moveaxis(every[""], 0, 2))
+            codes = codes if len(weights) > 1 else np.zeros_like(codes)
+            mean_expectations(
+                model.link.code, model.family.scale.code, codes, values[part], offset[part], weights, out[part]
+            )
+
+        map_slices(work, len(out), size)
+
     def _parts(self) -> Parts:
         """Distinct rows in the order of their cells; all rows in their own order where each has noise of its own."""
         if self.question.kind is Kind.RESPONSE:
@@ -202,14 +233,7 @@ class Predictor:
 
     def _drawn(self, parts: Parts, part: slice, batch: int) -> np.ndarray:
         mine = parts.rows.take(np.arange(part.start, part.stop))
-        used, codes = np.unique(parts.codes[part], return_inverse=True)
-        if parts.weights is None:
-            weights, dispersions = self._of_cells(parts.cells[used])
-        else:
-            weights, dispersions = (
-                {name: values[:, used] if values.shape[1] > 1 else values for name, values in each.items()}
-                for each in parts.weights
-            )
+        codes, weights, dispersions = self._weights(parts, part)
         model, kind = self.posterior.model, self.question.kind
         shaped = model.family.expected is not None or self.question.quantity is not None
         spread = kind is Kind.RESPONSE or (kind is Kind.MEAN and shaped)
@@ -222,6 +246,17 @@ class Predictor:
         if self.question.kind is Kind.MEAN:
             return found.quantity(self.question.quantity)
         return found.draw(self.question.stream(0, batch))
+
+    def _weights(self, parts: Parts, part: slice) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Cell of some of the rows among those that they are in, and what `_of_cells` has for these."""
+        used, codes = np.unique(parts.codes[part], return_inverse=True)
+        if parts.weights is None:
+            return codes, *self._of_cells(parts.cells[used])
+        weights, dispersions = (
+            {name: values[:, used] if values.shape[1] > 1 else values for name, values in each.items()}
+            for each in parts.weights
+        )
+        return codes, weights, dispersions
 
     def _of_cells(self, used: np.ndarray) -> CellWeights:
         """Weights of the columns [1, W] by linear predictor (m, cells, 1 + K), and dispersions (m, cells), of cells."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +21,7 @@ LogDensity = Callable[..., np.ndarray]
 
 def latent_scale(*names: str) -> Scale:
     """The scale of a latent location, whose links are the distributions of the noise around it."""
-    return Scale({name: Link(name, 0, lambda mean: mean, True) for name in names}, REAL.mean)
+    return replace(REAL, links={name: Link(name, 0, lambda mean: mean, True) for name in names})
 
 
 @kernel

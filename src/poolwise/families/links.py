@@ -14,11 +14,13 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Vector
+from poolwise.compiled.vector import exp
 from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail
 from poolwise.support.errors import FormulaError, suggest
 
 _STRAIGHT, _PROBIT, _CLOGLOG, _LOG_OF_LOGIT, _IDENTITY_OF_LOG, _INVERSE_OF_LOG, _SQRT_OF_LOG, _LOG_OF_REAL = range(8)
 _TAN_HALF_OF_REAL = 8
+_SAME, _EXP, _LOGISTIC = range(3)  # from locations to means
 _OPPOSITE = 2.9  # radians: beyond, tan(angle / 2) is as good as infinite
 
 
@@ -53,10 +55,12 @@ class Scale:
     ----------
     links : by name; the first is the canonical one.
     mean : location to mean, elementwise.
+    code : which step of `to_mean` that is.
     """
 
     links: Mapping[str, Link]
     mean: Callable[[np.ndarray], np.ndarray]
+    code: int
 
     def link(self, name: str | None, family: str) -> Link:
         """The link of a name, the canonical one without.
@@ -96,7 +100,7 @@ def _same(mean: np.ndarray) -> np.ndarray:
     return mean
 
 
-REAL = Scale(_links(Link("identity", _STRAIGHT, _same, False), Link("log", _LOG_OF_REAL, np.log, True)), _same)
+REAL = Scale(_links(Link("identity", _STRAIGHT, _same, False), Link("log", _LOG_OF_REAL, np.log, True)), _same, _SAME)
 LOG = Scale(
     _links(
         Link("log", _STRAIGHT, np.log, True),
@@ -105,6 +109,7 @@ LOG = Scale(
         Link("inverse", _INVERSE_OF_LOG, np.reciprocal, False),
     ),
     np.exp,
+    _EXP,
 )
 LOGIT = Scale(
     _links(
@@ -114,6 +119,7 @@ LOGIT = Scale(
         Link("log", _LOG_OF_LOGIT, np.log, True),
     ),
     _logistic,
+    _LOGISTIC,
 )
 
 
@@ -127,6 +133,7 @@ CIRCLE = Scale(  # angles in radians
         Link("identity", _STRAIGHT, _same, False),
     ),
     _same,
+    _SAME,
 )
 
 
@@ -168,6 +175,18 @@ def to_location(code: int, predictors: Vector, slopes: Vector) -> None:
         return
     for i in range(predictors.size):
         predictors[i], slopes[i] = _step(code, predictors[i])
+
+
+@kernel
+def to_mean(code, locations):
+    """Replace locations (n,) by means; nothing for code 0."""
+    if code == _EXP:
+        for i in range(locations.size):
+            root = exp(0.5 * locations[i])  # which has no end below 1418, nor beyond
+            locations[i] = root * root
+    elif code == _LOGISTIC:
+        for i in range(locations.size):
+            locations[i] = 1.0 / (1.0 + exp(-locations[i]))
 
 
 def locations(link: Link, predictors: np.ndarray) -> np.ndarray:

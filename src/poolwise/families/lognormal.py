@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
 from poolwise.families.intervals import log_ends, log_interval_by
-from poolwise.families.links import REAL, Scale
+from poolwise.families.links import REAL
 from poolwise.families.normal_interval import FURTHEST, normal_interval
 from poolwise.priors import HalfStudentT
 
@@ -84,7 +85,7 @@ def centre(mean: float, sd: float) -> tuple[float, float]:
     return math.log(mean) - 0.5 * variance, math.sqrt(variance)
 
 
-_SCALE = Scale({"identity": REAL.links["identity"]}, REAL.mean)  # the predictor is the mean of the log already
+_SCALE = replace(REAL, links={"identity": REAL.links["identity"]})  # the predictor is the mean of the log already
 LOGNORMAL = Family(
     "lognormal",
     _SCALE,

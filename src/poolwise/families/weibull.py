@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from poolwise.families.callback import rows_callback, views
 from poolwise.families.checks import positive
 from poolwise.families.family import Family, Parameter
 from poolwise.families.intervals import exponential_interval, log_ends, log_interval_by
-from poolwise.families.links import LOG, Scale
+from poolwise.families.links import LOG
 from poolwise.priors import HalfCauchy
 
 _EULER = 0.5772156649015329
@@ -96,7 +97,7 @@ def expected(mean: np.ndarray, shape: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(np.minimum(np.log(mean) + gammaln(1.0 + 1.0 / shape), 700.0)))
 
 
-_SCALE = Scale({"log": LOG.links["log"]}, LOG.mean)  # the predictor is the log of the scale
+_SCALE = replace(LOG, links={"log": LOG.links["log"]})  # the predictor is the log of the scale
 WEIBULL = Family(
     "weibull",
     _SCALE,

@@ -13,6 +13,7 @@ has all derivatives everywhere, since those of f vanish where |y| - ndt does, an
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from poolwise.families.first_passage_draws import first_passages
 from poolwise.families.first_passage_information import information as passage_information
 from poolwise.families.first_passage_moments import boundary_probabilities, mean_time_to
 from poolwise.families.first_passage_moments import mean_time as decision_time
-from poolwise.families.links import LOGIT, REAL, Scale
+from poolwise.families.links import LOGIT, REAL
 
 _LOG_TWO = math.log(2.0)
 _NOTHING = -700.0  # log odds of a trial being one of the process, below which all of them are contaminants
@@ -208,7 +209,7 @@ def _longest(y: np.ndarray) -> float:
     return float(np.abs(y).max())
 
 
-_SCALE = Scale({"identity": REAL.links["identity"]}, REAL.mean)  # a drift may have either sign
+_SCALE = replace(REAL, links={"identity": REAL.links["identity"]})  # a drift may have either sign
 WIENER = Family(
     "wiener",
     _SCALE,

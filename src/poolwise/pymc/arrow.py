@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 
+from poolwise.density.arrow_kernels import backward, eliminate_blocks, forward
 from poolwise.support.errors import DataError
 
 _BLOCK = 12  # nodes of a block, at most
+_HUB = 4.0  # times as many others as the median node touches
 _ALL = 24  # nodes, up to which all are border
 _MOST_BORDER = 1_500
 
@@ -54,7 +56,8 @@ class Arrow:
 def arrow_of(size: int, rows: np.ndarray) -> Arrow:
     """The pattern of sums of outer products of rows with such nodes (n, k), -1 where a row has fewer.
 
-    The nodes that touch most others make the border, as few as leave blocks of a dozen nodes at most.
+    Blocks have a dozen nodes at most. The border has the nodes that touch most others; or beside those that touch very
+    many, such as leave stretches of a dozen, as the values of a random walk do: whichever takes fewer flops.
 
     Raises
     ------
@@ -63,9 +66,22 @@ def arrow_of(size: int, rows: np.ndarray) -> Arrow:
     one, other = (side.ravel() for side in np.broadcast_arrays(rows[:, :, None], rows[:, None, :]))
     known = (one >= 0) & (other >= 0)
     graph = coo_array((np.ones(known.sum()), (one[known], other[known])), shape=(size, size)).tocsr()
+    found = _with_border(graph, np.arange(size) if size <= _ALL else _touching_most(graph))
+    if len(found.border) > _BLOCK and size > _ALL:
+        found = min(found, _with_border(graph, _between_stretches(graph)), key=lambda arrow: arrow.flops)
+    if len(found.border) > _MOST_BORDER:
+        raise DataError(
+            f"{len(found.border):,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: write "
+            "the model as a formula, whose algebra is sparse."
+        )
+    return found
+
+
+def _touching_most(graph: csr_array) -> np.ndarray:
+    """The nodes that touch most others, as few as leave small blocks."""
     order = np.argsort(-np.diff(graph.indptr), kind="stable")
-    low, high = 0, size
-    while low < high:  # the fewest nodes of the border
+    low, high = 0, len(order)
+    while low < high:
         middle = (low + high) // 2
         inner = np.sort(order[middle:])
         _, part = connected_components(graph[inner][:, inner], directed=False)
@@ -73,14 +89,34 @@ def arrow_of(size: int, rows: np.ndarray) -> Arrow:
             high = middle
         else:
             low = middle + 1
-    if size <= _ALL:
-        low = size
-    if low > _MOST_BORDER:
-        raise DataError(
-            f"{low:,} numbers of the block hang together, and {_MOST_BORDER:,} are the most here: write the model as a "
-            "formula, whose algebra is sparse."
-        )
-    border, inner = np.sort(order[:low]), np.sort(order[low:])
+    return order[:low]
+
+
+def _between_stretches(graph: csr_array) -> np.ndarray:
+    """Nodes that touch very many others; and of the rest, in an order in which neighbours lie close to one another
+    (Cuthill and McKee 1969), the neighbours of each dozen that come after it."""
+    degrees = np.diff(graph.indptr)
+    hubs = degrees > _HUB * np.median(degrees)
+    rest = np.flatnonzero(~hubs)
+    inner = graph[rest][:, rest].tocsr()
+    free, between, block = np.ones(len(rest), dtype=bool), list[int](), list[int]()
+    for node in reverse_cuthill_mckee(inner, symmetric_mode=True):
+        if len(block) == _BLOCK:
+            touched = np.unique(np.concatenate([inner.indices[inner.indptr[k] : inner.indptr[k + 1]] for k in block]))
+            after = touched[free[touched]]
+            between += after.tolist()
+            free[after], block = False, []
+        if free[node]:
+            free[node] = False
+            block.append(int(node))
+    return np.concatenate([np.flatnonzero(hubs), rest[between]])
+
+
+def _with_border(graph: csr_array, nodes: np.ndarray) -> Arrow:
+    """The pattern that some nodes as the border leave."""
+    size = graph.shape[0]
+    border = np.sort(nodes)
+    inner = np.setdiff1d(np.arange(size), border)
     count, part = connected_components(graph[inner][:, inner], directed=False) if len(inner) else (0, np.zeros(0, int))
     sizes = np.bincount(part, minlength=count)
     blocks = np.full((count, int(sizes.max(initial=0))), -1)
@@ -133,8 +169,8 @@ class Factors:
     Attributes
     ----------
     arrow : their pattern.
-    inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), solved cross blocks (m, J, q, r), and the factor
-        of the border's Schur complement (m, r, r).
+    inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), of which the lower triangles count, solved cross
+        blocks (m, J, q, r), and the factor of the border's Schur complement (m, r, r).
     """
 
     arrow: Arrow
@@ -150,10 +186,9 @@ class Factors:
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solutions (m, p) for right sides (m, p)."""
-        blocks = self.arrow.blocks
-        padded = np.where(blocks >= 0, right[:, np.maximum(blocks, 0)], 0.0) if blocks.size else right[:, blocks]
-        own = _forward(self.inner, padded[..., None])[..., 0]
-        top = right[:, self.arrow.border] - np.einsum("mjqr,mjq->mr", self.cross, own, optimize=True)
+        right = np.ascontiguousarray(right)
+        own, top = np.empty(self.inner.shape[:3]), np.take(right, self.arrow.border, axis=1)
+        forward(self.inner, self.cross, right, self.arrow.blocks, own, top)
         return self._back(_triangular(self.outer, top), own)
 
     def deviations(self, rng: np.random.Generator) -> np.ndarray:
@@ -162,10 +197,10 @@ class Factors:
         return self._back(rng.standard_normal((m, len(self.arrow.border))), rng.standard_normal((m, count, q)))
 
     def _back(self, top: np.ndarray, own: np.ndarray) -> np.ndarray:
-        at_border = _triangular(self.outer, top, transposed=True)
-        rest = own - np.einsum("mjqr,mr->mjq", self.cross, at_border, optimize=True)
-        local = _backward(self.inner, rest)
-        return np.concatenate([at_border, local.reshape(len(local), -1)], axis=1)[:, self.arrow.place]
+        arrow, found = self.arrow, np.empty((len(top), len(self.arrow.place)))
+        at_border = np.ascontiguousarray(_triangular(self.outer, top, transposed=True))
+        backward(self.inner, self.cross, own, at_border, arrow.blocks, arrow.border, found)
+        return found
 
 
 def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
@@ -175,15 +210,10 @@ def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
     """
     count, q, r = arrow.sizes
     m = len(numbers)
-    inside, crossing = count * q * q, count * q * (q + r)
-    inner = numbers[:, :inside].reshape(m, count, q, q).copy()
-    j, k = np.nonzero(arrow.blocks < 0)
-    inner[:, j, k, k] = 1.0
-    cross, outer = numbers[:, inside:crossing].reshape(m, count, q, r), numbers[:, crossing:].reshape(m, r, r)
-    roots = _root(inner)
-    half = _forward(roots, cross)
-    flat = half.reshape(m, count * q, r)
-    return Factors(arrow, roots, half, _root(outer - flat.swapaxes(-1, -2) @ flat))
+    inner, cross = np.empty((m, count, q, q)), np.empty((m, count, q, r))
+    eliminate_blocks(np.ascontiguousarray(numbers), arrow.blocks, inner, cross)
+    flat, outer = cross.reshape(m, count * q, r), numbers[:, count * q * (q + r) :].reshape(m, r, r)
+    return Factors(arrow, inner, cross, _root(outer - flat.swapaxes(-1, -2) @ flat))
 
 
 def _root(matrices: np.ndarray) -> np.ndarray:

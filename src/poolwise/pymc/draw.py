@@ -12,16 +12,16 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.function import function
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.by_sums import BySums
 from poolwise.pymc.density import CollapsedModel
-from poolwise.pymc.graph import PLAIN, Block, find_block, outcomes, plainly
+from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
+from poolwise.pymc.numpy_calls import PLAIN
 from poolwise.pymc.rest import Rest, rest_of
-from poolwise.pymc.vectorised import many_of, split
+from poolwise.pymc.vectorised import over_many, split
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
@@ -96,7 +96,8 @@ def explain(model: pm.Model) -> Explanation:
 
 
 def _explained(block: Block) -> Explanation:
-    left = {one.name: int(np.prod(block.shapes[one.name], dtype=int)) for one in block.rest}
+    shapes = block.model.eval_rv_shapes()
+    left = {one.name: int(np.prod(shapes[one.name], dtype=int)) for one in block.rest}
     names = {one.name: size for one, size in zip(block.variables, block.sizes, strict=True)}
     if not block.variables:
         return Explanation({}, left, block.kept_out, 0, 0, 0, 0, 0.0)
@@ -244,9 +245,8 @@ def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: n
     names = [model.rvs_to_values[one].name for one in block.variables]
     found |= dict(zip(names, parts, strict=True))
     if block.deviations:
-        many = many_of([*block.values_of_rest, *block.inputs], [*rest.shapes, *block.own_shapes])
         written = block.in_inputs([model.rvs_to_values[one] for one in block.deviations])
-        compute = function(list(many.values()), vectorize_graph(written, many), mode=PLAIN, on_unused_input="ignore")
+        compute = over_many(written, [*block.values_of_rest, *block.inputs], [*rest.shapes, *block.own_shapes])
         values = compute(*rest.split(theta), *parts)
         found |= {model.rvs_to_values[one].name: value for one, value in zip(block.deviations, values, strict=True)}
     return found
@@ -297,10 +297,9 @@ def _variables(
     graphs = model.replace_rvs_by_values(asked)
     values = [model.rvs_to_values[one] for one in model.free_RVs]
     given = _values(block, collapsed, theta, drawn)
-    many = many_of(values, [given[value.name].shape[1:] for value in values])
     # A graph that no value reaches is the same in every draw.
     graphs = [pt.as_tensor(graph) for graph in graphs]
-    compute = function(list(many.values()), vectorize_graph(graphs, many), mode=PLAIN, on_unused_input="ignore")
+    compute = over_many(graphs, values, [given[value.name].shape[1:] for value in values])
     widest = max(1, *(int(np.prod(given[value.name].shape[1:], dtype=int)) for value in values))
     step = max(1, _BATCH // widest)
     parts = [

@@ -17,21 +17,15 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
-from pymc.distributions.multivariate import ZeroSumNormalRV
-from pymc.distributions.transforms import ZeroSumTransform
-from pytensor.compile.mode import Mode
+from pymc.initial_point import make_initial_point_expression
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.elemwise import DimShuffle
-from pytensor.tensor.math import Dot
-from pytensor.tensor.random.basic import MvNormalRV, NormalRV
 from pytensor.tensor.random.op import RandomVariable
 
-from poolwise.pymc.linearity import offenders
+from poolwise.pymc.linearity import made_of, offenders
+from poolwise.pymc.normal_variables import has_normal_value, is_multivariate, is_normal, parameters, root_of, spread_of
+from poolwise.pymc.numpy_calls import drawing_function, numpy_function
 from poolwise.support.errors import DataError
-
-# Nothing is rewritten or compiled to C, which would take longer than all else: operations are NumPy's, on many points.
-PLAIN = Mode(linker="py", optimizer=None)
 
 
 def plainly() -> AbstractContextManager[Any]:
@@ -50,7 +44,7 @@ class Block:
     rest : the other free variables.
     observed : normal outcomes.
     kept_out : why a normal variable is not in the block, by its name.
-    shapes : of all variables, by name.
+    initial : PyMC's initial point: values of the free variables by the names of their values.
     log_factors : log densities of free and observed variables and potentials, as graphs; Jacobians included.
     deviations : for each multivariate normal variable of the block, a variable of its standardised deviations.
     """
@@ -60,7 +54,7 @@ class Block:
     rest: tuple[Any, ...]
     observed: tuple[Any, ...]
     kept_out: dict[str, str]
-    shapes: Mapping[str, tuple[int, ...]]
+    initial: Mapping[str, np.ndarray]
     log_factors: Mapping[Any, Any]
     deviations: Mapping[Any, Any]
 
@@ -72,7 +66,7 @@ class Block:
     @property
     def own_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of the value of each variable of the block."""
-        return tuple(self.shapes[self.model.rvs_to_values[one].name] for one in self.variables)
+        return tuple(np.shape(self.initial[self.model.rvs_to_values[one].name]) for one in self.variables)
 
     @property
     def inputs(self) -> list[Any]:
@@ -97,7 +91,7 @@ class Block:
             if one in self.deviations:
                 mean, covariance = self.model.replace_rvs_by_values(parameters(one))
                 deviations = self.deviations[one]
-                written = mean + pt.sum(deviations[..., None, :] * _root(covariance), axis=-1)
+                written = mean + pt.sum(deviations[..., None, :] * root_of(covariance), axis=-1)
                 found = clone_replace(found, {self.model.rvs_to_values[one]: written})
         return found
 
@@ -108,7 +102,7 @@ class Block:
         for one in self.deviations:
             root = pt.linalg.cholesky(self.model.replace_rvs_by_values([parameters(one)[1]])[0])
             logs = pt.log(pt.diagonal(root, axis1=-2, axis2=-1))
-            volume = volume + pt.sum(pt.broadcast_to(logs, self.shapes[one.name]))
+            volume = volume + pt.sum(pt.broadcast_to(logs, np.shape(self.initial[one.name])))
         return volume
 
     def log_density(self, variables: Sequence[Any]) -> Any:
@@ -124,17 +118,19 @@ def find_block(model: pm.Model) -> Block:
     DataError : for discrete variables, models without observed variables, and outcomes with missing values.
     """
     check_model(model)
-    shapes = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
+    initial = _initial_point(model)
+    sizes = {one: int(np.size(initial[model.rvs_to_values[one].name])) for one in model.free_RVs}
     kept_out: dict[str, str] = {}
-    candidates = [one for one in model.free_RVs if _has_normal_value(model, one)]
-    observed = [one for one in model.observed_RVs if _is(NormalRV, one)]
+    candidates = [one for one in model.free_RVs if has_normal_value(model, one)]
+    observed = [one for one in model.observed_RVs if is_normal(one)]
     while True:
         reason = _dependence(model, candidates, observed)
         if not reason:
             break
         kept_out |= {one.name: why for one, why in reason.items()}
         candidates = [one for one in candidates if one not in reason]
-    for one in _not_affine(shapes, candidates, observed):
+    of_outcomes = [parameters(one, model.rvs_to_values[one])[0] for one in observed]
+    for one in _not_affine(sizes, candidates, of_outcomes):
         kept_out[one.name] = "a mean is not known to be linear in it"
         candidates = [other for other in candidates if other is not one]
     used = [one for one in observed if set(candidates) & set(ancestors([one]))]
@@ -144,10 +140,10 @@ def find_block(model: pm.Model) -> Block:
     rest = tuple(one for one in model.free_RVs if one not in candidates)
     factors = zip((*model.basic_RVs, *model.potentials), model.logp(jacobian=True, sum=False), strict=True)
     deviations = {
-        one: pt.tensor(f"{one.name}_deviations", dtype="float64", shape=shapes[one.name])
-        for one in candidates if _is(MvNormalRV, one)
+        one: pt.tensor(f"{one.name}_deviations", dtype="float64", shape=np.shape(initial[one.name]))
+        for one in candidates if is_multivariate(one)
     }  # fmt: skip
-    return Block(model, tuple(candidates), rest, tuple(used), kept_out, shapes, dict(factors), deviations)
+    return Block(model, tuple(candidates), rest, tuple(used), kept_out, initial, dict(factors), deviations)
 
 
 def check_model(model: pm.Model) -> None:
@@ -178,22 +174,14 @@ def check_model(model: pm.Model) -> None:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
 
 
-def _is(operation: type, variable: Any) -> bool:
-    return variable.owner is not None and isinstance(variable.owner.op, operation)
-
-
-def _has_normal_value(model: pm.Model, variable: Any) -> bool:
-    """Whether PyMC's value of a variable is normal, if one that is to sum to zero by its own transform."""
-    transform = model.rvs_to_transforms.get(variable)
-    if _is(ZeroSumNormalRV, variable):
-        return isinstance(transform, ZeroSumTransform)
-    return transform is None and (_is(NormalRV, variable) or _is(MvNormalRV, variable))
-
-
-def parameters(variable: Any) -> tuple[Any, Any]:
-    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one."""
-    first, second = variable.owner.op.dist_params(variable.owner)
-    return (pt.as_tensor(0.0), first) if _is(ZeroSumNormalRV, variable) else (first, second)
+def _initial_point(model: pm.Model) -> dict[str, np.ndarray]:
+    """PyMC's initial point, by name of value."""
+    graphs = make_initial_point_expression(
+        free_rvs=model.free_RVs, rvs_to_transforms=model.rvs_to_transforms,
+        initval_strategies=model.rvs_to_initial_values, return_transformed=True,
+    )  # fmt: skip
+    values = drawing_function(graphs)(np.random.SeedSequence(1))
+    return {model.rvs_to_values[one].name: value for one, value in zip(model.free_RVs, values, strict=True)}
 
 
 def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[Any]) -> dict[Any, str]:
@@ -201,13 +189,13 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
     found: dict[Any, str] = {}
 
     def keep_out(terms: Sequence[Any], why: str) -> None:
-        reached = set(ancestors(list(terms)))
+        reached = made_of(terms)
         for one in candidates:
             if one in reached:
                 found.setdefault(one, why)
 
     for one in (*candidates, *observed):
-        keep_out([parameters(one)[1]], f"the {_spread(one)} of '{one.name}' depends on it")
+        keep_out([parameters(one)[1]], f"the {spread_of(one)} of '{one.name}' depends on it")
     for one in model.free_RVs:
         if one not in candidates:
             keep_out(one.owner.inputs, f"the prior of '{one.name}' depends on it")
@@ -219,35 +207,16 @@ def _dependence(model: pm.Model, candidates: Sequence[Any], observed: Sequence[A
     return found
 
 
-def _root(covariance: Any) -> Any:
-    """A matrix that gives a covariance with its transpose: the one that it was made of, or its Cholesky factor."""
-    made = covariance
-    while _is(DimShuffle, made) and made.owner.op.is_left_expand_dims:
-        made = made.owner.inputs[0]
-    if made.owner and isinstance(getattr(made.owner.op, "core_op", made.owner.op), Dot):
-        one, other = made.owner.inputs
-        order = (*range(one.ndim - 2), one.ndim - 1, one.ndim - 2)
-        size = one.type.shape[-2:]
-        square = None not in size and len(set(size)) == 1
-        if square and _is(DimShuffle, other) and other.owner.inputs[0] is one and other.owner.op.new_order == order:
-            return one
-    return pt.linalg.cholesky(covariance)
-
-
-def _spread(variable: Any) -> str:
-    return "covariance" if _is(MvNormalRV, variable) else "standard deviation"
-
-
-def _not_affine(shapes: Mapping[str, tuple[int, ...]], candidates: Sequence[Any], observed: Sequence[Any]) -> list[Any]:
+def _not_affine(sizes: Mapping[Any, int], candidates: Sequence[Any], of_outcomes: Sequence[Any]) -> list[Any]:
     """Candidates to be taken away until all means are affine in the others; of a product the smaller factor."""
     taken: list[Any] = []
 
     def size(variables: frozenset[Any]) -> int:
-        return sum(int(np.prod(shapes[one.name], dtype=int)) for one in variables)
+        return sum(sizes[one] for one in variables)
 
     while True:
         left = [one for one in candidates if one not in taken]
-        terms = [parameters(one)[0] for one in (*observed, *left)]
+        terms = [*of_outcomes, *(parameters(one)[0] for one in left)]
         choices = [choice for term in terms for choice in offenders(term, set(left))]
         if not choices:
             return taken
@@ -257,4 +226,4 @@ def _not_affine(shapes: Mapping[str, tuple[int, ...]], candidates: Sequence[Any]
 
 def outcomes(model: pm.Model, variable: Any) -> np.ndarray:
     """The outcomes of an observed variable, as numbers."""
-    return np.asarray(model.rvs_to_values[variable].eval(), dtype=float)
+    return np.asarray(numpy_function([], model.rvs_to_values[variable])(), dtype=float)

@@ -21,17 +21,16 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 from pymc.logprob.utils import local_check_parameter_to_ninf_switch
-from pytensor.compile.function import function
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.basic import in2out
 from pytensor.graph.traversal import ancestors
 
 from poolwise.pymc.affine import AffineCoordinates, AffineParts, affine_coordinates
-from poolwise.pymc.graph import PLAIN, Block, outcomes, parameters
+from poolwise.pymc.graph import Block, outcomes
+from poolwise.pymc.normal_variables import parameters
 from poolwise.pymc.pattern import coloured, compressed, entries_of, pattern_of, probes
 from poolwise.pymc.rest import Rest
-from poolwise.pymc.vectorised import many_of, over, split
+from poolwise.pymc.vectorised import over, over_many, split
 
 _SEEN = 4  # values of the rest, at which it is told that rows have changed
 _SAME = 1e-11  # of the size of a mean: rounding
@@ -209,9 +208,7 @@ def _spreads(block: Block, rest: Rest) -> _Spreads:
     sds = [*(parameters(one)[1] for one in block.observed), *(sd for _, sd in block.priors)]
     graphs = block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds])
     whole = [*(outcomes(block.model, one).shape for one in block.observed), *block.own_shapes]
-    many = many_of(values, rest.shapes)
-    vectorised = vectorize_graph(graphs, many) if many else graphs
-    compute = function(list(many.values()), vectorised, mode=PLAIN, on_unused_input="ignore")
+    compute = over_many(graphs, values, rest.shapes)
     depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
     first = compute(*rest.split(rest.start[None]))
     places, varying, start = [], [], 0

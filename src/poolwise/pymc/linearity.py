@@ -6,7 +6,7 @@ it out of the block, wherever it is linear.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pytensor.compile.ops import DeepCopyOp, ViewOp
@@ -67,6 +67,18 @@ def read_by(node: Any) -> list[Any]:
     if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar.Second):
         return list(node.inputs[1:])
     return list(node.inputs)
+
+
+def made_of(graphs: Sequence[Any]) -> set[Any]:
+    """All variables whose numbers matter to some graphs."""
+    found: set[Any] = set()
+    open_ = list(graphs)
+    while open_:
+        variable = open_.pop()
+        if variable not in found:
+            found.add(variable)
+            open_ += read_by(variable.owner) if variable.owner else []
+    return found
 
 
 def in_order(graph: Any, block: Collection[Any]) -> list[Any]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pymc as pm
 
-from poolwise.pymc.graph import PLAIN, Block
+from poolwise.pymc.graph import Block
+from poolwise.pymc.numpy_calls import drawing_function
 from poolwise.pymc.vectorised import split
 
 _FROM_PRIORS = 100  # draws
@@ -39,7 +39,7 @@ class Rest:
 
 def rest_of(block: Block) -> Rest:
     """The vector of what is left."""
-    model, initial = block.model, block.model.initial_point(random_seed=1)
+    model, initial = block.model, block.initial
     values = block.values_of_rest
     shapes = tuple(np.shape(initial[value.name]) for value in values)
     start = [np.ravel(initial[value.name]).astype(float) for value in values]
@@ -61,10 +61,10 @@ def _from_priors(block: Block, d: int) -> np.ndarray:
     if not graphs:
         return np.zeros((0, 0))
     try:
-        drawn = pm.draw(graphs, draws=_FROM_PRIORS, random_seed=1, mode=PLAIN)
+        drawn = list(map(drawing_function(graphs), np.random.SeedSequence(1).spawn(_FROM_PRIORS)))
     except (NotImplementedError, ValueError, TypeError):  # a flat prior, or one without draws
         return np.zeros((0, d))
-    whole = np.concatenate([np.reshape(one, (_FROM_PRIORS, -1)) for one in drawn], axis=1)
+    whole = np.array([np.concatenate([np.ravel(one) for one in each]) for each in drawn])
     return whole[np.isfinite(whole).all(axis=1)]
 
 

@@ -1,0 +1,64 @@
+"""Arrow-shaped matrices beside dense algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poolwise.pymc.arrow import arrow_of, assembly, factorise
+
+M = 3  # matrices
+# Nodes, and those that each row has: groups of one and two coefficients, few and many common ones, and no group.
+PATTERNS = {
+    "groups of two sizes": (
+        35,
+        [[2 * g, 2 * g + 1, 33, 34] for g in range(15)] + [[g, -1, 33, 34] for g in (30, 31, 32)],
+    ),
+    "a wide border": (70, [[g, 40 + (7 * g) % 30, 40 + (g * g) % 30] for g in range(40)] * 2),
+    "all border": (6, [[a, b] for a in range(6) for b in range(a)]),
+    "nothing in common": (30, [[g, -1] for g in range(30)]),
+}
+
+
+@pytest.fixture(params=PATTERNS)
+def case(request):
+    size, rows = PATTERNS[request.param]
+    rows = np.vstack(
+        [np.array(rows), np.pad(np.arange(size)[:, None], ((0, 0), (0, len(rows[0]) - 1)), constant_values=-1)]
+    )
+    entries = np.random.default_rng(2).normal(size=(M, *rows.shape)) * (rows >= 0)
+    dense = np.zeros((M, len(rows), size))
+    for k in range(rows.shape[1]):
+        known = rows[:, k] >= 0
+        dense[:, np.flatnonzero(known), rows[known, k]] += entries[:, known, k]
+    arrow = arrow_of(size, rows)
+    products = (entries[..., :, None] * entries[..., None, :]).reshape(M, -1)
+    numbers = np.asarray(assembly(arrow, rows) @ products.T).T
+    return arrow, numbers, dense.swapaxes(-1, -2) @ dense
+
+
+def test_solutions_and_determinants_are_those_of_dense_matrices(case):
+    arrow, numbers, dense = case
+    factors = factorise(arrow, numbers)
+    right = np.random.default_rng(4).normal(size=dense.shape[:2])
+    np.testing.assert_allclose(factors.solve(right), np.linalg.solve(dense, right[..., None])[..., 0], rtol=1e-8)
+    np.testing.assert_allclose(factors.log_determinants, np.linalg.slogdet(dense)[1], rtol=1e-10)
+
+
+def test_deviations_have_the_inverse_as_their_covariance(case):
+    arrow, numbers, dense = case
+    many = 40_000
+    factors = factorise(arrow, np.repeat(numbers[:1], many, axis=0))
+    drawn = factors.deviations(np.random.default_rng(5))
+    root = np.linalg.cholesky(dense[0])
+    white = drawn @ root  # which has the unit matrix
+    assert np.abs(white.T @ white / many - np.eye(len(root))).max() < 6.0 * np.sqrt(2.0 / many)
+
+
+def test_one_that_is_not_positive_definite_spoils_no_other(case):
+    arrow, numbers, dense = case
+    spoilt = numbers.copy()
+    spoilt[1] *= -1.0
+    found, expected = factorise(arrow, spoilt).log_determinants, factorise(arrow, numbers).log_determinants
+    assert np.isnan(found[1])
+    np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]])
