@@ -545,6 +545,21 @@ def test_vector_expm1():
     assert found[-2] == 0.0
 
 
+@kernel
+def _over_turns(x, cosines, sines):
+    for i in range(x.size):
+        cosines[i], sines[i] = vector.cos_sin_of_turns(x[i])
+
+
+def test_vector_cosine_and_sine_of_turns():
+    x = np.concatenate([np.random.default_rng(0).random(200_000), [0.0, 2.0**-53, 0.25, 0.5, 0.75, 1 - 2.0**-53]])
+    cosines, sines = np.empty_like(x), np.empty_like(x)
+    _over_turns(x, cosines, sines)
+    turned = 2 * np.arccos(np.longdouble(-1)) * x.astype(np.longdouble)
+    assert float(np.abs(cosines - np.cos(turned)).max()) <= 2e-15
+    assert float(np.abs(sines - np.sin(turned)).max()) <= 2e-15
+
+
 def test_vector_exp_beyond_its_range_is_its_end():
     x = np.array([-np.inf, -1e300, -709.0, 709.5, 1e300, np.inf])
     found, ignored = np.empty_like(x), np.empty_like(x)

@@ -49,7 +49,7 @@ def test_deviations_have_the_inverse_as_their_covariance(case):
     arrow, numbers, dense = case
     many = 40_000
     factors = factorise(arrow, np.repeat(numbers[:1], many, axis=0))
-    drawn = factors.deviations(np.random.default_rng(5))
+    drawn, _ = factors.deviations(np.random.default_rng(5))
     root = np.linalg.cholesky(dense[0])
     white = drawn @ root  # which has the unit matrix
     assert np.abs(white.T @ white / many - np.eye(len(root))).max() < 6.0 * np.sqrt(2.0 / many)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -15,7 +17,7 @@ from poolwise.pymc.graph import find_block
 from poolwise.pymc.linear_rows import linear_rows
 from poolwise.pymc.rest import rest_of
 from poolwise.pymc.vectorised import over
-from poolwise.support.errors import DataError
+from poolwise.support.errors import DataError, SamplingError
 from tests.pymc import models
 
 
@@ -33,7 +35,7 @@ def test_the_block_is_found_and_its_density_is_the_models_own(build):
     assert {one.name for one in block.variables} == expected
     rng = np.random.default_rng(1)
     points = density.rest.start + 0.7 * rng.standard_normal((6, density.dimension))
-    drawn, marginal = density.block(points, rng)
+    drawn, marginal, _ = density.block(points, rng)
     np.testing.assert_allclose(density.log_density(points), marginal, rtol=1e-10)
     values, logp = _values(block, density, points, drawn), model.compile_logp(sum=True)
     volume = over(block.log_volume, block.values_of_rest, density.rest.shapes)(density.rest.split(points))
@@ -77,7 +79,7 @@ def test_marginals_are_those_of_dense_matrices(build):
     mean = np.linalg.solve(precision, slope)
     expected = base + 0.5 * slope @ mean + 0.5 * p * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(precision)[1]
     assert density.log_density(point)[0] == pytest.approx(expected, rel=1e-8)
-    draws, _ = density.block(np.repeat(point, 4000, axis=0), np.random.default_rng(2))
+    draws, *_ = density.block(np.repeat(point, 4000, axis=0), np.random.default_rng(2))
     spread = np.sqrt(np.diag(np.linalg.inv(precision)))
     assert np.abs((draws.mean(axis=0) - mean) / spread).max() < 5 / np.sqrt(4000)
     np.testing.assert_allclose(draws.std(axis=0), spread, rtol=0.08)
@@ -373,3 +375,91 @@ def test_much_that_is_left_is_refused_or_handed_over():
         pm.Normal("y", pm.Normal("mu", 0, 1), sd, observed=np.ones(15))
     with pytest.raises(DataError, match="15 numbers are left to sample"):
         pw.pymc.sample(model)
+
+
+def _powers(years, degree):
+    """Regression on raw powers of a year, sigma known."""
+    x = np.column_stack([years**k for k in range(degree + 1)])
+    y = 10 + 0.1 * (years - 2010) - 0.02 * (years - 2010) ** 2 + np.sin(years)
+    with pm.Model() as model:
+        b = pm.Normal("b", 0, 1e6, shape=degree + 1)
+        pm.Normal("y", pt.dot(x, b), pm.HalfNormal("s", 1), observed=y)
+    return model, x, y
+
+
+def _exactly(x, y, sigma):
+    """Means and sds of the coefficients in rational numbers."""
+    x, y = [[Fraction(v) for v in row] for row in x.tolist()], [Fraction(v) for v in y.tolist()]
+    precision, p = 1 / Fraction(sigma) ** 2, len(x[0])
+    rows = [
+        [precision * sum(row[i] * row[j] for row in x) + (Fraction(1, 10**12) if i == j else 0) for j in range(p)]
+        + [precision * sum(row[i] * value for row, value in zip(x, y, strict=True))]
+        + [Fraction(int(i == j)) for j in range(p)]
+        for i in range(p)
+    ]
+    for i in range(p):
+        rows[i] = [value / rows[i][i] for value in rows[i]]
+        for j in range(p):
+            if j != i:
+                rows[j] = [value - rows[j][i] * own for value, own in zip(rows[j], rows[i], strict=True)]
+    return np.array([float(rows[i][p]) for i in range(p)]), np.sqrt([float(rows[i][p + 1 + i]) for i in range(p)])
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_coefficients_of_powers_of_a_year_keep_their_digits(by_rows):
+    model, x, y = _powers(np.arange(1990.0, 2021.0), 3)
+    _, density = collapsed(model)
+    density = density.by_rows() if by_rows else density
+    drawn = density.block(np.log(np.full((20_000, 1), 0.5)), np.random.default_rng(1))[0]
+    mean, sd = _exactly(x, y, 0.5)
+    assert np.abs((drawn.mean(axis=0) - mean) / sd).max() < 5 / np.sqrt(20_000)
+    np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=5 / np.sqrt(2 * 20_000))
+
+
+def test_draws_that_lost_their_digits_are_not_returned(monkeypatch):
+    monkeypatch.setattr("poolwise.pymc.by_rows.turn_of", lambda *_: None)
+    monkeypatch.setattr("poolwise.pymc.standardised.turn_of", lambda *_: None)
+    with pytest.raises(SamplingError, match="Centre and scale predictors"):
+        pw.pymc.sample(_powers(np.arange(1990.0, 2021.0), 3)[0], seed=1)
+
+
+def test_flat_coefficients_are_integrated_out_and_wide_tails_of_spreads_are_known():
+    """Two groups, a flat mean and a half-Cauchy spread, whose posterior falls as its third power; against a grid."""
+    group = np.repeat([0, 1], 10)
+    outcome = group + np.random.default_rng(2).normal(size=20)
+    with pm.Model() as model:
+        mean, spread = pm.Flat("mean"), pm.HalfCauchy("spread", 1)
+        pm.Normal("y", pm.Normal("u", mean, spread, shape=2)[group], pm.HalfNormal("s", 2), observed=outcome)
+    assert set(pw.pymc.explain(model).block) == {"mean", "u"}
+    taus, sigmas = np.exp(np.linspace(-12, 14, 2600))[:, None], np.exp(np.linspace(-1.2, 1.4, 120))
+    means = np.array([outcome[:10].mean(), outcome[10:].mean()])
+    within = ((outcome - means[group]) ** 2).sum()
+    variance = taus**2 + sigmas**2 / 10
+    logs = -0.5 * np.log(variance) - 0.25 * (means[1] - means[0]) ** 2 / variance - 17 * np.log(sigmas)
+    logs = logs - 0.5 * within / sigmas**2 - sigmas**2 / 8 + np.log(taus) - np.log1p(taus**2)
+    below = np.cumsum(np.exp(logs - logs.max()).sum(axis=1))
+    drawn = np.concatenate([np.ravel(pw.pymc.sample(model, seed=seed)["posterior"]["spread"]) for seed in (1, 2)])
+    for share in (0.05, 0.5, 0.95, 0.99, 0.998):
+        cut = np.interp(share, below / below[-1], taus[:, 0])
+        assert abs((drawn <= cut).mean() - share) < 5 * np.sqrt(share * (1 - share) / len(drawn))
+
+
+def test_a_variable_may_be_called_unobserved():
+    with pm.Model() as model:
+        level = pm.Normal("level_unobserved", 0, 5)
+        pm.Normal("y", level, 1, observed=np.arange(5.0))
+    assert pw.pymc.explain(model).block == {"level_unobserved": 1}
+
+
+def test_a_prior_that_cannot_be_drawn_from_and_has_no_initial_value():
+    """PyMC truncates Student's t by its quantiles, in whole numbers, and begins at the bound."""
+
+    def model(**options):
+        with pm.Model() as found:
+            spread = pm.Truncated("spread", pm.StudentT.dist(nu=3, sigma=2), lower=0, **options)
+            pm.Normal("y", pm.Normal("u", 0, spread, shape=8), 1, observed=np.linspace(-3, 3, 8))
+        return found
+
+    with pytest.raises(DataError, match="'spread': give it one by initval="):
+        pw.pymc.sample(model(), 100, seed=1)
+    assert pw.pymc.sample(model(initval=1.0), 100, seed=1)["sample_stats"].attrs["passed"]

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_t, norm
 
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.warp import Warp
-from poolwise.samplers.weights import efficiency, log_mean, tail_shape
+from poolwise.samplers.weights import efficiency, log_mean, tail_ess, tail_shape
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_em_recovers_a_mixture(mixture):
 
 
 def test_warp_is_smooth_and_its_jacobian_right():
-    warp = Warp(np.array([0.3, np.nan]))
+    warp = Warp(np.array([0.3, np.nan]), np.array([4.0, np.nan]))
     y = np.array(
         [
             [-20.0, 1.0],
@@ -56,6 +56,8 @@ def test_warp_is_smooth_and_its_jacobian_right():
             [-1.0, 2.0],
             [0.0, 0.0],
             [3.0, 0.0],
+            [3.999999, 0.0],
+            [4.000001, 0.0],
             [40.0, -1.0],
         ]
     )
@@ -68,6 +70,21 @@ def test_warp_is_smooth_and_its_jacobian_right():
     back, slope = warp.inverse(theta[5])
     np.testing.assert_allclose(back, y[5], atol=1e-9)
     assert slope[0] == pytest.approx(np.exp(-log_jacobian[5]), rel=1e-6)
+    assert warp.inverse(theta[-1])[0][0] == pytest.approx(40.0)
+    assert np.isneginf(warp.forward(np.array([[1e6, 0.0]]))[1])[0] or np.isposinf(
+        warp.forward(np.array([[1e6, 0.0]]))[0][0, 0]
+    )
+
+
+def test_tail_ess_sees_a_tail_that_rests_on_few_weights():
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(4_000, 3))
+    assert tail_ess(points, np.zeros(4_000)) == pytest.approx(4_000, rel=0.02)
+    # The target is twice as wide in one direction, where the proposal hardly goes: two in a hundred lie beyond.
+    log_weights = norm.logpdf(points[:, 1], scale=1.4) - norm.logpdf(points[:, 1])
+    found, whole = tail_ess(points, log_weights), 4_000 * efficiency(log_weights)
+    assert found < 0.5 * whole
+    assert tail_ess(-points[:, [1]], log_weights) == pytest.approx(tail_ess(points[:, [1]], log_weights))
 
 
 @pytest.mark.parametrize("df", [1.5, 3.0, 8.0])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from poolwise.compiled import exact_kernel, intrinsic
 
 _LOG2_E = 1.0 / math.log(2.0)
@@ -15,6 +17,10 @@ _LOG2_E = 1.0 / math.log(2.0)
 _LOG2_HIGH, _LOG2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _ROUNDER = 1.5 * 2.0**52  # adding it rounds to a whole number, which then stands in the last bits
 _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (1.0 / math.factorial(k) for k in range(2, 14))
+
+# Of the series of the sine and of the cosine.
+_O3, _O5, _O7, _O9, _O11, _O13, _O15 = ((-1) ** k / math.factorial(2 * k + 1) for k in range(1, 8))
+_C4, _C6, _C8, _C10, _C12, _C14, _C16 = ((-1) ** k / math.factorial(2 * k) for k in range(2, 9))
 
 
 @intrinsic
@@ -92,3 +98,24 @@ def log(x):
     p = ((p * q + 1 / 9) * q + 1 / 7) * q + 1 / 5
     p = (p * q + 1 / 3) * q
     return k * _LOG2_HIGH + (k * _LOG2_LOW + 2.0 * (s + s * p))
+
+
+@exact_kernel
+def unit(bits):
+    """The first 52 of 64 random bits as a number between zero and one, neither of which it is."""
+    return _from_bits((bits >> np.uint64(12)) | np.uint64(0x3FF0000000000000)) - (1.0 - 2.0**-53)
+
+
+@exact_kernel
+def cos_sin_of_turns(u):
+    """cos(2 pi u) and sin(2 pi u) for u from zero to one, to an absolute error of 1e-15."""
+    h = 0.5 * math.pi * (u - 0.5)  # a quarter of the angle from half a turn on
+    q = h * h
+    s = ((_O15 * q + _O13) * q + _O11) * q + _O9
+    s = (((s * q + _O7) * q + _O5) * q + _O3) * q
+    s = h + h * s
+    c = ((_C16 * q + _C14) * q + _C12) * q + _C10
+    c = (((c * q + _C8) * q + _C6) * q + _C4) * q
+    c = 1.0 - 0.5 * q + c * q
+    s, c = 2.0 * s * c, 1.0 - 2.0 * s * s
+    return 2.0 * s * s - 1.0, -2.0 * s * c

@@ -149,13 +149,13 @@ class CollapsedDensity:
 
     def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """As `draw_common`, from standard normals (m, p)."""
-        found = np.ascontiguousarray(noise).copy()
+        found = np.array(noise, order="C")
         kernels.common_given(np.ascontiguousarray(points), self.problem, found)
         return found
 
     def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
         """As `draw_effects`, from standard normals (m, q, width)."""
-        found = np.ascontiguousarray(noise).copy()
+        found = np.array(noise, order="C")
         kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, found)
         return found
 

@@ -191,10 +191,14 @@ class Factors:
         forward(self.inner, self.cross, right, self.arrow.blocks, own, top)
         return self._back(_triangular(self.outer, top), own)
 
-    def deviations(self, rng: np.random.Generator) -> np.ndarray:
-        """Normal draws (m, p) around zero with the inverse of each matrix as their covariance."""
+    def deviations(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Normal draws (m, p) around zero with the inverse of each matrix as their covariance; and the squares (m,) of
+        the standard normal numbers that they are made of."""
         m, count, q = self.inner.shape[:3]
-        return self._back(rng.standard_normal((m, len(self.arrow.border))), rng.standard_normal((m, count, q)))
+        top = rng.standard_normal((m, len(self.arrow.border)))
+        own = np.where(self.arrow.blocks >= 0, rng.standard_normal((m, count, q)), 0.0)
+        squares = np.square(top).sum(axis=1) + np.square(own).sum(axis=(1, 2))
+        return self._back(top, own), squares
 
     def _back(self, top: np.ndarray, own: np.ndarray) -> np.ndarray:
         arrow, found = self.arrow, np.empty((len(top), len(self.arrow.place)))

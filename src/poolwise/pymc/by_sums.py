@@ -20,7 +20,7 @@ from scipy.sparse import coo_array, csr_array
 from poolwise.pymc.arrow import Arrow, Factors, arrow_of, assembly, factorise, gathering
 from poolwise.pymc.by_rows import ByRows
 from poolwise.pymc.linear_rows import LinearRows
-from poolwise.pymc.standardised import SummedRows, as_written, standardised
+from poolwise.pymc.standardised import SummedRows, as_written, orthogonal, standardised
 
 _MOST = 2_000  # products of phi and precisions
 _ROOM = 20_000_000  # numbers of rows that are multiplied
@@ -62,10 +62,11 @@ class BySums:
         """(m,)."""
         return self._solved(points)[2]
 
-    def draw(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Exact draws of the block (m, p), and the log integral (m,)."""
+    def draw(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Exact draws of the block (m, p), the log integral (m,), and the squares (m,) of what draws are made of."""
         factors, moved, integral = self._solved(points)
-        return self.rows.written(points, self.pivot + moved + factors.deviations(rng)), integral
+        deviations, squares = factors.deviations(rng)
+        return self.rows.written(points, self.pivot + moved + deviations), integral, squares
 
     def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray, np.ndarray]:
         m, sds = len(points), self.rows.sds(points)
@@ -91,9 +92,10 @@ def by_sums(rows: LinearRows, normal: ByRows, reference: np.ndarray) -> BySums |
     ----------
     reference : (d,) theta.
     """
-    block = normal.solved(reference[None])[1]
+    block = normal.mean(reference)[None]
     for form in (standardised, as_written):
         if (found := form(rows)) is not None:
+            found = orthogonal(found, rows.size, reference)
             pivot = found.standardised(reference[None], block)[0]
             if np.isfinite(pivot).all() and (sums := _summed(found, rows.size, reference, pivot)) is not None:
                 return sums
@@ -118,7 +120,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
             feature = (row_class * size + j) * size + other
             for sums, values in zip(found, _multiplied(entries, targets, j, other), strict=True):
                 if other == 0 and values.ndim == 1:
-                    values += rows.within / rows.counts
+                    values += rows.within / np.maximum(rows.counts, 1.0)
                 of_row = (values.reshape(n, -1) * weights[:, None]).ravel()
                 place = np.flatnonzero(of_row)
                 sums.append((place, feature[place // (len(of_row) // n)], of_row[place]))
@@ -133,6 +135,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     arrow = arrow_of(p, rows.columns)
     of_class = np.bincount(rows.place, rows.counts, len(sds))
     constant = 0.5 * math.log(2 * math.pi) * (p - rows.counts.sum()) - (of_class * np.log(sds))[~varying].sum()
+    constant += rows.log_volume
     return BySums(
         rows, arrow, origin, pivot, (assembly(arrow, rows.columns) @ products).tocsr(),
         (gathering(p, rows.columns) @ right).tocsr(), np.asarray(squares.sum(axis=0)).ravel(),

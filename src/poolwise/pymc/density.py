@@ -9,7 +9,7 @@ import numpy as np
 
 from poolwise.pymc.by_rows import ByRows
 from poolwise.pymc.by_sums import BySums, by_sums
-from poolwise.pymc.linear_rows import LinearRows
+from poolwise.pymc.linear_rows import LinearRows, means
 from poolwise.pymc.rest import Rest
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.threads import look
@@ -28,11 +28,13 @@ class CollapsedModel:
     ----------
     rows, rest : of the block, and of what is left.
     normal : of the block given the rest.
+    reference : a theta (d,) at which there is a density, if one is known.
     """
 
     rows: LinearRows
     rest: Rest
     normal: ByRows | BySums
+    reference: np.ndarray | None = None
 
     @classmethod
     def of(cls, rows: LinearRows, rest: Rest) -> CollapsedModel:
@@ -42,18 +44,19 @@ class CollapsedModel:
         ------
         DataError : where too many numbers of the block hang together.
         """
-        normal = ByRows.of(rows)
-        found = cls(rows, rest, normal)
+        found = cls(rows, rest, ByRows.of(rows))
         starts = found.starts()
         values = found.log_density(starts)
-        if rows.parts is None or not np.isfinite(values).any():
+        if not np.isfinite(values).any():
             return found
-        sums = by_sums(rows, normal, starts[int(np.argmax(values))])
-        return found if sums is None else replace(found, normal=sums)
+        reference = starts[int(np.argmax(values))]
+        by_rows = ByRows.of(rows, reference)
+        sums = None if rows.parts is None else by_sums(rows, by_rows, reference)
+        return replace(found, normal=by_rows if sums is None else sums, reference=reference)
 
     def by_rows(self) -> CollapsedModel:
         """The same density by rows at every theta, which keeps more digits and takes longer."""
-        return replace(self, normal=ByRows.of(self.rows))
+        return replace(self, normal=ByRows.of(self.rows, self.reference))
 
     @property
     def dimension(self) -> int:
@@ -111,19 +114,20 @@ class CollapsedModel:
         """There is none."""
         return None
 
-    def block(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Exact draws (m, p) of the block given the rest (m, d); and the log densities (m,) of the rest."""
-        found, values = np.empty((len(points), self.rows.size)), np.empty(len(points))
+    def block(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Exact draws (m, p) of the block given the rest (m, d); the log densities (m,) of the rest; and the squares
+        (m,) of the standard normal numbers that draws are made of."""
+        found, values, squares = np.empty((len(points), self.rows.size)), np.empty(len(points)), np.empty(len(points))
         for part in self._parts(len(points)):
             look()
-            found[part], values[part] = self.normal.draw(points[part], rng)
-        return found, values + self.rows.log_prior(points)
+            found[part], values[part], squares[part] = self.normal.draw(points[part], rng)
+        return found, values + self.rows.log_prior(points), squares
 
     def joint(self, points: np.ndarray, block: np.ndarray) -> np.ndarray:
         """log density (m,) of the rest (m, d) and of the block (m, p) together."""
         rows = self.rows
         entries, targets, sds = rows.evaluate(points)
-        left = targets - rows.means(entries, block)
+        left = targets - means(rows.columns, entries, block)
         of_rows = (
             -rows.counts * (np.log(sds) + 0.5 * math.log(2 * math.pi))
             - 0.5 * (rows.within + rows.counts * left**2) / sds**2

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _CHECKED = 32  # draws at which the density is compared with the model's own
 _AGREES = 1e-5  # of differences between draws
+_SPREAD = 0.02  # which an error of a hundredth of a standard deviation makes
 _NEARLY_ALL = 0.9  # of these draws
 _TRIES = 8  # times that rows are found anew
 _BATCH = 2_000_000  # numbers of a deterministic variable at a time
@@ -220,10 +221,11 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
     else:
         theta = np.empty((settings.chains * settings.draws, 0))
         certificate = Certificate("exact", "nothing is left to sample", True, "Independent draws.", {})
-    values, lp = collapsed.block(theta, np.random.default_rng(block_seed))
+    values, lp, _ = collapsed.block(theta, np.random.default_rng(block_seed))
     if isinstance(collapsed.normal, BySums) and not _keeps_digits(collapsed, theta, lp):
         return _drawn_with(block, collapsed.by_rows(), settings, sampler)
     _check_density(block, collapsed, theta, values)
+    _check_block(collapsed, theta)
     return _Drawn(block, collapsed, theta, values, lp, certificate)
 
 
@@ -285,6 +287,31 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
         raise SamplingError(
             f"The density of this model differs from what was integrated out of it, by up to {np.ptp(off):.3g} between "
             "draws, and no draws are returned. Use pm.sample(), and please report the model."
+        )
+
+
+def _check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
+    """Compare two draws of the block at some thetas: their densities differ as the squares of what they are made of.
+
+    The density at a draw does not tell whether draws spread as it says.
+
+    Raises
+    ------
+    SamplingError : where they do not, as for columns that are collinear to all digits.
+    """
+    some = theta[_some_of(theta)]
+    pair = [collapsed.block(some, np.random.default_rng(seed)) for seed in (1, 2)]
+    with np.errstate(invalid="ignore"):
+        joint, squares = (
+            (2.0 * collapsed.joint(some, pair[0][0]) - 2.0 * collapsed.joint(some, pair[1][0])),
+            (pair[0][2] - pair[1][2]),
+        )
+        same = np.abs(joint + squares) <= _SPREAD
+    if not same.mean() >= _NEARLY_ALL:
+        raise SamplingError(
+            "The normal part of this model is too nearly singular to be drawn from exactly, as where predictors are "
+            "collinear but for their last digits, and no draws are returned. Centre and scale predictors, or take "
+            "otherwise='nutpie'."
         )
 
 

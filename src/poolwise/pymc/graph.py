@@ -23,7 +23,15 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.linearity import made_of, offenders
-from poolwise.pymc.normal_variables import has_normal_value, is_multivariate, is_normal, parameters, root_of, spread_of
+from poolwise.pymc.normal_variables import (
+    has_normal_value,
+    is_flat,
+    is_multivariate,
+    is_normal,
+    parameters,
+    root_of,
+    spread_of,
+)
 from poolwise.pymc.numpy_calls import drawing_function, numpy_function
 from poolwise.support.errors import DataError
 
@@ -78,6 +86,11 @@ class Block:
         """Means and standard deviations of these numbers."""
         alone = pt.as_tensor(0.0), pt.as_tensor(1.0)
         return [alone if one in self.deviations else parameters(one) for one in self.variables]
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(p,) which of these numbers have no prior but a flat one."""
+        return np.repeat([is_flat(one) for one in self.variables], self.sizes)
 
     @property
     def values_of_rest(self) -> list[Any]:
@@ -170,7 +183,8 @@ def check_model(model: pm.Model) -> None:
             raise DataError(
                 f"The outcomes '{one.name}' are drawn anew each time, as by pm.Minibatch: give all of them."
             )
-    if partly := [one.name for one in model.free_RVs if one.name.endswith("_unobserved")]:
+    observed = {f"{one.name.removesuffix('_observed')}_unobserved" for one in model.observed_RVs}
+    if partly := [one.name for one in model.free_RVs if one.name in observed]:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")
 
 

@@ -59,9 +59,10 @@ class LinearRows:
     size: int
     parts: AffineParts | None
 
-    def means(self, entries: np.ndarray, block: np.ndarray) -> np.ndarray:
-        """Means (m, n) of entries (m, n, k) at a block (m, p)."""
-        return np.asarray((entries * np.where(self.columns >= 0, block[:, np.maximum(self.columns, 0)], 0.0)).sum(-1))
+
+def means(columns: np.ndarray, entries: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Means (m, n) of rows with such columns (n, k) and entries (m, n, k), at a block (m, p)."""
+    return np.asarray((entries * np.where(columns >= 0, block[:, np.maximum(columns, 0)], 0.0)).sum(-1))
 
 
 class Changed(Exception):
@@ -120,7 +121,7 @@ def _affine(
         entries, targets, spreads.place[kept], spreads.values(rest.start[None])[0], spreads.varying, spreads.values,
         lambda points: values(rest.split(points)),
     )  # fmt: skip
-    return LinearRows(columns, *_stacked(counts, within, p), parts.evaluate, _log_prior(block, rest), p, parts)
+    return LinearRows(columns, *_stacked(counts, within, block), parts.evaluate, _log_prior(block, rest), p, parts)
 
 
 def _seen(block: Block, rest: Rest, means: Any, y: np.ndarray, spreads: _Spreads, points: np.ndarray) -> LinearRows:
@@ -148,7 +149,7 @@ def _seen(block: Block, rest: Rest, means: Any, y: np.ndarray, spreads: _Spreads
             raise Changed(points[wrong[:_SEEN]])
         return entries, _as_outcomes(entries, at_zero, columns, y_mean, slice(None)), sds[:, kept]
 
-    return LinearRows(columns, *_stacked(counts, within, p), evaluate, _log_prior(block, rest), p, None)
+    return LinearRows(columns, *_stacked(counts, within, block), evaluate, _log_prior(block, rest), p, None)
 
 
 def _as_outcomes(
@@ -169,9 +170,9 @@ def _as_outcomes(
     return targets
 
 
-def _stacked(counts: np.ndarray, within: np.ndarray, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """With the priors' rows, each of which is one."""
-    return np.concatenate([counts, np.ones(p)]), np.concatenate([within, np.zeros(p)])
+def _stacked(counts: np.ndarray, within: np.ndarray, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """With the priors' rows, each of which is one, or none where the prior is flat."""
+    return np.concatenate([counts, np.where(block.flat, 0.0, 1.0)]), np.concatenate([within, np.zeros(len(block.flat))])
 
 
 def _means(block: Block) -> tuple[Any, np.ndarray]:

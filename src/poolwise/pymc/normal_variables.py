@@ -12,6 +12,7 @@ from typing import Any
 
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.continuous import FlatRV
 from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import AutoRegressiveRV, RandomWalkRV
 from pymc.distributions.transforms import ZeroSumTransform
@@ -30,7 +31,7 @@ def has_normal_value(model: pm.Model, variable: Any) -> bool:
     transform = model.rvs_to_transforms.get(variable)
     if _is(ZeroSumNormalRV, variable):
         return isinstance(transform, ZeroSumTransform)
-    return transform is None and (is_normal(variable) or is_multivariate(variable))
+    return transform is None and (is_normal(variable) or is_multivariate(variable) or is_flat(variable))
 
 
 def is_normal(variable: Any) -> bool:
@@ -40,6 +41,11 @@ def is_normal(variable: Any) -> bool:
     if _is(AutoRegressiveRV, variable):
         return _is(NormalRV, variable.owner.inputs[2])
     return _is(NormalRV, variable)
+
+
+def is_flat(variable: Any) -> bool:
+    """Whether its prior is the same everywhere: a normal one without precision."""
+    return _is(FlatRV, variable)
 
 
 def is_multivariate(variable: Any) -> bool:
@@ -53,13 +59,15 @@ def spread_of(variable: Any) -> str:
 
 
 def parameters(variable: Any, own: Any = None) -> tuple[Any, Any]:
-    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one.
+    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one; any of a flat one.
 
     Parameters
     ----------
     own : what stands for the variable's own earlier values; the variable itself by default.
     """
     own = variable if own is None else own
+    if is_flat(variable):
+        return pt.as_tensor(0.0), pt.as_tensor(1.0)
     if _is(RandomWalkRV, variable):
         return _walk(variable, own)
     if _is(AutoRegressiveRV, variable):

@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.pymc.graph import Block
 from poolwise.pymc.numpy_calls import drawing_function
 from poolwise.pymc.vectorised import split
+from poolwise.support.errors import DataError
 
 _FROM_PRIORS = 100  # draws
 
@@ -38,11 +39,19 @@ class Rest:
 
 
 def rest_of(block: Block) -> Rest:
-    """The vector of what is left."""
+    """The vector of what is left.
+
+    Raises
+    ------
+    DataError : where a variable has no finite initial value.
+    """
     model, initial = block.model, block.initial
     values = block.values_of_rest
     shapes = tuple(np.shape(initial[value.name]) for value in values)
     start = [np.ravel(initial[value.name]).astype(float) for value in values]
+    for one, part in zip(block.rest, start, strict=True):
+        if not np.isfinite(part).all():
+            raise DataError(f"PyMC has no finite value to begin from for '{one.name}': give it one by initval=.")
     transforms = [model.rvs_to_transforms.get(one) for one in block.rest]
     logs = [_of_logs(transform, len(part)) for transform, part in zip(transforms, start, strict=True)]
     whole = np.concatenate([*start, np.zeros(0)])
@@ -62,7 +71,7 @@ def _from_priors(block: Block, d: int) -> np.ndarray:
         return np.zeros((0, 0))
     try:
         drawn = list(map(drawing_function(graphs), np.random.SeedSequence(1).spawn(_FROM_PRIORS)))
-    except (NotImplementedError, ValueError, TypeError):  # a flat prior, or one without draws
+    except (NotImplementedError, ValueError, TypeError, OverflowError):  # a flat prior, or one without draws
         return np.zeros((0, d))
     whole = np.array([np.concatenate([np.ravel(one) for one in each]) for each in drawn])
     return whole[np.isfinite(whole).all(axis=1)]

@@ -13,12 +13,13 @@ a sum that ends, as no prior depends on itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 
 from poolwise.pymc.linear_rows import LinearRows
+from poolwise.pymc.orthogonal import turn_of
 
 _DEPTH = 8  # of priors on priors
 _FILL = 6  # numbers of a column of W, on average
@@ -37,6 +38,7 @@ class SummedRows:
     varying : (C,) whether theta plays a part in each of these.
     sds, products : theta (m, d) to standard deviations (m, C) and to products (m, M).
     written : block (m, p) of these rows at theta (m, d) to the one as written, and `standardised` back.
+    log_volume : log of the volume that one of these rows' blocks has where priors are written.
     """
 
     columns: np.ndarray
@@ -50,6 +52,7 @@ class SummedRows:
     products: Callable[[np.ndarray], np.ndarray]
     written: Callable[[np.ndarray, np.ndarray], np.ndarray]
     standardised: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    log_volume: float = 0.0
 
 
 def as_written(rows: LinearRows) -> SummedRows | None:
@@ -117,6 +120,23 @@ def standardised(rows: LinearRows) -> SummedRows | None:
     return SummedRows(
         columns, rows.counts, rows.within, placed, placed_targets, place, np.append(parts.varying, False),
         lambda points: np.concatenate([parts.sds(points), np.ones((len(points), 1))], axis=1), products, written, back,
+    )  # fmt: skip
+
+
+def orthogonal(rows: SummedRows, p: int, reference: np.ndarray) -> SummedRows:
+    """The same rows, in terms of orthonormal columns where some are nearly collinear at a theta of reference (d,)."""
+    products = np.broadcast_to(rows.products(reference[None]), (1, len(rows.entries) - 1))[0]
+    at = rows.entries[0] + np.tensordot(products, rows.entries[1:], 1)
+    weights = np.sqrt(rows.counts) / rows.sds(reference[None])[0][rows.place]
+    turn = turn_of(rows.columns, at * weights[:, None], p)
+    if turn is None:
+        return rows
+    columns, entries = turn.entries(rows.entries)
+    return replace(
+        rows, columns=columns, entries=entries,
+        written=lambda points, block: rows.written(points, turn.written(block)),
+        standardised=lambda points, block: turn.turned(rows.standardised(points, block)),
+        log_volume=turn.log_volume,
     )  # fmt: skip
 
 

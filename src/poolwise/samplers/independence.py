@@ -20,12 +20,13 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntMatrix, Matrix
 from poolwise.samplers.bridge import bridge
+from poolwise.samplers.convergence import ESS_PER_CHAIN
 from poolwise.samplers.interface import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
 from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
-from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_shape
+from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_ess, tail_shape
 
 _LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
@@ -39,6 +40,7 @@ _SAME = 0.9998  # efficiency from which two densities are the same: means are of
 # weights are estimates, whose chains stay more.
 _PLENTY = 2_000
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
+_TAIL = 0.25  # of the draws, as which a tail's effective sample size must be known where there are few
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH, _BATCH_FLOPS = 1 << 17, 8e9  # proposals at a time, at the most, so that progress is seen
@@ -206,6 +208,7 @@ def _run(
     figures = {
         "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
         "efficiency": efficiency(log_weights),
+        "tail_ess": tail_ess(points, log_weights),
         "k_hat": tail_shape(log_weights),
         "largest_weight": math.exp(float(log_weights.max()) - log_mean(log_weights)),
         "rounds": float(adapted.rounds),
@@ -216,7 +219,9 @@ def _run(
     figures |= _second_route(density, adapted.warp, *of_draws, log_weights, rng)
     drawn, _ = adapted.warp.forward(of_draws[0])
     shape = (settings.chains, length, density.dimension)
-    return Sample(drawn.reshape(shape), _certify(figures, log_mean(log_weights))), points, log_weights
+    needed_tail = min(ESS_PER_CHAIN * settings.chains, _TAIL * len(kept_draws))
+    certificate = _certify(figures, log_mean(log_weights), needed_tail)
+    return Sample(drawn.reshape(shape), certificate), points, log_weights
 
 
 def _second_route(
@@ -396,7 +401,7 @@ def _run_chains(log_excess: Matrix, log_uniforms: Matrix, chosen: IntMatrix) -> 
     return moves
 
 
-def _certify(figures: dict[str, float], log_evidence: float) -> Certificate:
+def _certify(figures: dict[str, float], log_evidence: float, needed_tail: float) -> Certificate:
     # k-hat knows no scale: among nearly equal weights it may say anything. It counts where some weight is large, as it
     # must be under a heavy tail: of m weights with k = 0.7 the largest is about m^0.7 times their mean.
     light = figures["k_hat"] < 0.7 or figures["largest_weight"] < 10
@@ -405,10 +410,16 @@ def _certify(figures: dict[str, float], log_evidence: float) -> Certificate:
         figures["evidence_error"]
     )
     fits = figures["efficiency"] >= _LEAST and light and figures["acceptance"] > 0.5
-    passed = fits and agree
+    tails = figures["tail_ess"] >= needed_tail
+    passed = fits and tails and agree
     reason = "few parameters remain once the coefficients are integrated out"
     if passed:
         advice = "The proposal fits the posterior; draws are nearly independent."
+    elif fits and not tails:
+        advice = (
+            f"A tail of the posterior of the variances rests on few draws (effective sample size "
+            f"{figures['tail_ess']:.0f}). Try sampler='nuts', or tighter priors of the standard deviations."
+        )
     elif fits:
         advice = (
             f"Two estimates of the evidence differ by {figures['evidence_gap']:.2f}, where their error is "

@@ -135,13 +135,13 @@ def test_points_have_the_family_s_own_density(formula, family, link):
     again = corrected.completed(points)
     for first, second in zip(one.u, again.u, strict=True):
         np.testing.assert_array_equal(first, second)
-    ratios = corrected._ratios(corrected.working.logs(points), one.beta, one.u)  # of the draws that were kept
+    effects = corrected._stacked(one.beta, one.u)
+    ratios = corrected._ratios(corrected.working.logs(points), one.beta, effects)  # of the draws that were kept
     assert np.isfinite(ratios).all()
     # The exact likelihood at the kept draws, against the family's own density functions.
     rows = corrected.observations
     own = np.linalg.solve(rows.to_written, one.beta[:, ~model.priors.scaled].T).T
-    u = [corrected._at_centre(f, each).reshape(len(points), -1) for f, each in enumerate(one.u)]
-    u = np.concatenate([*u, one.beta[:, model.priors.scaled]], axis=1)
+    u = effects.T
     eta = rows.known[0] + own @ rows.columns
     for values, places in zip(rows.slot_values, rows.slot_places, strict=True):
         eta = eta + values * u[:, places]

@@ -264,13 +264,13 @@ class BlockedDensity:
 
     def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """As `draw_common`, from standard normals (m, n)."""
-        found = np.ascontiguousarray(noise).copy()
+        found = np.array(noise, order="C")
         evaluate.log_densities(np.ascontiguousarray(points), self.smaller, np.empty(len(points)), found)
         return found
 
     def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
         """As `draw_effects`, from standard normals (m, q, width)."""
-        found, place = np.ascontiguousarray(noise).copy(), self._effects_of(self.order.leaf)
+        found, place = np.array(noise, order="C"), self._effects_of(self.order.leaf)
         evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, found, place.start)
         return found
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntVector, Matrix, Vector
-from poolwise.compiled.vector import bits_of
+from poolwise.compiled.vector import bits_of, cos_sin_of_turns, log, unit
 from poolwise.density.latent.kernels import value_and_gradient
 from poolwise.density.latent.problem import PLACES, whole
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 @kernel
@@ -39,22 +39,24 @@ def uniforms(theta, out):
     """Fill `out` with numbers between zero and one that depend on theta (d,), other ones than its normals."""
     state = _mixed(_hash(theta))
     for k in range(out.size):
-        state += _STEP
-        out[k] = (float(_mixed(state) >> _S11) + 0.5) * 2.0**-53
+        out[k] = unit(_mixed(state + np.uint64(k + 1) * _STEP))
 
 
 @kernel
 def normals(theta, out, first):
     """Fill `out` from `first` on with standard normal numbers that depend on theta (d,)."""
-    state = _hash(theta)
-    for k in range(first, out.size, 2):
-        state += _STEP
-        radius = math.sqrt(-2.0 * math.log((float(_mixed(state) >> _S11) + 0.5) * 2.0**-53))
-        state += _STEP
-        angle = 2.0 * math.pi * float(_mixed(state) >> _S11) * 2.0**-53
-        out[k] = radius * math.cos(angle)
-        if k + 1 < out.size:
-            out[k + 1] = radius * math.sin(angle)
+    state, pairs = _hash(theta), (out.size - first) // 2
+    middle = first + pairs
+    for k in range(pairs):  # of which no number waits for another
+        at = state + np.uint64(2 * k) * _STEP
+        radius = math.sqrt(-2.0 * log(unit(_mixed(at + _STEP))))
+        cosine, sine = cos_sin_of_turns(unit(_mixed(at + _STEP + _STEP)))
+        out[first + k] = radius * cosine
+        out[middle + k] = radius * sine
+    if first + 2 * pairs < out.size:
+        at = state + np.uint64(2 * pairs) * _STEP
+        radius = math.sqrt(-2.0 * log(unit(_mixed(at + _STEP))))
+        out[out.size - 1] = radius * cos_sin_of_turns(unit(_mixed(at + _STEP + _STEP)))[0]
 
 
 @kernel

@@ -187,15 +187,19 @@ class CorrectedDensity:
         values -= drawn.noise.log_mixture_of_common()
         shape = len(values), len(self.bounds) - 1
         chosen, total = np.zeros(shape, dtype=np.int64), np.full(shape, -np.inf)
+        effects = self._stacked(drawn.beta, drawn.effects)
         if self.working.normal.leaf < 0:
-            values = values + self._ratios(drawn.logs, drawn.beta, drawn.effects)[:, 0]
+            values = values + self._ratios(drawn.logs, drawn.beta, effects)[:, 0]
             return np.where(np.isfinite(values), values, -np.inf), chosen
-        for k in range(2 * self.pairs):
-            effects = self._with_leaf(drawn.effects, self._leaf_effects(drawn, k))
-            ratios = self._ratios(drawn.logs, drawn.beta, effects)
-            likelier, narrow, wide = drawn.noise.mixture_of_leaf(k)
-            uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
-            add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
+        twice_the_mean = 2.0 * self._leaf_effects(drawn, None)
+        for pair in range(self.pairs):
+            one = self._leaf_effects(drawn, pair)
+            likelier, narrow, wide = drawn.noise.mixture_of_leaf(pair)
+            for k, leaf in enumerate((one, twice_the_mean - one), start=2 * pair):
+                effects[self._leaf_places] = self._at_centre(self.working.normal.leaf, leaf).reshape(-1, len(values))
+                ratios = self._ratios(drawn.logs, drawn.beta, effects)
+                uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
+                add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
         values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
         picked = chosen.astype(np.uint8)
         if len(self.chosen) * chosen.shape[1] < _REMEMBERED:
@@ -206,7 +210,7 @@ class CorrectedDensity:
         drawn = self._drawn(points, narrow=not chosen)
         effects = drawn.effects
         if self.working.normal.leaf >= 0 and not chosen:
-            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0))
+            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0).transpose(2, 0, 1))
         elif self.working.normal.leaf >= 0:
             known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
             which = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
@@ -215,11 +219,12 @@ class CorrectedDensity:
 
     def _picked(self, drawn: _Drawn, chosen: np.ndarray) -> np.ndarray:
         """(m, J, q) the draws of the leaf's effects that were chosen (m, G)."""
-        found = np.zeros(0)
-        for k in np.unique(chosen):
-            leaf = self._leaf_effects(drawn, int(k))
-            found = np.where((chosen == k)[:, :, None], leaf, found) if found.size else leaf
-        return found
+        found = twice_the_mean = 2.0 * self._leaf_effects(drawn, None)
+        for pair in np.unique(chosen // 2):
+            one = self._leaf_effects(drawn, int(pair))
+            found = np.where((chosen == 2 * pair).T[:, None], one, found)
+            found = np.where((chosen == 2 * pair + 1).T[:, None], twice_the_mean - one, found)
+        return found.transpose(2, 0, 1)
 
     def _noise(self, points: np.ndarray) -> Noise:
         """Random numbers of each theta."""
@@ -240,27 +245,39 @@ class CorrectedDensity:
             found.append(np.zeros(shape) if f == normal.leaf else offsets.draws().reshape(shape))
         return tuple(found)
 
-    def _leaf_effects(self, drawn: _Drawn, k: int) -> np.ndarray:
-        """(m, J, q) the k-th draw of the leaf's effects."""
-        normal, width, noise = self.working.normal, self.working.normal.block_width, drawn.noise.leaf(k)
-        parts = [
-            normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, block * width : (block + 1) * width])
-            for block in range(normal.blocks)
-        ]
-        return np.concatenate(parts, axis=2).transpose(0, 2, 1)[:, : normal.groups]
+    def _leaf_effects(self, drawn: _Drawn, pair: int | None) -> np.ndarray:
+        """(J, q, m) the first of a pair of draws of the leaf's effects, of which the second is the same on the other
+        side of their means; or these."""
+        normal, noise = self.working.normal, drawn.noise.leaf(pair)
+        found, width = np.empty((normal.groups, normal.width, len(drawn.points))), normal.block_width
+        for block, start in enumerate(range(0, normal.groups, width)):
+            made = normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, start : start + width])
+            found[start : start + width] = made.transpose(2, 1, 0)[: normal.groups - start]
+        return found
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(leaf if f == self.working.normal.leaf else one for f, one in enumerate(effects))
 
-    def _ratios(self, logs: np.ndarray, beta: np.ndarray, effects: tuple[np.ndarray, ...]) -> np.ndarray:
+    def _stacked(self, beta: np.ndarray, effects: tuple[np.ndarray, ...]) -> np.ndarray:
+        """(U, m) effects that theta speaks of, factor by factor, and scaled coefficients, from those as written."""
+        every = [self._at_centre(f, one.transpose(1, 2, 0)) for f, one in enumerate(effects)]
+        every.append(beta[:, self.priors.scaled].T)
+        return np.concatenate([one.reshape(-1, len(beta)) for one in every])
+
+    @property
+    def _leaf_places(self) -> slice:
+        """Rows of the leaf in `_stacked`."""
+        sizes = [len(factor.levels) * len(factor.effects) for factor in self.design.factors]
+        start, leaf = sum(sizes[: self.working.normal.leaf]), self.working.normal.leaf
+        return slice(start, start + sizes[leaf])
+
+    def _ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G) logs of the likelihood over that of the working outcomes, of the rows of each level.
 
-        At logs of dispersions (m, k), and at coefficients and effects as written.
+        At logs of dispersions (m, k), coefficients (m, p) as written, and effects (U, m) as `_stacked` has them.
         """
-        rows, priors = self.observations, self.priors
-        of_columns = np.linalg.solve(rows.to_written, beta[:, ~priors.scaled].T).T
-        u = [self._at_centre(f, one).reshape(len(beta), -1) for f, one in enumerate(effects)]
-        u.append(beta[:, priors.scaled])
+        rows = self.observations
+        of_columns = np.linalg.solve(rows.to_written, beta[:, ~self.priors.scaled].T)
         out = np.empty((len(beta), len(self.bounds) - 1))
         remainders(
             int(rows.terms[0, 2]),
@@ -277,21 +294,21 @@ class CorrectedDensity:
             self.outcomes.precisions,
             self.constants,
             self.bounds,
-            np.ascontiguousarray(of_columns.T),
-            np.ascontiguousarray(np.concatenate(u, axis=1).T),
+            np.ascontiguousarray(of_columns),
+            effects,
             self.working.dispersions.of_parameters(logs, len(rows.known)),
             out,
         )
         return out
 
     def _at_centre(self, f: int, effects: np.ndarray) -> np.ndarray:
-        """Effects as written (m, J, q) as those that theta speaks of."""
+        """Effects as written (J, q, m) as those that theta speaks of."""
         layout = self.priors.layout
         place = layout.places(self.design.factors[f].name)
         to_zero = layout.map_to_zero[place, place]
         if np.array_equal(to_zero, np.eye(len(to_zero))):
             return effects
-        return np.asarray(effects @ np.linalg.inv(to_zero).T)
+        return np.asarray(np.linalg.inv(to_zero) @ effects)
 
     def native(self) -> NativeDensity | None:
         """Estimates are not differentiable."""

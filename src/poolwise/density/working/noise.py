@@ -102,11 +102,16 @@ class Noise:
         found[:, self.sizes.kept - self.sizes.common :] *= np.where(self.wide_common, WIDE, 1.0)[:, None]
         return found
 
-    def leaf(self, draw: int) -> np.ndarray:
-        """(m, q, J and more) of the leaf's effects: those of every other draw are the ones before, mirrored."""
-        found = self.of_leaf[:, draw // 2].copy()
-        found[:, :, : self.sizes.levels] *= np.where(self.wide[:, :, draw // 2], WIDE, 1.0)[:, None]
-        return -found if draw % 2 else found
+    def leaf(self, pair: int | None) -> np.ndarray:
+        """(m, q, J and more) of the leaf's effects, in the first draw of a pair; zeros for none."""
+        if pair is None:
+            return np.zeros((len(self.of_leaf), *self.of_leaf.shape[2:]))
+        found = self.of_leaf[:, pair]
+        if not self.wide[:, :, pair].any():
+            return found
+        found = found.copy()
+        found[:, :, : self.sizes.levels] *= np.where(self.wide[:, :, pair], WIDE, 1.0)[:, None]
+        return found
 
     def log_mixture_of_common(self) -> np.ndarray:
         """(m,) log density of draws of the common coefficients under both kinds together, less that under narrow ones
@@ -118,11 +123,11 @@ class Noise:
         wide = np.log(self.defence.of_common) - self.sizes.common * np.log(WIDE) + _likelier(squares)
         return np.asarray(np.logaddexp(np.log1p(-self.defence.of_common), wide))
 
-    def mixture_of_leaf(self, draw: int) -> tuple[np.ndarray, float, float]:
-        """Numbers x (m, G), a and b by which draws under both kinds together are a + b exp(x) times as likely as under
-        narrow ones alone."""
-        own = self.of_leaf[:, draw // 2, :, : self.sizes.levels]
-        squares = np.square(own).sum(axis=1) * np.where(self.wide[:, :, draw // 2], WIDE, 1.0) ** 2
+    def mixture_of_leaf(self, pair: int) -> tuple[np.ndarray, float, float]:
+        """Numbers x (m, G), a and b by which draws of a pair under both kinds together are a + b exp(x) times as likely
+        as under narrow ones alone."""
+        own = self.of_leaf[:, pair, :, : self.sizes.levels]
+        squares = np.square(own).sum(axis=1) * np.where(self.wide[:, :, pair], WIDE, 1.0) ** 2
         return _likelier(squares), 1.0 - self.defence.share, self.defence.share * WIDE**-self.sizes.effects
 
 
