@@ -463,3 +463,21 @@ def test_a_prior_that_cannot_be_drawn_from_and_has_no_initial_value():
     with pytest.raises(DataError, match="'spread': give it one by initval="):
         pw.pymc.sample(model(), 100, seed=1)
     assert pw.pymc.sample(model(initval=1.0), 100, seed=1)["sample_stats"].attrs["passed"]
+
+
+def test_spreads_that_are_zero_are_said_in_a_sentence():
+    with pm.Model() as model:
+        level = pm.Normal("level", 0, pm.HalfNormal("spread", 1), shape=4)
+        pm.Normal("y", level, np.array([1.0, 1.0, 0.0, 1.0]), observed=np.arange(4.0))
+    with pytest.raises(DataError, match="deviation of 'y' is not positive everywhere"):
+        pw.pymc.sample(model, 100, seed=1)
+
+
+def test_deterministic_variables_keep_their_types():
+    with pm.Model() as model:
+        level = pm.Normal("level", 0, pm.HalfNormal("spread", 1), shape=4)
+        pm.Deterministic("positive", level > 0)
+        pm.Deterministic("largest", pt.argmax(level))
+        pm.Normal("y", level, 1, observed=np.arange(4.0))
+    found = pw.pymc.sample(model, 100, seed=1)["posterior"]
+    assert found["positive"].dtype == bool and found["largest"].dtype.kind == "i"

@@ -118,21 +118,21 @@ class CollapsedModel:
         """Exact draws (m, p) of the block given the rest (m, d); the log densities (m,) of the rest; and the squares
         (m,) of the standard normal numbers that draws are made of."""
         found, values, squares = np.empty((len(points), self.rows.size)), np.empty(len(points)), np.empty(len(points))
-        for part in self._parts(len(points)):
-            look()
-            found[part], values[part], squares[part] = self.normal.draw(points[part], rng)
-        return found, values + self.rows.log_prior(points), squares
+        with np.errstate(all="ignore"):  # the caller looks at what is not finite
+            for part in self._parts(len(points)):
+                look()
+                found[part], values[part], squares[part] = self.normal.draw(points[part], rng)
+            return found, values + self.rows.log_prior(points), squares
 
     def joint(self, points: np.ndarray, block: np.ndarray) -> np.ndarray:
         """log density (m,) of the rest (m, d) and of the block (m, p) together."""
         rows = self.rows
-        entries, targets, sds = rows.evaluate(points)
-        left = targets - means(rows.columns, entries, block)
-        of_rows = (
-            -rows.counts * (np.log(sds) + 0.5 * math.log(2 * math.pi))
-            - 0.5 * (rows.within + rows.counts * left**2) / sds**2
-        )
-        return rows.log_prior(points) + of_rows.sum(axis=1)
+        with np.errstate(all="ignore"):
+            entries, targets, sds = rows.evaluate(points)
+            left = targets - means(rows.columns, entries, block)
+            logs = np.log(sds) + 0.5 * math.log(2 * math.pi)
+            of_rows = -rows.counts * logs - 0.5 * (rows.within + rows.counts * left**2) / sds**2
+            return rows.log_prior(points) + of_rows.sum(axis=1)
 
     def _parts(self, count: int) -> list[slice]:
         size = max(1, int(_NUMBERS // self.normal.each))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.function import function
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
@@ -153,7 +155,7 @@ def sample(
     settings = sampler_settings(draws, chains, seed, sampler, progress)
     began = time.perf_counter()
     try:
-        with plainly():
+        with plainly(), _in_our_words():
             drawn = _drawn(model, settings, sampler)
     except (DataError, SamplingError):
         if otherwise is None or not isinstance(model, pm.Model):
@@ -169,6 +171,21 @@ def sample(
     with plainly():
         named = _variables(drawn.block, drawn.collapsed, drawn.theta, drawn.values, shape)
         return _tree(model, named, drawn.lp.reshape(shape), certificate, time.perf_counter() - began)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Say in a sentence what PyMC and NumPy find while they compute."""
+    try:
+        yield
+    except ParameterValueError as error:
+        said = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"A parameter has values that its distribution does not take: {said}.") from error
+    except np.linalg.LinAlgError as error:
+        raise SamplingError(
+            f"The posterior of what is left is nearly singular ({str(error).rstrip('.')}): use pm.sample(), or "
+            "otherwise='nutpie'."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,7 +303,9 @@ def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, d
     if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
         raise SamplingError(
             f"The density of this model differs from what was integrated out of it, by up to {np.ptp(off):.3g} between "
-            "draws, and no draws are returned. Use pm.sample(), and please report the model."
+            "draws, and no draws are returned. Where a standard deviation of outcomes may go to zero, as with as many "
+            "coefficients as outcomes, there are no digits left: give it a prior that is not zero there. Else use "
+            "pm.sample(), and please report the model."
         )
 
 
@@ -301,12 +320,10 @@ def _check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
     """
     some = theta[_some_of(theta)]
     pair = [collapsed.block(some, np.random.default_rng(seed)) for seed in (1, 2)]
+    (one, _, of_one), (other, _, of_other) = pair
     with np.errstate(invalid="ignore"):
-        joint, squares = (
-            (2.0 * collapsed.joint(some, pair[0][0]) - 2.0 * collapsed.joint(some, pair[1][0])),
-            (pair[0][2] - pair[1][2]),
-        )
-        same = np.abs(joint + squares) <= _SPREAD
+        apart = 2.0 * (collapsed.joint(some, one) - collapsed.joint(some, other)) + of_one - of_other
+        same = np.abs(apart) <= _SPREAD
     if not same.mean() >= _NEARLY_ALL:
         raise SamplingError(
             "The normal part of this model is too nearly singular to be drawn from exactly, as where predictors are "

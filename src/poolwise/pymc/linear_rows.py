@@ -31,6 +31,7 @@ from poolwise.pymc.normal_variables import parameters
 from poolwise.pymc.pattern import coloured, compressed, entries_of, pattern_of, probes
 from poolwise.pymc.rest import Rest
 from poolwise.pymc.vectorised import over, over_many, split
+from poolwise.support.errors import DataError
 
 _SEEN = 4  # values of the rest, at which it is told that rows have changed
 _SAME = 1e-11  # of the size of a mean: rounding
@@ -205,6 +206,12 @@ class _Spreads:
 
 
 def _spreads(block: Block, rest: Rest) -> _Spreads:
+    """Of all rows.
+
+    Raises
+    ------
+    DataError : where one that is fixed is not positive.
+    """
     values = block.values_of_rest
     sds = [*(parameters(one)[1] for one in block.observed), *(sd for _, sd in block.priors)]
     graphs = block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds])
@@ -213,7 +220,9 @@ def _spreads(block: Block, rest: Rest) -> _Spreads:
     depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
     first = compute(*rest.split(rest.start[None]))
     places, varying, start = [], [], 0
-    for one, reached, shape in zip(first, depends, whole, strict=True):
+    for variable, one, reached, shape in zip((*block.observed, *block.variables), first, depends, whole, strict=True):
+        if not reached and not (np.asarray(one) > 0).all():
+            raise DataError(f"The standard deviation of '{variable.name}' is not positive everywhere.")
         own = np.shape(one)[1:] if reached else np.shape(one)
         size = int(np.prod(own, dtype=int))
         places.append(np.broadcast_to(start + np.arange(size).reshape(own), shape).ravel())
