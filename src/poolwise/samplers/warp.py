@@ -2,8 +2,8 @@
 
 The density of log tau has a long, exponential left tail wherever the data cannot tell tau from zero, and no Normal-like
 proposal fits it. So tau = s g(y) with g(y) = y Phi(y) + phi(y): far from zero g(y) = y, so tau is just rescaled; near
-zero g' = Phi cuts the density off like a Normal tail. Three posterior standard deviations above the mode g goes over
-into an exponential: where few groups and a wide prior leave tau a tail like tau^-3, no Student-t distribution of
+zero g' = Phi cuts the density off like a Normal tail. A posterior standard deviation above the mode g goes over into
+an exponential: where few groups and a wide prior leave tau a tail like tau^-3, no Student-t distribution of
 several dimensions covers it as it is, and any covers its logarithm. The map only shapes the proposal; the target stays
 the same.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Matrix, Vector
 
-_REACH = 3.0  # posterior standard deviations from the mode to where g is exponential
+_REACH = 1.0  # posterior standard deviations from the mode to where g is exponential
 _FURTHEST = 600.0
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
