@@ -12,10 +12,11 @@ from scipy import stats
 
 import poolwise as pw
 from poolwise.pymc.density import CollapsedModel
-from poolwise.pymc.draw import _first_points, _values
+from poolwise.pymc.draw import _first_points
 from poolwise.pymc.graph import find_block
 from poolwise.pymc.linear_rows import linear_rows
 from poolwise.pymc.rest import rest_of
+from poolwise.pymc.variables import values_of
 from poolwise.pymc.vectorised import over
 from poolwise.support.errors import DataError, SamplingError
 from tests.pymc import models
@@ -37,7 +38,7 @@ def test_the_block_is_found_and_its_density_is_the_models_own(build):
     points = density.rest.start + 0.7 * rng.standard_normal((6, density.dimension))
     drawn, marginal, _ = density.block(points, rng)
     np.testing.assert_allclose(density.log_density(points), marginal, rtol=1e-10)
-    values, logp = _values(block, density, points, drawn), model.compile_logp(sum=True)
+    values, logp = values_of(block, density, points, drawn), model.compile_logp(sum=True)
     volume = over(block.log_volume, block.values_of_rest, density.rest.shapes)(density.rest.split(points))
     for k in range(6):
         expected = float(logp({name: value[k] for name, value in values.items()})) + np.broadcast_to(volume, 6)[k]

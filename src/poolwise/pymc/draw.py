@@ -7,23 +7,19 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from pymc.logprob.utils import ParameterValueError
-from pytensor.compile.function import function
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.by_sums import BySums
+from poolwise.pymc.checks import check_block, check_density, keeps_digits
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
-from poolwise.pymc.numpy_calls import PLAIN
 from poolwise.pymc.rest import Rest, rest_of
-from poolwise.pymc.vectorised import over_many, split
+from poolwise.pymc.variables import variables_of
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
@@ -33,12 +29,7 @@ from poolwise.support.progress import Progress, silent
 if TYPE_CHECKING:
     import xarray as xr
 
-_CHECKED = 32  # draws at which the density is compared with the model's own
-_AGREES = 1e-5  # of differences between draws
-_SPREAD = 0.02  # which an error of a hundredth of a standard deviation makes
-_NEARLY_ALL = 0.9  # of these draws
 _TRIES = 8  # times that rows are found anew
-_BATCH = 2_000_000  # numbers of a deterministic variable at a time
 _MOST = 12  # numbers that are left to sample
 _HANDOVERS = ("pymc", "nutpie")
 
@@ -169,7 +160,7 @@ def sample(
             f"{certificate.advice} otherwise='nutpie' hands such a model over.", PoolwiseWarning, stacklevel=2
         )
     with plainly():
-        named = _variables(drawn.block, drawn.collapsed, drawn.theta, drawn.values, shape)
+        named = variables_of(drawn.block, drawn.collapsed, drawn.theta, drawn.values, shape)
         return _tree(model, named, drawn.lp.reshape(shape), certificate, time.perf_counter() - began)
 
 
@@ -239,10 +230,10 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
         theta = np.empty((settings.chains * settings.draws, 0))
         certificate = Certificate("exact", "nothing is left to sample", True, "Independent draws.", {})
     values, lp, _ = collapsed.block(theta, np.random.default_rng(block_seed))
-    if isinstance(collapsed.normal, BySums) and not _keeps_digits(collapsed, theta, lp):
+    if isinstance(collapsed.normal, BySums) and not keeps_digits(collapsed, theta, lp):
         return _drawn_with(block, collapsed.by_rows(), settings, sampler)
-    _check_density(block, collapsed, theta, values)
-    _check_block(collapsed, theta)
+    check_density(block, collapsed, theta, values)
+    check_block(collapsed, theta)
     return _Drawn(block, collapsed, theta, values, lp, certificate)
 
 
@@ -254,116 +245,6 @@ def _block_or_refuse(model: pm.Model) -> Block:
             f"Nothing can be integrated out of this model ({reasons}). pm.sample() takes it; otherwise='pymc' calls it."
         )
     return block
-
-
-def _values(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
-    """Values (m, *shape) of all free variables by the names of their values."""
-    rest, model = collapsed.rest, block.model
-    found = dict(zip(rest.names, rest.split(theta), strict=True))
-    parts = split(drawn, block.own_shapes)
-    names = [model.rvs_to_values[one].name for one in block.variables]
-    found |= dict(zip(names, parts, strict=True))
-    if block.deviations:
-        written = block.in_inputs([model.rvs_to_values[one] for one in block.deviations])
-        compute = over_many(written, [*block.values_of_rest, *block.inputs], [*rest.shapes, *block.own_shapes])
-        values = compute(*rest.split(theta), *parts)
-        found |= {model.rvs_to_values[one].name: value for one, value in zip(block.deviations, values, strict=True)}
-    return found
-
-
-def _keeps_digits(collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> bool:
-    """Whether sums of products tell differences between draws as rows do.
-
-    At nearly all of them: where a standard deviation is close to zero it is rows that have no digits.
-    """
-    some = _some_of(theta)
-    with np.errstate(invalid="ignore"):
-        off = collapsed.by_rows().log_density(theta[some]) - lp[some]
-        return bool((np.abs(off - np.median(off)) <= _AGREES).mean() >= _NEARLY_ALL)
-
-
-def _some_of(theta: np.ndarray) -> np.ndarray:
-    return np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
-
-
-def _check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> None:
-    """Compare log p(rest) + log p(block | rest) with the model's log density of both.
-
-    Raises
-    ------
-    SamplingError : where they differ.
-    """
-    some = _some_of(theta)
-    values = _values(block, collapsed, theta[some], drawn[some])
-    inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
-    compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
-    expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
-    off = collapsed.joint(theta[some], drawn[some]) - expected
-    # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.
-    if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
-        raise SamplingError(
-            f"The density of this model differs from what was integrated out of it, by up to {np.ptp(off):.3g} between "
-            "draws, and no draws are returned. Where a standard deviation of outcomes may go to zero, as with as many "
-            "coefficients as outcomes, there are no digits left: give it a prior that is not zero there. Else use "
-            "pm.sample(), and please report the model."
-        )
-
-
-def _check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
-    """Compare two draws of the block at some thetas: their densities differ as the squares of what they are made of.
-
-    The density at a draw does not tell whether draws spread as it says.
-
-    Raises
-    ------
-    SamplingError : where they do not, as for columns that are collinear to all digits.
-    """
-    some = theta[_some_of(theta)]
-    pair = [collapsed.block(some, np.random.default_rng(seed)) for seed in (1, 2)]
-    (one, _, of_one), (other, _, of_other) = pair
-    with np.errstate(invalid="ignore"):
-        apart = 2.0 * (collapsed.joint(some, one) - collapsed.joint(some, other)) + of_one - of_other
-        same = np.abs(apart) <= _SPREAD
-    if not same.mean() >= _NEARLY_ALL:
-        raise SamplingError(
-            "The normal part of this model is too nearly singular to be drawn from exactly, as where predictors are "
-            "collinear but for their last digits, and no draws are returned. Centre and scale predictors, or take "
-            "otherwise='nutpie'."
-        )
-
-
-def _variables(
-    block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray, shape: tuple[int, ...]
-) -> dict[str, np.ndarray]:
-    """Draws (chains, draws, ...) of free and deterministic variables under the model's names."""
-    model = block.model
-    asked = [*model.free_RVs, *(one for one in model.deterministics if not _drawn_anew(model, one))]
-    graphs = model.replace_rvs_by_values(asked)
-    values = [model.rvs_to_values[one] for one in model.free_RVs]
-    given = _values(block, collapsed, theta, drawn)
-    # A graph that no value reaches is the same in every draw.
-    graphs = [pt.as_tensor(graph) for graph in graphs]
-    compute = over_many(graphs, values, [given[value.name].shape[1:] for value in values])
-    widest = max(1, *(int(np.prod(given[value.name].shape[1:], dtype=int)) for value in values))
-    step = max(1, _BATCH // widest)
-    parts = [
-        compute(*(given[value.name][start : start + step] for value in values)) for start in range(0, len(theta), step)
-    ]
-    found = {}
-    for k, one in enumerate(asked):
-        whole = [np.asarray(part[k]) for part in parts]
-        if whole[0].ndim == graphs[k].ndim:
-            joined = np.broadcast_to(whole[0], (len(theta), *whole[0].shape))
-        else:
-            joined = np.concatenate(whole)
-        found[one.name] = joined.reshape(*shape, *joined.shape[1:])
-    return found
-
-
-def _drawn_anew(model: pm.Model, variable: Any) -> bool:
-    """Whether a deterministic variable has random numbers of its own, which no posterior draw decides."""
-    graph = model.replace_rvs_by_values([variable])[0]
-    return any(isinstance(one.owner.op, RandomVariable) for one in ancestors([graph]) if one.owner)
 
 
 def _tree(

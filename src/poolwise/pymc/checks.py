@@ -1,0 +1,78 @@
+"""Whether draws of a model have its own density, and spread as it says, at some of the draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from pytensor.compile.function import function
+
+from poolwise.pymc.density import CollapsedModel
+from poolwise.pymc.graph import Block
+from poolwise.pymc.numpy_calls import PLAIN
+from poolwise.pymc.variables import values_of
+from poolwise.support.errors import SamplingError
+
+_CHECKED = 32  # draws
+_AGREES = 1e-5  # of differences between draws
+_SPREAD = 0.02  # which an error of a hundredth of a standard deviation makes
+_NEARLY_ALL = 0.9  # of these draws
+
+
+def keeps_digits(collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> bool:
+    """Whether sums of products tell differences between draws as rows do.
+
+    At nearly all of them: where a standard deviation is close to zero it is rows that have no digits.
+    """
+    some = _some_of(theta)
+    with np.errstate(invalid="ignore"):
+        off = collapsed.by_rows().log_density(theta[some]) - lp[some]
+        return bool((np.abs(off - np.median(off)) <= _AGREES).mean() >= _NEARLY_ALL)
+
+
+def check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, drawn: np.ndarray) -> None:
+    """Compare log p(rest) + log p(block | rest) with the model's log density of both.
+
+    Raises
+    ------
+    SamplingError : where they differ.
+    """
+    some = _some_of(theta)
+    values = values_of(block, collapsed, theta[some], drawn[some])
+    inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
+    compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
+    expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
+    off = collapsed.joint(theta[some], drawn[some]) - expected
+    # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.
+    if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
+        raise SamplingError(
+            f"The density of this model differs from what was integrated out of it, by up to {np.ptp(off):.3g} between "
+            "draws, and no draws are returned. Where a standard deviation of outcomes may go to zero, as with as many "
+            "coefficients as outcomes, there are no digits left: give it a prior that is not zero there. Else use "
+            "pm.sample(), and please report the model."
+        )
+
+
+def check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
+    """Compare two draws of the block at some thetas: their densities differ as the squares of what they are made of.
+
+    The density at a draw does not tell whether draws spread as it says.
+
+    Raises
+    ------
+    SamplingError : where they do not, as for columns that are collinear to all digits.
+    """
+    some = theta[_some_of(theta)]
+    pair = [collapsed.block(some, np.random.default_rng(seed)) for seed in (1, 2)]
+    (one, _, of_one), (other, _, of_other) = pair
+    with np.errstate(invalid="ignore"):
+        apart = 2.0 * (collapsed.joint(some, one) - collapsed.joint(some, other)) + of_one - of_other
+        same = np.abs(apart) <= _SPREAD
+    if not same.mean() >= _NEARLY_ALL:
+        raise SamplingError(
+            "The normal part of this model is too nearly singular to be drawn from exactly, as where predictors are "
+            "collinear but for their last digits, and no draws are returned. Centre and scale predictors, or take "
+            "otherwise='nutpie'."
+        )
+
+
+def _some_of(theta: np.ndarray) -> np.ndarray:
+    return np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
