@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -482,3 +484,36 @@ def test_deterministic_variables_keep_their_types():
         pm.Normal("y", level, 1, observed=np.arange(4.0))
     found = pw.pymc.sample(model, 100, seed=1)["posterior"]
     assert found["positive"].dtype == bool and found["largest"].dtype.kind == "i"
+
+
+def _of_logs(between):
+    """Groups whose log spread has a flat prior: the likelihood does not fall where it goes to minus infinity."""
+    rng = np.random.default_rng(1)
+    with pm.Model() as model:
+        log_spread = pm.Flat("log_spread")
+        effects = pm.Normal("effects", 0, pt.exp(log_spread), shape=8)
+        outcome = rng.normal(size=80) + np.repeat(between * rng.normal(size=8), 10)
+        pm.Normal("y", effects[np.repeat(np.arange(8), 10)], pm.HalfNormal("s", 1), observed=outcome)
+    return model
+
+
+@pytest.mark.parametrize("between", [0.0, 0.6])
+def test_posteriors_without_an_end_are_refused(between):
+    with pytest.raises(SamplingError, match="improper: its density does not fall along 'log_spread'"):
+        pw.pymc.sample(_of_logs(between), seed=1)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4])
+def test_flat_spreads_are_proper_from_three_groups_on(groups):
+    rng = np.random.default_rng(2)
+    group = np.repeat(np.arange(groups), 10)
+    with pm.Model() as model:
+        effects = pm.Normal("effects", pm.Flat("mean"), pm.HalfFlat("spread"), shape=groups)
+        outcome = group + rng.normal(size=len(group))
+        pm.Normal("y", effects[group], pm.HalfNormal("s", 1), observed=outcome)
+    if groups > 2:
+        assert pw.pymc.sample(model, seed=1)["sample_stats"].attrs["passed"]
+        return
+    with warnings.catch_warnings(), suppress(SamplingError):
+        warnings.simplefilter("ignore")
+        assert not pw.pymc.sample(model, seed=1)["sample_stats"].attrs["passed"]

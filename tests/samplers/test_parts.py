@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t, norm
 
+from poolwise.samplers.convergence import bulk_and_tail_ess
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.warp import Warp
 from poolwise.samplers.weights import efficiency, log_mean, tail_ess, tail_shape
@@ -85,6 +86,14 @@ def test_tail_ess_sees_a_tail_that_rests_on_few_weights():
     found, whole = tail_ess(points, log_weights), 4_000 * efficiency(log_weights)
     assert found < 0.5 * whole
     assert tail_ess(-points[:, [1]], log_weights) == pytest.approx(tail_ess(points[:, [1]], log_weights))
+
+
+def test_ess_of_tails_sees_a_chain_that_stays_in_one():
+    drawn = np.random.default_rng(4).normal(size=(4, 1_000, 2))
+    assert bulk_and_tail_ess(drawn) > 3_000
+    drawn[2, 400:460, 1] = 2.5  # 1.5% of the draws
+    assert bulk_and_tail_ess(drawn) < 400
+    assert bulk_and_tail_ess(np.zeros((4, 100, 1))) == 0.0
 
 
 @pytest.mark.parametrize("df", [1.5, 3.0, 8.0])

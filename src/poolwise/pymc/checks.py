@@ -7,6 +7,7 @@ from pytensor.compile.function import function
 
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block
+from poolwise.pymc.normal_variables import is_flat_somewhere
 from poolwise.pymc.numpy_calls import PLAIN
 from poolwise.pymc.variables import values_of
 from poolwise.support.errors import SamplingError
@@ -15,6 +16,7 @@ _CHECKED = 32  # draws
 _AGREES = 1e-5  # of differences between draws
 _SPREAD = 0.02  # which an error of a hundredth of a standard deviation makes
 _NEARLY_ALL = 0.9  # of these draws
+_CLOSE = 20.0  # to the largest log density
 
 
 def keeps_digits(collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> bool:
@@ -69,9 +71,36 @@ def check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
     if not same.mean() >= _NEARLY_ALL:
         raise SamplingError(
             "The normal part of this model is too nearly singular to be drawn from exactly, as where predictors are "
-            "collinear but for their last digits, and no draws are returned. Centre and scale predictors, or take "
+            "collinear but for their last digits, or the standard deviation of a prior goes to zero, and no draws are "
+            "returned. Centre and scale predictors, keep the prior of that standard deviation away from zero, or take "
             "otherwise='nutpie'."
         )
+
+
+def check_proper(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> None:
+    """Look whether the density falls far from the draws, along what has a flat prior and is sampled.
+
+    Where it does not, or is cut off where doubles end, there is no posterior, whatever the draws look like.
+
+    Raises
+    ------
+    SamplingError : with the variable.
+    """
+    ends = np.cumsum([int(np.prod(shape, dtype=int)) for shape in collapsed.rest.shapes])
+    flat = [one for one, variable in zip(range(len(ends)), block.rest, strict=True) if is_flat_somewhere(variable)]
+    best = theta[int(np.argmax(lp))]
+    for k in flat:
+        for place in range(ends[k - 1] if k else 0, ends[k]):
+            own = theta[:, place]
+            for side, end in ((-1.0, own.min()), (1.0, own.max())):
+                points = np.repeat(best[None], 3, axis=0)
+                points[:, place] = end + side * np.array([0.0, 0.5, 1.0]) * np.ptp(own)
+                at_end, near, far = collapsed.log_density(points)
+                if (np.isfinite(near) and far > near - 1.0) or (np.isneginf(near) and at_end > lp.max() - _CLOSE):
+                    raise SamplingError(
+                        f"The posterior is improper: its density does not fall along '{block.rest[k].name}', whose "
+                        "prior is flat. Give it a proper prior."
+                    )
 
 
 def _some_of(theta: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pymc as pm
 from pymc.logprob.utils import ParameterValueError
 
 from poolwise.pymc.by_sums import BySums
-from poolwise.pymc.checks import check_block, check_density, keeps_digits
+from poolwise.pymc.checks import check_block, check_density, check_proper, keeps_digits
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
@@ -224,7 +224,8 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
     if collapsed.dimension:
         # A path of NUTS would call Python at every step: where the other sampler is not certified, that is said.
         chosen = "independence" if sampler == "auto" else sampler
-        found = sample_density(collapsed, replace(settings, seed=theta_seed, sampler=chosen), 1)
+        with np.errstate(all="ignore"):  # climbs and proposals go to where there is no density, which they look at
+            found = sample_density(collapsed, replace(settings, seed=theta_seed, sampler=chosen), 1)
         theta, certificate = found.points.reshape(-1, collapsed.dimension), found.certificate
     else:
         theta = np.empty((settings.chains * settings.draws, 0))
@@ -234,6 +235,7 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
         return _drawn_with(block, collapsed.by_rows(), settings, sampler)
     check_density(block, collapsed, theta, values)
     check_block(collapsed, theta)
+    check_proper(block, collapsed, theta, lp)
     return _Drawn(block, collapsed, theta, values, lp, certificate)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.distributions.continuous import FlatRV
+from pymc.distributions.continuous import FlatRV, HalfFlatRV
 from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import AutoRegressiveRV, RandomWalkRV
 from pymc.distributions.transforms import ZeroSumTransform
@@ -46,6 +46,11 @@ def is_normal(variable: Any) -> bool:
 def is_flat(variable: Any) -> bool:
     """Whether its prior is the same everywhere: a normal one without precision."""
     return _is(FlatRV, variable)
+
+
+def is_flat_somewhere(variable: Any) -> bool:
+    """Whether its prior is the same everywhere, or for all positive numbers."""
+    return is_flat(variable) or _is(HalfFlatRV, variable)
 
 
 def is_multivariate(variable: Any) -> bool:

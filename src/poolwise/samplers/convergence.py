@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.samplers.interface import Certificate
 
 RHAT, ESS_PER_CHAIN, DIVERGENT = 1.01, 100, 0.001  # the largest, the least, the largest share of draws
+TAILS = (0.05, 0.95)
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _TOGETHER = 1 << 22  # numbers transformed at a time
 
@@ -44,6 +45,17 @@ def agreement(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found = [rhat_and_ess(points[..., i : i + step]) for i in range(0, points.shape[2], step)]
     rhat, ess = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return rhat, ess
+
+
+def bulk_and_tail_ess(points: np.ndarray) -> float:
+    """The least effective sample size of means and of the ends of 90% intervals, of points (chains, draws, d).
+
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021). A chain that stays long at one point of a tail has a mean
+    that is known well and an end that is not.
+    """
+    ends = np.quantile(points, TAILS, axis=(0, 1))
+    beyond = [(points <= end).astype(float) for end in ends]
+    return float(rhat_and_ess(np.concatenate([points, *beyond], axis=2))[1].min())
 
 
 def largest_rhat(numbers: int, chains: int, ess: float) -> float:

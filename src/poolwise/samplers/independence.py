@@ -20,7 +20,7 @@ import numpy as np
 from poolwise.compiled import kernel
 from poolwise.compiled.types import IntMatrix, Matrix
 from poolwise.samplers.bridge import bridge
-from poolwise.samplers.convergence import ESS_PER_CHAIN
+from poolwise.samplers.convergence import ESS_PER_CHAIN, bulk_and_tail_ess
 from poolwise.samplers.interface import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
@@ -219,6 +219,7 @@ def _run(
     figures |= _second_route(density, adapted.warp, *of_draws, log_weights, rng)
     drawn, _ = adapted.warp.forward(of_draws[0])
     shape = (settings.chains, length, density.dimension)
+    figures["chain_ess"] = bulk_and_tail_ess(drawn.reshape(shape))
     needed_tail = min(ESS_PER_CHAIN * settings.chains, _TAIL * len(kept_draws))
     certificate = _certify(figures, log_mean(log_weights), needed_tail)
     return Sample(drawn.reshape(shape), certificate), points, log_weights
@@ -410,15 +411,16 @@ def _certify(figures: dict[str, float], log_evidence: float, needed_tail: float)
         figures["evidence_error"]
     )
     fits = figures["efficiency"] >= _LEAST and light and figures["acceptance"] > 0.5
-    tails = figures["tail_ess"] >= needed_tail
+    known = min(figures["tail_ess"], figures["chain_ess"])
+    tails = known >= needed_tail
     passed = fits and tails and agree
     reason = "few parameters remain once the coefficients are integrated out"
     if passed:
         advice = "The proposal fits the posterior; draws are nearly independent."
     elif fits and not tails:
         advice = (
-            f"A tail of the posterior of the variances rests on few draws (effective sample size "
-            f"{figures['tail_ess']:.0f}). Try sampler='nuts', or tighter priors of the standard deviations."
+            f"A tail of the posterior of the variances rests on few draws (effective sample size {known:.0f}). Try "
+            "sampler='nuts', or tighter priors of the standard deviations."
         )
     elif fits:
         advice = (
