@@ -40,7 +40,7 @@ _SAME = 0.9998  # efficiency from which two densities are the same: means are of
 # weights are estimates, whose chains stay more.
 _PLENTY = 2_000
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
-_TAIL = 0.25  # of the draws, as which a tail's effective sample size must be known where there are few
+_TAIL = 0.1  # of the draws, as which means and tails must be known where there are few
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
 _BATCH, _BATCH_FLOPS = 1 << 17, 8e9  # proposals at a time, at the most, so that progress is seen
