@@ -23,6 +23,7 @@ from poolwise.pymc.linear_rows import LinearRows
 from poolwise.pymc.standardised import SummedRows, as_written, orthogonal, standardised
 
 _MOST = 2_000  # products of phi and precisions
+_DIGITS = 1e12  # of sums of squares, from which a difference is off by more than a thousandth
 _ROOM = 20_000_000  # numbers of rows that are multiplied
 
 
@@ -79,7 +80,9 @@ class BySums:
         factors = factorise(self.arrow, np.asarray(self.of_products @ features).T)
         right = np.asarray(self.of_right @ features).T
         moved = factors.solve(right)
-        squares = self.of_squares @ features - (moved * right).sum(axis=1)
+        whole = self.of_squares @ features
+        # Beyond, what is left of their difference is rounding, which may look like a mode.
+        squares = np.where(whole < _DIGITS, whole - (moved * right).sum(axis=1), np.inf)
         varying = self.counts > 0
         logs = np.log(sds[:, varying]) @ self.counts[varying]
         return factors, moved, self.constant - logs - 0.5 * squares - 0.5 * factors.log_determinants

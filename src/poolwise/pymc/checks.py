@@ -77,30 +77,30 @@ def check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
         )
 
 
-def check_proper(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> None:
-    """Look whether the density falls far from the draws, along what has a flat prior and is sampled.
+def check_ends(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> None:
+    """Look at the density just beyond the draws, and further where a variable that is sampled has a flat prior.
 
-    Where it does not, or is cut off where doubles end, there is no posterior, whatever the draws look like.
+    Where it is cut off there by rounding, or does not fall, there is no posterior, whatever the draws look like.
 
     Raises
     ------
     SamplingError : with the variable.
     """
-    ends = np.cumsum([int(np.prod(shape, dtype=int)) for shape in collapsed.rest.shapes])
-    flat = [one for one, variable in zip(range(len(ends)), block.rest, strict=True) if is_flat_somewhere(variable)]
-    best = theta[int(np.argmax(lp))]
-    for k in flat:
-        for place in range(ends[k - 1] if k else 0, ends[k]):
-            own = theta[:, place]
-            for side, end in ((-1.0, own.min()), (1.0, own.max())):
-                points = np.repeat(best[None], 3, axis=0)
-                points[:, place] = end + side * np.array([0.0, 0.5, 1.0]) * np.ptp(own)
-                at_end, near, far = collapsed.log_density(points)
-                if (np.isfinite(near) and far > near - 1.0) or (np.isneginf(near) and at_end > lp.max() - _CLOSE):
-                    raise SamplingError(
-                        f"The posterior is improper: its density does not fall along '{block.rest[k].name}', whose "
-                        "prior is flat. Give it a proper prior."
-                    )
+    sizes = [int(np.prod(shape, dtype=int)) for shape in collapsed.rest.shapes]
+    owners = [variable for variable, size in zip(block.rest, sizes, strict=True) for _ in range(size)]
+    for place, variable in enumerate(owners):
+        own = theta[:, place]
+        for side, last in ((-1.0, int(np.argmin(own))), (1.0, int(np.argmax(own)))):
+            points = np.repeat(theta[[last]], 4, axis=0)
+            points[:, place] += side * np.array([0.0, 0.05, 0.5, 1.0]) * np.ptp(own)
+            at_end, beyond, near, far = collapsed.log_density(points)
+            cut = np.isneginf(beyond) and at_end > lp.max() - _CLOSE
+            level = (np.isfinite(near) and far > near - 1.0) or (np.isfinite(beyond) and 20.0 * (at_end - beyond) < 1.0)
+            if cut or (is_flat_somewhere(variable) and level):
+                raise SamplingError(
+                    f"The posterior is improper along '{variable.name}', or has no digits there: its density does not "
+                    "fall beyond the draws. Give it a proper prior, which is not flat at zero where it is a spread."
+                )
 
 
 def _some_of(theta: np.ndarray) -> np.ndarray:

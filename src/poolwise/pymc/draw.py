@@ -14,7 +14,7 @@ import pymc as pm
 from pymc.logprob.utils import ParameterValueError
 
 from poolwise.pymc.by_sums import BySums
-from poolwise.pymc.checks import check_block, check_density, check_proper, keeps_digits
+from poolwise.pymc.checks import check_block, check_density, check_ends, keeps_digits
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
@@ -235,7 +235,7 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
         return _drawn_with(block, collapsed.by_rows(), settings, sampler)
     check_density(block, collapsed, theta, values)
     check_block(collapsed, theta)
-    check_proper(block, collapsed, theta, lp)
+    check_ends(block, collapsed, theta, lp)
     return _Drawn(block, collapsed, theta, values, lp, certificate)
 
 
