@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import numpy as np
 import pymc as pm
 from pymc.logprob.utils import ParameterValueError
 
+from poolwise.pymc.bounds import find_unbounded_block, within_bounds
 from poolwise.pymc.by_sums import BySums
 from poolwise.pymc.checks import check_block, check_density, check_ends, keeps_digits
 from poolwise.pymc.density import CollapsedModel
@@ -81,12 +82,14 @@ class Explanation:
 def explain(model: pm.Model) -> Explanation:
     """Which variables are integrated out of a PyMC model, what is left, and what kept a variable out.
 
+    A variable with a uniform prior is integrated out as long as no draw meets its bounds, and sampled else.
+
     Raises
     ------
     DataError : for a model that cannot be sampled here at all.
     """
     with plainly():
-        return _explained(find_block(model))
+        return _explained(find_unbounded_block(model) or find_block(model))
 
 
 def _explained(block: Block) -> Explanation:
@@ -192,8 +195,18 @@ class _Drawn:
 
 
 def _drawn(model: pm.Model, settings: SamplerSettings, sampler: str) -> _Drawn:
+    """Draw, of uniform variables as flat ones where the draws stay away from their bounds."""
+    unbounded = find_unbounded_block(model)
+    if unbounded is not None:
+        with suppress(SamplingError):  # the density beyond a bound is not the model's
+            drawn = _drawn_of(unbounded, settings, sampler)
+            if drawn.certificate.passed and within_bounds(drawn.block, drawn.values):
+                return drawn
+    return _drawn_of(_block_or_refuse(model), settings, sampler)
+
+
+def _drawn_of(block: Block, settings: SamplerSettings, sampler: str) -> _Drawn:
     """Draw, with rows that hold at all values of the rest that were met on the way."""
-    block = _block_or_refuse(model)
     rest = rest_of(block)
     if sampler == "auto" and len(rest.start) > _MOST:
         raise DataError(

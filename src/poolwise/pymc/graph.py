@@ -8,7 +8,7 @@ variable out. The density that follows is compared with the model's own before d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +24,8 @@ from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.linearity import made_of, offenders
 from poolwise.pymc.normal_variables import (
+    has_no_precision,
     has_normal_value,
-    is_flat,
     is_multivariate,
     is_normal,
     parameters,
@@ -89,8 +89,8 @@ class Block:
 
     @property
     def flat(self) -> np.ndarray:
-        """(p,) which of these numbers have no prior but a flat one."""
-        return np.repeat([is_flat(one) for one in self.variables], self.sizes)
+        """(p,) which of these numbers have a prior without precision."""
+        return np.repeat([has_no_precision(one) for one in self.variables], self.sizes)
 
     @property
     def values_of_rest(self) -> list[Any]:
@@ -123,8 +123,12 @@ class Block:
         return pt.sum([pt.sum(self.log_factors[one]) for one in variables])
 
 
-def find_block(model: pm.Model) -> Block:
+def find_block(model: pm.Model, unbounded: Collection[str] = ()) -> Block:
     """The block of a model.
+
+    Parameters
+    ----------
+    unbounded : names of uniform variables whose bounds play no part.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def find_block(model: pm.Model) -> Block:
     initial = _initial_point(model)
     sizes = {one: int(np.size(initial[model.rvs_to_values[one].name])) for one in model.free_RVs}
     kept_out: dict[str, str] = {}
-    candidates = [one for one in model.free_RVs if has_normal_value(model, one)]
+    candidates = [one for one in model.free_RVs if has_normal_value(model, one) or one.name in unbounded]
     observed = [one for one in model.observed_RVs if is_normal(one)]
     while True:
         reason = _dependence(model, candidates, observed)

@@ -21,7 +21,7 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot
-from pytensor.tensor.random.basic import MvNormalRV, NormalRV
+from pytensor.tensor.random.basic import MvNormalRV, NormalRV, UniformRV
 
 from poolwise.pymc.numpy_calls import numpy_function
 
@@ -48,6 +48,16 @@ def is_flat(variable: Any) -> bool:
     return _is(FlatRV, variable)
 
 
+def is_uniform(variable: Any) -> bool:
+    """Whether its prior is the same between two bounds."""
+    return _is(UniformRV, variable)
+
+
+def has_no_precision(variable: Any) -> bool:
+    """Whether it is flat, or uniform, which is flat where no bound is near."""
+    return is_flat(variable) or is_uniform(variable)
+
+
 def is_flat_somewhere(variable: Any) -> bool:
     """Whether its prior is the same everywhere, or for all positive numbers."""
     return is_flat(variable) or _is(HalfFlatRV, variable)
@@ -64,14 +74,14 @@ def spread_of(variable: Any) -> str:
 
 
 def parameters(variable: Any, own: Any = None) -> tuple[Any, Any]:
-    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one; any of a flat one.
+    """Mean of a normal variable, and standard deviation, or covariance of a multivariate one; any, without precision.
 
     Parameters
     ----------
     own : what stands for the variable's own earlier values; the variable itself by default.
     """
     own = variable if own is None else own
-    if is_flat(variable):
+    if has_no_precision(variable):
         return pt.as_tensor(0.0), pt.as_tensor(1.0)
     if _is(RandomWalkRV, variable):
         return _walk(variable, own)
