@@ -12,6 +12,7 @@ from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import WorkingModel, with_guess, working_model
+from poolwise.density.working.remainders import RowRemainders
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.independence import Near, sample_near
@@ -21,9 +22,9 @@ from poolwise.support.errors import SamplingError
 
 # Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
 LEAST, _EFFECT = 2_000, 10
-# Pairs of draws of a level's effects: as many as cost little, and as many as bring the variance of the logs of
+# Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
-_ROWS, _MOST_PAIRS, _VARIANCE = 4_000, 8, 0.35
+_CHEAP, _MOST_PAIRS, _VARIANCE = 1.2e5, 8, 0.35
 _GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
@@ -62,8 +63,10 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     if found is None:
         return None
     sampler_seed, witness_seed = child_seeds(settings.seed, 2)
-    plain = CorrectedDensity.of(found, observations, model.design, priors, model.family, model.link, 1, threads)
-    pair = _drawn(replace(plain, defended=False), found, replace(settings, seed=sampler_seed))
+    remainders = RowRemainders.of(found, observations, model.design, priors, model.family, model.link)
+    plain = CorrectedDensity.of(found, remainders, model.design, priors, 1, threads)
+    asked = replace(settings, seed=sampler_seed)
+    pair = _drawn(replace(plain, defended=False), found, observations.cost, asked)
     if pair is None:
         return None
     corrected, drawn = pair
@@ -90,13 +93,14 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
 
 
 def _drawn(
-    plain: CorrectedDensity, found: WorkingModel, settings: SamplerSettings
+    plain: CorrectedDensity, found: WorkingModel, gradient: float, settings: SamplerSettings
 ) -> tuple[CorrectedDensity, Near] | None:
     """Draws, and the density that they are of; with as many pairs as the spread of one pair's estimates asks for.
 
     Parameters
     ----------
     plain : by one pair, none of which is wide.
+    gradient : flops of a gradient of the family's density.
     """
     apart = _apart(plain, found)
     if not np.isfinite(apart).all():
@@ -105,11 +109,11 @@ def _drawn(
         drawn = sample_near(plain, found.density, found.modes, settings)
         if drawn is not None and not drawn.corrected:
             return plain, drawn
-    cheap = _ROWS // max(len(plain.observations.y), 1)
+    cheap = int(_CHEAP // max(plain.remainders.cost, 1.0))
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})
-        if corrected.cost > _GRADIENTS * plain.observations.cost:
+        if corrected.cost > _GRADIENTS * gradient:
             break
         drawn = sample_near(corrected, found.density, found.modes, settings)
         if drawn is not None:

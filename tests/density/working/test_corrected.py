@@ -17,6 +17,7 @@ import poolwise as pw
 from poolwise.density.latent.density import first_guess
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.remainders import RowRemainders
 from poolwise.families import family_of, locations
 from poolwise.inference import working
 from poolwise.inference.prepare import prepare
@@ -58,7 +59,8 @@ def _densities(formula, data, family, *, link=None, priors=None, pairs=1):
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     found = _working_model(model, guess)
-    corrected = CorrectedDensity.of(found, observations, model.design, model.priors, model.family, model.link, pairs, 1)
+    remainders = RowRemainders.of(found, observations, model.design, model.priors, model.family, model.link)
+    corrected = CorrectedDensity.of(found, remainders, model.design, model.priors, pairs, 1)
     return model, found, corrected
 
 
@@ -136,10 +138,12 @@ def test_points_have_the_family_s_own_density(formula, family, link):
     for first, second in zip(one.u, again.u, strict=True):
         np.testing.assert_array_equal(first, second)
     effects = corrected._stacked(one.beta, one.u)
-    ratios = corrected._ratios(corrected.working.logs(points), one.beta, effects)  # of the draws that were kept
+    ratios = corrected.remainders.ratios(
+        corrected.working.logs(points), one.beta, effects
+    )  # of the draws that were kept
     assert np.isfinite(ratios).all()
     # The exact likelihood at the kept draws, against the family's own density functions.
-    rows = corrected.observations
+    rows = corrected.remainders.observations
     own = np.linalg.solve(rows.to_written, one.beta[:, ~model.priors.scaled].T).T
     u = effects.T
     eta = rows.known[0] + own @ rows.columns
@@ -152,7 +156,9 @@ def test_points_have_the_family_s_own_density(formula, family, link):
         if r
     ]
     exact = rows.weights * model.family.log_density(rows.y, rows.trials, locations(model.link, eta), *others)
-    normal = norm.logpdf(corrected.outcomes.values, eta, 1 / np.sqrt(corrected.outcomes.precisions))
+    normal = norm.logpdf(
+        corrected.remainders.outcomes.values, eta, 1 / np.sqrt(corrected.remainders.outcomes.precisions)
+    )
     ratio = (exact - normal).sum(axis=1)
     apart = ratio - ratios.sum(axis=1)
     assert np.ptp(apart) < 1e-8 * np.abs(exact).sum()

@@ -17,20 +17,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
-from poolwise.density.working.kernels import add_draw, remainders
+from poolwise.density.working.kernels import add_draw
 from poolwise.density.working.noise import Defence, Noise, Sizes
-from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
+from poolwise.density.working.outcomes import WorkingModel
+from poolwise.density.working.remainders import Remainders
 from poolwise.design.design import Design
-from poolwise.families import Family, Link
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.threads import map_slices, steps
 
 _SLICE = 64  # thetas, which fill vector registers
 _ROOM = 1 << 24  # numbers of a slice
-_PER_ROW, _PER_LEVEL = 20.0, 200.0  # flops of a row's likelihood, and of a level's draw, about
+_PER_LEVEL = 200.0  # flops of a level's draw, about
 _REMEMBERED = 1 << 28  # bytes
 _IMPOSSIBLE = -1e299  # log of a sum of ratios that are all zero
 _CELLS = 16  # in a standard deviation of theta, as a power of two
@@ -53,13 +52,10 @@ class CorrectedDensity:
     Attributes
     ----------
     working : the normal model.
-    design, priors, link : of the family's model.
-    observations, outcomes : rows in the order of the leaf's levels, and their working outcomes.
-    bounds : (G + 1,) where the rows of each level begin.
-    constants : (G,) what the normal log likelihoods of a level's rows have beside their squares.
+    design, priors : of the family's model.
+    remainders : of all rows, by the leaf's levels.
     cells : (d,) how many of them are in a unit of each coordinate: so many in a standard deviation, and powers of two,
         so that what standard deviations differ in by rounding plays no part.
-    likelihood : address of the family's kernel of values alone, or zero.
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
     defended : whether some draws are wide.
@@ -70,13 +66,8 @@ class CorrectedDensity:
     working: WorkingDensity
     design: Design
     priors: ModelPriors
-    link: Link
-    observations: Observations
-    outcomes: WorkingOutcomes
-    bounds: np.ndarray
-    constants: np.ndarray
+    remainders: Remainders
     cells: np.ndarray
-    likelihood: int
     pairs: int
     threads: int
     defended: bool = True
@@ -84,41 +75,11 @@ class CorrectedDensity:
 
     @classmethod
     def of(
-        cls,
-        model: WorkingModel,
-        observations: Observations,
-        design: Design,
-        priors: ModelPriors,
-        family: Family,
-        link: Link,
-        pairs: int,
-        threads: int,
+        cls, model: WorkingModel, remainders: Remainders, design: Design, priors: ModelPriors, pairs: int, threads: int
     ) -> CorrectedDensity:
         """Of a working model."""
-        leaf = model.density.normal.leaf
-        codes = np.zeros(len(observations.y), dtype=np.int64)
-        levels = 1
-        if leaf >= 0:
-            factor = design.factors[leaf]
-            codes, levels = factor.codes[observations.codes], len(factor.levels)
-        rows, outcomes = in_groups(observations, model.outcomes, codes)
-        bounds = np.searchsorted(np.sort(codes), np.arange(levels + 1)).astype(np.int64)
-        below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
-        likelihood = 0 if family.likelihood is None else family.likelihood.address
-        return cls(
-            model.density,
-            design,
-            priors,
-            link,
-            rows,
-            outcomes,
-            bounds,
-            np.diff(below[bounds]),
-            np.exp2(_CELLS - np.round(0.5 * np.log2(np.diag(model.modes[0].covariance)))),
-            likelihood,
-            pairs,
-            threads,
-        )
+        cells = np.exp2(_CELLS - np.round(0.5 * np.log2(np.diag(model.modes[0].covariance))))
+        return cls(model.density, design, priors, remainders, cells, pairs, threads)
 
     @property
     def dimension(self) -> int:
@@ -133,8 +94,7 @@ class CorrectedDensity:
     @property
     def cost(self) -> float:
         """Flops of an evaluation, about."""
-        columns = len(self.observations.columns) + len(self.observations.slot_values)
-        each = len(self.observations.y) * (_PER_ROW + 2.0 * columns) + _PER_LEVEL * (len(self.bounds) - 1)
+        each = self.remainders.cost + _PER_LEVEL * self.remainders.levels
         return max(_LEAST_COST, self.working.cost + 2.0 * self.pairs * each)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
@@ -171,7 +131,7 @@ class CorrectedDensity:
     def _together(self) -> int:
         """Thetas whose effects are in memory at a time."""
         effects = sum(len(factor.levels) * len(factor.effects) for factor in self.design.factors)
-        return int(np.clip(_ROOM // (4 * effects + 2 * len(self.bounds) + 1), 1, _SLICE))
+        return int(np.clip(_ROOM // (4 * effects + 2 * self.remainders.levels + 3), 1, _SLICE))
 
     def _drawn(self, points: np.ndarray, *, narrow: bool = False) -> _Drawn:
         normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
@@ -182,14 +142,14 @@ class CorrectedDensity:
 
     def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
-        values = self.working.of_effects(drawn.points) + self.observations.constant
+        values = self.working.of_effects(drawn.points) + self.remainders.constant
         values += self.working.dispersions.log_prior(drawn.logs)
         values -= drawn.noise.log_mixture_of_common()
-        shape = len(values), len(self.bounds) - 1
+        shape = len(values), self.remainders.levels
         chosen, total = np.zeros(shape, dtype=np.int64), np.full(shape, -np.inf)
         effects = self._stacked(drawn.beta, drawn.effects)
         if self.working.normal.leaf < 0:
-            values = values + self._ratios(drawn.logs, drawn.beta, effects)[:, 0]
+            values = values + self.remainders.ratios(drawn.logs, drawn.beta, effects)[:, 0]
             return np.where(np.isfinite(values), values, -np.inf), chosen
         twice_the_mean = 2.0 * self._leaf_effects(drawn, None)
         for pair in range(self.pairs):
@@ -197,7 +157,7 @@ class CorrectedDensity:
             likelier, narrow, wide = drawn.noise.mixture_of_leaf(pair)
             for k, leaf in enumerate((one, twice_the_mean - one), start=2 * pair):
                 effects[self._leaf_places] = self._at_centre(self.working.normal.leaf, leaf).reshape(-1, len(values))
-                ratios = self._ratios(drawn.logs, drawn.beta, effects)
+                ratios = self.remainders.ratios(drawn.logs, drawn.beta, effects)
                 uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
                 add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
         values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
@@ -228,7 +188,7 @@ class CorrectedDensity:
 
     def _noise(self, points: np.ndarray) -> Noise:
         """Random numbers of each theta."""
-        normal, levels = self.working.normal, len(self.bounds) - 1
+        normal, levels = self.working.normal, self.remainders.levels
         leaf = (normal.width, normal.blocks * normal.block_width) if normal.leaf >= 0 else (0, 0)
         sizes = Sizes(normal.kept_size, len(normal.basis.reference), self.pairs, *leaf, levels)
         defence = Defence.for_levels(levels, self.pairs) if self.defended else Defence()
@@ -270,36 +230,6 @@ class CorrectedDensity:
         sizes = [len(factor.levels) * len(factor.effects) for factor in self.design.factors]
         start, leaf = sum(sizes[: self.working.normal.leaf]), self.working.normal.leaf
         return slice(start, start + sizes[leaf])
-
-    def _ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        """(m, G) logs of the likelihood over that of the working outcomes, of the rows of each level.
-
-        At logs of dispersions (m, k), coefficients (m, p) as written, and effects (U, m) as `_stacked` has them.
-        """
-        rows = self.observations
-        of_columns = np.linalg.solve(rows.to_written, beta[:, ~self.priors.scaled].T)
-        out = np.empty((len(beta), len(self.bounds) - 1))
-        remainders(
-            int(rows.terms[0, 2]),
-            self.likelihood,
-            self.link.code,
-            rows.y,
-            rows.trials,
-            rows.weights,
-            rows.known,
-            rows.columns,
-            rows.slot_values,
-            rows.slot_places,
-            self.outcomes.values,
-            self.outcomes.precisions,
-            self.constants,
-            self.bounds,
-            np.ascontiguousarray(of_columns),
-            effects,
-            self.working.dispersions.of_parameters(logs, len(rows.known)),
-            out,
-        )
-        return out
 
     def _at_centre(self, f: int, effects: np.ndarray) -> np.ndarray:
         """Effects as written (J, q, m) as those that theta speaks of."""

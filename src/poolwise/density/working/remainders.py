@@ -1,0 +1,140 @@
+"""Log likelihoods of a family beside those of working outcomes, by the levels of one factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from poolwise.density.latent.observations import Observations
+from poolwise.density.priors import ModelPriors
+from poolwise.density.working.dispersions import Dispersions
+from poolwise.density.working.kernels import remainders
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
+from poolwise.design.design import Design
+from poolwise.families import Family, Link
+
+_PER_ROW = 20.0  # flops of a row's likelihood, about
+
+
+class Remainders(Protocol):
+    """What the family's log likelihood has beyond that of the working outcomes."""
+
+    @property
+    def levels(self) -> int:
+        """G, of the factor that is the leaf of the working model; one without."""
+
+    @property
+    def constant(self) -> float:
+        """What the log likelihood has beyond `ratios`."""
+
+    @property
+    def cost(self) -> float:
+        """Flops of a draw's ratios, about."""
+
+    def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
+        """(m, G) logs of the likelihood over that of the working outcomes.
+
+        Parameters
+        ----------
+        logs : (m, k) of dispersions.
+        beta : (m, p) coefficients as written.
+        effects : (U, m) that theta speaks of, factor by factor, then the coefficients of structured terms.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowRemainders:
+    """Remainders that are computed row by row.
+
+    Attributes
+    ----------
+    observations, outcomes : rows in the order of the leaf's levels, and their working outcomes.
+    dispersions : of the family.
+    plain : (p,) which coefficients the columns of the observations have; the others are among the effects.
+    bounds : (G + 1,) where the rows of each level begin.
+    constants : (G,) what the normal log likelihoods of a level's rows have beside their squares.
+    likelihood : address of the family's kernel of values alone, or zero.
+    link : of the mean.
+    """
+
+    observations: Observations
+    outcomes: WorkingOutcomes
+    dispersions: Dispersions
+    plain: np.ndarray
+    bounds: np.ndarray
+    constants: np.ndarray
+    likelihood: int
+    link: Link
+
+    @classmethod
+    def of(
+        cls,
+        model: WorkingModel,
+        observations: Observations,
+        design: Design,
+        priors: ModelPriors,
+        family: Family,
+        link: Link,
+    ) -> RowRemainders:
+        """Of the rows of a working model."""
+        levels, of_cell = leaf_levels(model, design)
+        codes = of_cell[observations.codes]
+        rows, outcomes = in_groups(observations, model.outcomes, codes)
+        bounds = np.searchsorted(np.sort(codes), np.arange(levels + 1)).astype(np.int64)
+        below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
+        likelihood = 0 if family.likelihood is None else family.likelihood.address
+        dispersions = model.density.dispersions
+        return cls(rows, outcomes, dispersions, ~priors.scaled, bounds, np.diff(below[bounds]), likelihood, link)
+
+    @property
+    def levels(self) -> int:
+        """G."""
+        return len(self.bounds) - 1
+
+    @property
+    def constant(self) -> float:
+        """That of the rows."""
+        return self.observations.constant
+
+    @property
+    def cost(self) -> float:
+        """Flops of a draw's ratios, about."""
+        columns = len(self.observations.columns) + len(self.observations.slot_values)
+        return len(self.observations.y) * (_PER_ROW + 2.0 * columns)
+
+    def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
+        """(m, G)."""
+        rows = self.observations
+        of_columns = np.linalg.solve(rows.to_written, beta[:, self.plain].T)
+        out = np.empty((len(beta), self.levels))
+        remainders(
+            int(rows.terms[0, 2]),
+            self.likelihood,
+            self.link.code,
+            rows.y,
+            rows.trials,
+            rows.weights,
+            rows.known,
+            rows.columns,
+            rows.slot_values,
+            rows.slot_places,
+            self.outcomes.values,
+            self.outcomes.precisions,
+            self.constants,
+            self.bounds,
+            np.ascontiguousarray(of_columns),
+            effects,
+            self.dispersions.of_parameters(logs, len(rows.known)),
+            out,
+        )
+        return out
+
+
+def leaf_levels(model: WorkingModel, design: Design) -> tuple[int, np.ndarray]:
+    """Levels of the leaf, and the one (C,) of each cell; one level where there is no leaf."""
+    leaf = model.density.normal.leaf
+    if leaf < 0:
+        return 1, np.zeros(max([1, *(len(factor.codes) for factor in design.factors)]), dtype=np.int64)
+    return len(design.factors[leaf].levels), design.factors[leaf].codes
