@@ -19,7 +19,7 @@ from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.families import family_of, locations
-from poolwise.inference import working
+from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare
 from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import independence
@@ -30,7 +30,7 @@ from poolwise.support.progress import silent
 @pytest.fixture(autouse=True)
 def _however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
-    monkeypatch.setattr(working, "_GRADIENTS", np.inf)
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 
 
 def _data(family, seed=3, groups=6, rows=60):

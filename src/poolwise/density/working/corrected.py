@@ -123,6 +123,11 @@ class CorrectedDensity:
         theta, beta = (np.concatenate([getattr(one, name) for one in found]) for name in ("theta", "beta"))
         return Completed(theta, beta, tuple(np.concatenate(one) for one in of_factors))
 
+    def drawn_at(self, points: np.ndarray, *, chosen: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same as remainders take them: logs of dispersions, coefficients, and effects that theta speaks of."""
+        found = self.completed(points, chosen=chosen)
+        return self.working.logs(points), found.beta, self._stacked(found.beta, found.u)
+
     def distinct(self, points: np.ndarray) -> int:
         """Cells that points (m, .) lie in: as many draws of coefficients and effects there are."""
         return len(np.unique(np.round(points * self.cells), axis=0))

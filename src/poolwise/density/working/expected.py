@@ -50,6 +50,15 @@ class ExpectedLikelihood:
                 least += weight * _LEAST_CURVED * information[0]
             return slope, np.maximum(curvature, least)
 
+    def slopes(self, predictor: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+        """Slopes (n,) of the log likelihoods of some rows in their linear predictors (n,)."""
+        predictors = self._predictors(self.dispersions.centre, rows)
+        predictors[0] = predictor
+        found, information = np.empty_like(predictors), np.empty_like(predictors)
+        with np.errstate(all="ignore"):
+            self._slopes(predictors, rows, found, information)
+        return np.asarray(found[0])
+
     def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
         """(n,) what a small step of linear predictors is small beside: one on a scale of logs; else, as these have the
         outcome's units, the standard deviation to which one outcome tells them."""

@@ -82,13 +82,13 @@ def remainders(
             if values != 0:
                 call_values(values, y[part], trials[part], weights[part], every, totals)
             else:
-                _add_values(address, y[part], trials[part], weights[part], every, totals)
+                add_values(address, y[part], trials[part], weights[part], every, totals)
         for draw in range(draws):
             out[draw, group] = totals[draw]
 
 
 @exact_kernel
-def _add_values(address: int, y: Vector, trials: Vector, weights: Vector, predictors: Vector, totals: Vector) -> None:
+def add_values(address: int, y: Vector, trials: Vector, weights: Vector, predictors: Vector, totals: Vector) -> None:
     """As `call_values`, by a kernel that has derivatives too."""
     draws, n = totals.size, y.size
     parameters = predictors.size // max(n * draws, 1)

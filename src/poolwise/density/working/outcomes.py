@@ -210,20 +210,19 @@ def with_guess(observations: Observations, beta: np.ndarray) -> np.ndarray:
     return np.asarray(observations.known[0] + observations.columns.T @ beta)
 
 
-def in_groups(
-    observations: Observations, outcomes: WorkingOutcomes, codes: np.ndarray
+def in_order(
+    observations: Observations, outcomes: WorkingOutcomes, order: np.ndarray
 ) -> tuple[Observations, WorkingOutcomes]:
-    """The same rows in the order of the groups that they are of."""
-    order = np.argsort(codes, kind="stable")
+    """Some rows, in an order."""
     moved = replace(
         observations,
         y=np.ascontiguousarray(observations.y[order]),
         trials=np.ascontiguousarray(observations.trials[order]),
         weights=np.ascontiguousarray(observations.weights[order]),
-        known=np.ascontiguousarray(observations.known[:, order]),
-        columns=np.ascontiguousarray(observations.columns[:, order]),
-        slot_values=np.ascontiguousarray(observations.slot_values[:, order]),
-        slot_places=np.ascontiguousarray(observations.slot_places[:, order]),
+        known=np.take(observations.known, order, axis=1),
+        columns=np.take(observations.columns, order, axis=1),
+        slot_values=np.take(observations.slot_values, order, axis=1),
+        slot_places=np.take(observations.slot_places, order, axis=1),
         wide=observations.wide[order],
         codes=observations.codes[order],
     )

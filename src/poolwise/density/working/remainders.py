@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.kernels import remainders
-from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_groups
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_order
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
 
@@ -77,15 +77,20 @@ class RowRemainders:
         priors: ModelPriors,
         family: Family,
         link: Link,
+        some: np.ndarray | None = None,
     ) -> RowRemainders:
-        """Of the rows of a working model."""
+        """Of the rows of a working model; of some, (n,) truth values, without the constant of the likelihood."""
         levels, of_cell = leaf_levels(model, design)
         codes = of_cell[observations.codes]
-        rows, outcomes = in_groups(observations, model.outcomes, codes)
-        bounds = np.searchsorted(np.sort(codes), np.arange(levels + 1)).astype(np.int64)
+        order = np.argsort(codes, kind="stable")
+        if some is not None:
+            order = order[some[order]]
+        rows, outcomes = in_order(observations, model.outcomes, order)
+        bounds = np.searchsorted(codes[order], np.arange(levels + 1)).astype(np.int64)
         below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
         likelihood = 0 if family.likelihood is None else family.likelihood.address
         dispersions = model.density.dispersions
+        rows = rows if some is None else replace(rows, constant=0.0)
         return cls(rows, outcomes, dispersions, ~priors.scaled, bounds, np.diff(below[bounds]), likelihood, link)
 
     @property

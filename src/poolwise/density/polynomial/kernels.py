@@ -1,0 +1,191 @@
+"""Compiled kernels: polynomials of each cell's coefficients, summed over rows and evaluated at draws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poolwise.compiled import exact_kernel
+from poolwise.compiled.types import Array3, IntMatrix, IntVector, Matrix, Vector
+from poolwise.density.working.kernels import add_values
+from poolwise.families.callback import call_values
+from poolwise.families.links import to_location
+
+_BLOCK = 16
+
+
+@exact_kernel
+def add_polynomials(
+    x: Matrix, codes: IntVector, coefficients: Matrix, root: Array3, ends: IntMatrix, sums: Matrix
+) -> None:
+    """Add sum_k a_k (x . R s)^k of each row, but for multinomial coefficients, to the polynomial in s of its cell.
+
+    Parameters
+    ----------
+    x : (n, d) rows.
+    codes : (n,) their cells.
+    coefficients : (order + 1, n) a.
+    root : (C, d, d) R.
+    ends : as those of `Monomials`.
+    sums : (C, M).
+    """
+    d, order = ends.shape[1], ends.shape[0] - 1
+    powers, turned = np.empty(sums.shape[1]), np.empty(d)
+    powers[0] = 1.0
+    for i in range(x.shape[0]):
+        c = codes[i]
+        for v in range(d):
+            turned[v] = 0.0
+            for h in range(d):
+                turned[v] += x[i, h] * root[c, h, v]
+        sums[c, 0] += coefficients[0, i]
+        before, start = 0, 1
+        for k in range(1, order + 1):
+            at, a = start, coefficients[k, i]
+            for v in range(d):
+                own, size = turned[v], ends[k - 1, v] - before
+                for j in range(size):
+                    powers[at + j] = own * powers[before + j]
+                at += size
+            for j in range(start, at):
+                sums[c, j] += a * powers[j]
+            before, start = start, at
+
+
+@exact_kernel  # a draw's digits are the same beside any others
+def polynomial_remainders(
+    base: Matrix,
+    u: Matrix,
+    slots: Matrix,
+    places: IntMatrix,
+    levels: IntVector,
+    origin: Matrix,
+    inverse: Array3,
+    furthest: float,
+    ends: IntMatrix,
+    polynomials: Matrix,
+    out: Matrix,
+) -> None:
+    """Add the polynomial of each cell, at the weights of its columns, to its level in `out` (m, G), by Horner's scheme.
+
+    Minus infinity where weights lie too far away.
+
+    Parameters
+    ----------
+    base : (d, m) weights that all cells share.
+    u : (U, m) effects.
+    slots : (S, d) what each effect of a cell adds to its weights.
+    places : (S, C) where these effects are.
+    levels : (C,).
+    origin, inverse : (C, d) and (C, d, d): polynomials are in s = inverse (w - origin).
+    furthest : the longest s.
+    ends, polynomials : as those of `Monomials`, and (C, M).
+    """
+    d, order, draws = ends.shape[1], ends.shape[0] - 1, base.shape[1]
+    most = ends[order - 1, d - 1]
+    plain, away = np.empty((d, draws)), np.empty((d, draws))
+    value, below = np.empty((most, draws)), np.empty((most, draws))
+    squares = np.empty(draws)
+    for c in range(levels.size):
+        for v in range(d):
+            for draw in range(draws):
+                plain[v, draw] = base[v, draw] - origin[c, v]
+            for s in range(slots.shape[0]):
+                times = slots[s, v]
+                if times != 0.0:
+                    effect = u[places[s, c]]
+                    for draw in range(draws):
+                        plain[v, draw] += times * effect[draw]
+        squares[:] = 0.0
+        for v in range(d):
+            away[v] = 0.0
+            for h in range(d):
+                times = inverse[c, v, h]
+                for draw in range(draws):
+                    away[v, draw] += times * plain[h, draw]
+            for draw in range(draws):
+                squares[draw] += away[v, draw] * away[v, draw]
+        for k in range(order, 0, -1):
+            first, own = 0 if k == 1 else ends[k - 2, d - 1], ends[k - 1, d - 1]  # of degree k - 1, and of k
+            for j in range(ends[k - 1, d - 1] - first):
+                coefficient = polynomials[c, first + j]
+                for draw in range(draws):
+                    below[j, draw] = coefficient
+            at = own
+            for v in range(d):
+                times = away[v]
+                for j in range(ends[k - 1, v] - first):
+                    total = below[j]
+                    if k == order:
+                        coefficient = polynomials[c, at + j]
+                        for draw in range(draws):
+                            total[draw] += coefficient * times[draw]
+                    else:
+                        higher = value[at + j - own]
+                        for draw in range(draws):
+                            total[draw] += times[draw] * higher[draw]
+                at += ends[k - 1, v] - first
+            value, below = below, value
+        level = levels[c]
+        for draw in range(draws):
+            out[draw, level] += value[0, draw] if squares[draw] <= furthest * furthest else -np.inf
+
+
+@exact_kernel
+def add_log_likelihoods(
+    address: int,
+    values: int,
+    code: int,
+    y: Vector,
+    trials: Vector,
+    weights: Vector,
+    known: Matrix,
+    x: Matrix,
+    codes: IntVector,
+    base: Matrix,
+    u: Matrix,
+    slots: Matrix,
+    places: IntMatrix,
+    dispersions: Matrix,
+    totals: Vector,
+) -> None:
+    """Add the log likelihood of rows at some draws to `totals` (m,).
+
+    Parameters
+    ----------
+    address, values, code : of the family's kernel, of that of its values alone or zero, and of its link.
+    y, trials, weights, known : (n,) and (parameters, n) of rows.
+    x, codes : (n, d) columns of rows and (n,) their cells.
+    base, u, slots, places : as those of `polynomial_remainders`, of all cells.
+    dispersions : (parameters, m) what is added to all rows' predictors of each parameter.
+    """
+    parameters, draws, d = known.shape[0], totals.size, x.shape[1]
+    predictors, slopes = np.empty(parameters * _BLOCK * draws), np.empty(_BLOCK * draws)
+    for begin in range(0, y.size, _BLOCK):
+        size = min(_BLOCK, y.size - begin)
+        part, eta = slice(begin, begin + size), predictors[: size * draws]
+        for i in range(size):
+            row, at = begin + i, eta[i * draws : (i + 1) * draws]
+            for draw in range(draws):
+                at[draw] = known[0, row]
+            for v in range(d):
+                own, weight = x[row, v], base[v]
+                for draw in range(draws):
+                    at[draw] += own * weight[draw]
+            for s in range(slots.shape[0]):
+                own = 0.0
+                for v in range(d):
+                    own += x[row, v] * slots[s, v]
+                effect = u[places[s, codes[row]]]
+                for draw in range(draws):
+                    at[draw] += own * effect[draw]
+        to_location(code, eta, slopes)
+        for k in range(1, parameters):
+            for i in range(size):
+                start, own = (k * size + i) * draws, known[k, begin + i]
+                for draw in range(draws):
+                    predictors[start + draw] = own + dispersions[k, draw]
+        every = predictors[: parameters * size * draws]
+        if values != 0:
+            call_values(values, y[part], trials[part], weights[part], every, totals)
+        else:
+            add_values(address, y[part], trials[part], weights[part], every, totals)

@@ -1,0 +1,164 @@
+"""Draws of a family's posterior by a normal model that is near it, and the remainders that make up for the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from poolwise.density.latent.stored_effects import DrawnOffsets
+from poolwise.density.offsets import Offsets
+from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.outcomes import WorkingModel
+from poolwise.density.working.remainders import Remainders
+from poolwise.inference.posterior import Model
+from poolwise.samplers import Certificate, SamplerSettings, child_seeds
+from poolwise.samplers.independence import Near, sample_near
+from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
+from poolwise.samplers.weights import efficiency
+
+# Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
+# estimates down to what costs least for an effective draw; more where these do not do.
+_CHEAP, _MOST_PAIRS, _VARIANCE = 1.2e5, 8, 0.35
+_GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
+_COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
+# Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
+_DISTINCT = 0.4
+_CHECKED = 128  # draws that remainders are compared with exact ones at
+_WIDE, _BEYOND = 2.0, 0.02  # sds of theta, and levels of a draw that may lie beyond where remainders are known
+_AVERAGED = 64  # thetas over which a share is averaged
+_WORDS = {
+    True: "a normal model of working outcomes is close; importance weights make up for the rest",
+    False: "a normal model of working outcomes is the same to within the Monte Carlo error",
+}
+
+Parts = tuple[np.ndarray, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
+Exactly = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def near_normal(
+    model: Model,
+    found: WorkingModel,
+    remainders: Remainders,
+    gradient: float,
+    settings: SamplerSettings,
+    threads: int,
+    exactly: Exactly | None = None,
+) -> Parts | None:
+    """theta, coefficients, effects, dispersions and certificate; None where the certificate does not hold.
+
+    Parameters
+    ----------
+    gradient : flops of a gradient of the family's density.
+    exactly : what remainders as `Remainders.ratios` takes their arguments are summed over all rows, (m,), where these
+        are approximations.
+    """
+    sampler_seed, witness_seed = child_seeds(settings.seed, 2)
+    plain = CorrectedDensity.of(found, remainders, model.design, model.priors, 1, threads)
+    if exactly is not None and not _reaches(plain, found):
+        return None
+    pair = _drawn(replace(plain, defended=False), found, gradient, replace(settings, seed=sampler_seed))
+    if pair is None:
+        return None
+    corrected, drawn = pair
+    sample, certificate = drawn.sample, replace(drawn.sample.certificate, reason=_WORDS[drawn.corrected])
+    points = sample.points.reshape(-1, corrected.dimension)
+    if not certificate.passed or corrected.distinct(points) < _DISTINCT * len(points):
+        return None
+    if exactly is not None:
+        settings.progress("comparing with the rows", 0.9)
+        checked = _checked(corrected, drawn, certificate, exactly)
+        if checked is None:
+            return None
+        certificate = checked
+    evidence = log_evidence_about(found.density, points)  # of the working model: the family's is another number
+    if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
+        return None
+    shape = sample.points.shape[:2]
+    whole = corrected.completed(points, chosen=drawn.corrected)
+    theta = whole.theta.reshape(*shape, -1)
+    full = found.density.full(points[:: max(1, len(points) // _AVERAGED)])
+    normal = found.density.normal
+    u = tuple(
+        DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), normal.unexplained_of(f, full))
+        for f, effects in enumerate(whole.u)
+    )
+    layout = model.priors.layout
+    dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
+    return theta, whole.beta.reshape(*shape, -1), u, dispersions, certificate
+
+
+def _drawn(
+    plain: CorrectedDensity, found: WorkingModel, gradient: float, settings: SamplerSettings
+) -> tuple[CorrectedDensity, Near] | None:
+    """Draws, and the density that they are of; with as many pairs as the spread of one pair's estimates asks for.
+
+    Parameters
+    ----------
+    plain : by one pair, none of which is wide.
+    gradient : flops of a gradient of the family's density.
+    """
+    apart = _apart(plain, found)
+    if not np.isfinite(apart).all():
+        return None
+    if efficiency(apart) >= _SAME:
+        drawn = sample_near(plain, found.density, found.modes, settings)
+        if drawn is not None and not drawn.corrected:
+            return plain, drawn
+    cheap = int(_CHEAP // max(plain.remainders.cost, 1.0))
+    fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
+    for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):
+        corrected = replace(plain, pairs=pairs, defended=True, chosen={})
+        if corrected.cost > _GRADIENTS * gradient:
+            break
+        drawn = sample_near(corrected, found.density, found.modes, settings)
+        if drawn is not None:
+            return corrected, drawn
+        if found.density.normal.leaf < 0:  # pairs of what there is not
+            break
+    return None
+
+
+def _reaches(plain: CorrectedDensity, found: WorkingModel) -> bool:
+    """Whether remainders are known wherever the working model draws effects, of unlikely thetas too.
+
+    Beyond there is no density, and no draw would ever tell.
+    """
+    root = np.linalg.cholesky(found.modes[0].covariance)
+    noise = np.random.default_rng(1).standard_normal((_CHECKED, len(root)))
+    points = found.modes[0].point + _WIDE * noise @ root.T
+    points = points[np.isfinite(found.density.log_density(points))]
+    ratios = plain.remainders.ratios(*plain.drawn_at(points, chosen=False))
+    return bool(np.isneginf(ratios).sum() <= _BEYOND * len(points))
+
+
+def _checked(
+    corrected: CorrectedDensity, drawn: Near, certificate: Certificate, exactly: Exactly
+) -> Certificate | None:
+    """The certificate, with what remainders leave out; None where some draws tell them from exact ones.
+
+    As in `sample_near`: where weights between the two are so equal, no mean is off by what Monte Carlo error is.
+    """
+    points = drawn.sample.points.reshape(-1, corrected.dimension)
+    some = points[np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int)]
+    at = corrected.drawn_at(some, chosen=drawn.corrected)
+    left_out = exactly(*at) - corrected.remainders.ratios(*at).sum(axis=1)
+    if not np.isfinite(left_out).all() or efficiency(left_out) < _SAME:
+        return None
+    evidence = certificate.log_evidence
+    figures = certificate.figures | {"left_out": float(left_out.std())}
+    return replace(
+        certificate, figures=figures, log_evidence=None if evidence is None else evidence + float(left_out.mean())
+    )
+
+
+def _apart(plain: CorrectedDensity, found: WorkingModel) -> np.ndarray:
+    """Log densities of the family less those of the working model at some points near its mode.
+
+    By draws none of which is wide: the density of both kinds varies by itself.
+    """
+    root = np.linalg.cholesky(found.modes[0].covariance)
+    points = found.modes[0].point + np.random.default_rng(0).standard_normal((_COMPARED, len(root))) @ root.T
+    return np.asarray(plain.log_density(points) - found.density.log_density(points))

@@ -1,0 +1,218 @@
+"""Polynomials of cells against sums over rows, and fits by them against fits by rows."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+import poolwise as pw
+from poolwise.density.latent.density import first_guess
+from poolwise.density.polynomial import of_rows, remainders
+from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
+from poolwise.density.polynomial.expansion import Sums, hermite_terms, in_powers
+from poolwise.density.polynomial.kernels import add_polynomials
+from poolwise.density.polynomial.monomials import Monomials
+from poolwise.density.polynomial.of_rows import polynomials_of
+from poolwise.density.polynomial.remainders import FURTHEST, PolynomialRemainders
+from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.remainders import RowRemainders
+from poolwise.design.design import column_weights
+from poolwise.families import family_of
+from poolwise.inference import near_normal, working
+from poolwise.inference.prepare import prepare
+
+
+@pytest.mark.parametrize(("variables", "order"), [(1, 1), (1, 6), (2, 1), (3, 2), (4, 6), (7, 4)])
+def test_sums_of_powers_are_sums_over_rows(variables, order):
+    """Against the powers of each row's own sum, at draws of which one lies too far away."""
+    rng, cells, rows, draws = np.random.default_rng(order), 3, 20, 5
+    x, codes = rng.normal(size=(rows, variables)), rng.integers(0, cells, rows)
+    coefficients = rng.normal(size=(order + 1, rows))
+    root = rng.normal(size=(cells, variables, variables))
+    monomials = Monomials.of(variables, order)
+    assert monomials.size == Monomials.count(variables, order)
+    sums = Sums.empty(monomials, cells)
+    add_polynomials(x, codes, coefficients, root, monomials.ends, sums.polynomials)
+    s = 0.3 * rng.normal(size=(draws, cells, variables))
+    s[0, 0] *= 2 * FURTHEST / np.linalg.norm(s[0, 0])
+    origin = rng.normal(size=(cells, variables))
+    weights = origin + np.einsum("cdv,mcv->mcd", root, s)  # of the cells, as effects of one slot each
+    maps = WeightMaps(
+        np.zeros((variables, 1)), np.eye(variables), np.arange(cells * variables).reshape(cells, variables).T.copy()
+    )
+    found = PolynomialRemainders(
+        maps, monomials, sums.polynomials * monomials.multinomial, origin, np.linalg.inv(root), np.arange(cells), cells
+    ).ratios(np.zeros((draws, 0)), np.zeros((draws, 1)), np.ascontiguousarray(weights.reshape(draws, -1).T))
+    for m, c in product(range(draws), range(cells)):
+        mine = codes == c
+        steps = x[mine] @ root[c] @ s[m, c]
+        expected = sum((coefficients[k, mine] * steps**k).sum() for k in range(order + 1))
+        if (m, c) == (0, 0):
+            assert found[m, c] == -np.inf
+        else:
+            assert found[m, c] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_a_polynomial_is_its_own_expansion():
+    rng = np.random.default_rng(1)
+    coefficients, mean, sd = rng.normal(size=6), rng.normal(size=4), np.array([1e-6, 0.1, 1.0, 3.0])
+
+    def slopes(eta):
+        return sum(k * coefficients[k] * (eta - mean) ** (k - 1) for k in range(1, 6))
+
+    terms = hermite_terms(slopes, mean, sd, 7)
+    np.testing.assert_allclose(terms[6:], 0.0, atol=1e-9)
+    powers, steps = in_powers(terms[:6], sd), np.array([[-1.5], [0.5], [2.0]]) * sd
+    found = sum(powers[k] * steps**k for k in range(1, 6))
+    expected = sum(coefficients[k] * steps**k for k in range(1, 6))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_the_expansion_is_the_closest_one():
+    """What is left of a log likelihood is orthogonal to all polynomials, by other quadrature."""
+    mean, sd, order = np.array([0.7]), np.array([0.9]), 4
+    terms = hermite_terms(lambda eta: 1.0 - expit(eta), mean, sd, order)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights = weights / weights.sum()
+    exact = -np.log1p(np.exp(-(mean + sd * nodes)))
+    close = sum(terms[k] * np.polynomial.hermite_e.hermeval(nodes, np.eye(order + 1)[k]) for k in range(1, order + 1))
+    for k in range(1, order + 1):
+        assert (
+            abs((weights * (exact - close) * nodes**k).sum() - (weights * nodes**k).sum() * (weights * exact).sum())
+            < 2e-4
+        )
+
+
+def _data(family, *, groups=20, rows=3000, seed=3):
+    rng = np.random.default_rng(seed)
+    g, h, x = rng.integers(0, groups, rows), rng.integers(0, 3, rows), rng.normal(2.0, 3.0, rows)
+    eta = 0.3 + 0.2 * x + 0.8 * rng.normal(size=groups)[g] + 0.1 * rng.normal(size=groups)[g] * x
+    eta += 0.4 * rng.normal(size=3)[h]
+    y = (rng.random(rows) < expit(eta)).astype(int) if family == "bernoulli" else rng.poisson(np.exp(0.5 * eta))
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "exposure": rng.uniform(0.5, 2.0, rows)})
+
+
+def _models(formula, data, family, link=None):
+    model, _ = prepare(formula, data, priors=None, family=family_of(family), link=link, missing="drop", threads=1)
+    observations = model.observations
+    guess = with_guess(observations, first_guess(observations, model.priors, model.family))
+    found = working_model(observations, model.design, model.priors, model.family, model.link, guess, model.statistics)
+    return model, found, (found, observations, model.design, model.priors, model.family, model.link)
+
+
+FORMULAS = [
+    ("y ~ x + (x | g)", "bernoulli", None),
+    ("y ~ x + (x | g)", "bernoulli", "probit"),
+    ("y ~ x + (1 | g) + (1 | h)", "bernoulli", "cloglog"),
+    ("y ~ x + offset(log(exposure)) + (1 | g)", "poisson", None),
+    ("y ~ x + I(x**2) + (0 + x | g)", "poisson", None),
+    ("y ~ s(x, k=4) + (1 | g)", "bernoulli", None),
+]
+
+
+@pytest.mark.parametrize(("formula", "family", "link"), FORMULAS)
+def test_polynomials_are_as_close_to_rows_as_they_say(formula, family, link, monkeypatch):
+    monkeypatch.setattr(of_rows, "_FEWER", np.inf)
+    model, found, of_model = _models(formula, _data(family), family, link)
+    by_rows = RowRemainders.of(*of_model)
+    for close in (1e-4, np.inf):  # some cells by rows, and none
+        monkeypatch.setattr(of_rows, "_CLOSE", close)
+        polynomials = polynomials_of(*of_model, model.statistics, 1)
+        if polynomials is None:
+            assert close < 1
+            continue
+        corrected = CorrectedDensity.of(found, polynomials, model.design, model.priors, 1, 1)
+        mode = found.modes[0]
+        noise = np.random.default_rng(4).standard_normal((100, len(mode.point)))
+        at = corrected.drawn_at(mode.point + noise @ np.linalg.cholesky(mode.covariance).T, chosen=False)
+        apart = (by_rows.ratios(*at) - polynomials.ratios(*at)).sum(axis=1)
+        remainder = by_rows.ratios(*at).sum(axis=1).std()
+        assert apart.std() < (0.02 if close == np.inf else 1e-3)
+        assert apart.std() < 0.1 * remainder + 1e-3
+
+
+def test_weights_of_cells_make_linear_predictors_and_have_the_moments_of_rows():
+    model, found, (_, observations, design, priors, *_) = _models(
+        "y ~ x + (x | g) + (1 | h)", _data("bernoulli"), "bernoulli"
+    )
+    coordinates, cells = Coordinates.of(model.statistics.merged()), len(model.statistics.counts)
+    point = found.modes[0].point[None]
+    moments = CellMoments.of(found.density, point, coordinates, cells)
+    x = coordinates.columns(observations.wide)
+    mean, sd = moments.of_rows(x, observations.codes)
+    values = np.column_stack([observations.wide, np.zeros(len(mean))])
+    less, variance = found.density.normal.row_moments(found.density.full(point), values, observations.codes)
+    np.testing.assert_allclose(mean, -less[0], rtol=1e-9)
+    np.testing.assert_allclose(sd**2, variance[0], rtol=1e-9)
+    root, inverse = moments.roots()
+    np.testing.assert_allclose(root @ inverse, np.tile(np.eye(coordinates.size), (cells, 1, 1)), atol=1e-8)
+    np.testing.assert_allclose(root @ root.transpose(0, 2, 1), moments.covariances, atol=1e-9)
+    rng = np.random.default_rng(1)
+    beta = rng.normal(size=(2, len(design.coefficients)))
+    effects = [rng.normal(size=(2, len(f.levels), len(f.effects))) for f in design.factors]
+    maps = WeightMaps.of(coordinates, design, priors)
+    weights = column_weights(design, beta, effects) @ coordinates.from_written.T
+    plain = RowRemainders.of(found, observations, design, priors, model.family, model.link)
+    corrected = CorrectedDensity.of(found, plain, design, priors, 1, 1)
+    stacked = corrected._stacked(beta, tuple(effects))
+    own = (maps.of_coefficients @ beta.T)[None] + np.einsum("sd,scm->cdm", maps.slots, stacked[maps.places])
+    np.testing.assert_allclose(own.transpose(2, 0, 1), weights, rtol=1e-9, atol=1e-9)
+
+
+@pytest.fixture
+def however_few_rows(monkeypatch):
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(of_rows, "_FEWER", np.inf)
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
+
+
+def test_fits_by_polynomials_and_by_rows_agree(however_few_rows, monkeypatch):
+    data, formula = _data("bernoulli"), "y ~ x + (x | g)"
+    close = pw.fit(formula, data, family="bernoulli", seed=1)
+    assert close.outcome.passed
+    assert close.outcome.figures["left_out"] < 0.03
+    monkeypatch.setattr(of_rows, "_FEWER", 0.0)
+    by_rows = pw.fit(formula, data, family="bernoulli", seed=2)
+    assert "left_out" not in by_rows.outcome.figures
+    one, other = close.summary(), by_rows.summary()
+    error = np.sqrt(one["sd"] ** 2 / one["ess_bulk"] + other["sd"] ** 2 / other["ess_bulk"])
+    assert ((one["mean"] - other["mean"]).abs() < 4.5 * error).all()
+    assert (np.abs(np.log(one["sd"] / other["sd"])) < 0.1).all()
+    assert abs(close.log_evidence - by_rows.log_evidence) < 0.15
+
+
+def test_polynomials_that_are_not_close_are_noticed(however_few_rows, monkeypatch):
+    """Of the second order nothing is left of what makes up for the working model: rows take over."""
+    monkeypatch.setattr(of_rows, "_ORDERS", ((2, 1000),))
+    monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
+    fit = pw.fit("y ~ x + (x | g)", _data("bernoulli", rows=1200), family="bernoulli", seed=1, draws=500)
+    assert "left_out" not in fit.outcome.figures
+
+
+def test_remainders_that_do_not_reach_as_far_as_draws_are_noticed(however_few_rows, monkeypatch):
+    monkeypatch.setattr(remainders, "FURTHEST", 3.0)
+    fit = pw.fit("y ~ x + (x | g)", _data("bernoulli", rows=1200), family="bernoulli", seed=1, draws=500)
+    assert "left_out" not in fit.outcome.figures
+
+
+def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_few_rows):
+    data = _data("poisson")
+    moved = data.sample(frac=1.0, random_state=1).assign(
+        x=lambda d: 1000 + 60 * d["x"], g=lambda d: "g" + d["g"].map("{:03d}".format)
+    )
+    formula = "y ~ x + (x | g)"
+    one = pw.fit(formula, data, family="poisson", seed=1, draws=300, threads=1)
+    two = pw.fit(formula, data, family="poisson", seed=1, draws=300, threads=2)
+    far = pw.fit(formula, moved, family="poisson", seed=1, draws=300)
+    assert {"left_out"} <= set(one.outcome.figures) & set(far.outcome.figures)
+    np.testing.assert_array_equal(one.result.beta, two.result.beta)
+    ours, theirs = one.posterior["beta"].values, far.posterior["beta"].values
+    np.testing.assert_allclose(theirs[..., 1] * 60, ours[..., 1], atol=1e-6)
+    np.testing.assert_allclose(theirs[..., 0] + 1000 * theirs[..., 1], ours[..., 0], atol=1e-5)
+    assert math.isclose(one.log_evidence, far.log_evidence, abs_tol=1e-4)
