@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from poolwise.support.progress import Progress, Scan
 from poolwise.support.threads import map_slices
 
 BATCH = 1 << 16  # rows: columns that stay in the cache, and enough of them to outweigh formulaic's own work
-_LANES = 2  # reducers that batches go to in turn; fixed, so that sums do not depend on the number of threads
+LANES = 2  # that batches go to in turn; fixed, so that sums do not depend on the number of threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,29 +119,47 @@ def _cells(needed: Needed, relation: Relation, missing: str, progress: Progress)
     return tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(coded)), rows, dropped
 
 
+Lane = Callable[[Rows], None]
+
+
+def scan(stream: Stream, begin: Callable[[Rows], Sequence[Lane]], threads: int, progress: Progress) -> None:
+    """Read all rows once; each of some lanes takes a batch in turn, beside the others.
+
+    Parameters
+    ----------
+    begin : the first rows to `LANES` lanes; so many, so that sums do not depend on the number of threads.
+    """
+    lanes: Sequence[Lane] = ()
+    waiting: list[Table] = []
+
+    def empty_waiting() -> None:
+        map_slices(lambda i, _: lanes[i](stream.encode(waiting[i])), len(waiting), 1, threads)
+        waiting.clear()
+
+    for table in stream.raw_batches(progress):
+        lanes = lanes or begin(stream.encode(Table.of(table.frame.head(HEAD))))
+        waiting.append(table)
+        if len(waiting) == len(lanes):
+            empty_waiting()
+    empty_waiting()
+
+
 def reduce_stream(stream: Stream, threads: int, progress: Progress) -> CrossProducts:
     """Statistics of all rows of a stream."""
     names = (*stream.design.columns, stream.design.response)
     reducers: list[Reducer] = []
-    waiting: list[Table] = []
 
-    def empty_waiting() -> None:
-        def work(i: int, _: slice) -> None:
-            rows = stream.encode(waiting[i])
-            reducers[i].add(rows.values, rows.codes, rows.weights)
+    def begin(head: Rows) -> list[Lane]:
+        origin = rough_origin(head.values)
+        reducers.extend(Reducer(names, stream.encoding.cells, origin) for _ in range(LANES))
+        return [partial(_reduce, reducer) for reducer in reducers]
 
-        map_slices(work, len(waiting), 1, threads)
-        waiting.clear()
-
-    for table in stream.raw_batches(progress):
-        if not reducers:
-            origin = rough_origin(stream.encode(Table.of(table.frame.head(HEAD))).values)
-            reducers = [Reducer(names, stream.encoding.cells, origin) for _ in range(_LANES)]
-        waiting.append(table)
-        if len(waiting) == _LANES:
-            empty_waiting()
-    empty_waiting()
+    scan(stream, begin, threads, progress)
     return add_pairwise([reducer.statistics() for reducer in reducers])
+
+
+def _reduce(reducer: Reducer, rows: Rows) -> None:
+    reducer.add(rows.values, rows.codes, rows.weights)
 
 
 def _distinct(relation: Relation, rows: Any, key: Any) -> np.ndarray:

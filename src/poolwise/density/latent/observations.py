@@ -20,6 +20,24 @@ from poolwise.statistics.products import CrossProducts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OutcomeRows:
+    """What a family's kernel takes of rows, beside their linear predictors.
+
+    Attributes
+    ----------
+    y, trials, weights : (n,).
+    known : (parameters, n) known part of each linear predictor.
+    address : of the kernel that has their log likelihood.
+    """
+
+    y: np.ndarray
+    trials: np.ndarray
+    weights: np.ndarray
+    known: np.ndarray
+    address: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Distinct rows of a design, n of them, each counted with its weight.
 
@@ -67,9 +85,19 @@ class Observations:
     codes: np.ndarray
 
     @property
+    def outcome_rows(self) -> OutcomeRows:
+        """What the first kernel takes, where it takes all rows."""
+        return OutcomeRows(self.y, self.trials, self.weights, self.known, int(self.terms[0, 2]))
+
+    @property
     def cost(self) -> float:
         """Flops of the likelihood and its gradient, about."""
         return len(self.y) * (50.0 + 4.0 * (len(self.columns) + len(self.slot_values)))
+
+
+def outcome_rows(design: Design, rows: Rows, family: Family) -> OutcomeRows:
+    """Of rows as they are, all of which were observed exactly."""
+    return OutcomeRows(*_outcomes(rows, family), known_parts(design, rows, family), family.callback.address)
 
 
 class _Events(NamedTuple):

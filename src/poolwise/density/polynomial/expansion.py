@@ -61,19 +61,22 @@ class Sums:
     ----------
     monomials : of their variables.
     polynomials : (C, M), multinomial coefficients left out.
+    normal : the same of what was taken away, up to the second order.
     errors : (C,) what the terms that are left out may add up to, as a standard deviation.
     rows : (C,) how many.
     """
 
     monomials: Monomials
     polynomials: np.ndarray
+    normal: np.ndarray
     errors: np.ndarray
     rows: np.ndarray
 
     @classmethod
     def empty(cls, monomials: Monomials, cells: int) -> Sums:
         """Of no rows."""
-        return cls(monomials, np.zeros((cells, monomials.size)), np.zeros(cells), np.zeros(cells))
+        normal = np.zeros((cells, int(monomials.ends[2, -1])))
+        return cls(monomials, np.zeros((cells, monomials.size)), normal, np.zeros(cells), np.zeros(cells))
 
     def add(
         self,
@@ -98,6 +101,7 @@ class Sums:
         powers = in_powers(terms[: order + 1], sd)
         powers[:3] -= less
         add_polynomials(x, codes, powers, root, self.monomials.ends, self.polynomials)
+        add_polynomials(x, codes, less, root, self.monomials.ends[:3], self.normal)
         cells = len(self.errors)
         for k in range(order + 1, order + 1 + _TAIL):
             own = math.sqrt(math.factorial(k)) * np.abs(terms[k])
@@ -105,9 +109,8 @@ class Sums:
         self.rows[:] += np.bincount(codes, minlength=cells)
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.monomials, self.polynomials + other.polynomials, self.errors + other.errors, self.rows + other.rows
-        )
+        names = ("polynomials", "normal", "errors", "rows")
+        return Sums(self.monomials, *(getattr(self, name) + getattr(other, name) for name in names))
 
 
 def terms_for(order: int) -> int:

@@ -118,7 +118,7 @@ def _adder(
     root: np.ndarray,
 ) -> Callable[[Sums, slice], None]:
     """What adds some rows to sums."""
-    likelihood = ExpectedLikelihood(observations, link, model.density.dispersions)
+    likelihood = ExpectedLikelihood(observations.outcome_rows, link, model.density.dispersions)
 
     def add(sums: Sums, part: slice) -> None:
         x, codes = coordinates.columns(observations.wide[part]), observations.codes[part]

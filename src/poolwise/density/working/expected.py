@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.latent.observations import Observations
+from poolwise.density.latent.observations import OutcomeRows
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.kernels import likelihood_slopes
 from poolwise.families import Link
@@ -23,11 +23,11 @@ class ExpectedLikelihood:
 
     Attributes
     ----------
-    observations, link : the rows, and the link of their mean.
+    rows, link : the rows, and the link of their mean.
     dispersions : of the family.
     """
 
-    observations: Observations
+    rows: OutcomeRows
     link: Link
     dispersions: Dispersions
 
@@ -69,7 +69,7 @@ class ExpectedLikelihood:
         slopes, information = np.empty_like(predictors), np.empty_like(predictors)
         with np.errstate(all="ignore"):
             self._slopes(predictors, rows, slopes, information)
-            return np.asarray(np.sqrt(self.observations.weights[rows] / information[0]))
+            return np.asarray(np.sqrt(self.rows.weights[rows] / information[0]))
 
     def dispersion_slopes(self, mean: np.ndarray, variance: np.ndarray, logs: np.ndarray) -> np.ndarray:
         """Slopes (k,) of the expected log likelihood of all rows in the logs (k,) of dispersions."""
@@ -83,15 +83,15 @@ class ExpectedLikelihood:
 
     def _predictors(self, logs: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """(parameters, n) linear predictors of all parameters but the mean."""
-        known = self.observations.known[:, rows]
+        known = self.rows.known[:, rows]
         return np.ascontiguousarray(known + self.dispersions.of_parameters(logs[None], len(known)))
 
     def _slopes(
         self, predictors: np.ndarray, rows: np.ndarray | slice, slopes: np.ndarray, information: np.ndarray
     ) -> None:
-        each = self.observations
+        each = self.rows
         data = each.y[rows], each.trials[rows], each.weights[rows]
-        likelihood_slopes(int(each.terms[0, 2]), self.link.code, *data, predictors, slopes, information)
+        likelihood_slopes(each.address, self.link.code, *data, predictors, slopes, information)
 
 
 def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[float, float]]:

@@ -83,17 +83,20 @@ def working_model(
     """
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
     likelihood, _ = _fitted(
-        ExpectedLikelihood(observations, link, Dispersions.at_medians(family, priors)), mean, variance, _FIRST
+        ExpectedLikelihood(observations.outcome_rows, link, Dispersions.at_medians(family, priors)),
+        mean,
+        variance,
+        _FIRST,
     )
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance))
     for turn in range(_TURNS):
         look()
         if outcomes is None:
             return None
-        density = _density(outcomes, likelihood, design, priors, total)
+        density = _density(outcomes, observations, likelihood.dispersions, design, priors, total)
         if density is None:
             return None
-        modes = _modes(density, modes)
+        modes = modes_from(density, modes)
         found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
         with np.errstate(all="ignore"):  # what is not finite is looked for below
             moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
@@ -104,7 +107,9 @@ def working_model(
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance)
         if turn and max(moved.max(), together, turned) < _SETTLED:
             break
-    density = None if outcomes is None else _density(outcomes, likelihood, design, priors, total)
+    density = (
+        None if outcomes is None else _density(outcomes, observations, likelihood.dispersions, design, priors, total)
+    )
     if outcomes is None or density is None:
         return None
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)))
@@ -164,7 +169,7 @@ def _moved_together(observations: Observations, precisions: np.ndarray, moved: n
     return most
 
 
-def _modes(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
+def modes_from(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
     """Modes of a density, from those of the turn before where there are some."""
     if before:
         points = before[0].point[None]
@@ -190,18 +195,30 @@ def _rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
 
 def _density(
     outcomes: WorkingOutcomes,
-    likelihood: ExpectedLikelihood,
+    observations: Observations,
+    dispersions: Dispersions,
     design: Design,
     priors: ModelPriors,
     total: CrossProducts,
 ) -> WorkingDensity | None:
-    observations = likelihood.observations
     rows = _rows(outcomes, observations)
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
+    return density_of(products, design, priors, dispersions, observations.known[0])
+
+
+def density_of(
+    products: CrossProducts, design: Design, priors: ModelPriors, dispersions: Dispersions, known: np.ndarray
+) -> WorkingDensity | None:
+    """The density by statistics of working outcomes; None where it costs too much.
+
+    Parameters
+    ----------
+    known : (n,) known parts of linear predictors, which the outcomes come without.
+    """
     found = gaussian(products, design, with_sigma(priors), threads=1)
-    made = WorkingDensity(found, priors.layout, priors.ties, observations.known[0], likelihood.dispersions)
+    made = WorkingDensity(found, priors.layout, priors.ties, known, dispersions)
     return made if made.cost < WorkingDensity.MOST else None
 
 
