@@ -17,6 +17,7 @@ from poolwise.inference import update as updating
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Posterior
 from poolwise.inference.prepare import prepare
+from poolwise.inference.streamed import posterior_by_scans
 from poolwise.inference.tallies import untallied
 from poolwise.samplers.settings import deadline_of, sampler_settings
 from poolwise.sources import Source, as_source
@@ -101,6 +102,25 @@ def fit(
     if source is not None:
         formula, source = untallied(formula, source, family, weights, missing)
     with limited(deadline_of(time_limit)):
+        scanned = (
+            None
+            if source is None
+            else posterior_by_scans(
+                formula,
+                source,
+                family=family,
+                link=link,
+                priors=priors or {},
+                weights=weights,
+                functions=functions,
+                tables=tables,
+                missing=missing,
+                settings=settings,
+                threads=workers,
+            )
+        )
+        if scanned is not None:
+            return finish(scanned, None, source, strict=strict)
         model, rows = prepare(
             formula,
             source or data,

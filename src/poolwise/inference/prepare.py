@@ -104,6 +104,16 @@ def sampled_model(
     data: Statistics, rows: designs.Rows, priors: Mapping[str, Prior], family: Family, link: Link
 ) -> Model:
     """A model whose coefficients are sampled, ready for `infer`."""
+    model = without_rows(data, rows, priors, family, link)
+    products = model.statistics if family.precise else model.statistics.counted()
+    observations = observe(model.design, rows, family, model.priors, products.merged())
+    return replace(model, observations=observations)
+
+
+def without_rows(
+    data: Statistics, rows: designs.Rows, priors: Mapping[str, Prior], family: Family, link: Link
+) -> Model:
+    """The same before rows are observed; of these, outcomes and offsets alone are looked at."""
     data = data.without_empty_columns()
     _check_outcomes(data.design.response, rows, family)
     _check_fixed(data.design.formula, rows, family)
@@ -121,8 +131,7 @@ def sampled_model(
     products = data.products if family.precise else data.products.counted()
     resolved = resolve_priors(priors, data.design, products, scales)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
-    observations = observe(data.design, rows, family, resolved, products.merged())
-    return Model(data, resolved, dict(priors), pooling, family, link, observations)
+    return Model(data, resolved, dict(priors), pooling, family, link)
 
 
 def _with_values(data: Statistics, rows: designs.Rows, family: Family) -> Statistics:

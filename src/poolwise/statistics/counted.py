@@ -90,6 +90,13 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     return CountedTable(as_table(found), counts, dropped)
 
 
+def looks_continuous(needed: Needed, relation: Relation) -> bool:
+    """Whether so many of the first rows differ that counting equal ones is not worth while."""
+    columns = list(needed.columns)
+    complete = relation.frame.select(*columns).filter(is_complete(relation, columns))
+    return bool(_continuous(relation, complete, columns))
+
+
 def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
     """Which column is a number on a scale, in words: one that differs in most of some rows."""
     import narwhals as nw

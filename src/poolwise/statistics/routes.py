@@ -108,7 +108,7 @@ def stream_again(data: Statistics, source: Source, missing: str, progress: Progr
     """The rows behind statistics once more, encoded in the same way, in batches."""
     if isinstance(source, CellTable):
         raise DataError("A table of cells has no rows to read again.")
-    needed = needed_columns(data.design.formula, data.encoding.weights)
+    needed = needed_columns(data.design.formula, data.encoding.weights, linear=data.encoding.linear)
     relation = source if isinstance(source, Relation) else relation_of(source)
     yield from open_stream(needed, relation, data.encoding, missing, progress).batches(progress)
 

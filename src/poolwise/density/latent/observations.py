@@ -97,7 +97,8 @@ class Observations:
 
 def outcome_rows(design: Design, rows: Rows, family: Family) -> OutcomeRows:
     """Of rows as they are, all of which were observed exactly."""
-    return OutcomeRows(*_outcomes(rows, family), known_parts(design, rows, family), family.callback.address)
+    y, trials, weights = map(np.ascontiguousarray, _outcomes(rows, family))
+    return OutcomeRows(y, trials, weights, known_parts(design, rows, family), family.callback.address)
 
 
 class _Events(NamedTuple):

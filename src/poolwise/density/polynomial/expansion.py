@@ -53,6 +53,12 @@ def in_powers(terms: np.ndarray, sd: np.ndarray) -> np.ndarray:
     return np.asarray(powers / np.maximum(sd, _LEAST) ** np.arange(order + 1)[:, None])
 
 
+def normal_terms(away: np.ndarray, precisions: np.ndarray) -> np.ndarray:
+    """(3, n) log densities of normal outcomes so far away (n,) from their means, by powers of what these move by."""
+    pulled = precisions * away
+    return np.array([0.5 * np.log(precisions / (2 * np.pi)) - 0.5 * pulled * away, pulled, -0.5 * precisions])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
     """Polynomials of cells that rows are added to.

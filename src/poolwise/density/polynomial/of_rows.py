@@ -9,7 +9,7 @@ import numpy as np
 
 from poolwise.density.latent.observations import Observations
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, hermite_terms, terms_for
+from poolwise.density.polynomial.expansion import Sums, hermite_terms, normal_terms, terms_for
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
 from poolwise.density.priors import ModelPriors
@@ -18,6 +18,7 @@ from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
+from poolwise.samplers.mode import Mode
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.threads import map_slices
 
@@ -56,7 +57,7 @@ def polynomials_of(
         return None
     cells = len(total.counts)
     monomials = Monomials.of(coordinates.size, order)
-    moments = CellMoments.of(model.density, _thetas(model), coordinates, cells)
+    moments = CellMoments.of(model.density, thetas_of(model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
     add = _adder(model, observations, link, coordinates, moments, root)
 
@@ -82,7 +83,7 @@ def polynomials_of(
         levels,
         observations.constant,
     )
-    kept = _by_rows(sums, each.cost / cells, of_rows.cost / rows)
+    kept = by_rows(sums, each.cost / cells, of_rows.cost / rows)
     some = np.flatnonzero(~kept)
     if not len(some):
         return None
@@ -102,9 +103,8 @@ def polynomials_of(
     return found if found.cost < _FEWER * of_rows.cost else None
 
 
-def _thetas(model: WorkingModel) -> np.ndarray:
-    """(m, .) some that stand for the posterior."""
-    mode = model.modes[0]
+def thetas_of(mode: Mode) -> np.ndarray:
+    """(m, .) some that stand for the posterior around a mode."""
     noise = np.random.default_rng(0).standard_normal((_AVERAGED, len(mode.point)))
     return np.asarray(mode.point + noise @ np.linalg.cholesky(mode.covariance).T)
 
@@ -135,13 +135,7 @@ def _adder(
     return add
 
 
-def normal_terms(away: np.ndarray, precisions: np.ndarray) -> np.ndarray:
-    """(3, n) log densities of normal outcomes so far away (n,) from their means, by powers of what these move by."""
-    pulled = precisions * away
-    return np.array([0.5 * np.log(precisions / (2 * np.pi)) - 0.5 * pulled * away, pulled, -0.5 * precisions])
-
-
-def _by_rows(sums: Sums, polynomial: float, row: float) -> np.ndarray:
+def by_rows(sums: Sums, polynomial: float, row: float) -> np.ndarray:
     """(C,) which cells keep their rows: those of few, and the worst ones until what is left out is small together.
 
     Parameters

@@ -1,0 +1,187 @@
+"""Working outcomes and polynomials of rows that are read in batches, as often as it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from poolwise.density.latent.observations import OutcomeRows, outcome_rows
+from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
+from poolwise.density.polynomial.expansion import Sums, hermite_terms, normal_terms, terms_for
+from poolwise.density.polynomial.kernels import add_log_likelihoods
+from poolwise.density.working.dispersions import Dispersions
+from poolwise.density.working.expected import ExpectedLikelihood
+from poolwise.density.working.outcomes import WorkingOutcomes
+from poolwise.design.design import Design, Rows
+from poolwise.families import Family, Link
+from poolwise.families.callback import call_rows
+from poolwise.statistics.reduce import Reducer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowModel:
+    """What rows of a batch are to a model.
+
+    Attributes
+    ----------
+    design, family, link : of the model.
+    dispersions : none.
+    coordinates : of the weights of cells.
+    """
+
+    design: Design
+    family: Family
+    link: Link
+    dispersions: Dispersions
+    coordinates: Coordinates
+
+    def outcomes(self, rows: Rows) -> OutcomeRows:
+        """What the kernel takes."""
+        return outcome_rows(self.design, rows, self.family)
+
+    def columns(self, rows: Rows) -> np.ndarray:
+        """(n, d)."""
+        return self.coordinates.columns(rows.values[:, :-1])
+
+    def likelihood(self, rows: OutcomeRows) -> ExpectedLikelihood:
+        """Of these."""
+        return ExpectedLikelihood(rows, self.link, self.dispersions)
+
+    def constant(self, rows: OutcomeRows) -> float:
+        """What the log likelihood has beyond the kernel's value."""
+        at = np.full((1, len(rows.y)), 0.1)
+        whole = float(np.sum(rows.weights * self.family.log_density(rows.y, rows.trials, *at)))
+        own = call_rows(rows.address, rows.y, rows.trials, rows.weights, at, np.empty_like(at), np.empty_like(at))
+        return whole - float(own)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A lane that sums working outcomes, for linear predictors of some moments.
+
+    Attributes
+    ----------
+    model, moments : of the rows, and of the weights of their cells.
+    reducer : the sums.
+    """
+
+    model: RowModel
+    moments: CellMoments
+    reducer: Reducer
+
+    def __call__(self, rows: Rows) -> None:
+        """Add a batch."""
+        _, _, _, outcomes, known = self.working(rows)
+        self.reduce(rows, outcomes, known)
+
+    def working(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray, WorkingOutcomes, OutcomeRows]:
+        """Columns (n, d), means and sds of linear predictors (n,), working outcomes, and what the kernel takes."""
+        taken, x = self.model.outcomes(rows), self.model.columns(rows)
+        mean, sd = self.moments.of_rows(x, rows.codes)
+        mean = mean + taken.known[0]
+        slope, curvature = self.model.likelihood(taken).projected(mean, sd**2)
+        return x, mean, sd, WorkingOutcomes(mean + slope / curvature, curvature), taken
+
+    def reduce(self, rows: Rows, outcomes: WorkingOutcomes, taken: OutcomeRows) -> None:
+        """Add working outcomes to the sums."""
+        values = np.column_stack([rows.values[:, :-1], outcomes.values - taken.known[0]])
+        self.reducer.add(values, rows.codes, outcomes.precisions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expansion:
+    """A lane that sums working outcomes and polynomials.
+
+    Attributes
+    ----------
+    turn : has the working outcomes.
+    root : (C, d, d) of the moments.
+    sums : the polynomials.
+    """
+
+    turn: Turn
+    root: np.ndarray
+    sums: Sums
+
+    def __call__(self, rows: Rows) -> None:
+        """Add a batch."""
+        x, mean, sd, outcomes, taken = self.turn.working(rows)
+        terms = hermite_terms(self.turn.model.likelihood(taken).slopes, mean, sd, terms_for(self.sums.monomials.order))
+        less = normal_terms(outcomes.values - mean, outcomes.precisions)
+        self.sums.add(x, rows.codes, terms, sd, less, self.root)
+        self.turn.reduce(rows, outcomes, taken)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A lane that keeps the rows of some cells.
+
+    Attributes
+    ----------
+    cells : (C,) whether a cell's rows are kept.
+    rows : those that were met.
+    """
+
+    cells: np.ndarray
+    rows: list[Rows] = field(default_factory=list)
+
+    def __call__(self, rows: Rows) -> None:
+        """Look at a batch."""
+        self.rows.append(rows.take(np.flatnonzero(self.cells[rows.codes])))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogLikelihoods:
+    """A lane that sums log likelihoods of rows at some draws.
+
+    Attributes
+    ----------
+    model : of the rows.
+    cells : (C,) which cells' rows are left out.
+    maps : from coefficients and effects to the weights of cells.
+    base, effects : (d, m) weights that all cells share, and (U, m) effects that theta speaks of.
+    totals : (m,), without `constants`, one for each batch.
+    counts : rows of each batch.
+    """
+
+    model: RowModel
+    cells: np.ndarray
+    maps: WeightMaps
+    base: np.ndarray
+    effects: np.ndarray
+    totals: np.ndarray
+    constants: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def __call__(self, rows: Rows) -> None:
+        """Add a batch."""
+        self.counts.append(len(rows.codes))
+        rows = rows.take(np.flatnonzero(~self.cells[rows.codes]))
+        taken, family = self.model.outcomes(rows), self.model.family
+        own = np.zeros_like(self.totals)
+        add_log_likelihoods(
+            taken.address,
+            0 if family.likelihood is None else family.likelihood.address,
+            self.model.link.code,
+            taken.y,
+            taken.trials,
+            taken.weights,
+            taken.known,
+            self.model.columns(rows),
+            rows.codes,
+            self.base,
+            self.effects,
+            self.maps.slots,
+            self.maps.places,
+            np.zeros((len(taken.known), len(own))),
+            own,
+        )
+        self.totals[:] += own
+        self.constants.append(self.model.constant(taken))
+
+    @property
+    def constant(self) -> float:
+        """That of all rows so far."""
+        return math.fsum(self.constants)

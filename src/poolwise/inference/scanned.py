@@ -1,0 +1,349 @@
+"""Families that are sampled, of more rows than fit in memory: polynomials of cells by some scans of where rows live.
+
+A normal model of working outcomes is found for some of the rows, in memory; a few scans bring it to all of them, as
+iteratively reweighted least squares does. One more sums the polynomials of cells; rows of cells that these do not suit
+are kept. The posterior is then drawn without rows, and a last scan compares some draws with all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from poolwise.density.latent.density import first_guess
+from poolwise.density.latent.observations import observe
+from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
+from poolwise.density.polynomial.expansion import Sums
+from poolwise.density.polynomial.monomials import Monomials
+from poolwise.density.polynomial.of_rows import by_rows, order_for, thetas_of
+from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
+from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, RowModel, Turn
+from poolwise.density.working.density import WorkingDensity
+from poolwise.density.working.dispersions import Dispersions
+from poolwise.density.working.outcomes import (
+    WorkingModel,
+    WorkingOutcomes,
+    density_of,
+    modes_from,
+    with_guess,
+    working_model,
+)
+from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
+from poolwise.design.design import Rows
+from poolwise.inference.near_normal import near_normal
+from poolwise.inference.posterior import Model, Posterior
+from poolwise.samplers import SamplerSettings, child_seeds
+from poolwise.samplers.mode import Mode
+from poolwise.statistics.counted import in_order
+from poolwise.statistics.products import CrossProducts
+from poolwise.statistics.reduce import Reducer, add_pairwise, rough_origin
+from poolwise.statistics.stream import LANES, Lane, Stream, scan
+from poolwise.support.errors import DataError, SamplingError
+
+_SOME = 200_000  # rows, of which a model is found in memory
+_TURNS = 8
+_SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
+_MOST_KEPT = 3_000_000  # rows
+_ROW_COST = 30.0  # flops
+_NONE = np.zeros(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """A lane that learns what a model is made of.
+
+    Attributes
+    ----------
+    reducer : statistics of the rows.
+    share : of the rows that are kept.
+    outcomes : how often each outcome occurs, by outcome and trials.
+    offsets : sum of all offsets, of each batch.
+    some : the rows that are kept.
+    """
+
+    reducer: Reducer
+    share: float
+    outcomes: dict[tuple[float, float], int] = field(default_factory=dict)
+    offsets: list[float] = field(default_factory=list)
+    some: list[Rows] = field(default_factory=list)
+
+    def __call__(self, rows: Rows) -> None:
+        """Add a batch."""
+        self.reducer.add(rows.values, rows.codes, rows.weights)
+        trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
+        pairs, counts = np.unique(rows.response + 1j * trials, return_counts=True)
+        for pair, count in zip(pairs, counts, strict=True):
+            name = float(pair.real), float(pair.imag)
+            self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
+        if rows.offset is not None:
+            self.offsets.append(float(rows.offset.sum()))
+        self.some.append(rows.take(np.flatnonzero(_hashed(rows) < self.share)))
+
+
+def _hashed(rows: Rows) -> np.ndarray:
+    """(n,) numbers between zero and one that depend on what a row holds, and on nothing else."""
+    found = rows.codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for column in rows.values.T:
+        found ^= np.ascontiguousarray(column + 0.0).view(np.uint64)  # minus zero is zero
+        found *= np.uint64(0xBF58476D1CE4E5B9)
+        found ^= found >> np.uint64(29)
+    return np.asarray(found >> np.uint64(11)) / 2.0**53
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """What a first scan learns.
+
+    Attributes
+    ----------
+    products : statistics of all rows.
+    outcomes : the outcomes that there are, as rows with how many there are of each.
+    some : some of the rows, in an order of their own.
+    """
+
+    products: CrossProducts
+    outcomes: Rows
+    some: Rows
+
+
+def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
+    """Scan all rows once."""
+    names, lanes = (*stream.design.columns, stream.design.response), list[Tally]()
+
+    def begin(head: Rows) -> Sequence[Lane]:
+        origin = rough_origin(head.values)
+        share = min(1.0, _SOME / stream.rows)
+        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin), share) for _ in range(LANES))
+        return lanes
+
+    scan(stream, begin, threads, settings.progress)
+    products = add_pairwise([lane.reducer.statistics() for lane in lanes])
+    _check_count(stream, products.rows)
+    together: dict[tuple[float, float], int] = {}
+    for lane in lanes:
+        for name, count in lane.outcomes.items():
+            together[name] = together.get(name, 0) + count
+    pairs = np.array(sorted(together))
+    values = np.zeros((len(pairs), len(names)))
+    values[:, -1] = pairs[:, 0]
+    some = in_order(Rows.joined([rows for lane in lanes for rows in lane.some]))
+    offset = None
+    if some.offset is not None:
+        offset = np.full(len(pairs), sum(sum(lane.offsets) for lane in lanes) / products.rows)
+    trials = None if some.trials is None else pairs[:, 1]
+    counts = np.array([together[tuple(pair)] for pair in pairs.tolist()], dtype=float)
+    codes = np.zeros(len(pairs), dtype=np.int64)
+    outcomes = Rows(values, codes, 0, offset=offset, trials=trials, linear=False, counts=counts)
+    return Learnt(products, outcomes, some)
+
+
+def infer_scanned(
+    model: Model, stream: Stream, some: Rows, settings: SamplerSettings, *, threads: int
+) -> Posterior | None:
+    """Draw from the posterior of a model of the rows of a stream; None where polynomials are no way for it.
+
+    Parameters
+    ----------
+    some : rows of the stream, that a first model is found by.
+    """
+    started = time.perf_counter()
+    if len(model.priors.layout.dispersions) or not len(model.priors.ties.free):
+        return None
+    coordinates = Coordinates.of(model.statistics.counted().merged())
+    if order_for(coordinates.size) is None:
+        return None
+    scans = _Scans(model, stream, coordinates, settings, threads)
+    try:
+        expanded = scans.expanded(some)
+    except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
+        return None
+    if expanded is None:
+        return None
+    found, remainders, exactly = expanded
+    seed, _ = child_seeds(np.random.SeedSequence(settings.entropy), 2)
+    parts = near_normal(model, found, remainders, np.inf, replace(settings, seed=seed), threads, exactly)
+    if parts is None:
+        return None
+    theta, beta, u, dispersions, certificate = parts
+    return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scans:
+    """Scans of the rows of a model."""
+
+    model: Model
+    stream: Stream
+    coordinates: Coordinates
+    settings: SamplerSettings
+    threads: int
+
+    @property
+    def cells(self) -> int:
+        return len(self.model.statistics.counts)
+
+    @property
+    def rows(self) -> RowModel:
+        model = self.model
+        none = Dispersions.at_medians(model.family, model.priors)
+        return RowModel(model.design, model.family, model.link, none, self.coordinates)
+
+    def expanded(self, some: Rows) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]] | None:
+        """A working model, its remainders, and what these are exactly."""
+        pilot = self.pilot(some)
+        if pilot is None:
+            return None
+        found = self.settled(pilot.density, pilot.modes)
+        if found is None:
+            return None
+        moments = CellMoments.of(found[0], thetas_of(found[1][0]), self.coordinates, self.cells)
+        root, inverse = moments.roots()
+        monomials = Monomials.of(self.coordinates.size, order_for(self.coordinates.size) or 1)
+        lanes = [Expansion(turn, root, Sums.empty(monomials, self.cells)) for turn in self.turns(moments)]
+        self.scan(lanes)
+        density = self.density([lane.turn.reducer for lane in lanes])
+        if density is None:
+            return None
+        sums = lanes[0].sums + lanes[1].sums
+        modes = modes_from(density, found[1])
+        kept = by_rows(sums, 2.0 * monomials.size, _ROW_COST)
+        if sums.rows[kept].sum() > _MOST_KEPT:
+            return None
+        working = WorkingModel(WorkingOutcomes(_NONE, _NONE), density, modes)
+        return self.remainders(working, sums, moments, inverse, kept)
+
+    def pilot(self, some: Rows) -> WorkingModel | None:
+        """A working model of some of the rows, in memory."""
+        model = self.model
+        total = model.statistics.counted()
+        observations = observe(model.design, some, model.family, model.priors, total.merged())
+        guess = with_guess(observations, first_guess(observations, model.priors, model.family))
+        return working_model(observations, model.design, model.priors, model.family, model.link, guess, total)
+
+    def settled(self, density: WorkingDensity, modes: list[Mode]) -> tuple[WorkingDensity, list[Mode]] | None:
+        """The working model of all rows, from that of some; None where it does not settle."""
+        moments = CellMoments.of(density, modes[0].point[None], self.coordinates, self.cells)
+        common = self.common(density, modes)
+        for _ in range(_TURNS):
+            lanes = self.turns(moments)
+            self.scan(lanes)
+            found = self.density([lane.reducer for lane in lanes])
+            if found is None:
+                return None
+            density, modes = found, modes_from(found, modes)
+            new, then = (
+                CellMoments.of(density, modes[0].point[None], self.coordinates, self.cells),
+                self.common(density, modes),
+            )
+            _, inverse = new.roots()
+            moved = np.abs(np.einsum("cde,ce->cd", inverse, new.means - moments.means)).max(initial=0.0)
+            together = np.abs((then[0] - common[0]) / then[1]).max(initial=0.0)
+            moments, common = new, then
+            if max(moved, together) < _SETTLED:
+                return density, modes
+        return None
+
+    def common(self, density: WorkingDensity, modes: list[Mode]) -> tuple[np.ndarray, np.ndarray]:
+        """Means and sds (p,) of the common coefficients at the mode."""
+        forms = np.eye(len(self.model.design.coefficients))
+        mean, variance = density.normal.common_moments(density.full(modes[0].point[None]), forms)
+        return mean[0], np.sqrt(np.maximum(variance[0], 1e-300))
+
+    def turns(self, moments: CellMoments) -> list[Turn]:
+        """Lanes of one scan; working outcomes are summed around where linear predictors lie."""
+        design = self.stream.design
+        names = (*design.columns, design.response)
+        total = self.model.statistics
+        origin = total.origin.copy()
+        origin[-1] = 0.0
+        return [Turn(self.rows, moments, Reducer(names, total.cells, origin)) for _ in range(LANES)]
+
+    def density(self, reducers: list[Reducer]) -> WorkingDensity | None:
+        """Of the sums of working outcomes."""
+        products = add_pairwise([reducer.statistics() for reducer in reducers])
+        _check_count(self.stream, products.rows)
+        if not (np.isfinite(products.scatter).all() and np.isfinite(products.means).all()):
+            return None
+        model = self.model
+        return density_of(products, model.design, model.priors, self.rows.dispersions, _NONE)
+
+    def scan(self, lanes: Sequence[Lane]) -> None:
+        """All rows, by some lanes."""
+        scan(self.stream, lambda _: lanes, self.threads, self.settings.progress)
+
+    def remainders(
+        self, found: WorkingModel, sums: Sums, moments: CellMoments, inverse: np.ndarray, kept: np.ndarray
+    ) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]] | None:
+        """Of cells by polynomials, and by the rows of those that are kept."""
+        model, some = self.model, np.flatnonzero(~kept)
+        if not len(some):
+            return None
+        maps = WeightMaps.of(self.coordinates, model.design, model.priors)
+        levels, of_cell = leaf_levels(found, model.design)
+        close = PolynomialRemainders(
+            replace(maps, places=np.take(maps.places, some, axis=1)),
+            sums.monomials,
+            (sums.polynomials * sums.monomials.multinomial)[some],
+            moments.means[some],
+            inverse[some],
+            of_cell[some],
+            levels,
+        )
+        normal = np.zeros_like(close.polynomials)
+        size = sums.normal.shape[1]
+        normal[:, :size] = (sums.normal * sums.monomials.multinomial[:size])[some]
+        of_kept = self.kept(found, moments, kept) if kept.any() else None
+        together = close if of_kept is None else Together((close, of_kept))
+        exactly = partial(self.exactly, maps, kept, replace(close, polynomials=normal), of_kept)
+        return found, together, exactly
+
+    def kept(self, found: WorkingModel, moments: CellMoments, kept: np.ndarray) -> RowRemainders:
+        """Remainders of the rows of some cells, which are read once more."""
+        model, lanes = self.model, [Kept(kept) for _ in range(LANES)]
+        self.scan(lanes)
+        rows = in_order(Rows.joined([each for lane in lanes for each in lane.rows]))
+        observations = observe(model.design, rows, model.family, model.priors, model.statistics.counted().merged())
+        mean, sd = moments.of_rows(self.coordinates.columns(observations.wide), observations.codes)
+        mean = mean + observations.known[0]
+        slope, curvature = self.rows.likelihood(observations.outcome_rows).projected(mean, sd**2)
+        own = replace(found, outcomes=WorkingOutcomes(mean + slope / curvature, curvature))
+        return RowRemainders.of(own, observations, model.design, model.priors, model.family, model.link)
+
+    def exactly(
+        self,
+        maps: WeightMaps,
+        kept: np.ndarray,
+        normal: PolynomialRemainders,
+        of_kept: RowRemainders | None,
+        logs: np.ndarray,
+        beta: np.ndarray,
+        effects: np.ndarray,
+    ) -> np.ndarray:
+        """Remainders (m,) by one more scan: log likelihoods of rows less what the working model has of their cells."""
+        base = np.ascontiguousarray(maps.of_coefficients @ beta.T)
+        lanes = [LogLikelihoods(self.rows, kept, maps, base, effects, np.zeros(len(beta))) for _ in range(LANES)]
+        self.scan(lanes)
+        _check_count(self.stream, sum(sum(lane.counts) for lane in lanes))
+        total = sum((lane.totals + lane.constant for lane in lanes), np.zeros(len(beta)))
+        total -= normal.ratios(logs, beta, effects).sum(axis=1)
+        if of_kept is not None:
+            total += of_kept.ratios(logs, beta, effects).sum(axis=1)
+        return np.asarray(total)
+
+
+def _check_count(stream: Stream, rows: int) -> None:
+    """Refuse rows that came or went.
+
+    Raises
+    ------
+    DataError : where their number is another one.
+    """
+    if rows != stream.rows:
+        raise DataError(
+            f"The table changed while it was read: {stream.rows:,} complete rows were there, and now {rows:,} are. Fit "
+            "a copy that holds still."
+        )

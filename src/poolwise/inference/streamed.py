@@ -1,0 +1,78 @@
+"""From a formula and a source of very many rows to a posterior, without the rows in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from poolwise.families import Family
+from poolwise.formula import Functions
+from poolwise.inference.posterior import Posterior
+from poolwise.inference.prepare import rows_of, warn_of_dropped, without_rows
+from poolwise.inference.scanned import infer_scanned, learn
+from poolwise.samplers import SamplerSettings
+from poolwise.sources.relation import Relation
+from poolwise.sources.source import Source
+from poolwise.statistics import Statistics
+from poolwise.statistics.counted import looks_continuous, obstacle
+from poolwise.statistics.model_formula import ModelFormula, model_formula
+from poolwise.statistics.queries import holds_numbers
+from poolwise.statistics.routes import LARGE
+from poolwise.statistics.stream import column_terms, open_stream
+
+if TYPE_CHECKING:
+    from poolwise.priors import Prior
+
+
+def posterior_by_scans(
+    formula: str | Sequence[str],
+    source: Source,
+    *,
+    priors: Mapping[str, Prior],
+    family: Family,
+    link: str | None,
+    weights: str | None,
+    functions: Functions | None,
+    tables: Mapping[str, Any] | None,
+    missing: str,
+    settings: SamplerSettings,
+    threads: int,
+) -> Posterior | None:
+    """The posterior; None where the rows are few or can be counted, or the model is not made for this.
+
+    It is made for more than a million rows of a file, a database or another engine, a continuous predictor among them,
+    and a family that is sampled, observed exactly, without weights and without parameters besides its mean.
+    """
+    if not isinstance(source, Relation) or weights is not None or settings.sampler == "nuts":
+        return None
+    read = model_formula(formula, source, family, link, functions=functions, used=[], tables=tables)
+    if not _suits(read) or source.count() <= LARGE:
+        return None
+    needed = read.needed(None)
+    numeric = holds_numbers(needed, source)
+    if not all(numeric[name] for name in (*needed.outcome, *needed.trials)) or column_terms(needed):
+        return None
+    if not obstacle(needed) and not looks_continuous(needed, source):
+        return None
+    stream = open_stream(needed, source, None, missing, settings.progress)
+    if any(structure.simplex for structure in stream.design.structures):
+        return None
+    learnt = learn(stream, settings, threads)
+    reading = f"{source.words}: scanned in batches from {source.engine.name}; rows stayed there"
+    data = Statistics(stream.design, stream.encoding, learnt.products, stream.dropped, reading)
+    if data.without_empty_columns() is not data:
+        return None
+    outcomes = rows_of(data, read.family, learnt.outcomes)
+    model = without_rows(data, outcomes, priors, read.family, read.family.link(link))
+    found = infer_scanned(model, stream, learnt.some, settings, threads=threads)
+    if found is not None:
+        warn_of_dropped(data)
+    return found
+
+
+def _suits(read: ModelFormula) -> bool:
+    """Whether rows are observed exactly, count as one each, and have one linear predictor with nothing beside it."""
+    formula, family = read.formula, read.family
+    if read.closed or family.parameters or family.labels:
+        return False
+    return not (formula.additions or formula.weights or len(formula.predictors) > 1)
