@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
+from poolwise.density.polynomial.of_rows import WIDE
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders
@@ -27,7 +28,7 @@ _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a compa
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
 _DISTINCT = 0.4
 _CHECKED = 128  # draws that remainders are compared with exact ones at
-_WIDE, _BEYOND = 2.0, 0.02  # sds of theta, and levels of a draw that may lie beyond where remainders are known
+_BEYOND = 0.02  # levels of a draw that may lie beyond where remainders are known
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
     True: "a normal model of working outcomes is close; importance weights make up for the rest",
@@ -128,7 +129,7 @@ def _reaches(plain: CorrectedDensity, found: WorkingModel) -> bool:
     """
     root = np.linalg.cholesky(found.modes[0].covariance)
     noise = np.random.default_rng(1).standard_normal((_CHECKED, len(root)))
-    points = found.modes[0].point + _WIDE * noise @ root.T
+    points = found.modes[0].point + WIDE * noise @ root.T
     points = points[np.isfinite(found.density.log_density(points))]
     ratios = plain.remainders.ratios(*plain.drawn_at(points, chosen=False))
     return bool(np.isneginf(ratios).sum() <= _BEYOND * len(points))

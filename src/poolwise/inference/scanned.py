@@ -19,8 +19,8 @@ from poolwise.density.latent.observations import observe
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import Sums
 from poolwise.density.polynomial.monomials import Monomials
-from poolwise.density.polynomial.of_rows import by_rows, order_for, thetas_of
-from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
+from poolwise.density.polynomial.of_rows import best_order, by_rows, orders_for, thetas_of
+from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
 from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, RowModel, Turn
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
@@ -154,7 +154,7 @@ def infer_scanned(
     if len(model.priors.layout.dispersions) or not len(model.priors.ties.free):
         return None
     coordinates = Coordinates.of(model.statistics.counted().merged())
-    if order_for(coordinates.size) is None:
+    if not orders_for(coordinates.size):
         return None
     scans = _Scans(model, stream, coordinates, settings, threads)
     try:
@@ -202,7 +202,7 @@ class _Scans:
             return None
         moments = CellMoments.of(found[0], thetas_of(found[1][0]), self.coordinates, self.cells)
         root, inverse = moments.roots()
-        monomials = Monomials.of(self.coordinates.size, order_for(self.coordinates.size) or 1)
+        monomials = Monomials.of(self.coordinates.size, self.order(some, moments))
         lanes = [Expansion(turn, root, Sums.empty(monomials, self.cells)) for turn in self.turns(moments)]
         self.scan(lanes)
         density = self.density([lane.turn.reducer for lane in lanes])
@@ -210,11 +210,20 @@ class _Scans:
             return None
         sums = lanes[0].sums + lanes[1].sums
         modes = modes_from(density, found[1])
-        kept = by_rows(sums, 2.0 * monomials.size, _ROW_COST)
+        each = polynomial_cost(monomials.size, monomials.variables)
+        kept = by_rows(sums.errors, sums.rows, each, _ROW_COST)
         if sums.rows[kept].sum() > _MOST_KEPT:
             return None
         working = WorkingModel(WorkingOutcomes(_NONE, _NONE), density, modes)
         return self.remainders(working, sums, moments, inverse, kept)
+
+    def order(self, some: Rows, moments: CellMoments) -> int:
+        """Of the polynomials, by some of the rows."""
+        taken = self.rows.outcomes(some)
+        mean, sd = moments.of_rows(self.rows.columns(some), some.codes)
+        slopes, counts = self.rows.likelihood(taken).slopes, self.model.statistics.counts
+        d = self.coordinates.size
+        return best_order(slopes, mean + taken.known[0], sd, some.codes, counts, d, _ROW_COST)
 
     def pilot(self, some: Rows) -> WorkingModel | None:
         """A working model of some of the rows, in memory."""

@@ -18,7 +18,7 @@ from poolwise.density.polynomial.expansion import Sums, hermite_terms, in_powers
 from poolwise.density.polynomial.kernels import add_polynomials
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.polynomial.of_rows import polynomials_of
-from poolwise.density.polynomial.remainders import FURTHEST, PolynomialRemainders
+from poolwise.density.polynomial.remainders import PolynomialRemainders
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
@@ -30,7 +30,7 @@ from poolwise.inference.prepare import prepare
 
 @pytest.mark.parametrize(("variables", "order"), [(1, 2), (1, 6), (2, 3), (3, 2), (4, 6), (7, 4)])
 def test_sums_of_powers_are_sums_over_rows(variables, order):
-    """Against the powers of each row's own sum, at draws of which one lies too far away."""
+    """Against the powers of each row's own sum; one draw lies too far away, and one where sums go on as cubes."""
     rng, cells, rows, draws = np.random.default_rng(order), 3, 20, 5
     x, codes = rng.normal(size=(rows, variables)), rng.integers(0, cells, rows)
     coefficients = rng.normal(size=(order + 1, rows))
@@ -40,19 +40,25 @@ def test_sums_of_powers_are_sums_over_rows(variables, order):
     sums = Sums.empty(monomials, cells)
     add_polynomials(x, codes, coefficients, root, monomials.ends, sums.polynomials)
     s = 0.3 * rng.normal(size=(draws, cells, variables))
-    s[0, 0] *= 2 * FURTHEST / np.linalg.norm(s[0, 0])
+    s[0, 0] *= 20.0 / np.linalg.norm(s[0, 0])
     origin = rng.normal(size=(cells, variables))
     weights = origin + np.einsum("cdv,mcv->mcd", root, s)  # of the cells, as effects of one slot each
     maps = WeightMaps(
         np.zeros((variables, 1)), np.eye(variables), np.arange(cells * variables).reshape(cells, variables).T.copy()
     )
-    found = PolynomialRemainders(
+    polynomials = PolynomialRemainders(
         maps, monomials, sums.polynomials * monomials.multinomial, origin, np.linalg.inv(root), np.arange(cells), cells
-    ).ratios(np.zeros((draws, 0)), np.zeros((draws, 1)), np.ascontiguousarray(weights.reshape(draws, -1).T))
+    )
+    s[1, 0] *= 1.1 * polynomials.length(1e-6) / np.linalg.norm(s[1, 0])
+    weights = origin + np.einsum("cdv,mcv->mcd", root, s)
+    found = polynomials.ratios(
+        np.zeros((draws, 0)), np.zeros((draws, 1)), np.ascontiguousarray(weights.reshape(draws, -1).T)
+    )
     for m, c in product(range(draws), range(cells)):
         mine = codes == c
-        steps = x[mine] @ root[c] @ s[m, c]
-        expected = sum((coefficients[k, mine] * steps**k).sum() for k in range(order + 1))
+        steps = x[mine] @ root[c] @ s[m, c] / (1.1 if (m, c) == (1, 0) else 1.0)
+        expected = sum((coefficients[k, mine] * steps**k).sum() for k in range(1, order + 1))
+        expected = expected * (1.1**3 if (m, c) == (1, 0) else 1.0) + coefficients[0, mine].sum()
         if (m, c) == (0, 0):
             assert found[m, c] == -np.inf
         else:
@@ -189,14 +195,14 @@ def test_fits_by_polynomials_and_by_rows_agree(however_few_rows, monkeypatch):
 
 def test_polynomials_that_are_not_close_are_noticed(however_few_rows, monkeypatch):
     """Of the second order nothing is left of what makes up for the working model: rows take over."""
-    monkeypatch.setattr(of_rows, "_ORDERS", ((2, 1000),))
+    monkeypatch.setattr(of_rows, "_ORDERS", (2,))
     monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
     fit = pw.fit("y ~ x + (x | g)", _data("bernoulli", rows=1200), family="bernoulli", seed=1, draws=500)
     assert "left_out" not in fit.outcome.figures
 
 
 def test_remainders_that_do_not_reach_as_far_as_draws_are_noticed(however_few_rows, monkeypatch):
-    monkeypatch.setattr(remainders, "FURTHEST", 3.0)
+    monkeypatch.setattr(remainders, "NOWHERE", 1e-2)
     fit = pw.fit("y ~ x + (x | g)", _data("bernoulli", rows=1200), family="bernoulli", seed=1, draws=500)
     assert "left_out" not in fit.outcome.figures
 

@@ -36,6 +36,11 @@ class OutcomeRows:
     known: np.ndarray
     address: int
 
+    def take(self, positions: np.ndarray) -> OutcomeRows:
+        """Those at some positions."""
+        known = np.take(self.known, positions, axis=1)
+        return OutcomeRows(self.y[positions], self.trials[positions], self.weights[positions], known, self.address)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:

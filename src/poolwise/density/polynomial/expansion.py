@@ -103,20 +103,24 @@ class Sums:
         less : (3, n) coefficients of a quadratic that is taken away.
         root : (C, d, d) weights of the cells' variables.
         """
-        order = self.monomials.order
+        order, cells = self.monomials.order, len(self.errors)
         powers = in_powers(terms[: order + 1], sd)
         powers[:3] -= less
         add_polynomials(x, codes, powers, root, self.monomials.ends, self.polynomials)
         add_polynomials(x, codes, less, root, self.monomials.ends[:3], self.normal)
-        cells = len(self.errors)
-        for k in range(order + 1, order + 1 + _TAIL):
-            own = math.sqrt(math.factorial(k)) * np.abs(terms[k])
-            self.errors[:] += np.bincount(codes, own, cells)
+        self.errors[:] += errors_of(terms, codes, order, cells)
         self.rows[:] += np.bincount(codes, minlength=cells)
 
     def __add__(self, other: Sums) -> Sums:
         names = ("polynomials", "normal", "errors", "rows")
         return Sums(self.monomials, *(getattr(self, name) + getattr(other, name) for name in names))
+
+
+def errors_of(terms: np.ndarray, codes: np.ndarray, order: int, cells: int) -> np.ndarray:
+    """(C,) what the terms beyond an order may add up to over the rows (n,) of each cell, as a standard deviation."""
+    beyond = range(order + 1, order + 1 + _TAIL)
+    each = sum(math.sqrt(math.factorial(k)) * np.abs(terms[k]) for k in beyond)
+    return np.bincount(codes, each, cells)
 
 
 def terms_for(order: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poolwise.compiled import exact_kernel
@@ -60,6 +62,7 @@ def polynomial_remainders(
     levels: IntVector,
     origin: Matrix,
     inverse: Array3,
+    holds: float,
     furthest: float,
     ends: IntMatrix,
     polynomials: Matrix,
@@ -67,7 +70,7 @@ def polynomial_remainders(
 ) -> None:
     """Add the polynomial of each cell, at the weights of its columns, to its level in `out` (m, G), by Horner's scheme.
 
-    Minus infinity where weights lie too far away.
+    Further away than where polynomials hold they go on as cubes, and then there is nothing.
 
     Parameters
     ----------
@@ -77,14 +80,14 @@ def polynomial_remainders(
     places : (S, C) where these effects are.
     levels : (C,).
     origin, inverse : (C, d) and (C, d, d): polynomials are in s = inverse (w - origin).
-    furthest : the longest s.
+    holds, furthest : lengths of s up to which polynomials are taken as they are, and of the longest.
     ends, polynomials : as those of `Monomials`, and (C, M).
     """
     d, order, draws = ends.shape[1], ends.shape[0] - 1, base.shape[1]
     most = ends[order - 1, d - 1]
     plain, away = np.empty((d, draws)), np.empty((d, draws))
     value, below = np.empty((most, draws)), np.empty((most, draws))
-    squares = np.empty(draws)
+    squares, stretched = np.empty(draws), np.empty(draws)
     for c in range(levels.size):
         for v in range(d):
             for draw in range(draws):
@@ -104,13 +107,18 @@ def polynomial_remainders(
                     away[v, draw] += times * plain[h, draw]
             for draw in range(draws):
                 squares[draw] += away[v, draw] * away[v, draw]
+        for draw in range(draws):
+            stretched[draw] = max(1.0, math.sqrt(squares[draw]) / holds)
+            if stretched[draw] > 1.0:
+                for v in range(d):
+                    away[v, draw] /= stretched[draw]
         for k in range(order, 0, -1):
-            first, own = 0 if k == 1 else ends[k - 2, d - 1], ends[k - 1, d - 1]  # of degree k - 1, and of k
+            first, start = 0 if k == 1 else ends[k - 2, d - 1], ends[k - 1, d - 1]  # of degree k - 1, and of k
             for j in range(ends[k - 1, d - 1] - first):
                 coefficient = polynomials[c, first + j]
                 for draw in range(draws):
                     below[j, draw] = coefficient
-            at = own
+            at = start
             for v in range(d):
                 times = away[v]
                 for j in range(ends[k - 1, v] - first):
@@ -120,14 +128,15 @@ def polynomial_remainders(
                         for draw in range(draws):
                             total[draw] += coefficient * times[draw]
                     else:
-                        higher = value[at + j - own]
+                        higher = value[at + j - start]
                         for draw in range(draws):
                             total[draw] += times[draw] * higher[draw]
                 at += ends[k - 1, v] - first
             value, below = below, value
         level = levels[c]
         for draw in range(draws):
-            out[draw, level] += value[0, draw] if squares[draw] <= furthest * furthest else -np.inf
+            own = polynomials[c, 0] + (value[0, draw] - polynomials[c, 0]) * stretched[draw] ** 3
+            out[draw, level] += own if squares[draw] <= furthest * furthest else -np.inf
 
 
 @exact_kernel

@@ -9,9 +9,9 @@ import numpy as np
 
 from poolwise.density.latent.observations import Observations
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, hermite_terms, normal_terms, terms_for
+from poolwise.density.polynomial.expansion import Sums, errors_of, hermite_terms, normal_terms, terms_for
 from poolwise.density.polynomial.monomials import Monomials
-from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
+from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel
@@ -22,17 +22,18 @@ from poolwise.samplers.mode import Mode
 from poolwise.statistics.products import CrossProducts
 from poolwise.support.threads import map_slices
 
-_ORDERS = (6, 500), (4, 1000)  # of polynomials, and the most monomials that each may have
-_CLOSE = 0.03  # standard deviation of all that is left out together, as it is known beforehand
+_ORDERS, _MOST = (4, 5, 6, 7, 8), 1000  # of polynomials, and the most monomials
+_CLOSE = 0.015  # standard deviation of all that is left out together, as it is known beforehand
+_TRIED = 200_000  # rows that an order is chosen by
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
-_AVERAGED = 16  # thetas, over which moments are taken
+WIDE, _AVERAGED = 2.0, 32  # sds of thetas over which moments are taken, and how many
 _CHUNK = 1 << 14  # rows, which stay in the cache
 _LANES = 2  # fixed, so that sums do not depend on the number of threads
 
 
-def order_for(variables: int) -> int | None:
-    """The order of polynomials of so many variables; None where there would be too many monomials."""
-    return next((order for order, most in _ORDERS if Monomials.count(variables, order) <= most), None)
+def orders_for(variables: int) -> list[int]:
+    """Orders that polynomials of so many variables may have."""
+    return [order for order in _ORDERS if Monomials.count(variables, order) <= _MOST]
 
 
 def polynomials_of(
@@ -52,13 +53,19 @@ def polynomials_of(
     total : statistics of the rows, by cells.
     """
     coordinates = Coordinates.of(total.merged())
-    order = order_for(coordinates.size)
-    if order is None or len(model.density.dispersions.centre):
+    if not orders_for(coordinates.size) or len(model.density.dispersions.centre):
         return None
-    cells = len(total.counts)
-    monomials = Monomials.of(coordinates.size, order)
+    cells, rows = len(total.counts), len(observations.y)
     moments = CellMoments.of(model.density, thetas_of(model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
+    of_rows = RowRemainders.of(model, observations, design, priors, family, link)
+    tried = np.arange(0, rows, max(1, rows // _TRIED))
+    taken, codes = observations.outcome_rows.take(tried), observations.codes[tried]
+    mean, sd = moments.of_rows(coordinates.columns(observations.wide[tried]), codes)
+    slopes = ExpectedLikelihood(taken, link, model.density.dispersions).slopes
+    counts = np.bincount(observations.codes, minlength=cells)
+    order = best_order(slopes, mean + taken.known[0], sd, codes, counts, coordinates.size, of_rows.cost / rows)
+    monomials = Monomials.of(coordinates.size, order)
     add = _adder(model, observations, link, coordinates, moments, root)
 
     def lane(_: int, part: slice) -> Sums:
@@ -67,10 +74,8 @@ def polynomials_of(
             add(found, slice(start, min(start + _CHUNK, part.stop)))
         return found
 
-    rows = len(observations.y)
     first, *others = map_slices(lane, rows, max(1, -(-rows // _LANES)), threads)
     sums = sum(others, first)
-    of_rows = RowRemainders.of(model, observations, design, priors, family, link)
     levels, of_cell = leaf_levels(model, design)
     maps = WeightMaps.of(coordinates, design, priors)
     each = PolynomialRemainders(
@@ -83,7 +88,7 @@ def polynomials_of(
         levels,
         observations.constant,
     )
-    kept = by_rows(sums, each.cost / cells, of_rows.cost / rows)
+    kept = by_rows(sums.errors, sums.rows, each.cost / cells, of_rows.cost / rows)
     some = np.flatnonzero(~kept)
     if not len(some):
         return None
@@ -104,9 +109,10 @@ def polynomials_of(
 
 
 def thetas_of(mode: Mode) -> np.ndarray:
-    """(m, .) some that stand for the posterior around a mode."""
+    """(m, .) some around a mode, further out than most of the posterior: where a standard deviation that is close to
+    zero there is none."""
     noise = np.random.default_rng(0).standard_normal((_AVERAGED, len(mode.point)))
-    return np.asarray(mode.point + noise @ np.linalg.cholesky(mode.covariance).T)
+    return np.asarray(mode.point + WIDE * noise @ np.linalg.cholesky(mode.covariance).T)
 
 
 def _adder(
@@ -135,19 +141,47 @@ def _adder(
     return add
 
 
-def by_rows(sums: Sums, polynomial: float, row: float) -> np.ndarray:
+def best_order(
+    slopes: Callable[[np.ndarray], np.ndarray],
+    mean: np.ndarray,
+    sd: np.ndarray,
+    codes: np.ndarray,
+    counts: np.ndarray,
+    variables: int,
+    row: float,
+) -> int:
+    """The order by which draws cost least, as some of the rows tell.
+
+    Parameters
+    ----------
+    slopes, mean, sd, codes : of these (n,), as `hermite_terms` takes them, and their cells.
+    counts : (C,) all rows of each cell.
+    row : flops of a row.
+    """
+    orders = orders_for(variables)
+    terms, times = hermite_terms(slopes, mean, sd, terms_for(max(orders))), counts.sum() / len(codes)
+
+    def cost(order: int) -> float:
+        each = polynomial_cost(Monomials.count(variables, order), variables)
+        kept = by_rows(times * errors_of(terms, codes, order, len(counts)), counts, each, row)
+        return float(each * (~kept).sum() + row * counts[kept].sum())
+
+    return min(orders, key=cost)
+
+
+def by_rows(errors: np.ndarray, rows: np.ndarray, polynomial: float, row: float) -> np.ndarray:
     """(C,) which cells keep their rows: those of few, and the worst ones until what is left out is small together.
 
     Parameters
     ----------
+    errors, rows : (C,) of what is left out of each cell, and their number.
     polynomial, row : flops of a cell's polynomial, and of a row.
     """
-    few = sums.rows * row < polynomial
-    errors = np.where(few | ~np.isfinite(sums.errors), 0.0, sums.errors)
-    order = np.argsort(-errors, kind="stable")
-    squares = np.square(errors[order])
-    left = squares.sum() - np.cumsum(squares)  # with so many of the worst taken away
+    few = rows * row < polynomial
+    kept = few | ~np.isfinite(errors)
+    squares = np.square(np.where(kept, 0.0, errors))
+    order = np.argsort(-squares, kind="stable")
+    left = squares.sum() - np.cumsum(squares[order])  # with so many of the worst taken away
     worst = 0 if squares.sum() <= _CLOSE**2 else 1 + int(np.argmax(left <= _CLOSE**2))
-    kept = few | ~np.isfinite(sums.errors)
     kept[order[:worst]] = True
     return np.asarray(kept)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import chdtri
 
 from poolwise.density.polynomial.coordinates import WeightMaps
 from poolwise.density.polynomial.kernels import polynomial_remainders
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.working.remainders import Remainders
 
-FURTHEST = 6.5  # posterior standard deviations in which polynomials hold; there is no density beyond
+# Shares of a cell's posterior, by the normal model, beyond which polynomials are taken for cubes, and for nothing.
+_BEYOND, NOWHERE = 1e-6, 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +43,12 @@ class PolynomialRemainders:
     @property
     def cost(self) -> float:
         """Flops of a draw's ratios, about."""
-        d = self.monomials.variables
-        return 2.0 * len(self.of_cell) * (self.monomials.size + (len(self.maps.slots) + d) * d)
+        each = polynomial_cost(self.monomials.size, self.monomials.variables)
+        return len(self.of_cell) * each
+
+    def length(self, share: float) -> float:
+        """Beyond which so much of a standard normal lies, of as many dimensions as there are variables."""
+        return float(np.sqrt(chdtri(self.monomials.variables, share)))
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""
@@ -55,12 +61,18 @@ class PolynomialRemainders:
             self.of_cell,
             self.origin,
             self.inverse,
-            FURTHEST,
+            self.length(_BEYOND),
+            self.length(NOWHERE),
             self.monomials.ends,
             self.polynomials,
             out,
         )
         return out
+
+
+def polynomial_cost(size: int, variables: int) -> float:
+    """Flops of a polynomial at a draw, about."""
+    return 2.0 * size + 4.0 * variables**2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
