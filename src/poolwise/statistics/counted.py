@@ -108,7 +108,7 @@ def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
     unique = [nw.col(name).n_unique() for name in numbers]
     tried = relation.fetch(complete.head(_TRIED).select(*unique, nw.len().alias(alias)), Scan())
     rows = int(tried[alias][0])
-    for name in numbers:
+    for name in numbers if rows else ():
         if int(tried[name][0]) > max(_FEW * rows, 1000):
             return f"'{name}' has {int(tried[name][0]):,} values in the first {rows:,} rows"
     return ""

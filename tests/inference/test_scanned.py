@@ -1,0 +1,173 @@
+"""Fits of rows that stay where they are, by scans, against fits of the same rows in memory."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.special import expit
+
+import poolwise as pw
+from poolwise.inference import scanned, streamed
+from poolwise.statistics import stream
+from poolwise.support.errors import DataError, PoolwiseWarning
+
+
+@pytest.fixture(autouse=True)
+def however_few_rows(monkeypatch):
+    monkeypatch.setattr(streamed, "LARGE", 1000)
+    monkeypatch.setattr(scanned, "_SOME", 6000)
+    monkeypatch.setattr(stream, "BATCH", 5000)
+
+
+def frame(rows=20_000, groups=30, seed=0):
+    rng = np.random.default_rng(seed)
+    g, x, exposure = rng.integers(0, groups, rows), rng.normal(1.0, 2.0, rows), rng.uniform(0.5, 2.0, rows)
+    u, v, kind = rng.normal(0, 0.6, groups), rng.normal(0, 0.2, groups), rng.integers(0, 2, rows)
+    eta, trials = 0.2 * x + u[g] + v[g] * x - 0.5 + 0.3 * kind, rng.integers(1, 5, rows)
+    return pd.DataFrame(
+        {
+            "y": (rng.random(rows) < expit(eta)).astype(int),
+            "count": rng.poisson(exposure * np.exp(0.3 * eta)),
+            "hits": rng.binomial(trials, expit(eta)),
+            "trials": trials,
+            "x": x,
+            "kind": np.where(kind, "b", "a"),
+            "exposure": exposure,
+            "g": [f"g{k:02d}" for k in g],
+        }
+    )
+
+
+def in_duckdb(data):
+    connection = duckdb.connect()
+    connection.register("rows_of_data", data)
+    connection.execute("create table stored as select * from rows_of_data")
+    return connection.table("stored")
+
+
+def is_scanned(fit):
+    return "scanned in batches" in fit.result.model.data.reading
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("y ~ x + kind + (x | g)", "bernoulli"),
+        ("count ~ x + offset(log(exposure)) + (1 | g)", "poisson"),
+        ("hits | trials(trials) ~ scale(x) + (1 | g)", "binomial"),
+        ("y ~ x + (1 | g) + (1 | kind:g)", "bernoulli"),
+    ],
+)
+def test_posteriors_by_scans_are_those_of_rows_in_memory(formula, family):
+    data = frame()
+    far = pw.fit(formula, in_duckdb(data), family=family, seed=1)
+    near = pw.fit(formula, data, family=family, seed=2)
+    assert is_scanned(far)
+    assert not is_scanned(near)
+    assert far.outcome.passed
+    assert far.outcome.figures["left_out"] < 0.02
+    assert dict(far.priors) == dict(near.priors)
+    ours, theirs = far.summary(), near.summary()
+    error = np.sqrt(ours["sd"] ** 2 / ours["ess_bulk"] + theirs["sd"] ** 2 / theirs["ess_bulk"])
+    assert ((ours["mean"] - theirs["mean"]).abs() < 4.5 * error).all()
+    assert (np.abs(np.log(ours["sd"] / theirs["sd"])) < 0.12).all()
+    if near.log_evidence is not None:
+        assert abs(far.log_evidence - near.log_evidence) < 0.2
+    new = data.head(5)
+    np.testing.assert_allclose(far.predict(new)["mean"], near.predict(new)["mean"], atol=0.05)
+
+
+def test_draws_are_the_same_from_every_source_and_in_any_order(tmp_path):
+    data = frame().astype({"y": float})
+    data.to_parquet(tmp_path / "rows.parquet")
+    sources = [
+        in_duckdb(data), in_duckdb(data.sample(frac=1.0, random_state=1)), pl.from_pandas(data).lazy(),
+        pl.scan_parquet(tmp_path / "rows.parquet"),
+    ]  # fmt: skip
+    fits = [pw.fit("y ~ x + (x | g)", one, family="bernoulli", seed=1, draws=300) for one in sources]
+    alone = pw.fit("y ~ x + (x | g)", sources[0], family="bernoulli", seed=1, draws=300, threads=1)
+    for fit in (*fits, alone):
+        assert is_scanned(fit)
+        np.testing.assert_allclose(fit.result.beta, fits[0].result.beta, atol=1e-6)
+
+
+def test_groups_of_few_rows_keep_them_and_missing_values_are_dropped(monkeypatch):
+    monkeypatch.setattr(scanned, "_MOST_KEPT", 400)
+    data = frame()
+    few = data.head(60).assign(g=[f"few{k % 20:02d}" for k in range(60)])
+    both = pd.concat([data, few]).reset_index(drop=True)
+    both.loc[[3, 5], "x"] = np.nan
+    with pytest.warns(PoolwiseWarning, match="2 of 20,060 rows"):
+        far = pw.fit("y ~ x + (1 | g)", in_duckdb(both), family="bernoulli", seed=1)
+    assert is_scanned(far)
+    near = pw.fit("y ~ x + (1 | g)", both.dropna(), family="bernoulli", seed=2)
+    ours, theirs = far.group_coefficients(), near.group_coefficients()
+    np.testing.assert_allclose(ours["mean"], theirs["mean"], atol=0.06)
+    np.testing.assert_allclose(ours["sd"], theirs["sd"], rtol=0.15)
+    assert abs(far.log_evidence - near.log_evidence) < 0.2
+
+
+def test_where_scans_are_no_way_rows_are_read(monkeypatch):
+    """Too many rows to be kept; another parameter; few rows; NUTS was asked for."""
+    data, formula = in_duckdb(frame(3000)), "y ~ x + (1 | g)"
+    monkeypatch.setattr(scanned, "_MOST_KEPT", -1)
+    assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
+    monkeypatch.setattr(scanned, "_MOST_KEPT", 1000)
+    assert not is_scanned(pw.fit("count ~ x + (1 | g)", data, family="negative_binomial", seed=1, draws=100))
+    assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100, sampler="nuts"))
+    assert not is_scanned(pw.fit("y ~ x", data, family="bernoulli", seed=1, draws=100))
+    monkeypatch.setattr(streamed, "LARGE", 5000)
+    assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
+
+
+def test_a_table_that_changes_between_scans_is_noticed(monkeypatch):
+    connection = duckdb.connect()
+    connection.register("rows_of_data", frame())
+    connection.execute("create table stored as select * from rows_of_data")
+    first = scanned.learn
+
+    def then_a_row_more(*arguments):
+        found = first(*arguments)
+        connection.execute("insert into stored select * from stored limit 1")
+        return found
+
+    monkeypatch.setattr(streamed, "learn", then_a_row_more)
+    with pytest.raises(DataError, match="changed while it was read"):
+        pw.fit("y ~ x + (1 | g)", connection.table("stored"), family="bernoulli", seed=1)
+
+
+def test_values_that_change_between_scans_are_noticed(monkeypatch):
+    """As many rows as before: what draws say of them differs."""
+    connection = duckdb.connect()
+    connection.register("rows_of_data", frame())
+    connection.execute("create table stored as select * from rows_of_data")
+    exactly = scanned._Scans.exactly
+
+    def after_a_change(self, *arguments):
+        connection.execute("update stored set y = 1 - y where g < 'g05'")
+        return exactly(self, *arguments)
+
+    monkeypatch.setattr(scanned._Scans, "exactly", after_a_change)
+    fit = pw.fit("y ~ x + (1 | g)", connection.table("stored"), family="bernoulli", seed=1, draws=200)
+    assert not is_scanned(fit)
+
+
+def test_outcomes_that_the_family_cannot_have_are_refused():
+    data = frame().assign(y=lambda d: d["y"] + (np.arange(len(d)) == 19_000))
+    with pytest.raises(DataError, match="'y'"):
+        pw.fit("y ~ x + (1 | g)", in_duckdb(data), family="bernoulli", seed=1)
+    with pytest.raises(DataError, match="missing"):
+        pw.fit("y ~ x + (1 | g)", in_duckdb(frame().assign(x=np.nan)), family="bernoulli", seed=1)
+
+
+def test_what_needs_rows_says_that_they_stayed_where_they_are(tmp_path):
+    fit = pw.fit("y ~ x + (1 | g)", in_duckdb(frame()), family="bernoulli", seed=1, draws=200)
+    for question in (fit.loo, lambda: fit.statistics, lambda: fit.loo(by="g")):
+        with pytest.raises(DataError, match="left its rows where they are"):
+            question()
+    fit.save(tmp_path / "fit")
+    again = pw.load(tmp_path / "fit")
+    np.testing.assert_allclose(again.result.beta, fit.result.beta)
