@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import poolwise as pw
-from poolwise.support.errors import DataError
+from poolwise.support.errors import DataError, SamplingError
 
 GROUPS, ROWS = 3, 10
 G = np.repeat(np.arange(GROUPS), ROWS)
@@ -83,3 +83,24 @@ def test_a_vector_of_bounds_is_kept():
         pm.Normal("y", ends[0] + ends[1] * G, pm.HalfNormal("sd", 2.0), observed=outcomes())
     with pytest.raises(DataError, match="Nothing can be integrated out"):  # once the second one's bounds are met
         pw.pymc.sample(model, seed=1, draws=200)
+
+
+def test_initial_values_and_nested_models():
+    with pm.Model() as model:
+        slope = pm.Uniform("slope", -50.0, 50.0, initval=3.0)
+        with pm.Model("inner"):
+            level = pm.Uniform("level", -50.0, 50.0)
+        pm.Normal("y", slope * G + level, pm.HalfNormal("sd", 2.0, initval=1.0), observed=outcomes())
+    assert set(pw.pymc.explain(model).block) == {"slope", "inner::level"}
+    posterior = pw.pymc.sample(model, seed=1, draws=200).posterior
+    assert list(posterior) == ["slope", "inner::level", "sd"]
+    assert float(posterior["slope"].mean()) == pytest.approx(np.polyfit(G, outcomes(), 1)[0], abs=0.05)
+    assert model.rvs_to_transforms[slope] is not None  # the model is as it was
+
+
+def test_whole_numbers_that_overflow_are_said():
+    """PyMC subtracts bounds that are Python's whole numbers in eight bits, and has no density between -100 and 100."""
+    with pm.Model() as model:
+        pm.Normal("y", pm.Uniform("mean", -100, 100), pm.HalfNormal("sd", 2.0), observed=outcomes())
+    with pytest.raises(SamplingError, match="'mean' has no finite log density"):
+        pw.pymc.sample(model, seed=1)

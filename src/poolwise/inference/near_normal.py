@@ -27,6 +27,7 @@ _GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that co
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
 _DISTINCT = 0.4
+_DIGITS = 1e11  # of a log density, beyond which those that tell draws apart are lost
 _CHECKED = 128  # draws that remainders are compared with exact ones at
 _BEYOND = 0.02  # levels of a draw that may lie beyond where remainders are known
 _AVERAGED = 64  # thetas over which a share is averaged
@@ -101,8 +102,8 @@ def _drawn(
     plain : by one pair, none of which is wide.
     gradient : flops of a gradient of the family's density.
     """
-    apart = _apart(plain, found)
-    if not np.isfinite(apart).all():
+    apart, values = _apart(plain, found)
+    if not (np.isfinite(apart).all() and np.abs(values).max() < _DIGITS and np.ptp(apart)):
         return None
     if efficiency(apart) >= _SAME:
         drawn = sample_near(plain, found.density, found.modes, settings)
@@ -155,11 +156,12 @@ def _checked(
     )
 
 
-def _apart(plain: CorrectedDensity, found: WorkingModel) -> np.ndarray:
-    """Log densities of the family less those of the working model at some points near its mode.
+def _apart(plain: CorrectedDensity, found: WorkingModel) -> tuple[np.ndarray, np.ndarray]:
+    """Log densities of the family less those of the working model at some points near its mode; and these.
 
     By draws none of which is wide: the density of both kinds varies by itself.
     """
     root = np.linalg.cholesky(found.modes[0].covariance)
     points = found.modes[0].point + np.random.default_rng(0).standard_normal((_COMPARED, len(root))) @ root.T
-    return np.asarray(plain.log_density(points) - found.density.log_density(points))
+    values = found.density.log_density(points)
+    return np.asarray(plain.log_density(points) - values), values

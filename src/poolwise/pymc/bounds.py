@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from pymc.model.transform.conditioning import remove_value_transforms
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
@@ -39,11 +38,19 @@ def find_unbounded_block(model: pm.Model) -> Block | None:
 
 
 def _without_transforms(model: pm.Model, variables: list[Any]) -> pm.Model:
-    """A copy that has the values of some variables as they are, and variables in the same order."""
-    found = remove_value_transforms(model, variables)
-    for name in ("free_RVs", "deterministics"):
-        order = [one.name for one in getattr(model, name)]
-        getattr(found, name).sort(key=lambda one: order.index(one.name))
+    """The model with the values of some variables as they are.
+
+    Not by PyMC's own functions, which take neither initial values nor nested models; the variables are the same.
+    """
+    found = object.__new__(type(model))
+    vars(found).update(vars(model))
+    names = ("rvs_to_values", "values_to_rvs", "rvs_to_transforms")
+    of_values, of_variables, transforms = (dict(getattr(model, name)) for name in names)
+    for one in variables:
+        value = one.type(name=one.name)
+        of_variables.pop(of_values[one])
+        of_values[one], of_variables[value], transforms[one] = value, one, None
+    vars(found).update(zip(names, (of_values, of_variables, transforms), strict=True))
     return found
 
 

@@ -8,7 +8,7 @@ from pytensor.compile.function import function
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block
 from poolwise.pymc.normal_variables import is_flat_somewhere
-from poolwise.pymc.numpy_calls import PLAIN
+from poolwise.pymc.numpy_calls import PLAIN, numpy_function
 from poolwise.pymc.variables import values_of
 from poolwise.support.errors import SamplingError
 
@@ -101,6 +101,23 @@ def check_ends(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: n
                     f"The posterior is improper along '{variable.name}', or has no digits there: its density does not "
                     "fall beyond the draws. Give it a proper prior, which is not flat at zero where it is a spread."
                 )
+
+
+def refuse_without_density(block: Block) -> None:
+    """Say which variable or potential has no finite log density at PyMC's initial point.
+
+    Raises
+    ------
+    SamplingError : with its name, if there is one.
+    """
+    inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
+    values = [block.initial[one.name] for one in inputs]
+    for one, factor in block.log_factors.items():
+        if not np.isfinite(numpy_function(inputs, factor)(*values)).all():
+            raise SamplingError(
+                f"'{one.name}' has no finite log density at PyMC's initial point: give it another by initval=, or look "
+                "at its parameters. Whole numbers may overflow in PyMC: write bounds as -100.0, not as -100."
+            )
 
 
 def _some_of(theta: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pymc.logprob.utils import ParameterValueError
 
 from poolwise.pymc.bounds import find_unbounded_block, within_bounds
 from poolwise.pymc.by_sums import BySums
-from poolwise.pymc.checks import check_block, check_density, check_ends, keeps_digits
+from poolwise.pymc.checks import check_block, check_density, check_ends, keeps_digits, refuse_without_density
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
@@ -198,10 +198,12 @@ def _drawn(model: pm.Model, settings: SamplerSettings, sampler: str) -> _Drawn:
     """Draw, of uniform variables as flat ones where the draws stay away from their bounds."""
     unbounded = find_unbounded_block(model)
     if unbounded is not None:
-        with suppress(SamplingError):  # the density beyond a bound is not the model's
+        try:
             drawn = _drawn_of(unbounded, settings, sampler)
             if drawn.certificate.passed and within_bounds(drawn.block, drawn.values):
                 return drawn
+        except SamplingError:  # the density beyond a bound is not the model's
+            refuse_without_density(unbounded)
     return _drawn_of(_block_or_refuse(model), settings, sampler)
 
 
@@ -238,7 +240,11 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
         # A path of NUTS would call Python at every step: where the other sampler is not certified, that is said.
         chosen = "independence" if sampler == "auto" else sampler
         with np.errstate(all="ignore"):  # climbs and proposals go to where there is no density, which they look at
-            found = sample_density(collapsed, replace(settings, seed=theta_seed, sampler=chosen), 1)
+            try:
+                found = sample_density(collapsed, replace(settings, seed=theta_seed, sampler=chosen), 1)
+            except SamplingError:
+                refuse_without_density(block)
+                raise
         theta, certificate = found.points.reshape(-1, collapsed.dimension), found.certificate
     else:
         theta = np.empty((settings.chains * settings.draws, 0))

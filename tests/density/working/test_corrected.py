@@ -378,3 +378,34 @@ def test_where_nothing_tells_them_apart_draws_are_those_of_the_working_model(mon
     apart = corrected.result.beta.mean(axis=(0, 1)) - near.result.beta.mean(axis=(0, 1))
     assert np.all(np.abs(apart) < 0.15 * spread)
     assert near.log_evidence == pytest.approx(corrected.log_evidence, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", [267, 365])
+def test_heavy_tails_of_a_predictor(seed):
+    """Working outcomes of rows without curvature lay 1e34 away: log sds of 50, and all weights equal, were certified."""
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, 30, 12_000)
+    x = rng.standard_cauchy(12_000) if seed % 3 else rng.standard_t(1.3, 12_000) * 2
+    u = rng.normal(size=30) * 0.8
+    y = (rng.random(12_000) < 1 / (1 + np.exp(-(-1 + u[g] + 0.02 * x)))).astype(int)
+    data = {"y": y, "x": x, "g": g.astype(str)}
+    fit = pw.fit("y ~ x + (x | g)", data, family="bernoulli", seed=1)
+    assert fit.outcome.sampler == "independence"
+    slope, spread = fit.summary().loc["beta[x]"], fit.summary().loc["sd_g[Intercept]"]
+    expected = {267: (0.0155, 0.0022, 0.878), 365: (0.0168, 0.0026, 0.668)}[seed]  # by NUTS
+    assert slope["mean"] == pytest.approx(expected[0], abs=0.0006)
+    assert slope["sd"] == pytest.approx(expected[1], rel=0.15)
+    assert spread["mean"] == pytest.approx(expected[2], abs=0.02)
+    assert -8000 < fit.log_evidence < -6000
+
+
+def test_a_density_without_digits_is_not_sampled(monkeypatch):
+    """Where log densities are so large that differences between draws are gone, all weights are equal."""
+    model, found, corrected = _densities(SLOPES, _data("poisson"), "poisson")
+    settings = sampler_settings(100, 4, 1, "auto", silent)
+    remainders = corrected.remainders
+    parts = near_normal.near_normal(model, found, remainders, np.inf, settings, 1)
+    assert parts is not None
+    constant = type(found.density).of_effects
+    monkeypatch.setattr(type(found.density), "of_effects", lambda self, points: constant(self, points) + 1e18)
+    assert near_normal.near_normal(model, found, remainders, np.inf, settings, 1) is None

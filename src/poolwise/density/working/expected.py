@@ -14,6 +14,9 @@ from poolwise.families import Link
 _NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors in their units
 _STEP = 1e-3  # of a difference of slopes, in the same
 _LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what is expected of them
+# Units that a working outcome may lie away: one of a row whose curvature is next to nothing would lie where others lose
+# their digits, and pull groups there.
+_FURTHEST = 30.0
 _ALL = slice(None)
 
 
@@ -48,6 +51,7 @@ class ExpectedLikelihood:
                 slope += weight * at[0]
                 curvature += weight * (below[0] - above[0]) / (2 * step)
                 least += weight * _LEAST_CURVED * information[0]
+            least = np.maximum(least, np.abs(slope) * (_STEP / _FURTHEST) / step)
             return slope, np.maximum(curvature, least)
 
     def slopes(self, predictor: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
