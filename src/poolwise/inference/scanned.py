@@ -18,10 +18,9 @@ from poolwise.density.latent.density import first_guess
 from poolwise.density.latent.observations import observe
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import Sums
-from poolwise.density.polynomial.monomials import Monomials
-from poolwise.density.polynomial.of_rows import best_order, by_rows, orders_for, thetas_of
-from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
-from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, RowModel, Turn
+from poolwise.density.polynomial.of_rows import RowExpansion, by_rows, orders_for, thetas_of
+from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
+from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, RowModel, Turn, working_outcomes
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.outcomes import (
@@ -151,10 +150,8 @@ def infer_scanned(
     some : rows of the stream, that a first model is found by.
     """
     started = time.perf_counter()
-    if len(model.priors.layout.dispersions) or not len(model.priors.ties.free):
-        return None
     coordinates = Coordinates.of(model.statistics.counted().merged())
-    if not orders_for(coordinates.size):
+    if not len(model.priors.ties.free) or not orders_for(coordinates.size, len(model.priors.layout.dispersions)):
         return None
     scans = _Scans(model, stream, coordinates, settings, threads)
     try:
@@ -186,44 +183,36 @@ class _Scans:
     def cells(self) -> int:
         return len(self.model.statistics.counts)
 
-    @property
-    def rows(self) -> RowModel:
+    def rows(self, dispersions: Dispersions) -> RowModel:
         model = self.model
-        none = Dispersions.at_medians(model.family, model.priors)
-        return RowModel(model.design, model.family, model.link, none, self.coordinates)
+        return RowModel(model.design, model.family, model.link, dispersions, self.coordinates)
 
     def expanded(self, some: Rows) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]] | None:
         """A working model, its remainders, and what these are exactly."""
         pilot = self.pilot(some)
-        if pilot is None:
-            return None
-        found = self.settled(pilot.density, pilot.modes)
+        found = None if pilot is None else self.settled(pilot.density, pilot.modes)
         if found is None:
             return None
-        moments = CellMoments.of(found[0], thetas_of(found[1][0]), self.coordinates, self.cells)
+        density, modes = found
+        rows, cells = self.rows(density.dispersions), self.cells
+        moments = CellMoments.of(density, thetas_of(modes[0]), self.coordinates, cells)
         root, inverse = moments.roots()
-        monomials = Monomials.of(self.coordinates.size, self.order(some, moments))
-        lanes = [Expansion(turn, root, Sums.empty(monomials, self.cells)) for turn in self.turns(moments)]
+        expansion = RowExpansion(moments, root, self.coordinates, self.model.link, density.dispersions)
+        counts = self.model.statistics.counts
+        order = expansion.best_order(rows.outcomes(some), some.values[:, :-1], some.codes, counts, _ROW_COST)
+        d, k = self.coordinates.size, len(density.dispersions.centre)
+        turns = self.turns(rows, moments)
+        lanes = [Expansion(turn, expansion, Sums.empty(d, order, k, cells)) for turn in turns]
         self.scan(lanes)
-        density = self.density([lane.turn.reducer for lane in lanes])
-        if density is None:
+        last = self.density(turns, density.dispersions)
+        if last is None:
             return None
         sums = lanes[0].sums + lanes[1].sums
-        modes = modes_from(density, found[1])
-        each = polynomial_cost(monomials.size, monomials.variables)
-        kept = by_rows(sums.errors, sums.rows, each, _ROW_COST)
-        if sums.rows[kept].sum() > _MOST_KEPT:
+        kept = by_rows(sums.errors, sums.rows, expansion.cost(order), _ROW_COST)
+        if sums.rows[kept].sum() > _MOST_KEPT or kept.all():
             return None
-        working = WorkingModel(WorkingOutcomes(_NONE, _NONE), density, modes)
+        working = WorkingModel(WorkingOutcomes(_NONE, _NONE), last, modes_from(last, modes))
         return self.remainders(working, sums, moments, inverse, kept)
-
-    def order(self, some: Rows, moments: CellMoments) -> int:
-        """Of the polynomials, by some of the rows."""
-        taken = self.rows.outcomes(some)
-        mean, sd = moments.of_rows(self.rows.columns(some), some.codes)
-        slopes, counts = self.rows.likelihood(taken).slopes, self.model.statistics.counts
-        d = self.coordinates.size
-        return best_order(slopes, mean + taken.known[0], sd, some.codes, counts, d, _ROW_COST)
 
     def pilot(self, some: Rows) -> WorkingModel | None:
         """A working model of some of the rows, in memory."""
@@ -235,26 +224,27 @@ class _Scans:
 
     def settled(self, density: WorkingDensity, modes: list[Mode]) -> tuple[WorkingDensity, list[Mode]] | None:
         """The working model of all rows, from that of some; None where it does not settle."""
-        moments = CellMoments.of(density, modes[0].point[None], self.coordinates, self.cells)
-        common = self.common(density, modes)
+        moments, common = self.moments(density, modes), self.common(density, modes)
         for _ in range(_TURNS):
-            lanes = self.turns(moments)
-            self.scan(lanes)
-            found = self.density([lane.reducer for lane in lanes])
-            if found is None:
+            turns = self.turns(self.rows(density.dispersions), moments)
+            self.scan(turns)
+            dispersions, turned = _moved(density.dispersions, turns)
+            found = self.density(turns, dispersions)
+            if found is None or not np.isfinite(turned):
                 return None
             density, modes = found, modes_from(found, modes)
-            new, then = (
-                CellMoments.of(density, modes[0].point[None], self.coordinates, self.cells),
-                self.common(density, modes),
-            )
+            new, now = self.moments(density, modes), self.common(density, modes)
             _, inverse = new.roots()
-            moved = np.abs(np.einsum("cde,ce->cd", inverse, new.means - moments.means)).max(initial=0.0)
-            together = np.abs((then[0] - common[0]) / then[1]).max(initial=0.0)
-            moments, common = new, then
+            moved = np.abs(np.einsum("cde,ce->cd", inverse, new.means - moments.means)).max(initial=turned)
+            together = np.abs((now[0] - common[0]) / now[1]).max(initial=0.0)
+            moments, common = new, now
             if max(moved, together) < _SETTLED:
                 return density, modes
         return None
+
+    def moments(self, density: WorkingDensity, modes: list[Mode]) -> CellMoments:
+        """At the mode."""
+        return CellMoments.of(density, modes[0].point[None], self.coordinates, self.cells)
 
     def common(self, density: WorkingDensity, modes: list[Mode]) -> tuple[np.ndarray, np.ndarray]:
         """Means and sds (p,) of the common coefficients at the mode."""
@@ -262,23 +252,21 @@ class _Scans:
         mean, variance = density.normal.common_moments(density.full(modes[0].point[None]), forms)
         return mean[0], np.sqrt(np.maximum(variance[0], 1e-300))
 
-    def turns(self, moments: CellMoments) -> list[Turn]:
-        """Lanes of one scan; working outcomes are summed around where linear predictors lie."""
-        design = self.stream.design
-        names = (*design.columns, design.response)
-        total = self.model.statistics
-        origin = total.origin.copy()
+    def turns(self, rows: RowModel, moments: CellMoments) -> list[Turn]:
+        """Lanes of one scan; working outcomes are summed around zero."""
+        design, total = self.stream.design, self.model.statistics
+        names, origin = (*design.columns, design.response), total.origin.copy()
         origin[-1] = 0.0
-        return [Turn(self.rows, moments, Reducer(names, total.cells, origin)) for _ in range(LANES)]
+        slopes = np.zeros((len(rows.dispersions.probes), len(rows.dispersions.centre)))
+        return [Turn(rows, moments, Reducer(names, total.cells, origin), slopes.copy()) for _ in range(LANES)]
 
-    def density(self, reducers: list[Reducer]) -> WorkingDensity | None:
+    def density(self, turns: list[Turn], dispersions: Dispersions) -> WorkingDensity | None:
         """Of the sums of working outcomes."""
-        products = add_pairwise([reducer.statistics() for reducer in reducers])
+        products = add_pairwise([turn.reducer.statistics() for turn in turns])
         _check_count(self.stream, products.rows)
         if not (np.isfinite(products.scatter).all() and np.isfinite(products.means).all()):
             return None
-        model = self.model
-        return density_of(products, model.design, model.priors, self.rows.dispersions, _NONE)
+        return density_of(products, self.model.design, self.model.priors, dispersions, _NONE)
 
     def scan(self, lanes: Sequence[Lane]) -> None:
         """All rows, by some lanes."""
@@ -286,28 +274,18 @@ class _Scans:
 
     def remainders(
         self, found: WorkingModel, sums: Sums, moments: CellMoments, inverse: np.ndarray, kept: np.ndarray
-    ) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]] | None:
+    ) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]]:
         """Of cells by polynomials, and by the rows of those that are kept."""
         model, some = self.model, np.flatnonzero(~kept)
-        if not len(some):
-            return None
-        maps = WeightMaps.of(self.coordinates, model.design, model.priors)
-        levels, of_cell = leaf_levels(found, model.design)
-        close = PolynomialRemainders(
-            replace(maps, places=np.take(maps.places, some, axis=1)),
-            sums.monomials,
-            (sums.polynomials * sums.monomials.multinomial)[some],
-            moments.means[some],
-            inverse[some],
-            of_cell[some],
-            levels,
-        )
-        normal = np.zeros_like(close.polynomials)
+        maps, leaf = WeightMaps.of(self.coordinates, model.design, model.priors), leaf_levels(found, model.design)
+        close = PolynomialRemainders.of(sums, some, maps, moments, inverse, found.density.dispersions, leaf)
+        first = next(iter(close.polynomials))
+        normal = np.zeros_like(close.polynomials[first])
         size = sums.normal.shape[1]
-        normal[:, :size] = (sums.normal * sums.monomials.multinomial[:size])[some]
+        normal[:, :size] = (sums.normal * sums.whole.multinomial[:size])[some]
         of_kept = self.kept(found, moments, kept) if kept.any() else None
         together = close if of_kept is None else Together((close, of_kept))
-        exactly = partial(self.exactly, maps, kept, replace(close, polynomials=normal), of_kept)
+        exactly = partial(self.exactly, maps, kept, replace(close, polynomials={first: normal}), of_kept)
         return found, together, exactly
 
     def kept(self, found: WorkingModel, moments: CellMoments, kept: np.ndarray) -> RowRemainders:
@@ -317,9 +295,9 @@ class _Scans:
         rows = in_order(Rows.joined([each for lane in lanes for each in lane.rows]))
         observations = observe(model.design, rows, model.family, model.priors, model.statistics.counted().merged())
         mean, sd = moments.of_rows(self.coordinates.columns(observations.wide), observations.codes)
-        mean = mean + observations.known[0]
-        slope, curvature = self.rows.likelihood(observations.outcome_rows).projected(mean, sd**2)
-        own = replace(found, outcomes=WorkingOutcomes(mean + slope / curvature, curvature))
+        likelihood = self.rows(found.density.dispersions).likelihood(observations.outcome_rows)
+        outcomes = working_outcomes(likelihood, mean + observations.known[0], sd**2)
+        own = replace(found, outcomes=outcomes)
         return RowRemainders.of(own, observations, model.design, model.priors, model.family, model.link)
 
     def exactly(
@@ -333,15 +311,23 @@ class _Scans:
         effects: np.ndarray,
     ) -> np.ndarray:
         """Remainders (m,) by one more scan: log likelihoods of rows less what the working model has of their cells."""
-        base = np.ascontiguousarray(maps.of_coefficients @ beta.T)
-        lanes = [LogLikelihoods(self.rows, kept, maps, base, effects, np.zeros(len(beta))) for _ in range(LANES)]
+        base, none = np.ascontiguousarray(maps.of_coefficients @ beta.T), np.zeros(len(beta))
+        rows = self.rows(Dispersions.at_medians(self.model.family, self.model.priors))
+        lanes = [LogLikelihoods(rows, kept, maps, base, effects, logs, none.copy()) for _ in range(LANES)]
         self.scan(lanes)
         _check_count(self.stream, sum(sum(lane.counts) for lane in lanes))
-        total = sum((lane.totals + lane.constant for lane in lanes), np.zeros(len(beta)))
+        total = sum((lane.totals + lane.constant for lane in lanes), none)
         total -= normal.ratios(logs, beta, effects).sum(axis=1)
         if of_kept is not None:
             total += of_kept.ratios(logs, beta, effects).sum(axis=1)
         return np.asarray(total)
+
+
+def _moved(dispersions: Dispersions, turns: list[Turn]) -> tuple[Dispersions, float]:
+    """A step of Newton's, by what one scan summed at the probes; and its length."""
+    slopes = sum((turn.slopes for turn in turns), np.zeros_like(turns[0].slopes))
+    at = {tuple(logs): own for logs, own in zip(dispersions.probes.tolist(), slopes, strict=True)}
+    return dispersions.moved(lambda logs: at[tuple(logs.tolist())])
 
 
 def _check_count(stream: Stream, rows: int) -> None:

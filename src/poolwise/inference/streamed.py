@@ -41,7 +41,8 @@ def posterior_by_scans(
     """The posterior; None where the rows are few or can be counted, or the model is not made for this.
 
     It is made for more than a million rows of a file, a database or another engine, a continuous predictor among them,
-    and a family that is sampled, observed exactly, without weights and without parameters besides its mean.
+    and a family of whole numbers that is sampled, observed exactly, without weights, whose other parameters all rows
+    share.
     """
     if not isinstance(source, Relation) or weights is not None or settings.sampler == "nuts":
         return None
@@ -71,8 +72,12 @@ def posterior_by_scans(
 
 
 def _suits(read: ModelFormula) -> bool:
-    """Whether rows are observed exactly, count as one each, and have one linear predictor with nothing beside it."""
+    """Whether rows of whole numbers are observed exactly, count as one each, and have a regression of their mean alone.
+
+    Of outcomes on a scale a tally would hold as many as there are rows.
+    """
     formula, family = read.formula, read.family
-    if read.closed or family.parameters or family.labels:
+    if read.closed or family.labels or not family.whole or family.zeros_apart:
         return False
-    return not (formula.additions or formula.weights or len(formula.predictors) > 1)
+    plain = all(each.fixed is None and each.start is None and not each.known for each in family.parameters)
+    return plain and not (formula.additions or formula.weights or formula.fixed or len(formula.predictors) > 1)

@@ -14,12 +14,19 @@ import poolwise as pw
 from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial import of_rows, remainders
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, hermite_terms, in_powers
+from poolwise.density.polynomial.expansion import (
+    Normals,
+    Sums,
+    count_of,
+    hermite_terms,
+    in_powers,
+    in_powers_of_dispersions,
+)
 from poolwise.density.polynomial.kernels import add_polynomials
-from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.polynomial.of_rows import polynomials_of
 from poolwise.density.polynomial.remainders import PolynomialRemainders
 from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.design.design import column_weights
@@ -28,51 +35,59 @@ from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare
 
 
-@pytest.mark.parametrize(("variables", "order"), [(1, 2), (1, 6), (2, 3), (3, 2), (4, 6), (7, 4)])
-def test_sums_of_powers_are_sums_over_rows(variables, order):
+@pytest.mark.parametrize(("variables", "order"), [(1, 4), (1, 6), (2, 5), (3, 4), (4, 6), (7, 4)])
+@pytest.mark.parametrize("dispersions", [0, 1, 2])
+def test_sums_of_powers_are_sums_over_rows(variables, order, dispersions):
     """Against the powers of each row's own sum; one draw lies too far away, and one where sums go on as cubes."""
     rng, cells, rows, draws = np.random.default_rng(order), 3, 20, 5
     x, codes = rng.normal(size=(rows, variables)), rng.integers(0, cells, rows)
-    coefficients = rng.normal(size=(order + 1, rows))
     root = rng.normal(size=(cells, variables, variables))
-    monomials = Monomials.of(variables, order)
-    assert monomials.size == Monomials.count(variables, order)
-    sums = Sums.empty(monomials, cells)
-    add_polynomials(x, codes, coefficients, root, monomials.ends, sums.polynomials)
+    sums = Sums.empty(variables, order, dispersions, cells)
+    assert sum(one.size for one in sums.monomials.values()) == count_of(variables, order, dispersions)
+    coefficients = {e: rng.normal(size=(order + 1 - sum(e), rows)) for e in sums.monomials}
+    for e, monomials in sums.monomials.items():
+        add_polynomials(x, codes, coefficients[e], root, monomials.ends, sums.polynomials[e])
     s = 0.3 * rng.normal(size=(draws, cells, variables))
     s[0, 0] *= 20.0 / np.linalg.norm(s[0, 0])
     origin = rng.normal(size=(cells, variables))
-    weights = origin + np.einsum("cdv,mcv->mcd", root, s)  # of the cells, as effects of one slot each
     maps = WeightMaps(
         np.zeros((variables, 1)), np.eye(variables), np.arange(cells * variables).reshape(cells, variables).T.copy()
     )
-    polynomials = PolynomialRemainders(
-        maps, monomials, sums.polynomials * monomials.multinomial, origin, np.linalg.inv(root), np.arange(cells), cells
-    )
+    centre, unit = rng.normal(size=dispersions), rng.uniform(0.5, 1.0, dispersions)
+    shared = None, (), centre, np.eye(dispersions) / unit**2
+    polynomials = PolynomialRemainders.of(
+        sums, np.arange(cells), maps, CellMoments(origin, root), np.linalg.inv(root), Dispersions(*shared),
+        (cells, np.arange(cells)),
+    )  # fmt: skip
     s[1, 0] *= 1.1 * polynomials.length(1e-6) / np.linalg.norm(s[1, 0])
-    weights = origin + np.einsum("cdv,mcv->mcd", root, s)
-    found = polynomials.ratios(
-        np.zeros((draws, 0)), np.zeros((draws, 1)), np.ascontiguousarray(weights.reshape(draws, -1).T)
-    )
+    weights = origin + np.einsum("cdv,mcv->mcd", root, s)  # of the cells, as effects of one slot each
+    logs = centre + unit * rng.normal(size=(draws, dispersions))
+    effects = np.ascontiguousarray(weights.reshape(draws, -1).T)
+    found = polynomials.ratios(logs, np.zeros((draws, 1)), effects)
     for m, c in product(range(draws), range(cells)):
-        mine = codes == c
-        steps = x[mine] @ root[c] @ s[m, c] / (1.1 if (m, c) == (1, 0) else 1.0)
-        expected = sum((coefficients[k, mine] * steps**k).sum() for k in range(1, order + 1))
-        expected = expected * (1.1**3 if (m, c) == (1, 0) else 1.0) + coefficients[0, mine].sum()
+        mine, stretched = codes == c, 1.1 if (m, c) == (1, 0) else 1.0
+        steps, expected = x[mine] @ root[c] @ s[m, c] / stretched, 0.0
+        for e, own in coefficients.items():
+            of_steps = sum((own[k, mine] * steps**k).sum() for k in range(1, len(own)))
+            expected += np.prod(((logs[m] - centre) / unit) ** e) * (of_steps * stretched**3 + own[0, mine].sum())
         if (m, c) == (0, 0):
             assert found[m, c] == -np.inf
         else:
             assert found[m, c] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+def _normals(mean, sd, centre=(), unit=()):
+    return Normals(np.asarray(mean), np.asarray(sd), np.array(centre, dtype=float), np.array(unit, dtype=float))
+
+
 def test_a_polynomial_is_its_own_expansion():
     rng = np.random.default_rng(1)
     coefficients, mean, sd = rng.normal(size=6), rng.normal(size=4), np.array([1e-6, 0.1, 1.0, 3.0])
 
-    def slopes(eta):
-        return sum(k * coefficients[k] * (eta - mean) ** (k - 1) for k in range(1, 6))
+    def slopes(eta, _):
+        return sum(k * coefficients[k] * (eta - mean) ** (k - 1) for k in range(1, 6))[None]
 
-    terms = hermite_terms(slopes, mean, sd, 7)
+    terms = hermite_terms(slopes, _normals(mean, sd), 7)[()]
     np.testing.assert_allclose(terms[6:], 0.0, atol=1e-9)
     powers, steps = in_powers(terms[:6], sd), np.array([[-1.5], [0.5], [2.0]]) * sd
     found = sum(powers[k] * steps**k for k in range(1, 6))
@@ -80,19 +95,44 @@ def test_a_polynomial_is_its_own_expansion():
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
 
 
+def test_a_polynomial_with_dispersions_is_its_own_expansion():
+    """l = sum_ab q_ab (eta - m)^a (log phi - c)^b, of total order five, up to the third in log phi."""
+    rng = np.random.default_rng(2)
+    q = np.where(np.add.outer(np.arange(6), np.arange(4)) <= 5, rng.normal(size=(6, 4)), 0.0)
+    mean, sd, centre, unit = rng.normal(size=3), np.array([0.1, 0.7, 1.5]), 0.3, 0.4
+
+    def value(t, w, slope_in):
+        powers = [t**a * w**b * q[a, b] for a in range(6) for b in range(4)]
+        first = [a * t ** max(a - 1, 0) * w**b * q[a, b] for a in range(6) for b in range(4)]
+        second = [b * t**a * w ** max(b - 1, 0) * q[a, b] for a in range(6) for b in range(4)]
+        return sum((powers, first, second)[slope_in])
+
+    def slopes(eta, logs):
+        return np.array([value(eta - mean, logs[0] - centre, 1), value(eta - mean, logs[0] - centre, 2)])
+
+    terms = hermite_terms(slopes, _normals(mean, sd, [centre], [unit]), 7)
+    in_both = in_powers_of_dispersions(terms, 5)
+
+    def close(t, w):
+        each = {e: in_powers(own, sd) for e, own in in_both.items()}
+        return sum((w / unit) ** e[0] * sum(own[k] * t**k for k in range(len(own))) for e, own in each.items())
+
+    t, w = 1.3 * sd, 0.9 * unit
+    expected = value(t, w, 0) - value(0 * t, 0.0, 0)  # the constant of each row plays no part
+    np.testing.assert_allclose(close(t, w) - close(0 * t, 0.0), expected, rtol=1e-6, atol=1e-9)
+
+
 def test_the_expansion_is_the_closest_one():
     """What is left of a log likelihood is orthogonal to all polynomials, by other quadrature."""
     mean, sd, order = np.array([0.7]), np.array([0.9]), 4
-    terms = hermite_terms(lambda eta: 1.0 - expit(eta), mean, sd, order)
+    terms = hermite_terms(lambda eta, _: (1.0 - expit(eta))[None], _normals(mean, sd), order)[()]
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     weights = weights / weights.sum()
     exact = -np.log1p(np.exp(-(mean + sd * nodes)))
     close = sum(terms[k] * np.polynomial.hermite_e.hermeval(nodes, np.eye(order + 1)[k]) for k in range(1, order + 1))
-    for k in range(1, order + 1):
-        assert (
-            abs((weights * (exact - close) * nodes**k).sum() - (weights * nodes**k).sum() * (weights * exact).sum())
-            < 2e-4
-        )
+    left = exact - close - (weights * exact).sum()
+    for k in range(order + 1):
+        assert abs((weights * left * nodes**k).sum()) < 2e-4
 
 
 def _data(family, *, groups=20, rows=3000, seed=3):
@@ -100,7 +140,13 @@ def _data(family, *, groups=20, rows=3000, seed=3):
     g, h, x = rng.integers(0, groups, rows), rng.integers(0, 3, rows), rng.normal(2.0, 3.0, rows)
     eta = 0.3 + 0.2 * x + 0.8 * rng.normal(size=groups)[g] + 0.1 * rng.normal(size=groups)[g] * x
     eta += 0.4 * rng.normal(size=3)[h]
-    y = (rng.random(rows) < expit(eta)).astype(int) if family == "bernoulli" else rng.poisson(np.exp(0.5 * eta))
+    y = {
+        "bernoulli": lambda: (rng.random(rows) < expit(eta)).astype(int),
+        "poisson": lambda: rng.poisson(np.exp(0.5 * eta)),
+        "negative_binomial": lambda: rng.poisson(np.exp(0.5 * eta) * rng.gamma(3.0, 1 / 3, rows)),
+        "gamma": lambda: rng.gamma(3.0, np.exp(0.5 * eta) / 3.0),
+        "student": lambda: eta + 0.6 * rng.standard_t(5, rows),
+    }[family]()
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "exposure": rng.uniform(0.5, 2.0, rows)})
 
 
@@ -119,6 +165,9 @@ FORMULAS = [
     ("y ~ x + offset(log(exposure)) + (1 | g)", "poisson", None),
     ("y ~ x + I(x**2) + (0 + x | g)", "poisson", None),
     ("y ~ s(x, k=4) + (1 | g)", "bernoulli", None),
+    ("y ~ x + (x | g)", "negative_binomial", None),
+    ("y ~ x + (1 | g)", "gamma", None),
+    ("y ~ x + (1 | g)", "student", None),
 ]
 
 

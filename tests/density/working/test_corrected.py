@@ -382,7 +382,7 @@ def test_where_nothing_tells_them_apart_draws_are_those_of_the_working_model(mon
 
 @pytest.mark.parametrize("seed", [267, 365])
 def test_heavy_tails_of_a_predictor(seed):
-    """Working outcomes of rows without curvature lay 1e34 away: log sds of 50, and all weights equal, were certified."""
+    """Working outcomes of rows without curvature lay 1e34 away: log sds of 50, and equal weights, were certified."""
     rng = np.random.default_rng(seed)
     g = rng.integers(0, 30, 12_000)
     x = rng.standard_cauchy(12_000) if seed % 3 else rng.standard_t(1.3, 12_000) * 2

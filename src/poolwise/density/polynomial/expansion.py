@@ -1,11 +1,12 @@
-"""Log likelihoods of rows as polynomials of their linear predictors, and their sums by cells.
+"""Log likelihoods of rows as polynomials of their linear predictors and of dispersions, and their sums by cells.
 
 If a linear predictor is about Normal(m, s^2), the polynomial that is closest in mean square is the Hermite expansion
 
     l(m + s z) = sum_k c_k He_k(z),  c_k = s / k! E[l'(m + s z) He_{k-1}(z)],
 
 and what its next terms leave out is known beforehand. In powers of a sum x . (w - w0) it adds up over the rows of a
-cell (Huggins, Adams and Broderick 2017, for a regression as a whole, around zero and by Chebyshev polynomials).
+cell (Huggins, Adams and Broderick 2017, for a regression as a whole, around zero and by Chebyshev polynomials). Logs of
+dispersions that all rows share are further variables, so that there is a polynomial for each product of their powers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.polynomial import hermite_e
@@ -21,28 +23,73 @@ from poolwise.density.polynomial.kernels import add_polynomials
 from poolwise.density.polynomial.monomials import Monomials
 
 _MORE_NODES = 6  # of the quadrature than the order
+_OF_DISPERSIONS = 3  # highest power of these, which many rows tell sharply
 _TAIL = 2  # terms beyond the order that tell the error
 _LEAST = 1e-30  # standard deviation
 
+Exponents = tuple[int, ...]  # of dispersions
+Slopes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def hermite_terms(
-    slopes: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, sd: np.ndarray, order: int
-) -> np.ndarray:
-    """(order + 1, n) coefficients c; the first, which plays no part, is zero.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Normals:
+    """What is known of some rows and of dispersions.
+
+    Attributes
+    ----------
+    mean, sd : (n,) of linear predictors.
+    centre, unit : (k,) means and standard deviations of logs of dispersions.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    centre: np.ndarray
+    unit: np.ndarray
+
+
+def exponents_up_to(dispersions: int, order: int) -> list[Exponents]:
+    """Exponents of all products of powers of so many dispersions that are no more than an order together."""
+    found = product(range(order + 1), repeat=dispersions)
+    return sorted((one for one in found if sum(one) <= order), key=lambda one: (sum(one), one))
+
+
+def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponents, np.ndarray]:
+    """(order + 1 - |e|, n) coefficients c of Hermite polynomials of predictors, for each product He_e of dispersions.
+
+    The first of those without dispersions plays no part, and is zero.
 
     Parameters
     ----------
-    slopes : linear predictors (n,) to slopes of log likelihoods.
-    mean, sd : (n,) of linear predictors.
+    slopes : linear predictors (n,) and logs of dispersions (k,) to the slopes (1 + k, n) of log likelihoods in these.
     """
-    nodes, weights = hermite_e.hermegauss(order + _MORE_NODES)
-    weights = weights / weights.sum()
-    factors = hermite_e.hermevander(nodes, order - 1) * weights[:, None]
-    found = np.zeros((order + 1, len(mean)))
-    for node, factor in zip(nodes, factors, strict=True):
-        found[1:] += factor[:, None] * slopes(mean + node * sd)
-    found[1:] *= sd / np.array([math.factorial(k) for k in range(1, order + 1)])[:, None]
+    k, most = len(normals.centre), min(order, _OF_DISPERSIONS + 1)
+    nodes, weights = _gauss(order + _MORE_NODES - _TAIL)
+    own = list(product(zip(*_gauss(most + 2), strict=True), repeat=k))
+    of_predictor = hermite_e.hermevander(nodes, order)
+    found = {e: np.zeros((order + 1 - sum(e), len(normals.mean))) for e in exponents_up_to(k, most)}
+    for points in own:
+        at = np.array([node for node, _ in points])
+        logs, share = normals.centre + normals.unit * at, math.prod(weight for _, weight in points)
+        values = hermite_e.hermevander(at, most) if k else np.zeros((0, most + 1))
+        for node, weight, row in zip(nodes, weights, of_predictor, strict=True):
+            of_rows = weight * share * slopes(normals.mean + node * normals.sd, logs)
+            for e, terms in found.items():
+                times = math.prod(values[j, power] for j, power in enumerate(e))
+                terms[1:] += (times * row[: len(terms) - 1, None]) * of_rows[0]
+                if any(e):  # the first one, by the slope in a dispersion that it has
+                    j = next(j for j, power in enumerate(e) if power)
+                    less = math.prod(values[i, power - (i == j)] for i, power in enumerate(e))
+                    terms[0] += less * normals.unit[j] * of_rows[1 + j]
+    for e, terms in found.items():
+        below = math.prod(map(math.factorial, e))
+        terms[1:] *= normals.sd
+        terms /= np.array([float(math.factorial(a) * below) for a in range(len(terms))])[:, None]
     return found
+
+
+def _gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    nodes, weights = hermite_e.hermegauss(count)
+    return nodes, weights / weights.sum()
 
 
 def in_powers(terms: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -59,36 +106,59 @@ def normal_terms(away: np.ndarray, precisions: np.ndarray) -> np.ndarray:
     return np.array([0.5 * np.log(precisions / (2 * np.pi)) - 0.5 * pulled * away, pulled, -0.5 * precisions])
 
 
+def in_powers_of_dispersions(terms: dict[Exponents, np.ndarray], order: int) -> dict[Exponents, np.ndarray]:
+    """The same coefficients for products of powers of dispersions, in their units, up to an order in all."""
+    found: dict[Exponents, np.ndarray] = {}
+    for e, own in terms.items():
+        if sum(e) <= min(order, _OF_DISPERSIONS):
+            powers = [hermite_e.herme2poly(np.eye(power + 1)[power]) for power in e]
+            for lower in product(*(range(power + 1) for power in e)):
+                times = math.prod(powers[j][power] for j, power in enumerate(lower))
+                if times:
+                    whole = found.setdefault(lower, np.zeros((order + 1 - sum(lower), own.shape[1])))
+                    size = order + 1 - sum(e)
+                    whole[:size] += times * own[:size]
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
     """Polynomials of cells that rows are added to.
 
     Attributes
     ----------
-    monomials : of their variables.
-    polynomials : (C, M), multinomial coefficients left out.
+    monomials : of their variables, by powers of dispersions.
+    polynomials : (C, M) of each of these, multinomial coefficients left out.
     normal : the same of what was taken away, up to the second order.
     errors : (C,) what the terms that are left out may add up to, as a standard deviation.
     rows : (C,) how many.
     """
 
-    monomials: Monomials
-    polynomials: np.ndarray
+    monomials: dict[Exponents, Monomials]
+    polynomials: dict[Exponents, np.ndarray]
     normal: np.ndarray
     errors: np.ndarray
     rows: np.ndarray
 
     @classmethod
-    def empty(cls, monomials: Monomials, cells: int) -> Sums:
+    def empty(cls, variables: int, order: int, dispersions: int, cells: int) -> Sums:
         """Of no rows."""
-        normal = np.zeros((cells, int(monomials.ends[2, -1])))
-        return cls(monomials, np.zeros((cells, monomials.size)), normal, np.zeros(cells), np.zeros(cells))
+        each = exponents_up_to(dispersions, min(order, _OF_DISPERSIONS))
+        monomials = {e: Monomials.of(variables, order - sum(e)) for e in each}
+        normal = np.zeros((cells, Monomials.count(variables, 2)))
+        found = {e: np.zeros((cells, one.size)) for e, one in monomials.items()}
+        return cls(monomials, found, normal, np.zeros(cells), np.zeros(cells))
+
+    @property
+    def whole(self) -> Monomials:
+        """Those without dispersions."""
+        return next(iter(self.monomials.values()))
 
     def add(
         self,
         x: np.ndarray,
         codes: np.ndarray,
-        terms: np.ndarray,
+        terms: dict[Exponents, np.ndarray],
         sd: np.ndarray,
         less: np.ndarray,
         root: np.ndarray,
@@ -98,31 +168,44 @@ class Sums:
         Parameters
         ----------
         x, codes : (n, d) and (n,) cells.
-        terms : (order + 1 + `_TAIL`, n) Hermite coefficients.
+        terms : Hermite coefficients, up to `terms_for` the order.
         sd : (n,) of linear predictors.
         less : (3, n) coefficients of a quadratic that is taken away.
         root : (C, d, d) weights of the cells' variables.
         """
-        order, cells = self.monomials.order, len(self.errors)
-        powers = in_powers(terms[: order + 1], sd)
-        powers[:3] -= less
-        add_polynomials(x, codes, powers, root, self.monomials.ends, self.polynomials)
-        add_polynomials(x, codes, less, root, self.monomials.ends[:3], self.normal)
-        self.errors[:] += errors_of(terms, codes, order, cells)
-        self.rows[:] += np.bincount(codes, minlength=cells)
+        order, ends = self.whole.order, self.whole.ends
+        for e, own in in_powers_of_dispersions(terms, order).items():
+            powers = in_powers(own, sd)
+            if not any(e):
+                powers[:3] -= less
+            add_polynomials(x, codes, powers, root, self.monomials[e].ends, self.polynomials[e])
+        add_polynomials(x, codes, less, root, ends[:3], self.normal)
+        self.errors[:] += errors_of(terms, codes, order, len(self.errors))
+        self.rows[:] += np.bincount(codes, minlength=len(self.errors))
 
     def __add__(self, other: Sums) -> Sums:
-        names = ("polynomials", "normal", "errors", "rows")
-        return Sums(self.monomials, *(getattr(self, name) + getattr(other, name) for name in names))
+        polynomials = {e: one + other.polynomials[e] for e, one in self.polynomials.items()}
+        errors, rows = self.errors + other.errors, self.rows + other.rows
+        return Sums(self.monomials, polynomials, self.normal + other.normal, errors, rows)
 
 
-def errors_of(terms: np.ndarray, codes: np.ndarray, order: int, cells: int) -> np.ndarray:
+def errors_of(terms: dict[Exponents, np.ndarray], codes: np.ndarray, order: int, cells: int) -> np.ndarray:
     """(C,) what the terms beyond an order may add up to over the rows (n,) of each cell, as a standard deviation."""
-    beyond = range(order + 1, order + 1 + _TAIL)
-    each = sum(math.sqrt(math.factorial(k)) * np.abs(terms[k]) for k in beyond)
+    each = np.zeros(len(codes))
+    for e, own in terms.items():
+        below = math.prod(map(math.factorial, e))
+        for a in range(min(len(own), order + _TAIL + 1 - sum(e))):
+            if a + sum(e) > order or sum(e) > _OF_DISPERSIONS:
+                each += math.sqrt(math.factorial(a) * below) * np.abs(own[a])
     return np.bincount(codes, each, cells)
 
 
 def terms_for(order: int) -> int:
     """Highest Hermite polynomial whose coefficient is needed."""
     return order + _TAIL
+
+
+def count_of(variables: int, order: int, dispersions: int) -> int:
+    """Terms of a cell's polynomials."""
+    each = exponents_up_to(dispersions, min(order, _OF_DISPERSIONS))
+    return sum(Monomials.count(variables, order - sum(e)) for e in each)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.latent.observations import Observations
+from poolwise.density.latent.observations import Observations, OutcomeRows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, errors_of, hermite_terms, normal_terms, terms_for
-from poolwise.density.polynomial.monomials import Monomials
+from poolwise.density.polynomial.expansion import (
+    Exponents,
+    Normals,
+    Sums,
+    count_of,
+    errors_of,
+    hermite_terms,
+    normal_terms,
+    terms_for,
+)
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
 from poolwise.density.priors import ModelPriors
+from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
-from poolwise.density.working.outcomes import WorkingModel
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
@@ -31,9 +39,9 @@ _CHUNK = 1 << 14  # rows, which stay in the cache
 _LANES = 2  # fixed, so that sums do not depend on the number of threads
 
 
-def orders_for(variables: int) -> list[int]:
+def orders_for(variables: int, dispersions: int) -> list[int]:
     """Orders that polynomials of so many variables may have."""
-    return [order for order in _ORDERS if Monomials.count(variables, order) <= _MOST]
+    return [order for order in _ORDERS if count_of(variables, order, dispersions) <= _MOST]
 
 
 def polynomials_of(
@@ -52,60 +60,45 @@ def polynomials_of(
     ----------
     total : statistics of the rows, by cells.
     """
-    coordinates = Coordinates.of(total.merged())
-    if not orders_for(coordinates.size) or len(model.density.dispersions.centre):
+    coordinates, dispersions = Coordinates.of(total.merged()), model.density.dispersions
+    k = len(dispersions.centre)
+    if not orders_for(coordinates.size, k):
         return None
     cells, rows = len(total.counts), len(observations.y)
     moments = CellMoments.of(model.density, thetas_of(model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
+    expansion = RowExpansion(moments, root, coordinates, link, dispersions)
     of_rows = RowRemainders.of(model, observations, design, priors, family, link)
     tried = np.arange(0, rows, max(1, rows // _TRIED))
-    taken, codes = observations.outcome_rows.take(tried), observations.codes[tried]
-    mean, sd = moments.of_rows(coordinates.columns(observations.wide[tried]), codes)
-    slopes = ExpectedLikelihood(taken, link, model.density.dispersions).slopes
     counts = np.bincount(observations.codes, minlength=cells)
-    order = best_order(slopes, mean + taken.known[0], sd, codes, counts, coordinates.size, of_rows.cost / rows)
-    monomials = Monomials.of(coordinates.size, order)
-    add = _adder(model, observations, link, coordinates, moments, root)
+    order = expansion.best_order(*_some(observations, tried), counts, of_rows.cost / rows)
 
     def lane(_: int, part: slice) -> Sums:
-        found = Sums.empty(monomials, cells)
+        found = Sums.empty(coordinates.size, order, k, cells)
         for start in range(part.start, part.stop, _CHUNK):
-            add(found, slice(start, min(start + _CHUNK, part.stop)))
+            chunk = slice(start, min(start + _CHUNK, part.stop))
+            outcomes = WorkingOutcomes(model.outcomes.values[chunk], model.outcomes.precisions[chunk])
+            expansion.add(found, *_some(observations, np.arange(chunk.start, chunk.stop)), outcomes)
         return found
 
     first, *others = map_slices(lane, rows, max(1, -(-rows // _LANES)), threads)
     sums = sum(others, first)
-    levels, of_cell = leaf_levels(model, design)
-    maps = WeightMaps.of(coordinates, design, priors)
-    each = PolynomialRemainders(
-        maps,
-        monomials,
-        sums.polynomials * monomials.multinomial,
-        moments.means,
-        inverse,
-        of_cell,
-        levels,
-        observations.constant,
-    )
-    kept = by_rows(sums.errors, sums.rows, each.cost / cells, of_rows.cost / rows)
+    kept = by_rows(sums.errors, sums.rows, expansion.cost(order), of_rows.cost / rows)
     some = np.flatnonzero(~kept)
     if not len(some):
         return None
-    few = replace(
-        each,
-        maps=replace(maps, places=np.take(maps.places, some, axis=1)),
-        polynomials=each.polynomials[some],
-        origin=each.origin[some],
-        inverse=each.inverse[some],
-        of_cell=of_cell[some],
-    )
-    if not kept.any():
-        found: Remainders = few
-    else:
+    maps, leaf = WeightMaps.of(coordinates, design, priors), leaf_levels(model, design)
+    few = PolynomialRemainders.of(sums, some, maps, moments, inverse, dispersions, leaf, observations.constant)
+    found: Remainders = few
+    if kept.any():
         of_kept = kept[observations.codes]
         found = Together((few, RowRemainders.of(model, observations, design, priors, family, link, of_kept)))
     return found if found.cost < _FEWER * of_rows.cost else None
+
+
+def _some(observations: Observations, positions: np.ndarray) -> tuple[OutcomeRows, np.ndarray, np.ndarray]:
+    """Rows at some positions: what the kernel takes, columns and cells."""
+    return observations.outcome_rows.take(positions), observations.wide[positions], observations.codes[positions]
 
 
 def thetas_of(mode: Mode) -> np.ndarray:
@@ -115,58 +108,71 @@ def thetas_of(mode: Mode) -> np.ndarray:
     return np.asarray(mode.point + WIDE * noise @ np.linalg.cholesky(mode.covariance).T)
 
 
-def _adder(
-    model: WorkingModel,
-    observations: Observations,
-    link: Link,
-    coordinates: Coordinates,
-    moments: CellMoments,
-    root: np.ndarray,
-) -> Callable[[Sums, slice], None]:
-    """What adds some rows to sums."""
-    likelihood = ExpectedLikelihood(observations.outcome_rows, link, model.density.dispersions)
+@dataclass(frozen=True, slots=True, eq=False)
+class RowExpansion:
+    """How rows become polynomials.
 
-    def add(sums: Sums, part: slice) -> None:
-        x, codes = coordinates.columns(observations.wide[part]), observations.codes[part]
-        mean, sd = moments.of_rows(x, codes)
-        mean += observations.known[0, part]
-
-        def slopes(predictors: np.ndarray) -> np.ndarray:
-            return likelihood.slopes(predictors, part)
-
-        terms = hermite_terms(slopes, mean, sd, terms_for(sums.monomials.order))
-        precisions = model.outcomes.precisions[part]
-        sums.add(x, codes, terms, sd, normal_terms(model.outcomes.values[part] - mean, precisions), root)
-
-    return add
-
-
-def best_order(
-    slopes: Callable[[np.ndarray], np.ndarray],
-    mean: np.ndarray,
-    sd: np.ndarray,
-    codes: np.ndarray,
-    counts: np.ndarray,
-    variables: int,
-    row: float,
-) -> int:
-    """The order by which draws cost least, as some of the rows tell.
-
-    Parameters
+    Attributes
     ----------
-    slopes, mean, sd, codes : of these (n,), as `hermite_terms` takes them, and their cells.
-    counts : (C,) all rows of each cell.
-    row : flops of a row.
+    moments, root : of the weights of cells.
+    coordinates : of these weights.
+    link : of the mean.
+    dispersions : about where they lie.
     """
-    orders = orders_for(variables)
-    terms, times = hermite_terms(slopes, mean, sd, terms_for(max(orders))), counts.sum() / len(codes)
 
-    def cost(order: int) -> float:
-        each = polynomial_cost(Monomials.count(variables, order), variables)
-        kept = by_rows(times * errors_of(terms, codes, order, len(counts)), counts, each, row)
-        return float(each * (~kept).sum() + row * counts[kept].sum())
+    moments: CellMoments
+    root: np.ndarray
+    coordinates: Coordinates
+    link: Link
+    dispersions: Dispersions
 
-    return min(orders, key=cost)
+    def terms(
+        self, rows: OutcomeRows, x: np.ndarray, codes: np.ndarray, order: int
+    ) -> tuple[Normals, dict[Exponents, np.ndarray]]:
+        """What is known of rows, and Hermite coefficients of their log likelihoods.
+
+        Parameters
+        ----------
+        x : (n, d).
+        """
+        mean, sd = self.moments.of_rows(x, codes)
+        normals = Normals(mean + rows.known[0], sd, self.dispersions.centre, self.dispersions.sd)
+        likelihood = ExpectedLikelihood(rows, self.link, self.dispersions)
+        return normals, hermite_terms(likelihood.slopes, normals, terms_for(order))
+
+    def add(
+        self, sums: Sums, rows: OutcomeRows, wide: np.ndarray, codes: np.ndarray, outcomes: WorkingOutcomes
+    ) -> None:
+        """Add rows with their working outcomes to sums."""
+        x = self.coordinates.columns(wide)
+        normals, terms = self.terms(rows, x, codes, sums.whole.order)
+        less = normal_terms(outcomes.values - normals.mean, outcomes.precisions)
+        sums.add(x, codes, terms, normals.sd, less, self.root)
+
+    def cost(self, order: int) -> float:
+        """Flops of a cell's polynomials, about."""
+        d = self.coordinates.size
+        return polynomial_cost(count_of(d, order, len(self.dispersions.centre)), d)
+
+    def best_order(self, rows: OutcomeRows, wide: np.ndarray, codes: np.ndarray, counts: np.ndarray, row: float) -> int:
+        """The order by which draws cost least, as some of the rows tell.
+
+        Parameters
+        ----------
+        rows, wide, codes : of these (n,).
+        counts : (C,) all rows of each cell.
+        row : flops of a row.
+        """
+        orders = orders_for(self.coordinates.size, len(self.dispersions.centre))
+        _, terms = self.terms(rows, self.coordinates.columns(wide), codes, max(orders))
+        times = counts.sum() / len(codes)
+
+        def cost(order: int) -> float:
+            each = self.cost(order)
+            kept = by_rows(times * errors_of(terms, codes, order, len(counts)), counts, each, row)
+            return float(each * (~kept).sum() + row * counts[kept].sum())
+
+        return min(orders, key=cost)
 
 
 def by_rows(errors: np.ndarray, rows: np.ndarray, polynomial: float, row: float) -> np.ndarray:

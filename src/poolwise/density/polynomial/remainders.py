@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtri
 
-from poolwise.density.polynomial.coordinates import WeightMaps
+from poolwise.density.polynomial.coordinates import CellMoments, WeightMaps
+from poolwise.density.polynomial.expansion import Exponents, Sums
 from poolwise.density.polynomial.kernels import polynomial_remainders
 from poolwise.density.polynomial.monomials import Monomials
+from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.remainders import Remainders
 
 # Shares of a cell's posterior, by the normal model, beyond which polynomials are taken for cubes, and for nothing.
@@ -24,50 +26,93 @@ class PolynomialRemainders:
     Attributes
     ----------
     maps : from coefficients and effects to weights; places of these cells alone.
-    monomials, polynomials : (C, M) of the remainders.
+    monomials, polynomials : and their coefficients (C, M), for each product of powers of dispersions.
     origin, inverse : (C, d) and (C, d, d): they are in s = inverse (w - origin).
+    centre, unit : (k,) of logs of dispersions.
     of_cell : (C,) level of the leaf.
     levels : of the leaf.
     constant : what the log likelihood has beyond `ratios`.
     """
 
     maps: WeightMaps
-    monomials: Monomials
-    polynomials: np.ndarray
+    monomials: dict[Exponents, Monomials]
+    polynomials: dict[Exponents, np.ndarray]
     origin: np.ndarray
     inverse: np.ndarray
+    centre: np.ndarray
+    unit: np.ndarray
     of_cell: np.ndarray
     levels: int
     constant: float = 0.0
 
+    @classmethod
+    def of(
+        cls,
+        sums: Sums,
+        some: np.ndarray,
+        maps: WeightMaps,
+        moments: CellMoments,
+        inverse: np.ndarray,
+        dispersions: Dispersions,
+        leaf: tuple[int, np.ndarray],
+        constant: float = 0.0,
+    ) -> PolynomialRemainders:
+        """Of some cells, by their positions.
+
+        Parameters
+        ----------
+        leaf : its levels, and the one (C,) of each cell.
+        """
+        levels, of_cell = leaf
+        return cls(
+            replace(maps, places=np.take(maps.places, some, axis=1)),
+            sums.monomials,
+            {e: (own * sums.monomials[e].multinomial)[some] for e, own in sums.polynomials.items()},
+            moments.means[some],
+            inverse[some],
+            dispersions.centre,
+            dispersions.sd,
+            of_cell[some],
+            levels,
+            constant,
+        )
+
     @property
     def cost(self) -> float:
         """Flops of a draw's ratios, about."""
-        each = polynomial_cost(self.monomials.size, self.monomials.variables)
-        return len(self.of_cell) * each
+        size = sum(one.size for one in self.monomials.values())
+        return len(self.of_cell) * polynomial_cost(size, self.maps.slots.shape[1])
 
     def length(self, share: float) -> float:
         """Beyond which so much of a standard normal lies, of as many dimensions as there are variables."""
-        return float(np.sqrt(chdtri(self.monomials.variables, share)))
+        return float(np.sqrt(chdtri(self.maps.slots.shape[1], share)))
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""
-        out = np.zeros((len(beta), self.levels))
-        polynomial_remainders(
-            np.ascontiguousarray(self.maps.of_coefficients @ beta.T),
-            effects,
-            self.maps.slots,
-            self.maps.places,
-            self.of_cell,
-            self.origin,
-            self.inverse,
-            self.length(_BEYOND),
-            self.length(NOWHERE),
-            self.monomials.ends,
-            self.polynomials,
-            out,
-        )
-        return out
+        base = np.ascontiguousarray(self.maps.of_coefficients @ beta.T)
+        away = (logs - self.centre) / self.unit
+        total = np.zeros((len(beta), self.levels))
+        for e, polynomials in self.polynomials.items():
+            own = np.zeros_like(total)
+            polynomial_remainders(
+                base,
+                effects,
+                self.maps.slots,
+                self.maps.places,
+                self.of_cell,
+                self.origin,
+                self.inverse,
+                self.length(_BEYOND),
+                self.length(NOWHERE),
+                self.monomials[e].ends,
+                polynomials,
+                own,
+            )
+            if any(e):  # where there is nothing, that is said by the first one
+                with np.errstate(invalid="ignore"):
+                    own = np.where(np.isfinite(own), own * np.prod(away**e, axis=1)[:, None], 0.0)
+            total += own
+        return total
 
 
 def polynomial_cost(size: int, variables: int) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 
 from poolwise.density.latent.observations import OutcomeRows, outcome_rows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, hermite_terms, normal_terms, terms_for
+from poolwise.density.polynomial.expansion import Sums, normal_terms
 from poolwise.density.polynomial.kernels import add_log_likelihoods
+from poolwise.density.polynomial.of_rows import RowExpansion
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingOutcomes
@@ -27,7 +28,7 @@ class RowModel:
     Attributes
     ----------
     design, family, link : of the model.
-    dispersions : none.
+    dispersions : about where they lie.
     coordinates : of the weights of cells.
     """
 
@@ -41,17 +42,13 @@ class RowModel:
         """What the kernel takes."""
         return outcome_rows(self.design, rows, self.family)
 
-    def columns(self, rows: Rows) -> np.ndarray:
-        """(n, d)."""
-        return self.coordinates.columns(rows.values[:, :-1])
-
     def likelihood(self, rows: OutcomeRows) -> ExpectedLikelihood:
         """Of these."""
         return ExpectedLikelihood(rows, self.link, self.dispersions)
 
     def constant(self, rows: OutcomeRows) -> float:
         """What the log likelihood has beyond the kernel's value."""
-        at = np.full((1, len(rows.y)), 0.1)
+        at = np.full(rows.known.shape, 0.1)
         whole = float(np.sum(rows.weights * self.family.log_density(rows.y, rows.trials, *at)))
         own = call_rows(rows.address, rows.y, rows.trials, rows.weights, at, np.empty_like(at), np.empty_like(at))
         return whole - float(own)
@@ -65,29 +62,35 @@ class Turn:
     ----------
     model, moments : of the rows, and of the weights of their cells.
     reducer : the sums.
+    slopes : (1 + 2 k, k) sums of slopes of expected log likelihoods in logs of dispersions, at their probes.
     """
 
     model: RowModel
     moments: CellMoments
     reducer: Reducer
+    slopes: np.ndarray
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
-        _, _, _, outcomes, known = self.working(rows)
-        self.reduce(rows, outcomes, known)
+        taken = self.model.outcomes(rows)
+        mean, sd = self.moments.of_rows(self.model.coordinates.columns(rows.values[:, :-1]), rows.codes)
+        mean += taken.known[0]
+        self.reduce(rows, taken, working_outcomes(self.model.likelihood(taken), mean, sd**2))
+        if self.slopes.size:
+            likelihood = self.model.likelihood(taken)
+            probes = self.model.dispersions.probes
+            self.slopes[:] += [likelihood.dispersion_slopes(mean, sd**2, logs) for logs in probes]
 
-    def working(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray, WorkingOutcomes, OutcomeRows]:
-        """Columns (n, d), means and sds of linear predictors (n,), working outcomes, and what the kernel takes."""
-        taken, x = self.model.outcomes(rows), self.model.columns(rows)
-        mean, sd = self.moments.of_rows(x, rows.codes)
-        mean = mean + taken.known[0]
-        slope, curvature = self.model.likelihood(taken).projected(mean, sd**2)
-        return x, mean, sd, WorkingOutcomes(mean + slope / curvature, curvature), taken
-
-    def reduce(self, rows: Rows, outcomes: WorkingOutcomes, taken: OutcomeRows) -> None:
+    def reduce(self, rows: Rows, taken: OutcomeRows, outcomes: WorkingOutcomes) -> None:
         """Add working outcomes to the sums."""
         values = np.column_stack([rows.values[:, :-1], outcomes.values - taken.known[0]])
         self.reducer.add(values, rows.codes, outcomes.precisions)
+
+
+def working_outcomes(likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray) -> WorkingOutcomes:
+    """Of rows whose linear predictors have some means and variances (n,)."""
+    slope, curvature = likelihood.projected(mean, variance)
+    return WorkingOutcomes(mean + slope / curvature, curvature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,22 +99,24 @@ class Expansion:
 
     Attributes
     ----------
-    turn : has the working outcomes.
-    root : (C, d, d) of the moments.
-    sums : the polynomials.
+    turn : that sums the first.
+    rows : how rows become polynomials.
+    sums : of these.
     """
 
     turn: Turn
-    root: np.ndarray
+    rows: RowExpansion
     sums: Sums
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
-        x, mean, sd, outcomes, taken = self.turn.working(rows)
-        terms = hermite_terms(self.turn.model.likelihood(taken).slopes, mean, sd, terms_for(self.sums.monomials.order))
-        less = normal_terms(outcomes.values - mean, outcomes.precisions)
-        self.sums.add(x, rows.codes, terms, sd, less, self.root)
-        self.turn.reduce(rows, outcomes, taken)
+        taken, wide = self.turn.model.outcomes(rows), rows.values[:, :-1]
+        x = self.rows.coordinates.columns(wide)
+        normals, terms = self.rows.terms(taken, x, rows.codes, self.sums.whole.order)
+        outcomes = working_outcomes(self.turn.model.likelihood(taken), normals.mean, normals.sd**2)
+        less = normal_terms(outcomes.values - normals.mean, outcomes.precisions)
+        self.sums.add(x, rows.codes, terms, normals.sd, less, self.rows.root)
+        self.turn.reduce(rows, taken, outcomes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,6 +147,7 @@ class LogLikelihoods:
     cells : (C,) which cells' rows are left out.
     maps : from coefficients and effects to the weights of cells.
     base, effects : (d, m) weights that all cells share, and (U, m) effects that theta speaks of.
+    logs : (m, k) of dispersions.
     totals : (m,), without `constants`, one for each batch.
     counts : rows of each batch.
     """
@@ -151,6 +157,7 @@ class LogLikelihoods:
     maps: WeightMaps
     base: np.ndarray
     effects: np.ndarray
+    logs: np.ndarray
     totals: np.ndarray
     constants: list[float] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -169,13 +176,13 @@ class LogLikelihoods:
             taken.trials,
             taken.weights,
             taken.known,
-            self.model.columns(rows),
+            self.model.coordinates.columns(rows.values[:, :-1]),
             rows.codes,
             self.base,
             self.effects,
             self.maps.slots,
             self.maps.places,
-            np.zeros((len(taken.known), len(own))),
+            self.model.dispersions.of_parameters(self.logs, len(taken.known)),
             own,
         )
         self.totals[:] += own

@@ -68,6 +68,12 @@ class Dispersions:
         """(k,) standard deviations."""
         return np.asarray(np.sqrt(np.diag(np.linalg.inv(self.precision))))
 
+    @property
+    def probes(self) -> np.ndarray:
+        """(1 + 2 k, k) logs at which `moved` asks for slopes."""
+        steps = _STEP * np.eye(len(self.centre))
+        return np.vstack([self.centre[None], self.centre - steps, self.centre + steps])
+
     def moved(self, slopes_at: Callable[[np.ndarray], np.ndarray]) -> tuple[Dispersions, float]:
         """One of Newton's steps towards the mode, and its length in standard deviations.
 

@@ -54,14 +54,15 @@ class ExpectedLikelihood:
             least = np.maximum(least, np.abs(slope) * (_STEP / _FURTHEST) / step)
             return slope, np.maximum(curvature, least)
 
-    def slopes(self, predictor: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
-        """Slopes (n,) of the log likelihoods of some rows in their linear predictors (n,)."""
-        predictors = self._predictors(self.dispersions.centre, rows)
+    def slopes(self, predictor: np.ndarray, logs: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+        """Slopes (1 + k, n) of the log likelihoods of some rows in their linear predictors (n,), and in logs (k,) of
+        dispersions."""
+        predictors = self._predictors(logs, rows)
         predictors[0] = predictor
         found, information = np.empty_like(predictors), np.empty_like(predictors)
         with np.errstate(all="ignore"):
             self._slopes(predictors, rows, found, information)
-        return np.asarray(found[0])
+        return found[[0, *self.dispersions.parameters]]
 
     def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
         """(n,) what a small step of linear predictors is small beside: one on a scale of logs; else, as these have the
