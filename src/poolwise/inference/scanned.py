@@ -73,11 +73,11 @@ class Tally:
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
         self.reducer.add(rows.values, rows.codes, rows.weights)
-        trials = np.ones(len(rows.codes)) if rows.trials is None else rows.trials
-        pairs, counts = np.unique(rows.response + 1j * trials, return_counts=True)
-        for pair, count in zip(pairs, counts, strict=True):
-            name = float(pair.real), float(pair.imag)
-            self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
+        for tried in [1.0] if rows.trials is None else np.unique(rows.trials):
+            mine = rows.response if rows.trials is None else rows.response[rows.trials == tried]
+            for outcome, count in zip(*np.unique(mine, return_counts=True), strict=True):
+                name = float(outcome), float(tried)
+                self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
         if rows.offset is not None:
             self.offsets.append(float(rows.offset.sum()))
         self.some.append(rows.take(np.flatnonzero(_hashed(rows) < self.share)))
@@ -225,6 +225,8 @@ class _Scans:
     def settled(self, density: WorkingDensity, modes: list[Mode]) -> tuple[WorkingDensity, list[Mode]] | None:
         """The working model of all rows, from that of some; None where it does not settle."""
         moments, common = self.moments(density, modes), self.common(density, modes)
+        # Some rows know less than all do: what they do not know is no part of the first turn.
+        moments = replace(moments, covariances=np.zeros_like(moments.covariances))
         for _ in range(_TURNS):
             turns = self.turns(self.rows(density.dispersions), moments)
             self.scan(turns)

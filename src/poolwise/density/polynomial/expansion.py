@@ -22,7 +22,7 @@ from numpy.polynomial import hermite_e
 from poolwise.density.polynomial.kernels import add_polynomials
 from poolwise.density.polynomial.monomials import Monomials
 
-_MORE_NODES = 6  # of the quadrature than the order
+_MORE_NODES = 3  # of the quadrature than the highest polynomial
 _OF_DISPERSIONS = 3  # highest power of these, which many rows tell sharply
 _TAIL = 2  # terms beyond the order that tell the error
 _LEAST = 1e-30  # standard deviation
@@ -63,8 +63,8 @@ def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponent
     slopes : linear predictors (n,) and logs of dispersions (k,) to the slopes (1 + k, n) of log likelihoods in these.
     """
     k, most = len(normals.centre), min(order, _OF_DISPERSIONS + 1)
-    nodes, weights = _gauss(order + _MORE_NODES - _TAIL)
-    own = list(product(zip(*_gauss(most + 2), strict=True), repeat=k))
+    nodes, weights = _gauss(order + _MORE_NODES)
+    own = list(product(zip(*_gauss(most + 1), strict=True), repeat=k))
     of_predictor = hermite_e.hermevander(nodes, order)
     found = {e: np.zeros((order + 1 - sum(e), len(normals.mean))) for e in exponents_up_to(k, most)}
     for points in own:
