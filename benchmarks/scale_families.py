@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 import poolwise as pw
 
@@ -43,7 +45,9 @@ took = time.perf_counter() - began
 ess = fit.summary()["ess_bulk"].min()
 found = {"seconds": took, "ess": float(ess), "sampler": fit.outcome.sampler, "passed": fit.outcome.passed}
 found |= {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-found |= {"efficiency": fit.outcome.figures.get("efficiency"), "reading": fit.result.model.data.reading}
+left_out = fit.outcome.figures.get("left_out")  # of polynomials, in standard deviations of a log density
+found |= {"efficiency": fit.outcome.figures.get("efficiency"), "left_out": left_out and float("%.1e" % left_out)}
+found |= {"reading": fit.result.model.data.reading}
 print(json.dumps(found))
 """
 LIMIT = 1800
@@ -107,32 +111,48 @@ def cells(most: float, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def written(rows: int, family: str, path: Path) -> None:
+    """2,000 groups, three continuous predictors, a slope that varies: a million rows at a time, as CSV or Parquet."""
+    rng, writer = np.random.default_rng(2), None
+    u = rng.normal(size=(2000, 2)) @ np.array([[0.8, 0.2], [0.0, 0.5]])
+    for start in range(0, rows, 10**6):
+        n = min(10**6, rows - start)
+        g, x = rng.integers(0, 2000, n), rng.normal(size=(n, 3))
+        eta = -0.3 + x @ [0.5, -0.3, 0.2] + u[g, 0] + u[g, 1] * x[:, 0]
+        rate = np.exp(0.5 * eta) * (rng.gamma(3.0, 1 / 3, n) if family == "negative_binomial" else 1.0)
+        y = rng.random(n) < 1 / (1 + np.exp(-eta)) if family == "bernoulli" else rng.poisson(rate)
+        frame = pd.DataFrame({"y": y.astype(int), "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "g": g})
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+            continue
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
 def continuous(most: float, folder: Path) -> pd.DataFrame:
     """2,000 groups, three continuous predictors, a slope that varies: posteriors beside the peers' point estimates."""
     lines = []
-    sizes = [("bernoulli", 10**4), ("bernoulli", 10**5), ("poisson", 10**5), ("negative_binomial", 10**5)]
-    for family, rows in [*sizes, ("bernoulli", 10**6)]:
+    families = {"bernoulli": "binomial", "poisson": "poisson", "negative_binomial": "nbinom2"}
+    sizes = [(name, rows) for rows in (10**5, 10**6, 10**7) for name in families]
+    for family, rows in [("bernoulli", 10**4), *sizes]:
         if rows > most:
             continue
-        rng = np.random.default_rng(2)
-        g, x = rng.integers(0, 2000, rows), rng.normal(size=(rows, 3))
-        u = rng.normal(size=(2000, 2)) @ np.array([[0.8, 0.2], [0.0, 0.5]])
-        eta = -0.3 + x @ [0.5, -0.3, 0.2] + u[g, 0] + u[g, 1] * x[:, 0]
-        rate = np.exp(0.5 * eta) * (rng.gamma(3.0, 1 / 3, rows) if family == "negative_binomial" else 1.0)
-        y = rng.random(rows) < 1 / (1 + np.exp(-eta)) if family == "bernoulli" else rng.poisson(rate)
-        path = folder / "rows.csv"
-        frame = pd.DataFrame({"y": y.astype(int), "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "g": g})
-        frame.to_csv(path, index=False)
+        path = folder / ("rows.csv" if rows < 10**6 else "rows.parquet")
+        written(rows, family, path)
         ours = measured("y ~ x1 + x2 + x3 + (x1 | g)", path, family)
-        r_family = {"bernoulli": "binomial", "poisson": "poisson", "negative_binomial": "nbinom2"}[family]
         line = {"family": family, "rows": rows, "poolwise_s": ours["seconds"] and round(ours["seconds"], 1)}
-        line |= {"ess": ours.get("ess") and round(ours["ess"]), "sampler": ours["sampler"]}
+        line |= {"ess": ours.get("ess") and round(ours["ess"]), "mb": ours.get("mb") and round(ours["mb"])}
+        line |= {"left_out": ours.get("left_out"), "sampler": ours["sampler"]}
         for name in PEERS:
             able = rows <= 10**5 and (name, family) != ("glmer", "negative_binomial")  # glmer.nb takes many fits
-            took = peer(name, "y ~ x1 + x2 + x3 + (x1 | g)", path, r_family) if able else None
+            took = peer(name, "y ~ x1 + x2 + x3 + (x1 | g)", path, families[family]) if able else None
             line[f"{name}_s"] = took and round(took, 1)
         lines.append(line)
         print(line, flush=True)
+        path.unlink()
     return pd.DataFrame(lines)
 
 

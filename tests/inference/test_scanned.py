@@ -12,7 +12,7 @@ from scipy.special import expit
 import poolwise as pw
 from poolwise.inference import scanned, streamed
 from poolwise.statistics import stream
-from poolwise.support.errors import DataError, PoolwiseWarning
+from poolwise.support.errors import DataError, PoolwiseError, PoolwiseWarning
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def frame(rows=20_000, groups=30, seed=0):
     return pd.DataFrame(
         {
             "y": (rng.random(rows) < expit(eta)).astype(int),
-            "count": rng.poisson(exposure * np.exp(0.3 * eta)),
+            "count": rng.poisson(exposure * np.exp(0.3 * eta) * rng.gamma(4.0, 0.25, rows)),
             "hits": rng.binomial(trials, expit(eta)),
             "trials": trials,
             "x": x,
@@ -57,6 +57,7 @@ def is_scanned(fit):
     [
         ("y ~ x + kind + (x | g)", "bernoulli"),
         ("count ~ x + offset(log(exposure)) + (1 | g)", "poisson"),
+        ("count ~ x + offset(log(exposure)) + (1 | g)", "negative_binomial"),
         ("hits | trials(trials) ~ scale(x) + (1 | g)", "binomial"),
         ("y ~ x + (1 | g) + (1 | kind:g)", "bernoulli"),
     ],
@@ -111,12 +112,12 @@ def test_groups_of_few_rows_keep_them_and_missing_values_are_dropped(monkeypatch
 
 
 def test_where_scans_are_no_way_rows_are_read(monkeypatch):
-    """Too many rows to be kept; another parameter; few rows; NUTS was asked for."""
+    """Too many rows to be kept; outcomes on a scale; no groups; NUTS was asked for; few rows."""
     data, formula = in_duckdb(frame(3000)), "y ~ x + (1 | g)"
     monkeypatch.setattr(scanned, "_MOST_KEPT", -1)
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
     monkeypatch.setattr(scanned, "_MOST_KEPT", 1000)
-    assert not is_scanned(pw.fit("count ~ x + (1 | g)", data, family="negative_binomial", seed=1, draws=100))
+    assert not is_scanned(pw.fit("exposure ~ x + (1 | g)", data, family="gamma", seed=1, draws=100))
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100, sampler="nuts"))
     assert not is_scanned(pw.fit("y ~ x", data, family="bernoulli", seed=1, draws=100))
     monkeypatch.setattr(streamed, "LARGE", 5000)
@@ -171,3 +172,28 @@ def test_what_needs_rows_says_that_they_stayed_where_they_are(tmp_path):
     fit.save(tmp_path / "fit")
     again = pw.load(tmp_path / "fit")
     np.testing.assert_allclose(again.result.beta, fit.result.beta)
+
+
+def test_an_error_of_the_engine_is_a_sentence(monkeypatch):
+    connection = duckdb.connect()
+    connection.register("rows_of_data", frame())
+    connection.execute("create table stored as select * from rows_of_data")
+    first = scanned.learn
+
+    def then_no_table(*arguments):
+        found = first(*arguments)
+        connection.execute("drop table stored")
+        return found
+
+    monkeypatch.setattr(streamed, "learn", then_no_table)
+    with pytest.raises(PoolwiseError):
+        pw.fit("y ~ x + (1 | g)", connection.table("stored"), family="bernoulli", seed=1)
+
+
+def test_an_interrupt_ends_a_scan(monkeypatch):
+    def interrupted(self, rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scanned.Tally, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pw.fit("y ~ x + (1 | g)", in_duckdb(frame()), family="bernoulli", seed=1)

@@ -19,6 +19,7 @@ from poolwise.statistics.model_formula import ModelFormula, model_formula
 from poolwise.statistics.queries import holds_numbers
 from poolwise.statistics.routes import LARGE
 from poolwise.statistics.stream import column_terms, open_stream
+from poolwise.support.errors import PoolwiseError
 
 if TYPE_CHECKING:
     from poolwise.priors import Prior
@@ -47,7 +48,29 @@ def posterior_by_scans(
     if not isinstance(source, Relation) or weights is not None or settings.sampler == "nuts":
         return None
     read = model_formula(formula, source, family, link, functions=functions, used=[], tables=tables)
-    if not _suits(read) or source.count() <= LARGE:
+    if not _suits(read):
+        return None
+    try:
+        return _scanned(read, source, priors, link, missing, settings, threads)
+    except PoolwiseError:
+        raise
+    except Exception as error:
+        said = source.engine.explain(error)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _scanned(
+    read: ModelFormula,
+    source: Relation,
+    priors: Mapping[str, Prior],
+    link: str | None,
+    missing: str,
+    settings: SamplerSettings,
+    threads: int,
+) -> Posterior | None:
+    if source.count() <= LARGE:
         return None
     needed = read.needed(None)
     numeric = holds_numbers(needed, source)
