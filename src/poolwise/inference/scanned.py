@@ -151,7 +151,7 @@ def infer_scanned(
     """
     started = time.perf_counter()
     coordinates = Coordinates.of(model.statistics.counted().merged())
-    if not len(model.priors.ties.free) or not orders_for(coordinates.size, len(model.priors.layout.dispersions)):
+    if not model.design.coefficients or not orders_for(coordinates.size, len(model.priors.layout.dispersions)):
         return None
     scans = _Scans(model, stream, coordinates, settings, threads)
     try:

@@ -24,7 +24,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     It is one for many rows, observed exactly, with a regression of the mean, whose other parameters they all share.
     """
     observations, priors = model.observations, model.priors
-    if observations is None or not len(priors.ties.free):
+    if observations is None or not model.design.coefficients:
         return None
     effects = max((len(factor.levels) * len(factor.effects) for factor in model.design.factors), default=0)
     if len(observations.y) + _EFFECT * effects < LEAST:

@@ -68,6 +68,7 @@ PRIORS = {"Intercept": pw.Normal(0, 1), "x": pw.Normal(0, 1), "sd": pw.HalfNorma
 SHAPE = 3.0
 SLOPES, CROSSED = "y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)"
 WITHOUT_X = {name: prior for name, prior in PRIORS.items() if name != "x"}
+WITHOUT_SD = {name: prior for name, prior in PRIORS.items() if name != "sd"}
 
 
 @pytest.mark.parametrize("defended", [True, False])
@@ -409,3 +410,25 @@ def test_a_density_without_digits_is_not_sampled(monkeypatch):
     constant = type(found.density).of_effects
     monkeypatch.setattr(type(found.density), "of_effects", lambda self, points: constant(self, points) + 1e18)
     assert near_normal.near_normal(model, found, remainders, np.inf, settings, 1) is None
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_without_groups_the_posterior_is_that_of_a_grid(family):
+    """There is no theta: a number that nothing depends on has a draw of coefficients at each of its values."""
+    data = _data(family, rows=80)
+    fit = pw.fit("y ~ x", data, family=family, seed=1, priors=WITHOUT_SD)
+    assert fit.outcome.sampler == "independence"
+    assert fit.outcome.passed
+    x, y, shift = data["x"].to_numpy(), data["y"].to_numpy(), data["x"].mean()
+    intercept, slope = np.meshgrid(np.linspace(-3, 3, 401), np.linspace(-3, 3, 401), indexing="ij")
+    eta = intercept[..., None] + slope[..., None] * (x - shift)
+    logs = (y * eta - np.logaddexp(0, eta) if family == "bernoulli" else y * eta - np.exp(eta) - gammaln(y + 1)).sum(-1)
+    logs += norm.logpdf(intercept) + norm.logpdf(slope)
+    weights = np.exp(logs - logs.max())
+    assert fit.log_evidence == pytest.approx(logsumexp(logs) + 2 * np.log(6 / 400), abs=0.05)
+    at_centre = fit.posterior["beta"].values.reshape(-1, 2) @ np.array([[1.0, 0.0], [shift, 1.0]])
+    for k, values in enumerate((intercept, slope)):
+        mean = (weights * values).sum() / weights.sum()
+        sd = np.sqrt((weights * (values - mean) ** 2).sum() / weights.sum())
+        assert at_centre[:, k].mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(2000))
+        assert at_centre[:, k].std() == pytest.approx(sd, rel=0.06)

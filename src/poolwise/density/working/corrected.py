@@ -149,6 +149,8 @@ class CorrectedDensity:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
         values = self.working.of_effects(drawn.points) + self.remainders.constant
         values += self.working.dispersions.log_prior(drawn.logs)
+        if self.working.idle:
+            values = values - 0.5 * np.square(drawn.points[:, 0]) - 0.5 * np.log(2 * np.pi)
         values -= drawn.noise.log_mixture_of_common()
         shape = len(values), self.remainders.levels
         chosen, total = np.zeros(shape, dtype=np.int64), np.full(shape, -np.inf)

@@ -19,6 +19,7 @@ from poolwise.samplers.interface import NativeDensity
 
 _UNIT = HalfNormal(1.0)  # of a sigma that is one
 _AROUND = 6.0  # standard deviations of a dispersion in which modes are looked for
+_LOG_ROOT = 0.5 * math.log(2 * math.pi)
 _OF_SIGMA = 0.5 * math.log(2 / math.pi) - 0.5  # its log density at one, which plays no part
 
 
@@ -32,6 +33,8 @@ def with_sigma(priors: ModelPriors) -> ModelPriors:
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkingDensity:
     """The density of what is sampled of theta, with sigma at one, times that of the family's own dispersions.
+
+    Where there is no theta, a number that nothing depends on takes its place: to each there is a draw of coefficients.
 
     Attributes
     ----------
@@ -60,9 +63,14 @@ class WorkingDensity:
         return slice(self._sigma, self._sigma + len(self.layout.dispersions))
 
     @property
+    def idle(self) -> bool:
+        """Whether there is no theta."""
+        return not len(self.ties.free)
+
+    @property
     def dimension(self) -> int:
         """Length of what is sampled."""
-        return len(self.ties.free)
+        return max(1, len(self.ties.free))
 
     @property
     def log_scales(self) -> np.ndarray:
@@ -80,7 +88,7 @@ class WorkingDensity:
 
     def theta(self, points: np.ndarray) -> np.ndarray:
         """(m, d) the family's theta at points."""
-        return self.ties.theta(np.ascontiguousarray(points))
+        return self.ties.theta(np.ascontiguousarray(points[:, : len(self.ties.free)]))
 
     def full(self, points: np.ndarray) -> np.ndarray:
         """Theta of the normal model at points (m, .)."""
@@ -101,7 +109,8 @@ class WorkingDensity:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, .), (m,)."""
-        return self.of_effects(points) + self.dispersions.log_density(self.logs(points))
+        found = self.of_effects(points) + self.dispersions.log_density(self.logs(points))
+        return np.asarray(found - 0.5 * np.square(points[:, 0]) - _LOG_ROOT if self.idle else found)
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at one point."""
@@ -110,6 +119,8 @@ class WorkingDensity:
 
     def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same at points together."""
+        if self.idle:
+            return self.log_density(points), -points
         values, slopes = self.normal.values_and_gradients(self.full(points))
         logs = self.logs(points)
         slopes = self._with(slopes, self.dispersions.slopes(logs), self._sigma_alone)
@@ -118,12 +129,16 @@ class WorkingDensity:
 
     def starts(self) -> np.ndarray:
         """Points to begin from."""
+        if self.idle:
+            return np.zeros((1, 1))
         found = self.normal.starts()
         centre = np.tile(self.dispersions.centre, (len(found), 1))
         return self._with(found, centre, self._sigma_alone)[:, self.ties.free]
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Where modes are looked for."""
+        if self.idle:
+            return -np.ones(1), np.ones(1)
         around = self.dispersions.centre + np.array([[-_AROUND], [_AROUND]]) * self.dispersions.sd
         low, high = self._with(np.array(self.normal.box()), around, self._sigma_alone)[:, self.ties.free]
         return low, high
