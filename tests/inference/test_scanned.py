@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 import poolwise as pw
-from poolwise.inference import scanned, streamed
+from poolwise.inference import first_scan, scanned, streamed
 from poolwise.statistics import stream
 from poolwise.support.errors import DataError, PoolwiseError, PoolwiseWarning
 
@@ -18,7 +18,7 @@ from poolwise.support.errors import DataError, PoolwiseError, PoolwiseWarning
 @pytest.fixture(autouse=True)
 def however_few_rows(monkeypatch):
     monkeypatch.setattr(streamed, "LARGE", 1000)
-    monkeypatch.setattr(scanned, "_SOME", 6000)
+    monkeypatch.setattr(first_scan, "_SOME", 6000)
     monkeypatch.setattr(stream, "BATCH", 5000)
 
 
@@ -128,7 +128,7 @@ def test_a_table_that_changes_between_scans_is_noticed(monkeypatch):
     connection = duckdb.connect()
     connection.register("rows_of_data", frame())
     connection.execute("create table stored as select * from rows_of_data")
-    first = scanned.learn
+    first = first_scan.learn
 
     def then_a_row_more(*arguments):
         found = first(*arguments)
@@ -178,7 +178,7 @@ def test_an_error_of_the_engine_is_a_sentence(monkeypatch):
     connection = duckdb.connect()
     connection.register("rows_of_data", frame())
     connection.execute("create table stored as select * from rows_of_data")
-    first = scanned.learn
+    first = first_scan.learn
 
     def then_no_table(*arguments):
         found = first(*arguments)
@@ -194,6 +194,6 @@ def test_an_interrupt_ends_a_scan(monkeypatch):
     def interrupted(self, rows):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scanned.Tally, "__call__", interrupted)
+    monkeypatch.setattr(first_scan.Tally, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pw.fit("y ~ x + (1 | g)", in_duckdb(frame()), family="bernoulli", seed=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,111 +33,21 @@ from poolwise.density.working.outcomes import (
 )
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.design.design import Rows
+from poolwise.inference.first_scan import check_count
 from poolwise.inference.near_normal import near_normal
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
 from poolwise.statistics.counted import in_order
-from poolwise.statistics.products import CrossProducts
-from poolwise.statistics.reduce import Reducer, add_pairwise, rough_origin
+from poolwise.statistics.reduce import Reducer, add_pairwise
 from poolwise.statistics.stream import LANES, Lane, Stream, scan
-from poolwise.support.errors import DataError, SamplingError
+from poolwise.support.errors import SamplingError
 
-_SOME = 200_000  # rows, of which a model is found in memory
 _TURNS = 8
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
 _MOST_KEPT = 3_000_000  # rows
 _ROW_COST = 30.0  # flops
 _NONE = np.zeros(0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tally:
-    """A lane that learns what a model is made of.
-
-    Attributes
-    ----------
-    reducer : statistics of the rows.
-    share : of the rows that are kept.
-    outcomes : how often each outcome occurs, by outcome and trials.
-    offsets : sum of all offsets, of each batch.
-    some : the rows that are kept.
-    """
-
-    reducer: Reducer
-    share: float
-    outcomes: dict[tuple[float, float], int] = field(default_factory=dict)
-    offsets: list[float] = field(default_factory=list)
-    some: list[Rows] = field(default_factory=list)
-
-    def __call__(self, rows: Rows) -> None:
-        """Add a batch."""
-        self.reducer.add(rows.values, rows.codes, rows.weights)
-        for tried in [1.0] if rows.trials is None else np.unique(rows.trials):
-            mine = rows.response if rows.trials is None else rows.response[rows.trials == tried]
-            for outcome, count in zip(*np.unique(mine, return_counts=True), strict=True):
-                name = float(outcome), float(tried)
-                self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
-        if rows.offset is not None:
-            self.offsets.append(float(rows.offset.sum()))
-        self.some.append(rows.take(np.flatnonzero(_hashed(rows) < self.share)))
-
-
-def _hashed(rows: Rows) -> np.ndarray:
-    """(n,) numbers between zero and one that depend on what a row holds, and on nothing else."""
-    found = rows.codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    for column in rows.values.T:
-        found ^= np.ascontiguousarray(column + 0.0).view(np.uint64)  # minus zero is zero
-        found *= np.uint64(0xBF58476D1CE4E5B9)
-        found ^= found >> np.uint64(29)
-    return np.asarray(found >> np.uint64(11)) / 2.0**53
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Learnt:
-    """What a first scan learns.
-
-    Attributes
-    ----------
-    products : statistics of all rows.
-    outcomes : the outcomes that there are, as rows with how many there are of each.
-    some : some of the rows, in an order of their own.
-    """
-
-    products: CrossProducts
-    outcomes: Rows
-    some: Rows
-
-
-def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
-    """Scan all rows once."""
-    names, lanes = (*stream.design.columns, stream.design.response), list[Tally]()
-
-    def begin(head: Rows) -> Sequence[Lane]:
-        origin = rough_origin(head.values)
-        share = min(1.0, _SOME / stream.rows)
-        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin), share) for _ in range(LANES))
-        return lanes
-
-    scan(stream, begin, threads, settings.progress)
-    products = add_pairwise([lane.reducer.statistics() for lane in lanes])
-    _check_count(stream, products.rows)
-    together: dict[tuple[float, float], int] = {}
-    for lane in lanes:
-        for name, count in lane.outcomes.items():
-            together[name] = together.get(name, 0) + count
-    pairs = np.array(sorted(together))
-    values = np.zeros((len(pairs), len(names)))
-    values[:, -1] = pairs[:, 0]
-    some = in_order(Rows.joined([rows for lane in lanes for rows in lane.some]))
-    offset = None
-    if some.offset is not None:
-        offset = np.full(len(pairs), sum(sum(lane.offsets) for lane in lanes) / products.rows)
-    trials = None if some.trials is None else pairs[:, 1]
-    counts = np.array([together[tuple(pair)] for pair in pairs.tolist()], dtype=float)
-    codes = np.zeros(len(pairs), dtype=np.int64)
-    outcomes = Rows(values, codes, 0, offset=offset, trials=trials, linear=False, counts=counts)
-    return Learnt(products, outcomes, some)
 
 
 def infer_scanned(
@@ -265,7 +175,7 @@ class _Scans:
     def density(self, turns: list[Turn], dispersions: Dispersions) -> WorkingDensity | None:
         """Of the sums of working outcomes."""
         products = add_pairwise([turn.reducer.statistics() for turn in turns])
-        _check_count(self.stream, products.rows)
+        check_count(self.stream, products.rows)
         if not (np.isfinite(products.scatter).all() and np.isfinite(products.means).all()):
             return None
         return density_of(products, self.model.design, self.model.priors, dispersions, _NONE)
@@ -317,7 +227,7 @@ class _Scans:
         rows = self.rows(Dispersions.at_medians(self.model.family, self.model.priors))
         lanes = [LogLikelihoods(rows, kept, maps, base, effects, logs, none.copy()) for _ in range(LANES)]
         self.scan(lanes)
-        _check_count(self.stream, sum(sum(lane.counts) for lane in lanes))
+        check_count(self.stream, sum(sum(lane.counts) for lane in lanes))
         total = sum((lane.totals + lane.constant for lane in lanes), none)
         total -= normal.ratios(logs, beta, effects).sum(axis=1)
         if of_kept is not None:
@@ -330,17 +240,3 @@ def _moved(dispersions: Dispersions, turns: list[Turn]) -> tuple[Dispersions, fl
     slopes = sum((turn.slopes for turn in turns), np.zeros_like(turns[0].slopes))
     at = {tuple(logs): own for logs, own in zip(dispersions.probes.tolist(), slopes, strict=True)}
     return dispersions.moved(lambda logs: at[tuple(logs.tolist())])
-
-
-def _check_count(stream: Stream, rows: int) -> None:
-    """Refuse rows that came or went.
-
-    Raises
-    ------
-    DataError : where their number is another one.
-    """
-    if rows != stream.rows:
-        raise DataError(
-            f"The table changed while it was read: {stream.rows:,} complete rows were there, and now {rows:,} are. Fit "
-            "a copy that holds still."
-        )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from poolwise.families import Family
 from poolwise.formula import Functions
+from poolwise.inference.first_scan import learn
 from poolwise.inference.posterior import Posterior
 from poolwise.inference.prepare import rows_of, warn_of_dropped, without_rows
-from poolwise.inference.scanned import infer_scanned, learn
+from poolwise.inference.scanned import infer_scanned
 from poolwise.samplers import SamplerSettings
 from poolwise.sources.relation import Relation
 from poolwise.sources.source import Source
