@@ -47,7 +47,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     def exactly(logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         return np.asarray(by_rows.ratios(logs, beta, effects).sum(axis=1))
 
-    polynomials = polynomials_of(*of_model, model.statistics, threads)
+    polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
     parts = None
     if polynomials is not None:
         parts = near_normal(model, found, polynomials, observations.cost, settings, threads, exactly)

@@ -178,7 +178,7 @@ def test_polynomials_are_as_close_to_rows_as_they_say(formula, family, link, mon
     by_rows = RowRemainders.of(*of_model)
     for close in (1e-4, np.inf):  # some cells by rows, and none
         monkeypatch.setattr(of_rows, "_CLOSE", close)
-        polynomials = polynomials_of(*of_model, model.statistics, 1)
+        polynomials = polynomials_of(*of_model, by_rows, model.statistics, 1)
         if polynomials is None:
             assert close < 1
             continue

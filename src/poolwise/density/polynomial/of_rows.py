@@ -51,6 +51,7 @@ def polynomials_of(
     priors: ModelPriors,
     family: Family,
     link: Link,
+    of_rows: RowRemainders,
     total: CrossProducts,
     threads: int,
 ) -> Remainders | None:
@@ -58,6 +59,7 @@ def polynomials_of(
 
     Parameters
     ----------
+    of_rows : remainders by rows.
     total : statistics of the rows, by cells.
     """
     coordinates, dispersions = Coordinates.of(total.merged()), model.density.dispersions
@@ -68,7 +70,6 @@ def polynomials_of(
     moments = CellMoments.of(model.density, thetas_of(model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
     expansion = RowExpansion(moments, root, coordinates, link, dispersions)
-    of_rows = RowRemainders.of(model, observations, design, priors, family, link)
     tried = np.arange(0, rows, max(1, rows // _TRIED))
     counts = np.bincount(observations.codes, minlength=cells)
     order = expansion.best_order(*_some(observations, tried), counts, of_rows.cost / rows)
