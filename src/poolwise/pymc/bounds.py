@@ -14,7 +14,7 @@ import pymc as pm
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
-from poolwise.pymc.graph import Block, find_block
+from poolwise.pymc.graph import Block, check_model, find_block
 from poolwise.pymc.normal_variables import is_uniform
 from poolwise.pymc.numpy_calls import numpy_function
 
@@ -26,6 +26,7 @@ def find_unbounded_block(model: pm.Model) -> Block | None:
     ------
     DataError : as `find_block` does.
     """
+    check_model(model)
     bounded = [one for one in model.free_RVs if is_uniform(one) and _is_known(one)]
     while bounded:
         names = [one.name for one in bounded]
