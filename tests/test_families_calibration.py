@@ -12,8 +12,9 @@ import pytest
 from scipy.stats import chisquare, invgauss, skewnorm
 
 import poolwise as pw
+from poolwise.density.polynomial import of_rows
 from poolwise.families.first_passage_draws import first_passages
-from poolwise.inference import working
+from poolwise.inference import near_normal, working
 
 GROUP = np.repeat(np.arange(8), [4, 7, 9, 10, 10, 11, 13, 16])
 X = np.random.default_rng(12).normal(size=len(GROUP))
@@ -216,7 +217,7 @@ def test_families_are_calibrated_in_more_data_sets(family, sampler):
 def test_working_outcomes_are_calibrated(family, monkeypatch):
     """However few the rows, and whatever an estimate costs."""
     monkeypatch.setattr(working, "LEAST", 0)
-    monkeypatch.setattr(working, "_GRADIENTS", np.inf)
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
     samplers, fit = [], pw.fit
 
     def noted(*data, **options):
@@ -227,3 +228,23 @@ def test_working_outcomes_are_calibrated(family, monkeypatch):
     monkeypatch.setattr(pw, "fit", noted)
     assert_uniform(*ranks_of(family, MANY, "auto", seed=6), bins=10)
     assert samplers.count("independence") > 0.5 * MANY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial"])
+def test_polynomials_are_calibrated(family, monkeypatch):
+    """Whatever they cost, and of cells of ten rows, wherever the comparison with rows passes them."""
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
+    monkeypatch.setattr(of_rows, "_FEWER", np.inf)
+    monkeypatch.setattr(of_rows, "polynomial_cost", lambda *_: 0.0)
+    taken, fit = [], pw.fit
+
+    def noted(*data, **options):
+        found = fit(*data, **options)
+        taken.append("left_out" in found.outcome.figures)
+        return found
+
+    monkeypatch.setattr(pw, "fit", noted)
+    assert_uniform(*ranks_of(family, MANY, "auto", seed=7), bins=10)
+    assert sum(taken) > 0.3 * MANY
