@@ -16,6 +16,7 @@ from poolwise.statistics.stream import LANES, Lane, Stream, scan
 from poolwise.support.errors import DataError
 
 _SOME = 200_000  # rows, of which a model is found in memory
+_GRID = 2.0**20  # steps of a standard deviation, so that rounding plays no part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,17 +26,13 @@ class Tally:
     Attributes
     ----------
     reducer : statistics of the rows.
-    share : of the rows that are kept.
     outcomes : how often each outcome occurs, by outcome and trials.
     offsets : sum of all offsets, of each batch.
-    some : the rows that are kept.
     """
 
     reducer: Reducer
-    share: float
     outcomes: dict[tuple[float, float], int] = field(default_factory=dict)
     offsets: list[float] = field(default_factory=list)
-    some: list[Rows] = field(default_factory=list)
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
@@ -47,17 +44,33 @@ class Tally:
                 self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
         if rows.offset is not None:
             self.offsets.append(float(rows.offset.sum()))
-        self.some.append(rows.take(np.flatnonzero(_hashed(rows) < self.share)))
 
 
-def _hashed(rows: Rows) -> np.ndarray:
-    """(n,) numbers between zero and one that depend on what a row holds, and on nothing else."""
-    found = rows.codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    for column in rows.values.T:
-        found ^= np.ascontiguousarray(column + 0.0).view(np.uint64)  # minus zero is zero
-        found *= np.uint64(0xBF58476D1CE4E5B9)
-        found ^= found >> np.uint64(29)
-    return np.asarray(found >> np.uint64(11)) / 2.0**53
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """A lane that keeps some of the rows, by what they hold: not by their order, nor by units of columns.
+
+    Attributes
+    ----------
+    share : of the rows that are kept.
+    centre, spread : (K,) of the columns.
+    rows : those that are kept.
+    """
+
+    share: float
+    centre: np.ndarray
+    spread: np.ndarray
+    rows: list[Rows] = field(default_factory=list)
+
+    def __call__(self, rows: Rows) -> None:
+        """Look at a batch."""
+        found = rows.codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        more = [each for each in (rows.offset, rows.trials) if each is not None]
+        for column in [*((rows.values[:, :-1] - self.centre) / self.spread).T, rows.response, *more]:
+            found ^= np.round(column * _GRID).astype(np.int64).view(np.uint64)
+            found *= np.uint64(0xBF58476D1CE4E5B9)
+            found ^= found >> np.uint64(29)
+        self.rows.append(rows.take(np.flatnonzero((found >> np.uint64(11)) / 2.0**53 < self.share)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +90,12 @@ class Learnt:
 
 
 def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
-    """Scan all rows once."""
+    """Scan all rows twice: which of them are taken depends on where all of them lie."""
     names, lanes = (*stream.design.columns, stream.design.response), list[Tally]()
 
     def begin(head: Rows) -> Sequence[Lane]:
         origin = rough_origin(head.values)
-        share = min(1.0, _SOME / stream.rows)
-        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin), share) for _ in range(LANES))
+        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin)) for _ in range(LANES))
         return lanes
 
     scan(stream, begin, threads, settings.progress)
@@ -96,7 +108,7 @@ def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
     pairs = np.array(sorted(together))
     values = np.zeros((len(pairs), len(names)))
     values[:, -1] = pairs[:, 0]
-    some = in_order(Rows.joined([rows for lane in lanes for rows in lane.some]))
+    some = _some(stream, products, settings, threads)
     offset = None
     if some.offset is not None:
         offset = np.full(len(pairs), sum(sum(lane.offsets) for lane in lanes) / products.rows)
@@ -105,6 +117,16 @@ def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
     codes = np.zeros(len(pairs), dtype=np.int64)
     outcomes = Rows(values, codes, 0, offset=offset, trials=trials, linear=False, counts=counts)
     return Learnt(products, outcomes, some)
+
+
+def _some(stream: Stream, products: CrossProducts, settings: SamplerSettings, threads: int) -> Rows:
+    """Some of the rows, in an order of their own."""
+    total = products.merged()
+    centre, spread = total.means[0, :-1] + total.origin[:-1], np.sqrt(np.diag(total.scatter[0])[:-1] / total.weights[0])
+    spread = np.where(spread > 0, spread, 1.0)
+    lanes = [Sampled(min(1.0, _SOME / stream.rows), centre, spread) for _ in range(LANES)]
+    scan(stream, lambda _: lanes, threads, settings.progress)
+    return in_order(Rows.joined([rows for lane in lanes for rows in lane.rows]))
 
 
 def check_count(stream: Stream, rows: int) -> None:

@@ -29,7 +29,10 @@ from poolwise.support.errors import DataError, SamplingError
 from poolwise.support.progress import silent
 from poolwise.support.threads import map_slices
 
-_NO_ROWS = "This fit holds no rows to be sampled from, as one that was loaded from a file; fit them again."
+_NO_ROWS = (
+    "This fit holds no rows to be sampled from, as one that was loaded from a file or left them where they are; fit "
+    "them, or a part of them, in memory."
+)
 _LATENT = "coefficients and effects are sampled with the variances: this family has no closed form"
 _NORMAL = "given the variances coefficients and effects are nearly normal; importance weights make up for the rest"
 _NO_DIGITS = (

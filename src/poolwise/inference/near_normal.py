@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
-from poolwise.density.polynomial.of_rows import WIDE
+from poolwise.density.polynomial.of_rows import thetas_of
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders
@@ -128,10 +128,7 @@ def _reaches(plain: CorrectedDensity, found: WorkingModel) -> bool:
 
     Beyond there is no density, and no draw would ever tell.
     """
-    root = np.linalg.cholesky(found.modes[0].covariance)
-    noise = np.random.default_rng(1).standard_normal((_CHECKED, len(root)))
-    points = found.modes[0].point + WIDE * noise @ root.T
-    points = points[np.isfinite(found.density.log_density(points))]
+    points = thetas_of(found.density, found.modes[0], _CHECKED, 1)
     ratios = plain.remainders.ratios(*plain.drawn_at(points, chosen=False))
     return bool(np.isneginf(ratios).sum() <= _BEYOND * len(points))
 

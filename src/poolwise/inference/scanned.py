@@ -47,6 +47,7 @@ _TURNS = 8
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
 _MOST_KEPT = 3_000_000  # rows
 _ROW_COST = 30.0  # flops
+_CLOSER = 1.0, 0.2  # shares of what may be left out: where the first does not do, more rows are kept, and drawn anew
 _NONE = np.zeros(0)
 
 
@@ -68,15 +69,16 @@ def infer_scanned(
         expanded = scans.expanded(some)
     except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
         return None
-    if expanded is None:
-        return None
-    found, remainders, exactly = expanded
-    seed, _ = child_seeds(np.random.SeedSequence(settings.entropy), 2)
-    parts = near_normal(model, found, remainders, np.inf, replace(settings, seed=seed), threads, exactly)
-    if parts is None:
-        return None
-    theta, beta, u, dispersions, certificate = parts
-    return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, time.perf_counter() - started)
+    seeds = child_seeds(np.random.SeedSequence(settings.entropy), len(_CLOSER))
+    for seed, close in zip(seeds, _CLOSER, strict=True):
+        if expanded is None or (chosen := scans.remainders(*expanded, close)) is None:
+            return None
+        parts = near_normal(model, expanded[0], chosen[0], np.inf, replace(settings, seed=seed), threads, chosen[1])
+        if parts is not None:
+            theta, beta, u, dispersions, certificate = parts
+            took = time.perf_counter() - started
+            return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, took)
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,15 +99,15 @@ class _Scans:
         model = self.model
         return RowModel(model.design, model.family, model.link, dispersions, self.coordinates)
 
-    def expanded(self, some: Rows) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]] | None:
-        """A working model, its remainders, and what these are exactly."""
+    def expanded(self, some: Rows) -> tuple[WorkingModel, Sums, CellMoments, np.ndarray, float] | None:
+        """A working model, sums of polynomials, moments and inverse roots that they are about, and flops of a cell."""
         pilot = self.pilot(some)
         found = None if pilot is None else self.settled(pilot.density, pilot.modes)
         if found is None:
             return None
         density, modes = found
         rows, cells = self.rows(density.dispersions), self.cells
-        moments = CellMoments.of(density, thetas_of(modes[0]), self.coordinates, cells)
+        moments = CellMoments.of(density, thetas_of(density, modes[0]), self.coordinates, cells)
         root, inverse = moments.roots()
         expansion = RowExpansion(moments, root, self.coordinates, self.model.link, density.dispersions)
         counts = self.model.statistics.counts
@@ -117,12 +119,8 @@ class _Scans:
         last = self.density(turns, density.dispersions)
         if last is None:
             return None
-        sums = lanes[0].sums + lanes[1].sums
-        kept = by_rows(sums.errors, sums.rows, expansion.cost(order), _ROW_COST)
-        if sums.rows[kept].sum() > _MOST_KEPT or kept.all():
-            return None
         working = WorkingModel(WorkingOutcomes(_NONE, _NONE), last, modes_from(last, modes))
-        return self.remainders(working, sums, moments, inverse, kept)
+        return working, lanes[0].sums + lanes[1].sums, moments, inverse, expansion.cost(order)
 
     def pilot(self, some: Rows) -> WorkingModel | None:
         """A working model of some of the rows, in memory."""
@@ -185,20 +183,23 @@ class _Scans:
         scan(self.stream, lambda _: lanes, self.threads, self.settings.progress)
 
     def remainders(
-        self, found: WorkingModel, sums: Sums, moments: CellMoments, inverse: np.ndarray, kept: np.ndarray
-    ) -> tuple[WorkingModel, Remainders, Callable[..., np.ndarray]]:
-        """Of cells by polynomials, and by the rows of those that are kept."""
+        self, found: WorkingModel, sums: Sums, moments: CellMoments, inverse: np.ndarray, cost: float, close: float
+    ) -> tuple[Remainders, Callable[..., np.ndarray]] | None:
+        """Of cells by polynomials, and by the rows of those that are kept; and what they are exactly."""
+        kept = by_rows(sums.errors, sums.rows, cost, _ROW_COST, close)
+        if sums.rows[kept].sum() > _MOST_KEPT or kept.all():
+            return None
         model, some = self.model, np.flatnonzero(~kept)
         maps, leaf = WeightMaps.of(self.coordinates, model.design, model.priors), leaf_levels(found, model.design)
-        close = PolynomialRemainders.of(sums, some, maps, moments, inverse, found.density.dispersions, leaf)
-        first = next(iter(close.polynomials))
-        normal = np.zeros_like(close.polynomials[first])
+        of_cells = PolynomialRemainders.of(sums, some, maps, moments, inverse, found.density.dispersions, leaf)
+        first = next(iter(of_cells.polynomials))
+        normal = np.zeros_like(of_cells.polynomials[first])
         size = sums.normal.shape[1]
         normal[:, :size] = (sums.normal * sums.whole.multinomial[:size])[some]
         of_kept = self.kept(found, moments, kept) if kept.any() else None
-        together = close if of_kept is None else Together((close, of_kept))
-        exactly = partial(self.exactly, maps, kept, replace(close, polynomials={first: normal}), of_kept)
-        return found, together, exactly
+        together = of_cells if of_kept is None else Together((of_cells, of_kept))
+        exactly = partial(self.exactly, maps, kept, replace(of_cells, polynomials={first: normal}), of_kept)
+        return together, exactly
 
     def kept(self, found: WorkingModel, moments: CellMoments, kept: np.ndarray) -> RowRemainders:
         """Remainders of the rows of some cells, which are read once more."""

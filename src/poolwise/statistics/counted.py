@@ -101,7 +101,7 @@ def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
     """Which column is a number on a scale, in words: one that differs in most of some rows."""
     import narwhals as nw
 
-    numbers = [name for name in columns if relation.schema[name].is_float()]
+    numbers = [name for name in columns if relation.schema[name].is_float() or relation.schema[name].is_decimal()]
     if not numbers:
         return ""
     alias = free_name("n", numbers)

@@ -20,6 +20,7 @@ from poolwise.density.polynomial.expansion import (
 )
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
 from poolwise.density.priors import ModelPriors
+from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes
@@ -34,7 +35,8 @@ _ORDERS, _MOST = (4, 5, 6, 7, 8), 1000  # of polynomials, and the most monomials
 _CLOSE = 0.015  # standard deviation of all that is left out together, as it is known beforehand
 _TRIED = 200_000  # rows that an order is chosen by
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
-WIDE, _AVERAGED = 2.0, 32  # sds of thetas over which moments are taken, and how many
+_WIDE, _AVERAGED = 2.0, 32  # sds of thetas over which moments are taken, and how many
+_UNLIKELY = 20.0  # below the log density at the mode
 _CHUNK = 1 << 14  # rows, which stay in the cache
 _LANES = 2  # fixed, so that sums do not depend on the number of threads
 
@@ -67,7 +69,7 @@ def polynomials_of(
     if not orders_for(coordinates.size, k):
         return None
     cells, rows = len(total.counts), len(observations.y)
-    moments = CellMoments.of(model.density, thetas_of(model.modes[0]), coordinates, cells)
+    moments = CellMoments.of(model.density, thetas_of(model.density, model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
     expansion = RowExpansion(moments, root, coordinates, link, dispersions)
     tried = np.arange(0, rows, max(1, rows // _TRIED))
@@ -102,11 +104,14 @@ def _some(observations: Observations, positions: np.ndarray) -> tuple[OutcomeRow
     return observations.outcome_rows.take(positions), observations.wide[positions], observations.codes[positions]
 
 
-def thetas_of(mode: Mode) -> np.ndarray:
-    """(m, .) some around a mode, further out than most of the posterior: where a standard deviation that is close to
-    zero there is none."""
-    noise = np.random.default_rng(0).standard_normal((_AVERAGED, len(mode.point)))
-    return np.asarray(mode.point + WIDE * noise @ np.linalg.cholesky(mode.covariance).T)
+def thetas_of(density: WorkingDensity, mode: Mode, count: int = _AVERAGED, seed: int = 0) -> np.ndarray:
+    """(m, .) thetas around a mode, further out than most of the posterior, but none that hardly ever occurs: where a
+    standard deviation that is close to zero there is none, and where one is that data contradict."""
+    noise = np.random.default_rng(seed).standard_normal((count, len(mode.point)))
+    noise[0] = 0.0
+    points = mode.point + _WIDE * noise @ np.linalg.cholesky(mode.covariance).T
+    values = density.log_density(points)
+    return np.asarray(points[values > values[0] - _UNLIKELY])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,19 +181,21 @@ class RowExpansion:
         return min(orders, key=cost)
 
 
-def by_rows(errors: np.ndarray, rows: np.ndarray, polynomial: float, row: float) -> np.ndarray:
+def by_rows(errors: np.ndarray, rows: np.ndarray, polynomial: float, row: float, close: float = 1.0) -> np.ndarray:
     """(C,) which cells keep their rows: those of few, and the worst ones until what is left out is small together.
 
     Parameters
     ----------
     errors, rows : (C,) of what is left out of each cell, and their number.
     polynomial, row : flops of a cell's polynomial, and of a row.
+    close : share of what may be left out mostly.
     """
+    most = (close * _CLOSE) ** 2
     few = rows * row < polynomial
     kept = few | ~np.isfinite(errors)
     squares = np.square(np.where(kept, 0.0, errors))
     order = np.argsort(-squares, kind="stable")
     left = squares.sum() - np.cumsum(squares[order])  # with so many of the worst taken away
-    worst = 0 if squares.sum() <= _CLOSE**2 else 1 + int(np.argmax(left <= _CLOSE**2))
+    worst = 0 if squares.sum() <= most else 1 + int(np.argmax(left <= most))
     kept[order[:worst]] = True
     return np.asarray(kept)
