@@ -102,22 +102,18 @@ def fit(
     if source is not None:
         formula, source = untallied(formula, source, family, weights, missing)
     with limited(deadline_of(time_limit)):
-        scanned = (
-            None
-            if source is None
-            else posterior_by_scans(
-                formula,
-                source,
-                family=family,
-                link=link,
-                priors=priors or {},
-                weights=weights,
-                functions=functions,
-                tables=tables,
-                missing=missing,
-                settings=settings,
-                threads=workers,
-            )
+        scanned = posterior_by_scans(
+            formula,
+            source,
+            family=family,
+            link=link,
+            priors=priors or {},
+            weights=weights,
+            functions=functions,
+            tables=tables,
+            missing=missing,
+            settings=settings,
+            threads=workers,
         )
         if scanned is not None:
             return finish(scanned, None, source, strict=strict)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def posterior_by_scans(
     formula: str | Sequence[str],
-    source: Source,
+    source: Source | None,
     *,
     priors: Mapping[str, Prior],
     family: Family,

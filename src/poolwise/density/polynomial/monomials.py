@@ -20,12 +20,11 @@ class Monomials:
 
     Attributes
     ----------
-    variables, order : d, and the highest degree.
+    order : the highest degree.
     ends : (order + 1, d) place after the last monomial of each degree whose last variable is one of these or before.
     multinomial : (M,) how often each comes in the power of a sum, (x_1 + ... + x_d)^k.
     """
 
-    variables: int
     order: int
     ends: np.ndarray
     multinomial: np.ndarray
@@ -44,7 +43,7 @@ class Monomials:
         counts = [
             math.factorial(len(one)) / math.prod(map(math.factorial, Counter(one).values())) for one in named
         ]  # fmt: skip
-        return cls(variables, order, ends, np.array(counts))
+        return cls(order, ends, np.array(counts))
 
     @property
     def size(self) -> int:

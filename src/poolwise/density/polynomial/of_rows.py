@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -81,7 +83,8 @@ def polynomials_of(
         for start in range(part.start, part.stop, _CHUNK):
             chunk = slice(start, min(start + _CHUNK, part.stop))
             outcomes = WorkingOutcomes(model.outcomes.values[chunk], model.outcomes.precisions[chunk])
-            expansion.add(found, *_some(observations, np.arange(chunk.start, chunk.stop)), outcomes)
+            mine = _some(observations, np.arange(chunk.start, chunk.stop))
+            expansion.add(found, *mine, partial(_known, outcomes))
         return found
 
     first, *others = map_slices(lane, rows, max(1, -(-rows // _LANES)), threads)
@@ -97,6 +100,10 @@ def polynomials_of(
         of_kept = kept[observations.codes]
         found = Together((few, RowRemainders.of(model, observations, design, priors, family, link, of_kept)))
     return found if found.cost < _FEWER * of_rows.cost else None
+
+
+def _known(outcomes: WorkingOutcomes, _: Normals) -> WorkingOutcomes:
+    return outcomes
 
 
 def _some(observations: Observations, positions: np.ndarray) -> tuple[OutcomeRows, np.ndarray, np.ndarray]:
@@ -147,13 +154,20 @@ class RowExpansion:
         return normals, hermite_terms(likelihood.slopes, normals, terms_for(order))
 
     def add(
-        self, sums: Sums, rows: OutcomeRows, wide: np.ndarray, codes: np.ndarray, outcomes: WorkingOutcomes
-    ) -> None:
-        """Add rows with their working outcomes to sums."""
+        self,
+        sums: Sums,
+        rows: OutcomeRows,
+        wide: np.ndarray,
+        codes: np.ndarray,
+        outcomes_of: Callable[[Normals], WorkingOutcomes],
+    ) -> WorkingOutcomes:
+        """Add rows to sums, beside their working outcomes, which are returned."""
         x = self.coordinates.columns(wide)
         normals, terms = self.terms(rows, x, codes, sums.whole.order)
+        outcomes = outcomes_of(normals)
         less = normal_terms(outcomes.values - normals.mean, outcomes.precisions)
         sums.add(x, codes, terms, normals.sd, less, self.root)
+        return outcomes
 
     def cost(self, order: int) -> float:
         """Flops of a cell's polynomials, about."""

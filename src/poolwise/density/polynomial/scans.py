@@ -9,7 +9,7 @@ import numpy as np
 
 from poolwise.density.latent.observations import OutcomeRows, outcome_rows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Sums, normal_terms
+from poolwise.density.polynomial.expansion import Normals, Sums
 from poolwise.density.polynomial.kernels import add_log_likelihoods
 from poolwise.density.polynomial.of_rows import RowExpansion
 from poolwise.density.working.dispersions import Dispersions
@@ -110,12 +110,13 @@ class Expansion:
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
-        taken, wide = self.turn.model.outcomes(rows), rows.values[:, :-1]
-        x = self.rows.coordinates.columns(wide)
-        normals, terms = self.rows.terms(taken, x, rows.codes, self.sums.whole.order)
-        outcomes = working_outcomes(self.turn.model.likelihood(taken), normals.mean, normals.sd**2)
-        less = normal_terms(outcomes.values - normals.mean, outcomes.precisions)
-        self.sums.add(x, rows.codes, terms, normals.sd, less, self.rows.root)
+        taken = self.turn.model.outcomes(rows)
+        likelihood = self.turn.model.likelihood(taken)
+
+        def outcomes_of(normals: Normals) -> WorkingOutcomes:
+            return working_outcomes(likelihood, normals.mean, normals.sd**2)
+
+        outcomes = self.rows.add(self.sums, taken, rows.values[:, :-1], rows.codes, outcomes_of)
         self.turn.reduce(rows, taken, outcomes)
 
 
