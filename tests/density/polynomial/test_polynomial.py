@@ -242,6 +242,14 @@ def test_fits_by_polynomials_and_by_rows_agree(however_few_rows, monkeypatch):
     assert abs(close.log_evidence - by_rows.log_evidence) < 0.15
 
 
+def test_where_cells_have_few_rows_nothing_is_spent_on_polynomials(monkeypatch):
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(of_rows, "CellMoments", None)
+    data = _data("bernoulli", rows=1200).assign(h=np.arange(1200) % 60)
+    fit = pw.fit("y ~ x + (1 | g) + (1 | h)", data, family="bernoulli", seed=1, draws=100)
+    assert fit.outcome.sampler == "independence"
+
+
 def test_polynomials_that_are_not_close_are_noticed(however_few_rows, monkeypatch):
     """Of the second order nothing is left of what makes up for the working model: rows take over."""
     monkeypatch.setattr(of_rows, "_ORDERS", (2,))

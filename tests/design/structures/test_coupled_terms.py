@@ -70,7 +70,7 @@ def test_columns_give_the_same_posterior(fit, monkeypatch):
     mine, theirs = fit.area_effects("area"), columns.area_effects("area")
     assert (mine["area"] == theirs["area"]).all()
     spread = theirs["sd"].to_numpy()
-    assert np.abs((mine["mean"] - theirs["mean"]) / spread).max() < 0.12
+    assert np.abs((mine["mean"] - theirs["mean"]) / spread).max() < 0.16  # five errors of 2,000 effective draws
     np.testing.assert_allclose(mine["sd"], spread, rtol=0.1)
     new = DATA.head(5)
     np.testing.assert_allclose(fit.predict(new)["mean"], columns.predict(new)["mean"], atol=0.03)

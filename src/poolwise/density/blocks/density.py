@@ -47,6 +47,7 @@ _TASK = 2e7  # flops of a task, about; fixed, so that results do not depend on t
 _EXPENSIVE = 1e6  # flops of an evaluation
 _TOGETHER = 4  # points of a task at the least: they share their room
 _BLOCK = 256  # levels of the leaf whose draws are made together
+_ROWS = 1 << 16  # whose moments are found together
 _STRANGE = "A draw of the variances has no density: the fit was made for other data."
 _CELLS = 2.0**14  # of theta in a unit, each of which has its random numbers
 _SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
@@ -299,7 +300,7 @@ class BlockedDensity:
 
     def unexplained_of(self, f: int, points: np.ndarray) -> np.ndarray:
         """Var(u_jk | y, beta, theta) / tau_k^2 of a factor, averaged over some of the points (m, d), (J, q)."""
-        some = points[:: max(1, len(points) // (8 if self._large_root else _SHRUNK))]
+        some = points[:: max(1, len(points) // (8 if self._expensive else _SHRUNK))]
         place = self._effects_of(f)
         total = np.zeros((len(self.factors[f].levels), place.stop - place.start))
         with self._alone():
@@ -350,8 +351,6 @@ class BlockedDensity:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same of rows [X, y] (n, p + 1) and Z (n, Q) in working coordinates, at their nodes and places."""
         order = np.argsort(nodes, kind="stable")
-        x, z = (np.ascontiguousarray(part[order]) for part in (x, z))
-        nodes, places, back_to = nodes[order], np.ascontiguousarray(places[order]), np.argsort(order)
         residual, variance = np.empty((len(points), len(nodes))), np.empty((len(points), len(nodes)))
 
         def fill(i: int, part: slice) -> None:
@@ -365,14 +364,18 @@ class BlockedDensity:
             inverse = self._root_covariance(point, store)
             self._own_covariances(store, panels, inverse, len(self.basis.reference))
             most = max(int(structure.width.max(initial=1)), int(structure.root_size))
-            left_out.row_moments(
-                self.system, panels, store, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
-                np.empty((most, most)), residual[i], variance[i],
-            )  # fmt: skip
+
+            def of_rows(_: int, some: slice) -> None:
+                left_out.row_moments(
+                    self.system, panels, store, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
+                    order[some], np.empty((most, most)), residual[i], variance[i],
+                )  # fmt: skip
+
+            map_slices(of_rows, len(nodes), _ROWS, self.threads)
 
         with self._alone():
             map_slices(fill, len(points), 1, self.threads)
-        return residual[:, back_to], variance[:, back_to]
+        return residual, variance
 
     def _nodes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For rows of some cells, the node that is eliminated first, -1 where all are in the root; and the first place

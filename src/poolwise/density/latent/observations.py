@@ -240,7 +240,10 @@ def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
 
 
 def _codes(column: np.ndarray) -> np.ndarray:
-    return np.unique(column, return_inverse=True)[1]
+    import pandas as pd
+
+    # By hashes: where few values differ, much faster than by sorting.
+    return np.asarray(pd.factorize(column, sort=True, use_na_sentinel=False)[0])
 
 
 def _slots(

@@ -68,15 +68,19 @@ def polynomials_of(
     """
     coordinates, dispersions = Coordinates.of(total.merged()), model.density.dispersions
     k = len(dispersions.centre)
-    if not orders_for(coordinates.size, k):
-        return None
     cells, rows = len(total.counts), len(observations.y)
+    counts, row = np.bincount(observations.codes, minlength=cells), of_rows.cost / rows
+    orders = orders_for(coordinates.size, k)
+    if not orders:
+        return None
+    least = np.minimum(counts * row, polynomial_cost(count_of(coordinates.size, orders[0], k), coordinates.size))
+    if least.sum() >= _FEWER * of_rows.cost:
+        return None
     moments = CellMoments.of(model.density, thetas_of(model.density, model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
     expansion = RowExpansion(moments, root, coordinates, link, dispersions)
     tried = np.arange(0, rows, max(1, rows // _TRIED))
-    counts = np.bincount(observations.codes, minlength=cells)
-    order = expansion.best_order(*_some(observations, tried), counts, of_rows.cost / rows)
+    order = expansion.best_order(*_some(observations, tried), counts, row)
 
     def lane(_: int, part: slice) -> Sums:
         found = Sums.empty(coordinates.size, order, k, cells)
@@ -89,7 +93,7 @@ def polynomials_of(
 
     first, *others = map_slices(lane, rows, max(1, -(-rows // _LANES)), threads)
     sums = sum(others, first)
-    kept = by_rows(sums.errors, sums.rows, expansion.cost(order), of_rows.cost / rows)
+    kept = by_rows(sums.errors, sums.rows, expansion.cost(order), row)
     some = np.flatnonzero(~kept)
     if not len(some):
         return None
