@@ -12,6 +12,7 @@ from scipy.special import expit
 import poolwise as pw
 from poolwise.inference import first_scan, scanned, streamed
 from poolwise.statistics import stream
+from poolwise.statistics.reduce import reduce_rows
 from poolwise.support.errors import DataError, PoolwiseError, PoolwiseWarning
 
 
@@ -36,6 +37,9 @@ def frame(rows=20_000, groups=30, seed=0):
             "x": x,
             "kind": np.where(kind, "b", "a"),
             "exposure": exposure,
+            "time": rng.gamma(2.5, np.exp(0.3 * eta) / 2.5),
+            "wait": rng.exponential(np.exp(0.3 * eta)),
+            "level": 1000 + eta + 0.7 * rng.standard_t(4, rows),
             "g": [f"g{k:02d}" for k in g],
         }
     )
@@ -61,6 +65,9 @@ def is_scanned(fit):
         ("hits | trials(trials) ~ scale(x) + (1 | g)", "binomial"),
         ("y ~ x + (1 | g) + (1 | kind:g)", "bernoulli"),
         ("y ~ x + kind", "bernoulli"),
+        ("time ~ x + offset(log(exposure)) + (x | g)", "gamma"),
+        ("wait ~ x + kind + (1 | g)", "exponential"),
+        ("level ~ x + (1 | g)", "student"),
     ],
 )
 def test_posteriors_by_scans_are_those_of_rows_in_memory(formula, family):
@@ -96,6 +103,24 @@ def test_draws_are_the_same_from_every_source_and_in_any_order(tmp_path):
         np.testing.assert_allclose(fit.result.beta, fits[0].result.beta, atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_outcomes_have_the_mean_the_spread_and_the_ends_of_all(seed):
+    rng = np.random.default_rng(seed)
+    y = np.exp(rng.uniform(0.1, 3) * rng.normal(size=rng.integers(3, 200))) * rng.choice([1.0, -1e6])
+    products = reduce_rows(y[:, None], np.zeros(len(y), dtype=np.int64), ("y",), ())
+    values, trials, counts = first_scan._few_like(products, [y.min(), y.max()]).T
+    assert counts.sum() == pytest.approx(len(y))
+    assert (trials == 1).all()
+    assert (values.min(), values.max()) == (y.min(), y.max())
+    assert np.average(values, weights=counts) == pytest.approx(y.mean())
+    assert np.average((values - y.mean()) ** 2, weights=counts) == pytest.approx(y.var())
+
+
+def test_outcomes_that_a_family_cannot_have_are_refused():
+    with pytest.raises(PoolwiseError, match="'time'"):
+        pw.fit("time ~ x + (1 | g)", in_duckdb(frame().assign(time=lambda d: d.time - 1)), family="gamma", seed=1)
+
+
 def test_groups_of_few_rows_keep_them_and_missing_values_are_dropped(monkeypatch):
     monkeypatch.setattr(scanned, "_MOST_KEPT", 400)
     data = frame()
@@ -113,12 +138,12 @@ def test_groups_of_few_rows_keep_them_and_missing_values_are_dropped(monkeypatch
 
 
 def test_where_scans_are_no_way_rows_are_read(monkeypatch):
-    """Too many rows to be kept; outcomes on a scale; NUTS was asked for; few rows."""
+    """Too many rows to be kept; a family with a shift; NUTS was asked for; few rows."""
     data, formula = in_duckdb(frame(3000)), "y ~ x + (1 | g)"
     monkeypatch.setattr(scanned, "_MOST_KEPT", -1)
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
     monkeypatch.setattr(scanned, "_MOST_KEPT", 1000)
-    assert not is_scanned(pw.fit("exposure ~ x + (1 | g)", data, family="gamma", seed=1, draws=100))
+    assert not is_scanned(pw.fit("exposure ~ x + (1 | g)", data, family="shifted_lognormal", seed=1, draws=100))
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100, sampler="nuts"))
     monkeypatch.setattr(streamed, "LARGE", 5000)
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
@@ -130,8 +155,8 @@ def test_a_table_that_changes_between_scans_is_noticed(monkeypatch):
     connection.execute("create table stored as select * from rows_of_data")
     first = first_scan.learn
 
-    def then_a_row_more(*arguments):
-        found = first(*arguments)
+    def then_a_row_more(*arguments, **more):
+        found = first(*arguments, **more)
         connection.execute("insert into stored select * from stored limit 1")
         return found
 
@@ -180,8 +205,8 @@ def test_an_error_of_the_engine_is_a_sentence(monkeypatch):
     connection.execute("create table stored as select * from rows_of_data")
     first = first_scan.learn
 
-    def then_no_table(*arguments):
-        found = first(*arguments)
+    def then_no_table(*arguments, **more):
+        found = first(*arguments, **more)
         connection.execute("drop table stored")
         return found
 

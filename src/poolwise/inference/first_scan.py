@@ -26,24 +26,34 @@ class Tally:
     Attributes
     ----------
     reducer : statistics of the rows.
-    outcomes : how often each outcome occurs, by outcome and trials.
+    whole : whether outcomes are whole numbers, of which few differ.
+    outcomes : how often each of these occurs, by outcome and trials.
+    ends : the least and the largest of others, of each batch.
     offsets : sum of all offsets, of each batch.
     """
 
     reducer: Reducer
+    whole: bool
     outcomes: dict[tuple[float, float], int] = field(default_factory=dict)
+    ends: list[float] = field(default_factory=list)
     offsets: list[float] = field(default_factory=list)
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
         self.reducer.add(rows.values, rows.codes, rows.weights)
+        if self.whole:
+            self._count(rows)
+        elif len(rows.codes):
+            self.ends.extend((float(rows.response.min()), float(rows.response.max())))
+        if rows.offset is not None:
+            self.offsets.append(float(rows.offset.sum()))
+
+    def _count(self, rows: Rows) -> None:
         for tried in [1.0] if rows.trials is None else np.unique(rows.trials):
             mine = rows.response if rows.trials is None else rows.response[rows.trials == tried]
             for outcome, count in zip(*np.unique(mine, return_counts=True), strict=True):
                 name = float(outcome), float(tried)
                 self.outcomes[name] = self.outcomes.get(name, 0) + int(count)
-        if rows.offset is not None:
-            self.offsets.append(float(rows.offset.sum()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +90,8 @@ class Learnt:
     Attributes
     ----------
     products : statistics of all rows.
-    outcomes : the outcomes that there are, as rows with how many there are of each.
+    outcomes : the outcomes that there are, as rows with how many there are of each; of those on a scale a few that have
+        the number, the mean, the spread and the ends of all.
     some : some of the rows, in an order of their own.
     """
 
@@ -89,34 +100,57 @@ class Learnt:
     some: Rows
 
 
-def learn(stream: Stream, settings: SamplerSettings, threads: int) -> Learnt:
-    """Scan all rows twice: which of them are taken depends on where all of them lie."""
+def learn(stream: Stream, settings: SamplerSettings, threads: int, *, whole: bool) -> Learnt:
+    """Scan all rows twice: which of them are taken depends on where all of them lie.
+
+    `whole` says whether outcomes are whole numbers.
+    """
     names, lanes = (*stream.design.columns, stream.design.response), list[Tally]()
 
     def begin(head: Rows) -> Sequence[Lane]:
         origin = rough_origin(head.values)
-        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin)) for _ in range(LANES))
+        lanes.extend(Tally(Reducer(names, stream.encoding.cells, origin), whole) for _ in range(LANES))
         return lanes
 
     scan(stream, begin, threads, settings.progress)
     products = add_pairwise([lane.reducer.statistics() for lane in lanes])
     check_count(stream, products.rows)
+    found = _tallied(lanes) if whole else _few_like(products, [end for lane in lanes for end in lane.ends])
+    values = np.zeros((len(found), len(names)))
+    values[:, -1] = found[:, 0]
+    some = _some(stream, products, settings, threads)
+    offset = None
+    if some.offset is not None:
+        offset = np.full(len(found), sum(sum(lane.offsets) for lane in lanes) / products.rows)
+    trials = None if some.trials is None else found[:, 1]
+    codes = np.zeros(len(found), dtype=np.int64)
+    outcomes = Rows(values, codes, 0, offset=offset, trials=trials, linear=False, counts=found[:, 2])
+    return Learnt(products, outcomes, some)
+
+
+def _tallied(lanes: list[Tally]) -> np.ndarray:
+    """(m, 3) outcomes, trials, and how many there are of each."""
     together: dict[tuple[float, float], int] = {}
     for lane in lanes:
         for name, count in lane.outcomes.items():
             together[name] = together.get(name, 0) + count
-    pairs = np.array(sorted(together))
-    values = np.zeros((len(pairs), len(names)))
-    values[:, -1] = pairs[:, 0]
-    some = _some(stream, products, settings, threads)
-    offset = None
-    if some.offset is not None:
-        offset = np.full(len(pairs), sum(sum(lane.offsets) for lane in lanes) / products.rows)
-    trials = None if some.trials is None else pairs[:, 1]
-    counts = np.array([together[tuple(pair)] for pair in pairs.tolist()], dtype=float)
-    codes = np.zeros(len(pairs), dtype=np.int64)
-    outcomes = Rows(values, codes, 0, offset=offset, trials=trials, linear=False, counts=counts)
-    return Learnt(products, outcomes, some)
+    return np.array([(*name, float(together[name])) for name in sorted(together)])
+
+
+def _few_like(products: CrossProducts, ends: list[float]) -> np.ndarray:
+    """(4, 3) outcomes, trials of one, and how many: the ends of all outcomes, and two more, by which number, mean and
+    variance are those of all."""
+    total, low, high = products.merged(), min(ends), max(ends)
+    rows, mean = float(total.rows), float(total.means[0, -1] + total.origin[-1])
+    rest = max(rows - 2.0, 1.0)
+    centre = mean + (2 * mean - low - high) / rest
+    square = (float(total.scatter[0, -1, -1]) - (low - mean) ** 2 - (high - mean) ** 2) / rest - (centre - mean) ** 2
+    sd = max(np.sqrt(max(square, 0.0)), 1e-300)
+    # Two points that are sd * away below and sd / away above their mean have it and the variance by these shares.
+    away = float(np.clip(1.0, sd / max(high - centre, 1e-300), max(centre - low, 1e-300) / sd))
+    below, above = max(centre - sd * away, low), min(centre + sd / away, high)
+    share = 1 / (1 + away**2)
+    return np.array([(low, 1, 1), (below, 1, rest * share), (above, 1, rest * (1 - share)), (high, 1, 1)])
 
 
 def _some(stream: Stream, products: CrossProducts, settings: SamplerSettings, threads: int) -> Rows:

@@ -102,7 +102,7 @@ class _Scans:
     def expanded(self, some: Rows) -> tuple[WorkingModel, Sums, CellMoments, np.ndarray, float] | None:
         """A working model, sums of polynomials, moments and inverse roots that they are about, and flops of a cell."""
         pilot = self.pilot(some)
-        found = None if pilot is None else self.settled(pilot.density, pilot.modes)
+        found = None if pilot is None or not pilot.settled else self.settled(pilot.density, pilot.modes)
         if found is None:
             return None
         density, modes = found
@@ -119,7 +119,7 @@ class _Scans:
         last = self.density(turns, density.dispersions)
         if last is None:
             return None
-        working = WorkingModel(WorkingOutcomes(_NONE, _NONE), last, modes_from(last, modes))
+        working = WorkingModel(WorkingOutcomes(_NONE, _NONE), last, modes_from(last, modes), True)
         return working, lanes[0].sums + lanes[1].sums, moments, inverse, expansion.cost(order)
 
     def pilot(self, some: Rows) -> WorkingModel | None:

@@ -43,8 +43,7 @@ def posterior_by_scans(
     """The posterior; None where the rows are few or can be counted, or the model is not made for this.
 
     It is made for more than a million rows of a file, a database or another engine, a continuous predictor among them,
-    and a family of whole numbers that is sampled, observed exactly, without weights, whose other parameters all rows
-    share.
+    and a family that is sampled, observed exactly, without weights, whose other parameters all rows share.
     """
     if not isinstance(source, Relation) or weights is not None or settings.sampler == "nuts":
         return None
@@ -82,7 +81,7 @@ def _scanned(
     stream = open_stream(needed, source, None, missing, settings.progress)
     if any(structure.simplex for structure in stream.design.structures):
         return None
-    learnt = learn(stream, settings, threads)
+    learnt = learn(stream, settings, threads, whole=read.family.whole)
     reading = f"{source.words}: scanned in batches from {source.engine.name}; rows stayed there"
     data = Statistics(stream.design, stream.encoding, learnt.products, stream.dropped, reading)
     if data.without_empty_columns() is not data:
@@ -96,12 +95,10 @@ def _scanned(
 
 
 def _suits(read: ModelFormula) -> bool:
-    """Whether rows of whole numbers are observed exactly, count as one each, and have a regression of their mean alone.
-
-    Of outcomes on a scale a tally would hold as many as there are rows.
-    """
+    """Whether rows are observed exactly, count as one each, and have a regression of their mean alone, to which mean
+    and spread of outcomes tell the scale."""
     formula, family = read.formula, read.family
-    if read.closed or family.labels or not family.whole or family.zeros_apart:
+    if read.closed or family.labels or family.signed or family.zeros_apart or family.summary is not None:
         return False
     plain = all(each.fixed is None and each.start is None and not each.known for each in family.parameters)
     return plain and not (formula.additions or formula.weights or formula.fixed or len(formula.predictors) > 1)

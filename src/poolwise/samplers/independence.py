@@ -32,7 +32,9 @@ _LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
-_FIRST, _TELLING, _NEAR = 100, 400, 0.25  # points that tell whether densities are near, and from which efficiency on
+# Points that tell whether densities are near, and from which efficiency on, but for a share of the points in tails; and
+# for each dimension, that a proposal is fitted to where these tails are heavy.
+_FIRST, _TELLING, _NEAR, _ASIDE, _MORE = 100, 400, 0.25, 0.05, 400
 _FINITE, _HEAVY = 0.5, 0.8  # k-hat below which weights have a variance; from which 400 points say that they have none
 _STAY = 0.2  # of steps, where weights are estimates
 _SAME = 0.9998  # efficiency from which two densities are the same: means are off by less than 0.014 sds
@@ -130,25 +132,25 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
 
     Where weights between the two are equal to within `_SAME`, and the density costs much, draws are of the near one:
     by Cauchy and Schwarz no mean is off by more than sqrt(1 / efficiency - 1) of its standard deviation, less than the
-    Monte Carlo error of all draws. None where some points tell that the two are too far apart.
+    Monte Carlo error of all draws. None where some points tell that the two are too far apart. Where the certificate
+    fails, the points of the run make a proposal that is near the density itself, for a second one.
 
     Parameters
     ----------
     modes : of the near one.
     """
-    adapt_seed, draw_seed = child_seeds(settings.seed, 2)
+    adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
     rng = np.random.default_rng(adapt_seed)
     adapted = adapt(near, rng, modes)
-    for size in (_FIRST, _TELLING):
+    for size in (_FIRST, _TELLING, _MORE * (density.dimension + 1)):
         settings.progress("comparing with the density itself", 0.1)
         points, log_weights, values = _weighted(density, adapted.warp, adapted.proposal, rng, size)
         theta, log_jacobian = adapted.warp.forward(points)
         with np.errstate(invalid="ignore"):  # neither may be finite
             apart = values - log_jacobian - near.log_density(theta)
-        if not np.isfinite(log_weights).any() or efficiency(log_weights) < _NEAR:
-            return None
-        if size == _TELLING and tail_shape(log_weights) > _HEAVY:
+        few_aside = np.minimum(log_weights, np.quantile(log_weights, 1 - _ASIDE))
+        if not np.isfinite(few_aside).any() or efficiency(few_aside) < _NEAR:
             return None
         if _effort(density) is _DEAR and np.isfinite(apart).all() and efficiency(apart) > _SAME:
             found = _run(near, adapted, settings, draw_seed)[0]
@@ -157,14 +159,25 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
             figures = certificate.figures | {"near": efficiency(apart)}
             said = replace(certificate, figures=figures, log_evidence=evidence)
             return Near(replace(found, certificate=said), False)
+        if size >= _TELLING and efficiency(log_weights) > _NEAR and tail_shape(log_weights) < _HEAVY:
+            break
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
-    found = _run(density, telling, settings, draw_seed, _STAY)[0]
+    if size > _TELLING:
+        telling = _refined(telling, points, log_weights, rng)
+    found, points, log_weights = _run(density, telling, settings, draw_seed, _STAY)
+    if not _steady(found) and np.isfinite(log_weights).any():
+        settings.progress("sampling once more, from a better proposal", 0.5)
+        better = _refined(telling, points, log_weights, np.random.default_rng(second_seed))
+        found = _run(density, better, settings, second_seed, _STAY)[0]
+    return Near(replace(found, certificate=replace(found.certificate, passed=_steady(found))), True)
+
+
+def _steady(found: Sample) -> bool:
+    """Whether draws by estimated weights are certified: estimates have tails of their own, and with a k-hat below 0.5
+    these have a variance, so that errors are what they seem."""
     figures = found.certificate.figures
-    # Estimates have tails of their own: below 0.5 their weights have a variance, so that errors are what they seem.
-    steady = figures["k_hat"] < _FINITE or figures["largest_weight"] < 10
-    passed = found.certificate.passed and steady
-    return Near(replace(found, certificate=replace(found.certificate, passed=passed)), True)
+    return found.certificate.passed and (figures["k_hat"] < _FINITE or figures["largest_weight"] < 10)
 
 
 def _run(

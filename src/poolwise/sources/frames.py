@@ -214,6 +214,10 @@ def to_array(series: Any) -> Any:
             )
         return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=float)
     values = np.asarray(series.to_numpy())
+    if isinstance(series.dtype, nw.String):  # nothing else is among them
+        values = values.astype(object)
+        values[_missing(values)] = None
+        return values
     if values.dtype.kind in "Mm":
         return values
     if values.dtype.kind == "c":

@@ -11,7 +11,7 @@ from arviz_stats.base import array_stats
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 from scipy.special import expit, gammaln, logsumexp
-from scipy.stats import nbinom, norm
+from scipy.stats import halfcauchy, nbinom, norm
 
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
@@ -353,6 +353,20 @@ def test_outcomes_of_large_counts_settle(scale):
     np.testing.assert_allclose(found.outcomes.precisions[large], observations.y[large], rtol=0.8)
 
 
+@pytest.mark.parametrize("far", [10.0, 1000.0])
+def test_a_group_far_from_all_others_is_reached(far):
+    """Its rows are first seen from where a Student-t likelihood is not concave: turns went from one side of them to the
+    other, and back."""
+    rng = np.random.default_rng(0)
+    g, x = rng.integers(0, 20, 3000), rng.normal(size=3000)
+    y = rng.standard_t(3, 3000) + np.where(g == 3, far, 0.0) * (1 + 0.5 * x) + rng.normal(size=20)[g]
+    fit = pw.fit("y ~ x + (x | g)", {"y": y, "x": x, "g": g}, family="student", seed=1, draws=300)
+    assert fit.outcome.passed
+    assert fit.outcome.sampler == "independence"
+    found = fit.group_coefficients().query("g == 3")
+    assert found["mean"].to_numpy() == pytest.approx([far, 0.5 * far], abs=1.5)
+
+
 def test_few_rows_are_sampled_by_nuts(monkeypatch):
     """And an effect for each row, whose estimates would cost more than they are worth."""
     monkeypatch.undo()
@@ -432,3 +446,25 @@ def test_without_groups_the_posterior_is_that_of_a_grid(family):
         sd = np.sqrt((weights * (values - mean) ** 2).sum() / weights.sum())
         assert at_centre[:, k].mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(2000))
         assert at_centre[:, k].std() == pytest.approx(sd, rel=0.06)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_shape_that_may_be_as_large_as_it_likes_has_its_tail(seed):
+    """Of Poisson counts: proposals around the mode of the working model reach the tail by weights alone."""
+    rng = np.random.default_rng(1)
+    y = rng.poisson(2.0, 4000)
+    priors = {"Intercept": pw.Normal(0, 1), "shape": pw.HalfCauchy(5.0)}
+    fit = pw.fit("y ~ 1", {"y": y}, family="negative_binomial", seed=seed, priors=priors)
+    assert fit.outcome.sampler == "independence"
+    assert fit.outcome.passed
+    counts, many = np.unique(y, return_counts=True)
+    mean, log_shape = np.meshgrid(np.linspace(0.5, 0.9, 81), np.linspace(0, 25, 1001), indexing="ij")
+    logs = norm.logpdf(mean) + halfcauchy.logpdf(np.exp(log_shape), scale=5.0) + log_shape
+    for count, times in zip(counts, many, strict=True):
+        logs += times * nbinom.logpmf(count, np.exp(log_shape), 1 / (1 + np.exp(mean - log_shape)))
+    weights = np.exp(logs - logs.max()).sum(axis=0)
+    beyond = 1 - np.cumsum(weights) / weights.sum()
+    draws = np.log(fit.posterior["shape"].values.ravel())
+    for share in (0.5, 0.1, 0.02, 0.005):
+        at = np.interp(-share, -beyond, log_shape[0])
+        assert (draws > at).mean() == pytest.approx(share, abs=4 * np.sqrt(share / 2000))

@@ -19,7 +19,7 @@ from itertools import product
 import numpy as np
 from numpy.polynomial import hermite_e
 
-from poolwise.density.polynomial.kernels import add_polynomials
+from poolwise.density.polynomial.kernels import add_node, add_polynomials, add_times
 from poolwise.density.polynomial.monomials import Monomials
 
 _MORE_NODES = 3  # of the quadrature than the highest polynomial
@@ -71,15 +71,15 @@ def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponent
         at = np.array([node for node, _ in points])
         logs, share = normals.centre + normals.unit * at, math.prod(weight for _, weight in points)
         values = hermite_e.hermevander(at, most) if k else np.zeros((0, most + 1))
+        of_mean, in_logs = np.zeros((order, len(normals.mean))), np.zeros((k, len(normals.mean)))
         for node, weight, row in zip(nodes, weights, of_predictor, strict=True):
-            of_rows = weight * share * slopes(normals.mean + node * normals.sd, logs)
-            for e, terms in found.items():
-                times = math.prod(values[j, power] for j, power in enumerate(e))
-                terms[1:] += (times * row[: len(terms) - 1, None]) * of_rows[0]
-                if any(e):  # the first one, by the slope in a dispersion that it has
-                    j = next(j for j, power in enumerate(e) if power)
-                    less = math.prod(values[i, power - (i == j)] for i, power in enumerate(e))
-                    terms[0] += less * normals.unit[j] * of_rows[1 + j]
+            add_node(weight * share, slopes(normals.mean + node * normals.sd, logs), row, of_mean, in_logs)
+        for e, terms in found.items():
+            add_times(math.prod(values[j, power] for j, power in enumerate(e)), of_mean, terms[1:])
+            if any(e):  # the first one, by the slope in a dispersion that it has
+                j = next(j for j, power in enumerate(e) if power)
+                less = math.prod(values[i, power - (i == j)] for i, power in enumerate(e))
+                terms[0] += less * normals.unit[j] * in_logs[j]
     for e, terms in found.items():
         below = math.prod(map(math.factorial, e))
         terms[1:] *= normals.sd

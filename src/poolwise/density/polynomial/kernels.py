@@ -16,6 +16,27 @@ _BLOCK = 16
 
 
 @exact_kernel
+def add_node(share: float, slopes: Matrix, hermite: Vector, of_mean: Matrix, in_logs: Matrix) -> None:
+    """Add a node of a quadrature to the sums of slopes (1 + k, n) times Hermite polynomials (order,), into `of_mean`
+    (order, n), and of slopes in logs of dispersions, into `in_logs` (k, n)."""
+    for a in range(of_mean.shape[0]):
+        times = share * hermite[a]
+        for i in range(slopes.shape[1]):
+            of_mean[a, i] += times * slopes[0, i]
+    for j in range(in_logs.shape[0]):
+        for i in range(slopes.shape[1]):
+            in_logs[j, i] += share * slopes[1 + j, i]
+
+
+@exact_kernel
+def add_times(times: float, values: Matrix, out: Matrix) -> None:
+    """Add so many times the first of some values (., n) to `out` (m, n)."""
+    for a in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[a, i] += times * values[a, i]
+
+
+@exact_kernel
 def add_polynomials(
     x: Matrix, codes: IntVector, coefficients: Matrix, root: Array3, ends: IntMatrix, sums: Matrix
 ) -> None:

@@ -39,7 +39,7 @@ _TRIED = 200_000  # rows that an order is chosen by
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
 _WIDE, _AVERAGED = 2.0, 32  # sds of thetas over which moments are taken, and how many
 _UNLIKELY = 20.0  # below the log density at the mode
-_CHUNK = 1 << 14  # rows, which stay in the cache
+CHUNK = 1 << 14  # rows, which stay in the cache with what is computed of them
 _LANES = 2  # fixed, so that sums do not depend on the number of threads
 
 
@@ -84,8 +84,8 @@ def polynomials_of(
 
     def lane(_: int, part: slice) -> Sums:
         found = Sums.empty(coordinates.size, order, k, cells)
-        for start in range(part.start, part.stop, _CHUNK):
-            chunk = slice(start, min(start + _CHUNK, part.stop))
+        for start in range(part.start, part.stop, CHUNK):
+            chunk = slice(start, min(start + CHUNK, part.stop))
             outcomes = WorkingOutcomes(model.outcomes.values[chunk], model.outcomes.precisions[chunk])
             mine = _some(observations, np.arange(chunk.start, chunk.stop))
             expansion.add(found, *mine, partial(_known, outcomes))
@@ -188,12 +188,17 @@ class RowExpansion:
         row : flops of a row.
         """
         orders = orders_for(self.coordinates.size, len(self.dispersions.centre))
-        _, terms = self.terms(rows, self.coordinates.columns(wide), codes, max(orders))
+        errors = dict.fromkeys(orders, np.zeros(len(counts)))
+        for start in range(0, len(codes), CHUNK):
+            some = np.arange(start, min(start + CHUNK, len(codes)))
+            _, terms = self.terms(rows.take(some), self.coordinates.columns(wide[some]), codes[some], max(orders))
+            for order, own in errors.items():
+                errors[order] = own + errors_of(terms, codes[some], order, len(counts))
         times = counts.sum() / len(codes)
 
         def cost(order: int) -> float:
             each = self.cost(order)
-            kept = by_rows(times * errors_of(terms, codes, order, len(counts)), counts, each, row)
+            kept = by_rows(times * errors[order], counts, each, row)
             return float(each * (~kept).sum() + row * counts[kept].sum())
 
         return min(orders, key=cost)

@@ -11,7 +11,7 @@ from poolwise.density.latent.observations import OutcomeRows, outcome_rows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import Normals, Sums
 from poolwise.density.polynomial.kernels import add_log_likelihoods
-from poolwise.density.polynomial.of_rows import RowExpansion
+from poolwise.density.polynomial.of_rows import CHUNK, RowExpansion
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingOutcomes
@@ -110,6 +110,10 @@ class Expansion:
 
     def __call__(self, rows: Rows) -> None:
         """Add a batch."""
+        for start in range(0, len(rows.codes), CHUNK):
+            self._add(rows.take(np.arange(start, min(start + CHUNK, len(rows.codes)))))
+
+    def _add(self, rows: Rows) -> None:
         taken = self.turn.model.outcomes(rows)
         likelihood = self.turn.model.likelihood(taken)
 

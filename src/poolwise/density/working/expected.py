@@ -35,9 +35,15 @@ class ExpectedLikelihood:
     dispersions: Dispersions
 
     def projected(
-        self, mean: np.ndarray, variance: np.ndarray, rows: np.ndarray | slice = _ALL
+        self, mean: np.ndarray, variance: np.ndarray, rows: np.ndarray | slice = _ALL, *, careful: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,)."""
+        """Mean slopes and curvatures of some rows, for linear predictors of some means and variances (n,).
+
+        If `careful`, working outcomes lie no further than the outcomes themselves, or one unit, where these are on one
+        scale with linear predictors: a group whose rows are all seen from where their likelihood is not concave would
+        else be thrown from one side of them to the other, turn after turn. For a Student-t likelihood these are the
+        steps of the EM algorithm (Lange, Little and Taylor 1989).
+        """
         predictors, step = self._predictors(self.dispersions.centre, rows), _STEP * self.units(mean, rows)
         slope, curvature, least = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
         below, at, above = (np.empty_like(predictors) for _ in range(3))
@@ -51,7 +57,10 @@ class ExpectedLikelihood:
                 slope += weight * at[0]
                 curvature += weight * (below[0] - above[0]) / (2 * step)
                 least += weight * _LEAST_CURVED * information[0]
-            least = np.maximum(least, np.abs(slope) * (_STEP / _FURTHEST) / step)
+            furthest = step * (_FURTHEST / _STEP)
+            if careful and not self.link.unit:
+                furthest = np.minimum(furthest, np.maximum(np.abs(self.rows.y[rows] - mean), step / _STEP))
+            least = np.maximum(least, np.abs(slope) / furthest)
             return slope, np.maximum(curvature, least)
 
     def slopes(self, predictor: np.ndarray, logs: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:

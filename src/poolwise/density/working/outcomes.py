@@ -32,6 +32,7 @@ _TURNS = 20
 _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
+_NEAR = 1.0  # the same, below which turns need no care
 _ROOM = 1e-3  # of the units of linear predictors, added to those sds
 _NOTHING = 1e-300  # information
 
@@ -58,11 +59,13 @@ class WorkingModel:
     outcomes : of the rows.
     density : of theta.
     modes : of that.
+    settled : whether another turn would hardly have moved it.
     """
 
     outcomes: WorkingOutcomes
     density: WorkingDensity
     modes: list[Mode]
+    settled: bool
 
 
 def working_model(
@@ -88,7 +91,8 @@ def working_model(
         variance,
         _FIRST,
     )
-    outcomes = _outcomes(mean, *likelihood.projected(mean, variance))
+    careful, settled = True, False
+    outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
     for turn in range(_TURNS):
         look()
         if outcomes is None:
@@ -104,15 +108,17 @@ def working_model(
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
         likelihood, turned = _fitted(likelihood, found, variance, 1)
-        mean, outcomes = _moved(likelihood, outcomes, mean, found, variance)
-        if turn and max(moved.max(), together, turned) < _SETTLED:
+        was, careful = careful, careful and max(moved.max(), together) > _NEAR
+        mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
+        settled = turn > 0 and not was and max(moved.max(), together, turned) < _SETTLED
+        if settled:
             break
     density = (
         None if outcomes is None else _density(outcomes, observations, likelihood.dispersions, design, priors, total)
     )
     if outcomes is None or density is None:
         return None
-    return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)))
+    return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)), settled)
 
 
 def _fitted(
@@ -138,6 +144,8 @@ def _moved(
     mean: np.ndarray,
     found: np.ndarray,
     variance: np.ndarray,
+    *,
+    careful: bool,
 ) -> tuple[np.ndarray, WorkingOutcomes | None]:
     """Linear predictors from `mean` towards those that were found (n,), and their working outcomes.
 
@@ -145,7 +153,7 @@ def _moved(
     from a small mean would else be taken for one of many millions, from where each turn comes back by one.
     """
     found = found.copy()
-    slope, curvature = likelihood.projected(found, variance)
+    slope, curvature = likelihood.projected(found, variance, careful=careful)
     for _ in range(_HALVINGS):
         with np.errstate(invalid="ignore"):
             times = curvature / outcomes.precisions
@@ -153,7 +161,7 @@ def _moved(
         if not len(rows := np.flatnonzero(~good)):
             break
         found[rows] = 0.5 * (found[rows] + mean[rows])
-        slope[rows], curvature[rows] = likelihood.projected(found[rows], variance[rows], rows)
+        slope[rows], curvature[rows] = likelihood.projected(found[rows], variance[rows], rows, careful=careful)
     return found, _outcomes(found, slope, curvature)
 
 
