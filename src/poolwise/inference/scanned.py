@@ -128,7 +128,8 @@ class _Scans:
         total = model.statistics.counted()
         observations = observe(model.design, some, model.family, model.priors, total.merged())
         guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-        return working_model(observations, model.design, model.priors, model.family, model.link, guess, total)
+        family, link = model.family, model.link
+        return working_model(observations, model.design, model.priors, family, link, guess, total, self.threads)
 
     def settled(self, density: WorkingDensity, modes: list[Mode]) -> tuple[WorkingDensity, list[Mode]] | None:
         """The working model of all rows, from that of some; None where it does not settle."""
@@ -176,7 +177,7 @@ class _Scans:
         check_count(self.stream, products.rows)
         if not (np.isfinite(products.scatter).all() and np.isfinite(products.means).all()):
             return None
-        return density_of(products, self.model.design, self.model.priors, dispersions, _NONE)
+        return density_of(products, self.model.design, self.model.priors, dispersions)
 
     def scan(self, lanes: Sequence[Lane]) -> None:
         """All rows, by some lanes."""

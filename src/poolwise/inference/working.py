@@ -12,9 +12,11 @@ from poolwise.inference.near_normal import Parts, near_normal
 from poolwise.inference.posterior import Model
 from poolwise.samplers import SamplerSettings
 from poolwise.support.errors import SamplingError
+from poolwise.support.threads import map_slices
 
 # Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
 LEAST, _EFFECT = 2_000, 10
+_DRAWS = 32  # that are compared with all rows at a time
 
 
 def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -> Parts | None:
@@ -36,7 +38,9 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     settings.progress("looking for working outcomes", 0.0)
     guess = with_guess(observations, first_guess(observations, priors, model.family))
     try:
-        found = working_model(observations, model.design, priors, model.family, model.link, guess, model.statistics)
+        found = working_model(
+            observations, model.design, priors, model.family, model.link, guess, model.statistics, threads
+        )
     except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
         return None
     if found is None:
@@ -45,7 +49,10 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     by_rows = RowRemainders.of(*of_model)
 
     def exactly(logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        return np.asarray(by_rows.ratios(logs, beta, effects).sum(axis=1))
+        def some(_: int, part: slice) -> np.ndarray:
+            return by_rows.ratios(logs[part], beta[part], np.ascontiguousarray(effects[:, part])).sum(axis=1)
+
+        return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
 
     polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
     parts = None

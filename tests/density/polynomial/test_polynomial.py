@@ -154,8 +154,9 @@ def _models(formula, data, family, link=None):
     model, _ = prepare(formula, data, priors=None, family=family_of(family), link=link, missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-    found = working_model(observations, model.design, model.priors, model.family, model.link, guess, model.statistics)
-    return model, found, (found, observations, model.design, model.priors, model.family, model.link)
+    of_model = observations, model.design, model.priors, model.family, model.link
+    found = working_model(*of_model, guess, model.statistics, 1)
+    return model, found, (found, *of_model)
 
 
 FORMULAS = [

@@ -15,6 +15,7 @@ from scipy.stats import halfcauchy, nbinom, norm
 
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
+from poolwise.density.working import outcomes
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
@@ -50,7 +51,7 @@ def _data(family, seed=3, groups=6, rows=60):
 
 def _working_model(model, guess):
     return working_model(
-        model.observations, model.design, model.priors, model.family, model.link, guess, model.statistics
+        model.observations, model.design, model.priors, model.family, model.link, guess, model.statistics, 1
     )
 
 
@@ -365,6 +366,20 @@ def test_a_group_far_from_all_others_is_reached(far):
     assert fit.outcome.sampler == "independence"
     found = fit.group_coefficients().query("g == 3")
     assert found["mean"].to_numpy() == pytest.approx([far, 0.5 * far], abs=1.5)
+
+
+@pytest.mark.parametrize("family", ["negative_binomial", "student"])
+def test_turns_that_begin_with_some_of_the_rows_end_at_the_same_model(family, monkeypatch):
+    data = _data(family, groups=10, rows=1500).assign(exposure=np.linspace(0.5, 2.0, 1500))
+    formula = "y ~ x + offset(log(exposure)) + (x | g)"
+    model, _ = prepare(formula, data, priors=None, family=family_of(family), link=None, missing="drop", threads=1)
+    guess = with_guess(model.observations, np.zeros(2))
+    whole = _working_model(model, guess)
+    monkeypatch.setattr(outcomes, "_FEW", 300)
+    begun = _working_model(model, guess)
+    sd = np.sqrt(np.diag(whole.modes[0].covariance))
+    assert np.abs(begun.modes[0].point - whole.modes[0].point).max() < 0.1 * sd.max()
+    np.testing.assert_allclose(begun.outcomes.values, whole.outcomes.values, atol=0.1)
 
 
 def test_few_rows_are_sampled_by_nuts(monkeypatch):

@@ -40,14 +40,12 @@ class WorkingDensity:
     ----------
     normal : of all of theta but the dispersions, and of sigma.
     layout, ties : of the family's theta.
-    known : (n,) known part of each row's linear predictor.
     dispersions : about where they lie.
     """
 
     normal: GaussianDensity
     layout: ParameterLayout
     ties: Ties
-    known: np.ndarray
     dispersions: Dispersions
 
     MOST = 3e7  # flops of an evaluation
@@ -152,6 +150,6 @@ class WorkingDensity:
         return None
 
     def row_moments(self, point: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances (n,) of linear predictors given the working outcomes and theta."""
+        """Means, less known parts, and variances (n,) of linear predictors given the working outcomes and theta."""
         less, variance = self.normal.row_moments(self.full(point[None]), rows.values, rows.codes)
-        return rows.values[:, -1] - less[0] + self.known, variance[0]
+        return rows.values[:, -1] - less[0], variance[0]

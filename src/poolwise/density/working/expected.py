@@ -10,6 +10,7 @@ from poolwise.density.latent.observations import OutcomeRows
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.kernels import likelihood_slopes
 from poolwise.families import Link
+from poolwise.support.threads import map_slices
 
 _NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors in their units
 _STEP = 1e-3  # of a difference of slopes, in the same
@@ -18,6 +19,7 @@ _LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what 
 # their digits, and pull groups there.
 _FURTHEST = 30.0
 _ALL = slice(None)
+_SLICE = 1 << 15  # rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +30,13 @@ class ExpectedLikelihood:
     ----------
     rows, link : the rows, and the link of their mean.
     dispersions : of the family.
+    threads : how many threads rows are spread over.
     """
 
     rows: OutcomeRows
     link: Link
     dispersions: Dispersions
+    threads: int = 1
 
     def projected(
         self, mean: np.ndarray, variance: np.ndarray, rows: np.ndarray | slice = _ALL, *, careful: bool = False
@@ -105,7 +109,14 @@ class ExpectedLikelihood:
     ) -> None:
         each = self.rows
         data = each.y[rows], each.trials[rows], each.weights[rows]
-        likelihood_slopes(each.address, self.link.code, *data, predictors, slopes, information)
+
+        def some(_: int, part: slice) -> None:
+            at = np.ascontiguousarray(predictors[:, part])
+            own, known = np.empty_like(at), np.empty_like(at)
+            likelihood_slopes(each.address, self.link.code, *(one[part] for one in data), at, own, known)
+            slopes[:, part], information[:, part] = own, known
+
+        map_slices(some, predictors.shape[1], _SLICE, self.threads)
 
 
 def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[float, float]]:

@@ -32,6 +32,7 @@ _TURNS = 20
 _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
+_FEW = 200_000  # rows that the first turns look at
 _NEAR = 1.0  # the same, below which turns need no care
 _ROOM = 1e-3  # of the units of linear predictors, added to those sds
 _NOTHING = 1e-300  # information
@@ -76,8 +77,11 @@ def working_model(
     link: Link,
     guess: np.ndarray,
     total: CrossProducts,
+    threads: int,
 ) -> WorkingModel | None:
     """The normal model of the working outcomes; None where the turns do not settle, or a curvature has no sign.
+
+    Of very many rows one in some is looked at first: the turns of all rows begin where those of few ended.
 
     Parameters
     ----------
@@ -85,13 +89,16 @@ def working_model(
     total : statistics of the rows, for their columns and cells.
     """
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
+    dispersions, careful, settled = Dispersions.at_medians(family, priors), True, False
+    if (every := len(guess) // _FEW) > 1:
+        some = np.arange(0, len(guess), every)
+        first = working_model(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
+        if first is not None and first.settled:
+            mean, modes = _mean_by(first, observations), first.modes[:1]
+            dispersions, careful = first.density.dispersions, False
     likelihood, _ = _fitted(
-        ExpectedLikelihood(observations.outcome_rows, link, Dispersions.at_medians(family, priors)),
-        mean,
-        variance,
-        _FIRST,
+        ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads), mean, variance, _FIRST
     )
-    careful, settled = True, False
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
     for turn in range(_TURNS):
         look()
@@ -102,6 +109,7 @@ def working_model(
             return None
         modes = modes_from(density, modes)
         found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
+        found += observations.known[0]
         with np.errstate(all="ignore"):  # what is not finite is looked for below
             moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
             together = _moved_together(observations, outcomes.precisions, found - mean)
@@ -119,6 +127,13 @@ def working_model(
     if outcomes is None or density is None:
         return None
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)), settled)
+
+
+def _mean_by(model: WorkingModel, observations: Observations) -> np.ndarray:
+    """(n,) linear predictors of rows by a working model of some of them."""
+    nothing = WorkingOutcomes(np.zeros(len(observations.y)), np.ones(len(observations.y)))
+    found, _ = model.density.row_moments(model.modes[0].point, _rows(nothing, observations))
+    return np.asarray(observations.known[0] + found)
 
 
 def _fitted(
@@ -213,20 +228,16 @@ def _density(
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
-    return density_of(products, design, priors, dispersions, observations.known[0])
+    return density_of(products, design, priors, dispersions)
 
 
 def density_of(
-    products: CrossProducts, design: Design, priors: ModelPriors, dispersions: Dispersions, known: np.ndarray
+    products: CrossProducts, design: Design, priors: ModelPriors, dispersions: Dispersions
 ) -> WorkingDensity | None:
-    """The density by statistics of working outcomes; None where it costs too much.
-
-    Parameters
-    ----------
-    known : (n,) known parts of linear predictors, which the outcomes come without.
-    """
+    """The density by statistics of working outcomes, less known parts of linear predictors; None where it costs too
+    much."""
     found = gaussian(products, design, with_sigma(priors), threads=1)
-    made = WorkingDensity(found, priors.layout, priors.ties, known, dispersions)
+    made = WorkingDensity(found, priors.layout, priors.ties, dispersions)
     return made if made.cost < WorkingDensity.MOST else None
 
 
@@ -235,11 +246,9 @@ def with_guess(observations: Observations, beta: np.ndarray) -> np.ndarray:
     return np.asarray(observations.known[0] + observations.columns.T @ beta)
 
 
-def in_order(
-    observations: Observations, outcomes: WorkingOutcomes, order: np.ndarray
-) -> tuple[Observations, WorkingOutcomes]:
+def in_order(observations: Observations, order: np.ndarray) -> Observations:
     """Some rows, in an order."""
-    moved = replace(
+    return replace(
         observations,
         y=np.ascontiguousarray(observations.y[order]),
         trials=np.ascontiguousarray(observations.trials[order]),
@@ -251,4 +260,3 @@ def in_order(
         wide=observations.wide[order],
         codes=observations.codes[order],
     )
-    return moved, WorkingOutcomes(outcomes.values[order], outcomes.precisions[order])

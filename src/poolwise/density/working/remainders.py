@@ -85,7 +85,8 @@ class RowRemainders:
         order = np.argsort(codes, kind="stable")
         if some is not None:
             order = order[some[order]]
-        rows, outcomes = in_order(observations, model.outcomes, order)
+        rows = in_order(observations, order)
+        outcomes = WorkingOutcomes(model.outcomes.values[order], model.outcomes.precisions[order])
         bounds = np.searchsorted(codes[order], np.arange(levels + 1)).astype(np.int64)
         below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
         likelihood = 0 if family.likelihood is None else family.likelihood.address
