@@ -117,7 +117,7 @@ def test_a_few_outcomes_have_the_mean_the_spread_and_the_ends_of_all(seed):
 
 
 def test_outcomes_that_a_family_cannot_have_are_refused():
-    with pytest.raises(PoolwiseError, match="'time'"):
+    with pytest.raises(PoolwiseError, match="'time' must be above zero for this family, but a row holds -"):
         pw.fit("time ~ x + (1 | g)", in_duckdb(frame().assign(time=lambda d: d.time - 1)), family="gamma", seed=1)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.compiled import kernel
+from poolwise.compiled.types import Matrix, Vector
 from poolwise.density.working_coordinates import WorkingBasis, shifted
 from poolwise.statistics.products import CrossProducts
 
@@ -27,9 +29,10 @@ class Projection:
 
     def rows(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows [W, y], (n, K + 1), as [X, y] (n, p + 1) and Z (n, q)."""
-        centred = values - self.origin
-        x = self.columns[0] + centred @ self.columns[1:]
-        return x, self.effects[0] + centred[:, :-1] @ self.effects[1:]
+        x, z = np.empty((len(values), self.columns.shape[1])), np.empty((len(values), self.effects.shape[1]))
+        of_columns = (np.ascontiguousarray(each) for each in (values, self.origin, self.columns, self.effects))
+        _project(*of_columns, x, z)
+        return x, z
 
     def groups(self, statistics: CrossProducts) -> tuple[np.ndarray, np.ndarray]:
         """Z_j'Z_j (J, q, q) and Z_j'[X, y] (J, q, p + 1) of each group."""
@@ -45,6 +48,22 @@ class Projection:
         x_mean = self.columns[0] + statistics.means @ self.columns[1:]
         between = statistics.weights[:, None, None] * (x_mean[:, :, None] * x_mean[:, None, :])
         return between + self.columns[1:].T @ statistics.scatter @ self.columns[1:]
+
+
+@kernel  # products with so few columns by BLAS take twenty times as long where its threads wait for a busy core
+def _project(values: Matrix, origin: Vector, columns: Matrix, effects: Matrix, x: Matrix, z: Matrix) -> None:
+    """Rows [W, y] (n, K + 1) as [X, y] and Z, into `x` (n, p + 1) and `z` (n, q)."""
+    for i in range(values.shape[0]):
+        for c in range(columns.shape[1]):
+            x[i, c] = columns[0, c]
+        for c in range(effects.shape[1]):
+            z[i, c] = effects[0, c]
+        for k in range(values.shape[1]):
+            away = values[i, k] - origin[k]
+            for c in range(columns.shape[1]):
+                x[i, c] += away * columns[1 + k, c]
+            for c in range(effects.shape[1] if k + 1 < values.shape[1] else 0):
+                z[i, c] += away * effects[1 + k, c]
 
 
 def project(statistics: CrossProducts, basis: WorkingBasis, written: np.ndarray) -> tuple[Projection, np.ndarray]:

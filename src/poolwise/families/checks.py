@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from poolwise.support.errors import DataError
@@ -10,6 +12,11 @@ from poolwise.support.errors import DataError
 def _first(bad: np.ndarray, y: np.ndarray) -> str:
     at = int(np.flatnonzero(bad)[0])
     return f"row {at + 1} of the complete rows holds {y[at]:g}"
+
+
+def without_place(said: str) -> str:
+    """What a check says, of rows that stand for others: their places are not those of the data."""
+    return re.sub(r"row \d+ of the complete rows holds", "a row holds", said)
 
 
 def any_number(name: str, y: np.ndarray, trials: np.ndarray) -> None:

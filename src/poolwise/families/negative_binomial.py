@@ -13,7 +13,7 @@ from poolwise.families.count_intervals import count_interval
 from poolwise.families.family import Family, Parameter
 from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import LOG
-from poolwise.families.scalars import log_rising, rising, softplus
+from poolwise.families.scalars import log_rising, rising
 from poolwise.priors import HalfCauchy
 
 _FEW, _FAR = 16.0, 40.0  # factors, and logs of shapes, whose product is a double
@@ -22,12 +22,17 @@ _FEW, _FAR = 16.0, 40.0  # factors, and logs of shapes, whose product is a doubl
 @kernel
 def rows(y, trials, weights, predictors, slopes, information):
     """y events with log mean x and log shape s; all depends on t = x - s, the log of mean / shape."""
-    total = 0.0
+    total, last, shape = 0.0, math.nan, 1.0
     for i in range(y.size):
-        shape = math.exp(predictors[1, i])
+        if predictors[1, i] != last:  # mostly all rows share it
+            last = predictors[1, i]
+            shape = math.exp(last)
         t = predictors[0, i] - predictors[1, i]
-        up, share = softplus(t)
-        rest = softplus(-t)[1]
+        small = vector.exp(-abs(t))
+        most = 1.0 / (1.0 + small)
+        share = most if t > 0.0 else small * most
+        rest = small * most if t > 0.0 else most
+        up = max(t, 0.0) + vector.log1p(small)
         value, slope = rising(shape, y[i])
         w = weights[i]
         total += w * (value - shape * up - y[i] * (up - t))

@@ -14,6 +14,7 @@ from poolwise.density.latent.observations import observe
 from poolwise.density.latent.scales import family_scales
 from poolwise.density.resolve import resolve_priors
 from poolwise.families import GAUSSIAN, Family, Link
+from poolwise.families.checks import without_place
 from poolwise.formula import Formula, Functions
 from poolwise.inference.posterior import Model, Pooling
 from poolwise.sources import as_source
@@ -155,7 +156,10 @@ def _check_outcomes(name: str, rows: designs.Rows, family: Family) -> None:
         values = np.where(begins & np.isfinite(upper), upper, np.where(begins, 1.0, values))
         ends = ~rows.observed & np.isfinite(upper) & np.isfinite(lower)
         values, trials = np.concatenate([values, upper[ends]]), np.concatenate([trials, trials[ends]])
-    family.check(name, values, trials)
+    try:
+        family.check(name, values, trials)
+    except DataError as error:
+        raise error if rows.counts is None else DataError(without_place(str(error))) from None
 
 
 def _check_fixed(formula: Formula, rows: designs.Rows, family: Family) -> None:

@@ -166,7 +166,7 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
     if size > _TELLING:
         telling = _refined(telling, points, log_weights, rng)
     found, points, log_weights = _run(density, telling, settings, draw_seed, _STAY)
-    if not _steady(found) and np.isfinite(log_weights).any():
+    if not _steady(found) and found.certificate.figures["efficiency"] > _HOPELESS:
         settings.progress("sampling once more, from a better proposal", 0.5)
         better = _refined(telling, points, log_weights, np.random.default_rng(second_seed))
         found = _run(density, better, settings, second_seed, _STAY)[0]

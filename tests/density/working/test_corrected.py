@@ -379,7 +379,7 @@ def test_turns_that_begin_with_some_of_the_rows_end_at_the_same_model(family, mo
     begun = _working_model(model, guess)
     sd = np.sqrt(np.diag(whole.modes[0].covariance))
     assert np.abs(begun.modes[0].point - whole.modes[0].point).max() < 0.1 * sd.max()
-    np.testing.assert_allclose(begun.outcomes.values, whole.outcomes.values, atol=0.1)
+    np.testing.assert_allclose(begun.outcomes.values, whole.outcomes.values, rtol=0.03, atol=0.1)
 
 
 def test_few_rows_are_sampled_by_nuts(monkeypatch):

@@ -65,7 +65,7 @@ def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponent
     k, most = len(normals.centre), min(order, _OF_DISPERSIONS + 1)
     nodes, weights = _gauss(order + _MORE_NODES)
     own = list(product(zip(*_gauss(most + 1), strict=True), repeat=k))
-    of_predictor = hermite_e.hermevander(nodes, order)
+    of_predictor = np.ascontiguousarray(hermite_e.hermevander(nodes, order))
     found = {e: np.zeros((order + 1 - sum(e), len(normals.mean))) for e in exponents_up_to(k, most)}
     for points in own:
         at = np.array([node for node, _ in points])

@@ -74,12 +74,13 @@ class Dispersions:
         steps = _STEP * np.eye(len(self.centre))
         return np.vstack([self.centre[None], self.centre - steps, self.centre + steps])
 
-    def moved(self, slopes_at: Callable[[np.ndarray], np.ndarray]) -> tuple[Dispersions, float]:
+    def moved(self, slopes_at: Callable[[np.ndarray], np.ndarray], *, anew: bool = True) -> tuple[Dispersions, float]:
         """One of Newton's steps towards the mode, and its length in standard deviations.
 
         Parameters
         ----------
         slopes_at : logs (k,) to the slopes (k,) of the rows' expected log likelihood.
+        anew : whether the curvature is found anew, which takes most of the time.
         """
         k = len(self.centre)
         if not k:
@@ -90,11 +91,11 @@ class Dispersions:
             up, down = np.split(self.log_prior(ends), 2)
             return slopes_at(at) + (up - down) / (2 * _STEP)
 
-        here = slopes(self.centre)
-        curved = np.array([(slopes(self.centre - step) - slopes(self.centre + step)) for step in _STEP * np.eye(k)])
-        values, vectors = np.linalg.eigh((curved + curved.T) / (4 * _STEP))
-        values = np.maximum(np.abs(values), _WIDEST**-2)
-        precision = (vectors * values) @ vectors.T
+        here, precision = slopes(self.centre), self.precision
+        if anew:
+            curved = np.array([(slopes(self.centre - step) - slopes(self.centre + step)) for step in _STEP * np.eye(k)])
+            values, vectors = np.linalg.eigh((curved + curved.T) / (4 * _STEP))
+            precision = (vectors * np.maximum(np.abs(values), _WIDEST**-2)) @ vectors.T
         step = np.linalg.solve(precision, here)
         step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
         return Dispersions(self.parameters, self.priors, self.centre + step, precision), float(

@@ -96,9 +96,8 @@ def working_model(
         if first is not None and first.settled:
             mean, modes = _mean_by(first, observations), first.modes[:1]
             dispersions, careful = first.density.dispersions, False
-    likelihood, _ = _fitted(
-        ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads), mean, variance, _FIRST
-    )
+    likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
+    likelihood, turned = _fitted(likelihood, mean, variance, _FIRST)
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
     for turn in range(_TURNS):
         look()
@@ -115,7 +114,7 @@ def working_model(
             together = _moved_together(observations, outcomes.precisions, found - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
-        likelihood, turned = _fitted(likelihood, found, variance, 1)
+        likelihood, turned = _fitted(likelihood, found, variance, 1, anew=turned > _NEAR)
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
         settled = turn > 0 and not was and max(moved.max(), together, turned) < _SETTLED
@@ -137,14 +136,14 @@ def _mean_by(model: WorkingModel, observations: Observations) -> np.ndarray:
 
 
 def _fitted(
-    likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray, steps: int
+    likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray, steps: int, *, anew: bool = True
 ) -> tuple[ExpectedLikelihood, float]:
     """With dispersions that suit linear predictors of some means and variances (n,), after so many steps towards them;
     and the length of the last one."""
     length = 0.0
     for _ in range(steps):
         slopes = partial(likelihood.dispersion_slopes, mean, variance)
-        dispersions, length = likelihood.dispersions.moved(slopes)
+        dispersions, length = likelihood.dispersions.moved(slopes, anew=anew)
         if not np.isfinite(dispersions.centre).all():
             return likelihood, np.inf
         likelihood = replace(likelihood, dispersions=dispersions)
