@@ -103,6 +103,8 @@ class Family:
     ordered : whether their order has a meaning.
     thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
+    concave : whether the log likelihood of a row is concave in the location; else rows may pull a group to several
+        places.
     signed : whether outcomes are times with the sign of a choice.
     likelihood : compiled by `values_callback`: what `callback` returns, of many draws and without derivatives.
     cuts : (location, *parameters on their scales that have no `fixed` value) to the (K - 1, ...) thresholds between
@@ -134,6 +136,7 @@ class Family:
     ordered: bool = False
     thresholds: tuple[str, ...] = ()
     repeated: bool = False
+    concave: bool = True
     signed: bool = False
     likelihood: Callback | None = None
     cuts: Callable[..., Numbers] | None = None

@@ -143,6 +143,7 @@ STUDENT = Family(
     draw,
     any_number,
     precise="sigma",
+    concave=False,
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean, sigma, nu: np.where(nu > 2.0, sigma**2 * nu / np.maximum(nu - 2.0, 1e-300), np.inf),

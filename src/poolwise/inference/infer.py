@@ -18,6 +18,7 @@ from poolwise.density.precision import check_outcome, check_priors, check_residu
 from poolwise.density.prior_conflict import judged
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.density.ties import sampled_part
+from poolwise.density.working.other_places import other_places
 from poolwise.inference.crossed import LARGE_ROOT, by_turns
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.working import by_working_outcomes
@@ -87,7 +88,7 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     if not model.observations.rows and not model.design.factors:
         return _prior(model, settings)
     if settings.sampler != "nuts" and (found := by_working_outcomes(model, settings, threads)) is not None:
-        return found
+        return _elsewhere(model, found)
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     expensive = model.observations.cost > _EXPENSIVE
@@ -97,7 +98,28 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
+    return _elsewhere(model, (theta, beta, density.offsets(theta, u), dispersions, drawn.certificate))
+
+
+def _elsewhere(model: Model, parts: _Parts) -> _Parts:
+    """The same with a certificate that does not hold where groups may lie where no draw does."""
+    theta, beta, u, dispersions, certificate = parts
+    if model.family.concave or model.observations is None or theta is None:
+        return parts
+    of_model = model.observations, model.design, model.priors, model.family, model.link
+    logs = np.array([np.log(dispersions[name]).mean() for name in model.priors.layout.dispersions])
+    found = other_places(*of_model, logs, beta.mean(axis=(0, 1)), [each.draws() for each in u])
+    if not found:
+        return parts
+    first = found[0]
+    more = f", as {len(found) - 1} more may" if len(found) > 1 else ""
+    advice = (
+        f"The effect of {first.factor} {first.level} may lie elsewhere{more}, with a probability of some "
+        f"{100 * first.share:.0f}%, where no draw does: part of its rows contradict the others, or they contradict all "
+        "other groups. Look at these rows; a mistake in them, or a predictor that tells them apart, is likely."
+    )
+    failed = replace(certificate, passed=False, advice=advice, figures=certificate.figures | {"elsewhere": first.share})
+    return theta, beta, u, dispersions, failed
 
 
 def _prior(model: Model, settings: SamplerSettings) -> _Parts:

@@ -1,0 +1,61 @@
+"""Groups that a Student-t likelihood may pull to two places, of which draws know one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+
+
+def far_group(spread, at, rows, nu, shift=0.0, scale=1.0):
+    """Ten groups and a small one that is far from them; the shares of both places are known by quadrature."""
+    rng = np.random.default_rng(7)
+    g, u = np.repeat(np.arange(10), 210), rng.normal(0, spread, 10)
+    y = np.r_[u[g] + rng.standard_t(nu, len(g)), at + 0.5 * rng.standard_normal(rows)]
+    return pd.DataFrame({"y": shift + scale * y, "g": [f"g{k:02d}" for k in np.r_[g, np.full(rows, 10)]]})
+
+
+def fitted(data, **more):
+    return pw.fit("y ~ 1 + (1 | g)", data, family="student", seed=1, draws=300, **more)
+
+
+@pytest.mark.parametrize(
+    ("data", "sampler", "elsewhere"),
+    [
+        (far_group(0.5, 15.0, 4, 2.0), "auto", 0.954),  # sampled where the group's rows are outliers
+        (far_group(0.5, 15.0, 4, 2.0), "nuts", 0.046),  # and where the group is far
+        (far_group(0.3, 20.0, 5, 1.5), "auto", 0.771),
+        (far_group(0.3, 30.0, 3, 2.0), "nuts", 0.9999),
+    ],
+)
+def test_a_place_where_no_draw_is_fails_the_certificate(data, sampler, elsewhere):
+    fit = fitted(data, sampler=sampler)
+    assert not fit.outcome.passed
+    assert "The effect of g g10 may lie elsewhere" in fit.outcome.advice
+    odds = np.log(fit.outcome.figures["elsewhere"] / (1 - fit.outcome.figures["elsewhere"]))
+    assert odds == pytest.approx(np.log(elsewhere / (1 - elsewhere)), abs=4.5)  # given all else, about
+
+
+def test_a_place_that_hardly_counts_is_not_told():
+    fit = fitted(far_group(0.3, 30.0, 3, 2.0))  # a probability of 0.0001
+    assert fit.outcome.passed
+    assert abs(float(fit.posterior["sd_g"].mean()) - 0.231) < 0.02
+
+
+def test_units_zero_and_order_play_no_part():
+    plain = fitted(far_group(0.5, 15.0, 4, 2.0)).outcome.figures["elsewhere"]
+    moved = far_group(0.5, 15.0, 4, 2.0, shift=1e4, scale=1e3).sample(frac=1.0, random_state=1)
+    moved["g"] = "z" + (99 - moved["g"].str[1:].astype(int)).astype(str)
+    assert fitted(moved).outcome.figures["elsewhere"] == pytest.approx(plain, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_outliers_and_small_groups_alone_are_no_second_place(seed):
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.poisson(rng.choice([3, 12, 40], 30)))
+    g = np.repeat(np.arange(30), sizes)
+    y = 100 + rng.normal(0, 0.7, 30)[g] + rng.standard_t(2.5, len(g))
+    fit = fitted(pd.DataFrame({"y": y, "g": g}))
+    assert "elsewhere" not in fit.outcome.figures
