@@ -61,7 +61,8 @@ def near_normal(
     plain = CorrectedDensity.of(found, remainders, model.design, model.priors, 1, threads)
     if exactly is not None and not _reaches(plain, found):
         return None
-    pair = _drawn(replace(plain, defended=False), found, gradient, replace(settings, seed=sampler_seed))
+    own = replace(settings, seed=sampler_seed)
+    pair = _drawn(replace(plain, defended=False), found, gradient, own, everywhere=exactly is None)
     if pair is None:
         return None
     corrected, drawn = pair
@@ -93,7 +94,7 @@ def near_normal(
 
 
 def _drawn(
-    plain: CorrectedDensity, found: WorkingModel, gradient: float, settings: SamplerSettings
+    plain: CorrectedDensity, found: WorkingModel, gradient: float, settings: SamplerSettings, *, everywhere: bool
 ) -> tuple[CorrectedDensity, Near] | None:
     """Draws, and the density that they are of; with as many pairs as the spread of one pair's estimates asks for.
 
@@ -101,6 +102,7 @@ def _drawn(
     ----------
     plain : by one pair, none of which is wide.
     gradient : flops of a gradient of the family's density.
+    everywhere : whether remainders are those of rows however far away.
     """
     apart, values = _apart(plain, found)
     if not (np.isfinite(apart).all() and np.abs(values).max() < _DIGITS and np.ptp(apart)):
@@ -115,7 +117,7 @@ def _drawn(
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})
         if corrected.cost > _GRADIENTS * gradient:
             break
-        drawn = sample_near(corrected, found.density, found.modes, settings)
+        drawn = sample_near(corrected, found.density, found.modes, settings, everywhere=everywhere)
         if drawn is not None:
             return corrected, drawn
         if found.density.normal.leaf < 0:  # pairs of what there is not

@@ -34,8 +34,9 @@ _ROUNDS = 10
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 # Points that tell whether densities are near, and from which efficiency on, but for a share of the points in tails; and
 # for each dimension, that a proposal is fitted to where these tails are heavy.
-_FIRST, _TELLING, _NEAR, _ASIDE, _MORE = 100, 400, 0.25, 0.05, 400
+_FIRST, _TELLING, _NEAR, _ASIDE, _MORE, _REFITS = 100, 400, 0.25, 0.05, 400, 3
 _FINITE, _HEAVY = 0.5, 0.8  # k-hat below which weights have a variance; from which 400 points say that they have none
+_AGAIN = 0.1  # efficiency from which the points of a run that is not certified make a better proposal
 _STAY = 0.2  # of steps, where weights are estimates
 _SAME = 0.9998  # efficiency from which two densities are the same: means are off by less than 0.014 sds
 # Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000; twice as many where
@@ -127,7 +128,9 @@ class Near:
     corrected: bool
 
 
-def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settings: SamplerSettings) -> Near | None:
+def sample_near(
+    density: LogDensity, near: LogDensity, modes: list[Mode], settings: SamplerSettings, *, everywhere: bool = True
+) -> Near | None:
     """Draw from a density by a proposal that is adapted to one near it, which costs less.
 
     Where weights between the two are equal to within `_SAME`, and the density costs much, draws are of the near one:
@@ -138,12 +141,13 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
     Parameters
     ----------
     modes : of the near one.
+    everywhere : whether the density is right far from the near one too, so that proposals may be fitted to its tails.
     """
     adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
     rng = np.random.default_rng(adapt_seed)
     adapted = adapt(near, rng, modes)
-    for size in (_FIRST, _TELLING, _MORE * (density.dimension + 1)):
+    for size in (_FIRST, _TELLING):
         settings.progress("comparing with the density itself", 0.1)
         points, log_weights, values = _weighted(density, adapted.warp, adapted.proposal, rng, size)
         theta, log_jacobian = adapted.warp.forward(points)
@@ -159,18 +163,30 @@ def sample_near(density: LogDensity, near: LogDensity, modes: list[Mode], settin
             figures = certificate.figures | {"near": efficiency(apart)}
             said = replace(certificate, figures=figures, log_evidence=evidence)
             return Near(replace(found, certificate=said), False)
-        if size >= _TELLING and efficiency(log_weights) > _NEAR and tail_shape(log_weights) < _HEAVY:
-            break
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
-    if size > _TELLING:
-        telling = _refined(telling, points, log_weights, rng)
+    for _ in range(_REFITS if everywhere else 0):
+        if not _heavy(telling.log_weights):
+            break
+        points, log_weights, _ = _weighted(
+            density, adapted.warp, telling.proposal, rng, _MORE * (density.dimension + 1)
+        )
+        better = _refined(telling, points, log_weights, rng)
+        log_weights = _weighted(density, adapted.warp, better.proposal, rng, _TELLING)[1]
+        telling = replace(better, log_weights=log_weights, evaluations=better.evaluations + _TELLING)
+    if _heavy(telling.log_weights):
+        return None
     found, points, log_weights = _run(density, telling, settings, draw_seed, _STAY)
-    if not _steady(found) and found.certificate.figures["efficiency"] > _HOPELESS:
+    if not _steady(found) and found.certificate.figures["efficiency"] > _AGAIN:
         settings.progress("sampling once more, from a better proposal", 0.5)
         better = _refined(telling, points, log_weights, np.random.default_rng(second_seed))
         found = _run(density, better, settings, second_seed, _STAY)[0]
     return Near(replace(found, certificate=replace(found.certificate, passed=_steady(found))), True)
+
+
+def _heavy(log_weights: np.ndarray) -> bool:
+    """Whether weights of `_TELLING` points say that the proposal misses a tail."""
+    return efficiency(log_weights) < _NEAR or tail_shape(log_weights) > _HEAVY
 
 
 def _steady(found: Sample) -> bool:
