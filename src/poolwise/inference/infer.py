@@ -115,7 +115,7 @@ def _elsewhere(model: Model, parts: _Parts) -> _Parts:
     more = f", as {len(found) - 1} more may" if len(found) > 1 else ""
     advice = (
         f"The effect of {first.factor} {first.level} may lie elsewhere{more}, with a probability of some "
-        f"{100 * first.share:.0f}%, where no draw does: part of its rows contradict the others, or they contradict all "
+        f"{100 * first.share:.2g}%, where no draw does: part of its rows contradict the others, or they contradict all "
         "other groups. Look at these rows; a mistake in them, or a predictor that tells them apart, is likely."
     )
     failed = replace(certificate, passed=False, advice=advice, figures=certificate.figures | {"elsewhere": first.share})

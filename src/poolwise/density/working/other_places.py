@@ -25,7 +25,7 @@ from poolwise.families import Family, Link
 _QUANTILES = (0.0, 0.2, 0.5, 0.8, 1.0)  # of residuals, from which turns begin
 _TURNS = 15
 _APART = 4.0  # standard deviations of an effect, from which a place is another one
-_TELLING = 0.01  # share of the mass, from which it is told
+_TELLING = 1e-3  # share of the mass, from which it is told: by this method it may be several times as large
 _LEAST = 1e-300
 
 
