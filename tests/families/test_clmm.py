@@ -40,7 +40,10 @@ write.csv(wine[, c("rating", "temp", "contact", "judge")], row.names = FALSE)
 @pytest.fixture(scope="module")
 def known() -> tuple[list[np.ndarray], pd.DataFrame]:
     """What R estimates for each model, and its data."""
-    done = subprocess.run([str(RSCRIPT), "-e", SCRIPT], capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run([str(RSCRIPT), "-e", SCRIPT], capture_output=True, text=True, timeout=300)
+    if "no package called" in done.stderr and not os.environ.get("POOLWISE_NEEDS_R"):
+        pytest.skip("R has no package ordinal on this machine")
+    assert not done.returncode, done.stderr
     *lines, rows = done.stdout.split("\n", 5)
     return [np.array(line.split(), dtype=float) for line in lines], pd.read_csv(io.StringIO(rows))
 
