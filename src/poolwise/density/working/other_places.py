@@ -26,6 +26,7 @@ _QUANTILES = (0.0, 0.2, 0.5, 0.8, 1.0)  # of residuals, from which turns begin
 _TURNS = 15
 _APART = 4.0  # standard deviations of an effect, from which a place is another one
 _TELLING = 1e-3  # share of the mass, from which it is told: by this method it may be several times as large
+_AVERAGED = 100  # draws of a chain that moments are taken from: all of many groups would not fit in memory twice
 _LEAST = 1e-300
 
 
@@ -71,8 +72,9 @@ def other_places(
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions)
     found = []
     for factor, draws in zip(design.factors, u, strict=True):
-        if factor.of_mean and "Intercept" in factor.effects:
-            mine = draws[..., factor.effects.index("Intercept")]
+        if factor.of_mean and factor.coupling is None and "Intercept" in factor.effects:  # levels are independent
+            step = max(1, draws.shape[1] // _AVERAGED)
+            mine = draws[:, ::step, :, factor.effects.index("Intercept")]
             # From the middle of all groups, which a far one pulls the intercept away from.
             mine = mine - np.median(mine, axis=2, keepdims=True)
             moments = mine.mean(axis=(0, 1)), mine.std(axis=(0, 1))
