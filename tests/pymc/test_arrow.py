@@ -33,7 +33,7 @@ def case(request):
         dense[:, np.flatnonzero(known), rows[known, k]] += entries[:, known, k]
     arrow = arrow_of(size, rows)
     products = (entries[..., :, None] * entries[..., None, :]).reshape(M, -1)
-    numbers = np.asarray(assembly(arrow, rows) @ products.T).T
+    numbers = np.asarray(assembly(arrow, rows) @ products.T)
     return arrow, numbers, dense.swapaxes(-1, -2) @ dense
 
 
@@ -41,24 +41,24 @@ def test_solutions_and_determinants_are_those_of_dense_matrices(case):
     arrow, numbers, dense = case
     factors = factorise(arrow, numbers)
     right = np.random.default_rng(4).normal(size=dense.shape[:2])
-    np.testing.assert_allclose(factors.solve(right), np.linalg.solve(dense, right[..., None])[..., 0], rtol=1e-8)
+    np.testing.assert_allclose(factors.solve(right.T).T, np.linalg.solve(dense, right[..., None])[..., 0], rtol=1e-8)
     np.testing.assert_allclose(factors.log_determinants, np.linalg.slogdet(dense)[1], rtol=1e-10)
 
 
 def test_deviations_have_the_inverse_as_their_covariance(case):
     arrow, numbers, dense = case
     many = 40_000
-    factors = factorise(arrow, np.repeat(numbers[:1], many, axis=0))
+    factors = factorise(arrow, np.repeat(numbers[:, :1], many, axis=1))
     drawn, _ = factors.deviations(np.random.default_rng(5))
     root = np.linalg.cholesky(dense[0])
-    white = drawn @ root  # which has the unit matrix
+    white = drawn.T @ root  # which has the unit matrix
     assert np.abs(white.T @ white / many - np.eye(len(root))).max() < 6.0 * np.sqrt(2.0 / many)
 
 
 def test_one_that_is_not_positive_definite_spoils_no_other(case):
     arrow, numbers, dense = case
     spoilt = numbers.copy()
-    spoilt[1] *= -1.0
+    spoilt[:, 1] *= -1.0
     found, expected = factorise(arrow, spoilt).log_determinants, factorise(arrow, numbers).log_determinants
     assert np.isnan(found[1])
     np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]])

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 
-from poolwise.density.arrow_kernels import backward, eliminate_blocks, forward
+from poolwise.density.arrow_kernels import backward, eliminate_blocks, forward, subtract_crossed
 from poolwise.support.errors import DataError
 
 _BLOCK = 12  # nodes of a block, at most
@@ -164,13 +164,13 @@ def gathering(size: int, rows: np.ndarray) -> csr_array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
-    """Factors of m matrices.
+    """Factors of m matrices, whose numbers lie beside one another.
 
     Attributes
     ----------
     arrow : their pattern.
-    inner, cross, outer : Cholesky factors of the blocks (m, J, q, q), of which the lower triangles count, solved cross
-        blocks (m, J, q, r), and the factor of the border's Schur complement (m, r, r).
+    inner, cross, outer : Cholesky factors of the blocks (J, q, q, m), of which the lower triangles count, solved cross
+        blocks (J, q, r, m), and the factor of the border's Schur complement (r, r, m).
     """
 
     arrow: Arrow
@@ -181,89 +181,80 @@ class Factors:
     @property
     def log_determinants(self) -> np.ndarray:
         """(m,)."""
-        of_border = np.log(np.diagonal(self.outer, axis1=-2, axis2=-1)).sum(axis=-1)
-        return 2.0 * (of_border + np.log(np.diagonal(self.inner, axis1=-2, axis2=-1)).sum(axis=(-1, -2)))
+        pivots = np.diagonal(self.inner, axis1=1, axis2=2), np.diagonal(self.outer)  # (J, m, q) and (m, r)
+        of_blocks, of_border = np.log(pivots[0]).sum(axis=(0, 2)), np.log(pivots[1]).sum(axis=1)
+        return np.asarray(2.0 * (of_border + of_blocks))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """Solutions (m, p) for right sides (m, p)."""
+        """Solutions (p, m) for right sides (p, m)."""
         right = np.ascontiguousarray(right)
-        own, top = np.empty(self.inner.shape[:3]), np.take(right, self.arrow.border, axis=1)
+        own, top = np.empty((*self.inner.shape[:2], right.shape[1])), right[self.arrow.border]
         forward(self.inner, self.cross, right, self.arrow.blocks, own, top)
         return self._back(_triangular(self.outer, top), own)
 
     def deviations(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Normal draws (m, p) around zero with the inverse of each matrix as their covariance; and the squares (m,) of
+        """Normal draws (p, m) around zero with the inverse of each matrix as their covariance; and the squares (m,) of
         the standard normal numbers that they are made of."""
-        m, count, q = self.inner.shape[:3]
-        top = rng.standard_normal((m, len(self.arrow.border)))
-        own = np.where(self.arrow.blocks >= 0, rng.standard_normal((m, count, q)), 0.0)
-        squares = np.square(top).sum(axis=1) + np.square(own).sum(axis=(1, 2))
+        count, q, _, m = self.inner.shape
+        top = rng.standard_normal((len(self.arrow.border), m))
+        own = np.where(self.arrow.blocks[..., None] >= 0, rng.standard_normal((count, q, m)), 0.0)
+        squares = np.square(top).sum(axis=0) + np.square(own).sum(axis=(0, 1))
         return self._back(top, own), squares
 
     def _back(self, top: np.ndarray, own: np.ndarray) -> np.ndarray:
-        arrow, found = self.arrow, np.empty((len(top), len(self.arrow.place)))
+        arrow, found = self.arrow, np.empty((len(self.arrow.place), top.shape[1]))
         at_border = np.ascontiguousarray(_triangular(self.outer, top, transposed=True))
         backward(self.inner, self.cross, own, at_border, arrow.blocks, arrow.border, found)
         return found
 
 
 def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
-    """Factorise matrices whose numbers (m, size) stand as `assembly` puts them.
+    """Factorise matrices whose numbers (size, m) stand as `assembly` puts them.
 
     The factors of one that is not positive definite are not finite.
     """
     count, q, r = arrow.sizes
-    m = len(numbers)
-    inner, cross = np.empty((m, count, q, q)), np.empty((m, count, q, r))
+    m = numbers.shape[1]
+    inner, cross = np.empty((count, q, q, m)), np.empty((count, q, r, m))
     eliminate_blocks(np.ascontiguousarray(numbers), arrow.blocks, inner, cross)
-    flat, outer = cross.reshape(m, count * q, r), numbers[:, count * q * (q + r) :].reshape(m, r, r)
-    return Factors(arrow, inner, cross, _root(outer - flat.swapaxes(-1, -2) @ flat))
+    outer = numbers[count * q * (q + r) :].reshape(r, r, m).copy()
+    if r <= _BLOCK:
+        subtract_crossed(cross, outer)
+    else:
+        by_matrix = np.ascontiguousarray(cross.reshape(count * q, r, m).transpose(2, 0, 1))
+        outer -= (by_matrix.swapaxes(1, 2) @ by_matrix).transpose(1, 2, 0)
+    return Factors(arrow, inner, cross, _root(outer))
 
 
 def _root(matrices: np.ndarray) -> np.ndarray:
-    """Cholesky factors of many matrices (..., q, q), NaN where there is none."""
-    if matrices.shape[-1] > _ALL:
-        try:
-            return np.asarray(np.linalg.cholesky(matrices))
-        except np.linalg.LinAlgError:  # of one of them
-            if len(matrices) == 1:
-                return np.full_like(matrices, np.nan)
-            return np.concatenate([_root(matrices[i : i + 1]) for i in range(len(matrices))])
+    """Cholesky factors of many matrices (r, r, m), of which lower triangles count; NaN where there is none."""
+    r, _, m = matrices.shape
+    if r > _ALL:
+        return np.stack([_root_of(matrices[..., i]) for i in range(m)], axis=-1)
     found = np.zeros_like(matrices)
     with np.errstate(invalid="ignore", divide="ignore"):
-        for j in range(matrices.shape[-1]):
-            column = matrices[..., j:, j]
-            if j:
-                column = column - (found[..., j:, :j] @ found[..., j, :j, None])[..., 0]
-            pivot = np.sqrt(column[..., :1])
-            found[..., j:, j] = column / pivot
+        for j in range(r):
+            column = matrices[j:, j] - (found[j:, :j] * found[j, :j]).sum(axis=1)
+            found[j:, j] = column / np.sqrt(column[0])
     return found
 
 
-def _forward(roots: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve with many small lower triangular matrices (..., q, q) and right sides (..., q, s), a row at a time."""
-    found = np.empty_like(right)
-    for i in range(right.shape[-2]):
-        row = right[..., i, :]
-        for k in range(i):
-            row = row - roots[..., i, k, None] * found[..., k, :]
-        found[..., i, :] = row / roots[..., i, i, None]
-    return found
-
-
-def _backward(roots: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve with their transposes, right sides (..., q)."""
-    found = np.empty_like(right)
-    for i in reversed(range(right.shape[-1])):
-        value = right[..., i]
-        for k in range(i + 1, right.shape[-1]):
-            value = value - roots[..., k, i] * found[..., k]
-        found[..., i] = value / roots[..., i, i]
-    return found
+def _root_of(matrix: np.ndarray) -> np.ndarray:
+    try:
+        return np.asarray(np.linalg.cholesky(matrix))
+    except np.linalg.LinAlgError:
+        return np.full_like(matrix, np.nan)
 
 
 def _triangular(root: np.ndarray, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
-    """The border's part, whose matrices (m, r, r) may be large."""
-    if root.shape[-1] <= _BLOCK:
-        return _backward(root, right) if transposed else _forward(root, right[..., None])[..., 0]
-    return np.linalg.solve(root.swapaxes(-1, -2) if transposed else root, right[..., None])[..., 0]
+    """Solve with the border's factors (r, r, m), or their transposes, right sides (r, m)."""
+    r = len(right)
+    if r > _BLOCK:
+        matrices = root.transpose((2, 1, 0) if transposed else (2, 0, 1))
+        return np.asarray(np.linalg.solve(matrices, right.T[..., None])[..., 0].T)
+    found = np.empty_like(right)
+    for i in reversed(range(r)) if transposed else range(r):
+        known = slice(i + 1, r) if transposed else slice(i)
+        factors = root[known, i] if transposed else root[i, known]
+        found[i] = (right[i] - (factors * found[known]).sum(axis=0)) / root[i, i]
+    return found

@@ -12,6 +12,8 @@ from poolwise.pymc.arrow import Arrow, Factors, arrow_of, assembly, factorise, g
 from poolwise.pymc.linear_rows import LinearRows, means
 from poolwise.pymc.orthogonal import Turn, turn_of
 
+_NUMBERS = 2_000_000  # in memory at a time
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByRows:
@@ -54,6 +56,11 @@ class ByRows:
         n, k = self.rows.columns.shape
         return n * k * k + self.arrow.numbers
 
+    @property
+    def at_once(self) -> int:
+        """Thetas at a time, as memory allows."""
+        return max(1, int(_NUMBERS // self.each))
+
     def log_integral(self, points: np.ndarray) -> np.ndarray:
         """(m,)."""
         return self._solved(points)[2]
@@ -62,7 +69,7 @@ class ByRows:
         """Exact draws of the block (m, p), the log integral (m,), and the squares (m,) of what draws are made of."""
         factors, solution, integral = self._solved(points)
         deviations, squares = factors.deviations(rng)
-        return self._written(solution + deviations), integral, squares
+        return self._written(solution + deviations.T), integral, squares
 
     def mean(self, point: np.ndarray) -> np.ndarray:
         """The mean of the block (p,) at a theta (d,)."""
@@ -83,15 +90,15 @@ class ByRows:
         precisions = rows.counts / sds**2
         weighted = entries * precisions[:, :, None]
         products = (entries[:, :, :, None] * weighted[:, :, None, :]).reshape(len(points), -1)
-        factors = factorise(self.arrow, np.asarray(self.scatter @ products.T).T)
-        solution = factors.solve(self._summed(weighted * targets[:, :, None]))
+        factors = factorise(self.arrow, np.asarray(self.scatter @ products.T))
+        solution = factors.solve(self._summed(weighted * targets[:, :, None])).T
         # Once more for what is left: targets far from zero lose the digits of the first solution.
         left = targets - means(columns, entries, solution)
-        more = factors.solve(self._summed(weighted * left[:, :, None]))
+        more = factors.solve(self._summed(weighted * left[:, :, None])).T
         left -= means(columns, entries, more)
         of_rows = -rows.counts * np.log(sds) - 0.5 * rows.within / sds**2 - 0.5 * precisions * left**2
         return factors, solution + more, of_rows.sum(axis=1) - 0.5 * factors.log_determinants + constant
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
-        """(m, n, k) added up by the block's numbers, (m, p)."""
-        return np.asarray(self.gather @ values.reshape(len(values), -1).T).T
+        """(m, n, k) added up by the block's numbers, (p, m)."""
+        return np.asarray(self.gather @ values.reshape(len(values), -1).T)

@@ -24,6 +24,8 @@ from poolwise.pymc.standardised import SummedRows, as_written, orthogonal, stand
 
 _MOST = 2_000  # products of phi and precisions
 _DIGITS = 1e12  # of sums of squares, from which a difference is off by more than a thousandth
+_CACHED = 200_000  # numbers that are read again before they leave a processor's second cache
+_FEWEST = 16
 _ROOM = 20_000_000  # numbers of rows that are multiplied
 
 
@@ -59,6 +61,11 @@ class BySums:
         """Numbers in memory for each theta."""
         return self.which.shape[1] + self.arrow.numbers
 
+    @property
+    def at_once(self) -> int:
+        """Thetas at a time, as caches hold."""
+        return max(_FEWEST, int(_CACHED // self.each))
+
     def log_integral(self, points: np.ndarray) -> np.ndarray:
         """(m,)."""
         return self._solved(points)[2]
@@ -67,7 +74,7 @@ class BySums:
         """Exact draws of the block (m, p), the log integral (m,), and the squares (m,) of what draws are made of."""
         factors, moved, integral = self._solved(points)
         deviations, squares = factors.deviations(rng)
-        return self.rows.written(points, self.pivot + moved + deviations), integral, squares
+        return self.rows.written(points, self.pivot + (moved + deviations).T), integral, squares
 
     def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray, np.ndarray]:
         m, sds = len(points), self.rows.sds(points)
@@ -77,12 +84,12 @@ class BySums:
         precisions[:-1] = sds.T**-2
         c, j, k = self.which
         features = precisions[c] * phi[j] * phi[k]
-        factors = factorise(self.arrow, np.asarray(self.of_products @ features).T)
-        right = np.asarray(self.of_right @ features).T
+        factors = factorise(self.arrow, np.asarray(self.of_products @ features))
+        right = np.asarray(self.of_right @ features)
         moved = factors.solve(right)
         whole = self.of_squares @ features
         # Beyond, what is left of their difference is rounding, which may look like a mode.
-        squares = np.where(whole < _DIGITS, whole - (moved * right).sum(axis=1), np.inf)
+        squares = np.where(whole < _DIGITS, whole - (moved * right).sum(axis=0), np.inf)
         varying = self.counts > 0
         logs = np.log(sds[:, varying]) @ self.counts[varying]
         return factors, moved, self.constant - logs - 0.5 * squares - 0.5 * factors.log_determinants

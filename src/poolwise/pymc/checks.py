@@ -13,6 +13,7 @@ from poolwise.pymc.variables import values_of
 from poolwise.support.errors import SamplingError
 
 _CHECKED = 32  # draws
+_BY_PYTENSOR = 16  # of which PyTensor computes the density, slowly
 _AGREES = 1e-5  # of differences between draws
 _SPREAD = 0.02  # which an error of a hundredth of a standard deviation makes
 _NEARLY_ALL = 0.9  # of these draws
@@ -37,7 +38,7 @@ def check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, dr
     ------
     SamplingError : where they differ.
     """
-    some = _some_of(theta)
+    some = _some_of(theta, _BY_PYTENSOR)
     values = values_of(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
     compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
@@ -120,5 +121,5 @@ def refuse_without_density(block: Block) -> None:
             )
 
 
-def _some_of(theta: np.ndarray) -> np.ndarray:
-    return np.linspace(0, len(theta) - 1, min(_CHECKED, len(theta))).astype(int)
+def _some_of(theta: np.ndarray, count: int = _CHECKED) -> np.ndarray:
+    return np.linspace(0, len(theta) - 1, min(count, len(theta))).astype(int)

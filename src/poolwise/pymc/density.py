@@ -14,7 +14,6 @@ from poolwise.pymc.rest import Rest
 from poolwise.samplers.interface import NativeDensity
 from poolwise.support.threads import look
 
-_NUMBERS = 2_000_000  # in memory at a time
 _STEP = 1e-4  # of central differences, on log scales of spreads
 _REACH = 4.0  # of the box around PyMC's initial point
 _STARTS = 10  # draws from the priors that are climbed from
@@ -135,7 +134,7 @@ class CollapsedModel:
             return rows.log_prior(points) + of_rows.sum(axis=1)
 
     def _parts(self, count: int) -> list[slice]:
-        size = max(1, int(_NUMBERS // self.normal.each))
+        size = self.normal.at_once
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _some(self, points: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,9 +18,12 @@ Shapes = Sequence[tuple[int, ...]]
 
 def split(points: np.ndarray, shapes: Shapes) -> list[np.ndarray]:
     """(m, d) to the values of each variable, (m, *shape)."""
-    ends = np.cumsum([int(np.prod(shape, dtype=int)) for shape in shapes])
-    parts = np.split(points, ends[:-1], axis=-1) if len(shapes) else []
-    return [part.reshape(*points.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)]
+    found, start = [], 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        found.append(points[..., start:end].reshape(*points.shape[:-1], *shape))
+        start = end
+    return found
 
 
 def over_many(graphs: Any, values: Sequence[Any], shapes: Shapes) -> Callable[..., Any]:
