@@ -68,6 +68,18 @@ def test_log_likelihoods_are_densities_of_the_outcomes(fit, tree):
     np.testing.assert_allclose(weighted.to_datatree(["log_likelihood"])["log_likelihood"]["y"], expected, rtol=1e-9)
 
 
+def test_nuts_says_what_it_knows_of_each_draw(tmp_path):
+    fit = pw.fit("k | trials(t) ~ x + (1 | g)", ROWS, family="binomial", sampler="nuts", draws=300, seed=1)
+    told = fit.to_datatree(["sample_stats"])["sample_stats"]
+    assert {"lp", "energy", "n_steps", "tree_depth", "diverging", "acceptance_rate"} == set(told.data_vars)
+    assert told["energy"].sizes == {"chain": 4, "draw": 300}
+    assert ((told["energy"] + told["lp"]) >= 0).all()
+    fit.save(tmp_path / "fit")
+    again = pw.load(tmp_path / "fit").to_datatree(["sample_stats"])["sample_stats"]
+    for name in told.data_vars:
+        np.testing.assert_array_equal(again[name], told[name])
+
+
 def test_lp_is_the_density_of_the_variances():
     """That of y with all coefficients integrated out, times the priors of log sds, up to one constant."""
     priors = {"Intercept": pw.Normal(0, 2), "x": pw.Normal(0, 1), "sd": pw.HalfNormal(1), "sigma": pw.HalfNormal(0.7)}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 from numba.core import types
-from scipy.stats import norm
+from scipy.stats import chi2, kstest, norm
 
 from poolwise.compiled import pointer
 from poolwise.samplers.convergence import agreement, certify_chains, largest_rhat, rhat_and_ess
@@ -138,6 +138,29 @@ def test_draws_of_a_normal_are_nearly_independent(found):
     assert found.certificate.figures["rhat"] < 1.01
     assert found.certificate.figures["divergences"] == 0
     assert 2 < found.certificate.figures["leaves"] < 40
+
+
+def test_what_is_told_of_each_draw(found):
+    told, away = found.certificate.of_draws, found.points - MEAN
+    values = -0.5 * (away * np.linalg.solve(COVARIANCE, away.reshape(-1, D).T).T.reshape(away.shape)).sum(-1)
+    np.testing.assert_allclose(told["lp"], values, atol=1e-9)
+    # Energy is that of position and momentum, which is a standard normal of its own in every draw.
+    kinetic = 2.0 * (told["energy"] + told["lp"]).ravel()
+    assert (kinetic >= 0).all()
+    assert abs(kinetic.mean() - D) < 5.0 * np.sqrt(2.0 * D / len(kinetic))
+    assert kstest(kinetic[::10], chi2(D).cdf).pvalue > 1e-3
+    steps, depth = told["n_steps"], told["tree_depth"]
+    assert ((steps >= 2 ** (depth - 1)) & (steps <= 2**depth - 1)).all()
+    assert steps.mean() == pytest.approx(found.certificate.figures["leaves"])
+    assert not told["diverging"].any()
+    assert 0.75 < told["acceptance_rate"].mean() < 0.95
+
+
+def test_draws_that_are_left_out_take_what_is_told_of_them_along():
+    drawn = sample_whitened(two_humps(2.1), np.zeros(1), np.ones(1), settings(), 2)
+    assert drawn.certificate.figures["times_longer"] > 1
+    values = np.log(np.cosh(2.1 * drawn.points[..., 0])) - 0.5 * drawn.points[..., 0] ** 2
+    np.testing.assert_allclose(drawn.certificate.of_draws["lp"], values, atol=1e-9)
 
 
 def test_scales_are_learned():

@@ -33,6 +33,7 @@ from poolwise.support.archive import numbers
 from poolwise.support.errors import FileError
 from poolwise.support.progress import silent
 
+_OF_DRAWS = "of_draws_"  # before names of arrays
 _PRIORS = {
     name: getattr(prior_classes, name)
     for name in (
@@ -65,6 +66,7 @@ def save(posterior: Posterior, path: Path) -> None:
             arrays[f"u_{i}"], arrays[f"open_{i}"] = drawn.draws(), drawn.unexplained()
         if posterior.model.pooling is Pooling.SEPARATE:
             arrays |= {f"dispersion_{name}": values for name, values in posterior.dispersions.items()}
+    arrays |= {f"{_OF_DRAWS}{name}": values for name, values in posterior.certificate.of_draws.items()}
     archive.write(path, "fit", {"statistics": statistics, **_header(posterior)}, arrays)
 
 
@@ -95,8 +97,16 @@ def _header(posterior: Posterior) -> dict[str, Any]:
         "chains": posterior.chains,
         "draws": posterior.draws,
         "seconds": posterior.seconds,
-        "certificate": asdict(posterior.certificate),
+        "certificate": asdict(replace(posterior.certificate, of_draws={})),
     }
+
+
+def _certificate(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Certificate:
+    draws = header["chains"], header["draws"]
+    of_draws = {
+        name.removeprefix(_OF_DRAWS): numbers(arrays, name, *draws) for name in arrays if name.startswith(_OF_DRAWS)
+    }
+    return Certificate(**header["certificate"] | {"of_draws": of_draws})
 
 
 def _prior_state(prior: Any) -> dict[str, Any]:
@@ -134,7 +144,7 @@ def _check_priors(priors: ModelPriors, design: Design) -> None:
 def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Posterior:
     """A posterior whose coefficients were sampled, and so stored."""
     layout, draws = model.priors.layout, (header["chains"], header["draws"])
-    certificate = Certificate(**header["certificate"])
+    certificate = _certificate(header, arrays)
     if model.pooling is Pooling.SEPARATE:
         groups = len(model.design.factors[0].levels)
         beta = numbers(arrays, "beta", *draws, groups, len(model.design.coefficients))
@@ -212,4 +222,4 @@ def _posterior(
     if "theta" in arrays:
         stored = numbers(arrays, "theta", settings.chains, settings.draws, priors.layout.dimension)
     posterior = infer(model, settings, threads=threads, theta=stored)
-    return replace(posterior, certificate=Certificate(**header["certificate"]), seconds=header["seconds"])
+    return replace(posterior, certificate=_certificate(header, arrays), seconds=header["seconds"])

@@ -101,13 +101,13 @@ def _group(behind: Behind, name: str) -> xr.Dataset:
 
 
 def _sample_stats(behind: Behind) -> xr.Dataset:
-    """`lp`, the log density of the variances with all coefficients integrated out, in normal models; and as attributes
-    the sampler, whether its certificate holds, and what it measured."""
+    """What NUTS says of each draw; `lp`, the log density of the variances with all coefficients integrated out, in
+    normal models; and as attributes the sampler, whether its certificate holds, and what it measured."""
     import xarray as xr
 
     posterior, certificate = behind.posterior, behind.posterior.certificate
     model = posterior.model
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {name: (("chain", "draw"), values) for name, values in certificate.of_draws.items()}
     collapsed = not model.sampled and not posterior.by_turns and model.pooling is not Pooling.SEPARATE
     if posterior.theta is not None and collapsed:
         density = gaussian(model.statistics, model.design, model.priors, threads=default_threads())

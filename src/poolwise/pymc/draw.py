@@ -288,7 +288,8 @@ def _tree(
 
     figures = {name: float(value) for name, value in certificate.figures.items()}
     said = {"sampler": certificate.sampler, "passed": int(certificate.passed), "advice": certificate.advice}
-    stats = xr.Dataset({"lp": (("chain", "draw"), lp)}, chain_and_draw, {**said, "sampling_time": seconds, **figures})
+    of_draws = {name: (("chain", "draw"), values) for name, values in {**certificate.of_draws, "lp": lp}.items()}
+    stats = xr.Dataset(of_draws, chain_and_draw, {**said, "sampling_time": seconds, **figures})
     groups = {"posterior": dataset(named, ("chain", "draw")), "sample_stats": stats}
     groups["observed_data"] = dataset({one.name: outcomes(model, one) for one in model.observed_RVs})
     constant = {one.name: np.asarray(one.get_value()) for one in model.data_vars}

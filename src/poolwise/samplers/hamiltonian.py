@@ -9,7 +9,7 @@ import numpy as np
 
 from poolwise.samplers.convergence import DIVERGENT, ESS_PER_CHAIN, RHAT, certify_chains
 from poolwise.samplers.interface import Certificate, NativeDensity, Sample, SamplerSettings, child_seeds
-from poolwise.samplers.trajectory import advance, density_at
+from poolwise.samplers.trajectory import ACCEPTED, DEPTH, DIVERGED, ENERGY, LEAVES, VALUE, advance, density_at
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look, map_slices, stop_flag
 
@@ -101,9 +101,22 @@ def sample_whitened(
 
 def _certify(chains: list[_Chain], times: int) -> Certificate:
     """Of the draws that are returned, one of so many."""
-    points, counts = _thinned(chains, times), np.array([chain.counts for chain in chains])
-    leaves = float(counts[:, 1].mean()) / (points.shape[1] * times)
-    return certify_chains(points, int(counts[:, 0].sum()), {"leaves": leaves}, times=times)
+    told = np.array([chain.told() for chain in chains])
+    leaves, divergences = float(told[..., LEAVES].mean()), int(told[..., DIVERGED].sum())
+    certificate = certify_chains(_thinned(chains, times), divergences, {"leaves": leaves}, times=times)
+    return replace(certificate, of_draws=_named(told[:, times - 1 :: times]))
+
+
+def _named(told: np.ndarray) -> dict[str, np.ndarray]:
+    """What transitions say (chains, draws, 6) by ArviZ's names; log density and energy are known up to a constant."""
+    return {
+        "lp": told[..., VALUE],
+        "energy": told[..., ENERGY],
+        "acceptance_rate": told[..., ACCEPTED] / told[..., LEAVES],
+        "n_steps": told[..., LEAVES].astype(int),
+        "tree_depth": told[..., DEPTH].astype(int),
+        "diverging": told[..., DIVERGED] > 0,
+    }
 
 
 def _thinned(chains: list[_Chain], times: int) -> np.ndarray:
@@ -132,13 +145,17 @@ class _Chain:
         self, number: int, density: NativeDensity, spread: np.ndarray, seed: np.random.SeedSequence, watch: _Watch
     ) -> None:
         self.number, self.density, self.spread, self.watch = number, density, spread, watch
-        self.counts = np.zeros(2)  # divergences and leaves of kept draws
         self._rng = np.random.Generator(np.random.SFC64(seed))
         self._drawn: list[np.ndarray] = []
+        self._told: list[np.ndarray] = []
 
     def draws(self) -> np.ndarray:
         """(draws, d)."""
         return self._drawn[0] if len(self._drawn) == 1 else np.concatenate(self._drawn)
+
+    def told(self) -> np.ndarray:
+        """(draws, 6) what transitions say of each draw."""
+        return np.concatenate(self._told)
 
     def begin(self, start: np.ndarray, draws: int) -> None:
         """Adapt, and draw."""
@@ -163,7 +180,7 @@ class _Chain:
         self._advance(_WARMUP, draws)
 
     def _advance(self, last: int, draws: int) -> None:
-        kept, steps = np.empty((draws, self._point.size)), _WARMUP + draws
+        kept, told, steps = np.empty((draws, self._point.size)), np.zeros((draws, VALUE + 1)), _WARMUP + draws
         density, each, stop = self.density, _LOOK, stop_flag()
         before = self.watch.done.get(self.number, 0) - last
         while last < steps:
@@ -172,9 +189,10 @@ class _Chain:
             first, last = last, min(last + max(1, int(_LOOK / each)), steps)
             advance(
                 self._rng, density.address, density.words, self._point, self._gradient, self._state, self._scale,
-                self._moments, kept, self.counts, first, last, _WINDOWS, stop,
+                self._moments, kept, told, first, last, _WINDOWS, stop,
             )  # fmt: skip
             self.watch.done[self.number] = before + last
-            self.watch.divergences[self.number] = int(self.counts[0])
+            self.watch.divergences[self.number] = int(sum(part[:, DIVERGED].sum() for part in (*self._told, told)))
             each = max((time.perf_counter() - began) / (last - first), 1e-6)
         self._drawn.append(kept)
+        self._told.append(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -106,6 +107,7 @@ class Certificate:
     advice : one sentence: what was found and, if it failed, what to try.
     figures : the measured quantities behind the verdict, by name.
     log_evidence : log of the integral of the density, None where the sampler does not estimate it.
+    of_draws : what the sampler knows of each draw, (chains, draws), by ArviZ's names of sample statistics.
     """
 
     sampler: str
@@ -114,6 +116,7 @@ class Certificate:
     advice: str
     figures: dict[str, float]
     log_evidence: float | None = None
+    of_draws: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

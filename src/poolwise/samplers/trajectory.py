@@ -16,7 +16,7 @@ from poolwise.compiled.types import IntVector, Matrix, Vector
 
 _DEEPEST = 10
 _DIVERGED = -1000.0  # of the log density of position and momentum, relative to the start
-LEAVES, ACCEPTED, DIVERGED, VALUE = range(4)
+LEAVES, ACCEPTED, DIVERGED, DEPTH, ENERGY, VALUE = range(6)
 
 
 @intrinsic
@@ -53,8 +53,8 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
     """Move `point` (d,) and its `gradient` (d,) to the next state.
 
     Momenta are kept in units in which they are standard normal, `scale` (d,) being that of positions. `work` is
-    (10 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence and the new value. Once
-    `stop` (1,) is not zero, the state means nothing.
+    (10 + 2 deepest, d) of scratch; `stats` takes leaves, their summed acceptance, divergence, doublings, and energy and
+    value of the new state. Once `stop` (1,) is not zero, the state means nothing.
     """
     d = point.size
     # Ends of the trajectory: position, momentum, gradient of the left one and the right one.
@@ -69,12 +69,13 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
         ends[2, i] = ends[5, i] = gradient[i]
         energy += 0.5 * momentum * momentum
     start = value - energy
-    weight, chosen_value = 0.0, value
-    stats[LEAVES] = stats[ACCEPTED] = stats[DIVERGED] = 0.0
+    weight, chosen_value, chosen_energy = 0.0, value, energy - value
+    stats[LEAVES] = stats[ACCEPTED] = stats[DIVERGED] = stats[DEPTH] = 0.0
     for depth in range(_DEEPEST):
         right = rng.random() < 0.5
         sign, side = (1.0, 3) if right else (-1.0, 0)
-        found, found_value, broken = -np.inf, 0.0, False
+        found, found_value, found_energy, broken = -np.inf, 0.0, 0.0, False
+        stats[DEPTH] += 1.0
         for i in range(d):
             part[i] = 0.0
         for leaf in range(1 << depth):
@@ -98,7 +99,7 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
             top = max(found, change)
             grown = top + math.log(math.exp(found - top) + math.exp(change - top))
             if math.log(rng.random()) < change - grown:
-                found_value = here
+                found_value, found_energy = here, energy - here
                 for i in range(d):
                     proposal[0, i], proposal[1, i] = at[i], slope[i]
             found = grown
@@ -127,7 +128,7 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
         if broken:
             break
         if math.log(rng.random()) < found - weight:
-            chosen_value = found_value
+            chosen_value, chosen_energy = found_value, found_energy
             for i in range(d):
                 point[i], gradient[i] = proposal[0, i], proposal[1, i]
         top = max(weight, found)
@@ -140,7 +141,7 @@ def transition(rng, address, words, point, gradient, value, step, scale, work, s
             ahead += between * ends[4, i]
         if back <= 0.0 or ahead <= 0.0:
             break
-    stats[VALUE] = chosen_value
+    stats[ENERGY], stats[VALUE] = chosen_energy, chosen_value
     return chosen_value
 
 
@@ -155,7 +156,7 @@ def advance(
     scale: Vector,
     moments: Matrix,
     kept: Matrix,
-    counts: Vector,
+    told: Matrix,
     first: int,
     last: int,
     ends: IntVector,
@@ -164,12 +165,12 @@ def advance(
     """Steps `first` to `last` of a chain: those of warm-up adapt, the others are kept.
 
     `state` holds value, log step, its average, the error's average, steps of averaging and draws in `moments`;
-    `moments` (2, d) mean and sum of squares since the last window began; `kept` (draws, d); `counts` takes divergences
-    and leaves of kept draws; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up. Once
+    `moments` (2, d) mean and sum of squares since the last window began; `kept` (draws, d) takes draws and `told`
+    (draws, 6) what `transition` says of each; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up. Once
     `stop` (1,) is not zero, no step begins.
     """
     d, warmup = point.size, ends[-1]
-    work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(4)
+    work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(6)
     for now in range(first, last):
         if stop[0] != 0:
             break
@@ -178,8 +179,8 @@ def advance(
         if now >= warmup:
             for i in range(d):
                 kept[now - warmup, i] = point[i]
-            counts[0] += stats[DIVERGED]
-            counts[1] += stats[LEAVES]
+            for i in range(6):
+                told[now - warmup, i] = stats[i]
             continue
         _average(state, stats[ACCEPTED] / stats[LEAVES])
         if now >= ends[0]:
