@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 
@@ -17,6 +18,7 @@ from poolwise.support.errors import DataError
 _BLOCK = 12  # nodes of a block, at most
 _HUB = 4.0  # times as many others as the median node touches
 _ALL = 24  # nodes, up to which all are border
+_WIDE = 64  # nodes of a border, from which a library of matrices is faster
 _MOST_BORDER = 1_500
 
 
@@ -218,7 +220,7 @@ def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
     inner, cross = np.empty((count, q, q, m)), np.empty((count, q, r, m))
     eliminate_blocks(np.ascontiguousarray(numbers), arrow.blocks, inner, cross)
     outer = numbers[count * q * (q + r) :].reshape(r, r, m).copy()
-    if r <= _BLOCK:
+    if r <= _WIDE:
         subtract_crossed(cross, outer)
     else:
         by_matrix = np.ascontiguousarray(cross.reshape(count * q, r, m).transpose(2, 0, 1))
@@ -240,19 +242,18 @@ def _root(matrices: np.ndarray) -> np.ndarray:
 
 
 def _root_of(matrix: np.ndarray) -> np.ndarray:
-    try:
-        return np.asarray(np.linalg.cholesky(matrix))
-    except np.linalg.LinAlgError:
-        return np.full_like(matrix, np.nan)
+    root, failed = dpotrf(matrix, lower=1, clean=1)
+    return np.full_like(matrix, np.nan) if failed else np.asarray(root)
 
 
 def _triangular(root: np.ndarray, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
     """Solve with the border's factors (r, r, m), or their transposes, right sides (r, m)."""
     r = len(right)
-    if r > _BLOCK:
-        matrices = root.transpose((2, 1, 0) if transposed else (2, 0, 1))
-        return np.asarray(np.linalg.solve(matrices, right.T[..., None])[..., 0].T)
     found = np.empty_like(right)
+    if r > _ALL:
+        for i in range(right.shape[1]):
+            found[:, i] = dtrtrs(root[..., i], right[:, i], lower=1, trans=int(transposed))[0]
+        return found
     for i in reversed(range(r)) if transposed else range(r):
         known = slice(i + 1, r) if transposed else slice(i)
         factors = root[known, i] if transposed else root[i, known]

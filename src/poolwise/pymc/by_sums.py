@@ -26,7 +26,7 @@ _MOST = 2_000  # products of phi and precisions
 _DIGITS = 1e12  # of sums of squares, from which a difference is off by more than a thousandth
 _CACHED = 200_000  # numbers that are read again before they leave a processor's second cache
 _FEWEST = 16
-_ROOM = 20_000_000  # numbers of rows that are multiplied
+_ROOM = 200_000_000  # numbers of rows that are multiplied
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,7 +43,7 @@ def check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, dr
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
     compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
     expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
-    off = collapsed.joint(theta[some], drawn[some]) - expected
+    off = collapsed.joint(theta[some], drawn[some]) - collapsed.rest.log_jacobian(theta[some]) - expected
     # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.
     if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
         raise SamplingError(

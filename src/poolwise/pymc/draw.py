@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _TRIES = 8  # times that rows are found anew
-_MOST = 12  # numbers that are left to sample
+_MOST = 20  # numbers that are left to sample
 _HANDOVERS = ("pymc", "nutpie")
 
 
@@ -128,7 +128,7 @@ def sample(
     seed : same seed, same draws.
     sampler : "auto" and "independence" draw what is left by importance; "nuts" calls Python at every step, and takes
         minutes.
-    otherwise : "pymc" or "nutpie" to sample a model of which nothing can be integrated out, of which more than 12
+    otherwise : "pymc" or "nutpie" to sample a model of which nothing can be integrated out, of which more than 20
         numbers are left, or whose sampler was not certified; by default the first two are errors, the last a warning.
 
     Returns

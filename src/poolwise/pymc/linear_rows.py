@@ -47,7 +47,7 @@ class LinearRows:
     counts : (n,) how many equal outcomes a row stands for.
     within : (n,) sums of squared deviations of the outcomes that a row stands for from their mean.
     evaluate : values of the rest (m, d) to entries (m or 1, n, k), targets (m or 1, n) and sds (m, n).
-    log_prior : (m, d) to (m,) log density of the rest, potentials and Jacobians included.
+    log_prior : (m, d) to (m,) log density of the rest, potentials and Jacobians included, also of its own scales.
     size : p.
     parts : what entries, targets and sds are made of, where they are affine in coordinates.
     """
@@ -244,9 +244,9 @@ def _log_prior(block: Block, rest: Rest) -> Callable[[np.ndarray], np.ndarray]:
     others = [one for one in block.model.observed_RVs if one not in block.observed]
     terms = [*block.rest, *block.model.potentials, *others]
     if not terms:
-        return lambda points: np.zeros(len(points))
+        return rest.log_jacobian
     graph = block.log_density(terms)
     frozen = FunctionGraph(outputs=[graph], clone=False)
     in2out(local_check_parameter_to_ninf_switch).rewrite(frozen)
     compute = over(pt.atleast_1d(frozen.outputs[0]), block.values_of_rest, rest.shapes)
-    return lambda points: np.broadcast_to(compute(rest.split(points))[:, 0], len(points))
+    return lambda points: compute(rest.split(points))[:, 0] + rest.log_jacobian(points)

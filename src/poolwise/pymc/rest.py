@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pymc.distributions.transforms import CholeskyCovPacked
+from pymc.logprob.transforms import LogTransform
 
+from poolwise.pymc import cholesky
 from poolwise.pymc.graph import Block
 from poolwise.pymc.numpy_calls import drawing_function
 from poolwise.pymc.vectorised import split
@@ -17,11 +22,14 @@ _FROM_PRIORS = 100  # draws
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rest:
-    """The other variables as one vector of their values on unconstrained scales.
+    """The other variables as one vector of numbers on unconstrained scales.
+
+    These are PyMC's values, but for Cholesky factors of covariances (`cholesky.py`).
 
     Attributes
     ----------
     names, shapes : of the values.
+    factors : whether each of these is a packed Cholesky factor.
     start : (d,) PyMC's initial point.
     log_scales : places of logs of positive variables.
     drawn : (k, d) draws from their priors; none where these cannot be drawn from.
@@ -29,13 +37,23 @@ class Rest:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    factors: tuple[bool, ...]
     start: np.ndarray
     log_scales: np.ndarray
     drawn: np.ndarray
 
     def split(self, points: np.ndarray) -> list[np.ndarray]:
         """(m, d) to the values of each variable, (m, *shape)."""
-        return split(points, self.shapes)
+        parts = zip(split(points, self.shapes), self.factors, strict=True)
+        return [cholesky.packed(part) if is_factor else part for part, is_factor in parts]
+
+    def log_jacobian(self, points: np.ndarray) -> np.ndarray:
+        """(m,) log of the volume that values have where these points have one."""
+        found = np.zeros(len(points))
+        for part, is_factor in zip(split(points, self.shapes), self.factors, strict=True):
+            if is_factor:
+                found += cholesky.log_jacobian(part)
+        return found
 
 
 def rest_of(block: Block) -> Rest:
@@ -53,10 +71,19 @@ def rest_of(block: Block) -> Rest:
         if not np.isfinite(part).all():
             raise DataError(f"PyMC has no finite value to begin from for '{one.name}': give it one by initval=.")
     transforms = [model.rvs_to_transforms.get(one) for one in block.rest]
+    factors = tuple(isinstance(one, CholeskyCovPacked) for one in transforms)
     logs = [_of_logs(transform, len(part)) for transform, part in zip(transforms, start, strict=True)]
-    whole = np.concatenate([*start, np.zeros(0)])
     places = np.flatnonzero(np.concatenate([*logs, np.zeros(0, dtype=bool)]))
-    return Rest(tuple(value.name for value in values), shapes, whole, places, _from_priors(block, len(whole)))
+    whole = _unpacked(np.concatenate([*start, np.zeros(0)])[None], shapes, factors)[0]
+    drawn = _unpacked(_from_priors(block, len(whole)), shapes, factors)
+    return Rest(tuple(value.name for value in values), shapes, factors, whole, places, drawn)
+
+
+def _unpacked(values: np.ndarray, shapes: Sequence[tuple[int, ...]], factors: Sequence[bool]) -> np.ndarray:
+    """Values (k, d) to points."""
+    parts = split(values, [(math.prod(shape),) for shape in shapes])
+    found = [cholesky.unpacked(one) if is_factor else one for one, is_factor in zip(parts, factors, strict=True)]
+    return np.concatenate([*found, np.zeros((len(values), 0))], axis=1)
 
 
 def _from_priors(block: Block, d: int) -> np.ndarray:
@@ -78,13 +105,9 @@ def _from_priors(block: Block, d: int) -> np.ndarray:
 
 
 def _of_logs(transform: Any, size: int) -> np.ndarray:
-    """Which numbers of a value are logs of what is positive: all of a positive variable, the diagonal of a Cholesky
-    factor."""
-    from pymc.distributions.transforms import CholeskyCovPacked
-    from pymc.logprob.transforms import LogTransform
-
+    """Which numbers of a point are logs of what is positive: all of a positive variable, the standard deviations of a
+    Cholesky factor."""
     found = np.full(size, isinstance(transform, LogTransform))
     if isinstance(transform, CholeskyCovPacked):
-        order = round((np.sqrt(8 * size + 1) - 1) / 2)
-        found[np.cumsum(np.arange(1, order + 1)) - 1] = True
+        found[cholesky.diagonal(size)] = True
     return found

@@ -166,8 +166,8 @@ def advance(
 
     `state` holds value, log step, its average, the error's average, steps of averaging and draws in `moments`;
     `moments` (2, d) mean and sum of squares since the last window began; `kept` (draws, d) takes draws and `told`
-    (draws, 6) what `transition` says of each; `ends` are the steps at which a window of warm-up ends, the last one that of warm-up. Once
-    `stop` (1,) is not zero, no step begins.
+    (draws, 6) what `transition` says of each; `ends` are the steps at which a window of warm-up ends, the last one that
+    of warm-up. Once `stop` (1,) is not zero, no step begins.
     """
     d, warmup = point.size, ends[-1]
     work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(6)
