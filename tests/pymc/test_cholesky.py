@@ -67,7 +67,7 @@ def test_far_away_nothing_is_lost():
 
 
 def test_draws_where_data_say_nothing_are_of_the_prior():
-    """Correlations under LKJ are beta on [-1, 1] (Lewandowski, Kurowicka and Joe 2009), standard deviations as given."""
+    """Correlations under LKJ are beta on [-1, 1] (Lewandowski, Kurowicka and Joe 2009), sds as given."""
     with pm.Model() as model:
         chol, _, _ = pm.LKJCholeskyCov("chol", n=4, eta=2.0, sd_dist=pm.Exponential.dist(1.0))
         z = pm.Normal("z", 0.0, 1.0, shape=(3, 4))

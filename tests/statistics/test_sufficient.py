@@ -121,6 +121,60 @@ def test_a_scale_of_the_first_rows_is_kept_and_said(small):
         fit.update(small)
 
 
+CATEGORIES = ("r ~ x + h + (1 | g)", "r ~ x * h + (1 | g)", "r ~ x + h + (x | g)", "r ~ x + h + (h || g)", "r ~ x + h")
+
+
+def _with_categories(seed: int) -> pd.DataFrame:
+    """Outcomes of which none is a sum of few binary digits, so that sums are rounded."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"g": rng.integers(0, 9, 300).astype(str), "h": rng.choice(list("abcd"), 300)})
+    frame["x"] = rng.normal(size=300)
+    frame["w"] = rng.uniform(0.5, 3.0, 300)
+    return frame.assign(r=0.4 * frame["x"] + rng.normal(size=300))
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("formula", CATEGORIES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_category_that_no_row_has_any_more_is_no_column(formula, weights, seed):
+    """Rounding that is left of it is no spread: its default prior would be as wide as the inverse."""
+    rows = _with_categories(seed)
+    gone = rows["h"] == "d"
+    left = pw.fit(formula, rows, weights=weights, seed=3, draws=100).forget(rows[gone])
+    refit = pw.fit(formula, rows[~gone], weights=weights, seed=3, draws=100)
+    assert left.priors.keys() == refit.priors.keys()
+    assert left.log_evidence == pytest.approx(refit.log_evidence, abs=1e-8)
+    estimates = [each.summary()[["mean", "sd"]] for each in (left, refit)]
+    pd.testing.assert_frame_equal(*estimates, rtol=1e-6, atol=1e-8)
+    whole = pw.SufficientStatistics.from_data(formula, rows, weights=weights)
+    part = pw.SufficientStatistics.from_data(formula, rows[gone], like=whole, weights=weights)
+    assert pw.fit(formula, whole - part, seed=3, draws=100).log_evidence == pytest.approx(refit.log_evidence, abs=1e-8)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 2020.3, 1e6 + 0.7])
+def test_a_column_that_is_constant_in_what_is_left_is_refused_as_by_a_refit(constant):
+    rows = _with_categories(0).assign(promo=constant)
+    gone = rows["h"] == "d"
+    rows.loc[gone, "promo"] = constant + np.random.default_rng(1).random(gone.sum()).round(2)
+    formula = "r ~ x + promo + (1 | g)"
+    fit = pw.fit(formula, rows, seed=3, draws=50)
+    with pytest.raises(pw.DataError, match="'promo' is constant") as refit:
+        pw.fit(formula, rows[~gone], seed=3)
+    with pytest.raises(pw.DataError, match="'promo' is constant") as forgotten:
+        fit.forget(rows[gone])
+    assert str(forgotten.value) == str(refit.value)
+
+
+@pytest.mark.parametrize("column", ["x", "r"])
+def test_a_group_is_forgotten_by_its_own_rows_alone(column):
+    rows = _with_categories(0)
+    fit, group = pw.fit("r ~ x + (1 | g)", rows, seed=3, draws=50), rows[rows["g"] == "4"]
+    assert "4" not in fit.forget(group).group_coefficients().index
+    for other in (group.assign(**{column: group[column] + 1e-3}), group.assign(**{column: group[column] * 1.001})):
+        with pytest.raises(pw.DataError, match="not part of these statistics: see group '4'"):
+            fit.forget(other)
+
+
 def test_rows_that_were_never_there_are_not_forgotten(halves):
     fit = pw.fit(FORMULA, halves[0], seed=3, draws=50)
     with pytest.raises(pw.DataError, match="not part of these statistics"):

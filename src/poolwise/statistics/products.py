@@ -12,6 +12,10 @@ from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import label_codes
 from poolwise.support.errors import DataError
 
+# Of what was there before a subtraction: squares and sums that no rounding leaves, spreads without certain digits, and
+# rounding.
+_STRANGE, _LOST, _ROUNDING = 1e-9, 1e-11, 1e-13
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossProducts:
@@ -59,24 +63,26 @@ class CrossProducts:
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
         """Statistics of both sets of rows, with the cells of either."""
-        return self._combine(other, 1.0)
+        one, other = self._with_same_cells(other)
+        return one._combine(other, 1.0)
 
     def __sub__(self, other: CrossProducts) -> CrossProducts:
         """Statistics of the rows that are in `self` but not in `other`, which must be a subset of them."""
-        return self._combine(other, -1.0)
+        one, other = self._with_same_cells(other)
+        left = one._combine(other, -1.0)
+        _check_remainder(left, one, other)
+        return _without_rounding(left, one)
 
-    def _combine(self, other: CrossProducts, sign: float) -> CrossProducts:
+    def _with_same_cells(self, other: CrossProducts) -> tuple[CrossProducts, CrossProducts]:
         if self.columns != other.columns:
             raise DataError(f"Statistics of different columns cannot be combined: {_difference(self, other)}.")
-        if not same_cells(self.cells, other.cells):
-            cells = union_of_cells(self.cells, other.cells)
-            self, other = self.aligned(cells), other.aligned(cells)
+        if same_cells(self.cells, other.cells):
+            return self, other
+        cells = union_of_cells(self.cells, other.cells)
+        return self.aligned(cells), other.aligned(cells)
+
+    def _combine(self, other: CrossProducts, sign: float) -> CrossProducts:
         counts = self.counts + sign * other.counts
-        if np.any(counts < 0):
-            raise DataError(
-                "Cannot take away rows that are not part of these statistics: "
-                f"see group '{self.label(int(np.argmax(counts < 0)))}'."
-            )
         weights = np.where(counts > 0, self.weights + sign * other.weights, 0.0)
         share = np.divide(sign * other.weights, weights, out=np.zeros_like(weights), where=weights > 0)
         # Relative to our origin; the difference of the origins is exact where they are equal.
@@ -86,11 +92,7 @@ class CrossProducts:
         scatter = self.scatter + sign * other.scatter + between
         scatter[counts == 0] = 0.0
         log_weights = np.where(counts > 0, self.log_weights + sign * other.log_weights, 0.0)
-        found = CrossProducts(self.columns, self.cells, counts, weights, self.origin, means, scatter, log_weights)
-        if sign < 0:
-            _check_remainder(found, self)
-            _clear_rounding(scatter, self.scatter)
-        return found
+        return CrossProducts(self.columns, self.cells, counts, weights, self.origin, means, scatter, log_weights)
 
     def aligned(self, cells: Cells) -> CrossProducts:
         """The same statistics for cells that hold all of ours; the others are empty."""
@@ -175,16 +177,28 @@ def _difference(one: CrossProducts, other: CrossProducts) -> str:
     return "; ".join(said) or "their order differs"
 
 
-def _check_remainder(rest: CrossProducts, minuend: CrossProducts) -> None:
-    """Refuse a subtraction that leaves negative squares or weights: the rows were never part of these."""
+def _check_remainder(rest: CrossProducts, minuend: CrossProducts, taken: CrossProducts) -> None:
+    """Refuse a subtraction of rows that were never part of the minuend, as far as statistics tell, and one that leaves
+    no digits.
+
+    They tell where fewer rows than none are left, where rows are left and no weight or negative squares, and where no
+    rows are left and yet something of their sums.
+    """
     left, before = np.einsum("jkk->jk", rest.scatter), np.einsum("jkk->jk", minuend.scatter)
-    wrong = (left < -1e-9 * before).any(axis=1) | ((rest.counts > 0) & (rest.weights <= 0))
+    wrong = (rest.counts < 0) | (left < -_STRANGE * before).any(axis=1) | ((rest.counts > 0) & (rest.weights <= 0))
+    size = _size(minuend)
+    apart = np.abs(taken.means + (taken.origin - minuend.origin) - minuend.means)
+    squares = np.abs(np.einsum("jkk->jk", taken.scatter) - before)
+    others = (apart > _STRANGE * size).any(axis=1)
+    others |= (squares > _STRANGE * minuend.weights[:, None] * size**2).any(axis=1)
+    others |= np.abs(taken.weights - minuend.weights) > _STRANGE * minuend.weights
+    wrong |= (rest.counts == 0) & (minuend.counts > 0) & others
     if wrong.any():
         raise DataError(
             "Cannot take away rows that are not part of these statistics: "
             f"see group '{rest.label(int(np.argmax(wrong)))}'."
         )
-    lost = (left[:, -1] < 1e-11 * before[:, -1]) & (rest.counts > 1)
+    lost = (left[:, -1] < _LOST * before[:, -1]) & (rest.counts > 1)
     if lost.any():
         raise DataError(
             f"Nothing certain is left of the spread of '{rest.columns[-1]}' in group "
@@ -193,8 +207,32 @@ def _check_remainder(rest: CrossProducts, minuend: CrossProducts) -> None:
         )
 
 
-def _clear_rounding(scatter: np.ndarray, minuend: np.ndarray) -> None:
-    """Zero, in place, the rows and columns of scatter that a subtraction has left at the level of rounding."""
-    left = np.einsum("jkk->jk", scatter)
-    constant = left <= 1e-13 * np.einsum("jkk->jk", minuend)
-    scatter[constant[:, :, None] | constant[:, None, :]] = 0.0
+def _without_rounding(rest: CrossProducts, minuend: CrossProducts) -> CrossProducts:
+    """The remainder without what a subtraction leaves at the level of rounding.
+
+    A column that is constant within a cell has no scatter there; one whose constants differ by rounding alone is
+    constant in all rows, with its value as the origin. Such a column, of a category that no row has any more, would
+    pass for one that varies by 1e-17, and its default prior would be as wide as the inverse.
+    """
+    left, before = np.einsum("jkk->jk", rest.scatter), np.einsum("jkk->jk", minuend.scatter)
+    constant = left <= _ROUNDING * before
+    scatter = np.where(constant[:, :, None] | constant[:, None, :], 0.0, rest.scatter)
+    used = rest.counts > 0
+    means, origin = rest.means.copy(), rest.origin.copy()
+    if used.any():
+        grown = minuend.weights[used] / rest.weights[used]  # errors, as what is left weighs less
+        noise = _ROUNDING * grown[:, None] * _size(minuend)[used]
+        best, columns = np.argmin(noise, axis=0), np.arange(len(origin))
+        value, least = means[used][best, columns], noise[best, columns]
+        same = constant[used].all(axis=0) & (np.abs(means[used] - value) <= noise + least).all(axis=0)
+        whole = origin + value
+        whole[np.abs(whole) <= least + _ROUNDING * np.abs(origin)] = 0.0
+        origin[same], means[:, same] = whole[same], 0.0
+    return replace(rest, origin=origin, means=means, scatter=scatter)
+
+
+def _size(products: CrossProducts) -> np.ndarray:
+    """(C, K) root mean square of each column in each cell, of values and of what they are relative to the origin."""
+    weights = np.maximum(products.weights, 1e-300)[:, None]
+    squares = np.einsum("jkk->jk", products.scatter) / weights + products.means**2
+    return np.asarray(np.sqrt(squares) + np.abs(products.means + products.origin))
