@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -61,6 +63,34 @@ def test_a_mode_that_holds_nothing_is_no_reproach():
     assert not missed_modes(density, draws_of_first(), 0.0, [known], np.random.default_rng(0))
 
 
+class Spike(TwoModes):
+    """The second mode is a peak of such a width, which differences of its gradient do not see."""
+
+    def __init__(self, width: float, share: float):
+        super().__init__()
+        self.width = np.array([1.0, width])
+        self.log_shares = np.log([1 - share, share]) - 3 * np.log(self.width)
+
+    def _terms(self, points):
+        away = (points[:, None] - self.centres) / self.width[:, None]
+        return self.log_shares - 0.5 * np.square(away).sum(axis=-1) - 1.5 * np.log(2 * np.pi)
+
+    def value_and_gradient(self, point):
+        terms = self._terms(point[None])[0]
+        weights = np.exp(terms - logsumexp(terms)) / self.width**2
+        return float(logsumexp(terms)), weights @ (self.centres - point)
+
+
+@pytest.mark.parametrize(("share", "missed"), [(1e-6, False), (0.1, True)])
+def test_a_peak_is_judged_by_its_own_width(share, missed):
+    density = Spike(1e-5, share)
+    known = [mode_at(density, density.centres[0])]
+    wide = replace(mode_at(density, density.centres[1]), covariance=1e-5 * np.eye(3))  # as differences find it
+    assert wide.log_mass > 0.0
+    found = missed_modes(density, draws_of_first(), 0.0, [*known, wide], np.random.default_rng(0))
+    assert bool(found) == missed
+
+
 def test_modes_with_draws_near_them_are_no_reproach():
     density = TwoModes()
     both = np.vstack([draws_of_first(200), draws_of_first(1800) + density.centres[1]])
@@ -72,8 +102,6 @@ def test_modes_with_draws_near_them_are_no_reproach():
 @pytest.mark.parametrize("sampler", ["auto", "nuts"])
 def test_a_sampler_is_told_of_what_it_missed(sampler, monkeypatch):
     """The search is made to miss the larger mode; the witness finds it, and the second sample has both."""
-    from dataclasses import replace
-
     from poolwise.samplers import automatic as choose
 
     density = TwoModes(apart=9.0, share=0.6)

@@ -19,6 +19,7 @@ _CLIMBS, _BUDGET = 4, 2e6  # at most, and flops of an evaluation times climbs: a
 _STEPS, _STEPS_ON = 12, 60  # of a climb; of one that looks as if it led elsewhere
 _RISE, _ARRIVED = 0.2, 2.0  # rise below which a climb has arrived, and standard deviations from where it has then
 _SHARE = 0.005  # of the integral
+_HALVINGS, _FALL = 40, 2.0  # of a mode's standard deviations, and of the log density within one
 
 
 def missed_modes(
@@ -43,12 +44,32 @@ def missed_modes(
     found = modes
     if np.any(likely & away):
         found = distinct_modes(density, *ascend(density, ends[likely & away], _STEPS_ON, _RISE), modes)
-    return [mode for mode in found if _is_missed(mode, draws, log_evidence)]
+    least = log_evidence + math.log(_SHARE)
+    missed = [mode for mode in found if mode.log_mass > least and not _is_reached(mode, draws)]
+    return [mode for mode in missed if _log_mass(density, mode) > least]
 
 
-def _is_missed(mode: Mode, draws: np.ndarray, log_evidence: float) -> bool:
-    reached = float(mode.distance(draws).min()) < 2.0 + math.sqrt(len(mode.point))
-    return not reached and mode.log_mass > log_evidence + math.log(_SHARE)
+def _is_reached(mode: Mode, draws: np.ndarray) -> bool:
+    return float(mode.distance(draws).min()) < 2.0 + math.sqrt(len(mode.point))
+
+
+def _log_mass(density: LogDensity, mode: Mode) -> float:
+    """Log of the integral around a mode by Laplace's approximation, no wider than the density is seen to be.
+
+    Curvature is measured by steps; of a peak that is narrower than these it is too small, and the mass too large by
+    orders. Along each principal axis a standard deviation is halved until the density falls by no more than a normal
+    one does within two.
+    """
+    variances, axes = np.linalg.eigh(mode.covariance)
+    along = (np.sqrt(variances) * axes).T  # (d, d)
+    halved, falling = 0, along
+    for _ in range(_HALVINGS):
+        values = density.log_density(np.vstack([mode.point + falling, mode.point - falling]))
+        falling = 0.5 * falling[values.reshape(2, -1).max(axis=0) <= mode.value - _FALL]
+        if not len(falling):
+            break
+        halved += len(falling)
+    return mode.log_mass - math.log(2.0) * halved
 
 
 def log_evidence_about(density: LogDensity, draws: np.ndarray) -> float:
