@@ -75,6 +75,19 @@ def test_counts_by_the_lognormal_approximation(data):
     assert fit.icc().loc["all", "mean"] == pytest.approx(((of_g + of_h) / (of_g + of_h + rest)).mean())
 
 
+def test_ordered_categories_on_the_scale_of_the_latent_variable(data):
+    graded = data.assign(c=pd.cut(data["y"], [-np.inf, 0.5, 2.0, np.inf], labels=["low", "middle", "high"]))
+    for link, latent in (("logit", np.pi**2 / 3), ("probit", 1.0)):
+        fit = pw.fit("c ~ x + (x | g) + (1 | h)", graded, family="cumulative", link=link, seed=1, draws=100)
+        common, of_g, of_h = _parts(fit, graded)
+        assert fit.icc().loc["g", "mean"] == pytest.approx((of_g / (of_g + of_h + latent)).mean())
+        total = common + of_g + of_h + latent
+        assert fit.r2().loc["marginal", "mean"] == pytest.approx((common / total).mean())
+    apart = pw.fit("c ~ x + (1 | g); disc ~ x", graded, family="cumulative", seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="follows 'disc'"):
+        apart.icc()
+
+
 def test_declared_variances_are_those_of_draws():
     from poolwise.families import FAMILIES
 

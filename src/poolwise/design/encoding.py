@@ -387,7 +387,7 @@ def _known_categories(parts: Any, raw: dict[str, Any]) -> dict[str, Any]:
             if strange:
                 raise DataError(
                     f"New data hold categories that the fit has not seen: '{name}' is {', '.join(strange[:5])}. "
-                    f"Known: {', '.join(map(str, known))}."
+                    f"Known: {', '.join(map(str, known))}. Fit all rows anew for more."
                 )
             if any(value is not label and value != label for value, label in found.items()):
                 labels = raw[name] = np.array([found[value] for value in labels], dtype=object)

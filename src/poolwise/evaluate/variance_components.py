@@ -98,6 +98,11 @@ def _residual(posterior: Posterior, rows: Rows | None) -> np.ndarray:
     if not model.sampled:
         total = model.statistics.merged()
         return np.asarray(np.square(posterior.sigma.ravel()) * total.rows / total.typical_weight)
+    if link.latent is not None and family.latent:
+        further = [name for name, _ in (*model.design.formula.further, *model.design.formula.fixed)]
+        if further:
+            raise DataError(f"The variance of the latent variable follows '{further[0]}' here: it is not one number.")
+        return np.full(count, link.latent)
     if link.latent is not None and family.variance is not None and not family.parameters:
         return np.full(count, link.latent)
     if rows is None and family.variance is not None and link.name in ("identity", "log"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.families.family import Parameter
-from poolwise.families.links import REAL, Link, Scale
+from poolwise.families.links import LATENT_VARIANCES, REAL, Link, Scale
 from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail, softplus
 
 LOGIT, PROBIT, CLOGLOG = range(3)  # of the probability to lie below a threshold
@@ -21,7 +21,8 @@ LogDensity = Callable[..., np.ndarray]
 
 def latent_scale(*names: str) -> Scale:
     """The scale of a latent location, whose links are the distributions of the noise around it."""
-    return replace(REAL, links={name: Link(name, 0, lambda mean: mean, True) for name in names})
+    links = {name: Link(name, 0, lambda mean: mean, True, latent=LATENT_VARIANCES.get(name)) for name in names}
+    return replace(REAL, links=links)
 
 
 @kernel

@@ -163,6 +163,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         quantities=probabilities(log_density, labels),
         ordered=True,
         cuts=lambda location, *gaps: thresholds(count, location, *gaps),
+        latent=True,
     )
 
 

@@ -109,6 +109,8 @@ class Family:
     likelihood : compiled by `values_callback`: what `callback` returns, of many draws and without derivatives.
     cuts : (location, *parameters on their scales that have no `fixed` value) to the (K - 1, ...) thresholds between
         categories.
+    latent : whether an outcome says between which thresholds a latent variable lies, whose distribution function is the
+        inverse link.
     quantities : what predictions show in the place of the mean, by name, from (location, *parameters on their scales).
     """
 
@@ -140,6 +142,7 @@ class Family:
     signed: bool = False
     likelihood: Callback | None = None
     cuts: Callable[..., Numbers] | None = None
+    latent: bool = False
     quantities: Mapping[str, Callable[..., Numbers]] = field(default_factory=dict)
 
     @property

@@ -24,6 +24,10 @@ _SAME, _EXP, _LOGISTIC = range(3)  # from locations to means
 _OPPOSITE = 2.9  # radians: beyond, tan(angle / 2) is as good as infinite
 
 
+# Of the logistic, normal and extreme value distributions.
+LATENT_VARIANCES = {"logit": math.pi**2 / 3, "probit": 1.0, "cloglog": math.pi**2 / 6}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
     """A link on a scale.
@@ -113,9 +117,9 @@ LOG = Scale(
 )
 LOGIT = Scale(
     _links(
-        Link("logit", _STRAIGHT, _logit, True, latent=math.pi**2 / 3),
-        Link("probit", _PROBIT, _probit, True, latent=1.0),
-        Link("cloglog", _CLOGLOG, lambda mean: np.log(-np.log1p(-mean)), True, latent=math.pi**2 / 6),
+        Link("logit", _STRAIGHT, _logit, True, latent=LATENT_VARIANCES["logit"]),
+        Link("probit", _PROBIT, _probit, True, latent=LATENT_VARIANCES["probit"]),
+        Link("cloglog", _CLOGLOG, lambda mean: np.log(-np.log1p(-mean)), True, latent=LATENT_VARIANCES["cloglog"]),
         Link("log", _LOG_OF_LOGIT, np.log, True),
     ),
     _logistic,
