@@ -99,7 +99,9 @@ def _residual(posterior: Posterior, rows: Rows | None) -> np.ndarray:
         total = model.statistics.merged()
         return np.asarray(np.square(posterior.sigma.ravel()) * total.rows / total.typical_weight)
     if link.latent is not None and family.latent:
-        further = [name for name, _ in (*model.design.formula.further, *model.design.formula.fixed)]
+        formula, usual = model.design.formula, {each.name: each.fixed for each in family.parameters}
+        further = [name for name, _ in formula.further]
+        further += [name for name, value in formula.fixed if value != usual[name]]
         if further:
             raise DataError(f"The variance of the latent variable follows '{further[0]}' here: it is not one number.")
         return np.full(count, link.latent)

@@ -134,7 +134,8 @@ def _known(plan: Plan, like: Encoding, column: str, found: list[Any]) -> list[An
             if strange:
                 raise DataError(
                     f"New data hold categories that the fit has not seen: '{column}' is "
-                    f"{', '.join(map(str, strange[:5]))}. Known: {', '.join(map(str, known))}. Fit all rows anew for more."
+                    f"{', '.join(map(str, strange[:5]))}. Known: {', '.join(map(str, known))}. Fit all "
+                    "rows anew for more."
                 )
             return known
     raise DataError(f"The encoding has no category '{column}'.")
