@@ -149,6 +149,32 @@ def test_where_scans_are_no_way_rows_are_read(monkeypatch):
     assert not is_scanned(pw.fit(formula, data, family="bernoulli", seed=1, draws=100))
 
 
+@pytest.mark.parametrize(
+    ("formula", "asked", "why"),
+    [
+        ("y ~ x + (1 | g)", {"family": "bernoulli", "weights": "exposure"}, "rows have weights"),
+        ("y ~ x + (1 | g)", {"family": "bernoulli", "sampler": "nuts"}, "NUTS needs them"),
+        ("count ~ x + (1 | g); shape ~ x", {"family": "negative_binomial"}, "'shape' has a formula or a value"),
+        ("time ~ x + (1 | g)", {"family": "shifted_lognormal"}, "'shifted_lognormal' is not made for it"),
+        ("time | trunc(lb=0) ~ x + (1 | g)", {"family": "exponential"}, "censored, truncated or measured"),
+        ("kind ~ x + (1 | g)", {"family": "bernoulli"}, "outcomes are not numbers"),
+    ],
+)
+def test_why_rows_are_not_scanned_is_told(formula, asked, why):
+    fit = pw.fit(formula, in_duckdb(frame(1_500, 8)), draws=20, seed=1, **asked)
+    said = fit.result.model.data.reading
+    assert "; not scanned: " in said
+    assert why in said
+    assert said in str(fit.describe())
+
+
+def test_few_rows_and_rows_in_memory_are_not_said_to_be_left_unscanned():
+    data = frame(900, 8)
+    for source in (in_duckdb(data), data):
+        fit = pw.fit("y ~ x + (1 | g)", source, family="bernoulli", weights="exposure", draws=20, seed=1)
+        assert "scanned" not in fit.result.model.data.reading
+
+
 def test_a_table_that_changes_between_scans_is_noticed(monkeypatch):
     connection = duckdb.connect()
     connection.register("rows_of_data", frame())

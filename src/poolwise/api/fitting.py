@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def fit(
             settings=settings,
             threads=workers,
         )
-        if scanned is not None:
+        if isinstance(scanned, Posterior):
             return finish(scanned, None, source, strict=strict)
         model, rows = prepare(
             formula,
@@ -130,6 +131,10 @@ def fit(
             threads=workers,
             progress=progress,
         )
+        if scanned is not None and rows is not None:
+            model = replace(
+                model, data=replace(model.data, reading=f"{model.data.reading}; not scanned: {scanned.why}")
+            )
         check_expense(model.design, workers, limited=time_limit is not None)
         posterior = infer(model, settings, threads=workers)
     return finish(posterior, rows, source, strict=strict)
