@@ -168,6 +168,17 @@ def test_why_rows_are_not_scanned_is_told(formula, asked, why):
     assert said in str(fit.describe())
 
 
+def test_a_group_that_a_student_t_likelihood_may_pull_to_two_places_is_named():
+    data, rng = frame(), np.random.default_rng(5)
+    of_group = np.flatnonzero(data["g"] == "g07")
+    apart = np.where(np.arange(len(of_group)) % 2, 6.0, -6.0)
+    data.loc[of_group, "level"] = 1000 + apart + rng.normal(0, 0.5, len(of_group))
+    fit = pw.fit("level ~ x + (1 | g)", in_duckdb(data), family="student", seed=1)
+    assert is_scanned(fit)
+    assert not fit.outcome.passed
+    assert "g g07 may lie elsewhere" in fit.outcome.advice
+
+
 def test_few_rows_and_rows_in_memory_are_not_said_to_be_left_unscanned():
     data = frame(900, 8)
     for source in (in_duckdb(data), data):

@@ -18,9 +18,9 @@ from poolwise.density.precision import check_outcome, check_priors, check_residu
 from poolwise.density.prior_conflict import judged
 from poolwise.density.separate import SeparateRegressions, separate
 from poolwise.density.ties import sampled_part
-from poolwise.density.working.other_places import other_places
 from poolwise.inference.crossed import LARGE_ROOT, by_turns
 from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.inference.second_places import looked_elsewhere
 from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
 from poolwise.samplers.hamiltonian import sample_whitened
@@ -75,7 +75,8 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
         raise SamplingError(_NO_DIGITS) from error
     theta, beta, u, dispersions, certificate = parts
     elapsed = time.perf_counter() - started
-    return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
+    found = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
+    return looked_elsewhere(found, model.observations)
 
 
 _Parts = tuple[np.ndarray | None, np.ndarray, tuple[Offsets, ...], dict[str, np.ndarray], Certificate]
@@ -88,7 +89,7 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     if not model.observations.rows and not model.design.factors:
         return _prior(model, settings)
     if settings.sampler != "nuts" and (found := by_working_outcomes(model, settings, threads)) is not None:
-        return _elsewhere(model, found)
+        return found
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     expensive = model.observations.cost > _EXPENSIVE
@@ -98,28 +99,7 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    return _elsewhere(model, (theta, beta, density.offsets(theta, u), dispersions, drawn.certificate))
-
-
-def _elsewhere(model: Model, parts: _Parts) -> _Parts:
-    """The same with a certificate that does not hold where groups may lie where no draw does."""
-    theta, beta, u, dispersions, certificate = parts
-    if model.family.concave or model.observations is None or theta is None:
-        return parts
-    of_model = model.observations, model.design, model.priors, model.family, model.link
-    logs = np.array([np.log(dispersions[name]).mean() for name in model.priors.layout.dispersions])
-    found = other_places(*of_model, logs, beta.mean(axis=(0, 1)), [each.draws() for each in u])
-    if not found:
-        return parts
-    first = found[0]
-    more = f", as {len(found) - 1} more may" if len(found) > 1 else ""
-    advice = (
-        f"The effect of {first.factor} {first.level} may lie elsewhere{more}, with a probability of some "
-        f"{100 * first.share:.2g}%, where no draw does: part of its rows contradict the others, or they contradict all "
-        "other groups. Look at these rows; a mistake in them, or a predictor that tells them apart, is likely."
-    )
-    failed = replace(certificate, passed=False, advice=advice, figures=certificate.figures | {"elsewhere": first.share})
-    return theta, beta, u, dispersions, failed
+    return theta, beta, density.offsets(theta, u), dispersions, drawn.certificate
 
 
 def _prior(model: Model, settings: SamplerSettings) -> _Parts:

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from poolwise.density.latent.density import first_guess
-from poolwise.density.latent.observations import observe
+from poolwise.density.latent.observations import Observations, observe
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import Sums
 from poolwise.density.polynomial.of_rows import RowExpansion, by_rows, orders_for, thetas_of
@@ -36,6 +36,7 @@ from poolwise.design.design import Rows
 from poolwise.inference.first_scan import check_count
 from poolwise.inference.near_normal import near_normal
 from poolwise.inference.posterior import Model, Posterior
+from poolwise.inference.second_places import looked_elsewhere
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
 from poolwise.statistics.counted import in_order
@@ -77,7 +78,8 @@ def infer_scanned(
         if parts is not None:
             theta, beta, u, dispersions, certificate = parts
             took = time.perf_counter() - started
-            return Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, took)
+            drawn = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, took)
+            return looked_elsewhere(drawn, scans.observations(some), whole=False)
     return None
 
 
@@ -122,11 +124,15 @@ class _Scans:
         working = WorkingModel(WorkingOutcomes(_NONE, _NONE), last, modes_from(last, modes), True)
         return working, lanes[0].sums + lanes[1].sums, moments, inverse, expansion.cost(order)
 
+    def observations(self, rows: Rows) -> Observations:
+        """Of some of the rows, or of all."""
+        model = self.model
+        return observe(model.design, rows, model.family, model.priors, model.statistics.counted().merged())
+
     def pilot(self, some: Rows) -> WorkingModel | None:
         """A working model of some of the rows, in memory."""
         model = self.model
-        total = model.statistics.counted()
-        observations = observe(model.design, some, model.family, model.priors, total.merged())
+        total, observations = model.statistics.counted(), self.observations(some)
         guess = with_guess(observations, first_guess(observations, model.priors, model.family))
         family, link = model.family, model.link
         return working_model(observations, model.design, model.priors, family, link, guess, total, self.threads)
@@ -207,7 +213,7 @@ class _Scans:
         model, lanes = self.model, [Kept(kept) for _ in range(LANES)]
         self.scan(lanes)
         rows = in_order(Rows.joined([each for lane in lanes for each in lane.rows]))
-        observations = observe(model.design, rows, model.family, model.priors, model.statistics.counted().merged())
+        observations = self.observations(rows)
         mean, sd = moments.of_rows(self.coordinates.columns(observations.wide), observations.codes)
         likelihood = self.rows(found.density.dispersions).likelihood(observations.outcome_rows)
         outcomes = working_outcomes(likelihood, mean + observations.known[0], sd**2)

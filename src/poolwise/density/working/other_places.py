@@ -26,6 +26,7 @@ _QUANTILES = (0.0, 0.2, 0.5, 0.8, 1.0)  # of residuals, from which turns begin
 _TURNS = 15
 _APART = 4.0  # standard deviations of an effect, from which a place is another one
 _TELLING = 1e-3  # share of the mass, from which it is told: by this method it may be several times as large
+_FEWEST, _ERRORS = 30, 4.0  # of a part of the rows
 _AVERAGED = 100  # draws of a chain that moments are taken from: all of many groups would not fit in memory twice
 _LEAST = 1e-300
 
@@ -54,6 +55,8 @@ def other_places(
     logs: np.ndarray,
     beta: np.ndarray,
     u: list[np.ndarray],
+    *,
+    whole: bool = True,
 ) -> list[OtherPlace]:
     """Levels with another place, those of the largest share first.
 
@@ -61,6 +64,8 @@ def other_places(
     ----------
     logs, beta : (k,) of dispersions, and (p,) as written: posterior means.
     u : (chains, draws, J, q) of each factor.
+    whole : whether the rows are all; of a part, levels with thirty or more are looked at, and shares are the largest
+        that four standard errors of what these rows say of all allow.
     """
     if family.concave or link.code or len(observations.terms) != 1 or len(observations.stepped):
         return []
@@ -78,13 +83,22 @@ def other_places(
             # From the middle of all groups, which a far one pulls the intercept away from.
             mine = mine - np.median(mine, axis=2, keepdims=True)
             moments = mine.mean(axis=(0, 1)), mine.std(axis=(0, 1))
-            for j, share in _shares(likelihood, family, eta, factor.codes[observations.codes], *moments):
-                found.append(OtherPlace(factor.name, str(factor.levels[j]), share))
+            level = factor.codes[observations.codes]
+            counts = np.bincount(level, minlength=len(factor.levels))
+            for j, share in _shares(likelihood, family, eta, level, *moments, 0.0 if whole else _ERRORS):
+                if whole or counts[j] >= _FEWEST:
+                    found.append(OtherPlace(factor.name, str(factor.levels[j]), share))
     return sorted(found, key=lambda one: -one.share)
 
 
 def _shares(
-    likelihood: ExpectedLikelihood, family: Family, eta: np.ndarray, level: np.ndarray, u: np.ndarray, sd: np.ndarray
+    likelihood: ExpectedLikelihood,
+    family: Family,
+    eta: np.ndarray,
+    level: np.ndarray,
+    u: np.ndarray,
+    sd: np.ndarray,
+    errors: float,
 ) -> list[tuple[int, float]]:
     """Levels, and the share of the mass that is elsewhere.
 
@@ -92,6 +106,7 @@ def _shares(
     ----------
     eta, level : (n,) linear predictors and levels of rows.
     u, sd : (J,) means and standard deviations of effects.
+    errors : standard errors of the difference of two sums of log likelihoods that are added to it.
     """
     rows, squares, none = likelihood.rows, np.square(u) + np.square(sd), np.zeros(len(eta))
     others, groups = np.maximum(squares.sum() - squares, _LEAST), len(u)
@@ -108,16 +123,29 @@ def _shares(
         slopes = np.bincount(level, slope, groups) - prior * at
         return slopes, np.bincount(level, curvature, groups) + prior
 
+    def logs_at(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihoods of rows (n,) and log densities of effects (J,) there."""
+        logs = rows.weights * family.log_density(rows.y, rows.trials, eta + away[level], *known)
+        prior = 0.5 * max(groups - 1, 1) * np.log(others + np.square(u + away))
+        return logs, np.bincount(level, logs, groups) - prior
+
     def mass(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where turns that begin there end, and the log of the mass about it, (J,) each."""
         for _ in range(_TURNS):
             slopes, curvatures = turned(away, careful=True)
             away = away + slopes / curvatures
-        logs = rows.weights * family.log_density(rows.y, rows.trials, eta + away[level], *known)
-        value = np.bincount(level, logs, groups) - 0.5 * max(groups - 1, 1) * np.log(others + np.square(u + away))
-        return away, value - 0.5 * np.log(turned(away, careful=False)[1])
+        return away, logs_at(away)[1] - 0.5 * np.log(turned(away, careful=False)[1])
+
+    def allowed(away: np.ndarray) -> np.ndarray:
+        """What a part of the rows may be off by in the log of the mass there, (J,); nothing where turns have not ended,
+        as they have where the density falls on either side."""
+        logs, value = logs_at(away)
+        ended = np.max([logs_at(away + side * sd)[1] for side in (-1.0, 1.0)], axis=0) < value
+        squares = np.bincount(level, np.square(logs - logs_at(here)[0]), groups)
+        return np.where(ended, errors * np.sqrt(squares), 0.0)
 
     here, own = mass(np.zeros(groups))
+    sd = np.maximum(sd, turned(here, careful=False)[1] ** -0.5)  # a part of the rows knows less than all
     residual = rows.y - eta
     order = np.lexsort((residual, level))
     counts = np.bincount(level, minlength=groups)
@@ -129,6 +157,8 @@ def _shares(
     elsewhere = np.full(groups, -np.inf)
     for begin in begins:
         away, log_mass = mass(begin)
+        if errors:
+            log_mass = log_mass + allowed(away)
         far = (np.abs(away - here) > _APART * sd) & np.isfinite(log_mass)
         elsewhere = np.where(far, np.maximum(elsewhere, log_mass), elsewhere)
     share = expit(elsewhere - own)
