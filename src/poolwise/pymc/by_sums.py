@@ -77,9 +77,9 @@ class BySums:
         return self.rows.written(points, self.pivot + (moved + deviations).T), integral, squares
 
     def _solved(self, points: np.ndarray) -> tuple[Factors, np.ndarray, np.ndarray]:
-        m, sds = len(points), self.rows.sds(points)
+        m, (sds, products) = len(points), self.rows.of_theta(points)
         phi = np.ones((len(self.origin) + 1, m))
-        phi[1:] = (np.broadcast_to(self.rows.products(points), (m, len(self.origin))) - self.origin).T
+        phi[1:] = (np.broadcast_to(products, (m, len(self.origin))) - self.origin).T
         precisions = np.ones((sds.shape[1] + 1, m))
         precisions[:-1] = sds.T**-2
         c, j, k = self.which
@@ -116,12 +116,13 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     size, (n, k) = len(rows.entries), rows.columns.shape
     if size * size * n * k * k > _ROOM:
         return None
-    origin = np.broadcast_to(rows.products(reference[None]), (1, size - 1))[0]
+    at_reference, products = rows.of_theta(reference[None])
+    origin = np.broadcast_to(products, (1, size - 1))[0]
     entries, targets = rows.entries.copy(), rows.targets.copy()
     entries[0] += np.tensordot(origin, entries[1:], 1)
     targets[0] += origin @ targets[1:]
     targets -= (entries * np.where(rows.columns >= 0, pivot[np.maximum(rows.columns, 0)], 0.0)).sum(axis=-1)
-    sds, varying = rows.sds(reference[None])[0], rows.varying
+    sds, varying = at_reference[0], rows.varying
     row_class = np.where(varying[rows.place], rows.place, len(sds))
     weights = rows.counts * np.where(varying[rows.place], 1.0, sds[rows.place] ** -2.0)
     found: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[], [], []]  # places, features and values of each
@@ -138,7 +139,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     features = np.unique(np.concatenate([one[1] for one in joined]))
     if len(features) > _MOST:
         return None
-    products, right, squares = (
+    of_products, right, squares = (
         coo_array((values, (place, np.searchsorted(features, feature))), shape=(length, len(features))).tocsr()
         for (place, feature, values), length in zip(joined, (n * k * k, n * k, n), strict=True)
     )
@@ -147,7 +148,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     constant = 0.5 * math.log(2 * math.pi) * (p - rows.counts.sum()) - (of_class * np.log(sds))[~varying].sum()
     constant += rows.log_volume
     return BySums(
-        rows, arrow, origin, pivot, (assembly(arrow, rows.columns) @ products).tocsr(),
+        rows, arrow, origin, pivot, (assembly(arrow, rows.columns) @ of_products).tocsr(),
         (gathering(p, rows.columns) @ right).tocsr(), np.asarray(squares.sum(axis=0)).ravel(),
         np.array(np.unravel_index(features, (len(sds) + 1, size, size))), np.where(varying, of_class, 0.0),
         float(constant),

@@ -36,7 +36,7 @@ class SummedRows:
     entries, targets : (M + 1, n, k) and (M + 1, n).
     place : (n,) which standard deviation each row has.
     varying : (C,) whether theta plays a part in each of these.
-    sds, products : theta (m, d) to standard deviations (m, C) and to products (m, M).
+    of_theta : theta (m, d) to standard deviations (m, C) and products (m, M).
     written : block (m, p) of these rows at theta (m, d) to the one as written, and `standardised` back.
     log_volume : log of the volume that one of these rows' blocks has where priors are written.
     """
@@ -48,8 +48,7 @@ class SummedRows:
     targets: np.ndarray
     place: np.ndarray
     varying: np.ndarray
-    sds: Callable[[np.ndarray], np.ndarray]
-    products: Callable[[np.ndarray], np.ndarray]
+    of_theta: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     written: Callable[[np.ndarray, np.ndarray], np.ndarray]
     standardised: Callable[[np.ndarray, np.ndarray], np.ndarray]
     log_volume: float = 0.0
@@ -60,8 +59,9 @@ def as_written(rows: LinearRows) -> SummedRows | None:
     if (parts := rows.parts) is None:
         return None
     return SummedRows(
-        rows.columns, rows.counts, rows.within, parts.entries, parts.targets, parts.place, parts.varying, parts.sds,
-        parts.coordinates, lambda points, block: block, lambda points, block: block,
+        rows.columns, rows.counts, rows.within, parts.entries, parts.targets, parts.place, parts.varying,
+        lambda points: (parts.sds(points), parts.coordinates(points)),
+        lambda points, block: block, lambda points, block: block,
     )  # fmt: skip
 
 
@@ -102,9 +102,10 @@ def standardised(rows: LinearRows) -> SummedRows | None:
     def coordinates(points: np.ndarray) -> np.ndarray:
         return np.broadcast_to(parts.coordinates(points), (len(points), atoms))
 
-    def products(points: np.ndarray) -> np.ndarray:
-        whole_atoms = np.concatenate([coordinates(points), parts.sds(points), np.ones((len(points), 1))], axis=1)
-        return np.asarray(whole_atoms[:, first] * whole_atoms[:, second])
+    def of_theta(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sds = np.concatenate([parts.sds(points), np.ones((len(points), 1))], axis=1)
+        of_atoms = np.concatenate([coordinates(points), sds], axis=1)
+        return sds, np.asarray(of_atoms[:, first] * of_atoms[:, second])
 
     def means(points: np.ndarray) -> np.ndarray:
         return np.asarray(own_targets[0] + coordinates(points) @ own_targets[1:])
@@ -118,16 +119,17 @@ def standardised(rows: LinearRows) -> SummedRows | None:
 
     place = np.concatenate([parts.place[:n], np.full(p, len(fixed))])
     return SummedRows(
-        columns, rows.counts, rows.within, placed, placed_targets, place, np.append(parts.varying, False),
-        lambda points: np.concatenate([parts.sds(points), np.ones((len(points), 1))], axis=1), products, written, back,
+        columns, rows.counts, rows.within, placed, placed_targets, place, np.append(parts.varying, False), of_theta,
+        written, back,
     )  # fmt: skip
 
 
 def orthogonal(rows: SummedRows, p: int, reference: np.ndarray) -> SummedRows:
     """The same rows, in terms of orthonormal columns where some are nearly collinear at a theta of reference (d,)."""
-    products = np.broadcast_to(rows.products(reference[None]), (1, len(rows.entries) - 1))[0]
+    sds, products = rows.of_theta(reference[None])
+    products = np.broadcast_to(products, (1, len(rows.entries) - 1))[0]
     at = rows.entries[0] + np.tensordot(products, rows.entries[1:], 1)
-    weights = np.sqrt(rows.counts) / rows.sds(reference[None])[0][rows.place]
+    weights = np.sqrt(rows.counts) / sds[0][rows.place]
     turn = turn_of(rows.columns, at * weights[:, None], p)
     if turn is None:
         return rows
