@@ -159,7 +159,7 @@ def test_questions_that_a_fit_cannot_answer(small, radon_fit):
 def test_strict_raises_where_the_certificate_fails(small, monkeypatch):
     from poolwise.samplers import independence
 
-    monkeypatch.setattr(independence, "_LEAST", 2.0)  # no proposal is that good
+    monkeypatch.setattr(independence, "LEAST", 2.0)  # no proposal is that good
     assert not pw.fit(FORMULA, small, seed=1, sampler="independence", draws=50).outcome.passed
     with pytest.raises(pw.SamplingError, match="Try sampler='nuts'"):
         pw.fit(FORMULA, small, seed=1, sampler="independence", draws=50, strict=True)

@@ -16,8 +16,8 @@ from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
-from poolwise.samplers.independence import Near, sample_near
 from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
+from poolwise.samplers.near import Near, sample_near
 from poolwise.samplers.weights import efficiency
 
 # Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
