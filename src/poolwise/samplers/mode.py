@@ -93,17 +93,25 @@ def _promising(values: np.ndarray, starts: int, most: int) -> np.ndarray:
 
 def distinct_modes(density: LogDensity, points: np.ndarray, values: np.ndarray, known: list[Mode]) -> list[Mode]:
     """Known modes and those near the ends of climbs (k, d), each once, the highest first; hopeless ones left out."""
-    modes = list(known)
-    for i in np.argsort(-values, kind="stable"):
-        if not np.isfinite(values[i]):
-            break
-        best = max((mode.value for mode in modes), default=-np.inf)
-        if values[i] < best - 10 - density.dimension or _near(modes, points[i]):
-            continue
-        found = _settle(density, points[i], float(values[i]))
-        if not _near(modes, found.point):
-            modes.append(found)
+    if not np.isfinite(values).any():
+        return list(known)
+    highest = int(np.argmax(values))
+    modes = known or [_settle(density, points[highest], float(values[highest]))]
+    # The others go on together, by the curvature at the highest: most of them lead there.
+    others = [i for i in np.argsort(-values, kind="stable") if _is_worth(modes, points[i], float(values[i]))]
+    ends, heights = ascend(density, points[others], _STEPS, _RISE, modes[0].covariance)
+    for i in np.argsort(-heights, kind="stable"):
+        if _is_worth(modes, ends[i], float(heights[i])):
+            found = _settle(density, ends[i], float(heights[i]))
+            if not _near(modes, found.point):
+                modes = [*modes, found]
     return sorted(modes, key=lambda mode: -mode.value)
+
+
+def _is_worth(modes: list[Mode], point: np.ndarray, value: float) -> bool:
+    """Whether a climb's end is near none of some modes, and not hopelessly far below them."""
+    best = max(mode.value for mode in modes)
+    return np.isfinite(value) and value >= best - 10 - len(point) and not _near(modes, point)
 
 
 def _near(modes: list[Mode], point: np.ndarray) -> bool:
