@@ -99,6 +99,8 @@ def distinct_modes(density: LogDensity, points: np.ndarray, values: np.ndarray, 
     modes = known or [_settle(density, points[highest], float(values[highest]))]
     # The others go on together, by the curvature at the highest: most of them lead there.
     others = [i for i in np.argsort(-values, kind="stable") if _is_worth(modes, points[i], float(values[i]))]
+    if not others:
+        return modes
     ends, heights = ascend(density, points[others], _STEPS, _RISE, modes[0].covariance)
     for i in np.argsort(-heights, kind="stable"):
         if _is_worth(modes, ends[i], float(heights[i])):
