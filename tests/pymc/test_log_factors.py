@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from threading import Barrier, Event, Thread
+
 import numpy as np
 import pymc as pm
+import pytensor
 import pytest
 
+import poolwise as pw
+from poolwise.pymc.graph import plainly
 from poolwise.pymc.log_factors import log_factors
 from tests.pymc import models
 
@@ -65,3 +71,36 @@ def test_each_factor_is_the_one_that_pymc_derives(build):
     for one, mine, theirs in zip(found, values, values[len(found) :], strict=False):
         # PyMC takes some logs of constants in 32 bits, in its rewriting too.
         np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-8, err_msg=one.name)
+
+
+@pytest.mark.parametrize("place", ["mean", "prior"])
+def test_random_numbers_that_are_no_variable_are_refused(place):
+    """Of one draw of them the posterior would be certified."""
+    with pm.Model() as model:
+        other = pm.Normal.dist(0.0, 1.0, shape=4)
+        a = pm.Normal("a", other[0] if place == "prior" else 0.0, 2.0)
+        pm.Normal("y", a + other if place == "mean" else a, pm.HalfNormal("s", 1.0), observed=np.arange(4.0))
+    with pytest.raises(pw.DataError, match="random numbers in it that are no variable of the model"):
+        pw.pymc.sample(model, 50, seed=1)
+
+
+def test_what_holds_for_graphs_is_restored_by_the_last_thread():
+    before = pytensor.config.mode, pytensor.config.traceback__limit, gc.isenabled()
+    entered, leave = Barrier(3), [Event(), Event()]
+
+    def within(k):
+        with plainly():
+            entered.wait()
+            leave[k].wait()
+
+    threads = [Thread(target=within, args=(k,)) for k in range(2)]
+    for thread in threads:
+        thread.start()
+    entered.wait()
+    leave[0].set()  # the first in may be the first out
+    threads[0].join()
+    assert pytensor.config.mode == "FAST_COMPILE"
+    assert not gc.isenabled()
+    leave[1].set()
+    threads[1].join()
+    assert (pytensor.config.mode, pytensor.config.traceback__limit, gc.isenabled()) == before

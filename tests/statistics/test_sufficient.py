@@ -165,6 +165,51 @@ def test_a_column_that_is_constant_in_what_is_left_is_refused_as_by_a_refit(cons
     assert str(forgotten.value) == str(refit.value)
 
 
+def test_a_category_that_was_forgotten_may_come_back(tmp_path):
+    """Its rows would pass for rows of the reference category."""
+    rows = _with_categories(0)
+    gone = rows["h"] == "d"
+    whole = pw.fit("r ~ x + h + (1 | g)", rows, seed=3, draws=100)
+    without = whole.forget(rows[gone])
+    assert_same_posterior(without.update(rows[gone]), whole)
+    without.save(tmp_path / "without")
+    with pytest.raises(pw.DataError, match=r"'h\[T.d\]' was zero in every row"):
+        pw.load(tmp_path / "without").update(rows[gone])
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_of_many_rows_rounding_is_larger(weights):
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({"g": rng.integers(0, 12, 200_000), "h": rng.choice(list("abcd"), 200_000)})
+    rows["w"], rows["r"] = rng.uniform(0.5, 3.0, 200_000), rng.normal(size=200_000)
+    gone = rows["h"] == "d"
+    left = pw.fit("r ~ h + (1 | g)", rows, weights=weights, seed=3, draws=50).forget(rows[gone])
+    refit = pw.fit("r ~ h + (1 | g)", rows[~gone], weights=weights, seed=3, draws=50)
+    assert left.priors.keys() == refit.priors.keys()
+    assert left.log_evidence == pytest.approx(refit.log_evidence, rel=1e-9)
+
+
+def test_equal_outcomes_and_columns_equal_but_for_a_digit_may_be_left():
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"g": rng.integers(0, 40, 2000).astype(str), "y": rng.integers(0, 3, 2000).astype(float)})
+    rows["of_group"] = rng.normal(size=40)[rows["g"].astype(int)]
+    size = rng.uniform(1, 5, 2000)
+    rows["of_group"] = np.log(np.exp(rows["of_group"])) + np.log(size) - np.log(size)
+    gone = rng.random(2000) < 0.9
+    formula = "y ~ of_group + (1 | g)"
+    left = pw.fit(formula, rows, seed=3, draws=50).forget(rows[gone])
+    refit = pw.fit(formula, rows[~gone], seed=3, draws=50)
+    assert left.log_evidence == pytest.approx(refit.log_evidence, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e8, 1e9])
+def test_a_predictor_that_has_lost_its_digits_is_refused(size):
+    rows = _with_categories(0)
+    rows.loc[0, "x"] = size
+    with pytest.raises(pw.DataError, match="Nothing certain is left of the spread of 'x'"):
+        pw.fit("r ~ x + (1 | g)", rows, seed=3, draws=50).forget(rows.iloc[[0]])
+
+
 @pytest.mark.parametrize("column", ["x", "r"])
 def test_a_group_is_forgotten_by_its_own_rows_alone(column):
     rows = _with_categories(0)

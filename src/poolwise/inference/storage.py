@@ -104,7 +104,9 @@ def _header(posterior: Posterior) -> dict[str, Any]:
 def _certificate(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Certificate:
     draws = header["chains"], header["draws"]
     of_draws = {
-        name.removeprefix(_OF_DRAWS): numbers(arrays, name, *draws) for name in arrays if name.startswith(_OF_DRAWS)
+        name.removeprefix(_OF_DRAWS): numbers(arrays, name, *draws).astype(values.dtype)
+        for name, values in arrays.items()
+        if name.startswith(_OF_DRAWS)
     }
     return Certificate(**header["certificate"] | {"of_draws": of_draws})
 

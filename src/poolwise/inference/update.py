@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from poolwise.design.rank import empty_columns
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.inference.prepare import model_of, rows_of, sampled_model, warn_of_dropped
@@ -60,8 +61,26 @@ def refit(posterior: Posterior, data: Statistics, progress: Progress) -> Posteri
     """The posterior of other rows under the priors that were asked for, with the same seed."""
     settings = sampler_settings(posterior.draws, posterior.chains, posterior.seed, "auto", progress)
     model = posterior.model
+    _check_columns(model.data, data)
     if model.sampled:
         again = sampled_model(data, rows_of(data, model.family), model.given, model.family, model.link)
     else:
         again = model_of(data, model.given)
     return infer(replace(again, pooling=model.pooling), settings, threads=default_threads())
+
+
+def _check_columns(old: Statistics, new: Statistics) -> None:
+    """Refuse rows with columns that no row had before, where the design has no coefficient for these any more, as that
+    of a stored fit."""
+    for name in empty_columns(new.design):
+        place = new.design.columns.index(name)
+        if _is_zero(old, place) and not _is_zero(new, place):
+            raise DataError(
+                f"'{name}' was zero in every row of the fit, which has no coefficient for it, and is not zero in the "
+                "new rows. Fit all rows anew."
+            )
+
+
+def _is_zero(data: Statistics, place: int) -> bool:
+    total = data.products.merged()
+    return total.means[0, place] + total.origin[place] == 0 and total.scatter[0, place, place] == 0

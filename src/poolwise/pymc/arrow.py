@@ -230,9 +230,10 @@ def factorise(arrow: Arrow, numbers: np.ndarray) -> Factors:
 
 def _root(matrices: np.ndarray) -> np.ndarray:
     """Cholesky factors of many matrices (r, r, m), of which lower triangles count; NaN where there is none."""
-    r, _, m = matrices.shape
+    r = len(matrices)
     if r > _ALL:
-        return np.stack([_root_of(matrices[..., i]) for i in range(m)], axis=-1)
+        by_matrix = np.ascontiguousarray(matrices.transpose(2, 0, 1))
+        return np.stack([_root_of(one) for one in by_matrix]).transpose(1, 2, 0)
     found = np.zeros_like(matrices)
     with np.errstate(invalid="ignore", divide="ignore"):
         for j in range(r):
@@ -242,8 +243,8 @@ def _root(matrices: np.ndarray) -> np.ndarray:
 
 
 def _root_of(matrix: np.ndarray) -> np.ndarray:
-    root, failed = dpotrf(matrix, lower=1, clean=1)
-    return np.full_like(matrix, np.nan) if failed else np.asarray(root)
+    root, failed = dpotrf(matrix.T, lower=0, clean=1)  # by columns, as LAPACK has it
+    return np.full_like(matrix, np.nan) if failed else np.asarray(root.T)
 
 
 def _triangular(root: np.ndarray, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
@@ -252,7 +253,7 @@ def _triangular(root: np.ndarray, right: np.ndarray, *, transposed: bool = False
     found = np.empty_like(right)
     if r > _ALL:
         for i in range(right.shape[1]):
-            found[:, i] = dtrtrs(root[..., i], right[:, i], lower=1, trans=int(transposed))[0]
+            found[:, i] = dtrtrs(root[..., i].T, right[:, i], lower=0, trans=int(not transposed))[0]
         return found
     for i in reversed(range(r)) if transposed else range(r):
         known = slice(i + 1, r) if transposed else slice(i)

@@ -25,7 +25,7 @@ from poolwise.pymc.standardised import SummedRows, as_written, orthogonal, stand
 _MOST = 2_000  # products of phi and precisions
 _DIGITS = 1e12  # of sums of squares, from which a difference is off by more than a thousandth
 _CACHED = 200_000  # numbers that are read again before they leave a processor's second cache
-_FEWEST = 16
+_FEWEST, _IN_MEMORY = 16, 4_000_000
 _ROOM = 200_000_000  # numbers of rows that are multiplied
 
 
@@ -63,8 +63,8 @@ class BySums:
 
     @property
     def at_once(self) -> int:
-        """Thetas at a time, as caches hold."""
-        return max(_FEWEST, int(_CACHED // self.each))
+        """Thetas at a time: as many as caches hold, or fill vector registers as long as memory is no matter."""
+        return max(int(_CACHED // self.each), min(_FEWEST, int(_IN_MEMORY // self.each)), 1)
 
     def log_integral(self, points: np.ndarray) -> np.ndarray:
         """(m,)."""

@@ -118,8 +118,8 @@ def sample(
     """Draw from the posterior of a PyMC model, its linear and normal part integrated out, as `pm.sample()` would.
 
     The variables in which the model is linear and normal given the others (`explain` names them) are integrated out;
-    the others are sampled, and the first are drawn back exactly. At some of the draws the density is compared with
-    `model.logp`.
+    the others are sampled, and the first are drawn back exactly. At some of the draws the density is compared with the
+    sum of PyMC's log densities of all variables.
 
     Parameters
     ----------

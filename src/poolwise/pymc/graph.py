@@ -9,9 +9,10 @@ variable out. The density that follows is compared with the model's own before d
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,22 +39,40 @@ from poolwise.pymc.numpy_calls import drawing_function, numpy_function
 from poolwise.support.errors import DataError
 
 
-@contextmanager
-def plainly() -> Iterator[None]:
+class _Plainly(AbstractContextManager[None]):
+    """What several threads may be within at a time; the last one out restores what the first one found."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._restore = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                flags = pytensor.config.change_flags(mode="FAST_COMPILE", traceback__limit=0)
+                self._restore.enter_context(flags)
+                if gc.isenabled():
+                    gc.disable()
+                    self._restore.callback(gc.enable)
+                    self._restore.callback(gc.collect, 0)  # before that: it would look at all there is
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._restore.close()
+
+
+_PLAINLY = _Plainly()
+
+
+def plainly() -> AbstractContextManager[None]:
     """Neither compile graphs within operations to C, which PyTensor's own mode would, nor collect garbage.
 
     Graphs are many small objects that refer to one another: the collector would look at all of them again and again,
     which takes a quarter of the time of a small model.
     """
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        with pytensor.config.change_flags(mode="FAST_COMPILE", traceback__limit=0):
-            yield
-    finally:
-        if collected:
-            gc.collect(0)
-            gc.enable()
+    return _PLAINLY
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,10 @@ from typing import Any
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
+
+from poolwise.support.errors import DataError
 
 
 def log_factors(model: pm.Model) -> dict[Any, Any]:
@@ -17,6 +20,10 @@ def log_factors(model: pm.Model) -> dict[Any, Any]:
     `pm.Model.logp` derives densities by rewriting the graph of the whole model, which takes longer than to sample it.
     Where each variable is drawn from a distribution that has a density of its own, none need be derived, and there is
     one at a time.
+
+    Raises
+    ------
+    DataError : for random numbers in a density, which are no variable of the model.
     """
     terms = (*model.basic_RVs, *model.potentials)
     if not all(_has_own_density(one) for one in model.basic_RVs):
@@ -27,7 +34,17 @@ def log_factors(model: pm.Model) -> dict[Any, Any]:
         _log_density(model, one, list(islice(in_values, len(each))))
         for one, each in zip(model.basic_RVs, given, strict=True)
     ]
+    for variable, factor in zip(model.basic_RVs, factors, strict=True):
+        if any(node.owner and _is_drawn(node) for node in ancestors([factor])):
+            raise DataError(
+                f"The density of '{variable.name}' has random numbers in it that are no variable of the model, as of "
+                "pm.Normal.dist(): give them a name, as in pm.Normal('noise', ...)."
+            )
     return dict(zip(terms, (*factors, *in_values), strict=True))
+
+
+def _is_drawn(variable: Any) -> bool:
+    return isinstance(variable.owner.op, RandomVariable | SymbolicRandomVariable)
 
 
 def _has_own_density(variable: Any) -> bool:

@@ -12,9 +12,9 @@ from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import label_codes
 from poolwise.support.errors import DataError
 
-# Of what was there before a subtraction: squares and sums that no rounding leaves, spreads without certain digits, and
-# rounding.
-_STRANGE, _LOST, _ROUNDING = 1e-9, 1e-11, 1e-13
+_STRANGE = 1e-9  # of what was there before a subtraction: no rounding leaves so much
+_ROUNDING = 1e-13  # of it, at the least; sums of many rows are off by more
+_HARM = 1e-4  # of a column's variance, that what is lost of digits may be within a cell
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,10 @@ class CrossProducts:
         return one._combine(other, 1.0)
 
     def __sub__(self, other: CrossProducts) -> CrossProducts:
-        """Statistics of the rows that are in `self` but not in `other`, which must be a subset of them."""
+        """Statistics of the rows that are in `self` but not in `other`, which must be a subset of them.
+
+        The origin of a column that is constant in what is left is its value.
+        """
         one, other = self._with_same_cells(other)
         left = one._combine(other, -1.0)
         _check_remainder(left, one, other)
@@ -178,32 +181,25 @@ def _difference(one: CrossProducts, other: CrossProducts) -> str:
 
 
 def _check_remainder(rest: CrossProducts, minuend: CrossProducts, taken: CrossProducts) -> None:
-    """Refuse a subtraction of rows that were never part of the minuend, as far as statistics tell, and one that leaves
-    no digits.
+    """Refuse a subtraction of rows that were never part of the minuend, as far as statistics tell.
 
     They tell where fewer rows than none are left, where rows are left and no weight or negative squares, and where no
     rows are left and yet something of their sums.
     """
     left, before = np.einsum("jkk->jk", rest.scatter), np.einsum("jkk->jk", minuend.scatter)
-    wrong = (rest.counts < 0) | (left < -_STRANGE * before).any(axis=1) | ((rest.counts > 0) & (rest.weights <= 0))
     size = _size(minuend)
+    whole = minuend.weights[:, None] * size**2
+    negative = left < -_STRANGE * before - _rounding(minuend) * whole
+    wrong = (rest.counts < 0) | negative.any(axis=1) | ((rest.counts > 0) & (rest.weights <= 0))
     apart = np.abs(taken.means + (taken.origin - minuend.origin) - minuend.means)
     squares = np.abs(np.einsum("jkk->jk", taken.scatter) - before)
-    others = (apart > _STRANGE * size).any(axis=1)
-    others |= (squares > _STRANGE * minuend.weights[:, None] * size**2).any(axis=1)
+    others = (apart > _STRANGE * size).any(axis=1) | (squares > _STRANGE * whole).any(axis=1)
     others |= np.abs(taken.weights - minuend.weights) > _STRANGE * minuend.weights
     wrong |= (rest.counts == 0) & (minuend.counts > 0) & others
     if wrong.any():
         raise DataError(
             "Cannot take away rows that are not part of these statistics: "
             f"see group '{rest.label(int(np.argmax(wrong)))}'."
-        )
-    lost = (left[:, -1] < _LOST * before[:, -1]) & (rest.counts > 1)
-    if lost.any():
-        raise DataError(
-            f"Nothing certain is left of the spread of '{rest.columns[-1]}' in group "
-            f"'{rest.label(int(np.argmax(lost)))}': what was taken away is so much larger that the rest has lost its "
-            "digits. Reduce the remaining rows anew."
         )
 
 
@@ -213,22 +209,50 @@ def _without_rounding(rest: CrossProducts, minuend: CrossProducts) -> CrossProdu
     A column that is constant within a cell has no scatter there; one whose constants differ by rounding alone is
     constant in all rows, with its value as the origin. Such a column, of a category that no row has any more, would
     pass for one that varies by 1e-17, and its default prior would be as wide as the inverse.
+
+    Raises
+    ------
+    DataError : where digits are lost of a column that is not constant.
     """
     left, before = np.einsum("jkk->jk", rest.scatter), np.einsum("jkk->jk", minuend.scatter)
-    constant = left <= _ROUNDING * before
+    rounding, used = _rounding(minuend), rest.counts > 0
+    constant = left <= rounding * before
     scatter = np.where(constant[:, :, None] | constant[:, None, :], 0.0, rest.scatter)
-    used = rest.counts > 0
     means, origin = rest.means.copy(), rest.origin.copy()
     if used.any():
         grown = minuend.weights[used] / rest.weights[used]  # errors, as what is left weighs less
-        noise = _ROUNDING * grown[:, None] * _size(minuend)[used]
+        noise = rounding[used] * grown[:, None] * _size(minuend)[used]
         best, columns = np.argmin(noise, axis=0), np.arange(len(origin))
         value, least = means[used][best, columns], noise[best, columns]
         same = constant[used].all(axis=0) & (np.abs(means[used] - value) <= noise + least).all(axis=0)
+        _check_digits(rest, rounding * before, same)
         whole = origin + value
         whole[np.abs(whole) <= least + _ROUNDING * np.abs(origin)] = 0.0
         origin[same], means[:, same] = whole[same], 0.0
     return replace(rest, origin=origin, means=means, scatter=scatter)
+
+
+def _check_digits(rest: CrossProducts, lost: np.ndarray, constant: np.ndarray) -> None:
+    """Refuse a remainder in which a cell has lost much of its sums of squares (C, K) beside a column's variance; of
+    columns that are constant (K,) there is none."""
+    variance = np.diag(rest.merged().scatter[0]) / max(float(rest.weights.sum()), 1e-300)
+    weights = np.maximum(rest.weights, 1e-300)[:, None]
+    wrong = (lost > _HARM * weights * np.maximum(variance, 0.0)) & (rest.counts > 1)[:, None] & ~constant
+    if wrong.any():
+        cell, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise DataError(
+            f"Nothing certain is left of the spread of '{rest.columns[int(column)]}' in group "
+            f"'{rest.label(int(cell))}': what was taken away is so much larger that the rest has lost its digits. "
+            "Reduce the remaining rows anew."
+        )
+
+
+def _rounding(products: CrossProducts) -> np.ndarray:
+    """(C, 1) relative error of sums over the rows of a cell: as large as adding them one by one makes it, and less than
+    a single row among them would change."""
+    counts = np.maximum(products.counts, 1.0)
+    error = np.minimum(4.0 * np.finfo(float).eps * counts, 0.01 / counts)
+    return np.maximum(error, _ROUNDING)[:, None]
 
 
 def _size(products: CrossProducts) -> np.ndarray:

@@ -31,6 +31,8 @@ class Statistics:
     dropped : rows left out because of missing values.
     reading : how the rows were read, in words.
     counted : of a family that is sampled, the rows that differ with how many there are of each; else None.
+    unpruned : the design before columns that are zero in every row lost their coefficients, where some did: rows that
+        are added may have these again.
     """
 
     design: Design
@@ -39,6 +41,7 @@ class Statistics:
     dropped: int
     reading: str
     counted: Rows | None = None
+    unpruned: Design | None = None
 
     @property
     def formula(self) -> str:
@@ -73,8 +76,10 @@ class Statistics:
         return self._with(rest.take(np.flatnonzero(rest.counts)), self.dropped, self.reading)
 
     def _with(self, products: CrossProducts, dropped: int, reading: str) -> Self:
-        design, encoding = with_cells(self.design, self.encoding, products.cells)
-        return replace(self, design=design, encoding=encoding, products=products, dropped=dropped, reading=reading)
+        design, encoding = with_cells(self.unpruned or self.design, self.encoding, products.cells)
+        return replace(
+            self, design=design, encoding=encoding, products=products, dropped=dropped, reading=reading, unpruned=None
+        )
 
     def _counting(self, one: Statistics, other: Statistics, sign: float) -> Self:
         """With the counted rows of both, or of the first without the second; statistics that follow from them."""
@@ -134,4 +139,4 @@ class Statistics:
             total = self.products.merged()
         mean, spread = total.means[0] + total.origin, np.diag(total.scatter[0])
         design = without_empty_columns(self.design, self.encoding.variables, mean, spread)
-        return self if design is self.design else replace(self, design=design)
+        return self if design is self.design else replace(self, design=design, unpruned=self.unpruned or self.design)
