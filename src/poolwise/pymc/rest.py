@@ -18,18 +18,20 @@ from poolwise.pymc.vectorised import split
 from poolwise.support.errors import DataError
 
 _FROM_PRIORS = 100  # draws
+_OF_TWO = 3  # numbers of the Cholesky factor of two variables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rest:
     """The other variables as one vector of numbers on unconstrained scales.
 
-    These are PyMC's values, but for Cholesky factors of covariances (`cholesky.py`).
+    These are PyMC's values, but for larger Cholesky factors of covariances (`cholesky.py`).
 
     Attributes
     ----------
     names, shapes : of the values.
-    factors : whether each of these is a packed Cholesky factor.
+    factors : whether each of these is a packed Cholesky factor of more than two variables. Of two the density is
+        bounded as it is, and proposals fit it better there where the correlation is near one.
     start : (d,) PyMC's initial point.
     log_scales : places of logs of positive variables.
     drawn : (k, d) draws from their priors; none where these cannot be drawn from.
@@ -71,7 +73,9 @@ def rest_of(block: Block) -> Rest:
         if not np.isfinite(part).all():
             raise DataError(f"PyMC has no finite value to begin from for '{one.name}': give it one by initval=.")
     transforms = [model.rvs_to_transforms.get(one) for one in block.rest]
-    factors = tuple(isinstance(one, CholeskyCovPacked) for one in transforms)
+    factors = tuple(
+        isinstance(one, CholeskyCovPacked) and len(part) > _OF_TWO for one, part in zip(transforms, start, strict=True)
+    )
     logs = [_of_logs(transform, len(part)) for transform, part in zip(transforms, start, strict=True)]
     places = np.flatnonzero(np.concatenate([*logs, np.zeros(0, dtype=bool)]))
     whole = _unpacked(np.concatenate([*start, np.zeros(0)])[None], shapes, factors)[0]
