@@ -26,14 +26,14 @@ class _Places:
     diagonal : (q,) places of log standard deviations, and of PyMC's logs of the diagonal.
     own : (K,) place of the diagonal in the row of each number.
     before : (K, K) whether the first stands before the second in a row.
-    power, powers : (q,) and (K,) what the Jacobian has of each standard deviation, and of each sech(z).
+    of_sd, of_sech : (q,) and (K,) powers of each standard deviation and of each sech(z) in the Jacobian.
     """
 
     diagonal: np.ndarray
     own: np.ndarray
     before: np.ndarray
-    power: np.ndarray
-    powers: np.ndarray
+    of_sd: np.ndarray
+    of_sech: np.ndarray
 
 
 @cache
@@ -78,7 +78,7 @@ def unpacked(values: np.ndarray) -> np.ndarray:
 def log_jacobian(points: np.ndarray) -> np.ndarray:
     """(m,) log of the determinant of the derivative of `packed`."""
     at = _places(points.shape[1])
-    return np.asarray(points[:, at.diagonal] @ at.power + _log_sech(points, at) @ at.powers)
+    return np.asarray(points[:, at.diagonal] @ at.of_sd + _log_sech(points, at) @ at.of_sech)
 
 
 def _log_sech(points: np.ndarray, at: _Places) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from poolwise.samplers.independence import run
 from poolwise.samplers.interface import LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
-from poolwise.samplers.proposal import DEAR, adapt, effort_of, refined, weighted
+from poolwise.samplers.proposal import EXPENSIVE, adapt, effort_of, refined, weighted
 from poolwise.samplers.weights import efficiency, log_mean, tail_shape
 
 # Points that tell whether densities are near, and from which efficiency on, but for a share of the points in tails; and
@@ -63,7 +63,7 @@ def sample_near(
         few_aside = np.minimum(log_weights, np.quantile(log_weights, 1 - _ASIDE))
         if not np.isfinite(few_aside).any() or efficiency(few_aside) < _NEAR:
             return None
-        if effort_of(density) is DEAR and np.isfinite(apart).all() and efficiency(apart) > _SAME:
+        if effort_of(density) is EXPENSIVE and np.isfinite(apart).all() and efficiency(apart) > _SAME:
             found = run(near, adapted, settings, draw_seed)[0]
             certificate = found.certificate
             evidence = log_mean(apart) + (certificate.log_evidence or 0.0)

@@ -46,7 +46,7 @@ class Effort:
 _CHEAP = Effort(100, 0.93, 0.5, 4, 0.002, False)
 _MODERATE = Effort(50, 0.75, 0.5, 3, 0.05, False)  # an evaluation costs more than what else is done for a draw
 _COSTLY = Effort(60, 1.0, 0.5, 2, 0.05, True)  # fewer draws are taken where none are asked for
-DEAR = Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than the search for a polynomial
+EXPENSIVE = Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than the search for a polynomial
 
 
 def effort_of(density: LogDensity) -> Effort:
@@ -55,7 +55,7 @@ def effort_of(density: LogDensity) -> Effort:
         return _CHEAP
     if density.cost < 1e6:
         return _MODERATE
-    return _COSTLY if density.cost < 1e7 else DEAR
+    return _COSTLY if density.cost < 1e7 else EXPENSIVE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -401,7 +401,7 @@ def test_where_nothing_tells_them_apart_draws_are_those_of_the_working_model(mon
     )
     corrected = pw.fit("y ~ h + (1 | g)", statistics, family="bernoulli", seed=1)
     for module in (independence, near, proposal):
-        monkeypatch.setattr(module, "effort_of", lambda _: proposal.DEAR)
+        monkeypatch.setattr(module, "effort_of", lambda _: proposal.EXPENSIVE)
     same = pw.fit("y ~ h + (1 | g)", statistics, family="bernoulli", seed=1)
     assert "the same to within" in same.outcome.reason
     assert "make up for the rest" in corrected.outcome.reason
