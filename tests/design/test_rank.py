@@ -61,6 +61,24 @@ def test_an_empty_cell_of_another_family():
     assert np.isfinite(fit.loo().elpd)
 
 
+@pytest.mark.parametrize("formula", ["y ~ a*b + (1 | g)", "y ~ x + (0 + a:b | g)"])
+def test_new_rows_of_an_empty_cell_are_refused(formula):
+    """They would pass for rows whose coefficient is zero."""
+    fit = fitted(formula, EMPTY)
+    fit.predict(EMPTY)
+    with pytest.raises(pw.DataError, match=r"no coefficient for '.*C.*Q.*': no row of its data has these categories"):
+        fit.predict(FRAME)
+    with pytest.raises(pw.DataError, match="no coefficient for"):
+        pw.avg_comparisons(fit, "b", FRAME)
+
+
+def test_new_rows_of_a_category_that_was_forgotten_are_refused():
+    fit = fitted("y ~ a + (1 | g)").forget(FRAME[FRAME.a == "C"])
+    fit.predict(FRAME[FRAME.a != "C"])
+    with pytest.raises(pw.DataError, match=r"no coefficient for 'a\[T.C\]'"):
+        fit.predict(FRAME)
+
+
 def test_a_predictor_that_is_zero_is_still_a_mistake():
     with pytest.raises(pw.DataError, match="'zero' is constant"):
         fitted("y ~ zero + x", FRAME.assign(zero=0.0))

@@ -9,6 +9,7 @@ import numpy as np
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.design.structures import Structure
+from poolwise.support.errors import DataError
 
 _SAME, _NEARLY = 1e-10, 1e-6  # variance left by other columns, as a share of what margins leave
 _SHOWN = 6
@@ -81,6 +82,28 @@ def empty_columns(design: Design) -> list[str]:
     for factor in design.factors:
         used |= np.any(factor.group_map != 0, axis=1)
     return [name for name, is_used in zip(design.columns, used[1:], strict=True) if not is_used]
+
+
+def check_estimated(design: Design, values: np.ndarray) -> None:
+    """Refuse new rows that a coefficient is needed for which no row of the fit had a column for.
+
+    Parameters
+    ----------
+    values : (n, K) or wider, the design's columns in the new rows.
+
+    Raises
+    ------
+    DataError : for categories that no row of the fit has, or not together, as of a cell without rows.
+    """
+    asked = [name for name in empty_columns(design) if np.any(values[:, design.columns.index(name)] != 0)]
+    if asked:
+        named = ", ".join(f"'{name}'" for name in asked[:_SHOWN])
+        more = f" and {len(asked) - _SHOWN} more" if len(asked) > _SHOWN else ""
+        raise DataError(
+            f"The fit has no coefficient for {named}{more}: no row of its data has these categories, or has them "
+            "together, but new rows do. Leave these rows out; or fit a group term of the combination, as (1 | a:b), "
+            "whose groups need no rows."
+        )
 
 
 def collinear(design: Design, mean: np.ndarray, scatter: np.ndarray, weight: float) -> list[str]:

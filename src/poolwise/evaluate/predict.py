@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.design import Rows, with_whole_bounds
 from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.design.encoding import encode
+from poolwise.design.rank import check_estimated
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.marginal_means import check_integrable, mean_over_groups, spread_of_groups
@@ -355,7 +356,8 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
 
     Raises
     ------
-    DataError : for a missing column or value, a category that the fit has not seen, or groups as `question` has it.
+    DataError : for a missing column or value, categories that the fit has not seen, or not together where their
+        combination has a coefficient, or groups as `question` has it.
     """
     model = posterior.model
     if not table.rows:
@@ -364,6 +366,7 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
     if question.new_groups is NewGroups.MARGINAL and not model.encoding.linear:
         check_integrable(posterior, question.quantity)
     design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted)
+    check_estimated(design, rows.values)
     if model.family.whole and rows.limits is not None:
         rows = replace(rows, limits=with_whole_bounds(rows.limits))
     return Predictor(posterior, design, rows, question)
