@@ -12,6 +12,7 @@ from poolwise.families.checks import shares
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
 from poolwise.families.scalars import digamma
+from poolwise.families.summed import Summed, about, on_grid
 from poolwise.priors import HalfCauchy
 
 
@@ -72,6 +73,21 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, phi: np
     return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
 
 
+def _summed(
+    mean: np.ndarray, square: np.ndarray, log_mean: np.ndarray, log_rest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two shares whose product, and that of their complements, are the squares of the geometric means of all."""
+    product = np.exp(2.0 * log_mean)
+    middle = 0.5 * (product - np.expm1(2.0 * log_rest))
+    apart = np.square(middle) - product
+    return about(middle, apart), apart / (middle * (1.0 - middle))
+
+
+def _settled(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rounded to a small part of their log odds."""
+    return np.asarray(1.0 / (1.0 + np.exp(-on_grid(np.log(y) - np.log1p(-y)))))
+
+
 BETA = Family(
     "beta",
     LOGIT,
@@ -81,4 +97,13 @@ BETA = Family(
     draw,
     shares,
     variance=lambda mean, phi: mean * (1.0 - mean) / (1.0 + phi),
+    summed=Summed(
+        "beta",
+        2,
+        _summed,
+        lambda z, log: (log(z), log(1.0 - z)),
+        standard=lambda mean, sd: (0.0, 1.0),
+        settled=_settled,
+        ends=(0.0, 1.0),
+    ),
 )

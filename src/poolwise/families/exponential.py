@@ -12,6 +12,7 @@ from poolwise.families.checks import positive
 from poolwise.families.family import Family
 from poolwise.families.intervals import exponential_interval, log_interval_by
 from poolwise.families.links import LOG
+from poolwise.families.summed import Summed
 
 
 @kernel
@@ -87,7 +88,7 @@ EXPONENTIAL = Family(
     log_density,
     draw,
     positive,
-    additive=True,
+    summed=Summed("exponential", 1, lambda mean, square: (mean[None].copy(), np.ones_like(mean))),
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean: mean**2,

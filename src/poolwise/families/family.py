@@ -9,6 +9,7 @@ import numpy as np
 
 from poolwise.compiled.kernels import Callback
 from poolwise.families.links import CIRCLE, LOG, LOGIT, REAL, Link, Scale
+from poolwise.families.summed import Summed
 from poolwise.priors import ScalePrior
 from poolwise.support.errors import FormulaError
 
@@ -85,7 +86,8 @@ class Family:
     expected : (mean, *parameters) to the expected outcome, where that is not the mean on `scale`.
     variance : (mean, *parameters) to the variance of an outcome, of one trial; None where none is declared.
     whole : whether outcomes are whole numbers.
-    additive : whether only the sum of the outcomes of rows with equal predictors matters.
+    additive : whether only the sum of the outcomes of rows with equal predictors matters, and that of their trials.
+    summed : how outcomes on a scale of rows with equal predictors are summed up, where they can be.
     precise : the parameter whose square a row's weight divides; where there is none, weights multiply log likelihoods.
     trials : whether outcomes are successes among trials.
     labelled : whether outcomes may be two labels, of which the second is the success.
@@ -125,6 +127,7 @@ class Family:
     variance: Callable[..., Numbers] | None = None
     whole: bool = False
     additive: bool = False
+    summed: Summed | None = None
     precise: str = ""
     trials: bool = False
     labelled: bool = False

@@ -14,6 +14,7 @@ from poolwise.families.incomplete_gamma import gamma_constants, gamma_interval
 from poolwise.families.intervals import log_ends, log_interval_by
 from poolwise.families.links import LOG
 from poolwise.families.scalars import gamma_constant
+from poolwise.families.summed import Summed, about
 from poolwise.priors import HalfCauchy
 
 
@@ -105,6 +106,13 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, shape: 
     return rng.gamma(shape, mean / shape)
 
 
+def _summed(mean: np.ndarray, square: np.ndarray, log_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two outcomes that have the mean, and whose product is the square of the geometric mean."""
+    geometric = np.exp(log_mean)
+    apart = (mean - geometric) * (mean + geometric)
+    return about(mean, apart), apart / np.square(mean)
+
+
 GAMMA = Family(
     "gamma",
     LOG,
@@ -117,4 +125,5 @@ GAMMA = Family(
     log_interval=log_interval_by(_interval),
     variance=lambda mean, shape: mean**2 / shape,
     likelihood=_values,
+    summed=Summed("gamma", 2, _summed, lambda z, log: (log(z),)),
 )

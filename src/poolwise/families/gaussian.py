@@ -14,6 +14,7 @@ from poolwise.families.intervals import log_interval_by
 from poolwise.families.links import REAL
 from poolwise.families.normal_interval import FURTHEST, normal_interval
 from poolwise.families.scalars import HALF_LOG_TWO_PI
+from poolwise.families.summed import Summed, about, on_grid
 from poolwise.priors import HalfStudentT
 
 
@@ -73,6 +74,19 @@ def draw(rng: np.random.Generator, trials: np.ndarray, mean: np.ndarray, sigma: 
     return mean + sigma * rng.standard_normal(np.shape(mean))
 
 
+def _summed(mean: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two outcomes that have the mean and the sd of all."""
+    variance = square - np.square(mean)
+    return about(mean, variance), variance
+
+
+def _settled(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rounded to a small part of their standard deviation."""
+    mean = np.average(y.mean(axis=0), weights=weights)
+    spread = float(np.sqrt(np.average(np.square(y - mean).mean(axis=0), weights=weights)))
+    return on_grid(y, spread)
+
+
 SIGMA = Parameter("sigma", HalfStudentT(3.0, 1.0), scaled=True)
 GAUSSIAN = Family(
     "gaussian",
@@ -86,4 +100,7 @@ GAUSSIAN = Family(
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean, sigma: sigma**2,
+    summed=Summed(
+        "gaussian", 2, _summed, standard=lambda mean, sd: (mean, sd), settled=_settled, ends=(-np.inf, np.inf)
+    ),
 )

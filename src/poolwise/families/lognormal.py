@@ -15,6 +15,7 @@ from poolwise.families.family import Family, Parameter
 from poolwise.families.intervals import log_ends, log_interval_by
 from poolwise.families.links import REAL
 from poolwise.families.normal_interval import FURTHEST, normal_interval
+from poolwise.families.summed import Summed, about
 from poolwise.priors import HalfStudentT
 
 
@@ -85,6 +86,14 @@ def centre(mean: float, sd: float) -> tuple[float, float]:
     return math.log(mean) - 0.5 * variance, math.sqrt(variance)
 
 
+def _summed(
+    mean: np.ndarray, square: np.ndarray, log_mean: np.ndarray, log_square: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two outcomes whose logs have the mean and the sd of all logs."""
+    variance = log_square - np.square(log_mean)
+    return np.exp(about(log_mean, variance)), variance
+
+
 _SCALE = replace(REAL, links={"identity": REAL.links["identity"]})  # the predictor is the mean of the log already
 LOGNORMAL = Family(
     "lognormal",
@@ -98,4 +107,5 @@ LOGNORMAL = Family(
     centre=centre,
     interval=_interval,
     log_interval=log_interval_by(_interval),
+    summed=Summed("lognormal", 2, _summed, lambda z, log: (log(z), log(z) * log(z))),
 )

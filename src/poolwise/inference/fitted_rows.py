@@ -10,6 +10,7 @@ import numpy as np
 
 from poolwise.design import Rows, needed_columns
 from poolwise.design.factors import Factor
+from poolwise.inference.tallies import counted_rows
 from poolwise.sources import CellTable, Source
 from poolwise.sources.files import read_all
 from poolwise.sources.frames import Table, check_column
@@ -17,7 +18,7 @@ from poolwise.sources.relation import Relation
 from poolwise.statistics import Statistics
 from poolwise.statistics.routes import rows_of_cells, stream_again
 from poolwise.support.errors import DataError, PoolwiseError
-from poolwise.support.progress import Progress
+from poolwise.support.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,19 +47,31 @@ class RowsBehind:
         """Whether they can be read."""
         return (
             self.rows is not None
-            or self.data.counted is not None
+            or self._counted is not None
             or not (self.source is None or isinstance(self.source, CellTable))
         )
 
+    @property
+    def _counted(self) -> Rows | None:
+        """The rows that differ with their numbers, where their outcomes are known too."""
+        return None if self.data.summed is not None else self.data.counted
+
+    @property
+    def _readable(self) -> bool:
+        """Whether the source is in memory, or has few rows."""
+        return isinstance(self.source, Table) or (isinstance(self.source, Relation) and self.data.rows <= _READ)
+
     def encoded(self) -> Rows:
-        """All of them, where they are in memory.
+        """All of them, where they are in memory, or can be.
 
         Raises
         ------
         DataError : where they are not.
         """
-        if self.rows is None and self.data.counted is not None and self.data.rows <= _READ:
-            return self.data.counted.each()
+        if self.rows is None and self._counted is not None and self.data.rows <= _READ:
+            return self._counted.each()
+        if self.rows is None and self.data.summed is not None and self._readable:
+            return Rows.joined(list(self.batches(silent)()))
         if self.rows is None:
             where = (
                 "was loaded from a file, which holds no rows, updated, or made of statistics"
@@ -70,7 +83,7 @@ class RowsBehind:
 
     def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
         """A function that goes through all of them once, from memory or from where they live."""
-        if self.rows is None and (counted := self.data.counted) is not None:
+        if self.rows is None and (counted := self._counted) is not None:
             ends = np.append(np.arange(0, len(counted.codes), _TOGETHER), len(counted.codes))
             return lambda: (counted.take(np.arange(*ends[k : k + 2])).each() for k in range(len(ends) - 1))
         if self.rows is None and self.source is not None and not isinstance(self.source, CellTable):
@@ -111,6 +124,21 @@ class RowsBehind:
         table = source if isinstance(source, Table) else read_all(source, wanted)
         complete = [name for name in columns if name not in needed.ends]
         return table.frame.select(wanted).to_pandas().dropna(subset=complete)
+
+    def units(self, more: Sequence[str] = ()) -> pd.DataFrame:
+        """The same, with one line for each row where the fit is of counts of categories, `cbind(a, b, c) ~ x`.
+
+        Raises
+        ------
+        DataError : as `frame` does.
+        """
+        row = counted_rows(self.data.design.formula, self.source)
+        return self.frame(more) if row is None else _one_line_each(self.frame([*more, row]), row)
+
+
+def _one_line_each(frame: pd.DataFrame, row: str) -> pd.DataFrame:
+    """The first line of each row that was counted."""
+    return frame.drop_duplicates(row).drop(columns=row).reset_index(drop=True)
 
 
 def _the_same(data: Statistics, batches: Iterator[Rows]) -> Iterator[Rows]:

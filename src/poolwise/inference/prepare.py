@@ -56,9 +56,7 @@ def prepare(
             return model_of(source, priors or {}), None
         return sampled_model(source, rows_of(source, family), priors or {}, family, family.link(link)), None
     needed = read.needed(weights)
-    data, rows = reduce_source(
-        needed, as_source(rows_there), None, missing, threads, progress, countable=family.countable
-    )
+    data, rows = reduce_source(needed, as_source(rows_there), None, missing, threads, progress, family=family)
     warn_of_dropped(data)
     if read.closed:
         return model_of(data, priors or {}), rows
@@ -75,6 +73,11 @@ def _check_statistics(read: ModelFormula, source: Statistics, written: str | Seq
             f"SufficientStatistics.from_data(formula, data, family='{read.family.name}')."
             if source.counted is None
             else "These statistics are of a family that is sampled, and not of this model: pass that family= and link=."
+        )
+    if source.summed is not None and source.summed is not read.family.summed:
+        raise DataError(
+            f"These statistics have outcomes summed up for the family '{source.summed.family}'; another one needs sums "
+            f"of its own: SufficientStatistics.from_data(formula, data, family='{read.family.name}')."
         )
     if str(read.formula) != str(source.design.formula):
         raise FormulaError(f"The formula is '{written}', but the statistics are of '{source.formula}'.")
@@ -128,7 +131,8 @@ def without_rows(
         )
     formula = data.design.formula
     fixed = [name for name, _ in formula.fixed]
-    scales = family_scales(family, link, rows, [of for of, _ in formula.predictors], fixed)
+    moments = None if data.summed is None else data.outcome_moments
+    scales = family_scales(family, link, rows, [of for of, _ in formula.predictors], fixed, moments)
     products = data.products if family.precise else data.products.counted()
     resolved = resolve_priors(priors, data.design, products, scales)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE

@@ -56,7 +56,7 @@ _PRIORS = {
 
 def save(posterior: Posterior, path: Path) -> None:
     """Write to a temporary name beside `path`, then move it there."""
-    statistics, arrays = to_state(replace(posterior.model.data, counted=None))
+    statistics, arrays = to_state(replace(posterior.model.data, counted=None, summed=None))
     arrays["prior_rows"] = posterior.model.priors.rows
     if posterior.theta is not None:
         arrays["theta"] = posterior.theta

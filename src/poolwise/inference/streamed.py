@@ -16,10 +16,10 @@ from poolwise.samplers import SamplerSettings
 from poolwise.sources.relation import Relation
 from poolwise.sources.source import Source
 from poolwise.statistics import Statistics
-from poolwise.statistics.counted import looks_continuous, obstacle
+from poolwise.statistics.counted import obstacle
 from poolwise.statistics.model_formula import ModelFormula, model_formula
 from poolwise.statistics.queries import holds_numbers
-from poolwise.statistics.routes import LARGE
+from poolwise.statistics.routes import LARGE, looks_continuous
 from poolwise.statistics.stream import column_terms, open_stream
 from poolwise.support.errors import PoolwiseError
 
@@ -88,7 +88,7 @@ def _scanned(
     threads: int,
 ) -> Posterior | Declined | None:
     needed = read.needed(None)
-    if not obstacle(needed) and not looks_continuous(needed, source):
+    if not obstacle(needed) and not looks_continuous(needed, source, read.family):
         return None
     numeric = holds_numbers(needed, source)
     if not all(numeric[name] for name in (*needed.outcome, *needed.trials)):

@@ -49,9 +49,8 @@ def _statistics_like(posterior: Posterior, source: Source, missing: str, progres
     model, threads = posterior.model, default_threads()
     read = ModelFormula(model.design.formula, model.family, not model.sampled)
     needed = read.needed(model.encoding.weights)
-    found, rows = reduce_source(
-        needed, source, model.data, missing, threads, progress, countable=model.sampled and model.family.countable
-    )
+    family = model.family if model.sampled else None
+    found, rows = reduce_source(needed, source, model.data, missing, threads, progress, family=family)
     if rows is None or not model.sampled:
         return found
     return with_counted(found.design, found.encoding, distinct(rows), threads, found.reading)

@@ -74,7 +74,7 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
         return rows.group_by(*columns).agg(nw.len().alias(count))
 
     complete = relation.frame.select(*columns).filter(is_complete(relation, columns))
-    if why := _continuous(relation, complete, columns):
+    if why := continuous(relation, complete, columns):
         return why
     found = relation.fetch(counted(complete).head(MOST + 1), Scan(progress))
     counts = np.asarray(found.pop(count), dtype=float)
@@ -90,14 +90,7 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     return CountedTable(as_table(found), counts, dropped)
 
 
-def looks_continuous(needed: Needed, relation: Relation) -> bool:
-    """Whether so many of the first rows differ that counting equal ones is not worth while."""
-    columns = list(needed.columns)
-    complete = relation.frame.select(*columns).filter(is_complete(relation, columns))
-    return bool(_continuous(relation, complete, columns))
-
-
-def _continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
+def continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
     """Which column is a number on a scale, in words: one that differs in most of some rows."""
     import narwhals as nw
 

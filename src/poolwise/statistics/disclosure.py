@@ -129,6 +129,8 @@ def _without_rare_rows(statistics: Statistics, rows: Rows, minimum: int) -> Stat
     columns = [rows.codes, *rows.values[:, :-1].T, *more]
     _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
     keep = np.bincount(place, rows.multiplicities)[place] >= minimum
+    if statistics.summed is not None:  # what is known of outcomes is known by group
+        keep &= ~np.isin(rows.codes, rows.codes[~keep])
     if not keep.any():
         raise DataError(f"Fewer than {minimum} rows share any group and predictors; nothing would be left to save.")
     if not keep.all():
@@ -139,8 +141,11 @@ def _without_rare_rows(statistics: Statistics, rows: Rows, minimum: int) -> Stat
             stacklevel=4,
         )
     kept = rows.take(np.flatnonzero(keep))
-    products = reduce_counted(kept, statistics.products.columns, statistics.products.cells, None)
-    used = np.flatnonzero(products.counts)
+    if statistics.summed is None:
+        products = reduce_counted(kept, statistics.products.columns, statistics.products.cells, None)
+        used = np.flatnonzero(products.counts)
+    else:
+        products, used = statistics.products, np.unique(kept.codes)
     products = products.take(used)
     design, encoding = with_cells(statistics.design, statistics.encoding, products.cells)
     places = np.full(len(statistics.products.counts), -1, dtype=np.int64)

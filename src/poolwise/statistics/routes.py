@@ -12,19 +12,22 @@ from poolwise.design.encoding import encode_batch, encode_like, raw_columns
 from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.plan import Plan, plan
 from poolwise.design.required_columns import Needed, check_missing, python_factors
+from poolwise.families import Family
+from poolwise.families.summed import Summed
 from poolwise.formula.parse import unquote
 from poolwise.sources.files import read_all
 from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
-from poolwise.statistics.counted import CountedTable, count_rows, in_order, reduce_counted
+from poolwise.statistics.counted import CountedTable, continuous, count_rows, in_order, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
 from poolwise.statistics.statistics import Statistics
 from poolwise.statistics.stream import column_terms, open_stream, reduce_stream
+from poolwise.statistics.summed import SummedTable, keys_of, standing, sum_rows, summable
 from poolwise.support.errors import DataError, FormulaError
 from poolwise.support.progress import Progress, Scan
 
@@ -41,13 +44,14 @@ def reduce_source(
     threads: int,
     progress: Progress,
     *,
-    countable: bool = False,
+    family: Family | None = None,
 ) -> tuple[Statistics, Rows | None]:
     """Statistics of a source; and its encoded rows where they are in memory anyway.
 
-    Of a family that is sampled, equal rows of more than a million are counted where they live, if `countable`; then
-    the statistics have these, and there are no rows.
+    Of a family that is sampled, equal rows of more than a million are counted or summed up where they live, if it is
+    given; then the statistics have these, and there are no rows.
     """
+    counting = family if family is not None and family.countable else None
     check_missing(missing)
     if like is not None and not isinstance(like, Statistics):
         raise DataError(f"like must be SufficientStatistics (fit.statistics has them), not {type(like).__name__}.")
@@ -61,7 +65,7 @@ def reduce_source(
         if source.rows <= LARGE:
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
         kept = source
-        if not (needed.linear or countable) or not engines_keep_labels(source, needed.columns):
+        if not (needed.linear or counting) or not engines_keep_labels(source, needed.columns):
             return _in_memory(needed, source, like, missing, threads, "rows in memory")
         source = relation_of(source, needed.columns)
     else:
@@ -69,12 +73,11 @@ def reduce_source(
     try:
         if not needed.linear:
             why = ""
-            if countable and source.count() > LARGE:
-                found = count_rows(needed, source, missing, progress)
-                if isinstance(found, CountedTable):
-                    words = f"{source.words}: equal rows counted by {source.engine.name}; rows stayed there"
-                    return counted_statistics(needed, found, like, threads, words), None
-                why = found
+            if counting is not None and source.count() > LARGE:
+                there = _aggregated(needed, source, counting, like, missing, threads, progress)
+                if isinstance(there, Statistics):
+                    return there, None
+                why = there
             if kept is not None:
                 return _in_memory(needed, kept, like, missing, threads, "rows in memory")
             return _collected(needed, source, like, missing, threads, "", why)
@@ -84,6 +87,36 @@ def reduce_source(
         if said is None:
             raise
         raise said from error
+
+
+def looks_continuous(needed: Needed, relation: Relation, family: Family) -> bool:
+    """Whether so many of the first rows differ that counting equal ones, or summing up outcomes, is not worth while."""
+    columns = list(needed.columns) if summable(needed, family) is None else keys_of(needed)
+    complete = relation.frame.select(*needed.columns).filter(is_complete(relation, needed.columns))
+    return bool(continuous(relation, complete, columns))
+
+
+def _aggregated(
+    needed: Needed,
+    relation: Relation,
+    family: Family,
+    like: Statistics | None,
+    missing: str,
+    threads: int,
+    progress: Progress,
+) -> Statistics | str:
+    """Statistics of rows that are summed up or counted where they live; or in words why they are not."""
+    engine = relation.engine.name
+    if (summed := summable(needed, family)) is not None:
+        sums = sum_rows(needed, relation, family, summed, missing, progress)
+        if isinstance(sums, SummedTable):
+            words = f"{relation.words}: outcomes of equal predictors summed up by {engine}; rows stayed there"
+            return summed_statistics(needed, sums, summed, like, words)
+    counts = count_rows(needed, relation, missing, progress)
+    if isinstance(counts, str):
+        return counts
+    words = f"{relation.words}: equal rows counted by {engine}; rows stayed there"
+    return counted_statistics(needed, counts, like, threads, words)
 
 
 def _in_engine(
@@ -153,6 +186,22 @@ def counted_statistics(
         design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
     rows = replace(in_order(replace(rows, counts=found.counts)), dropped=found.dropped)
     return with_counted(design, encoding, rows, threads, reading)
+
+
+def summed_statistics(
+    needed: Needed, found: SummedTable, summed: Summed, like: Statistics | None, reading: str
+) -> Statistics:
+    """Statistics with summed rows, from a table of these; outcomes have their own mean and spread in the products."""
+    if like is None:
+        design, encoding, rows = build(needed, found.table, missing="error")
+    else:
+        design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
+    mean, square = found.means[:2]
+    squares = found.counts * np.maximum(square - np.square(mean), 0.0) * found.units.unit**2
+    products = add_cells((*design.columns, design.response), encoding.cells, rows, found.counts, squares)
+    outcomes, _ = summed.outcomes(found.means, found.units)
+    few = replace(in_order(standing(rows, outcomes, found.counts)), dropped=found.dropped)
+    return Statistics(design, encoding, products, found.dropped, reading, few, summed=summed)
 
 
 def with_counted(design: Design, encoding: Encoding, rows: Rows, threads: int | None, reading: str) -> Statistics:

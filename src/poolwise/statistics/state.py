@@ -11,6 +11,7 @@ from poolwise.design.factors import Cells, Factor, levels_with
 from poolwise.design.required_columns import needed_columns, part_texts
 from poolwise.design.structures import Coupling, Penalty, Structure
 from poolwise.design.transform_state import restore_specs, specs_state
+from poolwise.families import family_of
 from poolwise.formula import Functions, formula_from, formula_state
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
@@ -46,6 +47,7 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
         "cells": [labels_state(labels) for labels in products.cells],
         "dropped": statistics.dropped,
         "reading": statistics.reading,
+        "summed": None if statistics.summed is None else statistics.summed.family,
         "encoding": {
             "outcome": encoding.outcome,
             "variables": encoding.variables,
@@ -152,7 +154,10 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions:
         formula.known_errors,
     )
     counted = _counted(arrays, width, size, how.linear) if "counted_values" in arrays else None
-    return Statistics(design, how, products, header["dropped"], header["reading"], counted)
+    summed = None if header.get("summed") is None else family_of(header["summed"]).summed
+    if header.get("summed") is not None and (summed is None or counted is None):
+        raise ValueError("the outcomes are summed up for a family that has no sums")
+    return Statistics(design, how, products, header["dropped"], header["reading"], counted, summed)
 
 
 def _counted_state(rows: Rows) -> dict[str, np.ndarray]:

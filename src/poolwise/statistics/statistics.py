@@ -12,8 +12,10 @@ from poolwise.design.checks import check_statistics
 from poolwise.design.encoding import codes_of, with_cells
 from poolwise.design.rank import without_empty_columns
 from poolwise.design.transform_state import first_difference
+from poolwise.families.summed import Summed
 from poolwise.statistics.counted import added, recoded, reduce_counted
 from poolwise.statistics.products import CrossProducts, union_of_cells
+from poolwise.statistics.summed import with_sums
 from poolwise.support.errors import DataError, FormulaError
 
 
@@ -31,6 +33,8 @@ class Statistics:
     dropped : rows left out because of missing values.
     reading : how the rows were read, in words.
     counted : of a family that is sampled, the rows that differ with how many there are of each; else None.
+    summed : how outcomes of `counted` were summed up, where they were: they are not those of rows, but have the same
+        likelihood.
     unpruned : the design before columns that are zero in every row lost their coefficients, where some did: rows that
         are added may have these again.
     """
@@ -41,6 +45,7 @@ class Statistics:
     dropped: int
     reading: str
     counted: Rows | None = None
+    summed: Summed | None = None
     unpruned: Design | None = None
 
     @property
@@ -52,6 +57,13 @@ class Statistics:
     def rows(self) -> int:
         """Number of rows behind the statistics."""
         return self.products.rows
+
+    @property
+    def outcome_moments(self) -> tuple[float, float]:
+        """Mean and sd of the outcomes, by their weights."""
+        total = self.products.merged()
+        spread = float(np.sqrt(total.scatter[0, -1, -1] / total.weights[0]))
+        return float(total.means[0, -1] + total.origin[-1]), spread
 
     def __repr__(self) -> str:
         factors = [f"{len(factor.levels):,} groups of {factor.name}" for factor in self.design.factors]
@@ -90,7 +102,8 @@ class Statistics:
             recoded(rows, codes_of(cells, list(each.products.cells))) if cells else rows
             for each, rows in ((one, one.counted), (other, other.counted))
         )
-        rows = added(mine, theirs, sign)
+        summed = one.summed or other.summed
+        rows = added(mine, theirs, sign) if summed is None else with_sums([(mine, 1.0), (theirs, sign)], summed)
         if not len(rows.codes):
             raise DataError("No row would be left.")
         if cells:  # those that have rows
@@ -98,8 +111,12 @@ class Statistics:
             places = np.full(len(cells[0]), -1, dtype=np.int64)
             places[used] = np.arange(len(used))
             rows, cells = recoded(rows, places), tuple(column[used] for column in cells)
-        products = reduce_counted(rows, self.products.columns, cells, None)
-        return replace(self._with(products, self.dropped, self.reading), counted=rows)
+        if summed is None:
+            products = reduce_counted(rows, self.products.columns, cells, None)
+        else:
+            both = one.products + other.products if sign > 0 else one.products - other.products
+            products = both.take(codes_of(both.cells, list(cells)) if cells else np.zeros(1, dtype=np.int64))
+        return replace(self._with(products, self.dropped, self.reading), counted=rows, summed=summed)
 
     def _check_same_design(self, other: Statistics) -> None:
         if not isinstance(other, Statistics):
@@ -110,6 +127,11 @@ class Statistics:
             )
         if (self.counted is None) != (other.counted is None):
             raise DataError("Statistics of a normal model and of a family that is sampled cannot be combined.")
+        if self.summed is not None and other.summed is not None and self.summed is not other.summed:
+            raise DataError(
+                f"Outcomes summed up for the families '{self.summed.family}' and '{other.summed.family}' cannot be "
+                "combined."
+            )
         if self.encoding.labels != other.encoding.labels:
             raise DataError(f"The outcomes have different labels: {self.encoding.labels} and {other.encoding.labels}.")
         if self.encoding.weights != other.encoding.weights:

@@ -93,7 +93,7 @@ class SufficientStatistics(Statistics):
             return cls.of(reduce_source(needed, source, like, missing, workers, progress)[0])
         if why := obstacle(needed):
             raise DataError(f"Equal rows cannot be counted: {why}. Fit the rows themselves.")
-        found, rows = reduce_source(needed, source, like, missing, workers, progress, countable=True)
+        found, rows = reduce_source(needed, source, like, missing, workers, progress, family=read.family)
         if rows is not None:
             found = with_counted(found.design, found.encoding, distinct(rows), workers, found.reading)
         return cls.of(found)

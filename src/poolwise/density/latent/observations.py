@@ -16,6 +16,7 @@ from poolwise.design.design import Design, Rows
 from poolwise.design.factors import cells_of
 from poolwise.families import Family
 from poolwise.families.callback import call_rows
+from poolwise.families.summed import Summed, has_digits
 from poolwise.statistics.products import CrossProducts
 
 
@@ -114,11 +115,13 @@ class _Events(NamedTuple):
     y: np.ndarray  # (m,) outcomes, or lower ends of intervals
     trials: np.ndarray  # (m,) trials, or upper ends
     weights: np.ndarray  # (m,)
-    additive: bool
+    additive: bool = False
+    summed: Summed | None = None
 
 
 def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts) -> Observations:
-    """Put together rows that nothing tells apart; of an additive family also rows that differ in the outcome only.
+    """Put together rows that nothing tells apart; where a family's outcomes can be summed up, also rows that differ in
+    the outcome only.
 
     `total` are the statistics of all rows in one cell. Nothing here follows the order of the rows.
     """
@@ -126,7 +129,9 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
     cells = [_codes(column) for column in (*wide.T, *known)]
-    parts = [_distinct(each, rows.codes, cells) for each in _events(family, rows, y, trials, weights)]
+    parts = [
+        _distinct(each, rows.codes, cells, rows.multiplicities) for each in _events(family, rows, y, trials, weights)
+    ]
     chosen = np.concatenate([part.positions for part in parts])
     outcome, tried, counted = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "trials", "weights")
@@ -160,22 +165,24 @@ def _events(family: Family, rows: Rows, y: np.ndarray, trials: np.ndarray, weigh
     """Rows that were observed exactly; those known to lie in an interval; and what truncation divides by."""
     exact = np.flatnonzero(rows.observed)
     if len(exact) or not len(rows.codes):  # a group without rows has its priors
-        yield _Events(family.callback, exact, y[exact], trials[exact], weights[exact], family.additive)
+        yield _Events(family.callback, exact, y[exact], trials[exact], weights[exact], family.additive, family.summed)
     if rows.limits is None or family.interval is None:
         return
     lower, upper, lb, ub = rows.limits
     censored = np.flatnonzero(~rows.observed)
     if len(censored):
-        yield _Events(family.interval, censored, lower[censored], upper[censored], weights[censored], False)
+        yield _Events(family.interval, censored, lower[censored], upper[censored], weights[censored])
     cut = np.flatnonzero(np.isfinite(lb) | np.isfinite(ub))
     if len(cut):
-        yield _Events(family.interval, cut, lb[cut], ub[cut], -weights[cut], False)
+        yield _Events(family.interval, cut, lb[cut], ub[cut], -weights[cut])
 
 
-def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray]) -> _Events:
-    """Those that nothing tells apart put together, with the position of the first."""
+def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: np.ndarray) -> _Events:
+    """Those that nothing tells apart put together, with the position of the first; `many` (n,) rows are behind each."""
     y, trials, weights, positions = each.y, each.trials, each.weights, each.positions
     alike = [column[positions] for column in cells]
+    if each.summed is not None and (few := _summed(each, each.summed, codes, alike, many)) is not None:
+        return few
     if not each.additive:
         alike += [_codes(y), _codes(trials)]
     # Cells come first, so that rows of a group stay neighbours.
@@ -189,6 +196,33 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray]) -> _Eve
     else:
         y, trials = y[first], trials[first]
     return each._replace(positions=positions[order[first]], y=y, trials=trials, weights=weight)
+
+
+def _summed(
+    each: _Events, summed: Summed, codes: np.ndarray, alike: list[np.ndarray], many: np.ndarray
+) -> _Events | None:
+    """A few outcomes in the place of those of rows that differ in these alone; None where rows are not twice as many,
+    or where digits would be lost."""
+    _, place = cells_of([codes[each.positions], *alike])
+    cells = int(place.max(initial=-1)) + 1
+    if 2 * summed.count * cells >= many[each.positions].sum():
+        return None
+    order = np.lexsort((each.weights, each.y, place))
+    y, weights, place = each.y[order], each.weights[order], place[order]
+    mean = float(np.average(y, weights=weights))
+    units = summed.units(mean, float(np.sqrt(np.average(np.square(y - mean), weights=weights))))
+    found, square = summed.outcomes(summed.means(y, weights, place, units), units)
+    total = np.bincount(place, weights)
+    if not (np.isfinite(found).all() and has_digits(square, total)):
+        return None
+    found = summed.settled(found, total)
+    first = order[np.unique(place, return_index=True)[1]]
+    return each._replace(
+        positions=np.repeat(each.positions[first], summed.count),
+        y=found.T.ravel(),
+        trials=np.ones(cells * summed.count),
+        weights=np.repeat(total / summed.count, summed.count),
+    )
 
 
 def observe_groups(

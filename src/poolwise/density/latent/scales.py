@@ -13,13 +13,19 @@ from poolwise.families import Family, Link
 
 
 def family_scales(
-    family: Family, link: Link, rows: Rows, predictors: Sequence[str], fixed: Sequence[str] = ()
+    family: Family,
+    link: Link,
+    rows: Rows,
+    predictors: Sequence[str],
+    fixed: Sequence[str] = (),
+    moments: tuple[float, float] | None = None,
 ) -> PriorScales:
     """Where linear predictors lie, and what one unit of them is, from the outcomes.
 
     On scales such as logit and log a step of one says much whatever the data; the identity has the outcome's own
     units. Linear predictors of other parameters lie around what is usual on their scale, in steps of one. `predictors`
-    names those that there are, `fixed` the parameters that are not estimated.
+    names those that there are, `fixed` the parameters that are not estimated; `moments` are the mean and sd of the
+    outcomes where rows have others in their place.
     """
     if family.zeros_apart:
         rows = rows.take(np.flatnonzero(rows.response))
@@ -28,6 +34,8 @@ def family_scales(
     shift = 0.0 if rows.offset is None else float(np.average(rows.offset, weights=weights))
     mean = float(np.average(y, weights=weights if rows.trials is None else rows.trials * weights))
     sd = float(np.sqrt(np.average(np.square(y - np.average(y, weights=many)), weights=weights)))
+    if moments is not None:
+        mean, sd = moments
     if family.summary is not None:
         mean, sd = family.summary(y, weights)
     centre, unit = family.moments(link, mean, max(sd, 1e-300))

@@ -1,0 +1,89 @@
+"""Few outcomes in the place of many that have equal predictors, with the same likelihood at any parameters.
+
+In an exponential family the log likelihood of such rows depends on their outcomes by means of some functions alone
+(Pitman 1936): of y and log y for the gamma, of log y and log(1 - y) for the beta distribution. Two outcomes, of half
+the weight each, that have these means stand for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_ROUNDING = 1e-9  # of a squared distance, beyond which there are no outcomes that have some means
+_DIGITS = 1e-7  # least squared distance of which rounding leaves enough
+_STEPS = 2.0**30  # of a unit, to which outcomes are rounded: trajectories follow the last digits of a density
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summed:
+    """How a family's outcomes are summed up; z are outcomes in units of their own.
+
+    Attributes
+    ----------
+    family : its name.
+    count : how many outcomes stand for those of many rows.
+    found : means (n,) of z, of z^2 and of each further function to these outcomes, (count, n) in units of z, and the
+        square of half their distance, (n,), beside which rounding counts as one beside 10^15.
+    further : (z, log) to functions of z, whose means are needed beside those of z and z^2; of an array, or of a column
+        of a query, with the logarithm of either.
+    standard : mean and sd of the outcomes to the zero and the unit of z.
+    settled : outcomes (count, n) of some weights (n,) without the digits that follow the order in which rows were
+        summed up.
+    ends : between which outcomes lie.
+    """
+
+    family: str
+    count: int
+    found: Callable[..., tuple[np.ndarray, np.ndarray]]
+    further: Callable[[Any, Callable[[Any], Any]], tuple[Any, ...]] = lambda z, log: ()
+    standard: Callable[[float, float], tuple[float, float]] = lambda mean, sd: (0.0, mean)
+    settled: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda y, weights: np.exp(on_grid(np.log(y)))
+    ends: tuple[float, float] = (0.0, np.inf)
+
+    def units(self, mean: float, sd: float) -> Units:
+        """The zero and the unit of z, for outcomes of some mean and sd."""
+        return Units(*self.standard(mean, sd if sd > 0 else 1.0))
+
+    def means(self, y: np.ndarray, weights: np.ndarray, place: np.ndarray, units: Units) -> np.ndarray:
+        """(k, cells) weighted means of all functions over the outcomes (n,) of each cell `place` (n,)."""
+        z = (y - units.zero) / units.unit
+        functions = np.array([z, z * z, *self.further(z, np.log)])
+        total = np.bincount(place, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a cell without weight has no means
+            return np.array([np.bincount(place, weights * each) for each in functions]) / total
+
+    def outcomes(self, means: np.ndarray, units: Units) -> tuple[np.ndarray, np.ndarray]:
+        """Outcomes (count, cells) of some means (k, cells), NaN where none have them; and their `found` distance."""
+        with np.errstate(all="ignore"):
+            z, square = self.found(*means)
+            z[:, ~(square >= -_ROUNDING)] = np.nan
+        return units.zero + units.unit * z, square
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The zero and the unit of standardised outcomes."""
+
+    zero: float
+    unit: float
+
+
+def on_grid(values: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """Values rounded to a fixed part of about a unit."""
+    step = 2.0 ** np.floor(np.log2(unit)) / _STEPS
+    return np.asarray(np.round(values / step) * step)
+
+
+def has_digits(square: np.ndarray, weights: np.ndarray) -> bool:
+    """Whether outcomes keep enough digits of how they spread, on the average over cells (n,) of some weights."""
+    return bool(np.average(square, weights=weights) > _DIGITS) if len(square) else True
+
+
+def about(middle: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """(2, n) the two numbers whose middle and squared half distance are known."""
+    away = np.sqrt(np.maximum(square, 0.0))
+    return np.array([middle - away, middle + away])

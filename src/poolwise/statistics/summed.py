@@ -1,0 +1,182 @@
+"""Rows that differ in more than their outcome, each with what a family must know of the outcomes: their sums.
+
+Where predictors take few values there are few of them, however many outcomes differ: one GROUP BY sums these up where
+they live. Sums of disjoint rows add up, and subtract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.design import Rows
+from poolwise.design.factors import cells_of
+from poolwise.design.required_columns import Needed
+from poolwise.families import Family
+from poolwise.families.checks import without_place
+from poolwise.families.summed import Summed, Units, has_digits
+from poolwise.formula.parse import unquote
+from poolwise.sources.frames import Table, as_table
+from poolwise.sources.relation import Relation
+from poolwise.statistics.counted import MOST, continuous, obstacle
+from poolwise.statistics.queries import check_rows, holds_numbers, is_complete
+from poolwise.statistics.reduce import HEAD
+from poolwise.support.errors import DataError
+from poolwise.support.naming import free_name
+from poolwise.support.progress import Progress, Scan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SummedTable:
+    """Rows that differ in more than their outcome.
+
+    Attributes
+    ----------
+    table : with the needed columns; the outcome is the mean of each.
+    counts : (n,) how many rows there are of each.
+    means : (k, n) means of the functions that the family sums up, of outcomes in some units.
+    units : these.
+    dropped : rows with a missing value in a needed column.
+    """
+
+    table: Table
+    counts: np.ndarray
+    means: np.ndarray
+    units: Units
+    dropped: int
+
+
+def summable(needed: Needed, family: Family) -> Summed | None:
+    """How outcomes are summed up where they live; None where the family has no sums, or the outcome is no plain column
+    whose rows count as one each."""
+    formula = needed.formula
+    plain = needed.outcome == (unquote(formula.response),) and not (formula.additions or formula.known_errors)
+    weighted = needed.weights is not None or bool(formula.weights)
+    return family.summed if plain and not weighted and not needed.trials and not obstacle(needed) else None
+
+
+def keys_of(needed: Needed) -> list[str]:
+    """The columns that rows with the same sums share."""
+    return [name for name in needed.columns if name not in needed.outcome]
+
+
+def sum_rows(
+    needed: Needed, relation: Relation, family: Family, summed: Summed, missing: str, progress: Progress
+) -> SummedTable | str:
+    """Sum up the outcomes of rows with equal predictors where they live; or in words why they are not.
+
+    Raises
+    ------
+    DataError : as other queries do, and for outcomes that the family cannot have.
+    """
+    import narwhals as nw
+
+    keys, (outcome,) = keys_of(needed), needed.outcome
+    if not keys:
+        return "there is no predictor"
+    if not holds_numbers(needed, relation)[outcome]:
+        return f"'{outcome}' holds no numbers"
+    complete = relation.frame.select(*needed.columns).filter(is_complete(relation, list(needed.columns)))
+    if why := continuous(relation, complete, keys):
+        return why
+    y = nw.col(outcome).cast(nw.Float64)
+    units = _units(relation, complete.select(y), outcome, summed)
+    names = _names(keys, summed)
+    low, high = summed.ends
+    # What the family cannot have is refused below; some engines stop at its logarithm.
+    inside = nw.when((y > low) & (y < high)).then((y - units.zero) / units.unit)
+    z = nw.col(names["z"])
+    functions = (z, z * z, *summed.further(z, lambda column: column.log()))
+    made = [each.alias(names[f"f{i}"]) for i, each in enumerate(functions)]
+    values = complete.select(*keys, y.alias(names["y"]), inside.alias(names["z"]))
+    cells = (
+        values.select(*keys, names["y"], *made)
+        .group_by(*keys)
+        .agg(
+            nw.len().alias(names["n"]),
+            nw.col(names["y"]).min().alias(names["least"]),
+            nw.col(names["y"]).max().alias(names["most"]),
+            *(nw.col(names[f"f{i}"]).mean() for i in range(len(functions))),
+        )
+    )
+    step = Scan(progress, f"reading rows with {relation.engine.name}", relation.rows)
+    found = relation.fetch(cells.head(MOST // summed.count + 1), step)
+    counts, least, most = (np.asarray(found.pop(names[name]), dtype=float) for name in ("n", "least", "most"))
+    means = np.array([np.asarray(found.pop(names[f"f{i}"]), dtype=float) for i in range(len(functions))])
+    if len(counts) > MOST // summed.count:
+        return f"more than {MOST // summed.count:,} rows differ in more than '{outcome}'"
+    rows = relation.count()
+    dropped = rows - int(counts.sum())
+    if dropped < 0:
+        raise DataError("The table grew while it was read; nothing was fitted. Read a copy that holds still.")
+    check_rows(relation, needed, rows, dropped, missing)
+    _check_ends(outcome, family, np.array([least.min(), most.max()]))
+    outcomes, square = summed.outcomes(means, units)
+    if not (np.isfinite(outcomes).all() and has_digits(square, counts)):
+        return f"'{outcome}' spreads so little that its sums would lose digits"
+    table = as_table({**found, outcome: units.zero + units.unit * means[0]})
+    return SummedTable(table, counts, means, units, dropped)
+
+
+def _names(keys: list[str], summed: Summed) -> dict[str, str]:
+    """Names of columns of a query that no key has."""
+    wanted = ["n", "y", "z", "least", "most", *(f"f{i}" for i in range(8))]
+    found: dict[str, str] = {}
+    for name in wanted:
+        found[name] = free_name(name, [*keys, *found.values()])
+    return found
+
+
+def _units(relation: Relation, outcomes: Any, name: str, summed: Summed) -> Units:
+    """Of the first outcomes."""
+    head = np.asarray(relation.fetch(outcomes.head(HEAD), Scan())[name], dtype=float)
+    head = head[np.isfinite(head) & (head > summed.ends[0]) & (head < summed.ends[1])]
+    return summed.units(float(head.mean()), float(head.std())) if len(head) else summed.units(1.0, 1.0)
+
+
+def _check_ends(name: str, family: Family, ends: np.ndarray) -> None:
+    """Refuse outcomes that are not finite, or that the family cannot have, by the least and the largest."""
+    if not np.isfinite(ends).all():
+        raise DataError(f"'{name}' is {ends[~np.isfinite(ends)][0]} in a row; every value must be finite.")
+    try:
+        family.check(name, ends, np.ones(2))
+    except DataError as error:
+        raise DataError(without_place(str(error))) from None
+
+
+def standing(rows: Rows, outcomes: np.ndarray, counts: np.ndarray) -> Rows:
+    """Rows (n,) with a few outcomes (m, n) each in the place of so many (n,); single ones stay single."""
+    of_row, of = np.repeat(np.arange(len(counts)), len(outcomes)), np.tile(np.arange(len(outcomes)), len(counts))
+    taken = rows.take(of_row)
+    values = taken.values.copy()
+    values[:, -1] = outcomes[of, of_row]
+    values[counts[of_row] == 1, -1] = outcomes.mean(axis=0)[of_row[counts[of_row] == 1]]
+    kept = (of == 0) | (counts[of_row] > 1)
+    share = np.where(counts > 1, counts / len(outcomes), 1.0)[of_row]
+    return replace(taken, values=values, counts=share).take(np.flatnonzero(kept))
+
+
+def with_sums(parts: list[tuple[Rows, float]], summed: Summed) -> Rows:
+    """Rows of one design, each part times a sign, with their outcomes summed up.
+
+    Raises
+    ------
+    DataError : where rows are taken away that are not there.
+    """
+    rows = Rows.joined([replace(part, counts=sign * part.multiplicities) for part, sign in parts])
+    known = [] if rows.offset is None else [rows.offset]
+    columns = [rows.codes, *rows.values[:, :-1].T, *known]
+    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
+    first = np.unique(place, return_index=True)[1]
+    weights = rows.multiplicities
+    counts = np.bincount(place, weights)
+    y, size = rows.response, np.abs(weights)
+    mean = float(np.average(y, weights=size))
+    units = summed.units(mean, float(np.sqrt(np.average(np.square(y - mean), weights=size))))
+    outcomes, _ = summed.outcomes(summed.means(y, weights, place, units), units)
+    left = np.flatnonzero(counts > 0)
+    if np.any(counts < 0) or not np.isfinite(outcomes[:, left]).all():
+        raise DataError("Cannot take away rows that are not part of these statistics.")
+    return standing(rows.take(first[left]), outcomes[:, left], counts[left])

@@ -1,0 +1,239 @@
+"""Outcomes on a scale summed up where they live: the posterior of the rows, and sums that add, subtract and travel."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.sources.engines import IN_PROCESS, source
+
+import poolwise as pw
+from poolwise.density.latent.observations import observe
+from poolwise.families import family_of
+from poolwise.families.summed import has_digits
+from poolwise.statistics import routes
+
+FORMULA = "{} ~ a + b + (1 | g)"
+FEW = {"seed": 3, "draws": 100}
+
+
+def _rows(n=3000, seed=1):
+    rng = np.random.default_rng(seed)
+    g, a = rng.integers(0, 7, n), rng.integers(0, 3, n)
+    frame = pd.DataFrame({"a": a, "b": rng.choice(["u", "v"], n), "g": [f"g{k}" for k in g]})
+    mean = np.exp(2.0 + 0.3 * a + 0.6 * (frame["b"] == "v") + rng.normal(size=7)[g])
+    share = 1 / (1 + mean**-0.3)
+    frame["gamma"], frame["exponential"] = rng.gamma(3.0, mean / 3.0), rng.exponential(mean)
+    frame["lognormal"] = mean * np.exp(0.4 * rng.normal(size=n))
+    frame["beta"] = np.clip(rng.beta(4 * share, 4 * (1 - share)), 1e-3, 1 - 1e-3)
+    frame["gaussian"] = 1e4 + np.log(mean) + rng.normal(size=n) * (1 + 0.5 * a)
+    frame["y"] = frame["gamma"]
+    frame.loc[::100, "b"] = None
+    return frame
+
+
+DATA = _rows()
+FAMILIES = ("gamma", "exponential", "lognormal", "beta", "gaussian")
+
+
+def formula(family):
+    written = FORMULA.format(family)
+    return [written, "sigma ~ a"] if family == "gaussian" else written
+
+
+def fitted(family, data=DATA, **options):
+    return pw.fit(formula(family), data, family=family, **FEW, **options)
+
+
+@pytest.fixture
+def summing(monkeypatch):
+    """Rows are summed up however few they are."""
+    monkeypatch.setattr(routes, "LARGE", 0)
+
+
+@pytest.fixture(autouse=True)
+def _dropping():
+    """Rows with missing values are left out, and nothing is said."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*missing values", category=pw.PoolwiseWarning)
+        yield
+
+
+@pytest.fixture(scope="module")
+def of_rows():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pw.PoolwiseWarning)
+        return {family: fitted(family) for family in FAMILIES}
+
+
+def assert_same_posterior(one, other, rtol=1e-5):
+    assert one.outcome.sampler == other.outcome.sampler
+    assert [*one.priors] == [*other.priors]
+    for name, variable in other.result.variables().items():
+        np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=rtol, atol=1e-6)
+    assert one.outcome.log_evidence == pytest.approx(other.outcome.log_evidence, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_few_outcomes_have_the_likelihood_of_all(family):
+    """At any parameters, by the densities themselves, weights and units included."""
+    rng, given = np.random.default_rng(4), family_of(family)
+    y = DATA[family].to_numpy()
+    weights, place = rng.uniform(0.5, 2.0, len(y)), rng.integers(0, 30, len(y))
+    units = given.summed.units(float(y.mean()), float(y.std()))
+    found, square = given.summed.outcomes(given.summed.means(y, weights, place, units), units)
+    total = np.bincount(place, weights)
+    assert has_digits(square, total)
+    middle = {"gaussian": 1e4, "beta": 1.0}.get(family, 2.0)
+    for _ in range(20):
+        location = middle + rng.normal(size=30)
+        others = rng.normal(size=(len(given.parameters), 30))
+        mine = sum(total / len(found) * given.log_density(each, np.ones(30), location, *others) for each in found)
+        all_rows = given.log_density(y, np.ones(len(y)), location[place], *others[:, place])
+        np.testing.assert_allclose(mine, np.bincount(place, weights * all_rows), rtol=1e-11)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_outcomes_that_hardly_spread_are_left_as_they_are(family):
+    y = {"beta": 0.3, "gaussian": 1e6}.get(family, 50.0) + 1e-9 * np.random.default_rng(1).normal(size=3000)
+    given = family_of(family)
+    units = given.summed.units(float(y.mean()), 1.0)
+    _, square = given.summed.outcomes(given.summed.means(y, np.ones(3000), np.zeros(3000, dtype=int), units), units)
+    assert has_digits(square, np.ones(1)) == (family == "exponential")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_in_memory_are_summed_up_too(family, of_rows):
+    observed = of_rows[family].result.model.observations
+    assert len(observed.y) <= 2 * 42
+    assert observed.rows == 2970
+
+
+def test_single_rows_stay_as_they_are(of_rows):
+    fit = of_rows["gamma"]
+    model, rows = fit.result.model, fit.rows.take(np.arange(60))
+    few = observe(model.design, rows, model.family, model.priors, model.statistics.merged())
+    assert set(few.y) == set(rows.response)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sums_of_an_engine_have_the_posterior_of_the_rows(family, of_rows, summing):
+    fit = fitted(family)
+    assert "summed up" in fit.result.model.data.reading
+    assert fit.rows is None
+    assert_same_posterior(fit, of_rows[family])
+    assert fit.result.model.data.outcome_moments == pytest.approx(
+        of_rows[family].result.model.data.outcome_moments, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS)
+def test_every_source(kind, of_rows, summing, tmp_path, monkeypatch):
+    fit = fitted("gamma", source(kind, DATA, tmp_path, monkeypatch))
+    assert "summed up" in fit.result.model.data.reading
+    assert_same_posterior(fit, of_rows["gamma"])
+
+
+def test_spark_sums_the_same(spark, of_rows, summing):
+    fit = fitted("gamma", spark.createDataFrame(DATA.astype({"b": object})))
+    assert "summed up by Spark" in fit.result.model.data.reading
+    assert_same_posterior(fit, of_rows["gamma"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sums_add_subtract_and_travel(family, summing, tmp_path):
+    first, second = DATA.iloc[:1200], DATA[DATA["g"] != "g0"].iloc[1200:]
+    written = formula(family)
+    make = lambda rows, **more: pw.SufficientStatistics.from_data(written, rows, family=family, **more)  # noqa: E731
+    one = make(first)
+    two = make(second, like=one)
+    together, expected = one + two, fitted(family, pd.concat([first, second]))
+    assert len(together.counted.codes) <= 2 * 42
+    assert_same_posterior(pw.fit(written, together, family=family, **FEW), expected)
+    together.save(tmp_path / "both.stats")
+    loaded = pw.SufficientStatistics.load(tmp_path / "both.stats")
+    assert_same_posterior(pw.fit(written, loaded, family=family, **FEW), expected)
+    assert_same_posterior(pw.fit(written, loaded - two, family=family, **FEW), fitted(family, first), rtol=1e-4)
+    with pytest.raises(pw.DataError, match="not part of these statistics"):
+        one - together
+
+
+@pytest.mark.parametrize("family", ["gamma", "gaussian"])
+def test_updates_forgetting_and_merging_are_refits(family, of_rows, monkeypatch):
+    """Also where a part of the rows was in memory, and another was not."""
+    first, second = DATA.iloc[:1500], DATA.iloc[1500:]
+    small = fitted(family, first)
+    monkeypatch.setattr(routes, "LARGE", 1400)
+    updated = small.update(second)
+    assert "summed up" in updated.result.model.data.reading
+    assert_same_posterior(updated, of_rows[family])
+    assert_same_posterior(updated.forget(second), small, rtol=1e-4)
+    assert_same_posterior(pw.merge(small, fitted(family, second)), of_rows[family])
+
+
+def test_rows_are_read_again_for_what_looks_at_each(of_rows, summing, tmp_path):
+    fit = fitted("gamma")
+    assert fit.loo().elpd == pytest.approx(of_rows["gamma"].loo().elpd, abs=0.5)
+    checked, expected = fit.check(draws=50).table, of_rows["gamma"].check(draws=50).table
+    assert checked["observed"].to_numpy() == pytest.approx(expected["observed"].to_numpy(), rel=1e-9)
+    pd.testing.assert_frame_equal(fit.icc(), of_rows["gamma"].icc(), rtol=1e-5)
+    pd.testing.assert_frame_equal(fit.r2(), of_rows["gamma"].r2(), rtol=1e-5)
+    of_sums = pw.fit(formula("gamma"), fit.statistics, family="gamma", **FEW)
+    assert_same_posterior(of_sums, fit)
+    for call in (of_sums.loo, of_sums.check):
+        with pytest.raises(pw.DataError, match="made of statistics"):
+            call()
+    fit.save(tmp_path / "fit")
+    assert_same_posterior(pw.load(tmp_path / "fit"), fit)
+
+
+def test_sums_are_of_one_family(summing):
+    sums = pw.SufficientStatistics.from_data(formula("gamma"), DATA, family="gamma")
+    with pytest.raises(pw.DataError, match="summed up for the family 'gamma'"):
+        pw.fit(formula("gamma"), sums, family="lognormal", **FEW)
+    others = pw.SufficientStatistics.from_data(formula("gamma"), DATA, family="lognormal", like=sums)
+    with pytest.raises(pw.DataError, match="'gamma' and 'lognormal' cannot be combined"):
+        sums + others
+
+
+def test_units_and_order_do_not_matter(of_rows, summing):
+    data = DATA.sample(frac=1, random_state=2).assign(gamma=lambda d: 1e6 * d["gamma"])
+    mine, theirs = (one.result.model.observations for one in (fitted("gamma", data), of_rows["gamma"]))
+    np.testing.assert_allclose(mine.y, 1e6 * theirs.y, rtol=1e-8)
+    np.testing.assert_array_equal(mine.weights, theirs.weights)
+
+
+@pytest.mark.parametrize(
+    ("family", "bad", "said"),
+    [("gamma", 0.0, "above zero"), ("gamma", -2.0, "a row holds -2"), ("beta", 1.0, "a row holds 1")]
+    + [(family, np.inf, "must be finite") for family in FAMILIES],
+)
+def test_outcomes_that_a_family_cannot_have(family, bad, said, summing):
+    data = DATA.copy()
+    data.loc[17, family] = bad
+    with pytest.raises(pw.DataError, match=said):
+        fitted(family, data)
+
+
+def test_what_is_not_summed(summing):
+    data = DATA.dropna().assign(x=np.random.default_rng(5).normal(size=2970), w=1.0)
+    for written, options in (
+        ("log(gamma) ~ a + (1 | g)", {"family": "student"}),
+        ("gamma ~ x + (1 | g)", {"family": "gamma"}),
+        ("gamma ~ a + (1 | g)", {"family": "gamma", "weights": "w"}),
+        ("gamma ~ a + (1 | g)", {"family": "weibull"}),
+    ):
+        assert "summed up" not in pw.fit(written, data, **options, **FEW).result.model.data.reading
+
+
+def test_rare_rows_are_left_out_of_files_by_group(summing, tmp_path):
+    data = DATA.dropna()
+    data = data.drop(data[(data["g"] == "g3") & (data["a"] == 1) & (data["b"] == "u")].index[3:])
+    sums = pw.SufficientStatistics.from_data(formula("gamma"), data, family="gamma")
+    with pytest.warns(pw.PoolwiseWarning, match="rows whose group"):
+        sums.save(tmp_path / "some.stats", minimum_cell=5)
+    kept = pw.SufficientStatistics.load(tmp_path / "some.stats")
+    expected = fitted("gamma", data[data["g"] != "g3"])
+    assert_same_posterior(pw.fit(formula("gamma"), kept, family="gamma", **FEW), expected)
