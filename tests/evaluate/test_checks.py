@@ -83,3 +83,17 @@ def test_other_kinds_of_pooling(kind):
     found = getattr(pooling, kind).check()
     assert found.rmsd_out_of_sample == pytest.approx(getattr(pooling, kind).loo().rmsd)
     assert 0.01 < found.table["tail"]["mean"] < 0.99
+
+
+def test_ties_of_groups_count_half():
+    """A group without a success lies where nearly half of its replications do."""
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"g": np.repeat(np.arange(80), 3), "y": rng.binomial(1, 0.25, 240)})
+    found = pw.fit("y ~ 1 + (1 | g)", rows, family="bernoulli", seed=1, draws=200).check()
+    table = found.groups["g"]
+    none = table["mean"] == 0
+    codes = rows["g"].to_numpy()
+    for group, tail in zip(table["g"][none], table["tail_mean"][none], strict=True):
+        means = found.replicated[:, codes == group].mean(axis=1)
+        assert tail == pytest.approx((means > 0).mean() + 0.5 * (means == 0).mean())
+    assert "0% of 80" in found.verdict

@@ -188,3 +188,76 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(fit, call, said):
         return
     with pytest.raises(pw.DataError, match=said):
         call(fit)
+
+
+@pytest.mark.parametrize("kind", ["mean", "linear"])
+def test_rows_stay_in_their_groups_while_a_predictor_changes(kind):
+    """Of a number that is a grouping column too, one end of a step would be in another group."""
+    rng = np.random.default_rng(6)
+    rows = pd.DataFrame({"year": rng.integers(1, 9, 200)})
+    rows["y"] = 0.1 * rows["year"] + rng.normal(size=9)[rows["year"]] + rng.normal(size=200)
+    fit = pw.fit("y ~ year + (1 | year)", rows, seed=1, draws=100)
+    slope = fit.posterior["beta"].sel(coefficient="year").values.mean()
+    for new_groups in ("error", "population", "sample"):
+        for found in (
+            pw.avg_slopes(fit, kind=kind, new_groups=new_groups),
+            pw.avg_comparisons(fit, "year", kind=kind, new_groups=new_groups),
+        ):
+            assert found.table["mean"][0] == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "Int8", "float16"])
+def test_steps_do_not_begin_again_at_the_other_end(dtype):
+    rng = np.random.default_rng(7)
+    rows = pd.DataFrame({"percent": rng.integers(0, 101, 200)})
+    rows["y"] = 0.1 * rows["percent"] + rng.normal(size=200)
+    fit = pw.fit("y ~ percent", rows.astype({"percent": dtype}), seed=1, draws=100)
+    slope = fit.posterior["beta"].sel(coefficient="percent").values.mean()
+    for step in (50, -1, 300):
+        found = pw.avg_comparisons(fit, {"percent": step}).table["mean"][0]
+        assert found == pytest.approx(step * slope, rel=1e-6)
+
+
+def test_averages_of_counts_of_categories_are_over_rows():
+    rng = np.random.default_rng(8)
+    rows = pd.DataFrame({"x": np.sort(rng.normal(size=60)), "g": rng.choice(list("abcd"), 60)})
+    shares = np.exp(np.column_stack([0 * rows["x"], rows["x"], -rows["x"]]))
+    counts = [
+        rng.multinomial(k, p) for k, p in zip(rng.integers(1, 6, 60), shares / shares.sum(1)[:, None], strict=True)
+    ]
+    rows[["A", "B", "C"]] = counts
+    fit = pw.fit("cbind(A, B, C) ~ x + (1 | g)", rows, family="categorical", seed=1, draws=100)
+    for mine, theirs in (
+        (pw.avg_predictions(fit), pw.avg_predictions(fit, rows)),
+        (pw.avg_comparisons(fit, "x"), pw.avg_comparisons(fit, "x", rows)),
+    ):
+        pd.testing.assert_frame_equal(mine.table, theirs.table)
+    assert len(fit.predict()) == 3 * 60
+    assert pw.datagrid(fit)["x"][0] == pytest.approx(rows["x"].mean())
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_two_new_outcomes_are_independent(family):
+    rng = np.random.default_rng(9)
+    rows = pd.DataFrame({"x": rng.normal(size=200)})
+    rows["y"] = rng.poisson(np.exp(1 + 0.3 * rows["x"]))
+    fit = pw.fit("y ~ x", rows, family=family, seed=1, draws=1000)
+    one = rows[["x"]].iloc[[5]]
+    found = pw.comparisons(fit, "x", one, kind="response").table.iloc[0]
+    high, low = (
+        fit.predict(each, kind="response", draws=True, seed=seed).values.ravel()
+        for each, seed in ((one + 1, 11), (one, 12))
+    )
+    assert found["sd"] == pytest.approx((high - low).std(), rel=0.08)
+    assert found["above_zero"] == pytest.approx((high > low).mean(), abs=0.04)
+
+
+def test_a_frame_that_is_changed_after_the_fit_changes_nothing():
+    rng = np.random.default_rng(10)
+    rows = pd.DataFrame({"x": rng.normal(size=100), "y": rng.normal(size=100)})
+    fit = pw.fit("y ~ x", rows, seed=1, draws=100)
+    before, tree = fit.predict(), fit.to_datatree(["constant_data"])
+    rows["x"] = 7.0
+    rows.drop(columns="y", inplace=True)  # noqa: PD002
+    pd.testing.assert_frame_equal(fit.predict(), before)
+    np.testing.assert_array_equal(fit.to_datatree(["constant_data"])["constant_data"]["x"], tree["constant_data"]["x"])

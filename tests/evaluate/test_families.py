@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 import poolwise as pw
+from poolwise.evaluate.loo import sampled_families
 from poolwise.evaluate.loo.sampled_families import leave_rows_out, without
 from poolwise.inference.infer import infer
 from poolwise.samplers import SamplerSettings
@@ -133,3 +134,16 @@ def test_evidence_is_known_where_independence_was_asked_for(frame):
     fit = pw.fit("count ~ x + (1 | g)", frame, family="poisson", sampler="independence", **FEW)
     assert fit.outcome.sampler == "independence"
     assert np.isfinite(fit.log_evidence)
+
+
+def test_a_part_of_many_rows_stands_for_all(count, monkeypatch):
+    """An approximation of all rows makes up for the part that was taken."""
+    whole = count.loo()
+    monkeypatch.setattr(sampled_families, "MOST", 60)
+    part = count.loo()
+    assert len(part.elpd_i) == 60
+    assert part.total == whole.total == 120
+    assert part.subsampling_se < 0.2 * part.se
+    assert part.elpd == pytest.approx(whole.elpd, abs=4 * part.subsampling_se + 0.05)
+    weighed = count.loo(by="g")
+    assert weighed.refitted[weighed.pareto_k > 0.5].all()

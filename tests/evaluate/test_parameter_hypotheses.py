@@ -131,3 +131,14 @@ def test_structured_terms_and_separate_fits(data):
     assert 0 <= separate.hypothesis("coef_g[3, x] > 0").table["probability"][0] <= 1
     with pytest.raises(pw.DataError, match="only coefficients of groups"):
         separate.hypothesis("x > 0")
+
+
+def test_a_predictor_that_is_called_as_another_parameter():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"sigma": rng.normal(size=100)})
+    rows["y"] = -rows["sigma"] + rng.normal(size=100)
+    fit = pw.fit("y ~ sigma", rows, seed=1, draws=100)
+    assert fit.hypothesis("beta[sigma] < 0").table["probability"][0] == 1.0
+    with pytest.raises(pw.DataError, match=r"write 'beta\[sigma\]'"):
+        fit.hypothesis("sigma < 0")
+    assert {"beta[sigma]", "sigma"} <= set(fit.table().frame.index)

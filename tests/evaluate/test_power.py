@@ -56,6 +56,10 @@ def test_a_balanced_design():
     assert len(design) == 12
     assert design.groupby(["school", "grade"])["public"].nunique().max() == 1
     assert list(design["t"][:3]) == ["a", "b", "a"]
+    for name in ("school", "grade"):
+        assert (design.groupby(name)["public"].nunique() == 2).all()
+    crossed = pw.balanced_design(8, school=4, within={"t": [0, 1], "when": ["am", "pm"]})
+    assert (crossed.groupby(["school", "t", "when"]).size() == 2).all()
     with pytest.raises(pw.DataError, match="Name the groups"):
         pw.balanced_design(3)
     with pytest.raises(pw.DataError, match="school must be"):

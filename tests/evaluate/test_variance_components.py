@@ -131,3 +131,44 @@ def test_what_has_no_shares_is_refused(data, radon):
     skewed = pw.fit("y ~ x + (1 | g)", data, family="skew_normal", seed=1, draws=50)
     with pytest.raises(pw.DataError, match="No variance is declared"):
         skewed.icc()
+
+
+def test_rows_that_are_counted_count_as_often_as_there_are(data):
+    coarse = data.assign(x=data["x"].round())
+    whole = pw.fit("n ~ x + (1 | g)", coarse, family="poisson", seed=1, draws=100)
+    of_counts = pw.fit("n ~ x + (1 | g)", whole.statistics, family="poisson", seed=1, draws=100)
+    assert of_counts.rows is None
+    pd.testing.assert_frame_equal(of_counts.r2(), whole.r2())
+    pd.testing.assert_frame_equal(of_counts.icc(), whole.icc())
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+def test_each_row_has_the_residual_variance_of_its_weight_in_any_order(data, family):
+    """Rows that are equal but for their weight are not one."""
+    rng = np.random.default_rng(5)
+    rows = data.assign(x=(data["x"] > 2) * 1, w=rng.choice([0.1, 1.0, 10.0], len(data)))
+    fit, turned = (
+        pw.fit(
+            ["y ~ x + (1 | g)", *(["nu = 8"] if family == "student" else [])], one, family=family, weights="w", seed=1,
+            draws=200,
+        )  # fmt: skip
+        for one in (rows, rows.iloc[::-1].reset_index(drop=True))
+    )
+    pd.testing.assert_frame_equal(fit.r2(), turned.r2(), rtol=1e-5)
+    pd.testing.assert_frame_equal(fit.icc(), turned.icc(), rtol=1e-5)
+    post = fit.posterior
+    square = post["sigma"].values.ravel() ** 2
+    if family == "student":
+        square = square * 8 / (8 - 2)
+    rest = square * (1 / rows["w"]).mean()
+    between = fit.predict(draws=True).values.reshape(len(rest), -1).var(axis=1)
+    of_g = post["sd_g"].values.ravel() ** 2
+    np.testing.assert_allclose(fit.r2().loc["fitted values", "mean"], (between / (between + rest)).mean(), rtol=1e-6)
+    np.testing.assert_allclose(fit.icc().loc["g", "mean"], (of_g / (of_g + rest)).mean(), rtol=1e-6)
+
+
+def test_without_rows_their_weights_are_not_known(data):
+    rows = data.assign(w=1.0 + data["h"])
+    sums = pw.SufficientStatistics.from_data("y ~ x + (1 | g)", rows, weights="w")
+    with pytest.raises(pw.DataError, match="over whose weights"):
+        pw.fit("y ~ x + (1 | g)", sums, seed=1, draws=50).icc()

@@ -44,7 +44,7 @@ def datagrid(fit: Fit, kind: str = "typical", /, **values: Any) -> pd.DataFrame:
     if kind not in _FILLED:
         raise DataError(f"There is no grid {kind!r}. {suggest(str(kind), _FILLED)}")
     encoding = fit.result.model.encoding
-    frame = fit.frame()[list(dict.fromkeys([*encoding.variables, *encoding.keys]))]
+    frame = fit.behind.units()[list(dict.fromkeys([*encoding.variables, *encoding.keys]))]
     lists = {name: _given(frame, name, asked) for name, asked in values.items()}
     for name in map(str, frame.columns):
         if name not in lists:

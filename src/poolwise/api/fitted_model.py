@@ -450,7 +450,7 @@ class Fit:
         question = Question.asked(kind, new_groups, self.result.seed if seed is None else check_seed(seed))
         if not isinstance(draws, bool):
             raise DataError(f"draws must be True or False, not {draws!r}.")
-        table = as_table(self.frame()) if new_data is None else table_of(new_data)
+        table = as_table(self.behind.units()) if new_data is None else table_of(new_data)
         encoding = self.result.model.encoding
         labels = table.frame.to_pandas().filter(list(dict.fromkeys([*encoding.keys, *encoding.variables])))
         table, complete = predict.complete_rows(self.result, table, question, missing)

@@ -81,12 +81,12 @@ class ImputedFit:
         drawn = np.concatenate(each)
         if drawn.ndim != 3:
             raise DataError("Predictions of several quantities are not pooled yet; ask each of the fits.")
-        low, high = interval_names(check_interval(interval))
-        tail = (1 - interval) / 2
+        tail = (1 - check_interval(interval)) / 2
         ends = np.quantile(drawn, [tail, 1 - tail], axis=(0, 1))
         table = self.fits[0].predict(new_data, kind=kind, new_groups=new_groups, interval=interval)
-        figures = {"mean": drawn.mean(axis=(0, 1)), "sd": drawn.std(axis=(0, 1)), low: ends[0], high: ends[1]}
-        return pd.DataFrame(table).assign(**figures)
+        figures = [drawn.mean(axis=(0, 1)), drawn.std(axis=(0, 1)), *ends]
+        names = table.columns[-len(figures) :]  # a predictor called mean keeps its name, and ours gets another
+        return pd.DataFrame(table).assign(**dict(zip(names, figures, strict=True)))
 
     def __repr__(self) -> str:
         passed = sum(one.outcome.passed for one in self.fits)

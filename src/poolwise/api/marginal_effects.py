@@ -79,7 +79,9 @@ def comparisons(
 ) -> Estimates:
     """What a change of a predictor does to the prediction of each row, all else equal; or its average by columns.
 
-    A number goes up by one unit, an indicator from zero to one, a category from the first to each other.
+    A number goes up by one unit, an indicator from zero to one, a category from the first to each other; rows stay in
+    their groups, also where the predictor is a grouping column too. With kind="response" the two outcomes are
+    independent ones.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def _asked(
     check_text("weights", weights)
     question = Question.asked(kind, new_groups, fit.result.seed if seed is None else check_seed(seed))
     if new_data is None:
-        frame = fit.behind.frame([*(columns or []), *([weights] if weights else [])]).reset_index(drop=True)
+        frame = fit.behind.units([*(columns or []), *([weights] if weights else [])]).reset_index(drop=True)
     else:
         frame = table_of(new_data).frame.to_pandas().reset_index(drop=True)
     asked = _Asked(frame, question, columns, None if weights is None else _weights(frame, weights))
@@ -273,6 +275,6 @@ def _numbers(fit: Fit, frame: pd.DataFrame, variables: str | list[str] | None) -
 def _rows_of(fit: Fit) -> pd.DataFrame | None:
     """The rows that were fitted, where they are at hand."""
     try:
-        return fit.frame()
+        return fit.behind.units()
     except DataError:
         return None

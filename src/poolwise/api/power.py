@@ -210,8 +210,8 @@ def balanced_design(
     Parameters
     ----------
     rows : of each group, or of each combination of groups where there are several factors.
-    within : columns whose values take turns within each group.
-    between : columns whose values take turns from group to group.
+    within : columns whose values take turns within each group; of several columns, every combination does.
+    between : the same from group to group. Of several factors of groups, the groups of each have all values.
     groups : number of groups of each factor.
 
     Raises
@@ -237,10 +237,12 @@ def balanced_design(
     for name, values in {**(within or {}), **(between or {})}.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise DataError(f"The values of '{name}' must be a list that is not empty, not {values!r}.")
-    cells = list(product(*(range(1, count + 1) for count in groups.values())))
+    cells = np.array(list(product(*(range(1, count + 1) for count in groups.values()))))
     frame = pd.DataFrame(np.repeat(cells, rows, axis=0), columns=list(groups))
-    for name, values in (within or {}).items():
-        frame[name] = [values[i % len(values)] for _ in cells for i in range(rows)]
-    for name, values in (between or {}).items():
-        frame[name] = [values[j % len(values)] for j in range(len(cells)) for _ in range(rows)]
+    turn_within = np.tile(np.arange(rows), len(cells))
+    turn_between = np.repeat((cells - 1).sum(axis=1), rows)  # as in a Latin square
+    for choices, turn in ((within or {}, turn_within), (between or {}, turn_between)):
+        combinations = list(product(*choices.values()))
+        for k, name in enumerate(choices):
+            frame[name] = [combinations[j % len(combinations)][k] for j in turn]
     return frame

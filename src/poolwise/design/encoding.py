@@ -111,7 +111,13 @@ def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design
 
 
 def encode(
-    design: Design, encoding: Encoding, table: Table, *, absent: tuple[str, ...] = (), weighted: bool = False
+    design: Design,
+    encoding: Encoding,
+    table: Table,
+    *,
+    absent: tuple[str, ...] = (),
+    weighted: bool = False,
+    groups: Table | None = None,
 ) -> tuple[Design, Rows]:
     """Encode new rows as at the fit: the design of their own groups, and the rows.
 
@@ -121,6 +127,7 @@ def encode(
     ----------
     absent : grouping columns that the table lacks and that are not asked for: all rows share a label of no group.
     weighted : whether the rows' weights, trials and bounds are wanted, where the fit has them.
+    groups : whose grouping columns are those of the rows, where it is another table.
 
     Raises
     ------
@@ -138,7 +145,8 @@ def encode(
     tried_columns = encoding.trials if weighted else ()
     raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *tried_columns, *more_columns])))
     nobody = np.full(table.rows, NOBODY, dtype=object)
-    keys = {name: nobody if name in absent else table.keys(name) for name in encoding.keys}
+    labelled = table if groups is None else groups
+    keys = {name: nobody if name in absent else labelled.keys(name) for name in encoding.keys}
     _refuse_holes({**raw, **keys}, table.rows)
     cells: Cells = tuple(np.zeros(0, dtype=int) for _ in encoding.keys)
     codes = np.zeros(table.rows, dtype=np.int64)
@@ -520,7 +528,7 @@ def _one_column(matrix: Any, what: str, formula: Formula) -> np.ndarray:
 
 def _weights(encoding: Encoding, raw: dict[str, Any]) -> np.ndarray:
     name = str(encoding.weights)
-    weights = np.asarray(raw[name], dtype=float)
+    weights = np.ascontiguousarray(raw[name], dtype=float)  # a frame turned round has a column with a negative stride
     if encoding.known_errors:
         _check_finite([name], weights[:, None])
         if not weights.min(initial=1.0) > 0:

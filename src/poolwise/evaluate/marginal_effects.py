@@ -128,7 +128,7 @@ def predictors(posterior: Posterior) -> list[str]:
 
 def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> list[tuple[str, Any, Any]]:
     """Words, and high and low values, of the changes of one variable."""
-    column = frame[name]
+    column = _wide(frame[name])
     if asked is None:
         levels = categories(posterior, name)
         if levels is None and (column.dtype.kind == "b" or is_indicator(posterior.model.statistics, name)):
@@ -143,6 +143,16 @@ def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> 
     if isinstance(asked, (list, tuple)) and len(asked) >= 2:
         return [(f"{_said(value)} - {_said(asked[0])}", value, asked[0]) for value in asked[1:]]
     raise DataError(f"The change of '{name}' must be a step or a list of values to compare, not {asked!r}.")
+
+
+def _wide(column: pd.Series) -> pd.Series:
+    """Small whole numbers as large ones, single precision as double: sums would begin again at the other end."""
+    kind, plain = column.dtype.kind, isinstance(column.dtype, np.dtype)
+    if kind == "f":
+        return column.astype("float64" if plain else "Float64")
+    if kind not in "iu" or column.max() > np.iinfo(np.int64).max // 2:
+        return column
+    return column.astype("int64" if plain else "Int64")
 
 
 def _said(value: Any) -> str:
@@ -173,7 +183,7 @@ def comparisons(
         for words, high, low in _pairs(posterior, frame, name, asked):
             second = -1.0 if compare is None else 1.0
             parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (second, low))]
-            made = _contrasts(posterior, question, {"term": name, "contrast": words}, parts)
+            made = _contrasts(posterior, question, frame, {"term": name, "contrast": words}, parts)
             found += [replace(each, compare=compare, above=above) for each in made]
     return found
 
@@ -201,19 +211,30 @@ def slopes(
             low = low.where(low >= known.min(), values).where(values >= known.min(), low)
         weight = 1.0 / (high - low).to_numpy()
         ends = [(weight, frame.assign(**{name: high})), (-weight, frame.assign(**{name: low}))]
-        found += _contrasts(posterior, question, {"term": name, "contrast": "dy/dx"}, ends)
+        found += _contrasts(posterior, question, frame, {"term": name, "contrast": "dy/dx"}, ends)
     return found
 
 
 def _contrasts(
-    posterior: Posterior, question: Question, labels: dict[str, str], parts: Sequence[tuple[Weight, pd.DataFrame]]
+    posterior: Posterior,
+    question: Question,
+    frame: pd.DataFrame,
+    labels: dict[str, str],
+    parts: Sequence[tuple[Weight, pd.DataFrame]],
 ) -> list[Contrast]:
-    """One for each quantity that is predicted."""
-    tables = [(weight, as_table(frame)) for weight, frame in parts]
+    """One for each quantity that is predicted.
+
+    Rows stay in their groups, those of `frame`, also where a predictor that changes is a grouping column too; new
+    outcomes are drawn apart.
+    """
+    tables, groups = [(weight, as_table(changed)) for weight, changed in parts], as_table(frame)
     return [
         Contrast(
             labels | _named(posterior, one),
-            tuple((weight, predictor_of(posterior, table, one)) for weight, table in tables),
+            tuple(
+                (weight, predictor_of(posterior, table, replace(one, apart=(k,) if k else ()), groups=groups))
+                for k, (weight, table) in enumerate(tables)
+            ),
         )
         for one in quantities(posterior, question)
     ]

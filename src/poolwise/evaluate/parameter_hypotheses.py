@@ -64,11 +64,23 @@ def judge(posterior: Posterior, asked: Sequence[str], scalars: Scalars, interval
         if not draws:
             raise DataError("Without pooling there are only coefficients of groups: 'coef_g[label, x] > 0'.")
         read = read_hypothesis(text, draws)
+        _refuse_shared(posterior, read)
         apart = read.difference(lambda name, known=draws: known[name].ravel())  # type: ignore[misc]
         ends = np.quantile(apart, [tail, 1 - tail])
         line = {"hypothesis": read.text, "mean": apart.mean(), "sd": apart.std(ddof=1), low: ends[0], high: ends[1]}
         lines.append(line | _judged(posterior, read, apart))
     return Hypotheses(pd.DataFrame(lines))
+
+
+def _refuse_shared(posterior: Posterior, read: Hypothesis) -> None:
+    """Refuse a name that a coefficient shares with another parameter: the residual sd, or a predictor called sigma."""
+    others = set(posterior.dispersions) | {name for name, _ in posterior.model.design.formula.further}
+    shared = [name for name in read.names if name in posterior.model.design.coefficients and name in others]
+    if shared:
+        raise DataError(
+            f"'{shared[0]}' is a coefficient and another parameter too: write 'beta[{shared[0]}]' for the coefficient; "
+            "rename the column to speak of the other."
+        )
 
 
 def _judged(posterior: Posterior, read: Hypothesis, apart: np.ndarray) -> dict[str, float | str]:

@@ -279,5 +279,6 @@ def _by_group(factor: Factor, cells: np.ndarray, observed: np.ndarray, replicate
     spare = np.where(sizes[present] > 1, sizes[present] - 1, np.nan)
     for name, values in (("mean", mean), ("sd", np.sqrt(squares / spare))):
         found[name] = values[0, place]
-        found[f"tail_{name}"] = np.where(np.isnan(values[0]), np.nan, (values[1:] >= values[0]).mean(axis=0))[place]
+        above = (values[1:] > values[0]).mean(axis=0) + 0.5 * (values[1:] == values[0]).mean(axis=0)
+        found[f"tail_{name}"] = np.where(np.isnan(values[0]), np.nan, above)[place]
     return pd.DataFrame(found)

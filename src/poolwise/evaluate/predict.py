@@ -246,7 +246,7 @@ class Predictor:
             return mean_over_groups(found, model.link, sds, lambda at: at.quantity(self.question.quantity))
         if self.question.kind is Kind.MEAN:
             return found.quantity(self.question.quantity)
-        return found.draw(self.question.stream(0, batch))
+        return found.draw(self.question.stream(0, batch, *self.question.apart))
 
     def _weights(self, parts: Parts, part: slice) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Cell of some of the rows among those that they are in, and what `_of_cells` has for these."""
@@ -290,7 +290,7 @@ def _distinct(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the distinct rows, in the order of their cells, and which of these each row equals."""
     more = [
         each
-        for each in (rows.offset, rows.trials, *([] if rows.limits is None else rows.limits[2:]))
+        for each in (rows.offset, rows.trials, rows.weights, *([] if rows.limits is None else rows.limits[2:]))
         if each is not None
     ]
     known = np.column_stack([rows.codes.astype(float), rows.values[:, :-1], *more]) + 0.0  # -0.0 is 0.0
@@ -351,8 +351,8 @@ def quantities(posterior: Posterior, question: Question) -> list[Question]:
     return [replace(question, quantity=Quantity(name, value)) for name, value in family.quantities.items()]
 
 
-def predictor_of(posterior: Posterior, table: Table, question: Question) -> Predictor:
-    """A predictor for new rows.
+def predictor_of(posterior: Posterior, table: Table, question: Question, *, groups: Table | None = None) -> Predictor:
+    """A predictor for new rows; `groups` has their grouping columns, where it is another table.
 
     Raises
     ------
@@ -365,7 +365,7 @@ def predictor_of(posterior: Posterior, table: Table, question: Question) -> Pred
     absent, weighted = _absent(posterior, table, question), question.kind is Kind.RESPONSE
     if question.new_groups is NewGroups.MARGINAL and not model.encoding.linear:
         check_integrable(posterior, question.quantity)
-    design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted)
+    design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted, groups=groups)
     check_estimated(design, rows.values)
     if model.family.whole and rows.limits is not None:
         rows = replace(rows, limits=with_whole_bounds(rows.limits))

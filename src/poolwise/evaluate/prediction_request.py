@@ -57,12 +57,14 @@ class Question:
     new_groups : what a group that the fit has not seen stands for; see `Fit.predict`.
     seed : root of the random numbers.
     quantity : what is predicted in the place of the mean, if anything.
+    apart : which of several outcomes of the same rows a new one is, that they have noise of their own.
     """
 
     kind: Kind
     new_groups: NewGroups
     seed: int
     quantity: Quantity | None = None
+    apart: tuple[int, ...] = ()
 
     @classmethod
     def asked(cls, kind: str, new_groups: str, seed: int) -> Question:

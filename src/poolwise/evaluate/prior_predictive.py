@@ -11,6 +11,7 @@ from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
 from poolwise.evaluate.outcome_distribution import outcomes
 from poolwise.inference.posterior import Model
+from poolwise.support.naming import free_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> xr.Dataset:
     """Draws of parameters from their priors, and of outcomes at the rows of the data.
 
-    Returns a Dataset with `beta`, `sigma` or other dispersions, for groups `sd_*`, `u_*`, and the outcome by its name,
-    (draw, observation).
+    Returns a Dataset with `beta`, `sigma` or other dispersions, for groups `sd_*`, `u_*`, and the outcome, the one
+    variable (draw, observation), by its name; with an underscore where a parameter or dimension has that.
     """
     import xarray as xr
 
@@ -48,7 +49,8 @@ def prior_predictive(model: Model, rows: Rows, draws: int, seed: int | None) -> 
     weights = {name: column_weights(design, beta, u, name) for name, _ in design.formula.predictors}
     shared = {name: values[:, None] for name, values in dispersions.items()}
     drawn = outcomes(model, rows, rows.codes, weights, shared).draw(rng)
-    found[design.response] = (("draw", "observation"), drawn)
+    taken = {*found, *coordinates, "chain", "draw", "observation"}
+    found[free_name(design.response, taken)] = (("draw", "observation"), drawn)
     used = {dim for dims, _ in found.values() for dim in dims}
     return xr.Dataset(found, coords={name: labels for name, labels in coordinates.items() if name in used})
 

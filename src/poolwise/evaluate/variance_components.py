@@ -96,8 +96,7 @@ def _residual(posterior: Posterior, rows: Rows | None) -> np.ndarray:
     model, count = posterior.model, posterior.chains * posterior.draws
     family, link = model.family, model.link
     if not model.sampled:
-        total = model.statistics.merged()
-        return np.asarray(np.square(posterior.sigma.ravel()) * total.rows / total.typical_weight)
+        return np.asarray(np.square(posterior.sigma.ravel()) * _mean_inverse_weight(posterior, rows))
     if link.latent is not None and family.latent:
         formula, usual = model.design.formula, {each.name: each.fixed for each in family.parameters}
         further = [name for name, _ in formula.further]
@@ -127,6 +126,15 @@ def _residual(posterior: Posterior, rows: Rows | None) -> np.ndarray:
     return np.asarray(np.log1p(family.variance(mean, *each) / mean**2))
 
 
+def _mean_inverse_weight(posterior: Posterior, rows: Rows | None) -> float:
+    """The mean over rows of one over their weights: of a row of weight w, the residual variance is sigma^2 / w."""
+    if posterior.model.encoding.weights is None:
+        return 1.0
+    if rows is None:
+        raise DataError("This fit holds no rows, over whose weights its residual variance is averaged: fit them again.")
+    return float(np.average(1.0 / rows.precisions, weights=rows.multiplicities))
+
+
 def _variance(posterior: Posterior, mean: np.ndarray, parameters: tuple[np.ndarray, ...]) -> np.ndarray:
     variance = posterior.model.family.variance
     assert variance is not None
@@ -145,8 +153,15 @@ class _Averages:
     def of(cls, posterior: Posterior, rows: Rows) -> _Averages:
         count = len(rows.codes)
         if count > _MOST:
-            rows = rows.take(np.sort(np.random.default_rng(count).choice(count, _MOST, replace=False)))
-        counted = np.ones(len(rows.codes)) if posterior.model.family.precise else rows.precisions
+            rng = np.random.default_rng(count)
+            if rows.counts is None:
+                rows = rows.take(np.sort(rng.choice(count, _MOST, replace=False)))
+            else:  # of the rows that they stand for
+                often = rng.multinomial(_MOST, rows.counts / rows.counts.sum())
+                kept = np.flatnonzero(often)
+                rows = replace(rows.take(kept), counts=often[kept].astype(float))
+        many = rows.multiplicities
+        counted = many if posterior.model.family.precise else many * rows.precisions
         weights = counted if rows.trials is None else counted * rows.trials
         return cls(posterior, rows, weights / weights.sum())
 

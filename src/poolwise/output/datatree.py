@@ -149,9 +149,10 @@ def _of_priors(behind: Behind) -> tuple[xr.Dataset, xr.Dataset]:
     """Parameters from their priors, and outcomes that follow, as one chain."""
     drawn = prior_predictive(behind.posterior.model, behind.rows(), behind.draws, behind.seed)
     drawn = drawn.assign_coords(draw=np.arange(behind.draws)).expand_dims(chain=[0])
-    response = behind.posterior.model.design.response
-    outcome = drawn[[response]].assign_coords(observation=np.arange(drawn.sizes["observation"]))
-    return drawn.drop_vars(response).drop_dims("observation", errors="ignore"), outcome
+    name = next(str(name) for name, values in drawn.data_vars.items() if "observation" in values.dims)
+    outcome = drawn[[name]].assign_coords(observation=np.arange(drawn.sizes["observation"]))
+    own = _own(behind.posterior.model.design.response)
+    return drawn.drop_vars(name).drop_dims("observation", errors="ignore"), outcome.rename({name: own})
 
 
 def _observed(behind: Behind) -> xr.Dataset:

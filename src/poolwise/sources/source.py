@@ -31,7 +31,16 @@ def as_source(data: Any) -> Source:
     if isinstance(data, Mapping):
         return as_table(data)
     frame = as_narwhals(data)
-    return as_relation(frame) if isinstance(frame, nw.LazyFrame) else Table.of(frame)
+    return as_relation(frame) if isinstance(frame, nw.LazyFrame) else Table.of(_of_its_own(frame))
+
+
+def _of_its_own(frame: Any) -> Any:
+    """The same frame, which does not follow what its owner does with the columns later; values are not copied."""
+    import narwhals as nw
+
+    if frame.implementation.is_pandas():
+        return nw.from_native(frame.to_native().copy(deep=False))
+    return frame.clone() if frame.implementation.is_polars() else frame
 
 
 def _is_list_of_paths(data: Any) -> bool:

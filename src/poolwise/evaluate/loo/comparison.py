@@ -93,10 +93,12 @@ def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, flo
 
 
 def difference_se(one: LeaveOut, other: LeaveOut) -> float:
-    """Standard error of the difference of two elpds: units are shared, so their differences are what varies."""
+    """Standard error of the difference of two elpds: units are shared, so their differences are what varies; where
+    only a part of them was left out, that adds to it."""
     if len(one.elpd_i) < 2:
         return math.nan
-    return math.sqrt(one.total) * float((one.elpd_i - other.elpd_i).std(ddof=1))
+    between = math.sqrt(one.total) * float((one.elpd_i - other.elpd_i).std(ddof=1))
+    return between if one is other else math.hypot(between, one.subsampling_se, other.subsampling_se)
 
 
 def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> None:

@@ -19,6 +19,12 @@ def average(log_density: np.ndarray) -> np.ndarray:
     return np.asarray(logsumexp(log_density, axis=0) - np.log(len(log_density)))
 
 
+def rough(log_density: np.ndarray) -> np.ndarray:
+    """Log densities (n,) when left out, of draws (m, n) that have seen all: without smoothing, so only for corrections
+    of which the mean error is known."""
+    return np.asarray(np.log(len(log_density)) - logsumexp(-log_density, axis=0))
+
+
 def after_refit(log_density: np.ndarray, all_rows: Certificate, rest: Certificate) -> float:
     """log p(unit | rest) from draws (m,) given the rest; or, where their average is noisy, the ratio of evidences.
 

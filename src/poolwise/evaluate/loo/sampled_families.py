@@ -73,6 +73,7 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     outside, y = found.outside[:, chosen], rows.response[chosen]
     elpd, weights, shapes = weighing.left_out(outside)
     mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
+    rough = weighing.rough(found.outside) if len(chosen) < total else np.zeros(total)
     refitted = np.zeros(len(chosen), dtype=bool)
     bad = np.flatnonzero(shapes > (weighing.FINITE if apart else GOOD_K))  # one group is fitted again in no time
     if apart:
@@ -86,8 +87,9 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
-        shapes, refitted, residual, weighing.average(found.inside[:, chosen]), total, 0.0,
-        float(elpd.std(ddof=1)) if len(chosen) < total else 0.0, time.perf_counter() - started,
+        shapes, refitted, residual, weighing.average(found.inside[:, chosen]), total,
+        float(rough.mean() - rough[chosen].mean()),
+        float((elpd - rough[chosen]).std(ddof=1)) if len(chosen) < total else 0.0, time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def leave_groups_out(
         raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
     elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, effects, codes, len(levels), progress))
     refitted = np.zeros(len(levels), dtype=bool)
-    bad = np.flatnonzero(shapes > GOOD_K)
+    bad = np.flatnonzero(shapes > weighing.FINITE)
     sets = [np.flatnonzero(codes == g) for g in bad]
     for i, again in _refits(posterior, rows, sets, threads, progress):
         density = _of_groups(again, rows.take(sets[i]), effects, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)

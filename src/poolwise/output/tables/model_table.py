@@ -125,8 +125,9 @@ def model_table(
         cells[column] = {}
         for name, line in table.iterrows():
             low, high = (line[end] for end in interval_names(interval))
-            cells[column][_Line(_BODY, _plain(str(name)))] = f"{line['mean']:.{digits}f}"
-            cells[column][_Line(_BODY, _plain(str(name)), below=True)] = f"[{low:.{digits}f}, {high:.{digits}f}]"
+            plain = str(name) if _plain(str(name)) in table.index else _plain(str(name))  # a predictor called sigma
+            cells[column][_Line(_BODY, plain)] = f"{line['mean']:.{digits}f}"
+            cells[column][_Line(_BODY, plain, below=True)] = f"[{low:.{digits}f}, {high:.{digits}f}]"
         model = posterior.model
         foot = {"rows": f"{model.statistics.rows:,}"}
         foot |= {f"groups in {one.name}": f"{len(one.levels):,}" for one in model.design.factors}
