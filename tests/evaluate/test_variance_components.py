@@ -149,7 +149,11 @@ def test_each_row_has_the_residual_variance_of_its_weight_in_any_order(data, fam
     rows = data.assign(x=(data["x"] > 2) * 1, w=rng.choice([0.1, 1.0, 10.0], len(data)))
     fit, turned = (
         pw.fit(
-            ["y ~ x + (1 | g)", *(["nu = 8"] if family == "student" else [])], one, family=family, weights="w", seed=1,
+            ["y ~ x + (1 | g)", *(["nu = 8"] if family == "student" else [])],
+            one,
+            family=family,
+            weights="w",
+            seed=1,
             draws=200,
         )  # fmt: skip
         for one in (rows, rows.iloc[::-1].reset_index(drop=True))
@@ -172,3 +176,29 @@ def test_without_rows_their_weights_are_not_known(data):
     sums = pw.SufficientStatistics.from_data("y ~ x + (1 | g)", rows, weights="w")
     with pytest.raises(pw.DataError, match="over whose weights"):
         pw.fit("y ~ x + (1 | g)", sums, seed=1, draws=50).icc()
+
+
+@pytest.mark.parametrize("family", ["gaussian", "bernoulli"])
+@pytest.mark.parametrize("term", ["gr(g, cov='A')", "mm(g, g)"])
+def test_structured_terms_of_groups_are_groups(data, family, term):
+    """Of independent relatives, or members of one group twice, the model is that of a plain bar."""
+    outcome, priors = ("y" if family == "gaussian" else "b"), {"sd": pw.HalfNormal(1.0)}
+    labels = [str(k) for k in range(15)]
+    options = {"family": family, "priors": priors, "tables": {"A": pd.DataFrame(np.eye(15), labels, labels)}, "seed": 1}
+    plain, structured = (
+        pw.fit(f"{outcome} ~ x + (1 | {one}) + (1 | h)", data, draws=1000, **options) for one in ("g", term)
+    )
+    mine, theirs = structured.icc()["mean"], plain.icc()["mean"]
+    assert mine[term] == pytest.approx(theirs["g"], abs=0.03)
+    assert mine["h"] == pytest.approx(theirs["h"], abs=0.03)
+    for name in ("marginal", "conditional"):
+        assert structured.r2().loc[name, "mean"] == pytest.approx(plain.r2().loc[name, "mean"], abs=0.03)
+    rows = data.head(4)
+    population = structured.predict(rows, new_groups="population", kind="linear")
+    expected = plain.predict(rows, new_groups="population", kind="linear")
+    np.testing.assert_allclose(population["mean"], expected["mean"], atol=0.1)
+    np.testing.assert_allclose(population["sd"], expected["sd"], rtol=0.15)
+    assert term in repr(pw.avg_predictions(structured, new_groups="population"))
+    if family == "bernoulli":
+        with pytest.raises(pw.DataError, match="are coupled"):
+            structured.predict(rows, new_groups="marginal")

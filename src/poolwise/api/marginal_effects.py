@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.api.fitted_model import Fit
 from poolwise.evaluate import marginal_effects as contrasts
 from poolwise.evaluate.estimates import Estimates, Range, estimate
+from poolwise.evaluate.level_terms import terms_of_groups
 from poolwise.evaluate.marginal_effects import Compare, Contrast
 from poolwise.evaluate.prediction_request import NewGroups, Question
 from poolwise.inference.posterior import Pooling
@@ -223,9 +224,10 @@ def _answered(
 def _words(fit: Fit, asked: _Asked) -> str:
     """Of which groups the answer is, where there are groups."""
     model, meant = fit.result.model, asked.question.new_groups
-    if model.pooling is not Pooling.PARTIAL:
+    if model.pooling is Pooling.SEPARATE or not (model.design.factors or terms_of_groups(model)):
         return ""
-    names = " and ".join(dict.fromkeys(factor.name for factor in model.design.factors))
+    of_groups = [factor.name for factor in model.design.factors] + [term.name for term in terms_of_groups(model)]
+    names = " and ".join(dict.fromkeys(of_groups))
     if meant is NewGroups.POPULATION:
         return f"Of the average group of {names}."
     if meant is NewGroups.MARGINAL:

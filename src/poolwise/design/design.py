@@ -73,7 +73,12 @@ class Design:
         """
         known = [one.name for one in self.factors]
         if not known:
-            raise DataError("This fit pools all rows completely: it has no groups.")
+            raise DataError(
+                f"This fit has no grouping factor; fit.area_effects(column) has effects such as those of "
+                f"{self.structures[0].name}."
+                if self.structures
+                else "This fit pools all rows completely: it has no groups."
+            )
         if name is None:
             usual = [one for one in self.factors if one.part_of("").any()] or list(self.factors)
             if len(usual) > 1:

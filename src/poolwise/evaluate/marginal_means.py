@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from poolwise.evaluate.level_terms import terms_of_groups
 from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.evaluate.prediction_request import Quantity
 from poolwise.families import Link, locations
@@ -32,12 +33,13 @@ def check_integrable(posterior: Posterior, asked: Quantity | None) -> None:
     model = posterior.model
     if model.pooling is Pooling.SEPARATE:
         raise DataError("Without pooling there is no distribution of groups to average over.")
+    coupled = [factor.name for factor in model.design.factors if factor.coupling is not None]
+    if coupled := coupled + [term.name for term in terms_of_groups(model)]:
+        raise DataError(
+            f"The levels of {coupled[0]} are coupled, so that a group that could be has no distribution by itself: "
+            "new_groups='population' is the mean of the average one."
+        )
     for factor in model.design.factors:
-        if factor.coupling is not None:
-            raise DataError(
-                f"The levels of {factor.name} are coupled, so that a group that could be has no distribution by "
-                "itself: new_groups='population' is the mean of the average one."
-            )
         moved = model.family.expected is not None or asked is not None
         if moved and not factor.part_of("").all():
             raise DataError(

@@ -14,6 +14,7 @@ from poolwise.design.encoding import encode
 from poolwise.design.rank import check_estimated
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
+from poolwise.evaluate.level_terms import coefficients_of_groups
 from poolwise.evaluate.marginal_means import check_integrable, mean_over_groups, spread_of_groups
 from poolwise.evaluate.mean_kernels import mean_expectations
 from poolwise.evaluate.outcome_distribution import outcomes
@@ -267,6 +268,8 @@ class Predictor:
             beta, own = groups.regressions(self.design.factors[0], used)
             return self._wanted(regression_weights(self.design, beta)), self._wanted(own)
         beta = posterior.beta.reshape(count, -1)
+        if self.question.unlabelled and (of_groups := coefficients_of_groups(posterior.model)).any():
+            beta = np.where(of_groups, 0.0, beta)
         effects = []
         for fitted, asked in zip(posterior.model.design.factors, self.design.factors, strict=True):
             levels, back = np.unique(asked.codes[used], return_inverse=True)

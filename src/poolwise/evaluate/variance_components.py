@@ -16,6 +16,7 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
+from poolwise.evaluate.level_terms import coefficients_of_groups, terms_of_groups, variance_between
 from poolwise.evaluate.predict import predictor_of_rows
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Question
 from poolwise.inference.posterior import Pooling, Posterior
@@ -34,7 +35,7 @@ class VarianceComponents:
     Attributes
     ----------
     common : between rows, by the common terms.
-    of_factors : between groups, on average over the rows, by grouping factor.
+    of_factors : between groups, on average over the rows, by grouping factor or structured term of groups.
     residual : of an outcome given its linear predictor.
     """
 
@@ -63,7 +64,7 @@ def variance_components(posterior: Posterior, rows: Rows | None) -> VarianceComp
     total = model.statistics.merged()
     mean = total.means[0, :-1] + total.origin[:-1]
     spread = total.scatter[0, :-1, :-1] / total.weights[0]
-    of_mean = np.array([not name for name in model.design.predictors], dtype=bool)
+    of_mean = np.array([not name for name in model.design.predictors], dtype=bool) & ~coefficients_of_groups(model)
     columns = model.design.common_map[1:, of_mean]
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[:, of_mean]
     common = np.einsum("mi,ij,mj->m", beta, columns.T @ spread @ columns, beta)
@@ -81,6 +82,9 @@ def variance_components(posterior: Posterior, rows: Rows | None) -> VarianceComp
         found[factor.name] = np.einsum("mik,ij,mjk->m", root, squares, root) * _relative(
             factor, model.statistics.counts
         )
+    for term in terms_of_groups(model):
+        if not term.predictor:
+            found[term.name] = variance_between(posterior, term, mean, spread)
     return VarianceComponents(np.maximum(common, 0.0), found, _residual(posterior, rows))
 
 

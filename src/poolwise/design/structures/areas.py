@@ -36,7 +36,7 @@ def neighbourhood(area: Any, neighbours: str, _state: Any = None, _context: Any 
         adjacency = np.zeros((len(names), len(names)))
         adjacency[pairs[:, 0], pairs[:, 1]] = adjacency[pairs[:, 1], pairs[:, 0]] = 1.0
         laplacian = np.diag(adjacency.sum(axis=1)) - adjacency
-        learnt(_state, names, eigen_columns(laplacian, 1, scaled=True))
+        learnt(_state, names, eigen_columns(laplacian, 1, scaled=True), groups=True)
     return encoded(_state, area, text)
 
 

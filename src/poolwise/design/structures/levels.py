@@ -60,10 +60,16 @@ def root_columns(root: np.ndarray, null: np.ndarray) -> np.ndarray:
 
 
 def learnt(
-    state: Any, levels: Sequence[str], columns: np.ndarray, null: Mapping[str, np.ndarray] | None = None
+    state: Any,
+    levels: Sequence[str],
+    columns: np.ndarray,
+    null: Mapping[str, np.ndarray] | None = None,
+    *,
+    groups: bool = False,
 ) -> None:
-    """Keep the columns (n, k) of the levels, and those of the null space (n,) by name, in a transform's state."""
-    state |= {"levels": list(levels), "columns": np.asarray(columns), "null": dict(null or {})}
+    """Keep the columns (n, k) of the levels, and those of the null space (n,) by name, in a transform's state; and
+    whether the levels are groups, not times."""
+    state |= {"levels": list(levels), "columns": np.asarray(columns), "null": dict(null or {}), "groups": groups}
     state[PENALTIES] = [Penalty.of_sd(columns.shape[1]).state()]
 
 

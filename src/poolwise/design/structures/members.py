@@ -39,7 +39,7 @@ def members(first: Any, *others: Any, weights: Any = None, _state: Any = None) -
     if "levels" not in _state:
         names = sorted({name for column in columns for name in column})
         check_number("mm(...)", len(names))
-        learnt(_state, names, np.eye(len(names)))
+        learnt(_state, names, np.eye(len(names)), groups=True)
     found = np.zeros((len(columns[0]), len(_state["levels"])))
     for column, share in zip(columns, shares, strict=True):
         np.add.at(found, (np.arange(len(column)), positions(_state, column, "mm(...)")), share)

@@ -43,7 +43,7 @@ def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = Non
         if values[0] < -_ROUNDING * values[-1]:
             raise DataError(f"'{cov}' is no covariance: it has the negative eigenvalue {values[0]:.3g}.")
         kept = values > _ROUNDING * values[-1]
-        learnt(_state, names, (vectors * signs(vectors))[:, kept] * np.sqrt(values[kept]))
+        learnt(_state, names, (vectors * signs(vectors))[:, kept] * np.sqrt(values[kept]), groups=True)
     return encoded(_state, level, text)
 
 
