@@ -1,6 +1,6 @@
-"""Logistic and count models at size: events counted in Parquet, rows with continuous predictors, public data.
+"""Families at size: events counted and amounts summed up in Parquet, rows with continuous predictors, public data.
 
-    python -m benchmarks.scale_families [cells] [rows] [public] [--most N]
+    python -m benchmarks.scale_families [cells] [amounts] [rows] [public] [--most N]
 
 Writes `benchmarks/results/scale_families_*.csv`. Peers are point estimates: glmer (nAGQ = 1) and glmmTMB, by Rscript,
 each in a process of its own and in the same run. `--most` leaves out sizes of more rows.
@@ -81,25 +81,38 @@ def peer(name: str, formula: str, path: Path, family: str) -> float | None:
 
 def cells(most: float, folder: Path) -> pd.DataFrame:
     """Bernoulli events with three categories and two factors, 50 x 2,000 levels, beside the bare GROUP BY."""
+    outcome = "(random() < 1 / (1 + exp(-({eta}))))::tinyint"
+    return _aggregated(
+        most, folder, "bernoulli", outcome, "select y, a, b, c, g, h, count(*) from '{path}' group by all"
+    )
+
+
+def amounts(most: float, folder: Path) -> pd.DataFrame:
+    """Gamma amounts with the same predictors, beside the bare GROUP BY."""
+    outcome = "-(ln(1 - random()) + ln(1 - random())) * exp({eta})"
+    query = "select a, b, c, g, h, count(*), avg(y), avg(ln(y)) from '{path}' group by all"
+    return _aggregated(most, folder, "gamma", outcome, query)
+
+
+def _aggregated(most: float, folder: Path, family: str, outcome: str, query: str) -> pd.DataFrame:
     import duckdb
 
     lines = []
     for rows in (10**6, 10**7, 10**8, 10**9):
         if rows > most:
             continue
-        path = folder / f"events_{rows}.parquet"
+        path = folder / f"{family}_{rows}.parquet"
         eta = "0.3 * a + 0.2 * b + 0.8 * sin(g * 7.3) + 0.5 * cos(h * 3.7) - 1.0"
         drawn = {"a": 3, "b": 2, "c": 2, "g": 50, "h": 2000}
         columns = ", ".join(f"floor(random() * {levels})::smallint as {name}" for name, levels in drawn.items())
         duckdb.sql(
-            f"copy (select (random() < 1 / (1 + exp(-({eta}))))::tinyint as y, * from "
+            f"copy (select {outcome.format(eta=eta)} as y, * from "
             f"(select {columns} from range({rows}))) to '{path}' (format parquet)"
         )
         began = time.perf_counter()
-        distinct = duckdb.sql(f"select count(*) from (select y, a, b, c, g, h, count(*) from '{path}' group by all)")
-        differ = int(distinct.fetchall()[0][0])
+        differ = int(duckdb.sql(f"select count(*) from ({query.format(path=path)})").fetchall()[0][0])
         scan = time.perf_counter() - began
-        ours = measured("y ~ C(a) + C(b) + C(c) + (1 | g) + (1 | h)", path, "bernoulli")
+        ours = measured("y ~ C(a) + C(b) + C(c) + (1 | g) + (1 | h)", path, family)
         took = ours["seconds"]
         lines.append(
             {"rows": rows, "differ": differ, "group_by_s": round(scan, 2), "fit_s": took and round(took, 1)}
@@ -193,13 +206,14 @@ def public(folder: Path) -> pd.DataFrame:
 def main() -> None:
     """Measure and write the tables."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("parts", nargs="*", default=["cells", "rows", "public"])
+    arguments.add_argument("parts", nargs="*", default=["cells", "amounts", "rows", "public"])
     arguments.add_argument("--most", type=float, default=1e8)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         made = {
             "cells": lambda: cells(asked.most, folder),
+            "amounts": lambda: amounts(asked.most, folder),
             "rows": lambda: continuous(asked.most, folder),
             "public": lambda: public(folder),
         }

@@ -64,8 +64,8 @@ def fit(
         their own: `["y ~ x + (x | g)", "sigma ~ 1 + (1 | g)"]`.
     data : pandas, Polars (eager or lazy) or PyArrow frame, a dict of columns; path, pattern, folder or list of CSV or
         Parquet files; DuckDB table or query; Spark frame; `SufficientStatistics`; a published table by `from_cells`.
-        Rows in files and engines stay there: one query reduces them, or for families without sufficient statistics
-        counts equal rows, where there are more than a million and few that differ.
+        Rows in files and engines stay there: one query reduces them, or for other families than the normal counts equal
+        rows or sums up their outcomes, where there are more than a million and few that differ.
     family : "gaussian", "bernoulli", "binomial", "poisson", "negative_binomial", "student" (robust), "gamma",
         "lognormal", "beta", "exponential", or a `pw.Family` of your own.
     link : of the mean; by default the usual one: logit, log or identity. Also "probit", "cloglog", ...

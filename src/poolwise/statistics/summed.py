@@ -83,7 +83,7 @@ def sum_rows(
         return why
     y = nw.col(outcome).cast(nw.Float64)
     units = _units(relation, complete.select(y), outcome, summed)
-    names = _names(keys, summed)
+    names = _names(keys)
     low, high = summed.ends
     # What the family cannot have is refused below; some engines stop at its logarithm.
     inside = nw.when((y > low) & (y < high)).then((y - units.zero) / units.unit)
@@ -120,7 +120,7 @@ def sum_rows(
     return SummedTable(table, counts, means, units, dropped)
 
 
-def _names(keys: list[str], summed: Summed) -> dict[str, str]:
+def _names(keys: list[str]) -> dict[str, str]:
     """Names of columns of a query that no key has."""
     wanted = ["n", "y", "z", "least", "most", *(f"f{i}" for i in range(8))]
     found: dict[str, str] = {}
