@@ -38,7 +38,8 @@ MEASURED = """
 import json, resource, sys, time
 import poolwise as pw
 formula, path, family = sys.argv[1:4]
-pw.fit("y ~ 1 + (1 | g)", {"y": [0, 1, 1, 0, 1, 0], "g": [1, 1, 2, 2, 3, 3]}, family=family, draws=50, seed=1)
+first = [1.5, 2.0, 1.0, 0.5, 3.0, 0.7] if family == "gamma" else [0, 1, 1, 0, 1, 0]
+pw.fit("y ~ 1 + (1 | g)", {"y": first, "g": [1, 1, 2, 2, 3, 3]}, family=family, draws=50, seed=1)
 began = time.perf_counter()
 fit = pw.fit(formula, path, family=family, seed=1, time_limit=3000)
 took = time.perf_counter() - began
