@@ -26,9 +26,9 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_ess
 
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
-# Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000; twice as many where
-# weights are estimates, whose chains stay more.
-_PLENTY = 2_000
+# Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000. More where weights
+# are estimates, whose chains stay more, by as much as the weights' efficiency says.
+_PLENTY, _MORE = 2_000, 2.0
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
 _TAIL = 0.1  # of the draws, as which means and tails must be known where there are few
 _SETTLE = 20  # steps before a chain's first kept draw
@@ -78,11 +78,10 @@ def run(
     `stay` is the share of steps that may stay where they are, by default what suits the cost of an evaluation.
     """
     effort = effort_of(density)
-    length = (
-        settings.draws
-        if not settings.fewer or density.cost < _SLOW
-        else min(settings.draws, -(-_PLENTY * (1 if stay is None else 2) // settings.chains))
-    )
+    length = settings.draws
+    if settings.fewer and density.cost >= _SLOW:
+        each = 1.0 if stay is None else min(_MORE, 1.0 / efficiency(adapted.log_weights))
+        length = min(length, math.ceil(_PLENTY * each / settings.chains))
     needed = settings.chains * (_SETTLE + length)
     log_bound, kept = choose_bound(adapted.log_weights, effort.stay if stay is None else stay)
     rng = np.random.Generator(np.random.SFC64(seed))
