@@ -71,7 +71,7 @@ def test_every_kind_of_frame_gives_the_same_design(small):
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_new_rows_are_encoded_as_at_the_fit(stored, small):
-    from poolwise.design.encoding import encode
+    from poolwise.design.encode import encode
     from poolwise.design.required_columns import part_texts
     from poolwise.design.transform_state import restore_specs, specs_state
 
@@ -93,7 +93,7 @@ def test_new_rows_are_encoded_as_at_the_fit(stored, small):
 
 
 def test_new_rows_with_unseen_levels(small):
-    from poolwise.design.encoding import encode
+    from poolwise.design.encode import encode
 
     design, encoding, _ = built("y ~ x + z + (1 | g)", small)
     new = pd.DataFrame({"x": [0.0], "z": ["low"], "g": ["nowhere"]})

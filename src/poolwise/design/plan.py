@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.design import Design
-from poolwise.design.encoding import Encoding, column_of_category, describe_columns, materialise
+from poolwise.design.encoding import Encoding, describe_columns
 from poolwise.design.expressions import NotExpressible, as_expression, stateful_call
 from poolwise.design.factors import Cells
+from poolwise.design.model_matrices import column_of_category, materialise
 from poolwise.design.required_columns import Needed, design_parts, part_texts
 from poolwise.design.transform_state import coding_specs, encoded_state, restore_specs
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolwise.design.encoding import column_of_category
 from poolwise.design.expression_names import required_columns
+from poolwise.design.model_matrices import column_of_category
 from poolwise.design.required_columns import design_parts, needed_columns
 from poolwise.evaluate.explain import is_indicator
 from poolwise.evaluate.predict import Predictor, predictor_of, quantities, quantity_column

@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwise.design import Rows, with_whole_bounds
 from poolwise.design.design import Design, column_weights, regression_weights
-from poolwise.design.encoding import encode
+from poolwise.design.encode import encode
 from poolwise.design.rank import check_estimated
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise.design import Design, Rows
-from poolwise.design.encoding import encode
+from poolwise.design.encode import encode
 from poolwise.design.expression_names import parse_expression
 from poolwise.design.factors import Factor
 from poolwise.design.levels import label_text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.encoding import encode
+from poolwise.design.encode import encode
 from poolwise.design.factors import Factor
 from poolwise.design.structures import Structure
 from poolwise.evaluate.predict import predictor_of_rows

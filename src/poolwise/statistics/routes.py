@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.design import Design, Encoding, Rows, build, needed_columns
-from poolwise.design.encoding import encode_batch, encode_like, raw_columns
+from poolwise.design.encode import encode_batch, encode_like
 from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.plan import Plan, plan
+from poolwise.design.raw_columns import raw_columns
 from poolwise.design.required_columns import Needed, check_missing, python_factors
 from poolwise.families import Family
 from poolwise.families.summed import Summed

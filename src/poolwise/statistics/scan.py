@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.encoding import check_weights
 from poolwise.design.expressions import as_expression
+from poolwise.design.matrix_rows import check_weights
 from poolwise.design.plan import Plan
 from poolwise.sources.relation import Relation
 from poolwise.statistics.queries import (

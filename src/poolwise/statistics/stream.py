@@ -11,11 +11,14 @@ import numpy as np
 
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
-from poolwise.design.encoding import column_of_category, describe_columns, encode_batch, materialise, raw_columns
+from poolwise.design.encode import encode_batch
+from poolwise.design.encoding import describe_columns
 from poolwise.design.expression_names import expression_names
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
+from poolwise.design.model_matrices import column_of_category, materialise
+from poolwise.design.raw_columns import raw_columns
 from poolwise.design.required_columns import Needed, part_texts, python_factors
 from poolwise.design.transform_state import encoded_state, restore_specs
 from poolwise.sources.frames import Table, as_table

@@ -14,7 +14,7 @@ import poolwise as pw
 from poolwise.density.gaussian import gaussian
 from poolwise.density.ties import sampled_part
 from poolwise.design import functions, structures
-from poolwise.design.encoding import encode
+from poolwise.design.encode import encode
 from poolwise.inference.prepare import prepare
 from poolwise.sources.frames import as_table
 

@@ -12,7 +12,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from poolwise.design.encoding import encode
+from poolwise.design.encode import encode
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.problem import PlainPoolings, Problem, without_groups

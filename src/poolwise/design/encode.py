@@ -1,0 +1,134 @@
+"""From tables to encoded rows: learning an encoding, and replaying it on other rows.
+
+formulaic evaluates the outcome, the common terms and the left side of the bar together. Columns that several of them
+share are kept once; groups stay codes and never become indicator columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from poolwise.design.additions import addition_texts, bounds
+from poolwise.design.design import Design, Rows
+from poolwise.design.encoding import Encoding, codes_of, describe_columns, with_cells
+from poolwise.design.expression_names import expression_names
+from poolwise.design.factors import NOBODY, Cells, cells_of
+from poolwise.design.levels import group_levels
+from poolwise.design.matrix_rows import (
+    additions_of,
+    check_finite,
+    offset_of,
+    rows_of_matrices,
+    trials_of,
+    values_of,
+    weights_of,
+)
+from poolwise.design.model_matrices import materialise
+from poolwise.design.raw_columns import check_no_holes, read
+from poolwise.design.required_columns import Needed, design_parts
+from poolwise.formula import Formula
+from poolwise.sources.frames import Table
+
+
+def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
+    """Learn the encoding of a formula from a table and encode its rows.
+
+    Parameters
+    ----------
+    missing : "drop" leaves rows with a missing value out and counts them; "error" refuses them.
+
+    Raises
+    ------
+    FormulaError, DataError : what is wrong, where, and what would be valid.
+    """
+    raw, cells, codes, dropped, labels = read(needed, table, missing, ())
+    matrices = materialise(needed.parts, raw, needed.formula, len(codes))
+    design, encoding = describe_columns(needed, matrices.model_spec, cells)
+    encoding = replace(encoding, labels=labels)
+    return design, encoding, rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+
+
+def encode_like(
+    design: Design, encoding: Encoding, needed: Needed, table: Table, *, missing: str = "drop"
+) -> tuple[Design, Encoding, Rows]:
+    """Encode rows, outcome included, with an encoding that was learnt before; only the groups are the rows' own.
+
+    Raises
+    ------
+    DataError : as `build` does, and for a category that the encoding does not know.
+    """
+    raw, cells, codes, dropped, _ = read(needed, table, missing, encoding.labels)
+    matrices = materialise(encoding.specs, raw, design.formula, len(codes))
+    design, encoding = with_cells(design, encoding, cells)
+    return design, encoding, rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+
+
+def encode(
+    design: Design,
+    encoding: Encoding,
+    table: Table,
+    *,
+    absent: tuple[str, ...] = (),
+    weighted: bool = False,
+    groups: Table | None = None,
+) -> tuple[Design, Rows]:
+    """Encode new rows as at the fit: the design of their own groups, and the rows.
+
+    They need no outcome, whose column comes as NaN. Missing values are refused.
+
+    Parameters
+    ----------
+    absent : grouping columns that the table lacks and that are not asked for: all rows share a label of no group.
+    weighted : whether the rows' weights, trials and bounds are wanted, where the fit has them.
+    groups : whose grouping columns are those of the rows, where it is another table.
+
+    Raises
+    ------
+    DataError : for a column that is not there, a missing value, or a category that the fit has not seen.
+    """
+    has_weights = (
+        weighted and encoding.weights is not None and (encoding.known_errors or encoding.weights in table.names)
+    )
+    weights = (str(encoding.weights),) if has_weights else ()  # without them each row weighs one
+    bounded = Formula(
+        "", "", "", (), additions=tuple(one for one in design.formula.additions if one[0] in ("lb", "ub"))
+    )
+    bounds_of_columns = addition_texts(bounded) if weighted else {}
+    more_columns = sorted({name for text in bounds_of_columns.values() for name in expression_names(text)})
+    tried_columns = encoding.trials if weighted else ()
+    raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *tried_columns, *more_columns])))
+    nobody = np.full(table.rows, NOBODY, dtype=object)
+    labelled = table if groups is None else groups
+    keys = {name: nobody if name in absent else labelled.keys(name) for name in encoding.keys}
+    check_no_holes({**raw, **keys}, table.rows)
+    cells: Cells = tuple(np.zeros(0, dtype=int) for _ in encoding.keys)
+    codes = np.zeros(table.rows, dtype=np.int64)
+    if keys:
+        found = [group_levels(name, values) for name, values in keys.items()]
+        combinations, codes = cells_of([codes for _, codes in found])
+        cells = tuple(levels[combinations[:, k]] for k, (levels, _) in enumerate(found))
+    tried = weighted and design.formula.trials is not None
+    more = {"offset": bool(design.formula.offsets), "trials": tried and design.formula.fixed_trials is None}
+    names = [*design_parts(design.formula), *(name for name, wanted in more.items() if wanted), *bounds_of_columns]
+    specs = type(encoding.specs)(**{name: getattr(encoding.specs, name) for name in names})
+    matrices = materialise(specs, raw, design.formula, table.rows)
+    design, encoding = with_cells(design, encoding, cells)
+    values = values_of(design, [getattr(matrices, name) for name in design_parts(design.formula)], table.rows)
+    check_finite(design.columns, values[:, :-1])
+    offset = None
+    if design.formula.offsets:
+        offset = offset_of(design, np.asarray(matrices.offset, dtype=float), matrices.offset.model_spec)
+    trials = trials_of(matrices, design.formula, table.rows) if tried else None
+    limits = bounds(additions_of(matrices, bounded, table.rows), table.rows) if weighted else None
+    own = weights_of(encoding, raw) if weights else None
+    return design, Rows(values, codes, 0, own, offset, trials, encoding.linear, limits)
+
+
+def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: list[Any]) -> Rows:
+    """Encode complete rows, outcome included; `raw` holds the needed columns, `keys` (n,) each grouping column."""
+    length = len(next(iter(raw.values()))) if raw else len(keys[0])
+    codes = codes_of(encoding.cells, keys) if keys else np.zeros(length, dtype=np.int64)
+    return rows_of_matrices(design, encoding, materialise(encoding.specs, raw, design.formula, length), raw, codes, 0)
