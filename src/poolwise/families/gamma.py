@@ -113,6 +113,7 @@ def _summed(mean: np.ndarray, square: np.ndarray, log_mean: np.ndarray) -> tuple
     return about(mean, apart), apart / np.square(mean)
 
 
+SUMMED = Summed("gamma", 2, _summed, lambda z, log: (log(z),))
 GAMMA = Family(
     "gamma",
     LOG,
@@ -125,5 +126,5 @@ GAMMA = Family(
     log_interval=log_interval_by(_interval),
     variance=lambda mean, shape: mean**2 / shape,
     likelihood=_values,
-    summed=Summed("gamma", 2, _summed, lambda z, log: (log(z),)),
+    summed=SUMMED,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from poolwise.compiled import kernel
 from poolwise.families import gamma
@@ -53,4 +54,5 @@ HURDLE_GAMMA = Family(
     not_negative,
     thinned(same_mean),
     zeros_apart=True,
+    summed=replace(gamma.SUMMED, family="hurdle_gamma", apart=(0.0,)),
 )

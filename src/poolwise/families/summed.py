@@ -34,6 +34,7 @@ class Summed:
     settled : outcomes (count, n) of some weights (n,) without the digits that follow the order in which rows were
         summed up.
     ends : between which outcomes lie.
+    apart : values that are no part of the above, such as the zeros of a hurdle: rows that have one are all alike.
     """
 
     family: str
@@ -43,25 +44,42 @@ class Summed:
     standard: Callable[[float, float], tuple[float, float]] = lambda mean, sd: (0.0, mean)
     settled: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda y, weights: np.exp(on_grid(np.log(y)))
     ends: tuple[float, float] = (0.0, np.inf)
+    apart: tuple[float, ...] = ()
 
-    def units(self, mean: float, sd: float) -> Units:
-        """The zero and the unit of z, for outcomes of some mean and sd."""
+    def kinds(self, y: np.ndarray) -> np.ndarray:
+        """(n,) zero, or which of the values apart each outcome is, from one on."""
+        found = np.zeros(len(y), dtype=np.int64)
+        for k, value in enumerate(self.apart, start=1):
+            found[y == value] = k
+        return found
+
+    def units(self, y: np.ndarray, weights: np.ndarray) -> Units:
+        """The zero and the unit of z for some outcomes (n,), of which those apart play no part."""
+        own = self.kinds(y) == 0
+        if not weights[own].any():
+            return Units(0.0, 1.0)
+        mean = float(np.average(y[own], weights=weights[own]))
+        sd = float(np.sqrt(np.average(np.square(y[own] - mean), weights=weights[own])))
         return Units(*self.standard(mean, sd if sd > 0 else 1.0))
 
     def means(self, y: np.ndarray, weights: np.ndarray, place: np.ndarray, units: Units) -> np.ndarray:
         """(k, cells) weighted means of all functions over the outcomes (n,) of each cell `place` (n,)."""
         z = (y - units.zero) / units.unit
-        functions = np.array([z, z * z, *self.further(z, np.log)])
         total = np.bincount(place, weights)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a cell without weight has no means
+        with np.errstate(divide="ignore", invalid="ignore"):  # of values apart, and of cells without weight
+            functions = np.array([z, z * z, *self.further(z, np.log)])
             return np.array([np.bincount(place, weights * each) for each in functions]) / total
 
-    def outcomes(self, means: np.ndarray, units: Units) -> tuple[np.ndarray, np.ndarray]:
-        """Outcomes (count, cells) of some means (k, cells), NaN where none have them; and their `found` distance."""
+    def outcomes(self, means: np.ndarray, units: Units, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outcomes (count, cells) of some means (k, cells), NaN where none have them, for cells of some kinds (cells,);
+        and their `found` distance, NaN for values apart."""
         with np.errstate(all="ignore"):
             z, square = self.found(*means)
             z[:, ~(square >= -_ROUNDING)] = np.nan
-        return units.zero + units.unit * z, square
+        y = units.zero + units.unit * z
+        for k, value in enumerate(self.apart, start=1):
+            y[:, kinds == k] = value
+        return y, np.where(kinds == 0, square, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +98,20 @@ def on_grid(values: np.ndarray, unit: float = 1.0) -> np.ndarray:
 
 def has_digits(square: np.ndarray, weights: np.ndarray) -> bool:
     """Whether outcomes keep enough digits of how they spread, on the average over cells (n,) of some weights."""
-    return bool(np.average(square, weights=weights) > _DIGITS) if len(square) else True
+    known = np.isfinite(square)
+    return bool(np.average(square[known], weights=weights[known]) > _DIGITS) if known.any() else True
+
+
+def laid_out(outcomes: np.ndarray, weights: np.ndarray, single: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Outcomes (m, n) of cells of some weights (n,) one after the other: the cell of each, itself, and its share of the
+    weight. There is one of cells with a `single` row (n,), and of those whose outcomes are all alike."""
+    count, cells = outcomes.shape
+    single = single | (outcomes == outcomes[0]).all(axis=0)
+    cell, of = np.repeat(np.arange(cells), count), np.tile(np.arange(count), cells)
+    kept = (of == 0) | ~single[cell]
+    cell, of = cell[kept], of[kept]
+    y = np.where(single[cell], outcomes.mean(axis=0)[cell], outcomes[of, cell])
+    return cell, y, weights[cell] / np.where(single[cell], 1, count)
 
 
 def about(middle: np.ndarray, square: np.ndarray) -> np.ndarray:

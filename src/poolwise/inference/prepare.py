@@ -131,7 +131,7 @@ def without_rows(
         )
     formula = data.design.formula
     fixed = [name for name, _ in formula.fixed]
-    moments = None if data.summed is None else data.outcome_moments
+    moments = None if data.summed is None or family.zeros_apart else data.outcome_moments
     scales = family_scales(family, link, rows, [of for of, _ in formula.predictors], fixed, moments)
     products = data.products if family.precise else data.products.counted()
     resolved = resolve_priors(priors, data.design, products, scales)

@@ -197,11 +197,8 @@ def summed_statistics(
         design, encoding, rows = build(needed, found.table, missing="error")
     else:
         design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
-    mean, square = found.means[:2]
-    squares = found.counts * np.maximum(square - np.square(mean), 0.0) * found.units.unit**2
-    products = add_cells((*design.columns, design.response), encoding.cells, rows, found.counts, squares)
-    outcomes, _ = summed.outcomes(found.means, found.units)
-    few = replace(in_order(standing(rows, outcomes, found.counts)), dropped=found.dropped)
+    products = add_cells((*design.columns, design.response), encoding.cells, rows, found.counts, found.squares)
+    few = replace(in_order(standing(rows, found.outcomes, found.counts)), dropped=found.dropped)
     return Statistics(design, encoding, products, found.dropped, reading, few, summed=summed)
 
 

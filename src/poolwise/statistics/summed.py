@@ -16,7 +16,7 @@ from poolwise.design.factors import cells_of
 from poolwise.design.required_columns import Needed
 from poolwise.families import Family
 from poolwise.families.checks import without_place
-from poolwise.families.summed import Summed, Units, has_digits
+from poolwise.families.summed import Summed, Units, has_digits, laid_out
 from poolwise.formula.parse import unquote
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation
@@ -36,15 +36,15 @@ class SummedTable:
     ----------
     table : with the needed columns; the outcome is the mean of each.
     counts : (n,) how many rows there are of each.
-    means : (k, n) means of the functions that the family sums up, of outcomes in some units.
-    units : these.
+    squares : (n,) sums of squared deviations of their outcomes from these means.
+    outcomes : (m, n) which have the likelihood of all.
     dropped : rows with a missing value in a needed column.
     """
 
     table: Table
     counts: np.ndarray
-    means: np.ndarray
-    units: Units
+    squares: np.ndarray
+    outcomes: np.ndarray
     dropped: int
 
 
@@ -87,13 +87,16 @@ def sum_rows(
     low, high = summed.ends
     # What the family cannot have is refused below; some engines stop at its logarithm.
     inside = nw.when((y > low) & (y < high)).then((y - units.zero) / units.unit)
+    kind = nw.lit(0)
+    for k, value in enumerate(summed.apart, start=1):
+        kind = nw.when(y == value).then(nw.lit(k)).otherwise(kind)
     z = nw.col(names["z"])
     functions = (z, z * z, *summed.further(z, lambda column: column.log()))
     made = [each.alias(names[f"f{i}"]) for i, each in enumerate(functions)]
-    values = complete.select(*keys, y.alias(names["y"]), inside.alias(names["z"]))
+    values = complete.select(*keys, y.alias(names["y"]), inside.alias(names["z"]), kind.alias(names["kind"]))
     cells = (
-        values.select(*keys, names["y"], *made)
-        .group_by(*keys)
+        values.select(*keys, names["kind"], names["y"], *made)
+        .group_by(*keys, names["kind"])
         .agg(
             nw.len().alias(names["n"]),
             nw.col(names["y"]).min().alias(names["least"]),
@@ -113,16 +116,19 @@ def sum_rows(
         raise DataError("The table grew while it was read; nothing was fitted. Read a copy that holds still.")
     check_rows(relation, needed, rows, dropped, missing)
     _check_ends(outcome, family, np.array([least.min(), most.max()]))
-    outcomes, square = summed.outcomes(means, units)
+    kinds = np.asarray(found.pop(names["kind"]), dtype=np.int64)
+    outcomes, square = summed.outcomes(means, units, kinds)
     if not (np.isfinite(outcomes).all() and has_digits(square, counts)):
         return f"'{outcome}' spreads so little that its sums would lose digits"
-    table = as_table({**found, outcome: units.zero + units.unit * means[0]})
-    return SummedTable(table, counts, means, units, dropped)
+    own = kinds == 0
+    mean = np.where(own, units.zero + units.unit * means[0], outcomes[0])
+    squares = np.where(own, counts * np.maximum(means[1] - np.square(means[0]), 0.0) * units.unit**2, 0.0)
+    return SummedTable(as_table({**found, outcome: mean}), counts, squares, outcomes, dropped)
 
 
 def _names(keys: list[str]) -> dict[str, str]:
     """Names of columns of a query that no key has."""
-    wanted = ["n", "y", "z", "least", "most", *(f"f{i}" for i in range(8))]
+    wanted = ["n", "y", "z", "kind", "least", "most", *(f"f{i}" for i in range(8))]
     found: dict[str, str] = {}
     for name in wanted:
         found[name] = free_name(name, [*keys, *found.values()])
@@ -133,7 +139,7 @@ def _units(relation: Relation, outcomes: Any, name: str, summed: Summed) -> Unit
     """Of the first outcomes."""
     head = np.asarray(relation.fetch(outcomes.head(HEAD), Scan())[name], dtype=float)
     head = head[np.isfinite(head) & (head > summed.ends[0]) & (head < summed.ends[1])]
-    return summed.units(float(head.mean()), float(head.std())) if len(head) else summed.units(1.0, 1.0)
+    return summed.units(head, np.ones(len(head)))
 
 
 def _check_ends(name: str, family: Family, ends: np.ndarray) -> None:
@@ -148,14 +154,9 @@ def _check_ends(name: str, family: Family, ends: np.ndarray) -> None:
 
 def standing(rows: Rows, outcomes: np.ndarray, counts: np.ndarray) -> Rows:
     """Rows (n,) with a few outcomes (m, n) each in the place of so many (n,); single ones stay single."""
-    of_row, of = np.repeat(np.arange(len(counts)), len(outcomes)), np.tile(np.arange(len(outcomes)), len(counts))
-    taken = rows.take(of_row)
-    values = taken.values.copy()
-    values[:, -1] = outcomes[of, of_row]
-    values[counts[of_row] == 1, -1] = outcomes.mean(axis=0)[of_row[counts[of_row] == 1]]
-    kept = (of == 0) | (counts[of_row] > 1)
-    share = np.where(counts > 1, counts / len(outcomes), 1.0)[of_row]
-    return replace(taken, values=values, counts=share).take(np.flatnonzero(kept))
+    cell, y, share = laid_out(outcomes, counts, counts == 1)
+    taken = rows.take(cell)
+    return replace(taken, values=np.column_stack([taken.values[:, :-1], y]), counts=share)
 
 
 def with_sums(parts: list[tuple[Rows, float]], summed: Summed) -> Rows:
@@ -167,15 +168,12 @@ def with_sums(parts: list[tuple[Rows, float]], summed: Summed) -> Rows:
     """
     rows = Rows.joined([replace(part, counts=sign * part.multiplicities) for part, sign in parts])
     known = [] if rows.offset is None else [rows.offset]
-    columns = [rows.codes, *rows.values[:, :-1].T, *known]
+    y, weights = rows.response, rows.multiplicities
+    columns = [rows.codes, *rows.values[:, :-1].T, *known, summed.kinds(y)]
     _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
     first = np.unique(place, return_index=True)[1]
-    weights = rows.multiplicities
-    counts = np.bincount(place, weights)
-    y, size = rows.response, np.abs(weights)
-    mean = float(np.average(y, weights=size))
-    units = summed.units(mean, float(np.sqrt(np.average(np.square(y - mean), weights=size))))
-    outcomes, _ = summed.outcomes(summed.means(y, weights, place, units), units)
+    counts, units = np.bincount(place, weights), summed.units(y, np.abs(weights))
+    outcomes, _ = summed.outcomes(summed.means(y, weights, place, units), units, summed.kinds(y[first]))
     left = np.flatnonzero(counts > 0)
     if np.any(counts < 0) or not np.isfinite(outcomes[:, left]).all():
         raise DataError("Cannot take away rows that are not part of these statistics.")

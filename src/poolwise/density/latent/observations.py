@@ -16,7 +16,7 @@ from poolwise.design.design import Design, Rows
 from poolwise.design.factors import cells_of
 from poolwise.families import Family
 from poolwise.families.callback import call_rows
-from poolwise.families.summed import Summed, has_digits
+from poolwise.families.summed import Summed, has_digits, laid_out
 from poolwise.statistics.products import CrossProducts
 
 
@@ -203,26 +203,20 @@ def _summed(
 ) -> _Events | None:
     """A few outcomes in the place of those of rows that differ in these alone; None where rows are not twice as many,
     or where digits would be lost."""
-    _, place = cells_of([codes[each.positions], *alike])
+    _, place = cells_of([codes[each.positions], *alike, summed.kinds(each.y)])
     cells = int(place.max(initial=-1)) + 1
     if 2 * summed.count * cells >= many[each.positions].sum():
         return None
     order = np.lexsort((each.weights, each.y, place))
     y, weights, place = each.y[order], each.weights[order], place[order]
-    mean = float(np.average(y, weights=weights))
-    units = summed.units(mean, float(np.sqrt(np.average(np.square(y - mean), weights=weights))))
-    found, square = summed.outcomes(summed.means(y, weights, place, units), units)
-    total = np.bincount(place, weights)
+    total, at = np.bincount(place, weights), np.unique(place, return_index=True)[1]
+    first, kinds, units = order[at], summed.kinds(y[at]), summed.units(y, weights)
+    found, square = summed.outcomes(summed.means(y, weights, place, units), units, kinds)
     if not (np.isfinite(found).all() and has_digits(square, total)):
         return None
-    found = summed.settled(found, total)
-    first = order[np.unique(place, return_index=True)[1]]
-    return each._replace(
-        positions=np.repeat(each.positions[first], summed.count),
-        y=found.T.ravel(),
-        trials=np.ones(cells * summed.count),
-        weights=np.repeat(total / summed.count, summed.count),
-    )
+    found[:, kinds == 0] = summed.settled(found[:, kinds == 0], total[kinds == 0])
+    cell, y, weights = laid_out(found, total, np.zeros(cells, dtype=bool))
+    return each._replace(positions=each.positions[first][cell], y=y, trials=np.ones(len(y)), weights=weights)
 
 
 def observe_groups(
