@@ -59,7 +59,7 @@ def _sampled(posterior: Posterior) -> list[str]:
     design, layout, observations = model.design, model.priors.layout, model.observations
     lines = [f"family      {model.family.name}, link {model.link.name}"]
     if observations is not None:
-        lines.append(f"rows        {observations.rows:,}, of which {len(observations.y):,} differ in their predictors")
+        lines.append(f"rows        {observations.rows:,}, put together to {len(observations.y):,}")
     for factor in design.factors if model.pooling is Pooling.PARTIAL else ():
         q = len(factor.effects)
         joint = "correlated" if factor.correlated else "independent"
