@@ -82,32 +82,12 @@ def sum_rows(
     if why := continuous(relation, complete, keys):
         return why
     y = nw.col(outcome).cast(nw.Float64)
-    units = _units(relation, complete.select(y), outcome, summed)
-    names = _names(keys)
-    low, high = summed.ends
-    # What the family cannot have is refused below; some engines stop at its logarithm.
-    inside = nw.when((y > low) & (y < high)).then((y - units.zero) / units.unit)
-    kind = nw.lit(0)
-    for k, value in enumerate(summed.apart, start=1):
-        kind = nw.when(y == value).then(nw.lit(k)).otherwise(kind)
-    z = nw.col(names["z"])
-    functions = (z, z * z, *summed.further(z, lambda column: column.log()))
-    made = [each.alias(names[f"f{i}"]) for i, each in enumerate(functions)]
-    values = complete.select(*keys, y.alias(names["y"]), inside.alias(names["z"]), kind.alias(names["kind"]))
-    cells = (
-        values.select(*keys, names["kind"], names["y"], *made)
-        .group_by(*keys, names["kind"])
-        .agg(
-            nw.len().alias(names["n"]),
-            nw.col(names["y"]).min().alias(names["least"]),
-            nw.col(names["y"]).max().alias(names["most"]),
-            *(nw.col(names[f"f{i}"]).mean() for i in range(len(functions))),
-        )
-    )
+    units, names = _units(relation, complete.select(y), outcome, summed), _names(keys)
+    functions, cells = _cells(complete, keys, y, summed, units, names)
     step = Scan(progress, f"reading rows with {relation.engine.name}", relation.rows)
     found = relation.fetch(cells.head(MOST // summed.count + 1), step)
     counts, least, most = (np.asarray(found.pop(names[name]), dtype=float) for name in ("n", "least", "most"))
-    means = np.array([np.asarray(found.pop(names[f"f{i}"]), dtype=float) for i in range(len(functions))])
+    means = np.array([np.asarray(found.pop(name), dtype=float) for name in functions])
     if len(counts) > MOST // summed.count:
         return f"more than {MOST // summed.count:,} rows differ in more than '{outcome}'"
     rows = relation.count()
@@ -124,6 +104,33 @@ def sum_rows(
     mean = np.where(own, units.zero + units.unit * means[0], outcomes[0])
     squares = np.where(own, counts * np.maximum(means[1] - np.square(means[0]), 0.0) * units.unit**2, 0.0)
     return SummedTable(as_table({**found, outcome: mean}), counts, squares, outcomes, dropped)
+
+
+def _cells(
+    complete: Any, keys: list[str], y: Any, summed: Summed, units: Units, names: dict[str, str]
+) -> tuple[list[str], Any]:
+    """Names of the functions whose means are taken, and the query for these and for number, least and largest outcome
+    by cell."""
+    import narwhals as nw
+
+    low, high = summed.ends
+    # What the family cannot have is refused by the least and the largest; some engines stop at its logarithm.
+    inside = nw.when((y > low) & (y < high)).then((y - units.zero) / units.unit)
+    kind = nw.lit(0)
+    for k, value in enumerate(summed.apart, start=1):
+        kind = nw.when(y == value).then(nw.lit(k)).otherwise(kind)
+    z = nw.col(names["z"])
+    every = (z, z * z, *summed.further(z, lambda column: column.log()))
+    functions = [names[f"f{i}"] for i in range(len(every))]
+    made = [each.alias(name) for each, name in zip(every, functions, strict=True)]
+    values = complete.select(*keys, y.alias(names["y"]), inside.alias(names["z"]), kind.alias(names["kind"]))
+    of_rows = values.select(*keys, names["kind"], names["y"], *made)
+    return functions, of_rows.group_by(*keys, names["kind"]).agg(
+        nw.len().alias(names["n"]),
+        nw.col(names["y"]).min().alias(names["least"]),
+        nw.col(names["y"]).max().alias(names["most"]),
+        *(nw.col(name).mean() for name in functions),
+    )
 
 
 def _names(keys: list[str]) -> dict[str, str]:
