@@ -260,6 +260,11 @@ def test_models_that_are_refused_and_handed_over():
         pm.Normal("y", pm.Normal("x", 0, 1) + kind, 1.0, observed=np.ones(3))
     with pytest.raises(DataError, match="'kind' is discrete"):
         pw.pymc.sample(discrete)
+    with pm.Model() as single:
+        packed = pm.LKJCholeskyCov("packed", n=1, eta=2, sd_dist=pm.Exponential.dist(1.0), compute_corr=False)
+        pm.Normal("y", packed[0] * pm.Normal("x", 0, 1), 1.0, observed=np.ones(3))
+    with pytest.raises(DataError, match="LKJ prior of one standard deviation"):
+        pw.pymc.sample(single)
     with pm.Model() as empty:
         pm.Normal("x", 0, 1)
     with pytest.raises(DataError, match="no observed variables"):

@@ -19,6 +19,7 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
+from pymc.distributions.transforms import CholeskyCovPacked
 from pymc.initial_point import make_initial_point_expression
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
@@ -210,6 +211,12 @@ def check_model(model: pm.Model) -> None:
     if discrete := [one.name for one in model.free_RVs if one.dtype.startswith(("int", "uint", "bool"))]:
         raise DataError(
             f"'{discrete[0]}' is discrete, which is neither integrated out nor sampled here: use pm.sample()."
+        )
+    packed = [one for one in model.free_RVs if isinstance(model.rvs_to_transforms[one], CholeskyCovPacked)]
+    if alone := [one.name for one in packed if one.type.shape == (1,)]:
+        raise DataError(
+            f"'{alone[0]}' is an LKJ prior of one standard deviation, which PyMC cannot draw from: give that a prior by "
+            "itself, as pm.Exponential('sd', 1.0)."
         )
     if pytensor.config.floatX != "float64":
         raise DataError(f"PyTensor computes in {pytensor.config.floatX} here; set pytensor.config.floatX to float64.")
