@@ -215,8 +215,8 @@ def check_model(model: pm.Model) -> None:
     packed = [one for one in model.free_RVs if isinstance(model.rvs_to_transforms[one], CholeskyCovPacked)]
     if alone := [one.name for one in packed if one.type.shape == (1,)]:
         raise DataError(
-            f"'{alone[0]}' is an LKJ prior of one standard deviation, which PyMC cannot draw from: give that a prior by "
-            "itself, as pm.Exponential('sd', 1.0)."
+            f"'{alone[0]}' is an LKJ prior of one standard deviation, which PyMC cannot draw from: give that a "
+            "prior by itself, as pm.Exponential('sd', 1.0)."
         )
     if pytensor.config.floatX != "float64":
         raise DataError(f"PyTensor computes in {pytensor.config.floatX} here; set pytensor.config.floatX to float64.")
