@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 import poolwise as pw
 
@@ -69,3 +70,21 @@ def test_draws_and_predictions_are_those_of_all_tables(fit):
 def test_messages(frames, message):
     with pytest.raises(pw.DataError, match=message):
         pw.fit_imputed("y ~ x + (1 | g)", frames, draws=50)
+
+
+def test_intervals_of_few_tables_are_those_of_rubins_degrees_of_freedom():
+    """Quantiles of all draws alone cover too little."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=200)
+    tables = [pd.DataFrame({"x": x, "y": (1 + 0.1 * k) * x + rng.normal(size=200)}) for k in range(3)]
+    found = pw.fit_imputed("y ~ x", tables, seed=1)
+    line = found.summary(interval=0.9).loc["beta[x]"]
+    freedom = 2 / line["between"] ** 2
+    half = line["sd"] * t.isf(0.05, freedom)
+    assert line["between"] > 0.3
+    np.testing.assert_allclose([line["5%"], line["95%"]], [line["mean"] - half, line["mean"] + half], atol=0.15 * half)
+    assert (found.summary()["5%"][["sigma"]] > 0).all()
+    one = pd.DataFrame({"x": [1.0]})
+    drawn = np.array([each.predict(one, draws=True).values.ravel() for each in found.fits])
+    total = drawn.var(axis=1, ddof=1).mean() + (4 / 3) * drawn.mean(axis=1).var(ddof=1)
+    assert found.predict(one)["sd"][0] == pytest.approx(total**0.5)

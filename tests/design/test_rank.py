@@ -66,7 +66,7 @@ def test_new_rows_of_an_empty_cell_are_refused(formula):
     """They would pass for rows whose coefficient is zero."""
     fit = fitted(formula, EMPTY)
     fit.predict(EMPTY)
-    with pytest.raises(pw.DataError, match=r"no coefficient for '.*C.*Q.*': no row of its data has these categories"):
+    with pytest.raises(pw.DataError, match=r"no coefficient for '.*C.*Q.*', which was zero in every row"):
         fit.predict(FRAME)
     with pytest.raises(pw.DataError, match="no coefficient for"):
         pw.avg_comparisons(fit, "b", FRAME)
@@ -125,3 +125,19 @@ def test_separation_of_counts_is_said():
     data = FRAME.assign(k=np.where(FRAME.a == "C", 0, RNG.poisson(2, ROWS)))
     assert "a[T.C] marks rows whose counts are all zero" in fitted("k ~ a + x", data, family="poisson").notes[0]
     assert not fitted("k ~ x", data, family="poisson").notes
+
+
+def test_a_cell_that_sigma_alone_lacks_is_no_matter_for_the_mean():
+    fit = fitted(["y ~ x + (1 | g)", "sigma ~ a*b"], EMPTY)
+    assert np.isfinite(fit.predict(FRAME)["mean"]).all()
+    with pytest.raises(pw.DataError, match="no coefficient for"):
+        fit.predict(FRAME, kind="response")
+
+
+def test_cells_without_people_may_be_unknown():
+    fit = fitted("y ~ a*b + (1 | g)", EMPTY)
+    cells = FRAME[["a", "b", "g"]].drop_duplicates().assign(n=lambda d: np.where((d.a == "C") & (d.b == "Q"), 0, 5))
+    some = fit.poststratify(cells, by="a").table
+    pd.testing.assert_frame_equal(some, fit.poststratify(cells[cells.n > 0], by="a").table)
+    with pytest.raises(pw.DataError, match="Nobody"):
+        fit.poststratify(cells.assign(n=0))

@@ -202,3 +202,16 @@ def test_structured_terms_of_groups_are_groups(data, family, term):
     if family == "bernoulli":
         with pytest.raises(pw.DataError, match="are coupled"):
             structured.predict(rows, new_groups="marginal")
+
+
+def test_precisions_play_no_part_in_how_predictors_spread():
+    rng = np.random.default_rng(6)
+    w = rng.choice([0.2, 5.0], 400)
+    rows = pd.DataFrame({"w": w, "x": rng.normal(size=400) * np.where(w > 1, 3.0, 0.5), "g": rng.integers(0, 9, 400)})
+    rows["y"] = 0.5 * rows["x"] + rng.normal(size=9)[rows["g"]] + rng.normal(size=400) / np.sqrt(w)
+    fit = pw.fit("y ~ x + (1 | g)", rows, weights="w", seed=1, draws=200)
+    post = fit.posterior
+    common = post["beta"].sel(coefficient="x").values.ravel() ** 2 * rows["x"].var(ddof=0)
+    rest = post["sigma"].values.ravel() ** 2 * (1 / w).mean()
+    of_g = post["sd_g"].values.ravel() ** 2
+    assert fit.r2().loc["marginal", "mean"] == pytest.approx((common / (common + of_g + rest)).mean())

@@ -13,6 +13,7 @@ from tests.sources.engines import rows, spark_frame
 import poolwise as pw
 from poolwise.sources import as_source
 from poolwise.sources import files as source_files
+from poolwise.statistics import routes
 
 FORMULA = "y ~ x + (x | g)"
 
@@ -200,3 +201,20 @@ def test_missing_truth_values_of_pandas_are_missing():
     frame = pd.DataFrame({"y": np.random.default_rng(0).normal(size=80), "s": truths})
     with pytest.warns(pw.PoolwiseWarning, match="20 of 80 rows"):
         assert pw.fit("y ~ s", frame, draws=50, seed=1).result.model.statistics.rows == 60
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_names_in_a_file_that_differ_in_case_alone(kind, tmp_path):
+    """DuckDB calls `X, x, x_1` X, x_1 and x_1_1: a formula's x_1 would be x."""
+    rows = pd.DataFrame({"X": [1.0, 2.0, 3.0], "x": [3.0, 1.0, 2.0], "x_1": [2.0, 2.0, 1.0], "y": [1.0, 3.0, 2.0]})
+    write = rows.to_csv if kind == "csv" else rows.to_parquet
+    write(tmp_path / f"rows.{kind}", index=False)
+    with pytest.raises(pw.FileError, match="columns 'X' and 'x', which DuckDB does not tell apart"):
+        pw.fit("y ~ x_1", tmp_path / f"rows.{kind}", seed=1)
+
+
+def test_names_in_a_frame_that_differ_in_case_alone(monkeypatch):
+    monkeypatch.setattr(routes, "LARGE", 0)
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"x": rng.integers(0, 3, 200), "X": rng.integers(0, 3, 200), "y": rng.normal(size=200)})
+    assert "rows in memory" in pw.fit("y ~ x + X", rows, seed=1, draws=50).result.model.data.reading

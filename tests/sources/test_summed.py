@@ -242,3 +242,54 @@ def test_rare_rows_are_left_out_of_files_by_group(summing, tmp_path):
     kept = pw.SufficientStatistics.load(tmp_path / "some.stats")
     expected = fitted("gamma", data[data["g"] != "g3"])
     assert_same_posterior(pw.fit(formula("gamma"), kept, family="gamma", **FEW), expected)
+
+
+@pytest.mark.parametrize("name", ["Z", "Y", "N", "F0", "Least", "KIND"])
+def test_names_that_an_engine_takes_for_ours(name, of_rows, summing):
+    """DuckDB does not tell `Z` from `z`, and would sum up the predictor."""
+    data = DATA.drop(columns="y").rename(columns={"a": name})
+    fit = pw.fit(f"gamma ~ {name} + b + (1 | g)", data, family="gamma", **FEW)
+    assert "summed up" in fit.result.model.data.reading
+    for mine, theirs in zip(fit.result.variables().values(), of_rows["gamma"].result.variables().values(), strict=True):
+        np.testing.assert_allclose(mine.values, theirs.values, rtol=1e-5, atol=1e-6)
+    zero = data.assign(gamma=lambda d: np.where(d["g"] == "g1", 0.0, d["gamma"]))
+    with pytest.raises(pw.DataError, match="above zero"):
+        pw.fit(f"gamma ~ {name} + b + (1 | g)", zero, family="gamma", **FEW)
+    zero["count"] = np.round(zero["gamma"])
+    counted = pw.fit(f"count ~ {name} + (1 | g)", zero, family="poisson", **FEW)
+    assert "equal rows counted" in counted.result.model.data.reading
+
+
+@pytest.mark.parametrize("shape", [0.5, 0.05, 0.02])
+@pytest.mark.parametrize("family", ["gamma", "beta"])
+def test_outcomes_near_an_end_keep_the_means_or_are_refused(family, shape):
+    """The smaller of two outcomes may be some 10^-20 of the larger."""
+    rng, given = np.random.default_rng(5), family_of(family)
+    y = rng.gamma(shape, 1 / shape, 100_000) if family == "gamma" else rng.beta(shape, 1.0, 100_000)
+    y = np.clip(y, 1e-300, np.inf if family == "gamma" else 1 - 1e-16)
+    ones, whole = np.ones(len(y)), np.zeros(len(y), dtype=int)
+    units = given.summed.units(y, ones)
+    found, _ = given.summed.outcomes(given.summed.means(y, ones, whole, units), units, np.zeros(1, dtype=int))
+    assert family == "beta" or np.isfinite(found).all()
+    if np.isfinite(found).all():
+        assert np.log(found).mean() == pytest.approx(np.log(y).mean(), rel=1e-9)
+        with np.errstate(divide="ignore"):
+            assert family == "gamma" or np.log1p(-found).mean() == pytest.approx(np.log1p(-y).mean(), rel=1e-6)
+
+
+def test_standard_deviations_that_differ_a_thousandfold():
+    """What rows tell of a mean and a sigma together is not in the outcomes that stand for them."""
+    rng = np.random.default_rng(1)
+    noisy = rng.integers(0, 2, 20_000)
+    rows = pd.DataFrame({"b": noisy, "y": 5 + np.where(noisy == 1, 1.0, 1e-3) * rng.normal(size=20_000)})
+    fit = pw.fit(["y ~ b", "sigma ~ b"], rows, seed=1)
+    assert fit.outcome.passed
+    assert len(fit.result.model.observations.y) == 4
+    log_sds = np.log(rows.groupby("b")["y"].std(ddof=0))
+    assert fit.summary().loc["beta[sigma_Intercept]", "mean"] == pytest.approx(log_sds[0], abs=0.01)
+
+
+def test_the_evidence_is_known_of_as_many_rows_as_before(of_rows):
+    assert of_rows["gamma"].log_evidence == pytest.approx(
+        pw.fit(formula("gamma"), DATA, family="gamma", sampler="independence", **FEW).log_evidence, abs=0.2
+    )

@@ -569,8 +569,7 @@ class Fit:
         """
         found = self.outcome.log_evidence
         if found is None:
-            told = self.result.model.sampled or self.result.by_turns
-            advice = "" if told else ": sampler='independence' does"
+            advice = "" if self.result.by_turns else ": sampler='independence' does, where it is certified"
             raise SamplingError(f"The sampler of this fit does not estimate the evidence{advice}.")
         return found
 

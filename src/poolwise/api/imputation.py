@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import fit
 from poolwise.families import Family
+from poolwise.families.links import LOG, LOGIT
 from poolwise.formula import Functions
 from poolwise.output.tables.summary import flatten, interval_names
 from poolwise.output.tables.text import digits
@@ -45,16 +46,14 @@ class ImputedFit:
         import pandas as pd
 
         flat = [dict(flatten(one.result, groups=False)) for one in self.fits]
-        low, high = interval_names(check_interval(interval))
-        tail, count = (1 - interval) / 2, len(flat)
+        tail = (1 - check_interval(interval)) / 2
         lines = []
         for name in flat[0]:
             drawn = np.array([each[name].ravel() for each in flat])
-            within, between = float(drawn.var(axis=1, ddof=1).mean()), float(drawn.mean(axis=1).var(ddof=1))
-            total = within + (1 + 1 / count) * between
-            ends = np.quantile(drawn, [tail, 1 - tail])
-            lines.append([float(drawn.mean()), total**0.5, *ends.tolist(), (1 + 1 / count) * between / total])
-        names = ["mean", "sd", low, high, "between"]
+            on = _LOGS if name.startswith("sd_") or name in self.fits[0].result.dispersions else _AS_THEY_ARE
+            pooled = _pooled(drawn[..., None], tail, on)
+            lines.append([*(float(each[0]) for each in pooled)])
+        names = ["mean", "sd", *interval_names(interval), "between"]
         return pd.DataFrame(lines, pd.Index(list(flat[0]), name="parameter"), names)
 
     @property
@@ -78,13 +77,12 @@ class ImputedFit:
         import pandas as pd
 
         each = [one.predict(new_data, kind=kind, new_groups=new_groups, draws=True).values for one in self.fits]
-        drawn = np.concatenate(each)
-        if drawn.ndim != 3:
+        if each[0].ndim != 3:
             raise DataError("Predictions of several quantities are not pooled yet; ask each of the fits.")
-        tail = (1 - check_interval(interval)) / 2
-        ends = np.quantile(drawn, [tail, 1 - tail], axis=(0, 1))
+        drawn = np.array([one.reshape(-1, one.shape[-1]) for one in each])
+        on = _scale_of(self.fits[0].result.model.family) if kind == "mean" else _AS_THEY_ARE
+        figures = _pooled(drawn, (1 - check_interval(interval)) / 2, on)[:-1]
         table = self.fits[0].predict(new_data, kind=kind, new_groups=new_groups, interval=interval)
-        figures = [drawn.mean(axis=(0, 1)), drawn.std(axis=(0, 1)), *ends]
         names = table.columns[-len(figures) :]  # a predictor called mean keeps its name, and ours gets another
         return pd.DataFrame(table).assign(**dict(zip(names, figures, strict=True)))
 
@@ -96,6 +94,44 @@ class ImputedFit:
             f"{self.summary().to_string(float_format=digits)}\n\n"
             f"{len(self.fits)} fits, {how}. between: share of the variance that is due to what is missing."
         )
+
+
+OnScale = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]  # to a scale, and back
+_AS_THEY_ARE: OnScale = (np.asarray, np.asarray)
+_LOGS: OnScale = (np.log, np.exp)
+_LOG_ODDS: OnScale = (lambda p: np.log(p) - np.log1p(-p), lambda x: np.exp(-np.logaddexp(0.0, -x)))
+
+
+def _scale_of(family: Family) -> OnScale:
+    """On which the mean of a family has no ends."""
+    if family.scale is LOGIT:
+        return _LOG_ODDS
+    return _LOGS if family.scale is LOG else _AS_THEY_ARE
+
+
+def _pooled(drawn: np.ndarray, tail: float, on: OnScale) -> tuple[np.ndarray, ...]:
+    """Mean, sd, both ends of an interval and the share of the variance between tables, (n,) each, of draws (m, s, n) of
+    m tables, by Rubin's (1987) rules.
+
+    Of so few tables the variance between them counts (1 + 1 / m) times and is itself uncertain: on a scale without ends
+    quantiles of all draws are moved away from the mean, as a Student-t distribution with Rubin's degrees of freedom
+    lies wider than a normal one.
+    """
+    from scipy.stats import norm, t
+
+    count = len(drawn)
+    mean, within = drawn.mean(axis=(0, 1)), drawn.var(axis=1, ddof=1).mean(axis=0)
+    between = (1 + 1 / count) * drawn.mean(axis=1).var(axis=0, ddof=1)
+    total = within + between
+    with np.errstate(divide="ignore", invalid="ignore"):  # of what is certain, and so without a spread, or at an end
+        share = np.where(total > 0, between / total, 0.0)
+        freedom = (count - 1) / np.square(np.maximum(share, 1e-8))
+        wider = t.isf(tail, np.minimum(freedom, 1e12)) / norm.isf(tail)
+        wider *= np.sqrt(np.where(total > 0, total / drawn.var(axis=(0, 1)), 1.0))
+        scaled = on[0](drawn)
+        ends, middle = np.quantile(scaled, [tail, 1 - tail], axis=(0, 1)), scaled.mean(axis=(0, 1))
+        low, high = on[1](np.where(np.isfinite(middle), middle + wider * (ends - middle), ends))
+    return mean, np.sqrt(total), low, high, share
 
 
 def fit_imputed(

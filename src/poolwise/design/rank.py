@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -84,25 +85,27 @@ def empty_columns(design: Design) -> list[str]:
     return [name for name, is_used in zip(design.columns, used[1:], strict=True) if not is_used]
 
 
-def check_estimated(design: Design, values: np.ndarray) -> None:
-    """Refuse new rows that a coefficient is needed for which no row of the fit had a column for.
+def check_estimated(design: Design, values: np.ndarray, columns: Collection[str]) -> None:
+    """Refuse new rows that need a coefficient whose column was zero in every row of the fit.
 
     Parameters
     ----------
     values : (n, K) or wider, the design's columns in the new rows.
+    columns : those that what is predicted depends on.
 
     Raises
     ------
     DataError : for categories that no row of the fit has, or not together, as of a cell without rows.
     """
-    asked = [name for name in empty_columns(design) if np.any(values[:, design.columns.index(name)] != 0)]
+    empty = [name for name in empty_columns(design) if name in columns]
+    asked = [name for name in empty if np.any(values[:, design.columns.index(name)] != 0)]
     if asked:
         named = ", ".join(f"'{name}'" for name in asked[:_SHOWN])
         more = f" and {len(asked) - _SHOWN} more" if len(asked) > _SHOWN else ""
         raise DataError(
-            f"The fit has no coefficient for {named}{more}: no row of its data has these categories, or has them "
-            "together, but new rows do. Leave these rows out; or fit a group term of the combination, as (1 | a:b), "
-            "whose groups need no rows."
+            f"The fit has no coefficient for {named}{more}, which was zero in every row, and is not in new ones: none "
+            "had these categories, or had them together. Leave these rows out; or fit a group term of the combination, "
+            "as (1 | a:b), whose groups need no rows."
         )
 
 

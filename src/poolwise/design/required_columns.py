@@ -161,9 +161,11 @@ def effects_part(of: str, formula: Formula, bar: Bar) -> str:
     return _effect_parts(of, formula)[bar.effects]
 
 
-def design_parts(formula: Formula) -> list[str]:
-    """Names of the parts whose columns make the design: the common terms and the left sides of bars."""
-    return [part for of, each in formula.predictors for part in (common_part(of), *_effect_parts(of, each).values())]
+def design_parts(formula: Formula, *, mean: bool = False) -> list[str]:
+    """Names of the parts whose columns make the design: the common terms and the left sides of bars; of the mean alone
+    if asked."""
+    predictors = formula.predictors[:1] if mean else formula.predictors
+    return [part for of, each in predictors for part in (common_part(of), *_effect_parts(of, each).values())]
 
 
 def _effect_parts(of: str, formula: Formula) -> dict[str, str]:

@@ -12,6 +12,7 @@ from poolwise.design import Rows, with_whole_bounds
 from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.design.encode import encode
 from poolwise.design.rank import check_estimated
+from poolwise.design.required_columns import design_parts
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
 from poolwise.evaluate.level_terms import coefficients_of_groups
@@ -369,10 +370,20 @@ def predictor_of(posterior: Posterior, table: Table, question: Question, *, grou
     if question.new_groups is NewGroups.MARGINAL and not model.encoding.linear:
         check_integrable(posterior, question.quantity)
     design, rows = encode(model.design, model.encoding, table, absent=absent, weighted=weighted, groups=groups)
-    check_estimated(design, rows.values)
+    check_estimated(design, rows.values, _asked_of(posterior, question))
     if model.family.whole and rows.limits is not None:
         rows = replace(rows, limits=with_whole_bounds(rows.limits))
     return Predictor(posterior, design, rows, question)
+
+
+def _asked_of(posterior: Posterior, question: Question) -> set[str]:
+    """The columns that a prediction depends on: those of other parameters only where these play a part."""
+    model = posterior.model
+    mean = question.kind is not Kind.RESPONSE and question.quantity is None and model.family.expected is None
+    specs = [getattr(model.encoding.specs, part) for part in design_parts(model.design.formula, mean=mean)]
+    if any(spec.structure is None for spec in specs):  # those of a file do not say which columns are whose
+        return set(model.design.columns)
+    return {str(name) for spec in specs for name in spec.column_names}
 
 
 def _absent(posterior: Posterior, table: Table, question: Question) -> tuple[str, ...]:

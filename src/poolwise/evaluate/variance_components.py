@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST = 5000  # rows that averages are over; a random part of more
+_NO_ROWS = "This fit holds no rows, over whose weights its residual variance is averaged: fit them again."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +62,7 @@ def variance_components(posterior: Posterior, rows: Rows | None) -> VarianceComp
         raise DataError(
             "Without pooling each group has variances of its own; this is for complete and partial pooling."
         )
-    total = model.statistics.merged()
-    mean = total.means[0, :-1] + total.origin[:-1]
-    spread = total.scatter[0, :-1, :-1] / total.weights[0]
+    mean, spread = _moments(posterior, rows)
     of_mean = np.array([not name for name in model.design.predictors], dtype=bool) & ~coefficients_of_groups(model)
     columns = model.design.common_map[1:, of_mean]
     beta = posterior.beta.reshape(-1, posterior.beta.shape[-1])[:, of_mean]
@@ -86,6 +85,21 @@ def variance_components(posterior: Posterior, rows: Rows | None) -> VarianceComp
         if not term.predictor:
             found[term.name] = variance_between(posterior, term, mean, spread)
     return VarianceComponents(np.maximum(common, 0.0), found, _residual(posterior, rows))
+
+
+def _moments(posterior: Posterior, rows: Rows | None) -> tuple[np.ndarray, np.ndarray]:
+    """Means (K,) and covariance (K, K) of the design's columns over the rows; weights that are precisions play no
+    part in these."""
+    model = posterior.model
+    if model.encoding.weights is None or not model.family.precise:
+        total = model.statistics.merged()
+        return total.means[0, :-1] + total.origin[:-1], total.scatter[0, :-1, :-1] / total.weights[0]
+    if rows is None:
+        raise DataError(_NO_ROWS)
+    values, many = rows.values[:, :-1], rows.multiplicities
+    mean = np.average(values, axis=0, weights=many)
+    away = values - mean
+    return mean, (away * many[:, None]).T @ away / many.sum()
 
 
 def _relative(factor: Factor, counts: np.ndarray) -> float:
@@ -135,7 +149,7 @@ def _mean_inverse_weight(posterior: Posterior, rows: Rows | None) -> float:
     if posterior.model.encoding.weights is None:
         return 1.0
     if rows is None:
-        raise DataError("This fit holds no rows, over whose weights its residual variance is averaged: fit them again.")
+        raise DataError(_NO_ROWS)
     return float(np.average(1.0 / rows.precisions, weights=rows.multiplicities))
 
 

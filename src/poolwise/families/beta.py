@@ -12,7 +12,7 @@ from poolwise.families.checks import shares
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
 from poolwise.families.scalars import digamma
-from poolwise.families.summed import Summed, about, on_grid
+from poolwise.families.summed import Summed, on_grid, with_product
 from poolwise.priors import HalfCauchy
 
 
@@ -80,7 +80,7 @@ def _summed(
     product = np.exp(2.0 * log_mean)
     middle = 0.5 * (product - np.expm1(2.0 * log_rest))
     apart = np.square(middle) - product
-    return about(middle, apart), apart / (middle * (1.0 - middle))
+    return with_product(middle, apart, 2.0 * log_mean), apart / (middle * (1.0 - middle))
 
 
 def _settled(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -100,6 +100,7 @@ BETA = Family(
     summed=Summed(
         "beta",
         2,
+        (2, 3),
         _summed,
         lambda z, log: (log(z), log(1.0 - z)),
         standard=lambda mean, sd: (0.0, 1.0),

@@ -88,7 +88,7 @@ EXPONENTIAL = Family(
     log_density,
     draw,
     positive,
-    summed=Summed("exponential", 1, lambda mean, square: (mean[None].copy(), np.ones_like(mean))),
+    summed=Summed("exponential", 1, (0,), lambda mean, square: (mean[None].copy(), np.ones_like(mean))),
     interval=_interval,
     log_interval=log_interval_by(_interval),
     variance=lambda mean: mean**2,

@@ -14,7 +14,7 @@ from poolwise.families.incomplete_gamma import gamma_constants, gamma_interval
 from poolwise.families.intervals import log_ends, log_interval_by
 from poolwise.families.links import LOG
 from poolwise.families.scalars import gamma_constant
-from poolwise.families.summed import Summed, about
+from poolwise.families.summed import Summed, with_product
 from poolwise.priors import HalfCauchy
 
 
@@ -110,10 +110,10 @@ def _summed(mean: np.ndarray, square: np.ndarray, log_mean: np.ndarray) -> tuple
     """Two outcomes that have the mean, and whose product is the square of the geometric mean."""
     geometric = np.exp(log_mean)
     apart = (mean - geometric) * (mean + geometric)
-    return about(mean, apart), apart / np.square(mean)
+    return with_product(mean, apart, 2.0 * log_mean), apart / np.square(mean)
 
 
-SUMMED = Summed("gamma", 2, _summed, lambda z, log: (log(z),))
+SUMMED = Summed("gamma", 2, (0, 2), _summed, lambda z, log: (log(z),))
 GAMMA = Family(
     "gamma",
     LOG,

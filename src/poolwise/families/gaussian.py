@@ -101,6 +101,6 @@ GAUSSIAN = Family(
     log_interval=log_interval_by(_interval),
     variance=lambda mean, sigma: sigma**2,
     summed=Summed(
-        "gaussian", 2, _summed, standard=lambda mean, sd: (mean, sd), settled=_settled, ends=(-np.inf, np.inf)
+        "gaussian", 2, (0, 1), _summed, standard=lambda mean, sd: (mean, sd), settled=_settled, ends=(-np.inf, np.inf)
     ),
 )

@@ -107,5 +107,5 @@ LOGNORMAL = Family(
     centre=centre,
     interval=_interval,
     log_interval=log_interval_by(_interval),
-    summed=Summed("lognormal", 2, _summed, lambda z, log: (log(z), log(z) * log(z))),
+    summed=Summed("lognormal", 2, (2, 3), _summed, lambda z, log: (log(z), log(z) * log(z))),
 )

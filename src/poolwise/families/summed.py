@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 _ROUNDING = 1e-9  # of a squared distance, beyond which there are no outcomes that have some means
+_KEPT = 1e-7  # of a mean that outcomes must have: beside its standard error, of 10^8 rows too, next to nothing
 _DIGITS = 1e-7  # least squared distance of which rounding leaves enough
 _STEPS = 2.0**30  # of a unit, to which outcomes are rounded: trajectories follow the last digits of a density
 
@@ -26,6 +27,7 @@ class Summed:
     ----------
     family : its name.
     count : how many outcomes stand for those of many rows.
+    kept : which of the means these outcomes have as well, by position: what the likelihood depends on.
     found : means (n,) of z, of z^2 and of each further function to these outcomes, (count, n) in units of z, and the
         square of half their distance, (n,), beside which rounding counts as one beside 10^15.
     further : (z, log) to functions of z, whose means are needed beside those of z and z^2; of an array, or of a column
@@ -39,6 +41,7 @@ class Summed:
 
     family: str
     count: int
+    kept: tuple[int, ...]
     found: Callable[..., tuple[np.ndarray, np.ndarray]]
     further: Callable[[Any, Callable[[Any], Any]], tuple[Any, ...]] = lambda z, log: ()
     standard: Callable[[float, float], tuple[float, float]] = lambda mean, sd: (0.0, mean)
@@ -67,7 +70,7 @@ class Summed:
         z = (y - units.zero) / units.unit
         total = np.bincount(place, weights)
         with np.errstate(divide="ignore", invalid="ignore"):  # of values apart, and of cells without weight
-            functions = np.array([z, z * z, *self.further(z, np.log)])
+            functions = self._functions(z)
             return np.array([np.bincount(place, weights * each) for each in functions]) / total
 
     def outcomes(self, means: np.ndarray, units: Units, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,11 +78,18 @@ class Summed:
         and their `found` distance, NaN for values apart."""
         with np.errstate(all="ignore"):
             z, square = self.found(*means)
-            z[:, ~(square >= -_ROUNDING)] = np.nan
-        y = units.zero + units.unit * z
+            y = units.zero + units.unit * z
+            # Digits of what lies at an end, as of a share next to one, are lost in the outcomes themselves.
+            again = self._functions((y - units.zero) / units.unit).mean(axis=1)
+            off = np.abs(again - means)[list(self.kept)] > _KEPT * (1.0 + np.abs(means[list(self.kept)]))
+            y[:, ~(square >= -_ROUNDING) | off.any(axis=0)] = np.nan
         for k, value in enumerate(self.apart, start=1):
             y[:, kinds == k] = value
         return y, np.where(kinds == 0, square, np.nan)
+
+    def _functions(self, z: np.ndarray) -> np.ndarray:
+        """(k, ...) values of all functions."""
+        return np.array([z, z * z, *self.further(z, np.log)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +128,9 @@ def about(middle: np.ndarray, square: np.ndarray) -> np.ndarray:
     """(2, n) the two numbers whose middle and squared half distance are known."""
     away = np.sqrt(np.maximum(square, 0.0))
     return np.array([middle - away, middle + away])
+
+
+def with_product(middle: np.ndarray, square: np.ndarray, log_product: np.ndarray) -> np.ndarray:
+    """(2, n) the same of two positive numbers, from the log of their product: the smaller has all its digits."""
+    larger = middle + np.sqrt(np.maximum(square, 0.0))
+    return np.array([np.exp(log_product - np.log(larger)), larger])

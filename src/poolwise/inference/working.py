@@ -29,7 +29,9 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     if observations is None or not model.design.coefficients:
         return None
     effects = max((len(factor.levels) * len(factor.effects) for factor in model.design.factors), default=0)
-    if len(observations.y) + _EFFECT * effects < LEAST:
+    # Outcomes that were summed up say as much as their rows, and are as near to normal.
+    rows = observations.rows if model.family.summed is not None else len(observations.y)
+    if rows + _EFFECT * effects < LEAST:
         return None
     if len(observations.terms) != 1 or len(observations.stepped):
         return None
@@ -55,7 +57,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
 
     polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
-    parts = None
+    parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
     if polynomials is not None:
-        parts = near_normal(model, found, polynomials, observations.cost, settings, threads, exactly)
-    return parts or near_normal(model, found, by_rows, observations.cost, settings, threads)
+        parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
+    return parts or near_normal(model, found, by_rows, gradient, settings, threads)

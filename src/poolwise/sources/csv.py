@@ -140,6 +140,15 @@ def delimiter_of(path: Path) -> str | None:
     return best if header.count(best) else None
 
 
+def header_of(path: Path) -> list[str]:
+    """The names in the first line; none where that cannot be read, as DuckDB will say."""
+    try:
+        with _open(path) as file:
+            return [name.strip() for name in next(csv.reader(file, delimiter=delimiter_of(path) or ","), [])]
+    except _DAMAGED:
+        return []
+
+
 def check_lines(path: Path, delimiter: str | None) -> None:
     """Refuse a file whose first lines have different numbers of fields."""
     try:

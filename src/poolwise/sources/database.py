@@ -22,6 +22,8 @@ def open_table(path: str | Path, table: str) -> Relation:
     path = Path(path)
     if not path.is_file():
         raise FileError(f"There is no file '{path}'.")
+    if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq"):
+        raise FileError(f"'{path}' is no DuckDB database, and holds one table: leave its name out.")
     try:
         connection = duckdb.connect(str(path), read_only=True)
         names = [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()]

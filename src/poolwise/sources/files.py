@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poolwise.sources.csv import literal, read_csv
+from poolwise.sources.csv import header_of, literal, read_csv
 from poolwise.sources.engines.duckdb import connect, explained
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources.frames import Table, as_table, check_case
 from poolwise.sources.relation import Relation, as_relation, stamp_of
 from poolwise.support.errors import FileError
 from poolwise.support.progress import Scan
@@ -144,6 +144,7 @@ def open_files(files: Files) -> Relation:
     connection = connect(in_order=files.bytes <= SMALL)
     try:
         _check_columns(connection, files)
+        check_case(_names_in(connection, files), f"'{files.paths[0]}'")
         rows = _read(connection, files, list(files.paths))
         relation = as_relation(nw.from_native(rows), files.words, stamp, connection=connection)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
@@ -195,6 +196,24 @@ def _check_columns(connection: Any, files: Files) -> None:
                 raise FileError(
                     f"Column '{column}' holds {_kind(first[column])} in '{distinct[0]}' but {_kind(kind)} in '{path}'."
                 )
+
+
+def _names_in(connection: Any, files: Files) -> list[str]:
+    """Columns of the first file by the names that stand there: DuckDB gives others to those that differ in case."""
+    path = files.paths[0]
+    if not files.parquet:
+        return header_of(path)
+    nodes = connection.execute(f"select name, num_children from parquet_schema({literal(path)!r})").fetchall()
+    found, within = [], [int(nodes[0][1] or 0)]
+    for name, children in nodes[1:]:
+        if len(within) == 1:
+            found.append(str(name))
+        within[-1] -= 1
+        if children:
+            within.append(int(children))
+        while within and not within[-1]:
+            within.pop()
+    return found
 
 
 def _is_text(kind: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.support.errors import DataError, suggest
+from poolwise.support.errors import DataError, FileError, suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,33 @@ class Table:
         return to_labels(self.frame[name])
 
 
+def check_case(names: Iterable[str], where: str) -> None:
+    """Refuse columns whose names differ in case alone: DuckDB, which reads them, would give one another name.
+
+    Raises
+    ------
+    FileError : with both names.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            raise FileError(
+                f"{where} has columns '{other}' and '{name}', which DuckDB does not tell apart: rename one."
+            )
+
+
 def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
     """Whether labels come back from an engine as they are in memory: those that are text, numbers and truth values.
 
-    Categories of numbers, times with a zone and tuples come back as something else.
+    Categories of numbers, times with a zone and tuples come back as something else, as do columns whose names differ in
+    case alone.
     """
     import narwhals as nw
     import pandas as pd
 
+    if not table.frame.implementation.is_polars() and len({name.lower() for name in table.names}) < len(table.names):
+        return False
     for name in names:
         check_column(name, table.names)
         series = table.frame[name]

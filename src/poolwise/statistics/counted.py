@@ -21,7 +21,7 @@ from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.queries import check_rows, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.support.errors import DataError
-from poolwise.support.naming import free_name
+from poolwise.support.naming import free_column
 from poolwise.support.progress import Progress, Scan
 
 MOST = 1 << 22  # rows that differ
@@ -66,7 +66,7 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     if why := obstacle(needed):
         return why
     columns = list(needed.columns)
-    count = free_name("n", columns)
+    count = free_column("n", columns)
     if not columns:
         return "no column is needed"
 
@@ -97,7 +97,7 @@ def continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
     numbers = [name for name in columns if relation.schema[name].is_float() or relation.schema[name].is_decimal()]
     if not numbers:
         return ""
-    alias = free_name("n", numbers)
+    alias = free_column("n", numbers)
     unique = [nw.col(name).n_unique() for name in numbers]
     tried = relation.fetch(complete.head(_TRIED).select(*unique, nw.len().alias(alias)), Scan())
     rows = int(tried[alias][0])

@@ -24,7 +24,7 @@ from poolwise.statistics.counted import MOST, continuous, obstacle
 from poolwise.statistics.queries import check_rows, holds_numbers, is_complete
 from poolwise.statistics.reduce import HEAD
 from poolwise.support.errors import DataError
-from poolwise.support.naming import free_name
+from poolwise.support.naming import free_column
 from poolwise.support.progress import Progress, Scan
 
 
@@ -138,7 +138,7 @@ def _names(keys: list[str]) -> dict[str, str]:
     wanted = ["n", "y", "z", "kind", "least", "most", *(f"f{i}" for i in range(8))]
     found: dict[str, str] = {}
     for name in wanted:
-        found[name] = free_name(name, [*keys, *found.values()])
+        found[name] = free_column(name, [*keys, *found.values()])
     return found
 
 

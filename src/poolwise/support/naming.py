@@ -23,6 +23,14 @@ def free_name(name: str, taken: Iterable[str]) -> str:
     return name
 
 
+def free_column(name: str, taken: Iterable[str]) -> str:
+    """The same for a column of a query: some engines do not tell `Z` from `z`."""
+    known = {one.lower() for one in taken}
+    while name.lower() in known:
+        name += "_"
+    return name
+
+
 def beside(theirs: Iterable[str], ours: Iterable[str]) -> dict[str, str]:
     """What each of our names becomes beside theirs."""
     taken = set(theirs)

@@ -426,7 +426,7 @@ def uncompressed(model, rows) -> Observations:
         for name in ("y", "trials", "weights", "known", "columns", "slot_values", "slot_places", "behind", "times")
     }
     constant = sum(one.constant for one in each)
-    terms = np.array([[0, len(each), model.family.callback.address]])
+    terms = np.array([[0, len(each), model.family.callback.address, 0]])
     return Observations(
         terms=terms,
         rows=len(each),

@@ -52,7 +52,8 @@ def curvature(
     """Add up the information of all rows, that of truncation times `cut`.
 
     A family says what each row tells of each predictor by itself. What it tells of two together has the correlation
-    that the slopes of all rows have: their mean product is the expected information at the truth.
+    that the slopes of all rows have: their mean product is the expected information at the truth. Of outcomes that
+    stand for others it is not known, and left out: for most families that have such it is zero.
 
     in_rest (p + U,) is the place of a coordinate among the R coupled ones, -1 else. `blocks` takes the information on
     each group's own effects, (q, q) after (q, q) as in `Problem.information`; `rest` (R, R) that on the coupled ones;
@@ -77,7 +78,8 @@ def curvature(
         for r in range(parameters):
             for i in range(size):
                 share = cut if weights[i] < 0.0 else 1.0
-                information[r, terms[t, 0] + i], slope[r, terms[t, 0] + i] = share * known[r, i], slopes[r, i]
+                information[r, terms[t, 0] + i] = share * known[r, i]
+                slope[r, terms[t, 0] + i] = 0.0 if terms[t, 3] else slopes[r, i]
     together, root = _together(slope, information, chain)
     slots = of_slot.size
     width = p + slots

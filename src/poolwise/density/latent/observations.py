@@ -67,7 +67,8 @@ class Observations:
     times : (t, n) what the term is multiplied by; the values of its slot follow theta, and are zero in `slot_values`.
     stepped : (t,) slot of each monotonic term.
     constant : what the log likelihood has beyond the kernels' value.
-    terms : (T, 3) first row, row after the last one, and the address of the kernel that has their log likelihood.
+    terms : (T, 4) first row, row after the last one, the address of the kernel that has their log likelihood, and
+        whether their outcomes stand for others: then only sums of their slopes are those of the rows.
     wide, codes : (n, K) distinct design columns W, and (n,) cells.
     """
 
@@ -117,6 +118,7 @@ class _Events(NamedTuple):
     weights: np.ndarray  # (m,)
     additive: bool = False
     summed: Summed | None = None
+    standing: bool = False
 
 
 def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, total: CrossProducts) -> Observations:
@@ -137,7 +139,10 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "trials", "weights")
     )
     ends = np.cumsum([0, *(len(part.y) for part in parts)])
-    terms = [(start, end, part.callback.address) for start, end, part in zip(ends, ends[1:], parts, strict=False)]
+    terms = [
+        (start, end, part.callback.address, part.standing)
+        for start, end, part in zip(ends, ends[1:], parts, strict=False)
+    ]
     exact = np.flatnonzero(rows.observed)
     values = np.column_stack([np.ones(len(chosen)), wide[chosen]])
     parameters = family.predictors
@@ -216,7 +221,9 @@ def _summed(
         return None
     found[:, kinds == 0] = summed.settled(found[:, kinds == 0], total[kinds == 0])
     cell, y, weights = laid_out(found, total, np.zeros(cells, dtype=bool))
-    return each._replace(positions=each.positions[first][cell], y=y, trials=np.ones(len(y)), weights=weights)
+    return each._replace(
+        positions=each.positions[first][cell], y=y, trials=np.ones(len(y)), weights=weights, standing=True
+    )
 
 
 def observe_groups(

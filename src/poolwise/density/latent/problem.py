@@ -44,7 +44,7 @@ class Data(NamedTuple):
     of_slot: np.ndarray  # (s,)
     shared: np.ndarray  # (parameters,) place in theta of a dispersion that all rows share, -1 for a linear predictor
     link: np.ndarray  # (1,) its code
-    terms: np.ndarray  # (T, 3) first row, row after the last one, address of the kernel of these rows
+    terms: np.ndarray  # (T, 4) as in `Observations`
 
 
 class Monotonic(NamedTuple):
