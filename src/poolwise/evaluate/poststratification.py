@@ -45,9 +45,11 @@ def poststratify(
     many = frame[counts].to_numpy(dtype=float, na_value=np.nan)
     if not (np.isfinite(many) & (many >= 0)).all():
         raise DataError(_NUMBERS.format(counts))
-    frame, many = frame[many > 0].reset_index(drop=True), many[many > 0]  # cells without people may be unknown ones
-    if not len(many):
-        raise DataError(f"Nobody is in the population: '{counts}' is zero everywhere.")
+    people = frame[many > 0]
+    parts, all_parts = (len(one[by].drop_duplicates()) if by else min(len(one), 1) for one in (people, frame))
+    if parts < all_parts:
+        raise DataError("The weights of some average are all zero.")
+    frame, many = people.reset_index(drop=True), many[many > 0]  # cells without people may be unknown ones
     found = predictions(posterior, frame, question)
     return estimate(posterior, found, frame, by, weights=many, interval=interval)
 
