@@ -155,3 +155,22 @@ def test_a_family_without_a_distribution_function_says_so(frame):
     plain = pw.fit("g ~ 1", frame.assign(g=frame["g"] / 20 + 0.01), family="beta", draws=50, seed=1)
     with pytest.raises(pw.DataError, match="no distribution function"):
         plain.survival(times=[0.5])
+
+
+def test_rows_that_count_as_many_have_the_curves_of_these():
+    rng = np.random.default_rng(5)
+    x = (rng.random(600) < 0.3) * 1
+    time, end = np.ceil(np.exp(1 + x) * rng.weibull(1.7, 600)), rng.integers(1, 9, 600)
+    rows = pd.DataFrame({"y": np.minimum(time, end), "c": (end < time) * 1, "x": x})
+    cells = rows.groupby(["y", "c", "x"]).size().reset_index(name="w")
+    one, other = (
+        pw.fit("y | cens(c) ~ x", data, weights=weights, family="weibull", seed=1, draws=200).plot.survival().to_dict()
+        for data, weights in ((rows, None), (cells, "w"))
+    )
+
+    def drawn(spec):
+        tables = [pd.DataFrame(each) for each in spec["datasets"].values()]
+        return sorted((each for each in tables if "mean" in each), key=len)
+
+    for mine, theirs in zip(drawn(one), drawn(other), strict=True):
+        np.testing.assert_allclose(theirs[["mean", "low", "high"]], mine[["mean", "low", "high"]], rtol=1e-4)

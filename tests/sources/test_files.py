@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 import poolwise as pw
@@ -87,3 +88,27 @@ def test_folders_named_by_a_column_are_a_column(small, tmp_path):
     wanted = pw.SufficientStatistics.from_data("y ~ x + (x | g)", small)
     assert found.products.cells[0].tolist() == wanted.products.cells[0].tolist()
     np.testing.assert_allclose(found.products.scatter, wanted.products.scatter, atol=1e-12)
+
+
+@pytest.mark.parametrize(("point", "comma"), [(".", ","), (",", ".")], ids=["decimal comma", "decimal point"])
+def test_thousands_in_a_column_without_decimals(point, comma, tmp_path):
+    """`1.234` beside `950` is a thousand in a file with decimal commas; one read otherwise turns slopes around."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(500, 3000, 200)
+    y = 0.01 * x + rng.normal(size=200)
+    lines = [
+        f"{format(b, '.1f').replace('.', comma)};{format(a, ',').replace(',', point)}"
+        for a, b in zip(x, y, strict=True)
+    ]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["y;x", *lines]))
+    found = pw.fit("y ~ x", path, seed=1, draws=100).summary()["mean"]
+    assert found["beta[x]"] == pytest.approx(0.01, abs=0.001)
+
+
+@pytest.mark.parametrize("labels", [["1", "01", "2", "02"], ["0xa4", "0xb5", "12", "0xff"]])
+def test_labels_that_are_one_number_stay_apart(labels, tmp_path):
+    rows = pd.DataFrame({"id": labels * 20, "y": np.random.default_rng(1).normal(size=80)})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    fit = pw.fit("y ~ 1 + (1 | id)", tmp_path / "rows.csv", seed=1, draws=50)
+    assert sorted(fit.result.model.design.factors[0].levels) == sorted(labels)

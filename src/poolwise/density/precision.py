@@ -16,6 +16,7 @@ from poolwise.support.errors import DataError, PriorError
 _EXACT = 1e-13  # residual sum of squares beside the total one, below which it is rounding
 _AGAINST = 1e10  # the same at the priors' choice of coefficients beside that of least squares
 _MISSED = 100.0  # prior standard deviations between both
+_OF_PRODUCTS, _OF_COLUMNS = 1e-7, 1e-13  # singular values beside the largest one, below which there is none
 
 
 def check_outcome(statistics: CrossProducts, design: Design) -> None:
@@ -63,7 +64,10 @@ def _least_squares(statistics: CrossProducts, design: Design) -> tuple[np.ndarra
     target[0] += origin[-1] * root[0, 0]
     length = np.linalg.norm(image, axis=0)
     scale = np.where(length > 0, length, 1.0)
-    scaled, _, rank, _ = np.linalg.lstsq(image / scale, target, rcond=1e-13)
+    # Columns of a curve may be combinations of one another to all digits that their products have; their prior tells
+    # them apart, and least squares would fit outcomes by what is rounding.
+    smallest = _OF_PRODUCTS if design.penalised.any() else _OF_COLUMNS
+    scaled, _, rank, _ = np.linalg.lstsq(image / scale, target, rcond=smallest)
     return scaled / scale, float(np.linalg.norm(image / scale @ scaled - target)), int(rank)
 
 

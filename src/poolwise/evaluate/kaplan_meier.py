@@ -8,7 +8,7 @@ from poolwise.support.errors import DataError
 
 
 def kaplan_meier(
-    time: np.ndarray, status: np.ndarray, level: float = 0.95
+    time: np.ndarray, status: np.ndarray, level: float = 0.95, counts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Estimate the probability of surviving each time at which an event was observed.
 
@@ -20,6 +20,7 @@ def kaplan_meier(
     time : times of events or of censoring, (n,).
     status : whether the event was observed, (n,); else the time is right-censored.
     level : coverage of the limits.
+    counts : how many rows each stands for, (n,); None for one each.
 
     Returns
     -------
@@ -40,8 +41,11 @@ def kaplan_meier(
         raise DataError("Times must be finite numbers: leave out rows without a time.")
     if not np.isin(status, (0.0, 1.0)).all():
         raise DataError("A status must be 1 where the event was observed, and 0 where the time is censored.")
-    times, events = np.unique(time[status == 1.0], return_counts=True)
-    at_risk = time.size - np.searchsorted(np.sort(time), times, side="left")
+    many = np.ones(time.size) if counts is None else np.asarray(counts, dtype=float).ravel()
+    times, place = np.unique(time[status == 1.0], return_inverse=True)
+    events, order = np.bincount(place, many[status == 1.0], len(times)), np.argsort(time, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(many[order])])
+    at_risk = before[-1] - before[np.searchsorted(time[order], times, side="left")]
     survival = np.cumprod((at_risk - events) / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(np.cumsum(events / (at_risk * (at_risk - events)))) / -np.log(survival)

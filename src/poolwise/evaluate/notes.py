@@ -13,6 +13,7 @@ from poolwise.design.required_columns import labels_in
 from poolwise.evaluate.confounding import confounded
 from poolwise.evaluate.explain import is_indicator_column
 from poolwise.evaluate.identifiability import undecided
+from poolwise.evaluate.resolution import unresolved
 from poolwise.evaluate.separation import separated
 from poolwise.inference.posterior import Model, Pooling, Posterior
 
@@ -23,7 +24,8 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
     """What the data leave open and what may not have been meant.
 
     These are columns without content, an outcome of another kind than the family's, factors nested by accident,
-    predictors that a structured term can imitate, spreads that might be zero, and correlations that might be anything.
+    predictors that a structured term can imitate, processes of too few functions, spreads that might be zero, and
+    correlations that might be anything.
     """
     model = posterior.model
     said = [
@@ -33,6 +35,7 @@ def notes(posterior: Posterior, rows: Rows | None, threads: int) -> list[str]:
         *_kind_of_outcome(model, rows),
         *relations(model.design.factors),
         *confounded(posterior),
+        *unresolved(posterior),
     ]
     if posterior.u:
         told = posterior.certificate.advice

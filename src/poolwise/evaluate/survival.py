@@ -76,19 +76,20 @@ def curves(posterior: Posterior, rows: Rows, values: np.ndarray) -> Curves:
     times = np.linspace(min(0.0, float(y.min())), float(y.max()), _POINTS)
     count = posterior.chains * posterior.draws
     kept = np.linspace(0, count - 1, min(_DRAWS, count)).astype(int)
-    counts = np.bincount(codes)
+    many = rows.multiplicities if family.precise else rows.multiplicities * rows.precisions
+    counts = np.bincount(codes, many)
     asked, plain = Question(Kind.MEAN, NewGroups.ERROR, posterior.seed), replace(rows, limits=None)
     model = []
     for time in times:
         question = replace(asked, quantity=beyond(family, float(time)))
-        drawn = predictor_of_rows(posterior, plain, question, kept).sums(np.ones(len(y)), codes, len(levels)) / counts
+        drawn = predictor_of_rows(posterior, plain, question, kept).sums(many, codes, len(levels)) / counts
         low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
         means = drawn.mean(axis=0)
         model += [
             {"group": level, "time": float(time), "mean": float(means[k]), "low": float(low[k]), "high": float(high[k])}
             for k, level in enumerate(levels)
         ]
-    observed, censored = _observed(rows, levels, codes, float(times[0]))
+    observed, censored = _observed(rows, many, levels, codes, float(times[0]))
     return Curves(pd.DataFrame(model), observed, censored)
 
 
@@ -103,8 +104,10 @@ def shares_above(rows: Rows, completed: np.ndarray, replicated: np.ndarray) -> d
     return {f"share above {t:.3g}": ((completed > t).mean(axis=1), (replicated > t).mean(axis=1)) for t in at}
 
 
-def _observed(rows: Rows, levels: np.ndarray, codes: np.ndarray, start: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Steps by Kaplan and Meier, and where rows were censored."""
+def _observed(
+    rows: Rows, many: np.ndarray, levels: np.ndarray, codes: np.ndarray, start: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Steps by Kaplan and Meier of rows that count `many` times (n,), and where rows were censored."""
     import pandas as pd
 
     lines: dict[str, list[float]] = {name: [] for name in ("group", "time", "mean", "low", "high")}
@@ -117,7 +120,7 @@ def _observed(rows: Rows, levels: np.ndarray, codes: np.ndarray, start: float) -
     for k, level in enumerate(levels):
         mine = codes == k
         time, status = rows.response[mine], rows.observed[mine]
-        times, survival, low, high = kaplan_meier(time, status, 0.9)
+        times, survival, low, high = kaplan_meier(time, status, 0.9, many[mine])
         table = pd.DataFrame({"group": level, "time": times, "mean": survival, "low": low, "high": high})
         first = pd.DataFrame({"group": [level], "time": [start], "mean": [1.0], "low": [1.0], "high": [1.0]})
         found.append(pd.concat([first, table]))

@@ -6,8 +6,9 @@ import csv
 import gzip
 import re
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from poolwise.support.errors import FileError
 _NULLS = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "None", "."]
 _DELIMITERS = ",;\t|"
 _SNIFFED = 20_480  # rows that DuckDB takes types from
+_WHOLE = ("BIGINT", "HUGEINT")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
 _DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
@@ -55,21 +57,61 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
         return connection.read_csv(names, **options)
     # DuckDB takes `yes` and `no`, `t` and `f` for truth values; other readers take them for text.
     numbers |= {name: "VARCHAR" for name, kind in kinds.items() if kind == "BOOLEAN" and not _truths(head[name])}
-    whole = [name for name, kind in kinds.items() if kind in ("BIGINT", "HUGEINT") and _largest(head[name]) < 2**53]
-    numbers |= dict.fromkeys(whole, "DOUBLE")
+    labels = [
+        name for name, kind in kinds.items() if kind in (*_WHOLE, "DOUBLE", "VARCHAR") and _are_labels(head[name])
+    ]
+    whole = [name for name, kind in kinds.items() if kind in _WHOLE and name not in labels]
+    numbers |= dict.fromkeys([name for name in whole if _largest(head[name]) < 2**53], "DOUBLE")
+    numbers |= dict.fromkeys(labels, "VARCHAR")
+    texts = {name for name in kinds if kinds[name] == "VARCHAR"} - set(numbers)
+    comma = delimiter is not None and delimiter != ","
+    if comma:
+        of_commas = _marks(head, texts, ",")
+        of_points = _marks(head, {name for name in kinds if kinds[name] == "DOUBLE"} - set(labels), ".")
+        if of_commas.decimal and not of_points.decimal:  # then points are thousands
+            numbers |= dict.fromkeys(of_points.grouped, "VARCHAR")
+            texts |= of_points.grouped
+        comma = of_commas.decimal or not of_points.decimal
     rows = connection.read_csv(names, **options, dtype=numbers) if numbers else rows
-    return _with_written_numbers(
-        rows, head, {name for name in kinds if kinds[name] == "VARCHAR"} - set(numbers), delimiter
-    )
+    return _with_written_numbers(rows, head, texts, comma=comma)
 
 
-def _with_written_numbers(rows: Any, head: dict[str, np.ndarray], texts: set[str], delimiter: str | None) -> Any:
+class _Marks(NamedTuple):
+    """What a mark within numbers stands for: columns in which it sets off thousands wherever it is, and whether it is
+    a decimal one in some other."""
+
+    grouped: set[str]
+    decimal: bool
+
+
+def _marks(head: dict[str, np.ndarray], names: Iterable[str], mark: str) -> _Marks:
+    thousands = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:\{mark}\d{{3}})+")
+    number = re.compile(rf"[+-]?\d*\{mark}\d+(?:[eE][+-]?\d+)?")
+    grouped, decimal = set(), False
+    for name in names:
+        marked = [str(value).strip() for value in head[name] if value is not None and mark in str(value)]
+        if marked and all(map(thousands.fullmatch, marked)):
+            grouped.add(name)
+        elif marked and all(map(number.fullmatch, marked)):
+            decimal = True
+    return _Marks(grouped, decimal)
+
+
+def _are_labels(values: np.ndarray) -> bool:
+    """Whether whole numbers are written in two ways, `01` and `1`, or not in decimals, `0xa4`: numbers would merge
+    them."""
+    written = {str(value).strip() for value in values if value is not None}
+    if any(cell[:2].lower() == "0x" for cell in written):
+        return True
+    return any(cell.lstrip("0") in written for cell in written if cell[:1] == "0" and cell.isdigit() and len(cell) > 1)
+
+
+def _with_written_numbers(rows: Any, head: dict[str, np.ndarray], texts: set[str], *, comma: bool) -> Any:
     """Columns of numbers that are written in another way than DuckDB's, as numbers.
 
-    These are `+0.5`, a minus of typesetters, thousands in groups, `1,234.5`, and in files that are not separated by
-    commas a decimal comma, `1.234,5`. A column is one of numbers where every cell is.
+    These are `+0.5`, a minus of typesetters, thousands in groups, `1,234.5`, and where the decimal mark is a `comma`,
+    `1.234,5`. A column is one of numbers where every cell is.
     """
-    comma = delimiter is not None and delimiter != ","
     plain_number = _DECIMAL_COMMA if comma else _DECIMAL_POINT
     found = {}
     for name in sorted(texts):

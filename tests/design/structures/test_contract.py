@@ -291,3 +291,20 @@ def test_monotonic_terms_say_what_is_wrong(term, priors, said, frame):
 def test_concentrations_are_positive_numbers(wrong):
     with pytest.raises(pw.PriorError, match="Dirichlet"):
         pw.Dirichlet(wrong)
+
+
+def test_a_process_of_too_few_functions_is_told_and_more_are_taken():
+    """More functions than least squares can tell apart are no reason to refuse: their prior tells them apart."""
+    rng = np.random.default_rng(1)
+    x = np.sort(rng.uniform(0, 1, 400))
+    rough = pd.DataFrame({"x": x, "y": np.sin(35 * x) + 0.3 * rng.normal(size=400)})
+    few = pw.fit("y ~ gp(x)", rough, seed=1, draws=100)
+    assert any("gp(x) has 20 functions" in note and "k=" in note for note in few.notes)
+    many = pw.fit("y ~ gp(x, k=60)", rough, seed=1, draws=200)
+    assert not any("functions" in note for note in many.notes)
+    assert many.summary().loc["sigma", "mean"] == pytest.approx(0.3, abs=0.04)
+    smooth = rough.assign(y=np.sin(8 * x) + 0.3 * rng.normal(size=400))
+    for term in ("gp(x)", "gp(x, k=40)", "gp(x, c=3)"):
+        fit = pw.fit(f"y ~ {term}", smooth, seed=1, draws=200)
+        assert fit.summary().loc["sigma", "mean"] == pytest.approx(0.3, abs=0.04)
+        assert not any("functions" in note for note in fit.notes)
