@@ -128,11 +128,21 @@ def _holds_times(values: Any) -> bool:
 def _check_numeric(name: str, values: Any, role: str) -> None:
     if values.dtype.kind != "f":
         values = np.asarray(values, dtype=object)
-        odd = next(((i, value) for i, value in enumerate(values, start=1) if not _is_number(value)), None)
+        strange = [(i, value) for i, value in enumerate(values, start=1) if not _is_number(value)]
+        # Beside one cell of text all others are text as well.
+        odd = next((each for each in strange if not _reads_as_number(each[1])), strange[0] if strange else None)
         if odd is None:
             raise DataError(f"'{name}' must hold numbers for {role}, but it holds categories; make numbers of them.")
         at, example = odd
         raise DataError(f"'{name}' must hold numbers for {role}, but row {at} holds {example!r}.")
+
+
+def _reads_as_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(value: object) -> bool:

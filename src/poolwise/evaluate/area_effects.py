@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def area_effects(posterior: Posterior, rows: Rows, frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """A line for each area: rows `n`, the effect's `mean` and `sd`, and `raw`, what the area's own rows say alone.
 
-    `raw` is the mean of the outcome minus all other terms; NaN where outcomes are not on the scale of the linear
-    predictor. Areas that a term knows and no row has are there too.
+    `raw` is the mean, by the rows' weights, of the outcome minus all other terms; NaN where outcomes are not on the
+    scale of the linear predictor. Areas that a term knows and no row has are there too.
 
     Raises
     ------
@@ -75,5 +75,8 @@ def _raw(posterior: Posterior, rows: Rows, places: np.ndarray, sizes: np.ndarray
     kept = np.linspace(0, posterior.chains * posterior.draws - 1, 400).astype(int)
     fitted = predictor_of_rows(posterior, replace(rows, limits=None), question, kept).draws().mean(axis=0)
     residual = rows.response - fitted + effects[places]
+    weights = rows.precisions
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.bincount(places, residual, len(sizes)) / sizes)
+        return np.asarray(
+            np.bincount(places, weights * residual, len(sizes)) / np.bincount(places, weights, len(sizes))
+        )

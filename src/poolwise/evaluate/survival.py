@@ -55,7 +55,9 @@ def beyond(family: Family, time: float) -> Quantity:
 
 def questions(posterior: Posterior, question: Question, times: Iterable[float]) -> dict[float, Question]:
     """A question for each time."""
-    found = [float(time) for time in np.atleast_1d(np.asarray(list(times) if isinstance(times, Iterable) else times))]
+    given = list(times) if isinstance(times, Iterable) and not isinstance(times, str) else [times]
+    numbers = all(isinstance(time, (int, float, np.number)) and not isinstance(time, bool) for time in given)
+    found = [float(time) for time in given] if numbers else []
     if not found or not np.isfinite(found).all():
         raise DataError("times must be one number or more, all of them finite.")
     return {time: replace(question, quantity=beyond(posterior.model.family, time)) for time in found}

@@ -340,3 +340,18 @@ def test_levels_are_no_predictors():
     assert pw.avg_comparisons(fit).table["term"].tolist() == ["x"]
     curve = fit.smooth_term("rw1(t)").table
     assert curve["t"].tolist() == list(range(12))
+
+
+def test_what_the_rows_of_an_area_say_alone_is_by_their_weights():
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"area": list("abc") * 20, "w": rng.choice([1.0, 100.0], 60), "y": rng.normal(size=60)})
+    rows["y"] += (rows["w"] > 1) * 2.0
+    found = pw.fit("y ~ 1 + (1 | area)", rows, weights="w", seed=1).area_effects("area").set_index("area")["raw"]
+    means = rows.groupby("area")[["y", "w"]].apply(lambda one: np.average(one["y"], weights=one["w"]))
+    np.testing.assert_allclose(found - found["a"], means - means["a"], atol=0.05)
+
+
+def test_the_cell_that_is_no_number_is_named():
+    rows = pd.DataFrame({"y": ["0.5", "1.5", "n.a.", "2.5"] * 5, "x": range(20)})
+    with pytest.raises(pw.DataError, match="row 3 holds 'n.a.'"):
+        pw.fit("y ~ x", rows, seed=1)
