@@ -8,9 +8,9 @@ import numpy as np
 
 from poolwise.inference.posterior import Posterior
 
-# Of k functions up to the frequency w, a length scale l needs w l of 1.75 pi / 2, that is k of 1.75 c / l for l in units
-# of half the range (Riutort-Mayol, Burkner, Andersen, Solin and Vehtari 2023): less than a hundredth of the process's
-# variance lies beyond.
+# Of k functions up to the frequency w, a length scale l needs w l of 1.75 pi / 2, that is k of 1.75 c / l for l in
+# units of half the range (Riutort-Mayol, Burkner, Andersen, Solin and Vehtari 2023): less than a hundredth of the
+# process's variance lies beyond.
 _ENOUGH = 1.75 * math.pi / 2
 
 
