@@ -293,3 +293,18 @@ def test_the_evidence_is_known_of_as_many_rows_as_before(of_rows):
     assert of_rows["gamma"].log_evidence == pytest.approx(
         pw.fit(formula("gamma"), DATA, family="gamma", sampler="independence", **FEW).log_evidence, abs=0.2
     )
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_a_spread_of_its_own_that_is_next_to_nothing_keeps_its_digits(engine, monkeypatch):
+    """On the average over cells there are digits enough; in the fine one rounding would be its spread."""
+    if engine:
+        monkeypatch.setattr(routes, "LARGE", 0)
+    rng = np.random.default_rng(2)
+    noisy = rng.integers(0, 2, 4000)
+    rows = pd.DataFrame({"b": noisy, "y": 5 + np.where(noisy == 1, 1.0, 1e-7) * rng.normal(size=4000)})
+    fit = pw.fit(["y ~ b", "sigma ~ b"], rows, seed=1, draws=50)
+    assert len(fit.result.model.observations.y) > 1000
+    gamma = rows.assign(y=np.where(noisy == 1, rng.gamma(2.0, 1.0, 4000), rows["y"]))
+    fit = pw.fit(["y ~ b", "shape ~ b"], gamma, family="gamma", seed=1, draws=50)
+    assert len(fit.result.model.observations.y) > 1000

@@ -106,9 +106,12 @@ def on_grid(values: np.ndarray, unit: float = 1.0) -> np.ndarray:
     return np.asarray(np.round(values / step) * step)
 
 
-def has_digits(square: np.ndarray, weights: np.ndarray) -> bool:
-    """Whether outcomes keep enough digits of how they spread, on the average over cells (n,) of some weights."""
+def has_digits(square: np.ndarray, weights: np.ndarray, *, shared: bool = True) -> bool:
+    """Whether outcomes keep enough digits of how they spread: on the average over cells (n,) of some weights where all
+    have a spread in common, else in each of more than one row."""
     known = np.isfinite(square)
+    if not shared:
+        return bool((square[known & (weights > 1)] > _DIGITS).all())
     return bool(np.average(square[known], weights=weights[known]) > _DIGITS) if known.any() else True
 
 

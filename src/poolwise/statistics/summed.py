@@ -98,7 +98,7 @@ def sum_rows(
     _check_ends(outcome, family, np.array([least.min(), most.max()]))
     kinds = np.asarray(found.pop(names["kind"]), dtype=np.int64)
     outcomes, square = summed.outcomes(means, units, kinds)
-    if not (np.isfinite(outcomes).all() and has_digits(square, counts)):
+    if not (np.isfinite(outcomes).all() and has_digits(square, counts, shared=not needed.formula.further)):
         return f"'{outcome}' spreads so little that its sums would lose digits"
     own = kinds == 0
     mean = np.where(own, units.zero + units.unit * means[0], outcomes[0])

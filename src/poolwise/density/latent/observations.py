@@ -132,7 +132,8 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     wide = rows.values[:, :-1]
     cells = [_codes(column) for column in (*wide.T, *known)]
     parts = [
-        _distinct(each, rows.codes, cells, rows.multiplicities) for each in _events(family, rows, y, trials, weights)
+        _distinct(each, rows.codes, cells, rows.multiplicities, shared=not design.formula.further)
+        for each in _events(family, rows, y, trials, weights)
     ]
     chosen = np.concatenate([part.positions for part in parts])
     outcome, tried, counted = (
@@ -182,11 +183,12 @@ def _events(family: Family, rows: Rows, y: np.ndarray, trials: np.ndarray, weigh
         yield _Events(family.interval, cut, lb[cut], ub[cut], -weights[cut])
 
 
-def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: np.ndarray) -> _Events:
-    """Those that nothing tells apart put together, with the position of the first; `many` (n,) rows are behind each."""
+def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: np.ndarray, *, shared: bool) -> _Events:
+    """Those that nothing tells apart put together, with the position of the first; `many` (n,) rows are behind each,
+    and `shared` says whether all have a spread in common."""
     y, trials, weights, positions = each.y, each.trials, each.weights, each.positions
     alike = [column[positions] for column in cells]
-    if each.summed is not None and (few := _summed(each, each.summed, codes, alike, many)) is not None:
+    if each.summed is not None and (few := _summed(each, each.summed, codes, alike, many, shared=shared)) is not None:
         return few
     if not each.additive:
         alike += [_codes(y), _codes(trials)]
@@ -204,7 +206,7 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: n
 
 
 def _summed(
-    each: _Events, summed: Summed, codes: np.ndarray, alike: list[np.ndarray], many: np.ndarray
+    each: _Events, summed: Summed, codes: np.ndarray, alike: list[np.ndarray], many: np.ndarray, *, shared: bool
 ) -> _Events | None:
     """A few outcomes in the place of those of rows that differ in these alone; None where rows are not twice as many,
     or where digits would be lost."""
@@ -217,7 +219,7 @@ def _summed(
     total, at = np.bincount(place, weights), np.unique(place, return_index=True)[1]
     first, kinds, units = order[at], summed.kinds(y[at]), summed.units(y, weights)
     found, square = summed.outcomes(summed.means(y, weights, place, units), units, kinds)
-    if not (np.isfinite(found).all() and has_digits(square, total)):
+    if not (np.isfinite(found).all() and has_digits(square, total, shared=shared)):
         return None
     found[:, kinds == 0] = summed.settled(found[:, kinds == 0], total[kinds == 0])
     cell, y, weights = laid_out(found, total, np.zeros(cells, dtype=bool))
