@@ -18,6 +18,11 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
+from poolwise.inference import streamed
+from poolwise.statistics import routes
+
+# Loaded with the sizes that are meant, before a test changes one of them.
+assert streamed.LARGE == routes.LARGE
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
