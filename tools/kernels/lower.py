@@ -122,6 +122,8 @@ def _of(module: ModuleType) -> list[Kernel | Callback]:
 
 
 def _lowered(symbol: str, stated: Signature | None, dispatcher: Any, arguments: Any, returns: Any) -> Lowered:
+    # numba keeps helpers such as powers, with the options of whoever asked first: a package that was imported, perhaps
+    cpu_target.target_context.cached_internal_func.clear()
     dispatcher.compile(arguments)
     result = dispatcher.overloads[arguments]
     if result.signature.return_type != returns and not types.unliteral(result.signature.return_type) == returns:
