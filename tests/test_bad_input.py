@@ -181,3 +181,14 @@ def test_odd_but_fine_inputs(small):
     assert list(numeric.group_coefficients()["g"]) == [97, 98, 99, 100, 101, 102]
     mixed = small.assign(g=[1, "b"] * 15)
     assert set(pw.fit("y ~ x + (1 | g)", mixed, seed=1, draws=50).group_coefficients()["g"]) == {"1", "b"}
+
+
+def test_numbers_with_units_have_a_coefficient_each(small):
+    frame = small.assign(w=[f"{70 + k / 10:.1f} kg" for k in range(30)])
+    with pytest.warns(pw.PoolwiseWarning, match="'w' is text such as '70.1 kg', and 29 of its values"):
+        pw.fit("y ~ w", frame, seed=1, draws=50)
+
+
+def test_few_bands_of_numbers_are_categories(small, recwarn):
+    pw.fit("y ~ w", small.assign(w=["18-24", "25-34", "35+"] * 10), seed=1, draws=50)
+    assert not [one for one in recwarn if "is text such as" in str(one.message)]

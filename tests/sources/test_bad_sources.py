@@ -213,6 +213,15 @@ def test_names_in_a_file_that_differ_in_case_alone(kind, tmp_path):
         pw.fit("y ~ x_1", tmp_path / f"rows.{kind}", seed=1)
 
 
+def test_two_columns_of_one_name_are_refused_and_columns_without_a_name_are_not(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("y,x,x,,\n1,2,3,,\n2,3,1,,\n3,3,5,,\n")
+    with pytest.raises(pw.FileError, match=r"twice\.csv' has two columns 'x': rename one\."):
+        pw.fit("y ~ x", path)
+    path.write_text("y,x,,\n1,2,,\n2,3,,\n3,3,,\n")
+    assert pw.fit("y ~ x", path, draws=50, seed=1).result.model.statistics.rows == 3
+
+
 def test_names_in_a_frame_that_differ_in_case_alone(monkeypatch):
     monkeypatch.setattr(routes, "LARGE", 0)
     rng = np.random.default_rng(1)

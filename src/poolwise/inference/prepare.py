@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,9 @@ from poolwise.support.progress import Progress, silent
 
 if TYPE_CHECKING:
     from poolwise.priors import Prior
+
+_NUMBER_AS_TEXT = re.compile(r"(?P<column>\w+)\[(?:T\.)?(?P<value>[-+]?[.,]?\d.*)\]")  # a coefficient's name
+_MANY_TEXTS = 20  # labels that begin with a number; bands of ages are fewer
 
 
 def prepare(
@@ -191,6 +195,7 @@ def model_of(data: Statistics, priors: Mapping[str, Prior]) -> Model:
     data = data.without_empty_columns()
     data.check()
     warn_of_many_effects(data)
+    warn_of_numbers_as_text(data)
     pooling = Pooling.PARTIAL if data.design.factors else Pooling.COMPLETE
     return Model(data, resolve_priors(priors, data.design, data.products), dict(priors), pooling)
 
@@ -205,7 +210,23 @@ def warn_of_many_effects(data: Statistics) -> None:
                 f"'{factor.name}' has {effects:,} effects for {data.rows:,} rows: how much of the spread is theirs and "
                 "how much is residual rests on the priors. Let fewer effects vary.",
                 PoolwiseWarning,
-                stacklevel=4,
+                stacklevel=5,
+            )
+
+
+def warn_of_numbers_as_text(data: Statistics) -> None:
+    """Say where a predictor is text that begins with numbers, such as `70.3 kg`, and each value has a coefficient."""
+    found = [_NUMBER_AS_TEXT.fullmatch(name) for name in data.design.coefficients]
+    values: dict[str, list[str]] = {}
+    for one in filter(None, found):
+        values.setdefault(one["column"], []).append(one["value"])
+    for column, texts in values.items():
+        if len(texts) >= _MANY_TEXTS:
+            warnings.warn(
+                f"The predictor '{column}' is text such as {texts[0]!r}, and {len(texts)} of its values have a "
+                "coefficient each: make it a column of numbers if that is what it holds.",
+                PoolwiseWarning,
+                stacklevel=5,
             )
 
 

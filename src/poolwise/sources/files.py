@@ -11,7 +11,7 @@ from typing import Any
 
 from poolwise.sources.csv import header_of, literal, read_csv
 from poolwise.sources.engines.duckdb import connect, explained
-from poolwise.sources.frames import Table, as_table, check_case
+from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation, as_relation, stamp_of
 from poolwise.support.errors import FileError
 from poolwise.support.progress import Scan
@@ -144,7 +144,7 @@ def open_files(files: Files) -> Relation:
     connection = connect(in_order=files.bytes <= SMALL)
     try:
         _check_columns(connection, files)
-        check_case(_names_in(connection, files), f"'{files.paths[0]}'")
+        _check_names(files.paths[0], _names_in(connection, files))
         rows = _read(connection, files, list(files.paths))
         relation = as_relation(nw.from_native(rows), files.words, stamp, connection=connection)
         return replace(relation, rows=relation.count()) if files.parquet else relation  # Parquet knows its rows
@@ -196,6 +196,23 @@ def _check_columns(connection: Any, files: Files) -> None:
                 raise FileError(
                     f"Column '{column}' holds {_kind(first[column])} in '{distinct[0]}' but {_kind(kind)} in '{path}'."
                 )
+
+
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse columns of one name, or whose names differ in case alone: DuckDB would give one of them another name.
+
+    Columns without a name are none that a formula could mean.
+    """
+    known: dict[str, str] = {}
+    for name in filter(None, names):
+        if name.lower() not in known:
+            known[name.lower()] = name
+        elif (other := known[name.lower()]) == name:
+            raise FileError(f"'{path}' has two columns '{name}': rename one.")
+        else:
+            raise FileError(
+                f"'{path}' has columns '{other}' and '{name}', which DuckDB does not tell apart: rename one."
+            )
 
 
 def _names_in(connection: Any, files: Files) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.support.errors import DataError, FileError, suggest
+from poolwise.support.errors import DataError, suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +54,6 @@ class Table:
         """The labels in a grouping column, (n,): as in `columns`, but integers keep all their digits."""
         check_column(name, self.names)
         return to_labels(self.frame[name])
-
-
-def check_case(names: Iterable[str], where: str) -> None:
-    """Refuse columns whose names differ in case alone: DuckDB, which reads them, would give one another name.
-
-    Raises
-    ------
-    FileError : with both names.
-    """
-    known: dict[str, str] = {}
-    for name in names:
-        other = known.setdefault(name.lower(), name)
-        if other != name:
-            raise FileError(
-                f"{where} has columns '{other}' and '{name}', which DuckDB does not tell apart: rename one."
-            )
 
 
 def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
