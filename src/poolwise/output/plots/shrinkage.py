@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _LABELS = 6
 _HEAD = 0.022  # of the diagonal
+_TOLD, _UNTOLD = "own data on both coefficients", "one coefficient from the prior alone"
 
 
 def shrinkage(
@@ -40,11 +42,63 @@ def shrinkage(
     `label` names the groups to write beside their arrows; by default the longest arrows' and the largest groups'.
     """
     import altair as alt
-    import pandas as pd
 
     factor = partial.model.design.factor()
-    names, raw = separate.coefficients(factor)
-    pooled_names, pooled = partial.coefficients(factor)
+    x, y = _two_coefficients(separate, partial, x, y)
+    if outcome:
+        values = _two_values(partial.model, y)
+        titles = [f"expected {outcome_title(partial.model)} where {y} is {value:.3g}" for value in values]
+        start, end = (_expected(one, factor, values, y) for one in (separate, partial))
+    else:
+        titles = [_titled(name, partial.model) for name in (x, y)]
+        start, end = (_means(one, factor, (x, y)) for one in (separate, partial))
+    table = _table(start, end, separate, factor, x, y)
+    plane = _Plane.of(table, titles)
+    centre = [] if outcome else _population(partial, x, y)
+    named = table[table["group"].isin(label if label is not None else _notable(table, plane.spans))]
+    layers = [*_arrows(table, plane, factor.name), *_cross(centre, plane), *_words(named, table, plane)]
+    title = alt.TitleParams(
+        "What partial pooling does",
+        subtitle=f"each {factor.name} from its separate estimate (dot) to its pooled one (arrow head)"
+        + ("; cross: population" if centre else ""),
+    )
+    return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """The plane of two coefficients: the ends of its axes and their titles, the same in all layers."""
+
+    domains: list[list[float]]
+    titles: list[str]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, titles: list[str]) -> _Plane:
+        """One that all arrows lie in."""
+        ends = (table[["x", "x2"]].to_numpy(), table[["y", "y2"]].to_numpy())
+        return cls([_padded(values) for values in ends], titles)
+
+    @property
+    def spans(self) -> np.ndarray:
+        """(2,) lengths of the axes."""
+        return np.array([high - low for low, high in self.domains])
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """The encoding of x and y."""
+        import altair as alt
+
+        scales = [alt.Scale(domain=domain, nice=False) for domain in self.domains]
+        return {
+            "x": alt.X("x:Q", title=self.titles[0], scale=scales[0]),
+            "y": alt.Y("y:Q", title=self.titles[1], scale=scales[1]),
+        }
+
+
+def _two_coefficients(separate: Posterior, partial: Posterior, x: str | None, y: str | None) -> tuple[str, str]:
+    """Names of two coefficients that vary by group, those that were asked for or the first ones."""
+    factor = partial.model.design.factor()
+    names, pooled_names = (one.coefficients(factor)[0] for one in (separate, partial))
     shared = [name for name in names if name in pooled_names]
     if len(shared) < 2:
         raise DataError("Shrinkage arrows need two coefficients that vary by group; use plot.forest() for one.")
@@ -52,94 +106,87 @@ def shrinkage(
     for name in (x, y):
         if name not in shared:
             raise DataError(f"There is no coefficient '{name}' that varies by group. {suggest(name, shared)}")
-    model = partial.model
-    group, levels, counts = factor.name, factor.levels, model.statistics.counts
-    titles = [_titled(name, model) for name in (x, y)]
-    if outcome:
-        values = _two_values(model, y)
-        titles = [f"expected {outcome_title(model)} where {y} is {value:.3g}" for value in values]
-        start, end = (_expected(one, factor, values, y) for one in (separate, partial))
-    else:
-        start = raw.mean(axis=(0, 1))[:, [names.index(x), names.index(y)]]
-        end = pooled.mean(axis=(0, 1))[:, [pooled_names.index(x), pooled_names.index(y)]]
+    return x, y
+
+
+def _means(posterior: Posterior, factor: Factor, coefficients: tuple[str, str]) -> np.ndarray:
+    """(J, 2) posterior means of two coefficients of each group."""
+    names, draws = posterior.coefficients(factor)
+    return np.asarray(draws.mean(axis=(0, 1))[:, [names.index(one) for one in coefficients]])
+
+
+def _table(start: np.ndarray, end: np.ndarray, separate: Posterior, factor: Factor, x: str, y: str) -> pd.DataFrame:
+    """A line for each arrow: its ends, group, number of rows, and what tells where it starts."""
+    import pandas as pd
+
+    names, _ = separate.coefficients(factor)
     silent = prior_only(separate.model, factor)[:, [names.index(x), names.index(y)]].any(axis=1)
-    told, untold = "own data on both coefficients", "one coefficient from the prior alone"
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "x": start[:, 0], "y": start[:, 1], "x2": end[:, 0], "y2": end[:, 1],
-            "group": [str(level) for level in levels], "n": counts.astype(int),
-            "told by": np.where(silent, untold, told),
+            "group": [str(level) for level in factor.levels], "n": separate.model.statistics.counts.astype(int),
+            "told by": np.where(silent, _UNTOLD, _TOLD),
         }
     )  # fmt: skip
-    domains = [_padded(table[[first, second]].to_numpy()) for first, second in (("x", "x2"), ("y", "y2"))]
-    spans = np.array([high - low for low, high in domains])
-    heads = _heads(table, spans)
-    colour = alt.Color(
-        "told by:N",
-        title=None,
-        scale=alt.Scale(domain=[told, untold], range=[theme.PARTIAL, "#a9c8dc"]),
-        legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, labelLimit=320),
-    )
-    x_axis = alt.X("x:Q", title=titles[0], scale=alt.Scale(domain=domains[0], nice=False))
-    y_axis = alt.Y("y:Q", title=titles[1], scale=alt.Scale(domain=domains[1], nice=False))
+
+
+def _population(partial: Posterior, x: str, y: str) -> list[float]:
+    """Posterior means of two common coefficients; none where one of them is no common one."""
+    centre = dict(zip(partial.model.design.coefficients, partial.beta.mean(axis=(0, 1)), strict=True))
+    return [float(centre[name]) for name in (x, y)] if {x, y} <= centre.keys() else []
+
+
+def _arrows(table: pd.DataFrame, plane: _Plane, group: str) -> list[alt.Chart]:
+    """Shafts, heads, and dots where they start, the larger the more rows."""
+    import altair as alt
+
     tooltip = [
         alt.Tooltip("group:N", title=group),
         alt.Tooltip("n:Q", title="rows"),
         *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2")),
     ]
-    shafts = (
-        alt.Chart(theme.data(table))
-        .mark_rule(strokeWidth=1.3)
-        .encode(x=x_axis, y=y_axis, x2="x2:Q", y2="y2:Q", color=colour, tooltip=tooltip)
-    )
-    points = (
-        alt.Chart(theme.data(heads))
-        .mark_line(strokeWidth=1.3)
-        .encode(x=x_axis, y=y_axis, color=colour, detail="group:N", order="order:Q")
-    )
-    starts = (
-        alt.Chart(theme.data(table))
-        .mark_circle(opacity=0.9)
-        .encode(
-            x=x_axis,
-            y=y_axis,
-            color=colour,
-            size=alt.Size(
-                "n:Q",
-                title="rows",
-                scale=alt.Scale(type="sqrt", range=[8, 220]),
-                legend=alt.Legend(
-                    orient="right", values=_size_steps(counts), symbolFillColor=theme.PARTIAL, symbolStrokeWidth=0
-                ),
-            ),
-            tooltip=tooltip,
+    encoding = plane.axes | {
+        "color": alt.Color(
+            "told by:N",
+            title=None,
+            scale=alt.Scale(domain=[_TOLD, _UNTOLD], range=[theme.PARTIAL, "#a9c8dc"]),
+            legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, labelLimit=320),
         )
+    }
+    legend = alt.Legend(
+        orient="right", values=_size_steps(table["n"]), symbolFillColor=theme.PARTIAL, symbolStrokeWidth=0
     )
-    centre = partial.beta.mean(axis=(0, 1))
-    population = {name: float(centre[k]) for k, name in enumerate(model.design.coefficients)}
-    layers = [shafts, points, starts]
-    shows_population = x in population and y in population and not outcome
-    if shows_population:
-        star = pd.DataFrame({"x": [population[x]], "y": [population[y]]})
-        layers.append(
-            alt.Chart(theme.data(star))
-            .mark_point(shape="cross", size=220, filled=True, color=theme.SEPARATE, opacity=1, stroke="white")
-            .encode(x=x_axis, y=y_axis)
-        )
-    named = table[table["group"].isin(label if label is not None else _notable(table, spans))]
-    words = alt.Chart(theme.data(_placed(named, table[["x", "y"]].to_numpy() / spans, spans, domains))).encode(
-        x=x_axis, y=y_axis, text="group:N"
-    )
-    layers.append(
-        words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85)  # a halo
-    )
-    layers.append(words.mark_text(fontSize=10, color=theme.DATA))
-    title = alt.TitleParams(
-        "What partial pooling does",
-        subtitle=f"each {group} from its separate estimate (dot) to its pooled one (arrow head)"
-        + ("; cross: population" if shows_population else ""),
-    )
-    return theme.styled(alt.layer(*layers).properties(width=620, height=460, title=title))
+    size = alt.Size("n:Q", title="rows", scale=alt.Scale(type="sqrt", range=[8, 220]), legend=legend)
+    shafts, heads = alt.Chart(theme.data(table)), alt.Chart(theme.data(_heads(table, plane.spans)))
+    return [
+        shafts.mark_rule(strokeWidth=1.3).encode(x2="x2:Q", y2="y2:Q", tooltip=tooltip, **encoding),
+        heads.mark_line(strokeWidth=1.3).encode(detail="group:N", order="order:Q", **encoding),
+        alt.Chart(theme.data(table)).mark_circle(opacity=0.9).encode(size=size, tooltip=tooltip, **encoding),
+    ]
+
+
+def _cross(centre: list[float], plane: _Plane) -> list[alt.Chart]:
+    """The population's coefficients, where there are such."""
+    import altair as alt
+    import pandas as pd
+
+    if not centre:
+        return []
+    chart = alt.Chart(theme.data(pd.DataFrame([centre], columns=["x", "y"])))
+    cross = chart.mark_point(shape="cross", size=220, filled=True, color=theme.SEPARATE, opacity=1, stroke="white")
+    return [cross.encode(**plane.axes)]
+
+
+def _words(named: pd.DataFrame, table: pd.DataFrame, plane: _Plane) -> list[alt.Chart]:
+    """Names of groups, and a halo behind them."""
+    import altair as alt
+
+    placed = _placed(named, table[["x", "y"]].to_numpy() / plane.spans, plane.spans, plane.domains)
+    words = alt.Chart(theme.data(placed)).encode(text="group:N", **plane.axes)
+    return [
+        words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85),
+        words.mark_text(fontSize=10, color=theme.DATA),
+    ]
 
 
 def _two_values(model: Model, predictor: str) -> np.ndarray:
@@ -165,7 +212,7 @@ def _titled(coefficient: str, model: Model) -> str:
     return coefficient if model.link.name == "identity" else f"{coefficient} (on the {model.link.name} scale)"
 
 
-def _size_steps(counts: np.ndarray) -> list[int]:
+def _size_steps(counts: pd.Series) -> list[int]:
     """Numbers of rows for the legend: the smallest, the largest and one between."""
     ends = (int(counts.min()), int(np.sqrt(max(counts.min(), 1) * counts.max())), int(counts.max()))
     return sorted(set(ends))
