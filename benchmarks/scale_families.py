@@ -1,9 +1,10 @@
 """Families at size: events counted and amounts summed up in Parquet, rows with continuous predictors, public data.
 
-    python -m benchmarks.scale_families [cells] [amounts] [rows] [public] [--most N]
+    python -m benchmarks.scale_families [cells] [amounts] [rows] [public] [chart] [--most N]
 
-Writes `benchmarks/results/scale_families_*.csv`. Peers are point estimates: glmer (nAGQ = 1) and glmmTMB, by Rscript,
-each in a process of its own and in the same run. `--most` leaves out sizes of more rows.
+Writes `benchmarks/results/scale_families_*.csv`, and a chart of these, `docs/pictures/scale_families.png`. Peers are
+point estimates: glmer (nAGQ = 1) and glmmTMB, by Rscript, each in a process of its own and in the same run. `--most`
+leaves out sizes of more rows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pyarrow.parquet as pq
 import poolwise as pw
 
 RESULTS = Path(__file__).parent / "results"
+CHART = Path(__file__).parents[1] / "docs" / "pictures" / "scale_families.png"
 PEERS = {
     "glmer": "lme4::glmer({formula}, d, family={family}, nAGQ=1)",
     "glmmTMB": "glmmTMB::glmmTMB({formula}, d, family={family})",  # nbinom2 is glmmTMB's own
@@ -52,6 +54,7 @@ found |= {"reading": fit.result.model.data.reading}
 print(json.dumps(found))
 """
 LIMIT = 1800
+CELLS, ROWS, CROSSED = "events, 50 x 2,000 levels", "rows of 2,000 groups, 3 predictors", "ratings, two large factors"
 
 
 def measured(formula: str, path: Path, family: str) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def _aggregated(
     import duckdb
 
     lines = []
-    for rows in (10**6, 10**7, 10**8, 10**9):
+    for rows in (10**4, 10**5, 10**6, 10**7, 10**8, 10**9):
         if rows > most:
             continue
         path = folder / f"{family}_{rows}.parquet"
@@ -153,8 +156,7 @@ def continuous(most: float, folder: Path) -> pd.DataFrame:
     """2,000 groups, three continuous predictors, a slope that varies: posteriors beside the peers' point estimates."""
     lines = []
     families = {"bernoulli": "binomial", "poisson": "poisson", "negative_binomial": "nbinom2"}
-    sizes = [(name, rows) for rows in (10**5, 10**6, 10**7) for name in families]
-    for family, rows in [("bernoulli", 10**4), *sizes]:
+    for family, rows in [(name, rows) for rows in (10**4, 10**5, 10**6, 10**7) for name in families]:
         if rows > most:
             continue
         path = folder / ("rows.csv" if rows < 10**6 else "rows.parquet")
@@ -207,10 +209,74 @@ def public(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def cost() -> pd.DataFrame:
+    """Seconds against size, of the committed results: `panel`, `what`, `size`, `seconds`."""
+    cells, rows, crossed = (
+        pd.read_csv(RESULTS / f"{name}.csv")
+        for name in ("scale_families_cells", "scale_families_rows", "hierarchy_ratings")
+    )
+    crossed = crossed[crossed["outcome"] == "done"].assign(system=lambda d: d["system"].str.removesuffix(", ML"))
+    names = {"bernoulli": "Bernoulli", "poisson": "Poisson", "negative_binomial": "negative binomial"}
+    found = [
+        (CELLS, "Bernoulli", cells["rows"], cells["fit_s"]),
+        (CELLS, "bare GROUP BY", cells["rows"], cells["group_by_s"]),
+    ]
+    for family, of in rows.groupby("family"):
+        found.append((ROWS, names[family], of["rows"], of["poolwise_s"]))
+        if family == "bernoulli":
+            found.append((ROWS, "glmmTMB, Bernoulli", of["rows"], of["glmmTMB_s"]))
+    for system, of in crossed.groupby("system"):
+        found.append((CROSSED, {"poolwise": "normal"}.get(system, f"{system}, normal"), of["rows"], of["fit_s"]))
+    return pd.concat(
+        [pd.DataFrame({"panel": panel, "what": what, "size": x, "seconds": y}) for panel, what, x, y in found]
+    ).dropna()
+
+
+def chart() -> None:
+    """Seconds against rows: of events that are counted, of continuous predictors, of two crossed factors."""
+    import altair as alt
+
+    from poolwise.output.plots import theme
+    from poolwise.output.plots.export import save_chart
+
+    colours = {
+        "Bernoulli": theme.PARTIAL, "Poisson": "#7fb3d5", "negative binomial": "#1b4f72", "normal": theme.COMPLETE,
+        "bare GROUP BY": "#999999", "glmmTMB, Bernoulli": theme.SEPARATE, "lme4, normal": "#d98880",
+    }  # fmt: skip
+    table = cost()
+    words = "{4: '10k', 5: '100k', 6: '1m', 7: '10m', 8: '100m', 9: '1bn'}"
+    panels = []
+    for panel in (CELLS, ROWS, CROSSED):
+        of = table[table["panel"] == panel]
+        low, high = int(np.log10(of["size"].min())), int(np.log10(of["size"].max()))
+        label = f"({words})[round(log(datum.value) / LN10)]"
+        axis = alt.Axis(values=[10.0**k for k in range(low, high + 1)], labelExpr=label, grid=False)
+        base = alt.Chart(theme.data(of), width=235, height=300).encode(
+            x=alt.X("size:Q", title="rows", scale=alt.Scale(type="log"), axis=axis),
+            y=alt.Y(
+                "seconds:Q",
+                title="seconds" if panel == CELLS else None,
+                scale=alt.Scale(type="log", domain=[0.01, 1000]),
+                axis=alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1000], format="~g"),
+            ),
+            color=alt.Color(
+                "what:N",
+                title=None,
+                scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+                legend=alt.Legend(orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, labelLimit=300),
+            ),
+        )
+        panels.append((base.mark_line(strokeWidth=2.2) + base.mark_circle(size=60, opacity=1)).properties(title=panel))
+    title = alt.TitleParams(
+        "Whole posteriors at size", subtitle="two cores; both axes logarithmic; peers: estimates only"
+    )
+    save_chart(theme.styled(alt.hconcat(*panels).properties(title=title)), CHART)
+
+
 def main() -> None:
     """Measure and write the tables."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("parts", nargs="*", default=["cells", "amounts", "rows", "public"])
+    arguments.add_argument("parts", nargs="*", default=["cells", "amounts", "rows", "public", "chart"])
     arguments.add_argument("--most", type=float, default=1e8)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -221,8 +287,10 @@ def main() -> None:
             "rows": lambda: continuous(asked.most, folder),
             "public": lambda: public(folder),
         }
-        for part in asked.parts:
+        for part in [part for part in asked.parts if part != "chart"]:
             made[part]().to_csv(RESULTS / f"scale_families_{part}.csv", index=False)
+    if "chart" in asked.parts:
+        chart()
 
 
 if __name__ == "__main__":

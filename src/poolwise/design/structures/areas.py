@@ -20,7 +20,7 @@ from poolwise.design.structures.levels import check_number, eigen_columns, encod
 from poolwise.support.errors import DataError
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def neighbourhood(area: Any, neighbours: str, _state: Any = None, _context: Any = None) -> FactorValues[Any]:
     """Columns of effects of areas, those of neighbours alike.
 

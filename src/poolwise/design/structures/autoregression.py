@@ -21,7 +21,7 @@ from poolwise.design.structures.structure import PENALTIES, Hyperparameter, Pena
 from poolwise.support.errors import DataError, FormulaError
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def autoregression(t: Any, ahead: int = 0, _state: Any = None) -> FactorValues[Any]:
     """Columns of an autoregression over whole-numbered times.
 

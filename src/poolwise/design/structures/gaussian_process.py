@@ -25,7 +25,7 @@ from poolwise.support.errors import DataError, FormulaError
 _USUAL, _BEYOND = 20, 1.5  # functions; L in units of half the range of x
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def gaussian_process(x: Any, k: int = _USUAL, c: float = _BEYOND, _state: Any = None) -> FactorValues[Any]:
     """Columns of a Gaussian process over x.
 

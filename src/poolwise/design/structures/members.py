@@ -17,7 +17,7 @@ from poolwise.design.structures.smooth import number_column
 from poolwise.support.errors import DataError, FormulaError
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def members(first: Any, *others: Any, weights: Any = None, _state: Any = None) -> FactorValues[Any]:
     """Columns of the groups that rows belong to.
 

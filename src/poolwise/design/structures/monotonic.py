@@ -22,7 +22,7 @@ from poolwise.support.errors import DataError, FormulaError
 _MOST = 30  # steps: each is a number to be sampled
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def monotonic(x: Any, levels: Sequence[object] | None = None, by: Any = None, _state: Any = None) -> FactorValues[Any]:
     """Columns of the steps between categories.
 

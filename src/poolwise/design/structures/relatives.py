@@ -22,7 +22,7 @@ _ROUNDING = 1e-10  # of the largest eigenvalue
 _COPIES = 1e-9  # variance of a Mendelian deviation from which on it has no digits
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def relatives(level: Any, cov: str = "", _state: Any = None, _context: Any = None) -> FactorValues[Any]:
     """Columns of effects with a covariance that is known up to their sd.
 

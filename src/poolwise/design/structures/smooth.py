@@ -18,7 +18,7 @@ from poolwise.support.errors import DataError, FormulaError, suggest
 _USUAL = 10  # functions, as in mgcv
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def smooth(
     x: Any,
     *others: Any,

@@ -22,7 +22,7 @@ _USUAL = 5  # functions of a margin, as in mgcv
 _BLOCKS = ("[1]", "[2]", "[1, 2]")  # bent along the first, the second, or both
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def tensor(x: Any, z: Any, k: Any = None, bs: Any = "cr", _state: Any = None) -> FactorValues[Any]:
     """Columns of a smooth surface over x and z.
 

@@ -21,19 +21,19 @@ from poolwise.support.errors import DataError, FormulaError
 _SAME = 1e-9  # of the range of times: what lies nearer is one time
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def first_order(t: Any, _state: Any = None) -> FactorValues[Any]:
     """Columns of a random walk over time."""
     return _walk("rw1(...)", t, 1, _state)
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def second_order(t: Any, _state: Any = None) -> FactorValues[Any]:
     """Columns of a walk whose slope is a random walk over time, and of a straight line."""
     return _walk("rw2(...)", t, 2, _state)
 
 
-@stateful_transform  # type: ignore[untyped-decorator]
+@stateful_transform
 def cyclic_walk(t: Any, period: float, _state: Any = None) -> FactorValues[Any]:
     """Columns of a random walk around a circle of `period` whole steps."""
     values = number_column("cyclic(...)", t)
