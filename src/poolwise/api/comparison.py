@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from poolwise.api.fitted_model import Fit
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
+from poolwise.evaluate.loo.observed import Observed, difference, of_cells, of_groups
 from poolwise.support.errors import DataError
 from poolwise.support.progress import Progress, silent
 
@@ -56,22 +59,22 @@ def bayes_factor(first: Fit, second: Fit) -> float:
     for fit in (first, second):
         if not isinstance(fit, Fit):
             raise DataError(f"bayes_factor takes two fits, not {type(fit).__name__}.")
-    one, other = (fit.result.model.statistics.merged() for fit in (first, second))
-    if one.rows != other.rows:
-        raise DataError(f"The fits are of {one.rows:,} and {other.rows:,} rows: their evidences are of different data.")
-    models = first.result.model, second.result.model
-    outcomes = [each.design.response for each in models]
-    if outcomes[0] != outcomes[1] and models[0].encoding.weights != models[1].encoding.weights:
-        raise DataError(f"The fits are of different outcomes, '{outcomes[0]}' and '{outcomes[1]}'.")
-    if any(each.design.formula.offsets for each in models) or models[0].encoding.weights != models[1].encoding.weights:
-        return _ratio(first, second)  # statistics have weights, and outcomes less offsets: they do not tell these apart
-    (mine, mine_spread), (theirs, _) = (
-        (total.means[0, -1] + total.origin[-1], total.scatter[0, -1, -1]) for total in (one, other)
-    )
-    if abs(mine - theirs) > 1e-9 * max(abs(mine), abs(theirs), math.sqrt(mine_spread / max(one.rows, 1))):
-        raise DataError(f"The fits are of different outcomes, whose means are {mine:.6g} and {theirs:.6g}.")
-    return _ratio(first, second)
-
-
-def _ratio(first: Fit, second: Fit) -> float:
+    rows = [fit.result.model.statistics.rows for fit in (first, second)]
+    if rows[0] != rows[1]:
+        raise DataError(f"The fits are of {rows[0]:,} and {rows[1]:,} rows: their evidences are of different data.")
+    mine, theirs = _observed_in(first), _observed_in(second)
+    apart = difference(mine, theirs)
+    if apart is not None:
+        what, _ = apart
+        means = [float(each[what][0] / rows[0]) for each in (mine, theirs)]
+        raise DataError(f"The fits are of different outcomes: {what} is {means[0]:.6g} and {means[1]:.6g} on average.")
     return math.exp(min(first.log_evidence - second.log_evidence, 700.0))
+
+
+def _observed_in(fit: Fit) -> Observed:
+    """What was observed, summed over all rows; as far as statistics say where rows are not in memory."""
+    model = fit.result.model
+    if fit.rows is not None:
+        return of_groups(fit.rows, model.family, np.zeros(len(fit.rows.codes), dtype=np.int64), 1)
+    total = model.statistics.merged()
+    return of_cells(model, total, np.zeros(len(total.counts), dtype=np.int64), 1)

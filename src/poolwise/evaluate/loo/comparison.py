@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
+from poolwise.evaluate.loo.observed import difference
 from poolwise.support.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _UNSURE = 0.1  # share of units of bad weight from which a difference is not believed
+_SMALL = 4.0  # elpd, below which standard errors of differences are not to be relied on
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -26,7 +28,8 @@ class Comparison:
     ----------
     records : what each fit predicts, by the fit's name.
     table : one line for each fit, the best first: `elpd`, its standard error, the difference from the best with the
-        standard error of that, the stacking weight (Yao, Vehtari, Simpson and Gelman 2018), log evidence.
+        standard error of that, the stacking weight (Yao, Vehtari, Simpson and Gelman 2018), log evidence. Between fits
+        that predict alike, stacking weights are arbitrary.
     """
 
     records: Mapping[str, LeaveOut]
@@ -34,7 +37,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The comparison in a sentence."""
+        """The comparison in a sentence.
+
+        A fit is clearly worse where the difference is larger than twice its standard error and than 4: the error of
+        smaller differences is itself not known well (Sivula, Magnusson, Matamoros and Vehtari 2020).
+        """
         best, *others = self.table.index
         if not others:
             return f"{best} is alone."
@@ -42,7 +49,7 @@ class Comparison:
         said = []
         for name in others:
             line = self.table.loc[name]
-            apart = abs(line["elpd_diff"]) > 2 * line["diff_se"]
+            apart = abs(line["elpd_diff"]) > max(2 * line["diff_se"], _SMALL)
             close = "clearly worse" if apart else "not told apart"
             if apart and max(_unsure(self.records[each]) for each in (name, best)) > _UNSURE:
                 close = f"unsure, as many Pareto k-hats are above {GOOD_K}: leave out by refitting, fit.kfold()"
@@ -93,16 +100,19 @@ def compare_records(records: Mapping[str, LeaveOut], evidences: Mapping[str, flo
 
 
 def difference_se(one: LeaveOut, other: LeaveOut) -> float:
-    """Standard error of the difference of two elpds: units are shared, so their differences are what varies; where
-    only a part of them was left out, that adds to it."""
+    """Standard error of the difference of two elpds: units are shared, so their differences are what varies; Monte
+    Carlo errors add to it, and where only a part of the units was left out, that does too."""
     if len(one.elpd_i) < 2:
         return math.nan
     between = math.sqrt(one.total) * float((one.elpd_i - other.elpd_i).std(ddof=1))
-    return between if one is other else math.hypot(between, one.subsampling_se, other.subsampling_se)
+    if one is other:
+        return between
+    errors = [each.error for each in (one, other) if not math.isnan(each.error)]
+    return math.hypot(between, one.subsampling_se, other.subsampling_se, *errors)
 
 
 def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> None:
-    """Refuse to compare fits of different outcomes or rows."""
+    """Refuse to compare fits of different outcomes or rows, or of outcomes that count or are known differently."""
     if one.unit != other.unit:
         raise DataError(f"'{first}' leaves out each {one.unit}, but '{second}' each {other.unit}.")
     if one.total != other.total:
@@ -113,13 +123,13 @@ def check_same_data(first: str, one: LeaveOut, second: str, other: LeaveOut) -> 
         )
     if not np.array_equal(one.labels, other.labels):
         raise DataError(f"'{first}' and '{second}' are fits of different {one.unit}s.")
-    scale = max(float(np.abs(np.nan_to_num(one.outcome)).max()), 1e-300)
-    apart = np.abs(one.outcome - other.outcome) > 1e-9 * scale
-    if apart.any():
-        i = int(np.argmax(apart))
+    apart = difference(one.observed, other.observed)
+    if apart is not None:
+        what, i = apart
         raise DataError(
-            f"'{first}' and '{second}' are fits of different outcomes: in {one.unit} {one.labels[i]} the outcome "
-            f"{'is' if one.unit == 'row' else 'adds up to'} {one.outcome[i]:.6g} and {other.outcome[i]:.6g}."
+            f"'{first}' and '{second}' are fits of different outcomes: in {one.unit} {one.labels[i]} {what} "
+            f"{'is' if one.unit == 'row' else 'adds up to'} {one.observed[what][i]:.6g} and "
+            f"{other.observed[what][i]:.6g}."
         )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.evaluate.loo.observed import Observed
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,8 +26,7 @@ class LeaveOut:
     unit : `row`, or the grouping factor whose groups were left out.
     method : how it was computed, in words.
     labels : (n,) number of each row, or label of each group.
-    outcome : (n,) outcome of each row, or sum of the outcomes of each group: what tells data apart;
-        NaN where that is not known.
+    observed : numbers (n,) of each row, or sums over each group, by what they are: what tells data apart.
     elpd_i : (n,) log predictive densities, in natural logs.
     pareto_k : (n,) shape of the importance weights' tail; NaN where no weights were needed.
     refitted : (n,) whether the unit was left out by fitting the rest.
@@ -34,6 +35,7 @@ class LeaveOut:
     total : units that these stand for; more than n where a random part of the rows was taken.
     correction : mean difference, over all units less over these, of an approximation that was computed for all.
     correction_sd : sd over these units of the exact value less the approximation; 0 where all were taken.
+    error : Monte Carlo standard error of `elpd`, of importance weights; NaN where it is not known.
     seconds : wall time.
     """
 
@@ -41,7 +43,7 @@ class LeaveOut:
     unit: str
     method: str
     labels: np.ndarray
-    outcome: np.ndarray
+    observed: Observed
     elpd_i: np.ndarray
     pareto_k: np.ndarray
     refitted: np.ndarray
@@ -50,6 +52,7 @@ class LeaveOut:
     total: int
     correction: float
     correction_sd: float
+    error: float
     seconds: float
 
     @property
@@ -118,4 +121,6 @@ class LeaveOut:
             refits = f"; {int(self.refitted.sum())} left out by refitting" if self.refitted.any() else ""
             above = int(np.sum(weighed > GOOD_K))
             said.append(f"Pareto k-hat: largest {weighed.max():.2f}, {above} above {GOOD_K}{refits}")
+        if np.isfinite(self.error):
+            said.append(f"Monte Carlo error of elpd {self.error:.2g}")
         return "\n".join(said)

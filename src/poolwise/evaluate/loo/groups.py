@@ -6,6 +6,7 @@ are left out inside a kernel; any other set of rows by evaluating the density of
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo.cells_left_out import CellsLeftOut
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.marginal_likelihood import group_log_densities
+from poolwise.evaluate.loo.observed import of_cells
 from poolwise.evaluate.loo.rows import some_positions, spread_out
 from poolwise.formula import parse
 from poolwise.inference.infer import infer
@@ -108,7 +110,7 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
     started = time.perf_counter()
     model, groups = posterior.model, len(parted.levels)
     shapes, refitted, chosen = np.full(groups, np.nan), np.zeros(groups, dtype=bool), np.arange(groups)
-    known = np.zeros(groups)
+    known, error = np.zeros(groups), math.nan
     if posterior.theta is None:
         regression = parted.cell_of if model.pooling is Pooling.SEPARATE else np.zeros_like(parted.cell_of)
         pairs = np.column_stack([regression, parted.group_of])
@@ -123,7 +125,8 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         theta = spread_out(posterior.theta, conditional.cost, _THETAS)
         ties = model.priors.ties
         variates = weighing.control_variates(ties, theta, conditional.gradients(theta)) if conditional.cheap else None
-        elpd, _, shapes = weighing.left_out(conditional.of_groups(theta, chosen, progress), variates)
+        elpd, weights, shapes = weighing.left_out(conditional.of_groups(theta, chosen, progress), variates)
+        error = weighing.monte_carlo_error(weights, shapes, shapes <= weighing.FINITE, variates)
         known = conditional.at_one(theta.mean(axis=0, keepdims=True)) if len(chosen) < groups else np.zeros(groups)
         bad = np.flatnonzero(shapes > weighing.FINITE)
         seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(33,)), len(bad))
@@ -139,19 +142,12 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
     spread = float((elpd - known[chosen]).std(ddof=1)) if len(chosen) < groups else 0.0
     correction = float(known.mean() - known[chosen].mean())
+    observed = of_cells(model, parted.statistics, parted.group_of, groups)
     return LeaveOut(
         model.design.formula.text, parted.name, method, parted.levels[chosen],
-        group_outcomes(model, parted)[chosen], elpd, shapes, refitted, None, None, groups, correction, spread,
-        time.perf_counter() - started,
+        {name: of[chosen] for name, of in observed.items()}, elpd, shapes, refitted, None, None, groups, correction,
+        spread, error * groups / len(chosen), time.perf_counter() - started,
     )  # fmt: skip
-
-
-def group_outcomes(model: Model, parted: Parting) -> np.ndarray:
-    """(G,) sum of the outcomes of each group; NaN for a fit with offsets, whose statistics are of the rest."""
-    if model.design.formula.offsets:
-        return np.full(len(parted.levels), np.nan)
-    sums = parted.statistics.weights * (parted.statistics.means[:, -1] + parted.statistics.origin[-1])
-    return np.bincount(parted.group_of, weights=sums, minlength=len(parted.levels))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

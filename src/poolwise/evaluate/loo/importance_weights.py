@@ -69,6 +69,24 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     return found, np.exp(log_weights), shapes
 
 
+def monte_carlo_error(
+    weights: np.ndarray, shapes: np.ndarray, weighed: np.ndarray, variates: np.ndarray | None = None
+) -> float:
+    """Standard error of the sum of what `left_out` finds for the units `weighed` (n,), of independent draws.
+
+    A draw moves the log of a mean of reciprocals by its weight, less that of an even one. Units share their draws, so
+    that their errors add up draw by draw; control variates explain a part.
+    """
+    tame = weighed & (shapes < FINITE) if variates is not None else np.zeros_like(weighed)
+    rest = weights[:, weighed & ~tame].sum(axis=1)
+    away = rest - rest.mean()
+    if variates is not None:
+        explained = np.column_stack([np.ones(len(variates)), variates])
+        mine = weights[:, tame].sum(axis=1)
+        away = away + mine - explained @ np.linalg.lstsq(explained, mine, rcond=None)[0]
+    return float(np.sqrt(np.square(away).sum()))
+
+
 def control_variates(ties: Ties, theta: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Functions of theta whose posterior means are zero, (m, s + s (s + 1) / 2), s numbers of theta being sampled.
 

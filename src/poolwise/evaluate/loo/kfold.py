@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from poolwise.density.gaussian import gaussian
 from poolwise.design import Rows
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo.elpd import LeaveOut
-from poolwise.evaluate.loo.groups import Parting, group_outcomes
+from poolwise.evaluate.loo.groups import Parting
 from poolwise.evaluate.loo.marginal_likelihood import group_log_densities, row_ratios
+from poolwise.evaluate.loo.observed import of_cells, of_rows
 from poolwise.evaluate.loo.rows import Batches, gaussian_log_density
 from poolwise.evaluate.parallel_refits import refit_all, refit_each
 from poolwise.inference.posterior import Model, Pooling, Posterior
@@ -68,7 +70,7 @@ def leave_folds_out(
     parts = folds.statistics(model, batches())
     models = [model.on(reduce(add, (other for i, other in enumerate(parts) if i != k))) for k in range(folds.count)]
     refits = refit_all(models, settings, threads, f"{folds.count}-fold cross-validation", settings.progress)
-    elpd, residual, outcome = [], [], []
+    elpd, residual, seen = [], [], []
     for rows, fold_of in folds.of(batches()):
         mine, rest = np.empty(len(fold_of)), np.empty(len(fold_of))
         for k, refit in enumerate(refits):
@@ -76,13 +78,13 @@ def leave_folds_out(
             mine[inside], rest[inside] = _predicted(refit, rows, inside, threads)
         elpd.append(mine)
         residual.append(rest)
-        outcome.append(rows.response)
+        seen.append(of_rows(rows, model.family))
     found = np.concatenate(elpd)
-    total = len(found)
+    total, observed = len(found), {name: np.concatenate([each[name] for each in seen]) for name in seen[0]}
     return LeaveOut(
         model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting", np.arange(1, total + 1),
-        np.concatenate(outcome), found, np.full(total, np.nan), np.ones(total, dtype=bool), np.concatenate(residual),
-        None, total, 0.0, 0.0, time.perf_counter() - started,
+        observed, found, np.full(total, np.nan), np.ones(total, dtype=bool), np.concatenate(residual),
+        None, total, 0.0, 0.0, math.nan, time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def leave_groups_out_by_refitting(
         elpd = np.array(refit_each(models, settings, threads, step, log_ratio, settings.progress))
     return LeaveOut(
         model.design.formula.text, parted.name, "by refitting without each", parted.levels,
-        group_outcomes(model, parted), elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool), None, None,
-        groups, 0.0, 0.0,
+        of_cells(model, parted.statistics, parted.group_of, groups), elpd, np.full(groups, np.nan),
+        np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0, math.nan,
         time.perf_counter() - started,
     )  # fmt: skip

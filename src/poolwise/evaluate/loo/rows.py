@@ -7,6 +7,7 @@ Derivation: `docs/explanation/leave-out.md`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from poolwise.design import Rows
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
 from poolwise.evaluate.loo.marginal_likelihood import row_ratios
+from poolwise.evaluate.loo.observed import of_rows
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Posterior
 from poolwise.samplers import SamplerSettings, child_seeds
@@ -58,24 +60,25 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     if posterior.theta is None:
         chosen = _choose(batches, total, lambda rows: np.zeros(len(rows.codes)))
         ratios = row_ratios(posterior.model, chosen.rows, threads)
-        nothing = np.full(len(chosen.positions), np.nan)
-        parts = (ratios.elpd, nothing, np.isfinite(nothing), ratios.residual, ratios.lpd)
+        elpd, residual, lpd, error = ratios.elpd, ratios.residual, ratios.lpd, math.nan
+        shapes, refitted = np.full(len(elpd), np.nan), np.zeros(len(elpd), dtype=bool)
         method = "ratios of marginal likelihoods, integrated on a grid"
     else:
         density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
         theta = spread_out(posterior.theta, density.cost)
         centre = theta.mean(axis=0, keepdims=True)
         chosen = _choose(batches, total, lambda rows: _densities(density, centre, rows)[0][0])
-        parts = _weighed(posterior, density, theta, chosen.rows, threads, progress)
+        elpd, shapes, refitted, residual, lpd, error = _weighed(
+            posterior, density, theta, chosen.rows, threads, progress
+        )
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
-    elpd, shapes, refitted, residual, lpd = parts
     exact = elpd - chosen.approximate
     return LeaveOut(
         posterior.model.design.formula.text,
         "row",
         method,
         chosen.positions + 1,
-        chosen.rows.response,
+        of_rows(chosen.rows, posterior.model.family),
         elpd,
         shapes,
         refitted,
@@ -84,6 +87,7 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
         total,
         chosen.overall - float(chosen.approximate.mean()),
         float(exact.std(ddof=1)) if len(elpd) < total else 0.0,
+        error * total / len(elpd),
         time.perf_counter() - started,
     )
 
@@ -151,13 +155,14 @@ def _densities(density: GaussianDensity, theta: np.ndarray, rows: Rows) -> tuple
 
 def _weighed(
     posterior: Posterior, density: GaussianDensity, theta: np.ndarray, rows: Rows, threads: int, progress: Progress
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     progress("leaving rows out", 0.0)
     outside, residuals, inside = _densities(density, theta, rows)
     variates = None
     if isinstance(density, CollapsedDensity):
         variates = weighing.control_variates(posterior.model.priors.ties, theta, density.values_and_gradients(theta)[1])
     elpd, weights, shapes = weighing.left_out(outside, variates)
+    error = weighing.monte_carlo_error(weights, shapes, shapes <= GOOD_K, variates)
     residual = np.einsum("mn,mn->n", weights, residuals)
     bad = np.flatnonzero(shapes > GOOD_K)
     statistics = posterior.model.statistics
@@ -169,7 +174,7 @@ def _weighed(
         settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
         again = infer(posterior.model.on(statistics - own), settings, threads=threads)
         points = spread_out(np.asarray(again.theta), density.cost)
-        parts = _densities(density, points, one)
-        elpd[i] = weighing.after_refit(parts[0][:, 0], posterior.certificate, again.certificate)
-        residual[i] = parts[1].mean()
-    return elpd, shapes, shapes > GOOD_K, residual, weighing.average(inside)
+        unseen, away, _ = _densities(density, points, one)
+        elpd[i] = weighing.after_refit(unseen[:, 0], posterior.certificate, again.certificate)
+        residual[i] = away.mean()
+    return elpd, shapes, shapes > GOOD_K, residual, weighing.average(inside), error

@@ -19,6 +19,7 @@ from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
 from poolwise.evaluate.loo.group_integrals import adder, conditional, integrate
 from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, is_of
 from poolwise.evaluate.loo.kfold import Folds
+from poolwise.evaluate.loo.observed import of_groups, of_rows
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.families import Family
@@ -83,13 +84,15 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
         elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
         mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
+    error = weighing.monte_carlo_error(weights, shapes, ~refitted)
     how = "given all effects" if effects is None else f"integrated over the effects of {effects.name}"
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
-        posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1, y, elpd,
-        shapes, refitted, residual, weighing.average(found.inside[:, chosen]), total,
-        float(rough.mean() - rough[chosen].mean()),
-        float((elpd - rough[chosen]).std(ddof=1)) if len(chosen) < total else 0.0, time.perf_counter() - started,
+        posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1,
+        of_rows(rows.take(chosen), posterior.model.family), elpd, shapes, refitted, residual,
+        weighing.average(found.inside[:, chosen]), total, float(rough.mean() - rough[chosen].mean()),
+        float((elpd - rough[chosen]).std(ddof=1)) if len(chosen) < total else 0.0, error * total / len(chosen),
+        time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -127,18 +130,19 @@ def leave_groups_out(
         return separate.leave_groups_out(posterior, rows, threads=threads, progress=progress)
     if len(levels) < 2:
         raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
-    elpd, _, shapes = weighing.left_out(_of_groups(posterior, rows, effects, codes, len(levels), progress))
+    elpd, weights, shapes = weighing.left_out(_of_groups(posterior, rows, effects, codes, len(levels), progress))
     refitted = np.zeros(len(levels), dtype=bool)
     bad = np.flatnonzero(shapes > weighing.FINITE)
     sets = [np.flatnonzero(codes == g) for g in bad]
     for i, again in _refits(posterior, rows, sets, threads, progress):
         density = _of_groups(again, rows.take(sets[i]), effects, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
         elpd[bad[i]], refitted[bad[i]] = weighing.average(density)[0], True
+    error = weighing.monte_carlo_error(weights, shapes, ~refitted)
     how = "given all effects" if effects is None else "integrated over the group's effects"
     return LeaveOut(
         posterior.model.design.formula.text, by, f"{how}, draws weighed", levels,
-        np.bincount(codes, rows.response, len(levels)), elpd, shapes, refitted, None, None, len(levels), 0.0, 0.0,
-        time.perf_counter() - started,
+        of_groups(rows, posterior.model.family, codes, len(levels)), elpd, shapes, refitted, None, None, len(levels),
+        0.0, 0.0, error, time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -178,12 +182,12 @@ def leave_folds_out(
             score(sets[k], refit, rows.take(sets[k]))
 
         refit_each(models, settings, threads, step, score_fold, settings.progress)
-    outcome = np.bincount(codes, y, total)
+    observed = of_groups(rows, posterior.model.family, codes, total)
     return LeaveOut(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
-        units.levels, outcome, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
+        units.levels, observed, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
         deviations(posterior.model.family, rows, mean), None, total,
-        0.0, 0.0, time.perf_counter() - started,
+        0.0, 0.0, math.nan, time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -209,8 +213,8 @@ def leave_groups_out_by_refitting(
     elpd = np.array(refit_each(models, settings, threads, f"leaving out each {by}", score, settings.progress))
     return LeaveOut(
         posterior.model.design.formula.text, by, "by refitting without each", levels,
-        np.bincount(codes, rows.response, len(levels)), elpd, np.full(len(levels), np.nan),
-        np.ones(len(levels), dtype=bool), None, None, len(levels), 0.0, 0.0, time.perf_counter() - started,
+        of_groups(rows, posterior.model.family, codes, len(levels)), elpd, np.full(len(levels), np.nan),
+        np.ones(len(levels), dtype=bool), None, None, len(levels), 0.0, 0.0, math.nan, time.perf_counter() - started,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from poolwise.design import Rows
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.group_integrals import conditional
+from poolwise.evaluate.loo.observed import of_groups
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.samplers import SamplerSettings, child_seeds
@@ -97,8 +99,8 @@ def leave_groups_out(posterior: Posterior, rows: Rows, *, threads: int, progress
     )
     return LeaveOut(
         model.design.formula.text, factor.name, "by its prior, by bridge sampling", factor.levels,
-        np.bincount(rows.codes, rows.response, groups), elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool),
-        None, None, groups, 0.0, 0.0, time.perf_counter() - started,
+        of_groups(rows, model.family, rows.codes, groups), elpd, np.full(groups, np.nan), np.ones(groups, dtype=bool),
+        None, None, groups, 0.0, 0.0, math.nan, time.perf_counter() - started,
     )  # fmt: skip
 
 
