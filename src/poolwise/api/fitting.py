@@ -157,7 +157,10 @@ def merge(first: Fit, second: Fit, *, progress: Progress = silent) -> Fit:
     differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
     if differing:
         raise PriorError(f"The fits have different priors on: {', '.join(differing)}.")
-    return Fit(updating.refit(first.result, first.statistics + second.statistics, progress), None)
+    rows, more = first.statistics, second.statistics
+    together = rows + more
+    updating.warn_of_moved(rows, more)
+    return Fit(updating.refit(first.result, together, progress), None)
 
 
 def load(path: str | os.PathLike[str], *, family: Family | None = None, functions: Functions | None = None) -> Fit:

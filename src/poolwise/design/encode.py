@@ -27,6 +27,7 @@ from poolwise.design.matrix_rows import (
     weights_of,
 )
 from poolwise.design.model_matrices import materialise
+from poolwise.design.own_functions import called, warn_of_other_rows
 from poolwise.design.raw_columns import check_no_holes, read
 from poolwise.design.required_columns import Needed, design_parts
 from poolwise.formula import Formula
@@ -48,7 +49,14 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     matrices = materialise(needed.parts, raw, needed.formula, len(codes))
     design, encoding = describe_columns(needed, matrices.model_spec, cells)
     encoding = replace(encoding, labels=labels)
-    return design, encoding, rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+    rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+    if called(needed.formula):
+        count = (len(codes) + 1) // 2
+        first = {name: values[:count] for name, values in raw.items()}
+        again = materialise(encoding.specs, first, needed.formula, count)
+        part = rows_of_matrices(design, encoding, again, first, codes[:count], 0)
+        warn_of_other_rows(needed.formula, rows.values, part.values)
+    return design, encoding, rows
 
 
 def encode_like(

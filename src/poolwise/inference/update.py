@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from poolwise.design.encoding import codes_of
 from poolwise.design.rank import empty_columns
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling, Posterior
@@ -41,7 +44,30 @@ def like(
         )
     data = _statistics_like(posterior, with_group_tables(as_source(rows), groups), missing, progress)
     warn_of_dropped(data)
+    warn_of_moved(mine, data)
     return data
+
+
+def warn_of_moved(one: Statistics, other: Statistics) -> None:
+    """Say where a column has one value for all rows of each group, but another one in the second set of rows."""
+    mine, theirs = one.products, other.products
+    if not mine.cells or mine.columns != theirs.columns:
+        return
+    place = codes_of(mine.cells, list(theirs.cells))
+    both = np.flatnonzero((place >= 0) & (theirs.counts > 0) & (mine.counts[place] > 0))
+    several = mine.counts.max(initial=0) > 1 and theirs.counts.max(initial=0) > 1
+    for k, column in enumerate(mine.columns[:-1] if several and len(both) else ()):
+        within = max(each.scatter[:, k, k].max() for each in (mine, theirs))
+        before, after = mine.means[place[both], k] + mine.origin[k], theirs.means[both, k] + theirs.origin[k]
+        moved = np.abs(after - before) > 1e-9 * np.abs(before).max()
+        if within == 0 and np.ptp(before) > 0 and moved.any():
+            where = theirs.label(int(both[np.argmax(moved)]))
+            warnings.warn(
+                f"'{column}' is the same in all rows of a group, but in the new rows it is another for {moved.sum():,} "
+                f"groups, such as {where}: if it is one value for each group, the tables that it comes from differ.",
+                PoolwiseWarning,
+                stacklevel=4,
+            )
 
 
 def _statistics_like(posterior: Posterior, source: Source, missing: str, progress: Progress) -> Statistics:

@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_statistics
 from poolwise.design.encoding import codes_of, with_cells
+from poolwise.design.own_functions import different_function
 from poolwise.design.rank import without_empty_columns
 from poolwise.design.transform_state import first_difference
 from poolwise.families.summed import Summed
@@ -124,6 +125,10 @@ class Statistics:
         if str(self.design.formula) != str(other.design.formula):
             raise FormulaError(
                 f"Statistics of different formulas cannot be combined: '{self.formula}' and '{other.formula}'."
+            )
+        if name := different_function(self.design.formula, other.design.formula):
+            raise FormulaError(
+                f"'{name}' is not the same function in both formulas '{self.formula}': reduce both sets of rows by one."
             )
         if (self.counted is None) != (other.counted is None):
             raise DataError("Statistics of a normal model and of a family that is sampled cannot be combined.")
