@@ -94,6 +94,8 @@ def test_nothing_to_read(folder):
         (f"{folder}/*.csv", "No file matches"),
         (folder / "empty", "holds no CSV or Parquet file"),
         ([], "list of files is empty"),
+        ("", "A path is empty"),
+        ([" "], "A path is empty"),
     ):
         with pytest.raises(pw.FileError, match=said):
             pw.fit(FORMULA, data)

@@ -184,7 +184,7 @@ class Fit:
         from poolwise.evaluate.variance_components import explained
         from poolwise.output.tables.model_table import model_table
 
-        shares = {"estimate": explained(self.result, self.rows)}
+        shares = {"estimate": explained(self.result, self.rows_or_counts)}
         check_count("digits", digits, 0)
         return model_table({"estimate": self.result}, shares, check_interval(interval), digits)
 
@@ -357,7 +357,7 @@ class Fit:
         """
         from poolwise.evaluate.variance_components import r2
 
-        return r2(self.result, self._rows_for_variances(), check_interval(interval))
+        return r2(self.result, self.rows_or_counts, check_interval(interval))
 
     def icc(self, *, interval: float = 0.9) -> pd.DataFrame:
         """Intraclass correlations: shares of the variance beyond common terms that lie between the groups of each
@@ -369,9 +369,11 @@ class Fit:
         """
         from poolwise.evaluate.variance_components import icc
 
-        return icc(self.result, self._rows_for_variances(), check_interval(interval))
+        return icc(self.result, self.rows_or_counts, check_interval(interval))
 
-    def _rows_for_variances(self) -> designs.Rows | None:
+    @property
+    def rows_or_counts(self) -> designs.Rows | None:
+        """The encoded rows, or those that differ with their numbers; None where neither is in memory."""
         return self.result.model.data.counted if self.rows is None else self.rows
 
     def hypothesis(self, asked: str | Sequence[str], *, interval: float = 0.9) -> Hypotheses:
@@ -771,6 +773,9 @@ class Fit:
         progress: Progress = silent,
     ) -> Fit:
         """The fit without these rows, which must have been part of it: as if they had never been there.
+
+        Transforms with a state keep the one of the first rows: `scale(x)` its scale, `s(x)` its knots, `mo(x)` and
+        `rw1(x)` levels that no row has any more.
 
         Raises
         ------

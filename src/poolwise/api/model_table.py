@@ -34,6 +34,6 @@ def model_table(*fits: Fit, interval: float = 0.9, digits: int = 2, **named: Fit
     if not everyone:
         raise DataError("model_table takes one fit or more.")
     check_count("digits", digits, 0)
-    shares = {name: explained(fit.result, fit.rows) for name, fit in everyone.items()}
+    shares = {name: explained(fit.result, fit.rows_or_counts) for name, fit in everyone.items()}
     posteriors = {name: fit.result for name, fit in everyone.items()}
     return tables.model_table(posteriors, shares, check_interval(interval), digits)

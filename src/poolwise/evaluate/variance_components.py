@@ -8,6 +8,7 @@ The R-squared of fitted values is that of Gelman, Goodrich, Gabry and Vehtari (2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST = 5000  # rows that averages are over; a random part of more
-_NO_ROWS = "This fit holds no rows, over whose weights its residual variance is averaged: fit them again."
+
+
+class RowsNeeded(DataError):
+    """Averages over rows are asked of a fit that has none."""
+
+    def __init__(self) -> None:
+        super().__init__("This fit holds no rows, over which its variances are averaged: fit them again.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +102,7 @@ def _moments(posterior: Posterior, rows: Rows | None) -> tuple[np.ndarray, np.nd
         total = model.statistics.merged()
         return total.means[0, :-1] + total.origin[:-1], total.scatter[0, :-1, :-1] / total.weights[0]
     if rows is None:
-        raise DataError(_NO_ROWS)
+        raise RowsNeeded
     values, many = rows.values[:, :-1], rows.multiplicities
     mean = np.average(values, axis=0, weights=many)
     away = values - mean
@@ -149,7 +156,7 @@ def _mean_inverse_weight(posterior: Posterior, rows: Rows | None) -> float:
     if posterior.model.encoding.weights is None:
         return 1.0
     if rows is None:
-        raise DataError(_NO_ROWS)
+        raise RowsNeeded
     return float(np.average(1.0 / rows.precisions, weights=rows.multiplicities))
 
 
@@ -220,9 +227,12 @@ def r2(posterior: Posterior, rows: Rows | None, interval: float) -> pd.DataFrame
 
 
 def explained(posterior: Posterior, rows: Rows | None) -> dict[str, float]:
-    """Posterior means of the shares of `r2` by components, by the names of a table; nothing where there are none."""
+    """Posterior means of the shares of `r2` by components, by the names of a table; nothing where there are none, NaN
+    where only rows would tell."""
     try:
         found = r2(posterior, rows, 0.9)["mean"]
+    except RowsNeeded:
+        return {"R2 marginal": math.nan}
     except DataError:
         return {}
     return {f"R2 {name}": float(found[name]) for name in ("marginal", "conditional") if name in found}

@@ -52,6 +52,7 @@ _PRIORS = {
         "StickShare",
     )
 }
+_SAVED = ", when it was fitted; then saved without its rows"
 
 
 def save(posterior: Posterior, path: Path) -> None:
@@ -181,6 +182,7 @@ def _posterior(
         raise FileError(f"The fit is of a family of its own, '{name}': say which, as in pw.load(path, family=...).")
     family = family_of(name if family is None else family, header["labels"], header["link"])
     data = from_state(header["statistics"], arrays, functions)
+    data = replace(data, reading=data.reading.removesuffix(_SAVED) + _SAVED)
     if data.design.formula.residual:
         family = with_errors(family)
     size = len(data.design.coefficients)

@@ -81,6 +81,8 @@ def find_files(data: str | Path | Sequence[str | Path]) -> Files:
         raise FileError(f"A path must be text, not {odd[0]!r}.")
     if not given:
         raise FileError("The list of files is empty.")
+    if any(str(one).strip() == "" for one in given):
+        raise FileError("A path is empty: '.' is this folder.")
     paths = [path for one in given for path in _expand(Path(one))]
     kinds = {_is_parquet(path) for path in paths}
     if len(kinds) > 1:

@@ -45,4 +45,4 @@ def suggest(name: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     hint = f"Did you mean '{by_lower[close[0]]}'? " if close else ""
     shown = ", ".join(names[:30]) + (f", ... ({len(names)} in all)" if len(names) > 30 else "")
-    return f"{hint}Valid names: {shown}."
+    return f"{hint}Valid names: {shown}." if names else "There are none."

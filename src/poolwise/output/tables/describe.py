@@ -58,8 +58,8 @@ def _sampled(posterior: Posterior) -> list[str]:
     model = posterior.model
     design, layout, observations = model.design, model.priors.layout, model.observations
     lines = [f"family      {model.family.name}, link {model.link.name}"]
-    if observations is not None:
-        lines.append(f"rows        {observations.rows:,}, put together to {len(observations.y):,}")
+    together = "" if observations is None else f", put together to {len(observations.y):,}"
+    lines.append(f"rows        {model.statistics.rows:,}{together}")
     for factor in design.factors if model.pooling is Pooling.PARTIAL else ():
         q = len(factor.effects)
         joint = "correlated" if factor.correlated else "independent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def model_table(
     Parameters
     ----------
     fits : by the names of the columns.
-    shares : for the foot, figures of each fit by name.
+    shares : for the foot, figures of each fit by name; NaN for one that only rows would tell.
     interval : probability of the central interval.
     digits : after the point.
     """
@@ -132,7 +133,8 @@ def model_table(
         foot = {"rows": f"{model.statistics.rows:,}"}
         foot |= {f"groups in {one.name}": f"{len(one.levels):,}" for one in model.design.factors}
         cells[column] |= {_Line(_ROWS, name): text for name, text in foot.items()}
-        judged = {name: f"{value:.{digits}f}" for name, value in shares.get(column, {}).items()}
+        known = shares.get(column, {})
+        judged = {name: "needs rows" if math.isnan(value) else f"{value:.{digits}f}" for name, value in known.items()}
         if not posterior.certificate.passed:
             judged["certified"] = "no"
         cells[column] |= {_Line(_SHARES, name): text for name, text in judged.items()}
