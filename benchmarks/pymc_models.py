@@ -5,7 +5,7 @@
     python -m benchmarks.pymc_models counties # one model for each county, in a loop
 
 Seconds are those of sampling 4 x 1,000 draws, compiling included and imports not. PyMC keeps what it has compiled on
-disk: `pymc, first` is a model that it has not met before, `pymc` a second process. `off_in_errors` is the largest
+disk: `pymc first run` is a model that it has not met before, `pymc` a second process. `off_in_errors` is the largest
 distance between two means of a number, of all free variables, in standard errors of that distance by effective sample
 sizes.
 """
@@ -123,7 +123,7 @@ def study() -> pd.DataFrame:
     for name in STUDY:
         found = {system: printed(SCRIPT, system, name) for system in ("poolwise", "nutpie")}
         with tempfile.TemporaryDirectory() as folder:
-            found |= {system: printed(SCRIPT, "pymc", name, compiled=folder) for system in ("pymc, first", "pymc")}
+            found |= {system: printed(SCRIPT, "pymc", name, compiled=folder) for system in ("pymc first run", "pymc")}
         lines += [line(name, system, one, found["poolwise"]) for system, one in found.items()]
     return pd.DataFrame(lines)
 
