@@ -433,3 +433,10 @@ def test_text_is_no_number_however_the_fit_came_about(tmp_path, formula, kind):
     for wrong in (["1", "2", "3", "4"], ["a"] * 4, [True, False, True, False]):
         with pytest.raises((pw.DataError, pw.FormulaError)):
             fit.predict(new.assign(x=wrong))
+
+
+def test_truth_values_that_come_as_text_are_told(small):
+    fit = pw.fit("y ~ 1 + (1 | b)", small.assign(b=np.arange(30) % 2 == 0), seed=1, draws=50)
+    assert len(fit.predict({"b": [True, False]})) == 2
+    with pytest.raises(pw.DataError, match="Labels of b are true or false in the fit and text .* 'True'"):
+        fit.predict({"b": ["True"]})

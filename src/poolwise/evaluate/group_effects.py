@@ -110,13 +110,16 @@ def _positions(factor: Factor, labels: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    DataError : where numbers of the fit come as text: they would all be new groups.
+    DataError : where numbers or truth values of the fit come as text: they would all be new groups.
     """
     import pandas as pd
 
     text = {str(label): label for label in labels if isinstance(label, str)}
-    if factor.levels.dtype.kind in "iuf" and (twins := text.keys() & set(factor.levels.astype(str))):
+    known = {str(level) for level in factor.levels if not isinstance(level, str)}
+    if twins := text.keys() & known - {level for level in factor.levels if isinstance(level, str)}:
+        truths = all(isinstance(level, (bool, np.bool_)) for level in factor.levels)
         raise DataError(
-            f"Labels of {factor.name} are numbers in the fit and text in the new data, such as '{min(twins)}'."
+            f"Labels of {factor.name} are {'true or false' if truths else 'numbers'} in the fit and text in the new "
+            f"data, such as '{min(twins)}'."
         )
     return pd.Index(factor.levels).get_indexer(pd.Index(labels))
