@@ -174,7 +174,7 @@ def test_each_row_has_the_residual_variance_of_its_weight_in_any_order(data, fam
 def test_without_rows_their_weights_are_not_known(data):
     rows = data.assign(w=1.0 + data["h"])
     sums = pw.SufficientStatistics.from_data("y ~ x + (1 | g)", rows, weights="w")
-    with pytest.raises(pw.DataError, match="over whose weights"):
+    with pytest.raises(pw.DataError, match="over which its variances"):
         pw.fit("y ~ x + (1 | g)", sums, seed=1, draws=50).icc()
 
 

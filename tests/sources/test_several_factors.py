@@ -80,7 +80,7 @@ def test_cells_add_up_and_can_be_saved(tmp_path):
     again = pw.load(tmp_path / "fit")
     for mine, theirs in zip(again.result.u, fit.result.u, strict=True):
         np.testing.assert_array_equal(mine.draws(), theirs.draws())
-    assert again.describe() == fit.describe()
+    assert again.describe().replace(", when it was fitted; then saved without its rows", "") == fit.describe()
     grown = pw.fit(text, parts[0], weights="w", seed=1, draws=50).update(parts[1])
     np.testing.assert_allclose(grown.result.beta, fit.result.beta, rtol=1e-6)
 

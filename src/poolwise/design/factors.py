@@ -118,6 +118,9 @@ def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     place, first = pd.factorize(codes[0], sort=True)
     found = np.asarray(first)[:, None]
     for column in codes[1:]:
+        if len(found) == len(place):  # every row by itself, in an order that further columns do not change
+            order = np.argsort(place)
+            return np.column_stack([each[order] for each in codes]), np.asarray(place, dtype=np.int64)
         size = int(column.max(initial=0)) + 1
         place, pairs = pd.factorize(place.astype(np.int64) * size + column, sort=True)
         found = np.column_stack([found[pairs // size], pairs % size])

@@ -12,7 +12,8 @@ from poolwise.density.working.kernels import likelihood_slopes
 from poolwise.families import Link
 from poolwise.support.threads import map_slices
 
-_NODES = (0.0, 1), (0.2, 3), (np.inf, 9)  # of the quadrature, up to some sd of linear predictors in their units
+# Nodes of the quadrature, up to some sd of linear predictors in their units.
+_NODES = (0.0, 1), (0.2, 3), (0.5, 5), (np.inf, 9)
 _STEP = 1e-3  # of a difference of slopes, in the same
 _LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what is expected of them
 # Units that a working outcome may lie away: one of a row whose curvature is next to nothing would lie where others lose
@@ -48,22 +49,40 @@ class ExpectedLikelihood:
         else be thrown from one side of them to the other, turn after turn. For a Student-t likelihood these are the
         steps of the EM algorithm (Lange, Little and Taylor 1989).
         """
-        predictors, step = self._predictors(self.dispersions.centre, rows), _STEP * self.units(mean, rows)
+        units = self.units(mean, rows)
+        slope, curvature = np.empty_like(mean), np.empty_like(mean)
+        for part, nodes in _quadrature(variance, units):
+            of = _within(rows, part)
+            found = self._projected(mean[part], np.sqrt(variance[part]), units[part], of, nodes, careful=careful)
+            slope[part], curvature[part] = found
+        return slope, curvature
+
+    def _projected(
+        self,
+        mean: np.ndarray,
+        sd: np.ndarray,
+        units: np.ndarray,
+        rows: np.ndarray | slice,
+        nodes: list[tuple[float, float]],
+        *,
+        careful: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        predictors, step = self._predictors(self.dispersions.centre, rows), _STEP * units
         slope, curvature, least = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
         below, at, above = (np.empty_like(predictors) for _ in range(3))
         information = np.empty_like(predictors)
         with np.errstate(all="ignore"):
-            for node, weight in _quadrature(variance, step / _STEP):
-                eta = mean + node * np.sqrt(variance)
+            for node, weight in nodes:
+                eta = mean + node * sd
                 for away, out in ((-step, below), (step, above), (0.0, at)):
                     predictors[0] = eta + away
                     self._slopes(predictors, rows, out, information)
                 slope += weight * at[0]
                 curvature += weight * (below[0] - above[0]) / (2 * step)
                 least += weight * _LEAST_CURVED * information[0]
-            furthest = step * (_FURTHEST / _STEP)
+            furthest = _FURTHEST * units
             if careful and not self.link.unit:
-                furthest = np.minimum(furthest, np.maximum(np.abs(self.rows.y[rows] - mean), step / _STEP))
+                furthest = np.minimum(furthest, np.maximum(np.abs(self.rows.y[rows] - mean), units))
             least = np.maximum(least, np.abs(slope) / furthest)
             return slope, np.maximum(curvature, least)
 
@@ -91,12 +110,14 @@ class ExpectedLikelihood:
 
     def dispersion_slopes(self, mean: np.ndarray, variance: np.ndarray, logs: np.ndarray) -> np.ndarray:
         """Slopes (k,) of the expected log likelihood of all rows in the logs (k,) of dispersions."""
-        predictors, total = self._predictors(logs, _ALL), np.zeros(len(logs))
-        slopes, information = np.empty_like(predictors), np.empty_like(predictors)
-        for node, weight in _quadrature(variance, self.units(mean)):
-            predictors[0] = mean + node * np.sqrt(variance)
-            self._slopes(predictors, _ALL, slopes, information)
-            total += weight * slopes[self.dispersions.parameters].sum(axis=1)
+        total = np.zeros(len(logs))
+        for part, nodes in _quadrature(variance, self.units(mean)):
+            predictors = self._predictors(logs, part)
+            slopes, information = np.empty_like(predictors), np.empty_like(predictors)
+            for node, weight in nodes:
+                predictors[0] = mean[part] + node * np.sqrt(variance[part])
+                self._slopes(predictors, part, slopes, information)
+                total += weight * slopes[self.dispersions.parameters].sum(axis=1)
         return total
 
     def _predictors(self, logs: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
@@ -119,9 +140,23 @@ class ExpectedLikelihood:
         map_slices(some, predictors.shape[1], _SLICE, self.threads)
 
 
-def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[float, float]]:
-    """Nodes and weights that suit the widest of some normals, in units of their own."""
-    widest = float(np.nanmax(np.sqrt(variance) / units, initial=0.0))
-    count = next(count for sd, count in _NODES if widest <= sd)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
-    return list(zip(nodes.tolist(), (weights / weights.sum()).tolist(), strict=True))
+def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray | slice, list[tuple[float, float]]]]:
+    """Rows whose normals are about as wide, by positions, with nodes and weights that suit them: in units of their own,
+    so that those of a row do not depend on which others there are."""
+    with np.errstate(all="ignore"):
+        kinds = np.searchsorted([sd for sd, _ in _NODES[:-1]], np.sqrt(variance) / units)
+    found: list[tuple[np.ndarray | slice, list[tuple[float, float]]]] = []
+    for kind in np.flatnonzero(present := np.bincount(kinds, minlength=len(_NODES))):
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES[kind][1])
+        part = _ALL if present[kind] == len(kinds) else np.flatnonzero(kinds == kind)
+        found.append((part, list(zip(nodes.tolist(), (weights / weights.sum()).tolist(), strict=True))))
+    return found
+
+
+def _within(rows: np.ndarray | slice, part: np.ndarray | slice) -> np.ndarray | slice:
+    """Positions of a part of some rows, among all."""
+    if isinstance(part, slice):
+        return rows
+    if isinstance(rows, slice):
+        return part + (rows.start or 0)
+    return rows[part]
