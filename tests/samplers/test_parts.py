@@ -8,7 +8,7 @@ from scipy.stats import multivariate_t, norm
 from poolwise.samplers.convergence import bulk_and_tail_ess
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.warp import Warp
-from poolwise.samplers.weights import efficiency, log_mean, tail_ess, tail_shape
+from poolwise.samplers.weights import efficiency, log_mean, normalised, resampled, tail_ess, tail_shape
 
 
 @pytest.fixture
@@ -133,3 +133,13 @@ def test_a_mode_is_found_where_the_density_falls_by_millions():
         best = find_modes(density, np.random.default_rng(seed))[0]
         gradient = density.value_and_gradient(best.point)[1]
         assert gradient @ best.covariance @ gradient < 0.01
+
+
+def test_points_are_drawn_again_as_often_as_their_weights_say():
+    rng = np.random.default_rng(3)
+    log_weights = rng.normal(size=50)
+    often = [np.bincount(resampled(log_weights, rng), minlength=50) for _ in range(4000)]
+    expected = 50 * normalised(log_weights)
+    assert (np.abs(often - expected) < 1).all()
+    np.testing.assert_allclose(np.mean(often, axis=0), expected, atol=0.03)
+    np.testing.assert_array_equal(resampled(np.full(9, 2.0), rng), np.arange(9))

@@ -18,7 +18,7 @@ from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.near import Near, sample_near
-from poolwise.samplers.weights import efficiency
+from poolwise.samplers.weights import efficiency, log_mean, resampled, tail_shape
 
 # Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
@@ -29,6 +29,8 @@ _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a compa
 _DISTINCT = 0.4
 _DIGITS = 1e11  # of a log density, beyond which those that tell draws apart are lost
 _CHECKED = 128  # draws that remainders are compared with exact ones at
+# Efficiency of the weights that make up for what remainders leave out, and k-hat below which these have a variance.
+_WEIGHED, _FINITE = 0.95, 0.5
 _BEYOND = 0.02  # levels of a draw that may lie beyond where remainders are known
 _AVERAGED = 64  # thetas over which a share is averaged
 _WORDS = {
@@ -48,6 +50,8 @@ def near_normal(
     settings: SamplerSettings,
     threads: int,
     exactly: Exactly | None = None,
+    *,
+    every: bool = True,
 ) -> Parts | None:
     """theta, coefficients, effects, dispersions and certificate; None where the certificate does not hold.
 
@@ -56,8 +60,9 @@ def near_normal(
     gradient : flops of a gradient of the family's density.
     exactly : what remainders as `Remainders.ratios` takes their arguments are summed over all rows, (m,), where these
         are approximations.
+    every : whether that may be asked for every draw.
     """
-    sampler_seed, witness_seed = child_seeds(settings.seed, 2)
+    sampler_seed, witness_seed, weighing_seed = child_seeds(settings.seed, 3)
     plain = CorrectedDensity.of(found, remainders, model.design, model.priors, 1, threads)
     if exactly is not None and not _reaches(plain, found):
         return None
@@ -72,10 +77,11 @@ def near_normal(
         return None
     if exactly is not None:
         settings.progress("comparing with the rows", 0.9)
-        checked = _checked(corrected, drawn, certificate, exactly)
+        checked = _checked(corrected, drawn, certificate, exactly, weighing_seed, every=every)
         if checked is None:
             return None
-        certificate = checked
+        certificate, kept = checked
+        points = points[kept]
     evidence = log_evidence_about(found.density, points)  # of the working model: the family's is another number
     if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
         return None
@@ -136,22 +142,46 @@ def _reaches(plain: CorrectedDensity, found: WorkingModel) -> bool:
 
 
 def _checked(
-    corrected: CorrectedDensity, drawn: Near, certificate: Certificate, exactly: Exactly
-) -> Certificate | None:
-    """The certificate, with what remainders leave out; None where some draws tell them from exact ones.
+    corrected: CorrectedDensity,
+    drawn: Near,
+    certificate: Certificate,
+    exactly: Exactly,
+    seed: np.random.SeedSequence,
+    *,
+    every: bool,
+) -> tuple[Certificate, np.ndarray] | None:
+    """The certificate, with what remainders leave out, and positions of the draws that make up for it; None where some
+    draws tell them from exact ones.
 
-    As in `sample_near`: where weights between the two are so equal, no mean is off by what Monte Carlo error is.
+    As in `sample_near`: where weights between the two are so equal, no mean is off by what Monte Carlo error is. Where
+    few draws leave that open, all are weighed, and drawn again by these weights.
     """
     points = drawn.sample.points.reshape(-1, corrected.dimension)
-    some = points[np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int)]
-    at = corrected.drawn_at(some, chosen=drawn.corrected)
-    left_out = exactly(*at) - corrected.remainders.ratios(*at).sum(axis=1)
-    if not np.isfinite(left_out).all() or efficiency(left_out) < _SAME:
-        return None
-    evidence = certificate.log_evidence
+    as_they_are = np.arange(len(points))
+
+    def left_out(some: np.ndarray) -> np.ndarray:
+        at = corrected.drawn_at(some, chosen=drawn.corrected)
+        return exactly(*at) - corrected.remainders.ratios(*at).sum(axis=1)
+
+    found = left_out(points[np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int)])
+    alike = efficiency(found) if np.isfinite(found).all() else 0.0
+    if _SAME > alike >= _WEIGHED and every:
+        distinct, place = np.unique(points, axis=0, return_inverse=True)
+        parts = [left_out(distinct[start : start + _CHECKED]) for start in range(0, len(distinct), _CHECKED)]
+        found = np.concatenate(parts)[place.ravel()]
+        alike = efficiency(found) if np.isfinite(found).all() else 0.0
+        if _SAME > alike >= _WEIGHED and tail_shape(found) < _FINITE:
+            return _noted(certificate, found, alike), resampled(found, np.random.default_rng(seed))
+    return (_noted(certificate, found, 1.0), as_they_are) if alike >= _SAME else None
+
+
+def _noted(certificate: Certificate, left_out: np.ndarray, alike: float) -> Certificate:
+    """The certificate of draws whose weights (m,) are that much alike."""
     figures = certificate.figures | {"left_out": float(left_out.std())}
+    figures["efficiency"] *= alike
+    evidence = certificate.log_evidence
     return replace(
-        certificate, figures=figures, log_evidence=None if evidence is None else evidence + float(left_out.mean())
+        certificate, figures=figures, log_evidence=None if evidence is None else evidence + log_mean(left_out)
     )
 
 

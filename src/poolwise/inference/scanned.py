@@ -74,7 +74,8 @@ def infer_scanned(
     for seed, close in zip(seeds, _CLOSER, strict=True):
         if expanded is None or (chosen := scans.remainders(*expanded, close)) is None:
             return None
-        parts = near_normal(model, expanded[0], chosen[0], np.inf, replace(settings, seed=seed), threads, chosen[1])
+        own = replace(settings, seed=seed)
+        parts = near_normal(model, expanded[0], chosen[0], np.inf, own, threads, chosen[1], every=False)
         if parts is not None:
             theta, beta, u, dispersions, certificate = parts
             took = time.perf_counter() - started

@@ -21,6 +21,13 @@ def efficiency(log_weights: np.ndarray) -> float:
     return float(1 / (len(weights) * np.square(weights).sum()))
 
 
+def resampled(log_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many positions (m,), in their order, each about as often as its weight says (systematic resampling)."""
+    size = len(log_weights)
+    ends = np.cumsum(normalised(log_weights)) * size
+    return np.minimum(np.searchsorted(ends, np.arange(size) + rng.random(), side="right"), size - 1)
+
+
 def tail_ess(points: np.ndarray, log_weights: np.ndarray) -> float:
     """Effective sample size of the worst tail of all coordinates: as many equal weights would know it as well.
 

@@ -243,6 +243,26 @@ def test_fits_by_polynomials_and_by_rows_agree(however_few_rows, monkeypatch):
     assert abs(close.log_evidence - by_rows.log_evidence) < 0.15
 
 
+def test_draws_that_polynomials_are_not_quite_right_for_are_weighed(however_few_rows, monkeypatch):
+    """Of the third order: what is left out, known for every draw, makes up for it."""
+    data, formula = _data("bernoulli"), "y ~ x + (x | g)"
+    monkeypatch.setattr(of_rows, "_ORDERS", (3,))
+    monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
+    monkeypatch.setattr(near_normal, "_WEIGHED", 0.5)
+    weighed = pw.fit(formula, data, family="bernoulli", seed=1, draws=2000)
+    spread = weighed.outcome.figures["left_out"]
+    assert spread > 0.05  # else nothing was weighed
+    theta = weighed.result.theta.reshape(-1, weighed.result.theta.shape[-1])
+    assert len(np.unique(theta, axis=0)) < len(theta)
+    monkeypatch.setattr(of_rows, "_FEWER", 0.0)
+    by_rows = pw.fit(formula, data, family="bernoulli", seed=2, draws=2000)
+    one, other = weighed.summary(), by_rows.summary()
+    error = np.sqrt(one["sd"] ** 2 / one["ess_bulk"] + other["sd"] ** 2 / other["ess_bulk"])
+    assert ((one["mean"] - other["mean"]).abs() < 4.5 * error).all()
+    assert (np.abs(np.log(one["sd"] / other["sd"])) < 0.1).all()
+    assert abs(weighed.log_evidence - by_rows.log_evidence) < 0.15
+
+
 def test_where_cells_have_few_rows_nothing_is_spent_on_polynomials(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
     monkeypatch.setattr(of_rows, "CellMoments", None)
