@@ -21,8 +21,8 @@ _DELIMITERS = ",;\t|"
 _SNIFFED = 20_480  # rows that DuckDB takes types from
 _WHOLE = ("BIGINT", "HUGEINT")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
-_DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
-_DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
+_DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
+_DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
 _DAMAGED = (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error)
 
 
@@ -48,13 +48,13 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
             check_lines(path, delimiter)
         raise
     head = {str(name): plain(values) for name, values in _as_text(connection, names, options).items()}
+    if any(map(_is_blank, head.values())):
+        options["sample_size"] = -1  # DuckDB saw blanks only: let it look at every row
+        rows = connection.read_csv(names, **options)
     kinds = dict(zip(map(str, rows.columns), map(str, rows.types), strict=True))
     if kinds.keys() != head.keys() or any("\0" in name for name in kinds):
         raise FileError(f"'{paths[0]}' is damaged: its header holds characters that no name has.")
     numbers = {name: "DOUBLE" for name, kind in kinds.items() if kind in ("VARCHAR", "DATE") and _infinite(head[name])}
-    if any(kind == "VARCHAR" and _is_blank(head[name]) for name, kind in kinds.items()):
-        options["sample_size"] = -1  # DuckDB saw blanks only: let it look at every row
-        return connection.read_csv(names, **options)
     # DuckDB takes `yes` and `no`, `t` and `f` for truth values; other readers take them for text.
     numbers |= {name: "VARCHAR" for name, kind in kinds.items() if kind == "BOOLEAN" and not _truths(head[name])}
     labels = [

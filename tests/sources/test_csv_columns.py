@@ -1,0 +1,34 @@
+"""Columns of CSV files that could be read in two ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import poolwise as pw
+
+
+def test_a_column_without_values_changes_no_other(tmp_path):
+    lines = [f"{k % 7};{k},5;{'01' if k % 2 else '1'};{'yes' if k % 3 else 'no'}" for k in range(1, 41)]
+    (tmp_path / "plain.csv").write_text("\n".join(["y;x;g;t", *lines]))
+    (tmp_path / "notes.csv").write_text("\n".join(["y;x;g;t;notes", *(f"{line};" for line in lines)]))
+    formula = "y ~ x + t + (1 | g)"
+    plain, notes = (pw.fit(formula, tmp_path / name, seed=1, draws=50) for name in ("plain.csv", "notes.csv"))
+    assert plain.result.model.design.coefficients == notes.result.model.design.coefficients
+    assert list(notes.group_coefficients()["g"]) == ["01", "1"]
+    np.testing.assert_array_equal(plain.result.beta, notes.result.beta)
+
+
+def test_a_column_that_is_blank_at_first_is_read_to_its_end(tmp_path):
+    late = [f"{k % 5},{'' if k < 21_000 else k % 3}" for k in range(21_500)]
+    (tmp_path / "late.csv").write_text("\n".join(["y,x", *late]))
+    with pytest.warns(pw.PoolwiseWarning, match="21,000 of 21,500 rows"):
+        assert "x" in pw.fit("y ~ x", tmp_path / "late.csv", seed=1, draws=50).result.model.design.coefficients
+
+
+def test_groups_of_thousands_do_not_begin_with_a_zero(tmp_path):
+    rows = [f'{k % 5},"0,{100 + k}","{1 + k % 3},{100 + k}"' for k in range(12)]
+    (tmp_path / "commas.csv").write_text("\n".join(["y,x,z", *rows]))
+    found = pw.fit("y ~ z", tmp_path / "commas.csv", seed=1, draws=50).frame()
+    assert found["z"].tolist() == [1000 * (1 + k % 3) + 100 + k for k in range(12)]
+    assert len(pw.fit("y ~ x", tmp_path / "commas.csv", seed=1, draws=50).result.model.design.coefficients) > 2
