@@ -20,7 +20,32 @@ def shifted(by):
     return lambda x: x + by
 
 
-@pytest.mark.parametrize(("one", "other"), [(np.sin, np.exp), (lambda x: x + 1, lambda x: x + 2), (shifted(1), np.sin)])
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def of(self, x):
+        return x * self.by
+
+
+def raised(by):
+    def power(x, *, to=by):
+        return x**to
+
+    return power
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.sin, np.exp),
+        (lambda x: x + 1, lambda x: x + 2),
+        (shifted(1), shifted(2)),
+        (Scaled(2).of, Scaled(3).of),
+        (raised(2), raised(3)),
+        (lambda x: np.sin(x), lambda x: np.cos(x)),
+    ],
+)
 def test_functions_of_one_name_are_not_merged(rows, one, other):
     fits = [
         pw.fit("y ~ f(z) + (1 | g)", part, functions={"f": f}, seed=1, draws=50)
@@ -30,7 +55,9 @@ def test_functions_of_one_name_are_not_merged(rows, one, other):
         pw.merge(*fits)
 
 
-@pytest.mark.parametrize(("one", "other"), [(np.sin, np.sin), (lambda x: x + 1, lambda x: x + 1)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(np.sin, np.sin), (lambda x: np.sin(x) + 1, lambda x: np.sin(x) + 1), (shifted(2), shifted(2))]
+)
 def test_the_same_function_is_known_again(rows, one, other):
     fits = [
         pw.fit("y ~ f(z) + (1 | g)", part, functions={"f": f}, seed=1, draws=50)
@@ -40,11 +67,29 @@ def test_the_same_function_is_known_again(rows, one, other):
     np.testing.assert_allclose(pw.merge(*fits).summary()["mean"], whole.summary()["mean"], rtol=1e-6)
 
 
-def test_functions_that_look_at_other_rows_are_told(rows, recwarn):
-    pw.fit("y ~ f(z) + (1 | g)", rows, functions={"f": np.sin, "h": lambda x: x - x.mean()}, seed=1, draws=50)
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda x: x - x.mean(),
+        lambda x: x / x.max(),
+        lambda x: x / x.min(),
+        lambda x: np.concatenate([[0.0], np.asarray(x)[:-1]]),
+        lambda x: np.sort(x),
+    ],
+)
+def test_functions_that_look_at_other_rows_are_told(rows, own):
+    with pytest.warns(pw.PoolwiseWarning, match=r"f\(\) gives a row other values beside other rows"):
+        pw.fit("y ~ f(z) + (1 | g)", rows, functions={"f": own}, seed=1, draws=50)
+
+
+def test_offsets_that_look_at_other_rows_are_told(rows, recwarn):
+    counts = rows.assign(n=np.arange(120) % 4, t=np.exp(rows["z"]))
+    formula = "n ~ 1 + offset(f(t)) + (1 | g)"
+    pw.fit(formula, counts, family="poisson", functions={"f": np.log, "h": np.mean}, seed=1, draws=50)
     assert not recwarn.list
-    with pytest.warns(pw.PoolwiseWarning, match=r"f\(\) gives a row other values where it is given half"):
-        pw.fit("y ~ f(z) + (1 | g)", rows, functions={"f": lambda x: x - x.mean()}, seed=1, draws=50)
+    with pytest.warns(pw.PoolwiseWarning, match="beside other rows"):
+        own = {"f": lambda x: np.log(x / x.mean())}
+        pw.fit(formula, counts, family="poisson", functions=own, seed=1, draws=50)
 
 
 def test_group_predictors_that_differ_are_told(rows, recwarn):

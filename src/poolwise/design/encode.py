@@ -50,12 +50,14 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     design, encoding = describe_columns(needed, matrices.model_spec, cells)
     encoding = replace(encoding, labels=labels)
     rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
-    if called(needed.formula):
-        count = (len(codes) + 1) // 2
-        first = {name: values[:count] for name, values in raw.items()}
-        again = materialise(encoding.specs, first, needed.formula, count)
-        part = rows_of_matrices(design, encoding, again, first, codes[:count], 0)
-        warn_of_other_rows(needed.formula, rows.values, part.values)
+    if called(
+        needed.formula
+    ):  # by every other row, last ones first, which few functions of other rows would not notice
+        some = np.arange(len(codes))[::-2]
+        part = {name: values[some] for name, values in raw.items()}
+        again = materialise(encoding.specs, part, needed.formula, len(some))
+        others = rows_of_matrices(design, encoding, again, part, codes[some], 0)
+        warn_of_other_rows(needed.formula, rows, others, some)
     return design, encoding, rows
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from poolwise.design.design import Rows
 from poolwise.formula import Formula, Functions
 from poolwise.support.errors import PoolwiseWarning
 
@@ -19,22 +21,33 @@ def called(formula: Formula) -> Functions:
     return {name: own for name, own in formula.functions.items() if re.search(rf"\b{re.escape(name)}\s*\(", texts)}
 
 
-def warn_of_other_rows(formula: Formula, whole: np.ndarray, part: np.ndarray) -> None:
+def warn_of_other_rows(formula: Formula, whole: Rows, others: Rows, positions: np.ndarray) -> None:
     """Say where values follow other rows too, as those of `x - x.mean()`: of new rows they would be something else.
 
     Parameters
     ----------
-    whole, part : (n, k) encoded rows, and the first of them encoded by themselves.
+    whole : encoded rows.
+    others : those at some positions (m,), in that order, encoded by themselves.
     """
-    if not np.allclose(whole[: len(part)], part, rtol=1e-9, atol=0.0, equal_nan=True):
+    if not all(map(_alike, _values(whole.take(positions)), _values(others))):
         names = " or ".join(f"{name}()" for name in called(formula))
         warnings.warn(
-            f"{names} gives a row other values where it is given half of the rows: predict() and update() compute it "
-            "from their rows alone, and coefficients mean something else there. Compute such a column before the fit, "
-            "or use a transform that keeps what it has learnt, as scale(x) does.",
+            f"{names} gives a row other values beside other rows: predict() and update() compute it from their rows "
+            "alone, and coefficients mean something else there. Compute such a column before the fit, or use a "
+            "transform that keeps what it has learnt, as scale(x) does.",
             PoolwiseWarning,
             stacklevel=7,
         )
+
+
+def _values(rows: Rows) -> list[np.ndarray | None]:
+    return [rows.values, rows.offset, rows.trials, rows.limits]
+
+
+def _alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.allclose(one, other, rtol=1e-9, atol=0.0, equal_nan=True))
 
 
 def different_function(one: Formula, other: Formula) -> str | None:
@@ -51,9 +64,17 @@ def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
 
 
 def _code(function: Callable[..., Any]) -> tuple[Any, ...] | None:
-    """What a function of Python computes by, wherever it stands; None for one that is not of Python."""
-    code = getattr(function, "__code__", None)
-    if code is None:
+    """What a function of Python computes by, wherever it stands; None for what is not one, or is bound to an object."""
+    if not isinstance(function, FunctionType):
         return None
-    held = tuple(id(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ())
-    return code.co_code, code.co_consts, code.co_names, getattr(function, "__defaults__", None), held
+    code = function.__code__
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    named = [function.__globals__.get(name) for name in code.co_names]
+    by_name = [one for pair in sorted((function.__kwdefaults__ or {}).items()) for one in pair]
+    defaults = (*(function.__defaults__ or ()), *by_name)
+    return code.co_code, code.co_consts, code.co_names, tuple(map(_by_value, (*held, *named, *defaults)))
+
+
+def _by_value(one: Any) -> Any:
+    """Numbers and texts as they are, any other object as itself."""
+    return one if isinstance(one, (int, float, str, bytes, type(None))) else id(one)
