@@ -50,14 +50,14 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     design, encoding = describe_columns(needed, matrices.model_spec, cells)
     encoding = replace(encoding, labels=labels)
     rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
-    if called(
-        needed.formula
-    ):  # by every other row, last ones first, which few functions of other rows would not notice
-        some = np.arange(len(codes))[::-2]
-        part = {name: values[some] for name, values in raw.items()}
-        again = materialise(encoding.specs, part, needed.formula, len(some))
-        others = rows_of_matrices(design, encoding, again, part, codes[some], 0)
-        warn_of_other_rows(needed.formula, rows, others, some)
+    if called(needed.formula):
+        backwards = np.arange(len(codes))[::-1]
+        for some in (backwards[::2], backwards[1::2]):  # no function of other rows gives both the same
+            part = {name: values[some] for name, values in raw.items()}
+            again = materialise(encoding.specs, part, needed.formula, len(some))
+            others = rows_of_matrices(design, encoding, again, part, codes[some], 0)
+            if warn_of_other_rows(needed.formula, rows, others, some):
+                break
     return design, encoding, rows
 
 

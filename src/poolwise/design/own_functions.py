@@ -21,15 +21,18 @@ def called(formula: Formula) -> Functions:
     return {name: own for name, own in formula.functions.items() if re.search(rf"\b{re.escape(name)}\s*\(", texts)}
 
 
-def warn_of_other_rows(formula: Formula, whole: Rows, others: Rows, positions: np.ndarray) -> None:
+def warn_of_other_rows(formula: Formula, whole: Rows, others: Rows, positions: np.ndarray) -> bool:
     """Say where values follow other rows too, as those of `x - x.mean()`: of new rows they would be something else.
+
+    Returns whether they do.
 
     Parameters
     ----------
     whole : encoded rows.
     others : those at some positions (m,), in that order, encoded by themselves.
     """
-    if not all(map(_alike, _values(whole.take(positions)), _values(others))):
+    apart = not all(map(_alike, _values(whole.take(positions)), _values(others)))
+    if apart:
         names = " or ".join(f"{name}()" for name in called(formula))
         warnings.warn(
             f"{names} gives a row other values beside other rows: predict() and update() compute it from their rows "
@@ -38,6 +41,7 @@ def warn_of_other_rows(formula: Formula, whole: Rows, others: Rows, positions: n
             PoolwiseWarning,
             stacklevel=7,
         )
+    return apart
 
 
 def _values(rows: Rows) -> list[np.ndarray | None]:
