@@ -342,3 +342,21 @@ def test_what_cannot_be_combined(small):
         fit.group_coefficients(groups=[])
     with pytest.raises(pw.DataError, match="There is no group 'z' in g. .*Valid names: a, b"):
         fit.group_draws(["z"])
+
+
+def test_all_cells_of_two_categories_are_counted():
+    """Against counts of the rows, reference levels beside reference levels too."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        n = 120
+        rows = pd.DataFrame({"y": rng.normal(size=n), "b": rng.integers(0, 2, n), "g": rng.integers(0, 2, n)})
+        rows = rows.assign(a=rng.choice(list("abc"), n, p=[0.2, 0.5, 0.3]), c=rng.choice(list("uvw"), n))
+        found = small_cells(pw.SufficientStatistics.from_data("y ~ a*b + c + (1 | g)", rows).products, 10)
+        counted = {
+            (group, number)
+            for group, own in rows.groupby("g")
+            for columns in (["a"], ["b"], ["c"], ["a", "b"], ["a", "c"], ["b", "c"])
+            for number in own.groupby(columns).size()
+            if 0 < number < 10
+        }
+        assert counted <= set(zip(found["group"], found["rows"], strict=True))

@@ -32,7 +32,7 @@ def small_cells(products: CrossProducts, minimum: int) -> pd.DataFrame:
 
     Every column of zeros and ones (an indicator, or a number that has no other values) splits a group into two cells;
     the indicators of one category leave a last cell, that of its reference level. Pairs of such columns split a group
-    into four.
+    into four; a reference level is a column like any other there.
 
     Raises
     ------
@@ -63,8 +63,20 @@ def small_cells(products: CrossProducts, minimum: int) -> pd.DataFrame:
                 f"{other} = 0, {name} = 1": ones[:, k] - together,
                 f"{other} = 0, {name} = 0": products.counts - ones[:, k] - ones[:, h] + together,
             }
-    for factor, levels in _levels_of_factors(products, indicators).items():
-        sizes[f"{factor} = reference"] = products.counts - ones[:, levels].sum(axis=1)
+    factors = _levels_of_factors(products, indicators)
+    reference = {factor: products.counts - ones[:, levels].sum(axis=1) for factor, levels in factors.items()}
+    for factor, levels in factors.items():
+        sizes[f"{factor} = reference"] = reference[factor]
+        for h in set(indicators) - set(levels):
+            name, together = products.columns[h], ones[:, h] - both[:, levels, h].sum(axis=1)
+            sizes |= {
+                f"{factor} = reference, {name} = 1": together,
+                f"{factor} = reference, {name} = 0": reference[factor] - together,
+            }
+        for other, theirs in factors.items():
+            if other > factor:
+                known = ones[:, theirs].sum(axis=1) - both[:, levels][:, :, theirs].sum(axis=(1, 2))
+                sizes[f"{factor} = reference, {other} = reference"] = reference[factor] - known
     labels = cell_labels(products)
     tables = []
     for cell, rows in sizes.items():
