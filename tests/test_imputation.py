@@ -88,3 +88,15 @@ def test_intervals_of_few_tables_are_those_of_rubins_degrees_of_freedom():
     drawn = np.array([each.predict(one, draws=True).values.ravel() for each in found.fits])
     total = drawn.var(axis=1, ddof=1).mean() + (4 / 3) * drawn.mean(axis=1).var(ddof=1)
     assert found.predict(one)["sd"][0] == pytest.approx(total**0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "ends"), [("cor_g[x]", (0.80, 0.93), (-1, 1)), ("share_m[a]", (0.9, 0.97), (0, 1))]
+)
+def test_intervals_stay_within_the_ends_of_a_parameter(name, places, ends):
+    from poolwise.api.imputation import _pooled, _scale_of_parameter
+
+    rng = np.random.default_rng(2)
+    drawn = np.array([np.clip(rng.normal(place, 0.01, 2000), -0.999, 0.999) for place in places])
+    _, _, low, high, _ = _pooled(drawn[..., None], 0.05, _scale_of_parameter(name, ()))
+    assert ends[0] < low < high < ends[1]

@@ -261,3 +261,33 @@ def test_a_frame_that_is_changed_after_the_fit_changes_nothing():
     rows.drop(columns="y", inplace=True)  # noqa: PD002
     pd.testing.assert_frame_equal(fit.predict(), before)
     np.testing.assert_array_equal(fit.to_datatree(["constant_data"])["constant_data"]["x"], tree["constant_data"]["x"])
+
+
+@pytest.mark.parametrize("term", ["t", "scale(t)", "I(2 * t)", "x:t"])
+def test_a_column_of_zeros_and_ones_is_an_indicator_however_it_stands_in_the_formula(term):
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"t": np.arange(200) % 2, "x": 1.0 + rng.random(200)})
+    rows["z"] = (rng.random(200) < expit(-1 + 2.5 * rows["t"])) * 1
+    fit = pw.fit(f"z ~ {term}", rows, family="bernoulli", seed=1, draws=200)
+    found = pw.avg_comparisons(fit, "t")
+    assert found.table["contrast"].tolist() == ["1 - 0"]
+    if term != "x:t":
+        plain = pw.avg_comparisons(pw.fit("z ~ t", rows, family="bernoulli", seed=1, draws=200), "t")
+        np.testing.assert_allclose(found.table["mean"], plain.table["mean"], atol=0.03)
+
+
+@pytest.mark.parametrize("where", [0.0, 1e9])
+def test_average_slopes_do_not_depend_on_where_zero_is(where):
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=100)
+    rows = pd.DataFrame({"t": where + x, "y": 2 * x + rng.normal(size=100), "g": np.arange(100) % 5})
+    fit = pw.fit("y ~ t + (1 | g)", rows, seed=1, draws=200)
+    by_row = pw.slopes(fit, "t").table["mean"]
+    average = pw.avg_slopes(fit, "t").table["mean"].iloc[0]
+    assert average == pytest.approx(by_row.mean(), rel=1e-6)
+    assert average == pytest.approx(fit.summary().loc["beta[t]", "mean"], rel=1e-6)
+
+
+def test_new_outcomes_have_no_slope(fit):
+    with pytest.raises(pw.DataError, match="New outcomes have no slope"):
+        pw.avg_slopes(fit, kind="response")

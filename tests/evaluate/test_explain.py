@@ -71,3 +71,12 @@ def test_bad_questions():
     pooling = pw.compare_pooling("y ~ floor", by="g", data=frame(), seed=1, folds=0, draws=50)
     with pytest.raises(pw.DataError, match="partially pooled"):
         pooling.separate.explain("a")
+
+
+@pytest.mark.parametrize(("at", "found"), [(1, 1), (9_000, 9_000), (10_000, 10_000), (10_001, None)])
+def test_tipping_points_are_found_up_to_the_last_one(at, found):
+    from poolwise.evaluate.explain import _tipping_point
+
+    rows = 100
+    curve = lambda times: np.array([0.5 if times * rows - rows >= at - 0.5 else 0.1])  # noqa: E731
+    assert _tipping_point(curve, 0, rows, 0.1, True) == found

@@ -66,3 +66,14 @@ def test_all_kinds_of_priors_widen():
         np.testing.assert_allclose(wide.log_density(3 * x), prior.log_density(x) - np.log(3))
     assert pw.Normal(1.0, 2.0).widened(3.0) == pw.Normal(1.0, 6.0)
     assert pw.StudentT(4, 1.0, 2.0).widened(3.0) == pw.StudentT(4, 1.0, 6.0)
+
+
+def test_a_sign_that_turns_is_said_to():
+    from poolwise.evaluate.sensitivity import _sign
+
+    table = pd.DataFrame(
+        {"times": [0.5, 1.0, 2.0], "quantity": "x", "mean": [-1.0, 0.5, 1.0], "sd": 0.1}
+        | {"5%": [-1.2, 0.3, 0.8], "95%": [-0.8, 0.7, 1.2]}
+    )
+    said = _sign("x", table)
+    assert said == "The sign of x turns: it is negative at 0.5, and positive at 1, 2 times the prior's width."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,7 @@ class ImputedFit:
         lines = []
         for name in flat[0]:
             drawn = np.array([each[name].ravel() for each in flat])
-            on = _LOGS if name.startswith("sd_") or name in self.fits[0].result.dispersions else _AS_THEY_ARE
-            pooled = _pooled(drawn[..., None], tail, on)
+            pooled = _pooled(drawn[..., None], tail, _scale_of_parameter(name, self.fits[0].result.dispersions))
             lines.append([*(float(each[0]) for each in pooled)])
         names = ["mean", "sd", *interval_names(interval), "between"]
         return pd.DataFrame(lines, pd.Index(list(flat[0]), name="parameter"), names)
@@ -99,7 +98,17 @@ class ImputedFit:
 OnScale = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]  # to a scale, and back
 _AS_THEY_ARE: OnScale = (np.asarray, np.asarray)
 _LOGS: OnScale = (np.log, np.exp)
+_OF_CORRELATIONS: OnScale = (np.arctanh, np.tanh)
 _LOG_ODDS: OnScale = (lambda p: np.log(p) - np.log1p(-p), lambda x: np.exp(-np.logaddexp(0.0, -x)))
+
+
+def _scale_of_parameter(name: str, dispersions: Iterable[str]) -> OnScale:
+    """On which a parameter has no ends, by what its name says it is."""
+    if name.startswith("cor_"):
+        return _OF_CORRELATIONS
+    if name.startswith(("simplex_", "share_")):
+        return _LOG_ODDS
+    return _LOGS if name.startswith("sd_") or name in dispersions else _AS_THEY_ARE
 
 
 def _scale_of(family: Family) -> OnScale:

@@ -13,7 +13,7 @@ from poolwise.evaluate import marginal_effects as contrasts
 from poolwise.evaluate.estimates import Estimates, Range, estimate
 from poolwise.evaluate.level_terms import terms_of_groups
 from poolwise.evaluate.marginal_effects import Compare, Contrast
-from poolwise.evaluate.prediction_request import NewGroups, Question
+from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.inference.posterior import Pooling
 from poolwise.samplers.settings import check_seed
 from poolwise.sources.source import table_of
@@ -93,7 +93,8 @@ def comparisons(
     fit, new_data, by, weights, kind, new_groups, hypothesis, equivalence, interval, seed : as in `predictions`.
     """
     asked = _asked(fit, new_data, kind, new_groups, seed, by, weights)
-    found = contrasts.comparisons(fit.result, asked.frame, asked.question, _changes(fit, variables), comparison)
+    changes, seen = _changes(fit, variables), _rows_of(fit)
+    found = contrasts.comparisons(fit.result, asked.frame, asked.question, changes, comparison, seen=seen)
     return _answered(fit, found, asked, hypothesis, equivalence, interval)
 
 
@@ -116,9 +117,13 @@ def slopes(
     Parameters
     ----------
     fit, variables, new_data, by, weights, kind, new_groups, hypothesis, equivalence, interval, seed : as in
-        `comparisons`.
+        `comparisons`; new outcomes (kind="response") have no slopes.
     """
     asked = _asked(fit, new_data, kind, new_groups, seed, by, weights)
+    if asked.question.kind is Kind.RESPONSE:
+        raise DataError(
+            "New outcomes have no slope, since each is drawn apart: ask for kind='mean', or for comparisons()."
+        )
     varied = _numbers(fit, asked.frame, variables)
     found = contrasts.slopes(fit.result, asked.frame, asked.question, varied, _rows_of(fit))
     return _answered(fit, found, asked, hypothesis, equivalence, interval)

@@ -211,9 +211,9 @@ def _tipping_point(curve: Callable[[float], np.ndarray], effect: int, rows: int,
         return None
     low, high = 0, 1
     while curve((rows + high) / rows)[effect] < _HALF:
-        low, high = high, 2 * high
-        if high > _FAR:
+        if high == _FAR:
             return None
+        low, high = high, min(2 * high, _FAR)
     while high - low > 1:
         middle = (low + high) // 2
         if curve((rows + middle) / rows)[effect] < _HALF:

@@ -67,6 +67,9 @@ class Contrast:
 
         A function is of the averages, not the average of functions: only so is the ratio of all rows one of two risks.
         """
+        if (difference := self._difference()) is not None:
+            times, one, other = difference
+            return one.linear_sums(np.broadcast_to(times, len(codes)) * shares, codes, groups, less=other)
         sums = []
         for weight, predictor in self.parts:
             add = predictor.linear_sums if predictor.linear else predictor.sums
@@ -85,6 +88,15 @@ class Contrast:
         if not np.isfinite(found).all():
             raise DataError("The comparison has no finite value at some draws: ratios and logs need positive means.")
         return found
+
+    def _difference(self) -> tuple[np.ndarray, Predictor, Predictor] | None:
+        """Weights and both predictors, where it is a weighted difference of predictions that are linear."""
+        if self.compare is not None or len(self.parts) != 2:
+            return None
+        (weight, one), (less, other) = self.parts
+        alike = one.linear and other.linear and np.array_equal(one.rows.codes, other.rows.codes)
+        opposite = np.array_equal(np.asarray(weight, dtype=float), -np.asarray(less, dtype=float))
+        return (np.asarray(weight, dtype=float), one, other) if alike and opposite else None
 
 
 def check_comparison(comparison: str | Compare) -> tuple[Compare | None, str]:
@@ -126,12 +138,14 @@ def predictors(posterior: Posterior) -> list[str]:
     return [name for name in posterior.model.encoding.variables if name in used]
 
 
-def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> list[tuple[str, Any, Any]]:
-    """Words, and high and low values, of the changes of one variable."""
+def _pairs(
+    posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any, seen: pd.DataFrame | None
+) -> list[tuple[str, Any, Any]]:
+    """Words, and high and low values, of the changes of one variable; `seen` are rows of the fit."""
     column = _wide(frame[name])
     if asked is None:
         levels = categories(posterior, name)
-        if levels is None and (column.dtype.kind == "b" or is_indicator(posterior.model.statistics, name)):
+        if levels is None and (column.dtype.kind == "b" or _is_indicator(posterior, name, seen)):
             levels = [False, True] if column.dtype.kind == "b" else [0, 1]
         if levels is None:
             return [("+1", column + 1, column)]
@@ -143,6 +157,14 @@ def _pairs(posterior: Posterior, frame: pd.DataFrame, name: str, asked: Any) -> 
     if isinstance(asked, (list, tuple)) and len(asked) >= 2:
         return [(f"{_said(value)} - {_said(asked[0])}", value, asked[0]) for value in asked[1:]]
     raise DataError(f"The change of '{name}' must be a step or a list of values to compare, not {asked!r}.")
+
+
+def _is_indicator(posterior: Posterior, name: str, seen: pd.DataFrame | None) -> bool:
+    """Whether a column holds zeros and ones alone; where no row is at hand, as far as statistics say."""
+    if seen is None or name not in seen:
+        return is_indicator(posterior.model.statistics, name)
+    values = seen[name]
+    return values.dtype.kind in "iuf" and bool(values.isin([0, 1]).all()) and values.nunique() == 2
 
 
 def _wide(column: pd.Series) -> pd.Series:
@@ -174,13 +196,20 @@ def comparisons(
     question: Question,
     variables: Mapping[str, Any],
     comparison: str | Compare = "difference",
+    *,
+    seen: pd.DataFrame | None,
 ) -> list[Contrast]:
-    """What a change of each variable does: as asked for, or one unit more, the other of two values, each category."""
+    """What a change of each variable does: as asked for, or one unit more, the other of two values, each category.
+
+    Parameters
+    ----------
+    seen : rows of the fit, which tell indicators from other numbers; None where they are not at hand.
+    """
     found = []
     compare, above = check_comparison(comparison)
     for name, asked in variables.items():
         check_variable(posterior, frame, name)
-        for words, high, low in _pairs(posterior, frame, name, asked):
+        for words, high, low in _pairs(posterior, frame, name, asked, seen):
             second = -1.0 if compare is None else 1.0
             parts = [(weight, frame.assign(**{name: value})) for weight, value in ((1.0, high), (second, low))]
             made = _contrasts(posterior, question, frame, {"term": name, "contrast": words}, parts)

@@ -164,11 +164,21 @@ class Predictor:
         map_slices(work, lanes, 1)
         return np.sum(totals, axis=0).T
 
-    def linear_sums(self, weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
-        """As `sums`, for predictions that are linear in the coefficients: rows are summed, then predicted."""
+    def linear_sums(
+        self, weights: np.ndarray, groups: np.ndarray, count: int, less: Predictor | None = None
+    ) -> np.ndarray:
+        """As `sums`, for predictions that are linear in the coefficients: rows are summed, then predicted.
+
+        With `less`, predictions of the same rows of the same groups that differ in some columns, sums are of the
+        differences: these are taken row by row, before anything that they have in common could cost digits.
+        """
         used, cells = np.unique(self.rows.codes, return_inverse=True)
         pairs, place = np.unique(cells * np.int64(count) + groups, return_inverse=True)
         values = np.column_stack([np.ones(len(cells)), self.rows.values[:, :-1]])
+        offset = self.rows.offset
+        if less is not None:
+            values -= np.column_stack([np.ones(len(cells)), less.rows.values[:, :-1]])
+            offset = None if offset is None or less.rows.offset is None else offset - less.rows.offset
         summed = np.column_stack([np.bincount(place, weights * column, len(pairs)) for column in values.T])
         total = np.zeros((count, self.count))
         for part in self._steps(len(used)):
@@ -176,8 +186,8 @@ class Predictor:
             for k, of_cell in zip(range(part.start, part.stop), of_cells, strict=True):
                 mine = slice(*np.searchsorted(pairs, [k * count, (k + 1) * count]))
                 total[pairs[mine] % count] += summed[mine] @ of_cell.T
-        if self.rows.offset is not None:
-            total += np.bincount(groups, weights * self.rows.offset, count)[:, None]
+        if offset is not None:
+            total += np.bincount(groups, weights * offset, count)[:, None]
         return total.T
 
     @property

@@ -155,5 +155,11 @@ def _sign(name: str, lines: pd.DataFrame) -> str:
         return f"{name} is {'positive' if positive.iloc[0] else 'negative'} {widths}."
     if not sure.any():
         return f"The sign of {name} is open {widths}."
+    if positive[sure].nunique() > 1:
+        at = {
+            sign: ", ".join(f"{scale:.3g}" for scale in lines.loc[sure & (positive == sign), "times"])
+            for sign in (0, 1)
+        }
+        return f"The sign of {name} turns: it is negative at {at[0]}, and positive at {at[1]} times the prior's width."
     where = ", ".join(f"{scale:.3g}" for scale in lines.loc[~sure, "times"])
     return f"{name} is {'positive' if positive[sure].iloc[0] else 'negative'}, except that its sign is open at {where}."
