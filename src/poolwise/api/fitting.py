@@ -75,7 +75,8 @@ def fit(
         residual sd it counts as w rows.
     groups : tables of group-level predictors by grouping column, `{"county": counties}`: one line for each group.
     functions : of your own that the formula calls, by name: `{"myscale": f}`. Each takes whole columns (pandas Series)
-        and returns one. A formula calls these and those of the page on formulas, and runs no other code.
+        and returns one, in which a row's value should follow that row alone: of new rows it would else be something
+        else, and a warning says so. A formula calls these and those of the page on formulas, and runs no other code.
     tables : what structured terms refer to by name: neighbours of `icar(area, neighbours)`, the covariance or pedigree
         of `(1 | gr(animal, cov="A"))`; `{"neighbours": pairs, "A": matrix}`.
     draws, chains : size of the posterior sample. Without a number it is 1,000 for each chain; where an evaluation of
