@@ -31,7 +31,7 @@ def rows() -> pd.DataFrame:
 )
 def test_outcomes_that_count_or_are_known_differently_are_not_compared(rows, family, one, other, said):
     a, b = (pw.fit(f, rows, family=family, weights=w, seed=1, draws=100) for f, w in (one, other))
-    with pytest.raises(pw.DataError, match=f"in row 1 .*{said}|{said}.*"):
+    with pytest.raises(pw.DataError, match=f"in row 1 .*{said}"):
         pw.compare(a=a, b=b)
     with pytest.raises(pw.DataError, match="adds up to"):
         pw.compare(a=a, b=b, by="g")

@@ -52,7 +52,7 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
     if called(needed.formula):
         backwards = np.arange(len(codes))[::-1]
-        for some in (backwards[::2], backwards[1::2]):  # no function of other rows gives both the same
+        for some in (backwards[::2], backwards[1::2]):  # the largest value, or the row before, is in one of them only
             part = {name: values[some] for name, values in raw.items()}
             again = materialise(encoding.specs, part, needed.formula, len(some))
             others = rows_of_matrices(design, encoding, again, part, codes[some], 0)

@@ -252,8 +252,6 @@ def test_draws_that_polynomials_are_not_quite_right_for_are_weighed(however_few_
     weighed = pw.fit(formula, data, family="bernoulli", seed=1, draws=2000)
     spread = weighed.outcome.figures["left_out"]
     assert spread > 0.05  # else nothing was weighed
-    theta = weighed.result.theta.reshape(-1, weighed.result.theta.shape[-1])
-    assert len(np.unique(theta, axis=0)) < len(theta)
     monkeypatch.setattr(of_rows, "_FEWER", 0.0)
     by_rows = pw.fit(formula, data, family="bernoulli", seed=2, draws=2000)
     one, other = weighed.summary(), by_rows.summary()
