@@ -103,3 +103,10 @@ def test_group_predictors_that_differ_are_told(rows, recwarn):
     second = pw.fit("y ~ u + (1 | g)", rows[60:], groups={"g": tables[1]}, seed=1, draws=50)
     with pytest.warns(pw.PoolwiseWarning, match=said):
         pw.merge(first, second)
+
+
+def test_the_sampler_that_was_asked_for_draws_again(rows, tmp_path):
+    fit = pw.fit("y ~ z + (1 | g)", rows, seed=1, draws=100, sampler="nuts")
+    assert fit.update(rows).outcome.sampler == "nuts"
+    fit.save(tmp_path / "fit.poolwise")
+    assert pw.load(tmp_path / "fit.poolwise").update(rows).outcome.sampler == "nuts"

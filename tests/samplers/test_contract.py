@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from poolwise.samplers import LogDensity, SamplerSettings, sample
+from poolwise.samplers import LogDensity, SamplerSettings, independence, sample
 from poolwise.samplers.independence import sample_independence
 from poolwise.samplers.nuts import sample_nuts
 
@@ -147,3 +147,17 @@ def test_a_density_that_the_mixture_does_not_fit_is_not_certified_and_handed_to_
     chosen = sample(Banana(), SamplerSettings(50, 1, np.random.SeedSequence(0)))  # NUTS calls Python here: slow
     assert chosen.certificate.sampler == "nuts"
     assert "not certified" in chosen.certificate.reason
+
+
+def test_few_draws_say_how_little_they_tell():
+    few = sample(Gaussian(2), SamplerSettings(4, 1, np.random.SeedSequence(1)), 1).certificate
+    assert "few: means are known to 0." in few.advice
+    many = sample(Gaussian(2), SamplerSettings(1000, 4, np.random.SeedSequence(1)), 1).certificate
+    assert "few" not in many.advice
+
+
+def test_a_second_estimate_that_cannot_be_computed_is_no_agreement(monkeypatch):
+    monkeypatch.setattr(independence, "bridge", lambda *_: (np.nan, np.inf))
+    found = sample_independence(Gaussian(2), SamplerSettings(1000, 4, np.random.SeedSequence(1))).certificate
+    assert not found.passed
+    assert "could not be computed" in found.advice

@@ -124,7 +124,7 @@ class CollapsedDensity:
             if seed is not None:
                 generator(seed, i).standard_normal(out=beta[part])
             for some in steps(part, self._task):
-                kernels.common_given(points[some], self.problem, beta[some])
+                kernels.common_given(points[some], self.problem, beta[some], np.empty(len(beta[some])))
 
         map_slices(solve, len(points), _SLICE, self.threads)
         return beta
@@ -144,20 +144,23 @@ class CollapsedDensity:
             if not block:
                 stream.standard_normal(working.shape)
             stream.standard_normal(out=effects)
-        kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, effects)
-        return effects
+        means, away = self.effects_from(points, working, block, effects)
+        return means + away
 
-    def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """As `draw_common`, from standard normals (m, p)."""
-        found = np.array(noise, order="C")
-        kernels.common_given(np.ascontiguousarray(points), self.problem, found)
-        return found
+    def common_from(self, points: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,), and as `draw_common`, from standard normals (m, p)."""
+        values, found = np.empty(len(points)), np.array(noise, order="C")
+        kernels.common_given(np.ascontiguousarray(points), self.problem, found, values)
+        return values, found
 
-    def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
-        """As `draw_effects`, from standard normals (m, q, width)."""
-        found = np.array(noise, order="C")
-        kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, found)
-        return found
+    def effects_from(
+        self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means of the effects of a block of groups (m, q, width), and how far from these the draws of standard normals
+        (m, q, width) are."""
+        away, means = np.array(noise, order="C"), np.empty(noise.shape)
+        kernels.offsets_given(np.ascontiguousarray(points), self.problem, block, working, away, means)
+        return means, away
 
     @property
     def kept_size(self) -> int:

@@ -220,17 +220,21 @@ def values_and_gradients(points: Matrix, problem: Problem, out: Vector, gradient
 
 
 @kernel
-def common_given(points: Matrix, problem: Problem, beta: Matrix) -> None:
-    """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread.
+def common_given(points: Matrix, problem: Problem, beta: Matrix, out: Vector) -> None:
+    """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread; and
+    `log_densities` into `out` (m,).
 
     points (m, d). beta (m, p) holds standard normals, or zeros for the conditional means; it is overwritten by the
     coefficients of X in working coordinates.
     """
     p = problem.xy.shape[0] - 1
     scratch = scratch_of(problem)
-    mean, inverse = np.empty(p), np.empty((p, p))
+    mean, inverse, unused = np.empty(p), np.empty((p, p)), np.empty(points.shape[1])
     for draw in range(points.shape[0]):
-        log_marginal(points[draw], problem, scratch)
+        out[draw] = -np.inf
+        if not usable(points[draw]):
+            continue
+        out[draw] = log_marginal(points[draw], problem, scratch) + log_prior(points[draw], problem.prior, unused)
         common_solution(scratch[0], mean, inverse)
         unscale_common(points[draw], problem.prior, mean, inverse)
         for i in range(p):
@@ -241,11 +245,12 @@ def common_given(points: Matrix, problem: Problem, beta: Matrix) -> None:
 
 
 @kernel
-def offsets_given(points: Matrix, problem: Problem, block: int, beta: Matrix, u: Array3) -> None:
-    """Effects of one block of groups given each theta and beta, exact.
+def offsets_given(points: Matrix, problem: Problem, block: int, beta: Matrix, u: Array3, means: Array3) -> None:
+    """Effects of one block of groups given each theta and beta, exact: their means as written, and how far away draws
+    are.
 
-    points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, or zeros for the
-    conditional means; it is overwritten by the effects as written.
+    points (m, d), beta (m, p) in working coordinates. u (m, q, width) holds standard normals, in whose place these
+    distances go; means (m, q, width) is filled.
     """
     q, pairs = problem.zz.shape[1], problem.prior.correlations.shape[0]
     p, width = problem.xy.shape[0] - 1, problem.zz.shape[3]
@@ -258,20 +263,30 @@ def offsets_given(points: Matrix, problem: Problem, block: int, beta: Matrix, u:
         product(problem.group_map, covariance, factor)
         product(problem.to_written, covariance, written)
         eliminate(problem.zz[block], problem.zxy[block], factor, precision, a, b, t)
-        effects = u[draw]
         for i in range(q):
             for g in range(width):
-                v[i, 0, g] = effects[i, g] + b[i, p, g]
+                v[i, 0, g] = b[i, p, g]
             for k in range(p):
                 add_multiple(v, i, 0, -beta[draw, k], b, i, k)
         _back_substitute(a, v)
+        _write(written, v, means[draw])
         for i in range(q):
             for g in range(width):
-                effects[i, g] = written[i, 0] * v[0, 0, g]
-            for k in range(1, q):
-                if written[i, k] != 0.0:
-                    for g in range(width):
-                        effects[i, g] += written[i, k] * v[k, 0, g]
+                v[i, 0, g] = u[draw, i, g]
+        _back_substitute(a, v)
+        _write(written, v, u[draw])
+
+
+@kernel
+def _write(written, v, effects):
+    """A matrix times scaled effects (q, 1, width), into `effects` (q, width)."""
+    for i in range(v.shape[0]):
+        for g in range(v.shape[2]):
+            effects[i, g] = written[i, 0] * v[0, 0, g]
+        for k in range(1, v.shape[0]):
+            if written[i, k] != 0.0:
+                for g in range(v.shape[2]):
+                    effects[i, g] += written[i, k] * v[k, 0, g]
 
 
 @kernel

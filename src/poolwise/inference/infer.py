@@ -25,6 +25,7 @@ from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
 from poolwise.samplers.hamiltonian import sample_whitened
 from poolwise.samplers.independence import sample_if_certified
+from poolwise.samplers.interface import MORE_IS_BETTER
 from poolwise.statistics import CrossProducts
 from poolwise.support.errors import DataError, SamplingError
 from poolwise.support.progress import silent
@@ -42,6 +43,7 @@ _NO_DIGITS = (
 )
 _EXPENSIVE = 5e5  # flops of a gradient, from which fewer draws are taken where they do: some 10,000 rows
 _APART = "each group's coefficients are sampled by themselves: this family has no closed form"
+_MIXED = "Student-t priors: each group's regression is sampled by itself"
 _EXACT = "No Markov chain: the one remaining parameter of each regression is integrated on a grid."
 
 
@@ -75,7 +77,8 @@ def infer(model: Model, settings: SamplerSettings, *, threads: int, theta: np.nd
         raise SamplingError(_NO_DIGITS) from error
     theta, beta, u, dispersions, certificate = parts
     elapsed = time.perf_counter() - started
-    found = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed)
+    asked = settings.sampler
+    found = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, elapsed, asked)
     return looked_elsewhere(found, model.observations)
 
 
@@ -144,22 +147,26 @@ def _separate_sampled(model: Model, settings: SamplerSettings, threads: int) -> 
     found = map_slices(one, groups, 1, threads, meanwhile=say)
     betas, dispersions, certificates = zip(*found, strict=True)
     together = {name: np.stack([each[name] for each in dispersions], axis=2) for name in model.priors.dispersions}
-    return None, np.stack(betas, axis=2), (), together, _certify_groups(model, certificates)
+    labels = [str(level) for level in model.design.factors[0].levels]
+    return None, np.stack(betas, axis=2), (), together, _certify_groups(labels, certificates, _APART)
 
 
-def _certify_groups(model: Model, certificates: Sequence[Certificate]) -> Certificate:
-    """Whether the chains of every group agree; figures are the worst of all groups."""
-    levels = model.design.factors[0].levels
-    failed = [str(level) for level, one in zip(levels, certificates, strict=True) if not one.passed]
-    worst: dict[str, float] = {}
-    for name, pick in (("rhat", np.max), ("ess", np.min), ("divergences", np.max)):
+def _certify_groups(labels: Sequence[str], certificates: Sequence[Certificate], reason: str) -> Certificate:
+    """The certificate of regressions of groups, each drawn by itself: figures are the worst of all groups."""
+    failed = [label for label, one in zip(labels, certificates, strict=True) if not one.passed]
+    names = dict.fromkeys(name for one in certificates for name in one.figures)
+    worst = {}
+    for name in names:
         found = [one.figures[name] for one in certificates if name in one.figures]
-        worst |= {name: float(pick(found))} if found else {}
-    advice = "All chains of all groups agree."
+        worst[name] = float(np.min(found) if name in MORE_IS_BETTER else np.max(found))
+    advice = "The draws of all groups hold."
     if failed:
         shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-        advice = f"NUTS did not settle in: {shown}. Take more draws, or tighter priors."
-    return Certificate("nuts", _APART, not failed, advice, worst)
+        advice = f"Draws do not hold in: {shown}. Take more draws, or tighter priors."
+    evidences = [one.log_evidence for one in certificates]
+    total = None if None in evidences else sum(one for one in evidences if one is not None)
+    samplers = " and ".join(sorted({one.sampler for one in certificates}))
+    return Certificate(samplers, reason, not failed, advice, worst, total)
 
 
 def _collapsed(
@@ -231,8 +238,6 @@ def _separate_mixed(model: Model, settings: SamplerSettings, threads: int) -> _P
         betas.append(beta)
         sigmas.append(found["sigma"])
         certificates.append(certificate)
-    worst = min(certificates, key=lambda one: one.passed)
-    evidences = [one.log_evidence for one in certificates]
-    total = None if None in evidences else sum(one for one in evidences if one is not None)
-    summed = replace(worst, reason="Student-t priors: each group's regression is sampled by itself", log_evidence=total)
-    return None, np.stack(betas, axis=2), (), {"sigma": np.stack(sigmas, axis=2)}, summed
+    labels = [model.statistics.label(j) for j in range(groups)]
+    certificate = _certify_groups(labels, certificates, _MIXED)
+    return None, np.stack(betas, axis=2), (), {"sigma": np.stack(sigmas, axis=2)}, certificate

@@ -99,9 +99,10 @@ class Model:
 
     def alone(self, observations: Observations) -> Model:
         """The regression of one group by itself, of a model without pooling, with its priors."""
-        design = replace(self.design, factors=())
-        data = replace(self.data, design=design, encoding=replace(self.encoding, keys=(), cells=()))
-        return replace(self, data=data, pooling=Pooling.COMPLETE, observations=observations, by_group=())
+        design, encoding = replace(self.design, factors=()), replace(self.encoding, keys=(), cells=())
+        data = replace(self.data, design=design, encoding=encoding, products=self.statistics.merged())
+        own = replace(observations, codes=np.zeros_like(observations.codes))
+        return replace(self, data=data, pooling=Pooling.COMPLETE, observations=own, by_group=())
 
 
 def _named(family: Family) -> str | Family:
@@ -148,6 +149,7 @@ class Posterior:
     certificate : how far to trust the draws.
     seed : the entropy that reproduces them.
     seconds : wall time of reducing, sampling and drawing.
+    sampler : the one that was asked for.
     """
 
     model: Model
@@ -158,6 +160,7 @@ class Posterior:
     certificate: Certificate
     seed: int
     seconds: float
+    sampler: str = "auto"
 
     @property
     def chains(self) -> int:

@@ -95,6 +95,7 @@ def _header(posterior: Posterior) -> dict[str, Any]:
             "layout": asdict(priors.layout),
         },
         "seed": posterior.seed,
+        "sampler": posterior.sampler,
         "chains": posterior.chains,
         "draws": posterior.draws,
         "seconds": posterior.seconds,
@@ -152,7 +153,7 @@ def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]
         groups = len(model.design.factors[0].levels)
         beta = numbers(arrays, "beta", *draws, groups, len(model.design.coefficients))
         own = {name: numbers(arrays, f"dispersion_{name}", *draws, groups) for name in layout.dispersions}
-        return Posterior(model, None, beta, (), own, certificate, header["seed"], header["seconds"])
+        return Posterior(model, None, beta, (), own, certificate, header["seed"], header["seconds"], header["sampler"])
     theta = numbers(arrays, "theta", *draws, layout.dimension)
     u = tuple(
         DrawnOffsets(
@@ -163,7 +164,9 @@ def _sampled(model: Model, header: dict[str, Any], arrays: dict[str, np.ndarray]
     )
     beta = numbers(arrays, "beta", *draws, len(model.design.coefficients))
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
-    return Posterior(model, theta, beta, u, dispersions, certificate, header["seed"], header["seconds"])
+    return Posterior(
+        model, theta, beta, u, dispersions, certificate, header["seed"], header["seconds"], header["sampler"]
+    )
 
 
 def _posterior(
@@ -174,7 +177,7 @@ def _posterior(
     family: Family | None,
     functions: Functions | None,
 ) -> Posterior:
-    settings = sampler_settings(header["draws"], header["chains"], header["seed"], "auto", silent)
+    settings = sampler_settings(header["draws"], header["chains"], header["seed"], header["sampler"], silent)
     if header["seed"] is None:
         raise ValueError("there is no seed")
     name = header["family"]

@@ -84,7 +84,7 @@ def _statistics_like(posterior: Posterior, source: Source, missing: str, progres
 
 def refit(posterior: Posterior, data: Statistics, progress: Progress) -> Posterior:
     """The posterior of other rows under the priors that were asked for, with the same seed."""
-    settings = sampler_settings(posterior.draws, posterior.chains, posterior.seed, "auto", progress)
+    settings = sampler_settings(posterior.draws, posterior.chains, posterior.seed, posterior.sampler, progress)
     model = posterior.model
     _check_columns(model.data, data)
     if model.sampled:

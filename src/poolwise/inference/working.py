@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from poolwise.density.latent.density import first_guess
+from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.polynomial.of_rows import polynomials_of
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
@@ -57,6 +58,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
         return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
 
     polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
+    polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
     parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
     if polynomials is not None:
         parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)

@@ -30,6 +30,8 @@ _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 # are estimates, whose chains stay more, by as much as the weights' efficiency says.
 _PLENTY, _MORE = 2_000, 2.0
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
+_FEW = 1000  # draws, fewer than which the verdict says how well they tell means
+_BRIDGED = 10  # draws for each dimension, from which a bridge from them can be computed
 _TAIL = 0.1  # of the draws, as which means and tails must be known where there are few
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
@@ -118,8 +120,10 @@ def run(
     drawn, _ = adapted.warp.forward(of_draws[0])
     shape = (settings.chains, length, density.dimension)
     figures["chain_ess"] = bulk_and_tail_ess(drawn.reshape(shape))
-    needed_tail = min(ESS_PER_CHAIN * settings.chains, _TAIL * len(kept_draws))
-    certificate = _certify(figures, log_mean(log_weights), needed_tail)
+    least = min(ESS_PER_CHAIN * settings.chains, _TAIL * len(kept_draws))
+    few = len(kept_draws) < _FEW
+    bridged = len(kept_draws) >= _BRIDGED * density.dimension
+    certificate = _certify(figures, log_mean(log_weights), least, few=few, bridged=bridged)
     return Sample(drawn.reshape(shape), certificate), points, log_weights
 
 
@@ -176,25 +180,42 @@ def _run_chains(log_excess: Matrix, log_uniforms: Matrix, chosen: IntMatrix) -> 
     return moves
 
 
-def _certify(figures: dict[str, float], log_evidence: float, needed_tail: float) -> Certificate:
+def _certify(figures: dict[str, float], log_evidence: float, least: float, *, few: bool, bridged: bool) -> Certificate:
+    """The verdict.
+
+    Parameters
+    ----------
+    least : effective sample size that is needed.
+    few, bridged : whether few draws were asked for; and whether there are enough for the second estimate of the
+        evidence.
+    """
     # k-hat knows no scale: among nearly equal weights it may say anything. It counts where some weight is large, as it
     # must be under a heavy tail: of m weights with k = 0.7 the largest is about m^0.7 times their mean.
     light = figures["k_hat"] < 0.7 or figures["largest_weight"] < 10
     # Of two estimates of the evidence that share no points, in their standard errors; NaN is no agreement.
-    agree = figures["evidence_gap"] <= 5 * figures["evidence_error"] + 0.05 or not math.isfinite(
-        figures["evidence_error"]
-    )
+    agree = not bridged or figures["evidence_gap"] <= 5 * figures["evidence_error"] + 0.05
     fits = figures["efficiency"] >= LEAST and light and figures["acceptance"] > 0.5
     known = min(figures["tail_ess"], figures["chain_ess"])
-    tails = known >= needed_tail
+    tails = known >= least
     passed = fits and tails and agree
     reason = "few parameters remain once the coefficients are integrated out"
     if passed:
         advice = "The proposal fits the posterior; draws are nearly independent."
+        if few:
+            digits = figures["chain_ess"] ** -0.5
+            advice = (
+                "The proposal fits the posterior; draws are nearly independent, but few: means are known to "
+                f"{digits:.2g} of a standard deviation."
+            )
     elif fits and not tails:
         advice = (
             f"A tail of the posterior of the variances rests on few draws (effective sample size {known:.0f}). Try "
             "sampler='nuts', or tighter priors of the standard deviations."
+        )
+    elif fits and math.isnan(figures["evidence_gap"]):
+        advice = (
+            "A second estimate of the evidence could not be computed from the draws: nothing tells whether part of the "
+            "posterior was missed. Try sampler='nuts'."
         )
     elif fits:
         advice = (

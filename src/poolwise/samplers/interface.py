@@ -119,6 +119,9 @@ class Certificate:
     of_draws: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
 
+MORE_IS_BETTER = frozenset(("acceptance", "chain_ess", "efficiency", "ess", "near", "tail_ess"))  # among figures
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """Draws of a sampler.

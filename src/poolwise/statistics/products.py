@@ -109,16 +109,17 @@ class CrossProducts:
 
     def coarser(self, codes: np.ndarray, cells: Cells) -> CrossProducts:
         """The same rows in fewer cells: `codes` (C,) says in which of `cells` each of ours is; some may stay empty."""
-        count, width = len(cells[0]) if cells else 1, len(self.columns)
-        counts, weights, logs = (np.zeros(count, each.dtype) for each in (self.counts, self.weights, self.log_weights))
-        means, scatter = np.zeros((count, width)), np.zeros((count, width, width))
-        for total, each in ((counts, self.counts), (weights, self.weights), (logs, self.log_weights)):
-            np.add.at(total, codes, each)
-        np.add.at(means, codes, self.weights[:, None] * self.means)
-        means /= np.where(weights > 0, weights, 1.0)[:, None]
+        from scipy.sparse import csr_array
+
+        count, width, ours = len(cells[0]) if cells else 1, len(self.columns), np.arange(len(codes))
+        within = csr_array((np.ones(len(codes)), (codes, ours)), (count, len(codes)))
+        counts, logs = np.zeros(count, self.counts.dtype), within @ self.log_weights
+        np.add.at(counts, codes, self.counts)
+        weights = within @ self.weights
+        means = within @ (self.weights[:, None] * self.means) / np.where(weights > 0, weights, 1.0)[:, None]
         apart = self.means - means[codes]
         between = self.weights[:, None, None] * (apart[:, :, None] * apart[:, None, :])
-        np.add.at(scatter, codes, self.scatter + between)
+        scatter = (within @ (self.scatter + between).reshape(len(codes), -1)).reshape(count, width, width)
         return CrossProducts(self.columns, cells, counts, weights, self.origin, means, scatter, logs)
 
     def merged(self) -> CrossProducts:

@@ -23,7 +23,7 @@ from poolwise.support.errors import FileError, PoolwiseError
 
 T = TypeVar("T")
 
-FORMAT = 7
+FORMAT = 8
 _MOST_DEFLATED = 1100  # deflate makes data at most 1,032 times smaller
 _LARGEST = 1 << 36  # bytes: 64 GB
 _HEADER = 1 << 27  # bytes of JSON

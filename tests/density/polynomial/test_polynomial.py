@@ -12,7 +12,7 @@ from scipy.special import expit
 
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
-from poolwise.density.polynomial import of_rows, remainders
+from poolwise.density.polynomial import of_levels, of_rows, remainders
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import (
     Normals,
@@ -24,7 +24,7 @@ from poolwise.density.polynomial.expansion import (
 )
 from poolwise.density.polynomial.kernels import add_polynomials
 from poolwise.density.polynomial.of_rows import polynomials_of
-from poolwise.density.polynomial.remainders import PolynomialRemainders
+from poolwise.density.polynomial.remainders import BEYOND, PolynomialRemainders, beyond
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.outcomes import with_guess, working_model
@@ -59,7 +59,7 @@ def test_sums_of_powers_are_sums_over_rows(variables, order, dispersions):
         sums, np.arange(cells), maps, CellMoments(origin, root), np.linalg.inv(root), Dispersions(*shared),
         (cells, np.arange(cells)),
     )  # fmt: skip
-    s[1, 0] *= 1.1 * polynomials.length(1e-6) / np.linalg.norm(s[1, 0])
+    s[1, 0] *= 1.1 * beyond(BEYOND, variables) / np.linalg.norm(s[1, 0])
     weights = origin + np.einsum("cdv,mcv->mcd", root, s)  # of the cells, as effects of one slot each
     logs = centre + unit * rng.normal(size=(draws, dispersions))
     effects = np.ascontiguousarray(weights.reshape(draws, -1).T)
@@ -225,6 +225,7 @@ def test_weights_of_cells_make_linear_predictors_and_have_the_moments_of_rows():
 def however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
     monkeypatch.setattr(of_rows, "_FEWER", np.inf)
+    monkeypatch.setattr(of_levels, "_FEWER", 0.0)  # no polynomials of levels
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 
 

@@ -437,8 +437,7 @@ def test_a_density_without_digits_is_not_sampled(monkeypatch):
     remainders = corrected.remainders
     parts = near_normal.near_normal(model, found, remainders, np.inf, settings, 1)
     assert parts is not None
-    constant = type(found.density).of_effects
-    monkeypatch.setattr(type(found.density), "of_effects", lambda self, points: constant(self, points) + 1e18)
+    monkeypatch.setattr(type(found.density), "without_sigma", staticmethod(lambda values: values + 1e18))
     assert near_normal.near_normal(model, found, remainders, np.inf, settings, 1) is None
 
 
@@ -484,3 +483,37 @@ def test_a_shape_that_may_be_as_large_as_it_likes_has_its_tail(seed):
     for share in (0.5, 0.1, 0.02, 0.005):
         at = np.interp(-share, -beyond, log_shape[0])
         assert (draws > at).mean() == pytest.approx(share, abs=4 * np.sqrt(share / 2000))
+
+
+@pytest.mark.parametrize("family", ["exponential", "poisson"])
+def test_where_all_outcomes_are_intervals_these_are_what_is_drawn_from(family):
+    """And not their lower ends: the evidence is the integral over the one coefficient."""
+    rng = np.random.default_rng(0)
+    y = (rng.exponential if family == "exponential" else rng.poisson)(2.0, 400)
+    low = np.maximum(np.floor(y / 0.5) * 0.5, 1e-9) if family == "exponential" else np.maximum(y - 1, 0)
+    high = np.floor(y / 0.5) * 0.5 + 0.5 if family == "exponential" else y + 1
+    data = pd.DataFrame({"low": low, "high": high, "k": "interval"})
+    fit = pw.fit("low | cens(k, high) ~ 1", data, family=family, priors={"Intercept": pw.Normal(0, 1)}, seed=1)
+    assert fit.outcome.sampler == "independence"
+    at = np.linspace(-1, 2, 4001)[:, None]
+    interval = family_of(family).log_interval
+    values = interval(data["low"].to_numpy(), high, at).sum(axis=1) + norm.logpdf(at[:, 0])
+    assert fit.log_evidence == pytest.approx(logsumexp(values) + np.log(at[1, 0] - at[0, 0]), abs=0.05)
+    weights = np.exp(values - logsumexp(values))
+    assert fit.summary()["mean"].iloc[0] == pytest.approx(weights @ at[:, 0], abs=0.005)
+
+
+def test_groups_by_themselves_whose_order_plays_no_part(monkeypatch):
+    """Of many rows by working outcomes, and of few by NUTS; the certificate has the worst of all."""
+    monkeypatch.setattr(working, "LEAST", 1000)
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(["a", "b", "c"], [100, 1500, 1200]), rng.normal(size=2800)
+    data = pd.DataFrame({"y": rng.poisson(np.exp(0.3 + 0.4 * x)), "x": x, "g": g})
+    fit = pw.compare_pooling("y ~ x", by="g", data=data, family="poisson", seed=1).separate
+    assert fit.outcome.sampler == "independence and nuts"
+    assert {"efficiency", "chain_ess", "rhat", "ess"} <= set(fit.outcome.figures)
+    assert fit.outcome.passed
+    for name, rows in data.groupby("g"):
+        alone = pw.fit("y ~ x", rows, family="poisson", seed=2)
+        mine = fit.result.beta[:, :, "abc".index(name)].mean(axis=(0, 1))
+        np.testing.assert_allclose(mine, alone.result.beta.mean(axis=(0, 1)), atol=0.02)

@@ -23,6 +23,8 @@ def compressed(system: System) -> System:
     leaf = structure.factor[0]
     if structure.first_effect[leaf + 1] - structure.first_effect[leaf] != 1:
         return system
+    if len(np.unique(system.leaf[structure.offset[: structure.leaves]])) > _WORTHWHILE * structure.leaves:
+        return system
     kind, first = _kinds(system)
     if len(first) > _WORTHWHILE * structure.leaves:
         return system

@@ -63,7 +63,8 @@ def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) ->
     """Sums over the rows of each cell of products of two sets of columns, (C, a, b)."""
     one, other = left[0] + statistics.means @ left[1:], right[0] + statistics.means @ right[1:]
     between = (statistics.weights[:, None] * one)[:, :, None] * other[:, None, :]
-    return between + left[1:].T @ statistics.scatter @ right[1:]
+    half = np.tensordot(statistics.scatter, right[1:], axes=(2, 0))  # faster than many small products
+    return between + np.tensordot(half, left[1:], axes=(1, 0)).transpose(0, 2, 1)
 
 
 def _add(values: np.ndarray, place: np.ndarray, stride: np.ndarray, products: np.ndarray) -> None:

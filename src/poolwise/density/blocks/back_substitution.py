@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from poolwise.compiled import kernel, lane
 from poolwise.compiled.types import Array3, Matrix, Vector
-from poolwise.density.blocks.kernels import System, factorise_panel, load_leaf
+from poolwise.density.blocks.kernels import System, factorise_panel, scale_columns, scale_rows
 
 
 @kernel
@@ -123,30 +122,76 @@ def solve_leaf(system: System, panels: Vector, kept: Vector, means: Matrix) -> N
             means[node, i] = out[i]
 
 
+@lane
+def shift_kept(structure, scale, kept, draw, shifted):
+    """Kept effects times their factor's `scale`, and coefficients as they are, into a column of `shifted` (n, m): what
+    the columns of cross-products are multiplied with before any scaling."""
+    first_effect, at = structure.first_effect, 0
+    for node in range(structure.leaves, structure.factor.size + structure.root_factor.size):
+        known = node < structure.factor.size
+        factor = structure.factor[node] if known else structure.root_factor[node - structure.factor.size]
+        first = first_effect[factor]
+        rows = first_effect[factor + 1] - first
+        for i in range(rows):
+            total = 0.0
+            for k in range(rows):
+                total += scale[first + i, first + k] * kept[at + k]
+            shifted[at + i, draw] = total
+        at += rows
+    for i in range(at, kept.size):
+        shifted[i, draw] = kept[i]
+
+
 @kernel
-def leaf_given(theta, system, scale, first, kept, noise, panel):
-    """Scaled effects v of consecutive levels of the leaf given the kept ones: noise (q, width) is overwritten."""
-    structure, border = system.structure, system.xy.shape[0]
-    entries, entry_factor, entry_column = structure.entries, structure.entry_factor, structure.entry_column
-    first_effect, entry_kept = structure.first_effect, structure.entry_kept
-    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
-    precision = math.exp(-2.0 * theta[q + pairs])
-    mine, out, room = np.empty(noise.shape[0]), np.empty(noise.shape[0]), np.empty(q)
-    for g in range(min(noise.shape[1], structure.leaves - first)):
-        node, width = first + g, structure.width[first + g]
-        rows = load_leaf(
-            entries, entry_factor, entry_column, first_effect, node, system.leaf, structure.offset[node],
-            structure.factor[node], width, border, scale, precision, room, panel, 0,
-        )  # fmt: skip
-        factorise_panel(panel, 0, rows, width)
-        for i in range(rows):
-            mine[i] = noise[i, g]
-        _solve_node(
-            entries, entry_factor, entry_column, entry_kept, first_effect, node, panel, 0, width, rows, border, kept,
-            mine, 0, out,
-        )  # fmt: skip
-        for i in range(rows):
-            noise[i, g] = out[i]
+def left_for_leaf(structure, values, border, node, shifted, out):
+    """What draws of the kept coefficients leave of a level's own outcomes, into `out` (q, m)."""
+    entries, entry_column, entry_kept = structure.entries, structure.entry_column, structure.entry_kept
+    entry_factor, first_effect, width = structure.entry_factor, structure.first_effect, structure.width[node]
+    common, draws = shifted.shape[0] - border + 1, shifted.shape[1]
+    for i in range(out.shape[0]):
+        at = structure.offset[node] + i * width
+        outcome = values[at + width - 1]
+        for draw in range(draws):
+            out[i, draw] = outcome
+        for e in range(entries[node], entries[node + 1]):
+            for k in range(first_effect[entry_factor[e] + 1] - first_effect[entry_factor[e]]):
+                value, place = values[at + entry_column[e] + k], entry_kept[e] + k
+                for draw in range(draws):
+                    out[i, draw] -= value * shifted[place, draw]
+        for k in range(border - 1):
+            value = values[at + width - border + k]
+            for draw in range(draws):
+                out[i, draw] -= value * shifted[common + k, draw]
+
+
+@kernel
+def leaf_given(values, start, width, scale, block, precision, written, left, away, mean, panel, room):
+    """Effects of a level of the leaf, as written, from what is `left` (q,) for it: their `mean` (q,), and how far away
+    a draw is, in the place of its noise (q,)."""
+    q = mean.size
+    own, wide = q * (q + 1), q + 1
+    for i in range(q):
+        for j in range(q):
+            panel[own + i * wide + j] = values[start + i * width + j]
+        panel[own + i * wide + q] = left[i]
+    scale_rows(panel, own, wide, panel, 0, wide, q, wide, scale, block, precision)
+    scale_columns(panel, 0, wide, q, q, scale, block, room)
+    for i in range(q):
+        panel[i * wide + i] += 1.0
+    factorise_panel(panel, 0, q, wide)
+    for i in range(q - 1, -1, -1):
+        at, drawn = panel[i * wide + q], away[i]
+        for j in range(i + 1, q):
+            at -= panel[i * wide + j] * mean[j]
+            drawn -= panel[i * wide + j] * away[j]
+        mean[i], away[i] = at / panel[i * wide + i], drawn / panel[i * wide + i]
+    for effects in (mean, away):
+        for i in range(q):
+            room[i] = effects[i]
+        for i in range(q):
+            effects[i] = 0.0
+            for k in range(q):
+                effects[i] += written[block + i, block + k] * room[k]
 
 
 @lane

@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from poolwise.density.blocks.alike_levels import compressed
 from poolwise.density.blocks.assemble import assemble
 from poolwise.density.blocks.density import BlockedDensity
+from poolwise.density.blocks.leaf_tables import LeafTables
 from poolwise.density.blocks.ordering import order_levels
 from poolwise.density.blocks.structure import build_structure
 from poolwise.density.centring import column_sizes
@@ -64,8 +65,10 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
         [(one, move) for one, move in parts],
         float(projected[:, -1] @ projected[:, -1]),
     )
+    smaller = compressed(system)
+    tables = LeafTables(smaller) if LeafTables.suit(smaller) else None
     return BlockedDensity(
-        priors.layout, basis, projection, design.factors, order, ranks, system, compressed(system), sizes, own, threads
+        priors.layout, basis, projection, design.factors, order, ranks, system, smaller, sizes, own, tables, threads
     )
 
 

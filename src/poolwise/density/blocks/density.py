@@ -17,7 +17,9 @@ from poolwise.density.blocks import back_substitution as back
 from poolwise.density.blocks import evaluate, kernels, root
 from poolwise.density.blocks import leave_out as left_out
 from poolwise.density.blocks.assemble import Places, kept_of
+from poolwise.density.blocks.interpolation import NONE
 from poolwise.density.blocks.joint_draws import Remembering
+from poolwise.density.blocks.leaf_tables import LeafTables
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.stored_effects import KeptOffsets
 from poolwise.density.blocks.structure import Ranks
@@ -67,6 +69,7 @@ class BlockedDensity:
     system, smaller : arrays for the kernels; in the latter levels that are alike are one.
     sizes : (Q,) of the columns of the effects that theta speaks of.
     own : (k, d) points that regressions of the groups of each factor suggest, to begin from.
+    tables : of what the leaf leaves of the root, where it has one effect and these cost less.
     threads : how many threads batches are spread over.
     """
 
@@ -80,6 +83,7 @@ class BlockedDensity:
     smaller: kernels.System
     sizes: np.ndarray
     own: np.ndarray
+    tables: LeafTables | None
     threads: int
 
     @property
@@ -99,10 +103,11 @@ class BlockedDensity:
 
     @property
     def cost(self) -> float:
-        """Flops of an evaluation, about."""
+        """Flops of one of many evaluations, about."""
         structure, border = self.smaller.structure, self.system.xy.shape[0]
         rows = np.diff(structure.first_effect)[structure.factor]
-        return float((rows * structure.width.astype(float) ** 2).sum() + structure.root_size**3 / 3 + border**2)
+        leaf = (rows * structure.width.astype(float) ** 2).sum() if self.tables is None else self.tables.cost
+        return float(leaf + structure.root_size**3 / 3 + border**2)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
@@ -122,7 +127,7 @@ class BlockedDensity:
                     for i in range(part.start, part.stop):
                         if usable(points[i]):
                             self._noise_of(points[i], seed, kept[i])
-                evaluate.log_densities(points[part], self.smaller, out[part], kept[part])
+                out[part] = self._values(points[part], kept[part])
                 return
             room = evaluate.room(self.smaller)
             for i in range(part.start, part.stop):
@@ -214,7 +219,7 @@ class BlockedDensity:
                     self._noise_of(points[draw], seed, kept[draw])
             elif seed is not None:
                 generator(seed, i).standard_normal(out=kept[part])
-            evaluate.log_densities(points[part], self.smaller, np.empty(part.stop - part.start), kept[part])
+            self._values(points[part], kept[part])
 
         with self._alone():
             map_slices(solve, len(points), self._task, self.threads)
@@ -229,6 +234,27 @@ class BlockedDensity:
         leaf = GroupOffsets(self, theta, working, seed)
         kept = {f: KeptOffsets(self, f, self._places(f), theta, working) for f in self.order.others}
         return tuple(leaf if f == self.order.leaf else kept[f] for f in range(len(self.factors)))
+
+    def _values(self, points: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """Log densities (m,) in kernels, and draws of the kept coefficients in the place of their noise (m, n), or of
+        none (0, n)."""
+        values = np.empty(len(points))
+        if self.tables is None:
+            evaluate.log_densities(points, self.smaller, NONE, values, kept)
+            return values
+        for some, table in self.tables.parts(self._log_ratios(points)):
+            own, drawn = np.empty(len(some)), kept[some] if len(kept) else kept
+            evaluate.log_densities(np.ascontiguousarray(points[some]), self.smaller, table, own, drawn)
+            values[some] = own
+            if len(kept):
+                kept[some] = drawn
+        return values
+
+    def _log_ratios(self, points: np.ndarray) -> np.ndarray:
+        """(m,) logs of the variance of the leaf's only effect, shifted, over that of the noise."""
+        place = self._effects_of(self.order.leaf).start
+        own = math.log(abs(float(self.system.maps[place, place])))
+        return np.asarray(2.0 * (points[:, place] + own - points[:, len(self.layout.effects) + self.layout.pairs]))
 
     # What `GroupOffsets` asks of the leaf.
 
@@ -259,21 +285,24 @@ class BlockedDensity:
         effects = np.zeros((len(points), self.width, _BLOCK))
         if seed is not None:
             generator(seed, i, block + 1).standard_normal(out=effects)
-        place = self._effects_of(self.order.leaf)
-        evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, effects, place.start)
-        return effects
+        means, away = self.effects_from(points, working, block, effects)
+        return means + away
 
-    def common_from(self, points: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """As `draw_common`, from standard normals (m, n)."""
+    def common_from(self, points: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,), and as `draw_common`, from standard normals (m, n)."""
         found = np.array(noise, order="C")
-        evaluate.log_densities(np.ascontiguousarray(points), self.smaller, np.empty(len(points)), found)
-        return found
+        return self._values(np.ascontiguousarray(points), found), found
 
-    def effects_from(self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray) -> np.ndarray:
-        """As `draw_effects`, from standard normals (m, q, width)."""
-        found, place = np.array(noise, order="C"), self._effects_of(self.order.leaf)
-        evaluate.leaf_draws(np.ascontiguousarray(points), self.system, block * _BLOCK, working, found, place.start)
-        return found
+    def effects_from(
+        self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means of the effects of a block of the leaf's levels (m, q, width), and how far from these the draws of
+        standard normals (m, q, width) are."""
+        away = np.array(noise.T, order="C")
+        means = np.zeros(away.shape)
+        points, working = np.ascontiguousarray(points), np.ascontiguousarray(working)
+        evaluate.leaf_draws(points, self.system, block * _BLOCK, working, away, means)
+        return means.T, away.T
 
     @property
     def kept_size(self) -> int:

@@ -8,7 +8,15 @@ import numpy as np
 
 from poolwise.compiled import kernel
 from poolwise.compiled.types import Array3, Matrix, Vector
-from poolwise.density.blocks.back_substitution import constrain, leaf_given, solve_kept, solve_root
+from poolwise.density.blocks.back_substitution import (
+    constrain,
+    leaf_given,
+    left_for_leaf,
+    shift_kept,
+    solve_kept,
+    solve_root,
+)
+from poolwise.density.blocks.interpolation import LeafTable, interpolate_root
 from poolwise.density.blocks.kernels import System, factorise_root, reduce_to_root, scales, unscale_coefficients
 from poolwise.density.dense import finite, product
 from poolwise.density.theta import log_prior, usable
@@ -34,8 +42,9 @@ _room = kernel(room)
 
 
 @kernel
-def log_densities(points: Matrix, system: System, out: Vector, kept: Matrix) -> None:
-    """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,).
+def log_densities(points: Matrix, system: System, table: LeafTable, out: Vector, kept: Matrix) -> None:
+    """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,); by a table of what the leaf
+    leaves, where that has nodes.
 
     With `kept` (m, n) of standard normals, or zeros for means: one exact draw of all coefficients but the leaf's, given
     each theta; without rows none. Effects are scaled, v of u = M v; common coefficients in working coordinates.
@@ -51,7 +60,10 @@ def log_densities(points: Matrix, system: System, out: Vector, kept: Matrix) -> 
         if not usable(theta):
             continue
         scales(theta, system, covariance, scale)
-        log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
+        if table.nodes.size:
+            log_determinant, log_precisions = interpolate_root(theta, system, scale, table, store)
+        else:
+            log_determinant, log_precisions = reduce_to_root(theta, system, scale, store, panels)
         log_determinant += factorise_root(store, structure.root, structure.root_size, multiplier)
         value = assembled(log_determinant, log_precisions, store[structure.size - 1], theta[q + pairs], system)
         out[i] = value + log_prior(theta, system.prior, unused)
@@ -65,28 +77,45 @@ def log_densities(points: Matrix, system: System, out: Vector, kept: Matrix) -> 
 
 
 @kernel
-def leaf_draws(
-    points: Matrix, system: System, first_level: int, kept: Matrix, effects: Array3, first_effect: int
-) -> None:
-    """Effects of consecutive levels of the leaf, as written, given each theta and the kept coefficients.
+def leaf_draws(points: Matrix, system: System, first_level: int, kept: Matrix, effects: Array3, means: Array3) -> None:
+    """Effects of consecutive levels of the leaf, as written, given each theta and the kept coefficients: their means,
+    and how far away draws are.
 
-    effects (m, q, width) holds standard normals, or zeros for the conditional means; it is overwritten.
+    What the kept ones take from a level's outcomes is a sum over its cross-products, for all draws together; only its
+    own block is factorised for each. effects (width, q, m) holds standard normals, in whose place these distances go;
+    means (width, q, m) is filled.
     """
-    size, q = system.prior.starts.size, effects.shape[1]
-    covariance, scale, written = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
-    widest = 0
-    for node in range(system.structure.leaves):
-        widest = max(widest, system.structure.width[node])
-    panel, column = np.empty(q * widest), np.empty(q)
-    for draw in range(points.shape[0]):
-        scales(points[draw], system, covariance, scale)
-        product(system.to_written, covariance, written)
-        leaf_given(points[draw], system, scale, first_level, kept[draw], effects[draw], panel)
-        for g in range(effects.shape[2]):
+    structure, size, q, draws = system.structure, system.prior.starts.size, effects.shape[1], points.shape[0]
+    covariance, shifted = np.empty((size, size)), np.empty((kept.shape[1], draws))
+    scale, written = np.empty((draws, size, size)), np.empty((draws, size, size))
+    precision, left = np.empty(draws), np.empty((q, draws))
+    mine, mean, away, panel, room = np.empty(q), np.empty(q), np.empty(q), np.empty(2 * q * (q + 1)), np.empty(q)
+    for draw in range(draws):
+        scales(points[draw], system, covariance, scale[draw])
+        product(system.to_written, covariance, written[draw])
+        precision[draw] = math.exp(-2.0 * points[draw, size + system.prior.correlations.shape[0]])
+        shift_kept(structure, scale[draw], kept[draw], draw, shifted)
+    for g in range(min(effects.shape[0], structure.leaves - first_level)):
+        node = first_level + g
+        block, start, width = (
+            structure.first_effect[structure.factor[node]],
+            structure.offset[node],
+            structure.width[node],
+        )
+        left_for_leaf(structure, system.leaf, system.xy.shape[0], node, shifted, left)
+        if q == 1:
+            for draw in range(draws):
+                own = scale[draw, block, block]
+                pivot = 1.0 + precision[draw] * own * own * system.leaf[start]
+                means[g, 0, draw] = written[draw, block, block] * precision[draw] * own * left[0, draw] / pivot
+                effects[g, 0, draw] *= written[draw, block, block] / math.sqrt(pivot)
+            continue
+        for draw in range(draws):
             for i in range(q):
-                column[i] = effects[draw, i, g]
+                mine[i], away[i] = left[i, draw], effects[g, i, draw]
+            leaf_given(
+                system.leaf, start, width, scale[draw], block, precision[draw], written[draw], mine, away, mean, panel,
+                room,
+            )  # fmt: skip
             for i in range(q):
-                total = 0.0
-                for k in range(q):
-                    total += written[first_effect + i, first_effect + k] * column[k]
-                effects[draw, i, g] = total
+                means[g, i, draw], effects[g, i, draw] = mean[i], away[i]

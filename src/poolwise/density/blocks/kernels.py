@@ -73,7 +73,7 @@ class System(NamedTuple):
 
 
 @lane
-def _scale_rows(values, data, stride, panel, start, width, rows, columns, scale, first, precision):
+def scale_rows(values, data, stride, panel, start, width, rows, columns, scale, first, precision):
     """Rows of a block, precision * left' C, into `panel`."""
     for i in range(rows):
         for j in range(columns):
@@ -84,7 +84,7 @@ def _scale_rows(values, data, stride, panel, start, width, rows, columns, scale,
 
 
 @lane
-def _scale_columns(panel, start, width, rows, columns, scale, first, room):
+def scale_columns(panel, start, width, rows, columns, scale, first, room):
     """Some columns of a panel times a factor's `scale`, in place."""
     for i in range(rows):
         at = start + i * width
@@ -128,19 +128,19 @@ def _subtract(panel, start, width, rows, column, count, store, row, stride, plac
 
 
 @lane
-def load_leaf(entries, entry_factor, entry_column, first_effect, node, values, data, own, width, border, scale,
-               precision, room, panel, start):  # fmt: skip
+def _load_leaf(entries, entry_factor, entry_column, first_effect, node, values, data, own, width, scale, precision,
+               room, panel, start):  # fmt: skip
     """The scaled panel of a level of the leaf, into `panel` from `start` on; returns its rows."""
     first = first_effect[own]
     rows = first_effect[own + 1] - first
-    _scale_rows(values, data, width, panel, start, width, rows, width, scale, first, precision)
-    _scale_columns(panel, start, width, rows, rows, scale, first, room)
+    scale_rows(values, data, width, panel, start, width, rows, width, scale, first, precision)
+    scale_columns(panel, start, width, rows, rows, scale, first, room)
     for i in range(rows):
         panel[start + i * width + i] += 1.0
     for e in range(entries[node], entries[node + 1]):
         begin = first_effect[entry_factor[e]]
         count = first_effect[entry_factor[e] + 1] - begin
-        _scale_columns(panel, start + entry_column[e], width, rows, count, scale, begin, room)
+        scale_columns(panel, start + entry_column[e], width, rows, count, scale, begin, room)
     return rows
 
 
@@ -200,7 +200,7 @@ def _subtract_gathered(rows, count, store, root):
 
 
 @kernel
-def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, store):
+def eliminate_leaf(structure, values, alike, scale, precision, border, panels, store):
     """Panels of the leaf, and what they take away from the rest; returns the log determinant of their own blocks."""
     # Loops see plain arrays: to hand on a tuple of arrays would cost more than a level's arithmetic.
     first_effect, factor, offset, width = structure.first_effect, structure.factor, structure.offset, structure.width
@@ -220,9 +220,9 @@ def _eliminate_leaf(structure, values, alike, scale, precision, border, panels, 
                 scale, precision, panels,
             )  # fmt: skip
         else:
-            rows = load_leaf(
-                entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, border,
-                scale, precision, room, panels, start,
+            rows = _load_leaf(
+                entries, entry_factor, entry_column, first_effect, node, values, start, factor[node], columns, scale,
+                precision, room, panels, start,
             )  # fmt: skip
             log_determinant += times * factorise_panel(panels, start, rows, columns)
         if dense:
@@ -281,6 +281,40 @@ def _eliminate_others(structure, border, store):
 
 
 @kernel
+def load_blocks(system, scale, precision, store):
+    """Scaled cross-products of nodes other than the leaf, into an empty store."""
+    blocks, first_effect, border = system.blocks, system.structure.first_effect, system.xy.shape[0]
+    room = np.empty(scale.shape[0])
+    store[:] = 0.0
+    for b in range(blocks.rows.size):
+        factor, other, place, stride = blocks.rows[b], blocks.columns[b], blocks.place[b], blocks.stride[b]
+        first = first_effect[factor]
+        rows = first_effect[factor + 1] - first
+        columns = border if other < 0 else first_effect[other + 1] - first_effect[other]
+        data = blocks.start[b]
+        scale_rows(blocks.values, data, columns, store, place, stride, rows, columns, scale, first, precision)
+        if other >= 0:
+            scale_columns(store, place, stride, rows, columns, scale, first_effect[other], room)
+
+
+@kernel
+def add_precisions(theta, system, common, store):
+    """Prior precisions of the effects; and those of the coefficients with a `common` block (p + 1, p + 1), the lower
+    triangle of which is given, in the root. Returns the log of the prior precisions."""
+    known, structure, border = system.precisions, system.structure, system.xy.shape[0]
+    first_effect, size = structure.first_effect, structure.root_size
+    for n in range(known.factor.size):
+        factor, place, step = known.factor[n], known.place[n], known.stride[n] + 1
+        for i in range(first_effect[factor + 1] - first_effect[factor]):
+            store[place + i * step] += known.value[n]
+    log_precisions = add_prior_rows(theta, system.prior, common)
+    for i in range(border):
+        for j in range(i + 1):
+            store[structure.root + (size - border + j) * size + size - border + i] = common[i, j]
+    return log_precisions
+
+
+@kernel
 def reduce_to_root(theta: Vector, system: System, scale: Matrix, store: Vector, panels: Vector) -> tuple[float, float]:
     """Eliminate all but the root; returns the logs of the determinant so far and of the prior precisions.
 
@@ -288,43 +322,21 @@ def reduce_to_root(theta: Vector, system: System, scale: Matrix, store: Vector, 
     of the leaf.
     """
     structure, border = system.structure, system.xy.shape[0]
-    first_effect = structure.first_effect
-    q, pairs = system.prior.starts.size, system.prior.correlations.shape[0]
-    precision = math.exp(-2.0 * theta[q + pairs])
-    room = np.empty(q)
-    store[:] = 0.0
-    blocks = system.blocks
-    for b in range(blocks.rows.size):
-        factor, other, place, stride = blocks.rows[b], blocks.columns[b], blocks.place[b], blocks.stride[b]
-        first = first_effect[factor]
-        rows = first_effect[factor + 1] - first
-        columns = border if other < 0 else first_effect[other + 1] - first_effect[other]
-        data = blocks.start[b]
-        _scale_rows(blocks.values, data, columns, store, place, stride, rows, columns, scale, first, precision)
-        if other >= 0:
-            _scale_columns(store, place, stride, rows, columns, scale, first_effect[other], room)
-    known = system.precisions
-    for n in range(known.factor.size):
-        factor, place, step = known.factor[n], known.place[n], known.stride[n] + 1
-        for i in range(first_effect[factor + 1] - first_effect[factor]):
-            store[place + i * step] += known.value[n]
-    size = structure.root_size
+    precision = math.exp(-2.0 * theta[system.prior.starts.size + system.prior.correlations.shape[0]])
+    load_blocks(system, scale, precision, store)
     common = np.empty((border, border))
     for i in range(border):
         for j in range(i + 1):
             common[i, j] = precision * system.xy[i, j]
-    log_precisions = add_prior_rows(theta, system.prior, common)
-    for i in range(border):
-        for j in range(i + 1):
-            store[structure.root + (size - border + j) * size + size - border + i] = common[i, j]
-    log_determinant = _eliminate_leaf(structure, system.leaf, system.alike, scale, precision, border, panels, store)
+    log_precisions = add_precisions(theta, system, common, store)
+    log_determinant = eliminate_leaf(structure, system.leaf, system.alike, scale, precision, border, panels, store)
     log_determinant += _eliminate_others(structure, border, store)
-    _scale_root(theta, system, store)
+    scale_root(theta, system, store)
     return log_determinant, log_precisions
 
 
 @kernel
-def _scale_root(theta, system, store):
+def scale_root(theta, system, store):
     """Scaled coefficients in units of their prior sds, as `scale_common` does."""
     prior, start, size = system.prior, system.structure.root, system.structure.root_size
     first = size - system.xy.shape[0]

@@ -125,13 +125,18 @@ class CellMoments:
         return cls(means, found)
 
     def roots(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (C, d, d) with R R' the covariances, but for directions without variance, and the inverses."""
-        values, vectors = np.linalg.eigh(self.covariances)
-        sds = np.sqrt(np.maximum(values, _LEAST_SHARE * values[:, -1:]) + _LEAST)[:, None, :]
-        return np.ascontiguousarray(vectors * sds), np.ascontiguousarray((vectors / sds).transpose(0, 2, 1))
+        """As `roots_of` the covariances."""
+        return roots_of(self.covariances)
 
     def of_rows(self, x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations (n,) of x . w of rows (n, d) of some cells (n,)."""
         means = np.einsum("nd,nd->n", x, self.means[codes])
         squares = np.einsum("nd,nde,ne->n", x, self.covariances[codes], x, optimize=True)
         return means, np.sqrt(np.maximum(squares, 0.0))
+
+
+def roots_of(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R (C, d, d) with R R' the covariances, but for directions without variance, and the inverses."""
+    values, vectors = np.linalg.eigh(covariances)
+    sds = np.sqrt(np.maximum(values, _LEAST_SHARE * values[:, -1:]) + _LEAST)[:, None, :]
+    return np.ascontiguousarray(vectors * sds), np.ascontiguousarray((vectors / sds).transpose(0, 2, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.special import chdtri
@@ -13,10 +14,15 @@ from poolwise.density.polynomial.expansion import Exponents, Sums
 from poolwise.density.polynomial.kernels import polynomial_remainders
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.working.dispersions import Dispersions
-from poolwise.density.working.remainders import Remainders
+from poolwise.density.working.remainders import Ratios, Remainders
 
 # Shares of a cell's posterior, by the normal model, beyond which polynomials are taken for cubes, and for nothing.
-_BEYOND, NOWHERE = 1e-6, 1e-12
+BEYOND, NOWHERE = 1e-6, 1e-12
+
+
+def beyond(share: float, variables: int) -> float:
+    """The distance beyond which so much of a standard normal of so many dimensions lies."""
+    return float(np.sqrt(chdtri(variables, share)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,9 +89,14 @@ class PolynomialRemainders:
         size = sum(one.size for one in self.monomials.values())
         return len(self.of_cell) * polynomial_cost(size, self.maps.slots.shape[1])
 
-    def length(self, share: float) -> float:
-        """Beyond which so much of a standard normal lies, of as many dimensions as there are variables."""
-        return float(np.sqrt(chdtri(self.maps.slots.shape[1], share)))
+    @property
+    def shared_cost(self) -> float:
+        """None."""
+        return 0.0
+
+    def given(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> Ratios:
+        """A function of effects (U, m)."""
+        return partial(self.ratios, logs, beta)
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""
@@ -102,8 +113,8 @@ class PolynomialRemainders:
                 self.of_cell,
                 self.origin,
                 self.inverse,
-                self.length(_BEYOND),
-                self.length(NOWHERE),
+                beyond(BEYOND, self.maps.slots.shape[1]),
+                beyond(NOWHERE, self.maps.slots.shape[1]),
                 self.monomials[e].ends,
                 polynomials,
                 own,
@@ -144,3 +155,13 @@ class Together:
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""
         return np.asarray(sum(part.ratios(logs, beta, effects) for part in self.parts))
+
+    @property
+    def shared_cost(self) -> float:
+        """That of all."""
+        return sum(part.shared_cost for part in self.parts)
+
+    def given(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> Ratios:
+        """A function of effects (U, m)."""
+        each = [part.given(logs, beta, effects) for part in self.parts]
+        return lambda others: np.asarray(sum(ratios(others) for ratios in each))

@@ -95,7 +95,7 @@ class CorrectedDensity:
     def cost(self) -> float:
         """Flops of an evaluation, about."""
         each = self.remainders.cost + _PER_LEVEL * self.remainders.levels
-        return max(_LEAST_COST, self.working.cost + 2.0 * self.pairs * each)
+        return max(_LEAST_COST, self.working.cost + self.remainders.shared_cost + 2.0 * self.pairs * each)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Logs of the estimates at points (m, .), (m,)."""
@@ -141,13 +141,16 @@ class CorrectedDensity:
     def _drawn(self, points: np.ndarray, *, narrow: bool = False) -> _Drawn:
         normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
         noise = noise.narrow if narrow else noise  # draws of the working model itself
-        kept = normal.common_from(full, noise.kept)
+        values, kept = normal.common_from(full, noise.kept)
+        values = self.working.without_sigma(values)
         beta = normal.basis.written(normal.common_of(kept))
-        return _Drawn(points, full, self.working.logs(points), noise, kept, beta, self._kept_effects(full, kept))
+        return _Drawn(
+            points, full, self.working.logs(points), values, noise, kept, beta, self._kept_effects(full, kept)
+        )
 
     def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
-        values = self.working.of_effects(drawn.points) + self.remainders.constant
+        values = drawn.values + self.remainders.constant
         values += self.working.dispersions.log_prior(drawn.logs)
         if self.working.idle:
             values = values - 0.5 * np.square(drawn.points[:, 0]) - 0.5 * np.log(2 * np.pi)
@@ -158,13 +161,13 @@ class CorrectedDensity:
         if self.working.normal.leaf < 0:
             values = values + self.remainders.ratios(drawn.logs, drawn.beta, effects)[:, 0]
             return np.where(np.isfinite(values), values, -np.inf), chosen
-        twice_the_mean = 2.0 * self._leaf_effects(drawn, None)
+        given = self.remainders.given(drawn.logs, drawn.beta, effects)
         for pair in range(self.pairs):
-            one = self._leaf_effects(drawn, pair)
+            means, away = self._leaf_effects(drawn, pair)
             likelier, narrow, wide = drawn.noise.mixture_of_leaf(pair)
-            for k, leaf in enumerate((one, twice_the_mean - one), start=2 * pair):
+            for k, leaf in enumerate((means + away, means - away), start=2 * pair):
                 effects[self._leaf_places] = self._at_centre(self.working.normal.leaf, leaf).reshape(-1, len(values))
-                ratios = self.remainders.ratios(drawn.logs, drawn.beta, effects)
+                ratios = given(effects)
                 uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
                 add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
         values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
@@ -177,7 +180,8 @@ class CorrectedDensity:
         drawn = self._drawn(points, narrow=not chosen)
         effects = drawn.effects
         if self.working.normal.leaf >= 0 and not chosen:
-            effects = self._with_leaf(effects, self._leaf_effects(drawn, 0).transpose(2, 0, 1))
+            means, away = self._leaf_effects(drawn, 0)
+            effects = self._with_leaf(effects, (means + away).transpose(2, 0, 1))
         elif self.working.normal.leaf >= 0:
             known = [self.chosen[cell] for cell in drawn.noise.cells if cell in self.chosen]
             which = np.array(known) if len(known) == len(points) else self._estimated(drawn)[1]
@@ -186,11 +190,11 @@ class CorrectedDensity:
 
     def _picked(self, drawn: _Drawn, chosen: np.ndarray) -> np.ndarray:
         """(m, J, q) the draws of the leaf's effects that were chosen (m, G)."""
-        found = twice_the_mean = 2.0 * self._leaf_effects(drawn, None)
-        for pair in np.unique(chosen // 2):
-            one = self._leaf_effects(drawn, int(pair))
-            found = np.where((chosen == 2 * pair).T[:, None], one, found)
-            found = np.where((chosen == 2 * pair + 1).T[:, None], twice_the_mean - one, found)
+        found = np.empty(0)
+        for pair in range(self.pairs):
+            means, away = self._leaf_effects(drawn, pair)
+            own = means + np.where((chosen == 2 * pair).T[:, None], away, -away)
+            found = np.where((chosen // 2 == pair).T[:, None], own, found) if pair else own
         return found.transpose(2, 0, 1)
 
     def _noise(self, points: np.ndarray) -> Noise:
@@ -212,14 +216,15 @@ class CorrectedDensity:
             found.append(np.zeros(shape) if f == normal.leaf else offsets.draws().reshape(shape))
         return tuple(found)
 
-    def _leaf_effects(self, drawn: _Drawn, pair: int | None) -> np.ndarray:
-        """(J, q, m) the first of a pair of draws of the leaf's effects, of which the second is the same on the other
-        side of their means; or these."""
-        normal, noise = self.working.normal, drawn.noise.leaf(pair)
-        found, width = np.empty((normal.groups, normal.width, len(drawn.points))), normal.block_width
+    def _leaf_effects(self, drawn: _Drawn, pair: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means (J, q, m) of the leaf's effects, and how far away on both sides the draws of a pair are."""
+        normal, noise, width = self.working.normal, drawn.noise.leaf(pair), self.working.normal.block_width
+        shape = normal.groups, normal.width, len(drawn.points)
+        found = np.empty(shape), np.empty(shape)
         for block, start in enumerate(range(0, normal.groups, width)):
             made = normal.effects_from(drawn.full, drawn.kept, block, noise[:, :, start : start + width])
-            found[start : start + width] = made.transpose(2, 1, 0)[: normal.groups - start]
+            for whole, part in zip(found, made, strict=True):
+                whole[start : start + width] = part.transpose(2, 1, 0)[: normal.groups - start]
         return found
 
     def _with_leaf(self, effects: tuple[np.ndarray, ...], leaf: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -270,13 +275,14 @@ class CorrectedDensity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
-    """Points (m, .), the normal model's thetas (m, d), logs of dispersions (m, k), and what is drawn at them: kept
-    coefficients (m, n), those of the common terms (m, p) as written, and effects of each factor (m, J, q), which are
-    zero for the leaf."""
+    """Points (m, .), the normal model's thetas (m, d), logs of dispersions (m, k), values (m,) of the normal model, and
+    what is drawn at them: kept coefficients (m, n), those of the common terms (m, p) as written, and effects of each
+    factor (m, J, q), which are zero for the leaf."""
 
     points: np.ndarray
     full: np.ndarray
     logs: np.ndarray
+    values: np.ndarray
     noise: Noise
     kept: np.ndarray
     beta: np.ndarray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from poolwise.samplers.interface import NativeDensity
 
 _UNIT = HalfNormal(1.0)  # of a sigma that is one
 _AROUND = 6.0  # standard deviations of a dispersion in which modes are looked for
+_STEP = 0.02  # of differences
 _LOG_ROOT = 0.5 * math.log(2 * math.pi)
 _OF_SIGMA = 0.5 * math.log(2 / math.pi) - 0.5  # its log density at one, which plays no part
 
@@ -103,7 +105,12 @@ class WorkingDensity:
 
     def of_effects(self, points: np.ndarray) -> np.ndarray:
         """(m,) values without the dispersions' part."""
-        return self.normal.log_density(self.full(points)) - _OF_SIGMA
+        return self.without_sigma(self.normal.log_density(self.full(points)))
+
+    @staticmethod
+    def without_sigma(values: np.ndarray) -> np.ndarray:
+        """Values of the normal model without what the prior of its sigma, which is one, adds to them."""
+        return values - _OF_SIGMA
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, .), (m,)."""
@@ -119,6 +126,8 @@ class WorkingDensity:
         """The same at points together."""
         if self.idle:
             return self.log_density(points), -points
+        if isinstance(self.normal, BlockedDensity) and self.normal.tables is not None:
+            return _with_differences(self.log_density, points)
         values, slopes = self.normal.values_and_gradients(self.full(points))
         logs = self.logs(points)
         slopes = self._with(slopes, self.dispersions.slopes(logs), self._sigma_alone)
@@ -153,3 +162,21 @@ class WorkingDensity:
         """Means, less known parts, and variances (n,) of linear predictors given the working outcomes and theta."""
         less, variance = self.normal.row_moments(self.full(point[None]), rows.values, rows.codes)
         return rows.values[:, -1] - less[0], variance[0]
+
+
+def _with_differences(
+    log_density: Callable[[np.ndarray], np.ndarray], points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (m,) and gradients (m, d) at points (m, d), by central differences of the fourth order.
+
+    For densities that hardly cost anything beside their gradients. Truncation is a thirtieth of the fifth derivative
+    times the step's fourth power: in the logarithms of many levels' sds a hundred-millionth of the curvature.
+    """
+    m, d = points.shape
+    steps = _STEP * np.array([1.0, -1.0, 2.0, -2.0])[:, None, None] * np.eye(d)
+    around = points + steps.reshape(-1, 1, d)
+    values = log_density(np.concatenate([points[None], around]).reshape(-1, d)).reshape(-1, m)
+    one, less, two, less_two = values[1:].reshape(4, d, m)
+    with np.errstate(invalid="ignore"):
+        slopes = (8.0 * (one - less) - (two - less_two)) / (12.0 * _STEP)
+    return values[0], slopes.T

@@ -102,10 +102,8 @@ class Noise:
         found[:, self.sizes.kept - self.sizes.common :] *= np.where(self.wide_common, WIDE, 1.0)[:, None]
         return found
 
-    def leaf(self, pair: int | None) -> np.ndarray:
-        """(m, q, J and more) of the leaf's effects, in the first draw of a pair; zeros for none."""
-        if pair is None:
-            return np.zeros((len(self.of_leaf), *self.of_leaf.shape[2:]))
+    def leaf(self, pair: int) -> np.ndarray:
+        """(m, q, J and more) of the leaf's effects, in the first draw of a pair."""
         found = self.of_leaf[:, pair]
         if not self.wide[:, :, pair].any():
             return found

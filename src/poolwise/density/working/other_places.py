@@ -71,6 +71,8 @@ def other_places(
         return []
     if observations.of_column.any() or observations.of_slot.any():
         return []
+    if int(observations.terms[0, 2]) != family.callback.address:  # all of them are intervals
+        return []
     weights = column_weights(design, beta, [draws.mean(axis=(0, 1)) for draws in u])
     eta = observations.known[0] + linear_predictor(observations.wide, observations.codes, weights)
     dispersions = replace(Dispersions.at_medians(family, priors), centre=logs)

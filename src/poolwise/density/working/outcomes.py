@@ -107,7 +107,7 @@ def working_model(
         if density is None:
             return None
         modes = modes_from(density, modes)
-        found, variance = density.row_moments(modes[0].point, _rows(outcomes, observations))
+        found, variance = density.row_moments(modes[0].point, normal_rows(outcomes, observations))
         found += observations.known[0]
         with np.errstate(all="ignore"):  # what is not finite is looked for below
             moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
@@ -131,7 +131,7 @@ def working_model(
 def _mean_by(model: WorkingModel, observations: Observations) -> np.ndarray:
     """(n,) linear predictors of rows by a working model of some of them."""
     nothing = WorkingOutcomes(np.zeros(len(observations.y)), np.ones(len(observations.y)))
-    found, _ = model.density.row_moments(model.modes[0].point, _rows(nothing, observations))
+    found, _ = model.density.row_moments(model.modes[0].point, normal_rows(nothing, observations))
     return np.asarray(observations.known[0] + found)
 
 
@@ -209,8 +209,8 @@ def _outcomes(mean: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> Wor
         return WorkingOutcomes(mean + slope / curvature, curvature)
 
 
-def _rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
-    """The rows of the normal model, whose known parts are taken away from the outcomes."""
+def normal_rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
+    """Rows of the normal model, whose known parts are taken away from the outcomes."""
     values = np.column_stack([observations.wide, outcomes.values - observations.known[0]])
     return Rows(np.ascontiguousarray(values), observations.codes, 0, outcomes.precisions)
 
@@ -223,7 +223,7 @@ def _density(
     priors: ModelPriors,
     total: CrossProducts,
 ) -> WorkingDensity | None:
-    rows = _rows(outcomes, observations)
+    rows = normal_rows(outcomes, observations)
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,9 @@ from poolwise.design.design import Design
 from poolwise.families import Family, Link
 
 _PER_ROW = 20.0  # flops of a row's likelihood, about
+
+
+Ratios = Callable[[np.ndarray], np.ndarray]
 
 
 class Remainders(Protocol):
@@ -33,6 +38,10 @@ class Remainders(Protocol):
     def cost(self) -> float:
         """Flops of a draw's ratios, about."""
 
+    @property
+    def shared_cost(self) -> float:
+        """Flops of what draws of the leaf's effects share that have all else in common."""
+
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G) logs of the likelihood over that of the working outcomes.
 
@@ -42,6 +51,9 @@ class Remainders(Protocol):
         beta : (m, p) coefficients as written.
         effects : (U, m) that theta speaks of, factor by factor, then the coefficients of structured terms.
         """
+
+    def given(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> Ratios:
+        """The same as a function of effects of which those of the leaf alone are others than these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +101,8 @@ class RowRemainders:
         outcomes = WorkingOutcomes(model.outcomes.values[order], model.outcomes.precisions[order])
         bounds = np.searchsorted(codes[order], np.arange(levels + 1)).astype(np.int64)
         below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
-        likelihood = 0 if family.likelihood is None else family.likelihood.address
+        exact = int(observations.terms[0, 2]) == family.callback.address  # and not within intervals
+        likelihood = 0 if family.likelihood is None or not exact else family.likelihood.address
         dispersions = model.density.dispersions
         rows = rows if some is None else replace(rows, constant=0.0)
         return cls(rows, outcomes, dispersions, ~priors.scaled, bounds, np.diff(below[bounds]), likelihood, link)
@@ -109,6 +122,15 @@ class RowRemainders:
         """Flops of a draw's ratios, about."""
         columns = len(self.observations.columns) + len(self.observations.slot_values)
         return len(self.observations.y) * (_PER_ROW + 2.0 * columns)
+
+    @property
+    def shared_cost(self) -> float:
+        """None."""
+        return 0.0
+
+    def given(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> Ratios:
+        """A function of effects (U, m)."""
+        return partial(self.ratios, logs, beta)
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""

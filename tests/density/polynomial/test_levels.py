@@ -1,0 +1,140 @@
+"""Polynomials of the effects of levels, linear in all else, against rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+import poolwise as pw
+from poolwise.density.latent.density import first_guess
+from poolwise.density.polynomial import of_levels, of_rows
+from poolwise.density.polynomial.of_levels import level_polynomials_of
+from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.remainders import RowRemainders
+from poolwise.families import family_of
+from poolwise.inference import near_normal, working
+from poolwise.inference.prepare import prepare
+
+
+def _data(family, rows=6000):
+    """Rows of 12 x 60 levels, few of which are alike."""
+    rng = np.random.default_rng(3)
+    g, h, x = rng.integers(0, 12, rows), rng.integers(0, 60, rows), np.round(rng.normal(2.0, 3.0, rows), 1)
+    eta = 0.3 + 0.1 * x + 0.6 * rng.normal(size=12)[g] + (0.5 * rng.normal(size=60))[h]
+    eta += (0.1 * rng.normal(size=60))[h] * x
+    y = {
+        "bernoulli": lambda: (rng.random(rows) < expit(eta)).astype(int),
+        "poisson": lambda: rng.poisson(np.exp(0.5 * eta)),
+        "negative_binomial": lambda: rng.poisson(np.exp(0.5 * eta) * rng.gamma(3.0, 1 / 3, rows)),
+    }[family]()
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "exposure": rng.uniform(0.5, 2.0, rows)})
+
+
+def _models(formula, family, link=None):
+    family, data = family_of(family), _data(family)
+    model, _ = prepare(formula, data, priors=None, family=family, link=link, missing="drop", threads=1)
+    observations = model.observations
+    guess = with_guess(observations, first_guess(observations, model.priors, model.family))
+    of_model = observations, model.design, model.priors, model.family, model.link
+    found = working_model(*of_model, guess, model.statistics, 1)
+    return model, found, (found, *of_model)
+
+
+MODELS = [
+    ("y ~ x + (1 | g) + (1 | h)", "bernoulli", None),
+    ("y ~ x + (1 | g) + (1 | h)", "bernoulli", "cloglog"),
+    ("y ~ x + (1 | g) + (x | h)", "bernoulli", None),
+    ("y ~ x + offset(log(exposure)) + (1 | g) + (1 | h)", "poisson", None),
+    ("y ~ s(x, k=4) + (x | h)", "poisson", None),
+    ("y ~ x + (1 | g) + (1 | h)", "negative_binomial", None),
+]
+
+
+@pytest.mark.parametrize(("formula", "family", "link"), MODELS)
+def test_they_are_close_to_rows(formula, family, link, monkeypatch):
+    """But for the second order in what differs within levels, a part of what makes up for the normal model."""
+    monkeypatch.setattr(of_levels, "_FEWER", np.inf)
+    monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
+    model, found, of_model = _models(formula, family, link)
+    by_rows = RowRemainders.of(*of_model)
+    polynomials = level_polynomials_of(*of_model, by_rows, 1)
+    assert len(polynomials.chosen) == 60
+    corrected, at = _draws(model, found, polynomials)
+    exact, close = by_rows.ratios(*at), polynomials.ratios(*at)
+    apart = exact - close - (exact - close).mean(axis=0)
+    assert apart.sum(axis=1).std() < min(0.1, 0.5 * exact.sum(axis=1).std())
+    assert (apart.std(axis=0) / exact.std(axis=0)).mean() < 0.25
+    logs, beta, effects = at  # draws of the leaf alone share what all else gives
+    moved = effects.copy()
+    moved[corrected._leaf_places] += 0.3 * effects[corrected._leaf_places].std(axis=1, keepdims=True)
+    given = polynomials.given(*at)(moved)
+    np.testing.assert_allclose(given, polynomials.ratios(logs, beta, moved), rtol=1e-9, atol=1e-9)
+    moved_exactly = by_rows.ratios(logs, beta, moved) - exact
+    assert np.abs(given - close - moved_exactly).max() < 0.1 * np.abs(moved_exactly).max()
+
+
+def test_levels_that_are_not_close_keep_their_rows(monkeypatch):
+    monkeypatch.setattr(of_levels, "_FEWER", np.inf)
+    monkeypatch.setattr(of_rows, "_CLOSE", 1e-5)
+    model, found, of_model = _models("y ~ s(x, k=4) + (x | h)", "poisson")
+    by_rows = RowRemainders.of(*of_model)
+    together = level_polynomials_of(*of_model, by_rows, 1)
+    few, rows = together.parts
+    assert 0 < len(few.chosen) < 60
+    _, at = _draws(model, found, together)
+    exact, close = by_rows.ratios(*at), together.ratios(*at)
+    kept = np.setdiff1d(np.arange(60), few.chosen)
+    np.testing.assert_allclose(close[:, kept], exact[:, kept], rtol=1e-9, atol=1e-9)
+    assert not rows.ratios(*at)[:, few.chosen].any()
+    assert (exact - close).sum(axis=1).std() < 0.1 * exact.sum(axis=1).std()
+
+
+def _draws(model, found, polynomials):
+    corrected = CorrectedDensity.of(found, polynomials, model.design, model.priors, 1, 1)
+    noise = np.random.default_rng(4).standard_normal((100, len(found.modes[0].point)))
+    points = found.modes[0].point + noise @ np.linalg.cholesky(found.modes[0].covariance).T
+    return corrected, corrected.drawn_at(points, chosen=False)
+
+
+@pytest.fixture
+def however_few_rows(monkeypatch):
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(of_rows, "_FEWER", 0.0)  # no polynomials of cells
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "negative_binomial"])
+def test_fits_by_levels_and_by_rows_agree(family, however_few_rows, monkeypatch):
+    data, formula = _data(family), "y ~ x + (1 | g) + (1 | h)"
+    close = pw.fit(formula, data, family=family, seed=1)
+    assert close.outcome.passed
+    assert close.outcome.figures["left_out"] < 0.2
+    monkeypatch.setattr(of_levels, "_FEWER", 0.0)
+    by_rows = pw.fit(formula, data, family=family, seed=2)
+    assert "left_out" not in by_rows.outcome.figures
+    one, other = close.summary(), by_rows.summary()
+    error = np.sqrt(one["sd"] ** 2 / one["ess_bulk"] + other["sd"] ** 2 / other["ess_bulk"])
+    assert ((one["mean"] - other["mean"]).abs() < 4.5 * error).all()
+    assert (np.abs(np.log(one["sd"] / other["sd"])) < 0.1).all()
+    assert abs(close.log_evidence - by_rows.log_evidence) < 0.15
+
+
+def test_levels_that_are_not_close_are_noticed(however_few_rows, monkeypatch):
+    monkeypatch.setattr(of_levels, "_ORDERS", {1: 2})
+    fit = pw.fit("y ~ x + (1 | g) + (1 | h)", _data("bernoulli"), family="bernoulli", seed=1, draws=300)
+    assert "left_out" not in fit.outcome.figures
+
+
+def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_few_rows):
+    data = _data("bernoulli")
+    moved = data.sample(frac=1.0, random_state=1).assign(
+        x=lambda d: 1000 + 60 * d["x"], h=lambda d: "h" + d["h"].map("{:03d}".format)
+    )
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    one, two = (pw.fit(formula, data, family="bernoulli", seed=1, draws=300, threads=threads) for threads in (1, 2))
+    far = pw.fit(formula, moved, family="bernoulli", seed=1, draws=300)
+    assert {"left_out"} <= set(one.outcome.figures) & set(far.outcome.figures)
+    np.testing.assert_array_equal(one.result.beta, two.result.beta)
+    ours, theirs = one.posterior["beta"].values, far.posterior["beta"].values
+    np.testing.assert_allclose(theirs[..., 1] * 60, ours[..., 1], atol=1e-6)
