@@ -114,9 +114,11 @@ def _drawn(
     if not (np.isfinite(apart).all() and np.abs(values).max() < _DIGITS and np.ptp(apart)):
         return None
     if efficiency(apart) >= _SAME:
-        drawn = sample_near(plain, found.density, found.modes, settings)
+        # By single draws: in pairs odd terms cancel, by which effects of a small group are skewed.
+        single = replace(plain, mirrored=False)
+        drawn = sample_near(single, found.density, found.modes, settings)
         if drawn is not None and not drawn.corrected:
-            return plain, drawn
+            return single, drawn
     cheap = int(_CHEAP // max(plain.remainders.cost, 1.0))
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):

@@ -119,7 +119,7 @@ class CrossProducts:
         means = within @ (self.weights[:, None] * self.means) / np.where(weights > 0, weights, 1.0)[:, None]
         apart = self.means - means[codes]
         between = self.weights[:, None, None] * (apart[:, :, None] * apart[:, None, :])
-        scatter = (within @ (self.scatter + between).reshape(len(codes), -1)).reshape(count, width, width)
+        scatter = (within @ (self.scatter + between).reshape(len(codes), width**2)).reshape(count, width, width)
         return CrossProducts(self.columns, cells, counts, weights, self.origin, means, scatter, logs)
 
     def merged(self) -> CrossProducts:

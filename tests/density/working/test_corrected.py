@@ -72,12 +72,12 @@ WITHOUT_X = {name: prior for name, prior in PRIORS.items() if name != "x"}
 WITHOUT_SD = {name: prior for name, prior in PRIORS.items() if name != "sd"}
 
 
-@pytest.mark.parametrize("defended", [True, False])
+@pytest.mark.parametrize(("defended", "mirrored"), [(True, True), (False, True), (False, False)])
 @pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial"])
-def test_estimates_average_to_the_integral_over_coefficients_and_effects(family, defended):
+def test_estimates_average_to_the_integral_over_coefficients_and_effects(family, defended, mirrored):
     data = _data(family, groups=3, rows=24)
     model, _, corrected = _densities("y ~ 1 + (1 | g)", data, family, priors=WITHOUT_X)
-    corrected = replace(corrected, defended=defended)
+    corrected = replace(corrected, defended=defended, mirrored=mirrored)
     y, g = data["y"].to_numpy(), data["g"].to_numpy()
 
     def loglik(eta, y):

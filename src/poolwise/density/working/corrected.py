@@ -59,6 +59,7 @@ class CorrectedDensity:
     pairs : of mirrored draws of a level's effects.
     threads : how many threads values are spread over.
     defended : whether some draws are wide.
+    mirrored : whether both draws of a pair are taken, or the first alone.
     chosen : (G,) which of a level's draws was kept, by the cell of theta: what completing a point would take as long
         to find as its value.
     """
@@ -71,6 +72,7 @@ class CorrectedDensity:
     pairs: int
     threads: int
     defended: bool = True
+    mirrored: bool = True
     chosen: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -165,12 +167,13 @@ class CorrectedDensity:
         for pair in range(self.pairs):
             means, away = self._leaf_effects(drawn, pair)
             likelier, narrow, wide = drawn.noise.mixture_of_leaf(pair)
-            for k, leaf in enumerate((means + away, means - away), start=2 * pair):
+            both = (means + away, means - away) if self.mirrored else (means + away,)
+            for k, leaf in enumerate(both, start=2 * pair):
                 effects[self._leaf_places] = self._at_centre(self.working.normal.leaf, leaf).reshape(-1, len(values))
                 ratios = given(effects)
                 uniform = np.ascontiguousarray(drawn.noise.uniform[:, :, k])
                 add_draw(k, ratios, likelier, uniform, narrow, wide, total, chosen)
-        values = values + (total - np.log(2 * self.pairs)).sum(axis=1)
+        values = values + (total - np.log(self.pairs * (1 + self.mirrored))).sum(axis=1)
         picked = chosen.astype(np.uint8)
         if len(self.chosen) * chosen.shape[1] < _REMEMBERED:
             self.chosen.update(zip(drawn.noise.cells, picked, strict=True))
