@@ -11,7 +11,7 @@ import numpy as np
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.polynomial.of_rows import thetas_of
-from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.corrected import Completed, CorrectedDensity
 from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders
 from poolwise.inference.posterior import Model
@@ -75,18 +75,19 @@ def near_normal(
     points = sample.points.reshape(-1, corrected.dimension)
     if not certificate.passed or corrected.distinct(points) < _DISTINCT * len(points):
         return None
+    whole = corrected.completed(points, chosen=drawn.corrected)
     if exactly is not None:
         settings.progress("comparing with the rows", 0.9)
-        checked = _checked(corrected, drawn, certificate, exactly, weighing_seed, every=every)
+        checked = _checked(corrected, points, whole, certificate, exactly, weighing_seed, every=every)
         if checked is None:
             return None
         certificate, kept = checked
-        points = points[kept]
+        if kept is not None:
+            points, whole = points[kept], whole.take(kept)
     evidence = log_evidence_about(found.density, points)  # of the working model: the family's is another number
     if missed_modes(found.density, points, evidence, found.modes, np.random.default_rng(witness_seed)):
         return None
     shape = sample.points.shape[:2]
-    whole = corrected.completed(points, chosen=drawn.corrected)
     theta = whole.theta.reshape(*shape, -1)
     full = found.density.full(points[:: max(1, len(points) // _AVERAGED)])
     normal = found.density.normal
@@ -145,36 +146,35 @@ def _reaches(plain: CorrectedDensity, found: WorkingModel) -> bool:
 
 def _checked(
     corrected: CorrectedDensity,
-    drawn: Near,
+    points: np.ndarray,
+    whole: Completed,
     certificate: Certificate,
     exactly: Exactly,
     seed: np.random.SeedSequence,
     *,
     every: bool,
-) -> tuple[Certificate, np.ndarray] | None:
-    """The certificate, with what remainders leave out, and positions of the draws that make up for it; None where some
-    draws tell them from exact ones.
+) -> tuple[Certificate, np.ndarray | None] | None:
+    """The certificate, with what remainders leave out, and positions of the draws that make up for it, or None for all
+    as they are; nothing where some draws tell them from exact ones.
 
     As in `sample_near`: where weights between the two are so equal, no mean is off by what Monte Carlo error is. Where
     few draws leave that open, all are weighed, and drawn again by these weights.
     """
-    points = drawn.sample.points.reshape(-1, corrected.dimension)
-    as_they_are = np.arange(len(points))
 
     def left_out(some: np.ndarray) -> np.ndarray:
-        at = corrected.drawn_at(some, chosen=drawn.corrected)
+        at = corrected.given_to_remainders(points[some], whole.take(some))
         return exactly(*at) - corrected.remainders.ratios(*at).sum(axis=1)
 
-    found = left_out(points[np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int)])
+    found = left_out(np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int))
     alike = efficiency(found) if np.isfinite(found).all() else 0.0
     if _SAME > alike >= _WEIGHED and every:
-        distinct, place = np.unique(points, axis=0, return_inverse=True)
+        _, distinct, place = np.unique(points, axis=0, return_index=True, return_inverse=True)
         parts = [left_out(distinct[start : start + _CHECKED]) for start in range(0, len(distinct), _CHECKED)]
         found = np.concatenate(parts)[place.ravel()]
         alike = efficiency(found) if np.isfinite(found).all() else 0.0
         if _SAME > alike >= _WEIGHED and tail_shape(found) < _FINITE:
             return _noted(certificate, found, alike), resampled(found, np.random.default_rng(seed))
-    return (_noted(certificate, found, 1.0), as_they_are) if alike >= _SAME else None
+    return (_noted(certificate, found, 1.0), None) if alike >= _SAME else None
 
 
 def _noted(certificate: Certificate, left_out: np.ndarray, alike: float) -> Certificate:

@@ -44,6 +44,11 @@ class Completed:
     beta: np.ndarray
     u: tuple[np.ndarray, ...]
 
+    def take(self, positions: np.ndarray) -> Completed:
+        """Those at some positions."""
+        effects = tuple(one[positions] for one in self.u)
+        return Completed(self.theta[positions], self.beta[positions], effects)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CorrectedDensity:
@@ -126,9 +131,12 @@ class CorrectedDensity:
         return Completed(theta, beta, tuple(np.concatenate(one) for one in of_factors))
 
     def drawn_at(self, points: np.ndarray, *, chosen: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same as remainders take them: logs of dispersions, coefficients, and effects that theta speaks of."""
-        found = self.completed(points, chosen=chosen)
-        return self.working.logs(points), found.beta, self._stacked(found.beta, found.u)
+        """`completed`, as remainders take it."""
+        return self.given_to_remainders(points, self.completed(points, chosen=chosen))
+
+    def given_to_remainders(self, points: np.ndarray, whole: Completed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points with what completes them as logs of dispersions, coefficients, and effects that theta speaks of."""
+        return self.working.logs(points), whole.beta, self._stacked(whole.beta, whole.u)
 
     def distinct(self, points: np.ndarray) -> int:
         """Cells that points (m, .) lie in: as many draws of coefficients and effects there are."""
