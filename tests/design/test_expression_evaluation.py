@@ -155,3 +155,61 @@ def test_functions_of_the_caller(small, tmp_path):
     for name, own in (("log", logistic), ("_a", logistic), ("a b", logistic), ("a", 3)):
         with pytest.raises(pw.FormulaError):
             pw.fit(formula, small, functions={name: own})
+
+
+@pytest.mark.parametrize("term", ["I(x > 3 | w > 1)", "x > 3 & w > 1", "I(x > 3 & flag)", "I(flag | x > 3)"])
+def test_and_and_or_that_bind_more_closely_than_comparisons_are_refused(term, small):
+    """Python reads `x > 3 | w > 1` as `x > (3 | w) > 1`: another column, without a word."""
+    with pytest.raises(pw.FormulaError, match="put each comparison in parentheses"):
+        pw.fit(f"y ~ {term}", small.assign(flag=small["x"] > 0), draws=50)
+
+
+@pytest.mark.parametrize("term", ["I(k & 2)", "I(k | (x > 3))", "I(~k)", "I((x > 3) & 1)"])
+def test_and_and_or_take_truth_values(term, small):
+    with pytest.raises(pw.FormulaError, match="is neither"):
+        pw.fit(f"y ~ {term}", small.assign(k=np.arange(len(small)) % 3), draws=50)
+
+
+def test_and_and_or_of_comparisons_and_indicators(small):
+    data = small.assign(flag=small["x"] > small["x"].median(), one=np.arange(len(small)) % 2)
+    cases = {
+        "(x > 3) & (one == 1)": (data["x"] > 3) & (data["one"] == 1),
+        "I((x > 3) | (w > 1))": (data["x"] > 3) | (data["w"] > 1),
+        "I(flag & one)": data["flag"] & (data["one"] == 1),
+        "I(~flag)": ~data["flag"],
+    }
+    for term, expected in cases.items():
+        total = pw.SufficientStatistics.from_data(f"y ~ {term}", data).products.merged()
+        assert total.means[0, 0] + total.origin[0] == pytest.approx(expected.mean()), term
+
+
+def test_functions_of_the_caller_are_not_respelled(small):
+    """`diag`, `factor` and others are rewritten where they are those of R; the user's own are the user's own."""
+    for name in ("diag", "factor", "ns", "us", "interaction", "as_factor"):
+        fit = pw.fit(f"y ~ {name}(x)", small, functions={name: np.square}, seed=1, draws=50)
+        assert fit.result.model.design.columns == (f"{name}(x)",)
+        total = fit.result.model.statistics.merged()
+        assert total.means[0, 0] + total.origin[0] == pytest.approx(np.square(small["x"]).mean())
+
+
+@pytest.mark.parametrize("term", ["I(x > 1e9)", "(kind == 'aa')", "log(x / x)", "(1 | g) + I(x > 1e9)"])
+def test_a_number_that_is_zero_everywhere_is_refused(term, small):
+    data = small.assign(x=np.exp(small["x"]), kind=np.where(small["x"] > 0, "a", "b"))
+    with pytest.raises(pw.DataError, match=r"is constant \(0\) in the complete rows"):
+        pw.fit(f"y ~ w + {term}", data, draws=50)
+
+
+def test_numbers_of_text(small):
+    data = small.assign(t=np.array(list("1234"))[np.arange(len(small)) % 4])
+    fit = pw.fit("y ~ as.numeric(t)", data, seed=1, draws=50)
+    assert fit.result.model.design.coefficients == ("Intercept", "numeric(t)")
+    assert len(fit.predict({"t": ["2", "7"]})) == 2
+    with pytest.raises(pw.DataError, match="'a' is none; for categories write C"):
+        pw.fit("y ~ as.numeric(t)", data.assign(t="a"), draws=50)
+
+
+def test_levels_that_leave_some_out_are_refused(small):
+    data = small.assign(t=np.array(list("abcd"))[np.arange(len(small)) % 4])
+    with pytest.raises(pw.DataError, match=r"levels= in .* leaves out categories that rows hold"):
+        pw.fit("y ~ C(t, levels=['a', 'b'])", data, draws=50)
+    assert len(pw.fit("y ~ C(t, levels=['d', 'a', 'b', 'c'])", data, draws=50).result.model.design.coefficients) == 4

@@ -149,3 +149,25 @@ def test_intervals_are_categories():
     fit = fitted("y ~ part + (1 | g)", cut)
     assert fit.result.model.design.coefficients == ("Intercept", "part[T.(0, 9]]")
     assert len(fit.predict(cut.head(3))) == 3
+
+
+def test_labels_that_no_integer_of_the_machine_holds():
+    labels = [2**63 + 1, 2**63 + 5, None, 7]
+    frame = pd.DataFrame({"y": np.arange(40.0) % 7, "g": pd.array(labels * 10, dtype="UInt64")})
+    with pytest.warns(pw.PoolwiseWarning, match="10 of 40 rows"):
+        fit = fitted("y ~ 1 + (1 | g)", frame)
+    assert fit.result.model.design.factors[0].levels.tolist() == [7, 2**63 + 1, 2**63 + 5]
+
+
+def test_whole_numbers_with_gaps_keep_their_digits(tmp_path):
+    labels = [2**53 + 1, 2**53 + 3, None, 7]
+    frame = pd.DataFrame({"y": np.arange(40.0) % 7, "g": pd.array(labels * 10, dtype="Int64")})
+    frame.to_parquet(tmp_path / "ids.parquet")
+    with pytest.warns(pw.PoolwiseWarning, match="10 of 40 rows"):
+        fit = fitted("y ~ 1 + (1 | g)", tmp_path / "ids.parquet")
+    assert fit.result.model.design.factors[0].levels.tolist() == [7, 2**53 + 1, 2**53 + 3]
+
+
+def test_complex_numbers_among_objects_are_named():
+    with pytest.raises(pw.DataError, match="'odd' holds complex numbers"):
+        fitted("y ~ odd + (1 | g)", FRAME.assign(odd=pd.Series([1, 1j] * (ROWS // 2), dtype=object)))

@@ -17,7 +17,7 @@ from poolwise.formula import parse
         ("y ~ (a + b)^2", "y ~ (a + b)**2"),
         ("y ~ (a + b)^30", "y ~ (a + b)**2"),
         ("y ~ factor(k) + as.factor(m):x", "y ~ C(k) + C(m):x"),
-        ("y ~ as.numeric(k)", "y ~ I(k)"),
+        ("y ~ as.numeric(k)", "y ~ numeric(k)"),
         ("y ~ ns(x, 3)", "y ~ cr(x, df=3, constraints='center')"),
         ("y ~ ns(x, df = 3)", "y ~ cr(x, df = 3, constraints='center')"),
         ("y ~ relevel(k, ref = 'b')", "y ~ C(k, contr.treatment(base='b'))"),

@@ -32,3 +32,9 @@ def test_groups_of_thousands_do_not_begin_with_a_zero(tmp_path):
     found = pw.fit("y ~ z", tmp_path / "commas.csv", seed=1, draws=50).frame()
     assert found["z"].tolist() == [1000 * (1 + k % 3) + 100 + k for k in range(12)]
     assert len(pw.fit("y ~ x", tmp_path / "commas.csv", seed=1, draws=50).result.model.design.coefficients) > 2
+
+
+def test_numbers_among_which_are_infinities(tmp_path):
+    (tmp_path / "inf.csv").write_text("y,x\n1,inf\n2,1\n3,2.5\n4,-inf\n5,1\n")
+    with pytest.raises(pw.DataError, match="'x' is inf in row 1"):
+        pw.fit("y ~ x", tmp_path / "inf.csv", draws=50)

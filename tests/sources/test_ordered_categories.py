@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import poolwise as pw
+from poolwise.statistics import routes
 
 LEVELS = {
     "numbers": [1, 2, 3],
@@ -37,3 +41,69 @@ def test_no_level_is_lost(levels, ordered):
         outcome = pw.fit("c ~ x", frame, family="cumulative", draws=50, seed=1)
     counts = [int((k == place).sum()) for place in range(len(levels))]
     assert np.bincount(outcome.rows.response.astype(int)).tolist() == counts  # in the order that the type declares
+
+
+CATEGORIES = pd.DataFrame(
+    {
+        "won": pd.Categorical(np.tile(["yes", "no", "yes", "yes"], 30), ["yes", "no"]),
+        "lev": pd.Categorical(np.tile(["high", "low", "mid"], 40), ["low", "mid", "high"], ordered=True),
+        "x": np.linspace(-1, 1, 120),
+        "n": np.tile([0, 3, 1, 2, 5, 2], 20),
+    }
+)
+
+
+def _enums():
+    connection = duckdb.connect()
+    connection.register("frame", CATEGORIES)
+    return connection.sql("select * from frame")
+
+
+def _polars():
+    kinds = {"won": pl.Enum(["yes", "no"]), "lev": pl.Enum(["low", "mid", "high"])}
+    return pl.from_pandas(CATEGORIES.astype({"won": str, "lev": str})).with_columns(
+        pl.col(name).cast(kind) for name, kind in kinds.items()
+    )
+
+
+SOURCES = {"pandas": lambda: CATEGORIES, "DuckDB": _enums, "Polars": _polars, "lazy": lambda: _polars().lazy()}
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_declared_order_is_kept_by_every_route(source, large, monkeypatch):
+    """Which outcome is the success, and which category the reference, is no matter of how many rows there are."""
+    if large:
+        monkeypatch.setattr(routes, "LARGE", 5)
+    read = pw.SufficientStatistics.from_data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcome = read("won ~ n", SOURCES[source](), family="bernoulli")
+        counts = read("n ~ lev", SOURCES[source](), family="poisson")
+        normal = read("x ~ lev + lag(n, 0)", SOURCES[source]())
+        ordinal = read("lev ~ n", SOURCES[source](), family="cumulative")
+        computed = read("x ~ I(lev > 'low') + n", SOURCES[source]())
+    assert outcome.encoding.labels == ("yes", "no")
+    assert counts.design.coefficients == ("Intercept", "lev[T.mid]", "lev[T.high]")
+    assert normal.design.coefficients[:3] == ("Intercept", "lev[T.mid]", "lev[T.high]")
+    assert ordinal.encoding.labels == ("low", "mid", "high")
+    total = computed.products.merged()
+    assert total.means[0, 0] + total.origin[0] == pytest.approx(2 / 3)
+
+
+def test_new_rows_have_the_categories_of_the_fit(tmp_path):
+    """In comparisons and in functions of one's own: a row by itself does not say which others there are."""
+    data = CATEGORIES.assign(y=10.0 * (CATEGORIES["lev"] > "low") + 0.01 * CATEGORIES["x"])
+    fit = pw.fit("y ~ I(lev > 'low') + x", data, seed=1, draws=50)
+    new = {"lev": ["low", "mid", "high"], "x": [0.0, 0.0, 0.0]}
+    for rows in (new, pl.DataFrame(new)):
+        np.testing.assert_allclose(fit.predict(rows)["mean"], [0, 10, 10], atol=0.1)
+    np.testing.assert_allclose(fit.predict(data.iloc[[1]])["mean"], [0.0], atol=0.1)
+    fit.save(tmp_path / "fit.poolwise")
+    np.testing.assert_allclose(pw.load(tmp_path / "fit.poolwise").predict(new)["mean"], [0, 10, 10], atol=0.1)
+    with pytest.raises(pw.DataError, match="'lev' is unheard of. Known: low, mid, high"):
+        fit.predict({"lev": ["unheard of"], "x": [0.0]})
+    own = {"code": lambda values: values.cat.codes.astype(float)}
+    coded = pw.fit("y ~ code(lev) + x", data, seed=1, draws=50, functions=own)
+    alone = [coded.predict({"lev": [level], "x": [0.0]})["mean"].iloc[0] for level in new["lev"]]
+    np.testing.assert_allclose(alone, coded.predict(new)["mean"])

@@ -1,6 +1,10 @@
+import duckdb
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
+import poolwise as pw
 from poolwise import DataError
 from poolwise.statistics import reduce_rows
 
@@ -96,3 +100,12 @@ def test_statistics_of_other_columns_or_too_many_rows_are_refused(rows):
     half = reduce_rows(values[:100], codes[:100], COLUMNS, CELLS)
     with pytest.raises(DataError, match="not part of these"):
         half - one
+
+
+def test_scales_are_learnt_alike_in_memory_and_by_engines():
+    """`standardize` divides by n, as patsy's does, `scale` by n - 1, as R's does."""
+    frame = pd.DataFrame({"y": np.sin(np.arange(40.0)), "z": np.arange(40.0) ** 2})
+    for term, expected in (("standardize(z)", 40.0), ("scale(z)", 39.0)):
+        for source in (frame, duckdb.sql("select * from frame"), pl.from_pandas(frame).lazy()):
+            scatter = pw.SufficientStatistics.from_data(f"y ~ {term}", source).products.merged().scatter
+            assert scatter[0, 0, 0] == pytest.approx(expected, rel=1e-12)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.additions import addition_texts, bounds
+from poolwise.design.declared import as_declared, declared_in
 from poolwise.design.design import Design, Rows
 from poolwise.design.encoding import Encoding, codes_of, describe_columns, with_cells
 from poolwise.design.expression_names import expression_names
@@ -47,7 +48,8 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
     """
     raw, cells, codes, dropped, labels = read(needed, table, missing, ())
     matrices = materialise(needed.parts, raw, needed.formula, len(codes))
-    design, encoding = describe_columns(needed, matrices.model_spec, cells)
+    declared = declared_in(raw, needed.predictors)
+    design, encoding = describe_columns(needed, matrices.model_spec, cells, declared)
     encoding = replace(encoding, labels=labels)
     rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
     if called(needed.formula):
@@ -71,6 +73,7 @@ def encode_like(
     DataError : as `build` does, and for a category that the encoding does not know.
     """
     raw, cells, codes, dropped, _ = read(needed, table, missing, encoding.labels)
+    raw = as_declared(raw, encoding.declared)
     matrices = materialise(encoding.specs, raw, design.formula, len(codes))
     design, encoding = with_cells(design, encoding, cells)
     return design, encoding, rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
@@ -112,6 +115,7 @@ def encode(
     raw = table.columns(list(dict.fromkeys([*encoding.variables, *weights, *tried_columns, *more_columns])))
     nobody = np.full(table.rows, NOBODY, dtype=object)
     labelled = table if groups is None else groups
+    raw = as_declared(raw, encoding.declared)
     keys = {name: nobody if name in absent else labelled.keys(name) for name in encoding.keys}
     check_no_holes({**raw, **keys}, table.rows)
     cells: Cells = tuple(np.zeros(0, dtype=int) for _ in encoding.keys)
@@ -141,4 +145,5 @@ def encode_batch(design: Design, encoding: Encoding, raw: dict[str, Any], keys: 
     """Encode complete rows, outcome included; `raw` holds the needed columns, `keys` (n,) each grouping column."""
     length = len(next(iter(raw.values()))) if raw else len(keys[0])
     codes = codes_of(encoding.cells, keys) if keys else np.zeros(length, dtype=np.int64)
+    raw = as_declared(raw, encoding.declared)
     return rows_of_matrices(design, encoding, materialise(encoding.specs, raw, design.formula, length), raw, codes, 0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design import structures
+from poolwise.design.declared import Declared
 from poolwise.design.design import Design
 from poolwise.design.factors import Cells, levels_with
 from poolwise.design.group_terms import factors_of, selection
@@ -33,6 +34,7 @@ class Encoding:
     linear : whether the mean is the linear predictor, so that offsets can be taken away from the outcome.
     labels : of failure and success, where the outcome is two labels; of its categories, where it is one of several.
     known_errors : whether the column of weights has standard errors instead, s of weight 1 / s^2.
+    declared : categories of raw columns.
     """
 
     specs: Any
@@ -45,6 +47,7 @@ class Encoding:
     linear: bool = True
     labels: tuple[Any, ...] = ()
     known_errors: bool = False
+    declared: tuple[Declared, ...] = ()
 
 
 def with_cells(design: Design, encoding: Encoding, cells: Cells) -> tuple[Design, Encoding]:
@@ -76,8 +79,10 @@ def codes_of(cells: Cells, keys: list[Any]) -> np.ndarray:
     return pd.Index(known).get_indexer(pd.Index(place)).astype(np.int64)
 
 
-def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, Encoding]:
-    """Design and encoding from formulaic's specifications after they have met data."""
+def describe_columns(
+    needed: Needed, specs: Any, cells: Cells, declared: tuple[Declared, ...] = ()
+) -> tuple[Design, Encoding]:
+    """Design and encoding from formulaic's specifications after they have met data, and categories of raw columns."""
     formula = needed.formula
     names = {part: tuple(map(str, getattr(specs, part).column_names)) for part in design_parts(formula)}
     columns = tuple(dict.fromkeys(name for each in names.values() for name in each if name != "Intercept"))
@@ -118,6 +123,7 @@ def describe_columns(needed: Needed, specs: Any, cells: Cells) -> tuple[Design, 
         needed.trials,
         needed.linear,
         known_errors=formula.known_errors,
+        declared=declared,
     )
 
 

@@ -91,10 +91,24 @@ class _Grammar:
                     raise self._refused(node)
                 self.check(side)
         elif isinstance(node, ast.Compare) and all(type(op) in _COMPARE for op in node.ops):
+            self._check_precedence(node)
             for side in (node.left, *node.comparators):
                 self.check(side)
         else:
             raise self._refused(node)
+
+    def _check_precedence(self, node: ast.Compare) -> None:
+        """Refuse `x > 3 | z > 1`, which Python reads as `x > (3 | z) > 1`."""
+        last = node.comparators[-1]
+        open_ends = {id(each) for each in node.comparators[:-1]}
+        open_ends |= {id(node.left)} if node.left.col_offset == node.col_offset else set()
+        open_ends |= {id(last)} if last.end_col_offset == node.end_col_offset else set()
+        for side in (node.left, *node.comparators):
+            if isinstance(side, ast.BinOp) and type(side.op) in _LOGICAL and id(side) in open_ends:
+                raise FormulaError(
+                    f"'&' and '|' bind more closely than comparisons in '{self.text[:80]}': put each comparison in "
+                    "parentheses, as in (x > 3) | (z > 1)."
+                )
 
     def _check_constant(self, node: ast.Constant) -> None:
         if not isinstance(node.value, (int, float, str, bool, type(None))):
@@ -205,12 +219,13 @@ class _Evaluation:
         if isinstance(node, (ast.List, ast.Tuple)):
             return [self.of(element) for element in node.elts]
         if isinstance(node, ast.UnaryOp):
-            value = _number(self.of(node.operand))
-            return ~_truth(value) if isinstance(node.op, ast.Invert) else _UNARY[type(node.op)](value)
+            if isinstance(node.op, ast.Invert):
+                return ~self._truth(node.operand)
+            return _UNARY[type(node.op)](_number(self.of(node.operand)))
         if isinstance(node, ast.BinOp):
-            left, right = _number(self.of(node.left)), _number(self.of(node.right))
             if type(node.op) in _LOGICAL:
-                return _LOGICAL[type(node.op)](_truth(left), _truth(right))
+                return _LOGICAL[type(node.op)](self._truth(node.left), self._truth(node.right))
+            left, right = _number(self.of(node.left)), _number(self.of(node.right))
             if isinstance(node.op, ast.Pow) and isinstance(right, int) and not isinstance(right, bool):
                 right = float(right)  # whole numbers would grow without bound
             return _BINARY[type(node.op)](left, right)
@@ -219,6 +234,21 @@ class _Evaluation:
         if isinstance(node, ast.Call):
             return self._called(node)
         raise AssertionError(ast.dump(node))  # check_expression refuses it
+
+    def _truth(self, node: ast.AST) -> Any:
+        """What `&`, `|` and `~` take: truth values, and columns of zeros and ones.
+
+        Raises
+        ------
+        FormulaError : for other numbers, and for text.
+        """
+        value = _number(self.of(node))
+        if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
+            return value
+        if hasattr(value, "isin") and bool(value.isin([0, 1]).all()):
+            return value.astype(bool)
+        shown = restored_names(ast.unparse(node), self.names)
+        raise FormulaError(f"'&', '|' and '~' take comparisons and truth values, and '{shown}' is neither.")
 
     def _compared(self, node: ast.Compare) -> Any:
         values = [self.of(side) for side in (node.left, *node.comparators)]
@@ -265,7 +295,3 @@ def _labels(value: Any) -> Any:
         np.isfinite(values).all() and bool(np.all(values == np.round(values))) and np.abs(values).max(initial=0) < 2**53
     )
     return value.astype("int64") if whole else value
-
-
-def _truth(value: Any) -> Any:
-    return value.astype(bool) if hasattr(value, "astype") else bool(value)

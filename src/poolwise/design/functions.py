@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from poolwise.formula import Functions
-from poolwise.support.errors import FormulaError
+from poolwise.support.errors import DataError, FormulaError
 
 NUMPY = "np"  # functions of this list can be written `np.log` too
 CONTRASTS = "contr"
@@ -121,12 +121,31 @@ def functions() -> Mapping[str, Function]:
         "I": Function(TRANSFORMS["I"], _EXPRESSIONS["I"]),
         "C": Function(TRANSFORMS["C"]),
         "hashed": Function(TRANSFORMS["hashed"]),
+        "numeric": Function(_numeric, lambda x: x),
         "lag": Function(TRANSFORMS["lag"], reach="column"),
     }
     found |= {name: Function(TRANSFORMS[name], reach="learnt") for name in LEARNT}
     found |= {name: Function(transform, reach="learnt") for name, transform in terms().items()}
     codings = ("Treatment", "Sum", "Helmert", "Diff", "Poly")  # patsy's names, within C(...)
     return found | {name: Function(TRANSFORMS[name]) for name in codings}
+
+
+def _numeric(x: Any) -> Any:
+    """R's `as.numeric(as.character(x))`: numbers as they are, and those that text and labels are.
+
+    Raises
+    ------
+    DataError : for text that is no number.
+    """
+    import pandas as pd
+
+    if getattr(getattr(x, "dtype", None), "kind", "") in "iufb" and not isinstance(x.dtype, pd.CategoricalDtype):
+        return x
+    text = pd.Series(x, dtype=object)
+    found = pd.to_numeric(text, errors="coerce")
+    if (odd := found.isna() & text.notna()).any():
+        raise DataError(f"as.numeric() takes numbers, and {text[odd].iloc[0]!r} is none; for categories write C(x).")
+    return found.astype(float)
 
 
 def _inputs(function: Any) -> int:

@@ -29,7 +29,7 @@ def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     check_labels(group, values)
     kinds = {type(value) for value in values} if values.dtype.kind == "O" else set()
-    if kinds == {int}:
+    if kinds == {int} and all(abs(value) < 2**63 for value in values):
         values = values.astype(np.int64)
     elif len(kinds) > 1:
         values = np.array([str(value) for value in values], dtype=object)  # a mix has no order of its own

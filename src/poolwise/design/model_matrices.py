@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.declared import matched
 from poolwise.design.expression_names import parse_expression
-from poolwise.design.levels import plain_label
 from poolwise.design.transform_state import own_states
 from poolwise.formula import Formula
 from poolwise.formula.parse import unquote
@@ -37,6 +37,8 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
             made.tables = formula.tables
             return made.get_model_matrix(own_states(parts), na_action="ignore", output="numpy")
         except DataMismatchWarning as error:
+            if not any(getattr(part, "encoder_state", None) for part in parts._flatten()):
+                raise DataError(f"levels= in '{formula.text}' leaves out categories that rows hold: {error}") from error
             raise DataError(f"New data hold categories that the fit has not seen: {error}") from error
         except FactorEvaluationError as error:
             if "extrapolation" in str(error):
@@ -57,14 +59,17 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
 
 @contextmanager
 def _warned_of_categories(parts: Any) -> Iterator[None]:
-    """formulaic warns of unknown categories of computed factors such as `C(x + 1)`; here that is an error.
+    """formulaic warns of unknown categories of computed factors such as `C(x + 1)`, and of those that `levels=` leaves
+    out; here that is an error.
 
     Warning filters belong to the process, so this is done only where such a factor is, and by one thread at a time.
     """
     from formulaic.errors import DataMismatchWarning
 
     states = [state for part in parts._flatten() for state in getattr(part, "encoder_state", {}).items()]
-    if not any("categories" in state and column_of_category(factor) is None for factor, (_, state) in states):
+    named = any("levels" in str(term) for part in parts._flatten() for term in getattr(part, "formula", part))
+    computed = any("categories" in state and column_of_category(factor) is None for factor, (_, state) in states)
+    if not (named or computed):
         yield
         return
     with _WARNINGS, warnings.catch_warnings():
@@ -87,22 +92,13 @@ def _known_categories(parts: Any, raw: dict[str, Any]) -> dict[str, Any]:
             name = column_of_category(factor)
             if "categories" not in state or name not in raw:
                 continue  # of `C(x + 1)` formulaic itself says so
-            known = list(state["categories"])
-            by_text = {str(label): label for label in known}
-            labels = np.asarray(raw[name], dtype=object)
-            found = {
-                value: value if value in known else by_text.get(str(plain_label(value))) for value in pd.unique(labels)
-            }
-            strange = sorted(str(plain_label(value)) for value, label in found.items() if label is None)
-            if strange:
-                raise DataError(
-                    f"New data hold categories that the fit has not seen: '{name}' is {', '.join(strange[:5])}. "
-                    f"Known: {', '.join(map(str, known))}. Fit all rows anew for more."
-                )
-            if any(value is not label and value != label for value, label in found.items()):
-                labels = raw[name] = np.array([found[value] for value in labels], dtype=object)
-            if factor in (name, f"`{name}`"):
+            before, known = raw[name], list(state["categories"])
+            labels = matched(name, before, known)
+            declared = isinstance(before, pd.Categorical)
+            if factor in (name, f"`{name}`") and not (declared and list(before.categories) == known):
                 raw[name] = pd.Categorical(labels, categories=pd.Index(known, dtype=object))
+            elif not declared:
+                raw[name] = labels
     return raw
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
 from poolwise.design.structures import Structure
+from poolwise.formula.scan import scan
 from poolwise.support.errors import DataError
 
 _SAME, _NEARLY = 1e-10, 1e-6  # variance left by other columns, as a share of what margins leave
@@ -19,14 +20,16 @@ _SHOWN = 6
 def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.ndarray, spread: np.ndarray) -> Design:
     """The design without coefficients and effects of columns that are zero in every row, as of cells without rows.
 
+    A number by itself that is zero everywhere, as `x` or `I(x > 100)` may be, is a mistake, which is refused elsewhere.
+
     Parameters
     ----------
-    variables : raw columns; one of them that is zero is a mistake, which is refused elsewhere.
+    variables : raw columns.
     mean, spread : (K + 1,) of every column over all rows, outcome last.
     """
     zero = (mean[:-1] == 0) & (spread[:-1] == 0)
     empty = np.array(
-        [bad and name not in variables for bad, name in zip(zero, design.columns, strict=True)], dtype=bool
+        [bad and not _by_itself(name, variables) for bad, name in zip(zero, design.columns, strict=True)], dtype=bool
     )
     # Coefficients of structured terms stay: their priors say what no row does.
     empty &= ~np.any(design.common_map[1:][:, _of_structures(design)] != 0, axis=1)
@@ -44,6 +47,12 @@ def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.n
         factors=tuple(_without(factor, empty) for factor in design.factors),
         structures=tuple(_moved(structure, np.cumsum(kept) - 1) for structure in design.structures),
     )
+
+
+def _by_itself(name: str, variables: tuple[str, ...]) -> bool:
+    """Whether a column is a number, and no product, category or function of a basis."""
+    composed = any((symbol == ":" and depth == 0) or symbol == "[" for _, symbol, depth in scan(name))
+    return name in variables or not composed
 
 
 def _of_structures(design: Design) -> np.ndarray:

@@ -54,12 +54,14 @@ def parse(
     if isinstance(text, str) and (ends := [at for at, symbol, depth in scan(text) if symbol == ";" and depth == 0]):
         text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):
-        return replace(_parse_one(text, columns, used), functions=dict(functions or {}), tables=dict(tables or {}))
+        return replace(
+            _parse_one(text, columns, used, functions), functions=dict(functions or {}), tables=dict(tables or {})
+        )
     if not text:
         raise FormulaError("The list of formulas is empty.")
     values = [found for each in text[1:] if isinstance(each, str) and (found := _VALUE.fullmatch(each))]
     formulas = [each for each in text if not (isinstance(each, str) and each in [found.string for found in values])]
-    first, *others = (_parse_one(each, columns, used) for each in formulas)
+    first, *others = (_parse_one(each, columns, used, functions) for each in formulas)
     names = [other.response for other in others]
     fixed = tuple((found[1], float(found[2])) for found in values)
     for name, _ in fixed:
@@ -89,11 +91,13 @@ def parse(
     )
 
 
-def _parse_one(text: str, columns: Sequence[str] | None, used: Sequence[str]) -> Formula:
+def _parse_one(
+    text: str, columns: Sequence[str] | None, used: Sequence[str], functions: Functions | None = None
+) -> Formula:
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
     written = without_dot(text.strip(), columns, used)
-    text = as_terms(spelled(written))
+    text = as_terms(spelled(written, functions or ()))
     symbols = list(scan(text))
     tildes = [at for at, symbol, depth in symbols if symbol == "~" and depth == 0]
     if not tildes:

@@ -6,7 +6,7 @@ Each rewrites text to text before a formula is read, so that columns, states and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from poolwise.formula.scan import QUOTED, blanked, pieces, place_error, scan
 from poolwise.support.errors import FormulaError
@@ -42,8 +42,12 @@ _ELSEWHERE = {
 }
 
 
-def spelled(text: str) -> str:
+def spelled(text: str, own: Collection[str] = ()) -> str:
     """A formula with R's, brms' and patsy's spellings replaced: `x^2`, `factor(k)`, `as.factor(k)`, `ns(x, 3)`, `TRUE`.
+
+    Parameters
+    ----------
+    own : names of functions of the user, which mean these.
 
     Raises
     ------
@@ -51,13 +55,14 @@ def spelled(text: str) -> str:
     """
     list(scan(text))  # brackets and quotes are whole
     text = _outside_quotes(text, lambda part: _WORD.sub(lambda found: _WORDS[found[1]], part.replace("^", "**")))
-    return _limited_powers(_calls(text))
+    return _limited_powers(_calls(text, own))
 
 
 def as_indicators(term: str) -> str:
-    """A term in which comparisons that stand by themselves are computed: `x > 1` becomes `I(x > 1)`."""
+    """A term in which comparisons that stand by themselves are computed: `x > 1` becomes `I(x > 1)`, and so does
+    `(x > 1) & (z > 1)`."""
     symbols = list(scan(term))
-    if any(_compares(term, at, symbol) and depth == 0 for at, symbol, depth in symbols):
+    if any((_compares(term, at, symbol) or symbol == "&") and depth == 0 for at, symbol, depth in symbols):
         return f"I({term})"
     for at, symbol, depth in reversed(symbols):
         if symbol != "(" or (term[:at].rstrip()[-1:].isalnum() or term[:at].rstrip()[-1:] in ("_", ".")):
@@ -94,14 +99,14 @@ def _outside_quotes(text: str, change: Callable[[str], str]) -> str:
     return "".join([*parts, change(text[at:])])
 
 
-def _calls(text: str) -> str:
+def _calls(text: str, own: Collection[str]) -> str:
     """Every call of a function that is spelled differently here, rewritten; innermost ones too."""
     at = 0
     while (found := _CALL.search(blanked(text), at)) is not None:
         end, name = _closing(text, found.end() - 1), found[1]
-        if name in _ELSEWHERE:
+        if name in _ELSEWHERE and name not in own:
             raise place_error(text, found.start(), f"{name}() is not known here: {_ELSEWHERE[name]}")
-        inside, rewrite = _calls(text[found.end() : end]), _REWRITES.get(name)
+        inside, rewrite = _calls(text[found.end() : end], own), None if name in own else _REWRITES.get(name)
         call = f"{name}({inside})" if rewrite is None else rewrite(pieces(inside))
         text, at = f"{text[: found.start()]}{call}{text[end + 1 :]}", found.start() + len(call)
     return text
@@ -167,7 +172,7 @@ _REWRITES: dict[str, Callable[[list[str]], str]] = {
     "as.factor": _category,
     "as_factor": _category,
     "as.character": _category,
-    "as.numeric": lambda arguments: f"I({', '.join(arguments)})",
+    "as.numeric": lambda arguments: f"numeric({', '.join(arguments)})",
     "ns": _natural_spline,
     "relevel": _releveled,
     "interaction": lambda arguments: f"({':'.join(arguments)})" if len(arguments) > 1 else arguments[0],

@@ -23,6 +23,7 @@ _WHOLE = ("BIGINT", "HUGEINT")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
 _DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
+_PLAIN = re.compile(rf"(?:\d+\.?\d*|\.\d+){_EXPONENT}")
 _DAMAGED = (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error)
 
 
@@ -156,9 +157,11 @@ def _truths(values: np.ndarray) -> bool:
 
 
 def _infinite(values: np.ndarray) -> bool:
-    """Whether a column that DuckDB takes for text or dates holds nothing but infinity: then it is one of numbers."""
+    """Whether a column that DuckDB takes for text or dates holds infinities, and nothing else but numbers: then it is
+    one of numbers."""
     words = {str(value).strip().lower().lstrip("+-") for value in values if value is not None}
-    return bool(words) and words <= {"inf", "infinity"}
+    others = words - {"inf", "infinity"}
+    return others != words and all(map(_PLAIN.fullmatch, others))
 
 
 def _largest(values: np.ndarray) -> float:

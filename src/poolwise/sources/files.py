@@ -11,7 +11,7 @@ from typing import Any
 
 from poolwise.sources.csv import header_of, literal, read_csv
 from poolwise.sources.engines.duckdb import connect, explained
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources.frames import Table
 from poolwise.sources.relation import Relation, as_relation, stamp_of
 from poolwise.support.errors import FileError
 from poolwise.support.progress import Scan
@@ -71,7 +71,7 @@ def read_file(path: str | Path) -> Table:
 def read_all(relation: Relation, columns: Iterable[str] | None = None) -> Table:
     """All rows of a relation in memory, or some of their columns."""
     rows = relation.frame if columns is None else relation.frame.select(*columns)
-    return as_table(relation.fetch(rows, Scan()))
+    return relation.table(rows, Scan())
 
 
 def find_files(data: str | Path | Sequence[str | Path]) -> Files:

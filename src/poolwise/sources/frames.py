@@ -144,12 +144,16 @@ def as_narwhals(data: Any) -> Any:
 
 def to_labels(series: Any) -> Any:
     """A column of labels, (n,): as `to_array` gives it, but integers keep all their digits."""
-    if not series.dtype.is_integer():
+    import narwhals as nw
+
+    if not (series.dtype.is_integer() or series.dtype == nw.Object):
         return to_array(series)
-    if series.null_count() == 0:
+    if series.dtype.is_integer() and series.null_count() == 0:
         return series.to_numpy()
     labels = np.array(series.to_list(), dtype=object)
     labels[_missing(labels)] = None
+    if not all(label is None or type(label) is int or isinstance(label, np.integer) for label in labels):
+        return to_array(series)
     if all(label is None or abs(label) < 2**53 for label in labels):
         return to_array(series)
     return labels
@@ -245,6 +249,8 @@ def _of_objects(name: str, values: np.ndarray) -> Any:
     present = [value for value in values if value is not None and value == value]
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):
         return _truths([None if value is None else bool(value) for value in values])
+    if any(isinstance(value, (complex, np.complexfloating)) for value in present):
+        raise DataError(f"'{name}' holds complex numbers; a regression needs real ones.")
     if present and all(isinstance(value, (Number, np.number)) and not isinstance(value, bool) for value in present):
         return np.array([np.nan if value is None else float(value) for value in values])
     return values

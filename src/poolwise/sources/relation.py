@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from poolwise.sources.engines import Engine, engine_of
 from poolwise.sources.engines.duckdb import connect
-from poolwise.sources.frames import Table, check_column
+from poolwise.sources.frames import Table, as_table, check_column
 from poolwise.support.errors import FileError
 from poolwise.support.progress import Scan
 
@@ -53,6 +53,21 @@ class Relation:
         found = self.engine.fetch(query, scan)
         check_unchanged(self.stamp)
         return found
+
+    def table(self, query: Any, scan: Scan) -> Table:
+        """The same as a table: columns of this relation whose type declares categories keep these, and their order."""
+        return self.as_table(self.fetch(query, scan))
+
+    def as_table(self, found: Mapping[str, Any]) -> Table:
+        """Fetched columns as a table, as `table` does."""
+        import pandas as pd
+
+        columns = dict(found)
+        for name in columns:
+            declared = self.declared_levels(name) if name in self.schema else None
+            if declared is not None:
+                columns[name] = pd.Categorical(columns[name], pd.Index(declared, dtype=object), ordered=True)
+        return as_table(columns)
 
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
         """The rows of a query on `frame`, in eager frames of about `rows` rows."""

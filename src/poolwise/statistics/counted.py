@@ -15,7 +15,7 @@ from poolwise.design.design import Rows
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells, cells_of
 from poolwise.design.required_columns import Needed, python_factors
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources.frames import Table
 from poolwise.sources.relation import Relation
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.queries import check_rows, is_complete
@@ -87,7 +87,7 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     if dropped < 0:
         raise DataError("The table grew while it was read; nothing was fitted. Read a copy that holds still.")
     check_rows(relation, needed, rows, dropped, missing)
-    return CountedTable(as_table(found), counts, dropped)
+    return CountedTable(relation.as_table(found), counts, dropped)
 
 
 def continuous(relation: Relation, complete: Any, columns: list[str]) -> str:

@@ -13,7 +13,7 @@ from poolwise.design.structures.coupled_terms import as_factors
 from poolwise.families import GAUSSIAN, Family, Link, of_categories, with_errors
 from poolwise.formula import Formula, Functions, parse
 from poolwise.formula.parse import unquote
-from poolwise.sources.frames import Table, as_table, has_order
+from poolwise.sources.frames import Table, has_order
 from poolwise.sources.relation import Relation
 from poolwise.sources.source import Source
 from poolwise.support.errors import FormulaError
@@ -91,7 +91,7 @@ def _labels(formula: Formula, source: Source | None, family: Family) -> tuple[st
     """Labels of the categories that the outcome is one of."""
     name = unquote(formula.response)
     if isinstance(source, Relation) and name in source.names:
-        source = as_table(source.fetch(source.frame.select(name).unique(), Scan()))
+        source = source.table(source.frame.select(name).unique(), Scan())
     if not isinstance(source, Table) or name not in source.names:
         raise FormulaError(f"The outcome of '{family.name}' must be a column of the data as it is, not '{name}'.")
     values, stated = source.columns([name])[name], has_order(source, name)

@@ -31,7 +31,7 @@ def holds_numbers(needed: Needed, relation: Relation) -> dict[str, bool]:
         kind = relation.schema[name]
         if kind.is_nested() or kind == nw.Object or kind == nw.Binary:
             raise DataError(f"'{name}' holds {kind}; a column holds one number or text in each row.")
-        if kind.is_temporal():
+        if kind.is_temporal() or kind == nw.Time:
             raise DataError(f"'{name}' holds dates or times; make numbers of them, such as days since the first one.")
         found[name] = bool(kind.is_numeric() or (kind == nw.Boolean and name in needed.numbers))
     return found

@@ -158,7 +158,7 @@ def rows_of_cells(data: Statistics, source: Source, cells: np.ndarray) -> Rows:
     # Every label by itself narrows the rows down; combinations that nobody asked for are left out below.
     wanted = nw.all_horizontal(*(key.is_in(each) for key, each in zip(keys, labels, strict=True)), ignore_nulls=False)
     chosen = relation.frame.filter(is_complete(relation, needed.columns)).filter(wanted)
-    table = as_table(relation.fetch(chosen.select(*needed.columns).head(_SHOWN), Scan()))
+    table = relation.table(chosen.select(*needed.columns).head(_SHOWN), Scan())
     rows = encode_batch(
         data.design, data.encoding, raw_columns(needed, table), [table.keys(name) for name in needed.keys]
     )

@@ -77,11 +77,14 @@ def learn_scales(plan: Plan, relation: Relation, progress: Progress) -> dict[str
     if not len(found["n"]):
         return {factor: {"ddof": 1, "center": 0.0, "scale": 1.0} for factor in plan.scaled}  # the scan will say why
     counts, means, scatter = moments(found, with_key.names)
-    spread = np.sqrt(np.diag(scatter[0]) / (counts[0] - 1))
-    return {
-        factor: {"ddof": 1, "center": c + m, "scale": None if function == "center" else s}
-        for (factor, (function, _)), c, m, s in zip(plan.scaled.items(), origin, means[0], spread, strict=True)
-    }
+    states = {}
+    for (factor, (function, _)), c, m, s in zip(
+        plan.scaled.items(), origin, means[0], np.diag(scatter[0]), strict=True
+    ):
+        ddof = 0 if function == "standardize" else 1  # as formulaic has it, after patsy
+        spread = None if function == "center" else np.sqrt(s / (counts[0] - ddof))
+        states[factor] = {"ddof": ddof, "center": c + m, "scale": spread}
+    return states
 
 
 def scan(plan: Plan, relation: Relation, states: Mapping[str, Any], missing: str, progress: Progress) -> Cells:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design import Design, Encoding, Rows
+from poolwise.design.declared import Declared
 from poolwise.design.factors import Cells, Factor, levels_with
 from poolwise.design.required_columns import needed_columns, part_texts
 from poolwise.design.structures import Coupling, Penalty, Structure
@@ -56,6 +57,7 @@ def to_state(statistics: Statistics) -> tuple[dict[str, Any], dict[str, np.ndarr
             "trials": encoding.trials,
             "linear": encoding.linear,
             "labels": list(encoding.labels),
+            "declared": [[each.name, list(each.labels), each.ordered] for each in encoding.declared],
             "specs": specs_state(encoding.specs, part_texts(design.formula)),
         },
     }
@@ -152,6 +154,7 @@ def from_state(header: dict[str, Any], arrays: dict[str, np.ndarray], functions:
         bool(encoding["linear"]),
         tuple(encoding["labels"]),
         formula.known_errors,
+        tuple(Declared(name, tuple(labels), bool(ordered)) for name, labels, ordered in encoding["declared"]),
     )
     counted = _counted(arrays, width, size, how.linear) if "counted_values" in arrays else None
     summed = None if header.get("summed") is None else family_of(header["summed"]).summed

@@ -11,6 +11,7 @@ import numpy as np
 
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
+from poolwise.design.declared import Declared, as_declared
 from poolwise.design.encode import encode_batch
 from poolwise.design.encoding import describe_columns
 from poolwise.design.expression_names import expression_names
@@ -98,8 +99,11 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     chosen += [group_key(relation, name).alias(name) for name in needed.keys if name not in needed.values]
     query = complete.select(*chosen)
     head = as_table(next(relation.batches(query.head(HEAD), HEAD, Scan())))
-    learnt = materialise(specs, raw_columns(needed, head), needed.formula, head.rows).model_spec
-    design, encoding = describe_columns(needed, learnt, labels)
+    levels = [(name, relation.declared_levels(name)) for name in needed.predictors]
+    declared = tuple(Declared(name, tuple(each), ordered=True) for name, each in levels if each is not None)
+    raw = as_declared(raw_columns(needed, head), declared)
+    learnt = materialise(specs, raw, needed.formula, head.rows).model_spec
+    design, encoding = describe_columns(needed, learnt, labels, declared)
     return Stream(relation, query, design, encoding, needed, rows - dropped, dropped)
 
 
@@ -195,7 +199,7 @@ def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[s
 
 def _categories_of_head(needed: Needed, relation: Relation, complete: Any) -> list[str]:
     """Factors that turn out to be categories, `C(x + 1)` or `np.where(x > 1, "a", "b")` among them."""
-    head = as_table(relation.fetch(complete.select(*needed.values).head(HEAD), Scan()))
+    head = relation.table(complete.select(*needed.values).head(HEAD), Scan())
     specs = materialise(needed.parts, raw_columns(needed, head), needed.formula, head.rows).model_spec
     return [factor for spec in specs for factor, (_, state) in spec.encoder_state.items() if "categories" in state]
 
@@ -207,5 +211,5 @@ def _spec_of(factor: str, needed: Needed, relation: Relation, complete: Any) -> 
     columns = number_columns(relation, needed.values, truths=False)
     names = sorted(expression_names(factor) & set(needed.values))
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
-    raw = as_table(relation.fetch(complete.select(*chosen), Scan())).columns(names)
+    raw = relation.table(complete.select(*chosen), Scan()).columns(names)
     return materialise(Formula(f"0 + {factor}"), raw, needed.formula, len(raw[names[0]])).model_spec

@@ -18,7 +18,7 @@ from poolwise.families import Family
 from poolwise.families.checks import without_place
 from poolwise.families.summed import Summed, Units, has_digits, laid_out
 from poolwise.formula.parse import unquote
-from poolwise.sources.frames import Table, as_table
+from poolwise.sources.frames import Table
 from poolwise.sources.relation import Relation
 from poolwise.statistics.counted import MOST, continuous, obstacle
 from poolwise.statistics.queries import check_rows, holds_numbers, is_complete
@@ -103,7 +103,7 @@ def sum_rows(
     own = kinds == 0
     mean = np.where(own, units.zero + units.unit * means[0], outcomes[0])
     squares = np.where(own, counts * np.maximum(means[1] - np.square(means[0]), 0.0) * units.unit**2, 0.0)
-    return SummedTable(as_table({**found, outcome: mean}), counts, squares, outcomes, dropped)
+    return SummedTable(relation.as_table({**found, outcome: mean}), counts, squares, outcomes, dropped)
 
 
 def _cells(
