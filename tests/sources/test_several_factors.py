@@ -7,6 +7,8 @@ from tests.sources.engines import IN_PROCESS, rows, source, spark_frame
 from tests.sources.test_matrix import assert_same
 
 import poolwise as pw
+from poolwise.sources.group_tables import with_group_tables
+from poolwise.sources.source import as_source, table_of
 
 FORMULAS = {
     "nested": "y ~ x + (1 | g/z)",
@@ -63,6 +65,121 @@ def test_tables_of_combined_groups():
     table = DATA[["g", "k"]].dropna().drop_duplicates().assign(v=lambda f: f.k * 2.0)
     joined = pw.SufficientStatistics.from_data("y ~ v + (1 | g:k)", DATA, groups={"g:k": table})
     assert_same(joined, pw.SufficientStatistics.from_data("y ~ v + (1 | g:k)", DATA.assign(v=2.0 * DATA.k)))
+
+
+HOLDERS = ("pandas", "polars", "polars lazy", "duckdb table")  # of rows that a group table is joined to
+
+
+def keyed(g, **columns):
+    """Rows by a key, 13 of each label, with an outcome that tells rows apart."""
+    frame = pd.DataFrame({"g": g, **columns})
+    return pd.concat([frame] * 13, ignore_index=True).assign(y=lambda f: np.sin(np.arange(len(f)) ** 2.0))
+
+
+def joined(kind, rows, groups, tmp_path, monkeypatch):
+    """The columns that group tables add to the rows, in the order of y."""
+    found = with_group_tables(as_source(source(kind, rows, tmp_path, monkeypatch)), groups)
+    columns = table_of(found).columns(["y", *(name for name in found.names if name not in rows.columns)])
+    return pd.DataFrame(columns).sort_values("y", ignore_index=True)
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+@pytest.mark.parametrize(
+    ("g", "labels", "said"),
+    [
+        ([1, 2, 3], ["1", "01", "2", "3"], "no line for .*'g' holds numbers in the rows and text there"),
+        ([1, 2, 3], ["1", "2", "3"], "no line for .*'g' holds numbers in the rows and text there"),
+        (["1", "2", "3"], [1, 2, 3], "no line for .*'g' holds text in the rows and numbers there"),
+        ([1, 2, 3], ["1", 2, 3], "no line for '1'; every group"),
+        ([1, 2, 3], [1, 1.0, 2, 3], "several for '1'"),
+    ],
+)
+def test_labels_of_a_group_table_are_compared_by_one_rule(kind, g, labels, said, tmp_path, monkeypatch):
+    table = pd.DataFrame({"g": pd.Series(labels, dtype=object), "u": np.arange(len(labels)) * 1.0})
+    with pytest.raises(pw.DataError, match=said):
+        joined(kind, keyed(g), {"g": table}, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_combined_groups_that_read_alike_stay_apart(kind, tmp_path, monkeypatch):
+    rows, both = keyed(["p:q", "p"], h=["r", "q:r"]), {"g": ["p:q", "p"], "h": ["r", "q:r"], "u": [1.0, 2.0]}
+    found = joined(kind, rows, {"g:h": both}, tmp_path, monkeypatch)
+    assert found.u.tolist() == rows.sort_values("y").g.map({"p:q": 1.0, "p": 2.0}).tolist()
+    with pytest.raises(pw.DataError, match="no line for 'p:\"q:r\"'; every group"):
+        joined(kind, rows, {"g:h": {name: values[:1] for name, values in both.items()}}, tmp_path, monkeypatch)
+    with pytest.raises(pw.DataError, match="'h' holds text in the rows and numbers there"):
+        joined(kind, rows, {"g:h": both | {"h": [1, 2]}}, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", [*HOLDERS, "pandas by duckdb", "arrow by duckdb", "csv", "parquet"])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("levels", [["lo", "mid", "hi"], [3, 1, 2]])
+def test_categories_of_a_group_table_keep_their_order(kind, ordered, levels, tmp_path, monkeypatch):
+    rows = keyed([1, 2, 3, 4])
+    table = pd.DataFrame({"g": [4, 2, 3, 1]})
+    table["c"] = pd.Categorical([levels[k] for k in (0, 2, 1, 2)], levels, ordered=ordered)
+    expected = pw.SufficientStatistics.from_data("y ~ c + (1 | g)", rows.merge(table, on="g", how="left"))
+    assert [name for name in expected.design.coefficients if str(levels[0]) in name] == []  # it is the reference
+    data = source(kind, rows, tmp_path, monkeypatch)
+    assert_same(pw.SufficientStatistics.from_data("y ~ c + (1 | g)", data, groups={"g": table}), expected)
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+@pytest.mark.parametrize("labels", [["z", "a", None], [True, False, None]])
+def test_categories_without_an_order_and_missing_ones(kind, labels, tmp_path, monkeypatch):
+    rows, table = keyed([1, 2, 3]), pd.DataFrame({"g": [1, 2, 3], "c": labels})
+    expected = pw.SufficientStatistics.from_data("y ~ c", rows.merge(table, on="g", how="left"))
+    data = source(kind, rows, tmp_path, monkeypatch)
+    assert_same(pw.SufficientStatistics.from_data("y ~ c", data, groups={"g": table}), expected)
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+@pytest.mark.parametrize(
+    ("g", "labels"),
+    [
+        (pd.array([1, 2, None], "Int64"), [1, 2]),
+        (pd.array([1, 2, None], "Int8"), [1, 2]),
+        ([1, 2, 3], [1, 2, 3, 1.5]),
+        (np.array([1, 2, 3], np.int8), range(1, 300)),
+        (pd.array([2**53, 2**53 + 1, None], "Int64"), [2**53, 2**53 + 1]),
+        (pd.array([2**63 + 1, 2**63 + 3, None], "UInt64"), np.array([2**63 + 1, 2**63 + 3], np.uint64)),
+        ([1.5, 2.0, np.nan], [2, 1.5, 7]),
+        ([True, False, None], [True, False]),
+        (["a", None, "b"], ["b", "a", "unused"]),
+        (pd.to_datetime(["2020-01-01", None, "2020-01-03"]).as_unit("us"), pd.date_range("2020", periods=4, unit="ns")),
+        (
+            pd.to_datetime(["2020-01-01", "2020-01-03"]).tz_localize("Europe/Paris"),
+            pd.date_range("2020", periods=4, tz="Europe/Paris").tz_convert("UTC"),
+        ),
+    ],
+    ids=[
+        "whole numbers",
+        "small whole numbers",
+        "a broken number in the table",
+        "more labels than the key's type holds",
+        "beyond 2^53",
+        "beyond 2^63",
+        "numbers",
+        "truth values",
+        "text",
+        "times",
+        "times with a zone",
+    ],
+)
+def test_labels_meet_by_value_and_rows_without_one_get_nothing(kind, g, labels, tmp_path, monkeypatch):
+    table = pd.DataFrame({"g": labels, "u": np.arange(len(labels)) * 1.0, "t": [f"t{k}" for k in range(len(labels))]})
+    rows = keyed(g)
+    place = {label: k for k, label in enumerate(table.g)}
+    wanted = [place.get(label, np.nan) if not pd.isna(label) else np.nan for label in rows.sort_values("y").g]
+    found = joined(kind, rows, {"g": table}, tmp_path, monkeypatch)
+    np.testing.assert_array_equal(found.u, wanted)
+    assert [label is None or label != label for label in found.t] == np.isnan(wanted).tolist()
+
+
+def test_dates_of_a_group_table_stay_dates():
+    table = pd.DataFrame({"g": [1, 2], "d": pd.to_datetime(["2020-01-01", "2020-01-02"]).as_unit("ns")})
+    found = table_of(with_group_tables(as_source(keyed([1, 2])), {"g": table})).columns(["d"])["d"]
+    assert found[:2].tolist() == table.d.to_numpy().tolist() and found.dtype.kind == "M"
 
 
 def test_cells_add_up_and_can_be_saved(tmp_path):

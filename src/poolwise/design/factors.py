@@ -14,6 +14,7 @@ from poolwise.design.levels import label_codes
 from poolwise.design.structures.coupling import Coupling
 from poolwise.design.structures.structure import Structure
 from poolwise.support.errors import DataError
+from poolwise.support.labels import quoted
 
 Cells = tuple[np.ndarray, ...]  # for each grouping column, the label (C,) in each cell
 NOBODY = "(no group)"  # label of rows whose group is not asked for
@@ -152,10 +153,3 @@ def levels_with(
     codes = np.full(len(labels), len(coupling.levels), dtype=np.int64)
     codes[~nobody] = coupling.positions(labels[~nobody], name)
     return np.append(coupling.levels, NOBODY) if nobody.any() else coupling.levels, codes
-
-
-def quoted(levels: np.ndarray) -> np.ndarray:
-    """Labels as parts of a combination: those that hold a colon, or begin with a quote, in quotes, so that no two
-    combinations look alike."""
-    texts = [str(level) for level in levels]
-    return np.array([f'"{text}"' if ":" in text or text.startswith('"') else text for text in texts], dtype=object)
