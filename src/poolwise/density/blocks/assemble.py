@@ -63,8 +63,10 @@ def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) ->
     """Sums over the rows of each cell of products of two sets of columns, (C, a, b)."""
     one, other = left[0] + statistics.means @ left[1:], right[0] + statistics.means @ right[1:]
     between = (statistics.weights[:, None] * one)[:, :, None] * other[:, None, :]
-    half = np.tensordot(statistics.scatter, right[1:], axes=(2, 0))  # faster than many small products
-    return between + np.tensordot(half, left[1:], axes=(1, 0)).transpose(0, 2, 1)
+    cells, size = len(statistics.scatter), len(left) - 1
+    # L'SR of each cell as one product: many small ones take ten times as long.
+    within = statistics.scatter.reshape(cells, size**2) @ np.kron(left[1:], right[1:])
+    return between + within.reshape(between.shape)
 
 
 def _add(values: np.ndarray, place: np.ndarray, stride: np.ndarray, products: np.ndarray) -> None:
