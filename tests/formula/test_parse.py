@@ -17,6 +17,12 @@ from poolwise.formula import Bar, formula_from, formula_state, parse
         ("y ~ 0 + x", "y", "0 + x", ()),
         ("y ~ -1 + x", "y", "-1 + x", ()),
         ("y ~ x - 1 + (1 | g)", "y", "x - 1", (Bar("1", ("g",), True),)),
+        ("y ~ x - -1", "y", "x + 1", ()),
+        ("y ~ x - - z", "y", "x + z", ()),
+        ("y ~ - -1 + x", "y", "1 + x", ()),
+        ("y ~ x - - - z", "y", "x - z", ()),
+        ("y ~ x + -z", "y", "x - z", ()),
+        ("y ~ x - -(1 | g)", "y", "x", (Bar("1", ("g",), True),)),
         ("y ~ (1 | `my group`) + x", "y", "x", (Bar("1", ("my group",), True),)),
         ("y ~ f(x | 2) + (1 | g)", "y", "f(x | 2)", (Bar("1", ("g",), True),)),
         ("y ~ C(z, levels=['a|b', 'c~d']) + (1 | g)", "y", "C(z, levels=['a|b', 'c~d'])", (Bar("1", ("g",), True),)),
@@ -49,6 +55,9 @@ def test_formula_is_split_into_response_common_terms_and_bars(text, response, co
         ("y ~ x + offset( )", "offset is empty", 8),
         ("y ~ offset(x) * f(z)", "only be added", 4),
         ("y ~ x + + z", "term is missing", 8),
+        ("y ~ x - + z", "term is missing", 8),
+        ("y ~ x -", "term is missing", 7),
+        ("y ~ x + z == 3 - 1", "needs brackets around what it compares", 8),
         ("y ~", "term is missing", 3),
         ("y ~ (|g)", "no effects", 5),
         ("y ~ (1|)", "no grouping column", 7),
@@ -108,6 +117,14 @@ def test_what_is_known_of_the_outcome_besides():
         parse("y | trunc(top = 1) ~ x")
     with pytest.raises(FormulaError, match="only the first formula can have"):
         parse(["y ~ x", "sigma | cens(s) ~ x"])
+
+
+def test_a_column_whose_name_reads_as_a_number_is_that_column():
+    assert parse("y | trunc(ub=Inf) ~ x").additions == (("ub", "Inf"),)
+    assert parse("y | trunc(ub=Inf) ~ x", columns=["y", "x", "Inf"]).additions == (("ub", "`Inf`"),)
+    assert parse("y | trunc(ub=0) ~ x", columns=["y", "x", "0"]).additions == (("ub", "0"),)
+    assert parse("k | trials(10) ~ x").fixed_trials == 10
+    assert [parse(f"k | trials({name}) ~ x").fixed_trials for name in ("inf", "nan", "1e999", "infinity")] == [None] * 4
 
 
 def test_bars_with_a_name_share_a_covariance():

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from poolwise.formula.dot import without_dot
+from poolwise.formula.dot import columns_with_roles, without_dot
 from poolwise.formula.grouping import NotGrouping, read_factors
+from poolwise.formula.names import quoted_name, without_needless_quotes
 from poolwise.formula.outcome import read_outcome
 from poolwise.formula.scan import place_error, scan
-from poolwise.formula.spellings import as_indicators, spelled
+from poolwise.formula.spellings import as_indicators, is_comparison, spelled
 from poolwise.formula.structured import as_terms
 from poolwise.formula.terms import Bar, Formula, Functions
 from poolwise.support.errors import FormulaError
@@ -23,6 +24,7 @@ from poolwise.support.errors import FormulaError
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 _SPECIFIC = re.compile(r"cs\s*\((.*)\)", re.DOTALL)
 _RELATIVES = re.compile(r"gr\s*\(\s*([^\W\d][\w.]*|`[^`]+`)\s*,.*\)", re.DOTALL)
+_OF_NUMBER = re.compile(r"[<>=]\s*$|(?<![\w.])(?:\d+\.?\d*|\.\d+)[eE]$")  # a sign that follows: `x > -1`, `1e-3`
 _VALUE = re.compile(r"\s*([^\W\d]\w*)\s*=\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 
 
@@ -42,7 +44,7 @@ def parse(
     Parameters
     ----------
     functions : of the user, by the names that the formula calls them by.
-    columns, used : of the data, for R's dot; see `without_dot`.
+    columns, used : of the data, for R's dot, which stands for none of those used; see `without_dot`.
     tables : of the user, that structured terms refer to by name.
 
     Raises
@@ -54,13 +56,14 @@ def parse(
     if isinstance(text, str) and (ends := [at for at, symbol, depth in scan(text) if symbol == ";" and depth == 0]):
         text = [text[start:end] for start, end in zip([0, *(at + 1 for at in ends)], [*ends, len(text)], strict=True)]
     if isinstance(text, str) or not isinstance(text, Sequence):
-        return replace(
-            _parse_one(text, columns, used, functions), functions=dict(functions or {}), tables=dict(tables or {})
-        )
+        used = [*used, *(columns_with_roles([text]) if isinstance(text, str) else ())]
+        one = _parse_one(text, columns, used, functions)
+        return replace(one, functions=dict(functions or {}), tables=dict(tables or {}))
     if not text:
         raise FormulaError("The list of formulas is empty.")
     values = [found for each in text[1:] if isinstance(each, str) and (found := _VALUE.fullmatch(each))]
     formulas = [each for each in text if not (isinstance(each, str) and each in [found.string for found in values])]
+    used = [*used, *columns_with_roles([each for each in formulas if isinstance(each, str)])]
     first, *others = (_parse_one(each, columns, used, functions) for each in formulas)
     names = [other.response for other in others]
     fixed = tuple((found[1], float(found[2])) for found in values)
@@ -97,7 +100,7 @@ def _parse_one(
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x + (x | g)', not {type(text).__name__}.")
     written = without_dot(text.strip(), columns, used)
-    text = as_terms(spelled(written, functions or ()))
+    text = without_needless_quotes(as_terms(spelled(written, functions or ())))
     symbols = list(scan(text))
     tildes = [at for at, symbol, depth in symbols if symbol == "~" and depth == 0]
     if not tildes:
@@ -116,22 +119,28 @@ def _parse_one(
     bars: list[Bar] = []
     offsets: list[str] = []
     specific: list[str] = []
-    for begin, end in _summands(text, symbols, start):
-        unsigned = begin + len(text[begin:end]) - len(text[begin:end].lstrip("- \t\n"))
+    compared: list[tuple[int, str]] = []
+    for unsigned, end, subtracted in _summands(text, symbols, start):
         found = _read_bars(text, symbols, unsigned, end)
         offset = _OFFSET.fullmatch(text[unsigned:end].strip())
         differing = _SPECIFIC.fullmatch(text[unsigned:end].strip())
-        if differing and unsigned == begin:
+        if differing and not subtracted:
             if not differing[1].strip():
-                raise place_error(text, begin, "there is no term in cs()")
+                raise place_error(text, unsigned, "there is no term in cs()")
             specific.append(as_indicators(differing[1].strip()))
         elif not found and not offset:
-            common.append(as_indicators(text[begin:end].strip()))
-        elif unsigned > begin:
+            summand = f"{'-' if subtracted else ''}{text[unsigned:end].strip()}"
+            common.append(as_indicators(summand))
+            compared += [(unsigned, summand)] if is_comparison(summand) else []
+        elif subtracted:
             raise place_error(text, unsigned, f"{'a group term' if found else 'an offset'} cannot be subtracted")
         elif offset:
             offsets.append(_inside(text, unsigned, offset.group(1)))
         bars += found
+    if len(common) > 1:
+        for at, written_so in compared:
+            what = f"a comparison beside '+' or '-' needs brackets around what it compares, such as '({written_so})'"
+            raise place_error(text, at, what)
     return Formula(
         written,
         outcome.response,
@@ -140,11 +149,17 @@ def _parse_one(
         tuple(offsets),
         outcome.trials,
         weights=outcome.weights,
-        additions=outcome.additions,
+        additions=tuple((name, _as_column(addition, columns)) for name, addition in outcome.additions),
         specific=tuple(specific),
         known_errors=outcome.known_errors,
         residual=outcome.residual,
     )
+
+
+def _as_column(addition: str, columns: Sequence[str] | None) -> str:
+    """An addition; where it is the name of a column, `inf`, in backticks that tell it from a number."""
+    named = columns is not None and addition.isidentifier() and addition in columns
+    return quoted_name(addition) if named else addition
 
 
 def unquote(name: str) -> str:
@@ -152,17 +167,21 @@ def unquote(name: str) -> str:
     return name[1:-1] if name.startswith("`") else name
 
 
-def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of what stands between the top-level `+` and `-` on the right of `~`."""
-    begin = start
+def _summands(text: str, symbols: list[tuple[int, str, int]], start: int) -> Iterator[tuple[int, int, bool]]:
+    """Begin and end of what stands between the top-level `+` and `-` on the right of `~`, and whether it is subtracted:
+    of two minus signs in a row each takes the other away."""
+    begin, subtracted = start, False
     signs = [(at, symbol) for at, symbol, depth in symbols if depth == 0 and symbol in "+-" and at >= start]
+    signs = [(at, symbol) for at, symbol in signs if not _OF_NUMBER.search(text[max(0, at - 40) : at])]
     for at, symbol in [*signs, (len(text), "")]:
-        if text[begin:at].strip(" \t\n-"):
-            yield begin + (len(text[begin:at]) - len(text[begin:at].lstrip())), at
-        elif symbol != "-":
-            # A leading sign (`~ -1 + x`) is fine; an empty summand elsewhere is not.
+        if text[begin:at].strip():
+            yield begin + (len(text[begin:at]) - len(text[begin:at].lstrip())), at, subtracted
+            subtracted = symbol == "-"
+        elif symbol == "-":  # a leading sign, `~ -1 + x`, or a second one
+            subtracted = not subtracted
+        else:
             raise place_error(text, min(at, len(text)), "a term is missing here")
-        begin = at if symbol == "-" else at + 1
+        begin = at + 1
 
 
 def _read_bars(text: str, symbols: list[tuple[int, str, int]], begin: int, end: int) -> list[Bar]:

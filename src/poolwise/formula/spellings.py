@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Collection
 
 from poolwise.formula.scan import QUOTED, blanked, pieces, place_error, scan
-from poolwise.support.errors import FormulaError
+from poolwise.support.errors import FormulaError, suggest
 
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)\s*\(")
 _POWER = re.compile(r"\)\s*\*\*\s*(\d+)")
 _WORDS = {"TRUE": "True", "FALSE": "False", "NULL": "None"}
 _WORD = re.compile(r"(?<![\w.`])(TRUE|FALSE|NULL)(?![\w.(])")
+_CODINGS_OF_R = ("treatment", "SAS", "sum", "helmert", "poly", "diff")
+_CODINGS_OF_PATSY = ("Treatment", "Sum", "Helmert", "Poly", "Diff")
 _MOST_TERMS = 20_000
 
 _TENSORS = "write t2(x, z), whose parts have an sd each"
@@ -62,7 +64,7 @@ def as_indicators(term: str) -> str:
     """A term in which comparisons that stand by themselves are computed: `x > 1` becomes `I(x > 1)`, and so does
     `(x > 1) & (z > 1)`."""
     symbols = list(scan(term))
-    if any((_compares(term, at, symbol) or symbol == "&") and depth == 0 for at, symbol, depth in symbols):
+    if is_comparison(term) or any(symbol == "&" and depth == 0 for _, symbol, depth in symbols):
         return f"I({term})"
     for at, symbol, depth in reversed(symbols):
         if symbol != "(" or (term[:at].rstrip()[-1:].isalnum() or term[:at].rstrip()[-1:] in ("_", ".")):
@@ -72,6 +74,11 @@ def as_indicators(term: str) -> str:
         if any(_compares(term, place, sign) for place, sign in inside) and not _within_call(term, symbols, at):
             term = f"{term[:at]}I{term[at:]}"
     return term
+
+
+def is_comparison(term: str) -> bool:
+    """Whether a term compares at its top, as `x > 1` and `a == b` do."""
+    return any(_compares(term, at, symbol) and depth == 0 for at, symbol, depth in scan(term))
 
 
 def _within_call(term: str, symbols: list[tuple[int, str, int]], at: int) -> bool:
@@ -141,6 +148,25 @@ def _category(arguments: list[str]) -> str:
     return f"C({', '.join(arguments)})" if len(arguments) == 1 else _refused("factor", "C(x)")
 
 
+def _coded(arguments: list[str]) -> str:
+    """`C(k, Sum)`, `C(k, sum)` and `C(k, 'contr.sum')` name a coding, for which there is a call or `contr.sum` here."""
+    coding = re.fullmatch(r"(contrasts\s*=\s*)?(?:(['\"])(?:contr\.)?(\w+)\2|([^\W\d]\w*))", "".join(arguments[1:2]))
+    if coding is not None and coding[4] not in ("None", "True", "False"):
+        name = coding[3] or coding[4]
+        if name in _CODINGS_OF_R:
+            arguments[1] = f"{coding[1] or ''}contr.{name}"
+        elif name in _CODINGS_OF_PATSY:
+            arguments[1] = f"{coding[1] or ''}{name}()"
+        else:
+            written = f"C({', '.join(arguments)})"
+            known = suggest(name, [*(f"contr.{one}" for one in _CODINGS_OF_R), *_CODINGS_OF_PATSY])
+            raise FormulaError(
+                f"'{name}' in '{written}' is no coding of categories; for differences from a category 'b' write "
+                f"C({arguments[0]}, contr.treatment(base='b')). {known}"
+            )
+    return f"C({', '.join(arguments)})"
+
+
 def _natural_spline(arguments: list[str]) -> str:
     """R's `ns(x, df)` spans the natural cubic splines without a constant, as this `cr` does."""
     positional = [one for one in arguments if not re.match(r"\w+\s*=(?!=)", one)]
@@ -168,6 +194,7 @@ def _refused(name: str, instead: str) -> str:
 
 
 _REWRITES: dict[str, Callable[[list[str]], str]] = {
+    "C": _coded,
     "factor": _category,
     "as.factor": _category,
     "as_factor": _category,

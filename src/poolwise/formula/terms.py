@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,11 +108,13 @@ class Formula:
 
     @property
     def fixed_trials(self) -> float | None:
-        """The number of trials where it is a number and no column."""
+        """The number of trials where it is a number and no column: one in words, `inf`, is a column."""
+        plain = self.trials is not None and re.fullmatch(r"[-+.\deE]+", self.trials.strip())
         try:
-            return None if self.trials is None else float(self.trials)
+            value = float(str(self.trials)) if plain else math.nan
         except ValueError:
             return None
+        return value if math.isfinite(value) else None
 
     @property
     def predictors(self) -> tuple[tuple[str, Formula], ...]:
