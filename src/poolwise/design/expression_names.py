@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from poolwise.support.errors import FormulaError
 
-_QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
+_NAME = re.compile(r"'[^']*'|\"[^\"]*\"|`([^`]*)`|(?<![\w.])([^\W\d]\w*)")
 
 
 def required_columns(part: Any) -> set[str]:
@@ -43,29 +44,30 @@ def parse_expression(expression: str) -> tuple[ast.expr, dict[str, str]]:
     ------
     FormulaError : for what is no expression.
     """
-    quoted: list[str] = []
+    stand_ins: dict[str, str] = {}
 
     def stand_in(match: re.Match[str]) -> str:
-        if not match.group().startswith("`"):
+        quoted, bare = match[1], match[2]
+        if quoted is None and (bare is None or unicodedata.normalize("NFKC", bare) == bare):
             return match.group()
-        quoted.append(match.group()[1:-1])
-        return f"_quoted_{len(quoted) - 1}_"
+        name = f"_{'normal' if quoted is None else 'quoted'}_{len(stand_ins)}_"  # Python would normalise a bare one
+        stand_ins[name] = bare if quoted is None else quoted
+        return name
 
     try:
-        tree = ast.parse(_QUOTED.sub(stand_in, expression).strip(), mode="eval").body
+        tree = ast.parse(_NAME.sub(stand_in, expression).strip(), mode="eval").body
         names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = str(error).split(" (<unknown>")[0] or "it is nested too deeply"
         raise FormulaError(f"Cannot read '{expression[:80]}' in the formula: {reason}.") from error
-    stand_ins = {f"_quoted_{k}_": name for k, name in enumerate(quoted)}
     return tree, {name: stand_ins.get(name, name) for name in names}
 
 
 def restored_names(text: str, names: Mapping[str, str]) -> str:
-    """A piece of an expression with its quoted names as they were written."""
+    """A piece of an expression with its names as they were written."""
     for stand_in, name in names.items():
         if stand_in != name:
-            text = text.replace(stand_in, f"`{name}`")
+            text = text.replace(stand_in, name if stand_in.startswith("_normal_") else f"`{name}`")
     return text
 
 

@@ -256,9 +256,9 @@ def python_factors(parts: Any) -> list[str]:
 @lru_cache(maxsize=256)
 def _parse_part(text: str) -> Any:
     """Parsing costs as much as evaluating a small model, and refits repeat it."""
-    from formulaic import Formula as Formulaic
+    from poolwise.design.part_parser import parsed_part
 
-    return Formulaic(text)
+    return parsed_part(text)
 
 
 def _check_names(needed: Needed) -> None:

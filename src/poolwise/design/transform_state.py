@@ -47,10 +47,12 @@ def restore_specs(texts: Mapping[str, str], state: Mapping[str, Any]) -> Any:
     from formulaic import ModelSpec, ModelSpecs
     from formulaic.parser.types import Factor
 
+    from poolwise.design.part_parser import parsed_part
+
     return ModelSpecs(
         **{
             name: ModelSpec(
-                formula=texts[name],
+                formula=parsed_part(texts[name]),
                 transform_state=_decode(part["transforms"]),
                 encoder_state={
                     factor: (Factor.Kind.CATEGORICAL, {"categories": _decode(categories)})
@@ -90,10 +92,12 @@ def coding_specs(spec: Any, factor: str, reduced: bool) -> Any:
     """A specification of one categorical factor alone, beside an intercept where it is reduced."""
     from formulaic import ModelSpec
 
+    from poolwise.design.part_parser import parsed_part
+
     kind, state = spec.encoder_state[factor]
     quoted = factor if factor.startswith("C(") or factor.isidentifier() else f"`{factor}`"
     return ModelSpec(
-        formula=f"1 + {quoted}" if reduced else f"0 + {quoted}",
+        formula=parsed_part(f"{int(reduced)} + {quoted}"),
         encoder_state={factor: (kind, {"categories": state["categories"]})},
         output="numpy",
         na_action="ignore",

@@ -206,10 +206,10 @@ def _categories_of_head(needed: Needed, relation: Relation, complete: Any) -> li
 
 def _spec_of(factor: str, needed: Needed, relation: Relation, complete: Any) -> Any:
     """What a factor by itself learns from whole columns: only those that it needs are read."""
-    from formulaic import Formula
+    from poolwise.design.part_parser import parsed_part
 
     columns = number_columns(relation, needed.values, truths=False)
     names = sorted(expression_names(factor) & set(needed.values))
     chosen = [columns.get(name, category_key(relation, name)).alias(name) for name in names]
     raw = relation.table(complete.select(*chosen), Scan()).columns(names)
-    return materialise(Formula(f"0 + {factor}"), raw, needed.formula, len(raw[names[0]])).model_spec
+    return materialise(parsed_part(f"0 + {factor}"), raw, needed.formula, len(raw[names[0]])).model_spec
