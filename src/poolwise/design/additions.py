@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from poolwise.design.expression_evaluation import evaluate
 from poolwise.design.expression_names import expression_names
 from poolwise.formula import Formula
 from poolwise.support.errors import DataError, suggest
 
+_NUMBER = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[Ii]nf)")
 _STATUS = {"none": 0.0, "right": 1.0, "left": -1.0, "interval": 2.0}  # brms' words and numbers
 _CHOICE = {"lower": 0.0, "upper": 1.0}
 
@@ -27,10 +30,7 @@ def addition_texts(formula: Formula) -> dict[str, str]:
 
 def number(text: str) -> float | None:
     """The number that a text is, R's infinities included; None for an expression."""
-    try:
-        return float(text.replace("Inf", "inf"))
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def coded(formula: Formula, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,12 +46,30 @@ def coded(formula: Formula, raw: Mapping[str, Any]) -> dict[str, Any]:
         column = of.get(name, "")
         if column in raw and raw[column].dtype.kind != "f":
             found[column] = np.array([_code(column, value, words) for value in np.asarray(raw[column], dtype=object)])
-    status = found.get(of.get("status", ""))
-    for name in ends_of(formula) if status is not None else ():
-        upper = found.get(name)
-        if upper is not None and upper.dtype.kind == "f":
+    ends = ends_of(formula) & found.keys()
+    status = _status_of(formula, found) if ends else None
+    for name in ends if status is not None else ():
+        upper = found[name]
+        if upper.dtype.kind == "f":
             found[name] = np.where(np.isnan(upper) & (status != _STATUS["interval"]), np.inf, upper)
     return found
+
+
+def _status_of(formula: Formula, columns: Mapping[str, Any]) -> np.ndarray | None:
+    """(n,) status of each row, NaN where it is missing; None where there is none, or it cannot be computed."""
+    import pandas as pd
+
+    text = dict(formula.additions).get("status")
+    if text is None or not expression_names(text) <= columns.keys():
+        return None
+    if (same := number(text)) is not None:
+        return np.asarray(same)
+    try:
+        with np.errstate(all="ignore"):
+            value = evaluate(text, lambda name: pd.Series(columns[name]), formula.functions, {})
+            return np.asarray(value, dtype=float)
+    except Exception:  # whatever it raises on these columns is said where all terms are evaluated
+        return None
 
 
 def ends_of(formula: Formula) -> set[str]:
