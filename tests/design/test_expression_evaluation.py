@@ -137,6 +137,25 @@ def test_every_function_of_numpy_is_of_single_values():
     assert {"log", "sin", "minimum"} <= ufuncs
 
 
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("cyclic(x)", r"'cyclic\(x\)' needs period: write cyclic\(x, period=...\)"),
+        ("rw1()", r"'rw1\(\)' needs t: write rw1\(t=...\)"),
+        ("scale(`a b`, foo=1)", r"'scale\(`a b`, foo=1\)': got an unexpected .* 'foo'. The arguments are data, center"),
+        ("C(x, Sum(2))", "too many positional arguments. There are no arguments"),
+    ],
+)
+def test_arguments_that_lack_or_are_too_many(term, said):
+    with pytest.raises(pw.FormulaError, match=f"^{said}" if term[0] != "C" else said):
+        pw.fit(f"y ~ {term}", FRAME.assign(y=[1.0, 3.0, 2.0]))
+
+
+def test_the_rows_without_a_row_before_them_are_named(small):
+    with pytest.raises(pw.DataError, match=r"'lag\(x\)' is nan in row 1 .* no row before them"):
+        pw.fit("y ~ lag(x)", small)
+
+
 def test_functions_of_the_caller(small, tmp_path):
     def logistic(x):
         return 1 / (1 + np.exp(-x))

@@ -7,6 +7,7 @@ functions in `functions.py`. There is no other attribute, no index, no lambda, n
 from __future__ import annotations
 
 import ast
+import inspect
 import operator
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -271,7 +272,32 @@ class _Evaluation:
         if getattr(function, "__is_stateful_transform__", False):
             key = restored_names(ast.unparse(node), self.names)
             keywords |= {"_state": self.states.setdefault(key, {}), **self.context}
-        return function(*arguments, **keywords)
+        try:
+            return function(*arguments, **keywords)
+        except TypeError:
+            self._check_arguments(node, function, arguments, keywords)
+            raise
+
+    def _check_arguments(self, node: ast.Call, function: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
+        """Refuse a call that lacks an argument, or has one that the function does not take."""
+        shown = restored_names(ast.unparse(node), self.names)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # of a function that is not written in Python
+            return
+        if hasattr(function, "nin"):  # of NumPy, whose arguments are checked by their number
+            return
+        stated = {name: value for name, value in keywords.items() if not name.startswith("_")}
+        takes = [name for name in signature.parameters if not name.startswith("_")]
+        try:
+            bound = signature.bind_partial(*arguments, **stated)
+        except TypeError as error:
+            known = f"The arguments are {', '.join(takes)}." if takes else "There are no arguments."
+            raise FormulaError(f"'{shown}': {error}. {known}") from error
+        lacking = [name for name in takes if name not in bound.arguments and _is_required(signature.parameters[name])]
+        if lacking:
+            more = (", " if node.args or node.keywords else "") + ", ".join(f"{name}=..." for name in lacking)
+            raise FormulaError(f"'{shown}' needs {' and '.join(lacking)}: write {shown[:-1]}{more}).")
 
 
 def _number(value: Any) -> Any:
@@ -295,3 +321,8 @@ def _labels(value: Any) -> Any:
         np.isfinite(values).all() and bool(np.all(values == np.round(values))) and np.abs(values).max(initial=0) < 2**53
     )
     return value.astype("int64") if whole else value
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in variable

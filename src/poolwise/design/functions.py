@@ -108,6 +108,7 @@ def functions() -> Mapping[str, Function]:
     import numpy as np
     from formulaic.transforms import TRANSFORMS
 
+    from poolwise.design.contrasts import category, patsy_treatment
     from poolwise.design.structures import terms
 
     found = {
@@ -119,15 +120,15 @@ def functions() -> Mapping[str, Function]:
         "exp10": Function(lambda x: 10.0**x),
         "logit": Function(lambda p: np.log(p / (1.0 - p))),
         "I": Function(TRANSFORMS["I"], _EXPRESSIONS["I"]),
-        "C": Function(TRANSFORMS["C"]),
+        "C": Function(category),
         "hashed": Function(TRANSFORMS["hashed"]),
         "numeric": Function(_numeric, lambda x: x),
         "lag": Function(TRANSFORMS["lag"], reach="column"),
     }
     found |= {name: Function(TRANSFORMS[name], reach="learnt") for name in LEARNT}
     found |= {name: Function(transform, reach="learnt") for name, transform in terms().items()}
-    codings = ("Treatment", "Sum", "Helmert", "Diff", "Poly")  # patsy's names, within C(...)
-    return found | {name: Function(TRANSFORMS[name]) for name in codings}
+    found["Treatment"] = Function(patsy_treatment)
+    return found | {name: Function(TRANSFORMS[name]) for name in ("Sum", "Helmert", "Diff", "Poly")}  # patsy's names
 
 
 def _numeric(x: Any) -> Any:
@@ -158,8 +159,10 @@ def contrasts() -> Mapping[str, Any]:
     """Codings of categories, `contr.sum` and so on, by what stands after the dot."""
     from formulaic.transforms.contrasts import ContrastsRegistry
 
-    known = ("treatment", "SAS", "sum", "helmert", "diff", "poly", "custom")
-    return {name: getattr(ContrastsRegistry, name) for name in known}
+    from poolwise.design.contrasts import SAS, Treatment
+
+    known = ("sum", "helmert", "diff", "poly", "custom")
+    return {name: getattr(ContrastsRegistry, name) for name in known} | {"treatment": Treatment, "SAS": SAS}
 
 
 def with_own(own: Functions) -> dict[str, Function]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -146,12 +147,19 @@ def _another_kind(design: Design, name: str) -> DataError:
     )
 
 
+def _reason(name: str) -> str:
+    """Why a column may hold a value that is not finite, and what to do."""
+    if re.search(r"\blag\(", name):
+        return (
+            "the first rows have no row before them, nor the last ones a row after them. Make it a column of the data, "
+            "whose rows without a value are left out."
+        )
+    return "every value must be finite. Infinite values and transforms such as the log of zero do this."
+
+
 def check_finite(names: Iterable[str], values: np.ndarray) -> None:
     """Refuse columns (n, k) of some names with a value that is not finite."""
     for name, column in zip(names, values.T, strict=True):
         if not np.isfinite(column).all():
             bad = int(np.flatnonzero(~np.isfinite(column))[0])
-            raise DataError(
-                f"'{name}' is {column[bad]} in row {bad + 1} of the complete rows; every value must be finite. "
-                "Infinite values and transforms such as the log of zero do this."
-            )
+            raise DataError(f"'{name}' is {column[bad]} in row {bad + 1} of the complete rows; {_reason(name)}")

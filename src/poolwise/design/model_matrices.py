@@ -48,6 +48,8 @@ def materialise(parts: Any, raw: dict[str, Any], formula: Formula, rows: int) ->
             if isinstance(error.__cause__, (FormulaError, DataError)):
                 raise error.__cause__ from None
             raise FormulaError(f"Cannot evaluate a term of '{formula.text}': {_cause(error)}") from error
+        except (FormulaError, DataError):  # in our words already
+            raise
         except FormulaicError as error:
             if "inconsistent with specification" in str(error) or "compared to specification" in str(error):
                 said = f"A column of '{formula.text}' has another kind than at the fit, such as text for numbers"
