@@ -124,7 +124,7 @@ def _aggregated(
                 {"rows": rows, "factors": of, "differ": differ, "group_by_s": round(scan, 2)}
                 | {"fit_s": took and round(took, 1), "times_group_by": took and round(took / scan, 1)}
                 | {"ess": ours.get("ess") and round(ours["ess"]), "mb": ours.get("mb") and round(ours["mb"])}
-                | {"sampler": ours["sampler"]}
+                | {"left_out": ours.get("left_out"), "sampler": ours["sampler"]}
             )
             print(lines[-1], flush=True)
         path.unlink()

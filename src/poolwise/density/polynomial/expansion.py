@@ -53,6 +53,11 @@ def exponents_up_to(dispersions: int, order: int) -> list[Exponents]:
     return sorted((one for one in found if sum(one) <= order), key=lambda one: (sum(one), one))
 
 
+def exponents_for(dispersions: int, order: int) -> list[Exponents]:
+    """Exponents of the products of powers of dispersions that polynomials of an order have."""
+    return exponents_up_to(dispersions, min(order, _OF_DISPERSIONS))
+
+
 def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponents, np.ndarray]:
     """(order + 1 - |e|, n) coefficients c of Hermite polynomials of predictors, for each product He_e of dispersions.
 
@@ -143,7 +148,7 @@ class Sums:
     @classmethod
     def empty(cls, variables: int, order: int, dispersions: int, cells: int) -> Sums:
         """Of no rows."""
-        each = exponents_up_to(dispersions, min(order, _OF_DISPERSIONS))
+        each = exponents_for(dispersions, order)
         monomials = {e: Monomials.of(variables, order - sum(e)) for e in each}
         normal = np.zeros((cells, Monomials.count(variables, 2)))
         found = {e: np.zeros((cells, one.size)) for e, one in monomials.items()}
@@ -207,5 +212,5 @@ def terms_for(order: int) -> int:
 
 def count_of(variables: int, order: int, dispersions: int) -> int:
     """Terms of a cell's polynomials."""
-    each = exponents_up_to(dispersions, min(order, _OF_DISPERSIONS))
+    each = exponents_for(dispersions, order)
     return sum(Monomials.count(variables, order - sum(e)) for e in each)

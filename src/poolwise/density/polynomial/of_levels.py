@@ -24,6 +24,7 @@ from poolwise.density.polynomial.expansion import (
     Exponents,
     Normals,
     count_of,
+    exponents_for,
     hermite_terms,
     in_powers,
     in_powers_of_dispersions,
@@ -42,10 +43,12 @@ from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders, RowRemainders
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
+from poolwise.support.threads import map_slices
 
 _ORDERS = {1: 8, 2: 6, 3: 5}  # of polynomials, by the effects of a level
 _DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _SPREAD = 32  # draws that tell how far all else is spread
+_LANES = 2  # that levels are shared by
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
 _MOST = 1 << 25  # numbers of all slopes
 _APART = 0.1  # variance of what is left out at these draws, which are further out than those of the posterior
@@ -80,9 +83,10 @@ def level_polynomials_of(
     monomials = Monomials.of(q, _ORDERS[q]), Monomials.of(q, _ORDERS[q] - 1)
     if len(meetings.owner) * count_of(q, _ORDERS[q] - 1, len(model.density.dispersions.centre)) > _MOST:
         return None
-    own, slopes, errors = _summed(meetings, model, by_all, link, monomials)
+    sums = _summed(meetings, model, by_all, link, monomials, threads)
+    own, slopes = sums.polynomials(meetings, monomials)
     row = by_all.cost / len(observations.y)
-    kept = by_rows(errors, np.diff(by_all.bounds), 2.0 * monomials[0].size, row)
+    kept = by_rows(sums.errors, np.diff(by_all.bounds), 2.0 * monomials[0].size, row)
     found: Remainders = meetings.remainders(~kept, own, slopes, monomials[0], model, by_all)
     if kept.any():
         of_level = design.factors[leaf].codes[observations.codes]
@@ -241,50 +245,94 @@ def _alike(
     return np.einsum("nij,nj->ni", inverse[owner], products)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _LevelSums:
+    """Sums over the rows of each level, for each product of powers of dispersions; multinomial coefficients left out.
+
+    Attributes
+    ----------
+    own : (G, M) polynomials of levels.
+    slopes : (N, l) those in the number of each entry.
+    alike : (q, G, l) the same in what moves all rows of a level as its own effects do.
+    errors : (G,) what is left out, as a standard deviation.
+    """
+
+    own: dict[Exponents, np.ndarray]
+    slopes: dict[Exponents, np.ndarray]
+    alike: dict[Exponents, np.ndarray]
+    errors: np.ndarray
+
+    @classmethod
+    def empty(cls, groups: int, entries: int, monomials: tuple[Monomials, Monomials], dispersions: int) -> _LevelSums:
+        """Of no rows."""
+        whole, first = monomials
+        each = exponents_for(dispersions, whole.order)
+        effects = whole.ends.shape[1]
+        return cls(
+            {e: np.zeros((groups, whole.size)) for e in each},
+            {e: np.zeros((entries, first.size)) for e in each},
+            {e: np.zeros((effects, groups, first.size)) for e in each},
+            np.zeros(groups),
+        )
+
+    def polynomials(
+        self, meetings: _Meetings, monomials: tuple[Monomials, Monomials]
+    ) -> tuple[dict[Exponents, np.ndarray], dict[Exponents, np.ndarray]]:
+        """Coefficients of levels (G, M) and slopes of entries (N, l), less what moves all rows of a level alike."""
+        whole, first = monomials
+        own = {e: each * whole.multinomial for e, each in self.own.items()}
+        slopes = {}
+        for e, each in self.slopes.items():
+            in_own = sum(
+                shift[:, None] * sums[meetings.owner]
+                for shift, sums in zip(meetings.shifts.T, self.alike[e], strict=True)
+            )
+            slopes[e] = (each - in_own) * first.multinomial
+        return own, slopes
+
+
 def _summed(
-    meetings: _Meetings, model: WorkingModel, rows: RowRemainders, link: Link, monomials: tuple[Monomials, Monomials]
-) -> tuple[dict[Exponents, np.ndarray], dict[Exponents, np.ndarray], np.ndarray]:
-    """Polynomials (G, M) of levels, slopes (N, l) of entries, for each product of powers of dispersions; and what is
-    left out of each level (G,), as a standard deviation."""
+    meetings: _Meetings,
+    model: WorkingModel,
+    rows: RowRemainders,
+    link: Link,
+    monomials: tuple[Monomials, Monomials],
+    threads: int,
+) -> _LevelSums:
+    """Sums over all rows; threads share the levels, so that each adds to sums of its own."""
     data, dispersions, (whole, first) = rows.observations, model.density.dispersions, monomials
-    groups, entries, order = rows.levels, len(meetings.owner), whole.order
-    own: dict[Exponents, np.ndarray] = {}
-    slopes: dict[Exponents, np.ndarray] = {}
-    errors, roots = np.zeros(groups), meetings.root[meetings.owner]
-    taken: dict[Exponents, list[np.ndarray]] = {}
-    for begin in range(0, len(data.y), CHUNK):
-        part = slice(begin, min(begin + CHUNK, len(data.y)))
+    sums = _LevelSums.empty(rows.levels, len(meetings.owner), monomials, len(dispersions.centre))
+    roots = meetings.root[meetings.owner]
+
+    def add(part: slice, of: slice) -> None:
         x, levels = meetings.columns[part], meetings.levels[part]
         mean, own_square, other_square = meetings.moments(part)
         spread, sd = np.sqrt(own_square), np.sqrt(own_square + other_square)
         normals = Normals(mean + data.known[0, part], sd, dispersions.centre, dispersions.sd)
         likelihood = ExpectedLikelihood(data.outcome_rows.take(np.arange(part.start, part.stop)), link, dispersions)
-        terms = hermite_terms(likelihood.slopes, normals, terms_for(order))
+        terms = hermite_terms(likelihood.slopes, normals, terms_for(whole.order))
         less = normal_terms(rows.outcomes.values[part] - normals.mean, rows.outcomes.precisions[part])
-        errors += np.bincount(levels, _beyond(terms, spread / sd, order), groups)
-        for e, hermite in in_powers_of_dispersions(terms, order).items():
-            if e not in own:
-                own[e] = np.zeros((groups, whole.size))
-                slopes[e] = np.zeros((entries, first.size))
-                taken[e] = [np.zeros((groups, first.size)) for _ in range(x.shape[1])]
-            powers, slope = _split(hermite, spread, sd, order)
+        beyond = _beyond(terms, spread / sd, whole.order)
+        sums.errors[of] += np.bincount(levels - of.start, beyond, of.stop - of.start)
+        for e, hermite in in_powers_of_dispersions(terms, whole.order).items():
+            powers, slope = _split(hermite, spread, sd, whole.order)
             if not any(e):
                 powers[:3] -= less
                 slope[0] -= less[1]
                 slope[1] -= 2.0 * less[2]
-            add_polynomials(x, levels, powers, meetings.root, whole.ends, own[e])
+            add_polynomials(x, levels, powers, meetings.root, whole.ends, sums.own[e])
             for term, codes in zip(meetings.terms[:, part], meetings.codes[:, part], strict=True):
-                add_polynomials(x, codes, term * slope, roots, first.ends, slopes[e])
-            for column, sums in zip(x.T, taken[e], strict=True):
-                add_polynomials(x, levels, column * slope, meetings.root, first.ends, sums)
-    for e, each in slopes.items():  # what all else adds to a level's rows alike is in its polynomial
-        for shift, sums in zip(meetings.shifts.T, taken[e], strict=True):
-            each -= shift[:, None] * sums[meetings.owner]
-    return (
-        {e: each * whole.multinomial for e, each in own.items()},
-        {e: each * first.multinomial for e, each in slopes.items()},
-        errors,
-    )
+                add_polynomials(x, codes, term * slope, roots, first.ends, sums.slopes[e])
+            for column, alike in zip(x.T, sums.alike[e], strict=True):
+                add_polynomials(x, levels, column * slope, meetings.root, first.ends, alike)
+
+    def lane(_: int, of: slice) -> None:
+        last = int(rows.bounds[of.stop])
+        for begin in range(int(rows.bounds[of.start]), last, CHUNK):
+            add(slice(begin, min(begin + CHUNK, last)), of)
+
+    map_slices(lane, rows.levels, max(1, -(-rows.levels // _LANES)), threads)
+    return sums
 
 
 def _split(hermite: np.ndarray, spread: np.ndarray, sd: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
