@@ -100,3 +100,21 @@ def test_intervals_stay_within_the_ends_of_a_parameter(name, places, ends):
     drawn = np.array([np.clip(rng.normal(place, 0.01, 2000), -0.999, 0.999) for place in places])
     _, _, low, high, _ = _pooled(drawn[..., None], 0.05, _scale_of_parameter(name, ()))
     assert ends[0] < low < high < ends[1]
+
+
+def test_tables_whose_categories_differ_are_refused():
+    """`beta[z[T.c]]` is the difference from another category where the first one has no row."""
+    rng = np.random.default_rng(3)
+    whole = pd.DataFrame({"y": rng.normal(size=60), "z": np.tile(["a", "b", "c"], 20)})
+    for lost in ("a", "c"):
+        less = whole.assign(z=whole["z"].replace(lost, "b"))
+        for tables in ([whole, less], [less, whole]):
+            with pytest.raises(pw.DataError, match="'z' has the categories .* in table 1 and .* in table 2"):
+                pw.fit_imputed("y ~ z", tables, draws=50, seed=1)
+
+
+def test_new_outcomes_stay_where_outcomes_are():
+    tables = [one.assign(y=(one["y"] > 0).astype(int)) for one in completed(3)]
+    fit = pw.fit_imputed("y ~ x", tables, family="bernoulli", draws=100, seed=1)
+    found = fit.predict({"x": [-2.0, 0.0, 2.0]}, kind="response")
+    assert set(found[["5%", "95%"]].to_numpy().ravel()) <= {0.0, 1.0}

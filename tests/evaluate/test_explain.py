@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
+from poolwise.evaluate.explain import _singular, _source
 
 
 def frame():
@@ -80,3 +81,25 @@ def test_tipping_points_are_found_up_to_the_last_one(at, found):
     rows = 100
     curve = lambda times: np.array([0.5 if times * rows - rows >= at - 0.5 else 0.1])  # noqa: E731
     assert _tipping_point(curve, 0, rows, 0.1, True) == found
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (0.497, "49.7% own data, 50.3% pool"),
+        (0.49999, "50.0% own data"),
+        (0.5, "50% own data, 50% pool"),
+        (0.002, "under 1% own data, over 99% pool"),
+        (0.998, "over 99% own data, under 1% pool"),
+        (0.0, "100% pool"),
+        (1.0, "100% own data"),
+        (0.76, "76% own data, 24% pool"),
+    ],
+)
+def test_shares_say_no_more_than_is_so(own, said):
+    assert _source(own).startswith(said)
+
+
+def test_one_of_several_things():
+    plurals = ("rows", "studies", "classes", "houses", "patients", "dishes", "data")
+    assert [_singular(noun) for noun in plurals] == ["row", "study", "class", "house", "patient", "dish", "data"]

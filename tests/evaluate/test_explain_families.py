@@ -115,3 +115,18 @@ def test_it_needs_rows_and_groups(fits, tmp_path):
         pooling.separate.explain("a")
     with pytest.raises(pw.DataError, match="no groups"):
         pooling.complete.explain("a")
+
+
+@pytest.mark.parametrize("family", ["poisson", "bernoulli"])
+def test_the_fit_lies_between_own_data_and_the_pool(family):
+    """Of small groups the posterior is skewed, and at its mean the score does not balance the prior."""
+    rng = np.random.default_rng(13)
+    g = np.repeat(np.arange(60), rng.integers(1, 8, 60))
+    eta = 0.1 + 0.7 * rng.normal(size=60)[g]
+    y = rng.poisson(np.exp(eta)) if family == "poisson" else (rng.random(len(g)) < expit(eta)).astype(int)
+    fit = pw.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), family=family, seed=1)
+    for group in range(60):
+        parts = fit.explain(group).shares[0].parts
+        if parts.own is not None:
+            low, high = sorted((parts.own, parts.pool))
+            assert low - 1e-9 <= parts.fit <= high + 1e-9, group

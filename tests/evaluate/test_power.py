@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm
 
 import poolwise as pw
+from poolwise.evaluate.power import Power
 
 
 @pytest.mark.long
@@ -81,3 +82,9 @@ def test_bad_plans():
         pw.power("log(y) ~ t + (1 | g)", design, effects={"t": 1.0})
     with pytest.raises(pw.DataError, match="no column 'z'"):
         pw.power("y ~ z", design, effects={"z": 1.0})
+
+
+@pytest.mark.parametrize(("share", "studies", "said"), [(1.0, 50, "93% to 100%"), (0.1, 20, "3% to 30%")])
+def test_how_likely_the_power_is_is_wilson_s_interval(share, studies, said):
+    table = pd.DataFrame({"truth": [0.3], "power": [share], "power_se": [0.0], "width": [0.2]}, index=["x"])
+    assert f"({said})" in Power(table, studies, 0.95, "10 groups", 0.1).verdict

@@ -440,3 +440,19 @@ def test_truth_values_that_come_as_text_are_told(small):
     assert len(fit.predict({"b": [True, False]})) == 2
     with pytest.raises(pw.DataError, match="Labels of b are true or false in the fit and text .* 'True'"):
         fit.predict({"b": ["True"]})
+
+
+def test_codes_of_many_digits_have_labels_of_their_own():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"zip": np.tile([1234567, 1234568, 1234569], 20), "y": rng.normal(size=60)})
+    fit = pw.fit("y ~ C(zip)", frame, seed=1, draws=50)
+    assert pw.avg_comparisons(fit, "zip").table["contrast"].tolist() == ["1234568 - 1234567", "1234569 - 1234567"]
+
+
+@pytest.mark.parametrize("comparison", ["lift", "lnratio"])
+def test_lifts_of_negative_means_are_refused(comparison):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60)}).assign(y=lambda d: -49 + d["x"] + rng.normal(size=60))
+    fit = pw.fit("y ~ x", frame, seed=1, draws=50)
+    with pytest.raises(pw.DataError, match="need means above 0"):
+        pw.avg_comparisons(fit, "x", comparison=comparison)

@@ -174,3 +174,12 @@ def test_rows_that_count_as_many_have_the_curves_of_these():
 
     for mine, theirs in zip(drawn(one), drawn(other), strict=True):
         np.testing.assert_allclose(theirs[["mean", "low", "high"]], mine[["mean", "low", "high"]], rtol=1e-4)
+
+
+def test_shares_above_times_that_are_near_each_other_keep_their_own_names():
+    rng = np.random.default_rng(2)
+    t = 2000.0 + rng.uniform(0, 10, 80)
+    frame = pd.DataFrame({"t": np.minimum(t, 2008.0), "s": (t > 2008.0).astype(int)})
+    found = pw.fit("t | cens(s) ~ 1", frame, seed=1, draws=50).check().table
+    assert len(found) == 3
+    assert found.index.is_unique

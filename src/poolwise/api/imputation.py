@@ -10,12 +10,15 @@ import numpy as np
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import fit
+from poolwise.design.required_columns import part_texts
+from poolwise.design.transform_state import specs_state
 from poolwise.families import Family
 from poolwise.families.links import LOG, LOGIT
 from poolwise.formula import Functions
+from poolwise.inference.posterior import Model
 from poolwise.output.tables.summary import flatten, interval_names
-from poolwise.output.tables.text import digits
 from poolwise.samplers.settings import check_interval, check_seed
+from poolwise.support.digits import in_text
 from poolwise.support.errors import DataError, FormulaError
 from poolwise.support.progress import Progress, silent
 
@@ -79,7 +82,9 @@ class ImputedFit:
         if each[0].ndim != 3:
             raise DataError("Predictions of several quantities are not pooled yet; ask each of the fits.")
         drawn = np.array([one.reshape(-1, one.shape[-1]) for one in each])
-        on = _scale_of(self.fits[0].result.model.family) if kind == "mean" else _AS_THEY_ARE
+        # New outcomes are taken as they are drawn.
+        scales = {"mean": _scale_of(self.fits[0].result.model.family), "response": None}
+        on = scales.get(kind, _AS_THEY_ARE)
         figures = _pooled(drawn, (1 - check_interval(interval)) / 2, on)[:-1]
         table = self.fits[0].predict(new_data, kind=kind, new_groups=new_groups, interval=interval)
         names = table.columns[-len(figures) :]  # a predictor called mean keeps its name, and ours gets another
@@ -90,7 +95,7 @@ class ImputedFit:
         how = "all certified" if passed == len(self.fits) else f"{len(self.fits) - passed} of them not certified"
         return (
             f"{len(self.fits)} completed tables: {self.fits[0].formula}\n\n"
-            f"{self.summary().to_string(float_format=digits)}\n\n"
+            f"{in_text(self.summary()).to_string()}\n\n"
             f"{len(self.fits)} fits, {how}. between: share of the variance that is due to what is missing."
         )
 
@@ -118,13 +123,13 @@ def _scale_of(family: Family) -> OnScale:
     return _LOGS if family.scale is LOG else _AS_THEY_ARE
 
 
-def _pooled(drawn: np.ndarray, tail: float, on: OnScale) -> tuple[np.ndarray, ...]:
+def _pooled(drawn: np.ndarray, tail: float, on: OnScale | None) -> tuple[np.ndarray, ...]:
     """Mean, sd, both ends of an interval and the share of the variance between tables, (n,) each, of draws (m, s, n) of
     m tables, by Rubin's (1987) rules.
 
     Of so few tables the variance between them counts (1 + 1 / m) times and is itself uncertain: on a scale without ends
     quantiles of all draws are moved away from the mean, as a Student-t distribution with Rubin's degrees of freedom
-    lies wider than a normal one.
+    lies wider than a normal one; without a scale they are taken as they are.
     """
     from scipy.stats import norm, t
 
@@ -134,6 +139,8 @@ def _pooled(drawn: np.ndarray, tail: float, on: OnScale) -> tuple[np.ndarray, ..
     total = within + between
     with np.errstate(divide="ignore", invalid="ignore"):  # of what is certain, and so without a spread, or at an end
         share = np.where(total > 0, between / total, 0.0)
+        if on is None:
+            return mean, np.sqrt(total), *np.quantile(drawn, [tail, 1 - tail], axis=(0, 1)), share
         freedom = (count - 1) / np.square(np.maximum(share, 1e-8))
         wider = t.isf(tail, np.minimum(freedom, 1e12)) / norm.isf(tail)
         wider *= np.sqrt(np.where(total > 0, total / drawn.var(axis=(0, 1)), 1.0))
@@ -141,6 +148,25 @@ def _pooled(drawn: np.ndarray, tail: float, on: OnScale) -> tuple[np.ndarray, ..
         ends, middle = np.quantile(scaled, [tail, 1 - tail], axis=(0, 1)), scaled.mean(axis=(0, 1))
         low, high = on[1](np.where(np.isfinite(middle), middle + wider * (ends - middle), ends))
     return mean, np.sqrt(total), low, high, share
+
+
+def _check_categories(models: Sequence[Model]) -> None:
+    """Refuse tables whose categories differ: coefficients of one name would be differences from other references."""
+    first, *others = (_categories(model) for model in models)
+    for k, other in enumerate(others, start=2):
+        for factor in first.keys() | other.keys():
+            if first.get(factor) != other.get(factor):
+                one, two = (", ".join(map(str, each.get(factor, ()))) or "none" for each in (first, other))
+                raise DataError(
+                    f"'{factor}' has the categories {one} in table 1 and {two} in table {k}: their coefficients are "
+                    "other differences. Every completed table must have rows of all categories."
+                )
+
+
+def _categories(model: Model) -> dict[str, Any]:
+    """Categories by factor of the formula."""
+    state = specs_state(model.encoding.specs, part_texts(model.design.formula))
+    return {factor: labels for part in state.values() for factor, labels in part["categories"].items()}
 
 
 def fit_imputed(
@@ -198,6 +224,7 @@ def fit_imputed(
             )
         except (DataError, FormulaError) as error:
             raise type(error)(f"In table {k + 1} of {len(frames)}: {error}") from error
+    _check_categories([one.result.model for one in found])
     rows = {one.result.model.statistics.rows for one in found}
     if len(rows) > 1:
         raise DataError(f"The tables have {min(rows):,} to {max(rows):,} rows: imputations of one table have the same.")

@@ -17,7 +17,7 @@ def model_table(*fits: Fit, interval: float = 0.9, digits: int = 2, **named: Fit
     ----------
     fits, named : one or more; `model_table(pooled=a, partial=b)` names the columns.
     interval : probability of the intervals below the estimates.
-    digits : after the point.
+    digits : after the point; more where an interval is narrower than that tells.
 
     Returns
     -------

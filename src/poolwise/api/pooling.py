@@ -33,6 +33,7 @@ from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, Statistics
 from poolwise.statistics.routes import stream_again
 from poolwise.support.atomic_write import check_writable
+from poolwise.support.digits import significant
 from poolwise.support.errors import DataError, FormulaError
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import check_threads
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from poolwise.priors import Prior
 
 _REFIT_DRAWS = 250  # a posterior mean needs few draws: its Monte Carlo error is a thirtieth of the posterior sd
+_SMALL = 0.1  # numbers below which three decimals tell too little
 _MOST_ROWS = 100_000  # of a normal fit that are scored one by one
 
 
@@ -266,7 +268,7 @@ class PoolingComparison:
         ranked = sorted(self.scores, key=lambda kind: self.scores[kind].cross_validated)
         best, others = ranked[0], ranked[1:]
         what, power = ("Brier score", 2) if self.scores[best].binary else ("RMSD", 1)
-        values = {kind: f"{self.scores[kind].cross_validated ** power:.3f}" for kind in ranked}
+        values = {kind: _three(self.scores[kind].cross_validated ** power) for kind in ranked}
         shown = " and ".join(f"{values[kind]} ({kind.value})" for kind in others)
         trap = "" if inside is best else f" In sample, {inside.value} looked best: that is the trap."
         by_log = max(self.scores, key=lambda kind: self.scores[kind].log_score)
@@ -332,10 +334,15 @@ class PoolingComparison:
         return PoolingPlots(self.separate.result, self.partial.result, self.partial.behind.of_groups)
 
     def __repr__(self) -> str:
-        return f"{self.table.to_string(float_format=lambda value: f'{value:.3f}')}\n\n{self.verdict}"
+        return f"{self.table.to_string(float_format=_three)}\n\n{self.verdict}"
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        table = self.table.to_html(float_format=lambda value: f"{value:.3f}", border=0)
+        table = self.table.to_html(float_format=_three, border=0)
         return f"<div>{table}<p>{escape(self.verdict)}</p></div>"
+
+
+def _three(value: float) -> str:
+    """Three decimals, or as many digits where numbers are small."""
+    return f"{value:.3f}" if value == 0 or not abs(value) < _SMALL else significant(value, 3)

@@ -150,14 +150,15 @@ def fit(
             time_limit=time_limit,
             progress=progress,
         )
-    from poolwise.output.tables.text import digits
+
+    from poolwise.support.digits import in_text
 
     typer.echo(repr(result))
     factors = result.result.model.design.factors
     for factor in factors:
         typer.echo(f"\nCoefficients by {factor.name} (first 8):")
         first = result.group_coefficients(factor.name, groups=factor.levels[:8])
-        typer.echo(first.to_string(index=False, float_format=digits))
+        typer.echo(in_text(first).to_string(index=False))
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")

@@ -13,6 +13,7 @@ from poolwise.evaluate.hypotheses import Contrasted, contrasts_of
 from poolwise.evaluate.marginal_effects import Contrast
 from poolwise.inference.posterior import Posterior
 from poolwise.samplers.settings import check_interval
+from poolwise.support.digits import in_text
 from poolwise.support.errors import DataError, suggest
 from poolwise.support.naming import beside
 
@@ -50,12 +51,12 @@ class Estimates:
     words: str = ""
 
     def __repr__(self) -> str:
-        shown = self.table.head(_SHOWN).to_string(index=False, float_format=lambda value: f"{value:.4g}")
+        shown = in_text(self.table.head(_SHOWN)).to_string(index=False)
         return shown + self._rest()
 
     def _repr_html_(self) -> str:
         shown = self.table.head(_SHOWN)
-        return shown.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}") + self._rest()
+        return in_text(shown).to_html(index=False, border=0) + self._rest()
 
     def _rest(self) -> str:
         more = len(self.table) - _SHOWN

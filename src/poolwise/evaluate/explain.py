@@ -75,10 +75,7 @@ class Explanation:
         """The explanation in a sentence."""
         parts = [f"{self.rows:,} {self._unit(self.rows)}" + "".join(f", none {words}" for words in self.absent)]
         for share in self.shares:
-            own = round(100 * share.own)
-            source = (
-                "100% pool" if own == 0 else "100% own data" if own == 100 else f"{own}% own data, {100 - own}% pool"
-            )
+            source = _source(share.own)
             said = "" if share.parts is None else f" ({self._scaled()}{share.parts})"
             parts.append(f"{_called(share.effect)} {source}{said}")
         if self.outcome is not None:
@@ -89,7 +86,7 @@ class Explanation:
         return "" if self.scale in ("", "identity") else f"on the {self.scale} scale "
 
     def _unit(self, count: int) -> str:
-        return self.noun[:-1] if count == 1 and self.noun.endswith("s") else self.noun
+        return _singular(self.noun) if count == 1 else self.noun
 
     def _tipping(self) -> str:
         first = self.shares[0]
@@ -252,3 +249,23 @@ def _absent_indicators(posterior: Posterior, cells: np.ndarray) -> list[str]:
 
 def _called(effect: str) -> str:
     return "intercept" if effect == "Intercept" else f"slope of {effect}"
+
+
+def _source(own: float) -> str:
+    """Shares of own data and of the pool in percent, to a digit more where whole ones would say what is not so."""
+    if own in (0.0, 1.0):
+        return "100% own data" if own else "100% pool"
+    if not 0.005 <= own < 0.995:
+        return "over 99% own data, under 1% pool" if own > 0.5 else "under 1% own data, over 99% pool"
+    rounds_up = own < 0.5 and round(100 * own) == 50
+    mine = f"{100 * min(own, 0.4999 if rounds_up else 1.0):.{1 if rounds_up else 0}f}"
+    return f"{mine}% own data, {100 - float(mine):.{1 if rounds_up else 0}f}% pool"
+
+
+def _singular(noun: str) -> str:
+    """One of some things whose name is a plural."""
+    if noun.endswith("ies"):
+        return f"{noun[:-3]}y"
+    if noun.endswith(("sses", "shes", "ches", "xes")):
+        return noun[:-2]
+    return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun

@@ -18,6 +18,7 @@ from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.families import locations
 from poolwise.families.evaluate import slopes_and_information
 from poolwise.inference.posterior import Posterior
+from poolwise.support.digits import apart
 from poolwise.support.threads import steps
 
 _DRAWS, _THETAS = 4_000, 64  # over which linear predictors, and shares, are averaged
@@ -40,8 +41,9 @@ class Parts:
     fit: float
 
     def __str__(self) -> str:
-        alone = "" if self.own is None else f"{self.own:.3g} by own data, "
-        return f"{alone}{self.pool:.3g} by the pool, {self.fit:.3g} together"
+        known = [self.pool, self.fit] if self.own is None else [self.own, self.pool, self.fit]
+        *own, pool, fit = apart(known)
+        return "".join(f"{one} by own data, " for one in own) + f"{pool} by the pool, {fit} together"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +88,17 @@ def evidence_of(posterior: Posterior, factor: Factor, group: int, rows: Rows) ->
     effects = np.asarray(posterior.offsets(factor).draws(np.array([group]))).mean(axis=(0, 1))[0]
     common = posterior.common_part(factor).mean(axis=(0, 1))
     told = np.diag(information) > 1e-10 * max(float(np.diag(information).max(initial=0.0)), 1e-300)
-    own = effects.copy()
+    theta = np.asarray(posterior.theta).reshape(-1, model.priors.layout.dimension)
+    some = theta[:: max(1, len(theta) // _THETAS)]
+    roots, own = model.priors.layout.root(some, factor.name), effects.copy()
     if told.any():
-        own[told] += np.linalg.lstsq(information[np.ix_(told, told)], z[:, told].T @ score, rcond=1e-8)[0]
+        mine_alone = information[np.ix_(told, told)]
+        own[told] += np.linalg.lstsq(mine_alone, z[:, told].T @ score, rcond=1e-8)[0]
+        if (np.sign(effects) * (own - effects) < 0)[told].any():
+            # At the mean of skewed draws the rows and the pool do not balance; where that turns their order around, own
+            # data are what the pool would have to be weighed with to make up the fit.
+            pull = np.linalg.solve(np.mean(roots @ roots.transpose(0, 2, 1), axis=0), effects)
+            own[told] = effects[told] + np.linalg.lstsq(mine_alone, pull[told], rcond=1e-8)[0]
 
     def mean_outcome(moved: np.ndarray) -> float:
         """Mean of the rows' expected outcomes with other effects of the group."""
@@ -98,15 +108,13 @@ def evidence_of(posterior: Posterior, factor: Factor, group: int, rows: Rows) ->
         one = Outcomes(model.family, shifted[:1], location, others, trials, counted, mine.limits)
         return float(np.average(one.mean()[0], weights=mine.precisions * trials))
 
-    theta = np.asarray(posterior.theta).reshape(-1, model.priors.layout.dimension)
-    some = theta[:: max(1, len(theta) // _THETAS)]
     parts = tuple(
         Parts(float(common[k] + own[k]) if told[k] else None, float(common[k]), float(common[k] + effects[k]))
         for k in range(len(effects))
     )
     by_rows = mean_outcome(own) if told.any() else None
     outcome = Parts(by_rows, mean_outcome(np.zeros(len(effects))), mean_outcome(effects))
-    return Evidence(information, model.priors.layout.root(some, factor.name), parts, _scale(posterior, place), outcome)
+    return Evidence(information, roots, parts, _scale(posterior, place), outcome)
 
 
 def _mean_predictors(posterior: Posterior, rows: Rows) -> np.ndarray:

@@ -45,6 +45,9 @@ _COMPARED: Mapping[str, tuple[Compare | None, str]] = {  # and what is counted o
 }
 
 
+_OF_POSITIVE_MEANS = tuple(_COMPARED[name][0] for name in ("lnratio", "lift"))  # of negative ones the sign turns
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
     """A weighted sum of predictions of the same rows with other values in some column, or another function of two.
@@ -85,8 +88,11 @@ class Contrast:
             raise DataError(
                 f"A comparison takes arrays {sums[0].shape} and gives one of that shape, not {found.shape}."
             )
-        if not np.isfinite(found).all():
-            raise DataError("The comparison has no finite value at some draws: ratios and logs need positive means.")
+        positive = self.compare in _OF_POSITIVE_MEANS and any((each <= 0).any() for each in sums)
+        if positive or not np.isfinite(found).all():
+            raise DataError(
+                "The comparison has no finite value, or another sign, at some draws: logs and lifts need means above 0."
+            )
         return found
 
     def _difference(self) -> tuple[np.ndarray, Predictor, Predictor] | None:
@@ -178,7 +184,8 @@ def _wide(column: pd.Series) -> pd.Series:
 
 
 def _said(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else str(value)
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return f"{value:.15g}" if number else str(value)
 
 
 def predictions(posterior: Posterior, frame: pd.DataFrame, question: Question) -> list[Contrast]:

@@ -19,6 +19,7 @@ from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.evaluate.rmsd import in_sample
 from poolwise.evaluate.survival import shares_above
 from poolwise.inference.posterior import Posterior
+from poolwise.support.digits import beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,9 +138,17 @@ class Checks:
         return (
             f"Posterior predictive checks of {self.formula}: {len(self.replicated)} replications of "
             f"{self.total:,} rows{part}\n"
-            f"{self.table.to_string(float_format=lambda value: f'{value:.3g}')}\n"
+            f"{_in_text(self.table).to_string()}\n"
             f"{rmsd if np.isfinite(self.rmsd_in_sample) else ''}{self.verdict}"
         )
+
+
+def _in_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of statistics with digits that tell two of how wide intervals are."""
+    shown = table.astype(object)
+    for k, (*values, low, high, tail) in enumerate(table.to_numpy(dtype=float)):
+        shown.iloc[k] = [*(beside(value, high - low, 3) for value in (*values, low, high)), f"{tail:.3g}"]
+    return shown
 
 
 def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, threads: int) -> Checks:

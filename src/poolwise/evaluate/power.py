@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -105,10 +106,17 @@ class Power:
             scale = "" if link == "identity" else f", on the {link} scale,"
             said.append(
                 f"An effect of {line['truth']:g} for {name}{scale} is told from zero in {line['power']:.0%} "
-                f"(± {2 * line['power_se']:.0%}) of studies with {self.design}; its interval is {line['width']:.3g} "
+                f"({self._likely(line['power'])}) of studies with {self.design}; its interval is {line['width']:.3g} "
                 "wide."
             )
         return " ".join(said)
+
+    def _likely(self, share: float) -> str:
+        """Where the share of all such studies lies with a probability of 95%, by Wilson's (1927) score interval."""
+        z2, n = 1.96**2, self.studies
+        middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+        half = math.sqrt(z2 * share * (1 - share) / n + (z2 / (2 * n)) ** 2) / (1 + z2 / n)
+        return f"{max(middle - half, 0.0):.0%} to {min(middle + half, 1.0):.0%}"
 
     def __repr__(self) -> str:
         shown = self.table.to_string(float_format=lambda value: f"{value:.3g}")

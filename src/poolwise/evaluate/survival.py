@@ -15,6 +15,7 @@ from poolwise.evaluate.prediction_request import Kind, NewGroups, Quantity, Ques
 from poolwise.evaluate.shown_groups import shown_groups
 from poolwise.families import Family
 from poolwise.inference.posterior import Posterior
+from poolwise.support.digits import apart
 from poolwise.support.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def shares_above(rows: Rows, completed: np.ndarray, replicated: np.ndarray) -> d
         values = np.asarray(rows.limits)[:2].ravel()
         values = values[np.isfinite(values)]
     at = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
-    return {f"share above {t:.3g}": ((completed > t).mean(axis=1), (replicated > t).mean(axis=1)) for t in at}
+    names = [f"share above {text}" for text in apart(list(map(float, at)))]
+    return {
+        name: ((completed > t).mean(axis=1), (replicated > t).mean(axis=1)) for name, t in zip(names, at, strict=True)
+    }
 
 
 def _observed(

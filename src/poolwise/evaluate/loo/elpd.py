@@ -78,7 +78,8 @@ class LeaveOut:
 
     @property
     def rmsd(self) -> float | None:
-        """Root mean squared deviation of outcomes from their predictive means when left out; None for groups."""
+        """Root mean squared deviation of outcomes from their predictive means when left out, in which every row counts
+        once, where `Fit.rmsd` counts rows by their weights; None for groups."""
         return None if self.residual is None else math.sqrt(float(np.square(self.residual).mean()))
 
     @property

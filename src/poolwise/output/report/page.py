@@ -23,8 +23,9 @@ from poolwise.output.plots.ppc import ppc
 from poolwise.output.report import words
 from poolwise.output.report.forest import forest
 from poolwise.output.tables.summary import group_coefficients, summary
-from poolwise.output.tables.text import digits, outcome_line
+from poolwise.output.tables.text import outcome_line
 from poolwise.support.atomic_write import whole_file
+from poolwise.support.digits import in_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,11 +236,9 @@ def _table(frame: pd.DataFrame) -> dict[str, Any]:
     def cell(value: object) -> str:
         if isinstance(value, (bool, np.bool_)):
             return "yes" if value else ""
-        if isinstance(value, (float, np.floating)):
-            return "–" if np.isnan(value) else digits(float(value))
-        return str(value)
+        return "–" if value == "nan" else str(value)
 
     return {
         "heads": [str(name).replace("_", " ") for name in frame.columns],
-        "rows": [[cell(value) for value in line] for line in frame.itertuples(index=False)],
+        "rows": [[cell(value) for value in line] for line in in_text(frame).itertuples(index=False)],
     }

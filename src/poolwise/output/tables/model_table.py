@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from poolwise.inference.posterior import Posterior
 from poolwise.output.tables.summary import interval_names, summary
 from poolwise.support.atomic_write import check_writable, whole_file
+from poolwise.support.digits import fixed
 from poolwise.support.errors import DataError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def model_table(
     fits : by the names of the columns.
     shares : for the foot, figures of each fit by name; NaN for one that only rows would tell.
     interval : probability of the central interval.
-    digits : after the point.
+    digits : after the point; more where an interval is narrower than that tells.
     """
     import pandas as pd
 
@@ -127,8 +128,9 @@ def model_table(
         for name, line in table.iterrows():
             low, high = (line[end] for end in interval_names(interval))
             plain = str(name) if _plain(str(name)) in table.index else _plain(str(name))  # a predictor called sigma
-            cells[column][_Line(_BODY, plain)] = f"{line['mean']:.{digits}f}"
-            cells[column][_Line(_BODY, plain, below=True)] = f"[{low:.{digits}f}, {high:.{digits}f}]"
+            mean, low, high = (fixed(value, high - low, digits) for value in (line["mean"], low, high))
+            cells[column][_Line(_BODY, plain)] = mean
+            cells[column][_Line(_BODY, plain, below=True)] = f"[{low}, {high}]"
         model = posterior.model
         foot = {"rows": f"{model.statistics.rows:,}"}
         foot |= {f"groups in {one.name}": f"{len(one.levels):,}" for one in model.design.factors}

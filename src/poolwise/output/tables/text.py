@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.tables.summary import summary
+from poolwise.support.digits import in_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def outcome_line(posterior: Posterior) -> str:
 def as_text(posterior: Posterior, notes: list[str]) -> str:
     """Headline, table of the population, outcome, notes."""
     table, more = _shown(posterior)
-    body = table.to_string(float_format=digits)
+    body = in_text(table).to_string()
     said = [f"Note: {note}" for note in notes]
     return "\n".join([headline(posterior), "", body, *([more] if more else []), "", outcome_line(posterior), *said])
 
@@ -46,7 +47,7 @@ def as_text(posterior: Posterior, notes: list[str]) -> str:
 def as_html(posterior: Posterior, notes: list[str]) -> str:
     """The same for notebooks."""
     table, more = _shown(posterior)
-    body = table.to_html(float_format=digits, border=0)
+    body = in_text(table).to_html(border=0)
     lines = "<br>".join(escape(line) for line in headline(posterior).splitlines())
     said = "".join(f"<p>Note: {escape(note)}</p>" for note in notes)
     return f"<div><p>{lines}</p>{body}<p>{escape(more)}</p><p>{escape(outcome_line(posterior))}</p>{said}</div>"
@@ -57,11 +58,6 @@ def _shown(posterior: Posterior) -> tuple[pd.DataFrame, str]:
     if posterior.model.pooling is Pooling.SEPARATE and len(table) > _ROWS:
         return table.head(_ROWS), f"... {len(table) - _ROWS} more; see fit.group_coefficients()"
     return table, ""
-
-
-def digits(value: float) -> str:
-    """Four significant digits, whatever the units; trailing zeros kept so that columns line up."""
-    return f"{value:#.4g}".rstrip(".")
 
 
 class PriorWords(dict[str, str]):
