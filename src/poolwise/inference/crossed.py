@@ -14,6 +14,7 @@ from poolwise.density.precision import without_residual
 from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.convergence import ESS_PER_CHAIN, agreement, largest_rhat, rhat_and_ess
+from poolwise.support.errors import DataError
 from poolwise.support.threads import look
 
 LARGE_ROOT = 600  # effects to be solved for together, from which taking turns is faster
@@ -22,6 +23,7 @@ _PILOT = 200  # further ones, from which it is told how many sweeps a draw is wo
 _LONGEST = 20  # sweeps between two draws
 _TRIES = 3
 _KEPT = 1 << 28  # numbers of all draws
+_MOST = 1 << 31  # the same where so many draws are asked for: 17 GB
 _FEWEST = 250  # draws of a chain, that are taken even where they are more
 _APART = 0.7  # sd of the logs of the standard deviations that chains begin with
 _WATCHED = 500  # effects whose mixing tells how many sweeps a draw is worth
@@ -40,9 +42,15 @@ def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -
     design, priors = model.design, model.priors
     settings.progress("summing rows by pairs of levels", 0.0)
     equations = crossed_equations(model.statistics, design, priors, threads=threads)
+    effects = equations.levels + len(equations.outcome)
     if settings.fewer:
-        fitting = _KEPT // (settings.chains * (equations.levels + len(equations.outcome)))
+        fitting = _KEPT // (settings.chains * effects)
         settings = replace(settings, draws=min(settings.draws, max(_FEWEST, fitting)))
+    elif settings.chains * settings.draws * effects > _MOST:
+        raise DataError(
+            f"draws={settings.draws:,} of {effects:,} effects in chains={settings.chains} take "
+            f"{settings.chains * settings.draws * effects * 8e-9:.0f} GB: take fewer, or leave draws= out."
+        )
     try:
         kept, certificate = _sampled(equations, _start(equations, len(design.factors), settings), settings)
     except NoResidual as error:
@@ -50,10 +58,10 @@ def by_turns(model: Model, settings: SamplerSettings, root: int, threads: int) -
     reason = _REASON.format(root=root)
     theta, dense = kept[0], kept[1]
     of_large = {factor.place: draws for factor, draws in zip(equations.large, kept[2:], strict=True)}
-    effects = of_large | {f: dense[..., place].copy() for f, place in equations.small}
+    of_factors = of_large | {f: dense[..., place].copy() for f, place in equations.small}
     common = dense[..., : equations.common]
     found = tuple(
-        DrawnOffsets(effects[f][..., None], unexplained(effects[f], np.exp(theta[..., f]), common))
+        DrawnOffsets(of_factors[f][..., None], unexplained(of_factors[f], np.exp(theta[..., f]), common))
         for f in range(len(design.factors))
     )
     return (

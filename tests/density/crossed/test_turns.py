@@ -11,7 +11,7 @@ import poolwise as pw
 from poolwise.density.crossed.draws import CrossedState, _draw_together, log_scale_prior, squared_residuals
 from poolwise.density.crossed.equations import crossed_equations, is_crossed
 from poolwise.density.theta import log_scale_prior as by_kernel
-from poolwise.inference import infer
+from poolwise.inference import crossed, infer
 from poolwise.samplers.slice import slice_draw
 
 
@@ -260,3 +260,9 @@ def test_what_is_not_crossed_intercepts_is_left_to_the_collapsed_density(monkeyp
     ):
         assert pw.fit(formula, data, seed=1, draws=50).outcome.sampler != "gibbs"
     assert pw.fit(FORMULA, data, seed=1, draws=50, sampler="independence").outcome.sampler == "independence"
+
+
+def test_more_draws_than_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr(crossed, "_MOST", 100_000)
+    with pytest.raises(pw.DataError, match=r"draws=1,000 of 277 effects in chains=4 take 0 GB"):
+        by_turns(monkeypatch, FORMULA, table(), draws=1000, seed=1)
