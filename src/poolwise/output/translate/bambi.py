@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from poolwise.families import LOGIT
 from poolwise.formula import Formula
 from poolwise.inference.posterior import Model, Posterior
+from poolwise.output.translate.categories import HELPER, categories_of, in_python, read_in_python
 from poolwise.output.translate.common import (
     check_functions,
     column_of_response,
@@ -14,6 +16,7 @@ from poolwise.output.translate.common import (
     needed,
     number,
     of_predictor,
+    own_column,
     own_name,
     refuse_centred_slopes,
     refuse_weights,
@@ -47,6 +50,7 @@ def bambi(posterior: Posterior) -> str:
     refuse_weights(model, "Bambi")
     refuse_centred_slopes(model, "Bambi")
     check_functions(model, "Bambi", frozenset({"C"}))
+    categories = {each.name for each in categories_of(model)}
     priors, formulas = [], []
     for name, formula in model.design.formula.predictors:
         theirs = family.parameters[name] if name else _response(model)
@@ -70,10 +74,18 @@ def bambi(posterior: Posterior) -> str:
     return "\n".join(
         [
             header(model),
-            "import bambi as bmb\nimport pandas as pd\n\n",
+            "import bambi as bmb\nimport pandas as pd\n",
+            *([HELPER] if categories else []),
+            "",
             "def build(data):",
             f"    data = data.dropna(subset={needed(model)!r})",
-            *(f"    data = data.assign(**{{{key!r}: data[{key!r}].astype(str)}})" for key in model.encoding.keys),
+            *(
+                f"    data = data.assign(**{{{key!r}: data[{key!r}].astype(str)}})"
+                for key in model.encoding.keys
+                if key not in categories
+            ),
+            # Bambi sorts the labels of categories that do not say that they are ordered.
+            *in_python(model, ordered=True),
             *_outcome_columns(model),
             "    priors = {",
             *priors,
@@ -82,7 +94,7 @@ def bambi(posterior: Posterior) -> str:
             "",
             "",
             'if __name__ == "__main__":',
-            '    model = build(pd.read_csv("data.csv"))',
+            f"    model = build({read_in_python(model)})",
             f"    draws = model.fit(draws={posterior.draws}, chains={posterior.chains}, random_seed=1)",
             "    print(draws)",
             "",
@@ -91,6 +103,7 @@ def bambi(posterior: Posterior) -> str:
 
 
 _LINKS = frozenset({"identity", "logit", "log", "probit", "cloglog", "inverse"})  # of the mean, that Bambi has
+_CATEGORY = re.compile(r"\[[^\]]*\]")  # of a coefficient
 _OF_PROBABILITY = frozenset({"p"})  # parents whose link cannot be the log
 
 
@@ -117,8 +130,8 @@ def _response(model: Model) -> str:
     """The left side; successes among trials and censored outcomes as Bambi writes them."""
     response = model.design.response
     if "status" in dict(model.design.formula.additions):
-        return f"censored({response}, status)"
-    return f"p({response}, trials)" if model.family.trials else response
+        return f"censored({response}, {own_column(model, 'status')})"
+    return f"p({response}, {own_column(model, 'trials')})" if model.family.trials else response
 
 
 def _outcome_columns(model: Model) -> list[str]:
@@ -127,12 +140,13 @@ def _outcome_columns(model: Model) -> list[str]:
     if (status := dict(formula.additions).get("status")) is not None:
         words = "{0: 'none', 1: 'right', -1: 'left', False: 'none', True: 'right'}"
         codes = f"data[{status!r}]" if status.isidentifier() else f"data.eval({status!r})"
-        said.append(f"    data = data.assign(status={codes}.map(lambda value: {words}.get(value, value)))")
+        mine = own_column(model, "status")
+        said.append(f"    data = data.assign({mine}={codes}.map(lambda value: {words}.get(value, value)))")
     if model.family.trials:
         count = (
             repr(int(formula.fixed_trials)) if formula.fixed_trials is not None else f"data.eval({formula.trials!r})"
         )
-        said.append(f"    data = data.assign(trials={count})")
+        said.append(f"    data = data.assign({own_column(model, 'trials')}={count})")
     if model.encoding.labels and column:
         label = model.encoding.labels[1]
         said.append(f"    data = data.assign(**{{{column!r}: (data[{column!r}] == {label!r}).astype(int)}})")
@@ -142,10 +156,11 @@ def _outcome_columns(model: Model) -> list[str]:
 def _of_predictor(model: Model, predictor: str, formula: Formula, sign: float) -> tuple[list[str], str]:
     """Priors of a linear predictor, which may be of one less our probability, and its right side."""
     priors, lines = model.priors, []
+    categories = [each.name for each in categories_of(model)]
     terms: dict[str, list[Prior]] = {}
     for k in of_predictor(model, predictor):
         prior = priors.coefficients[k]
-        term = _term(own_name(priors.names[k], predictor), formula.text)
+        term = _as_columns(_term(own_name(priors.names[k], predictor), formula.text), categories)
         terms.setdefault(term, []).append(prior if sign > 0 else _turned(prior))
     for name, several in terms.items():
         lines.append(f"        {name!r}: {_several(name, several)},")
@@ -157,12 +172,24 @@ def _of_predictor(model: Model, predictor: str, formula: Formula, sign: float) -
                 "Bambi has no correlated group effects (its issue 702): translate to PyMC, or fit "
                 f"({_left(factor.effects)} || {keys})."
             )
-        bars.append(f"({_left(factor.effects)} | {keys})")
+        scales: dict[str, list[Prior]] = {}
         for effect, scale in zip(factor.effects, priors.sd[priors.layout.places(factor.name)], strict=True):
+            scales.setdefault(_as_columns(re.sub(_CATEGORY, "", effect), categories), []).append(scale)
+        bars.append(f"({_left(tuple(scales))} | {keys})")
+        for effect, mine in scales.items():
+            if any(scale != mine[0] for scale in mine):
+                raise DataError(f"Bambi takes one prior for the sds of all categories of '{effect}' by '{keys}'.")
             label = f"{'1' if effect == 'Intercept' else effect}|{keys}"
-            lines.append(f"        {label!r}: bmb.Prior('Normal', mu=0, sigma={_distribution(scale)}),")
+            lines.append(f"        {label!r}: bmb.Prior('Normal', mu=0, sigma={_distribution(mine[0])}),")
     offsets = [f"offset({text})" for text in formula.offsets]
-    return lines, " + ".join([formula.common, *offsets, *bars])
+    return lines, " + ".join([_as_columns(formula.common, categories), *offsets, *bars])
+
+
+def _as_columns(text: str, categories: Iterable[str]) -> str:
+    """A formula or term with `z` for `C(z)` where the script makes `z` a category: Bambi's `C(z)` sorts the labels."""
+    for name in categories:
+        text = re.sub(rf"(?<![\w.])C\(\s*(`{re.escape(name)}`|{re.escape(name)})\s*\)", r"\1", text)
+    return text
 
 
 def _turned(prior: CoefficientPrior) -> Prior:
@@ -184,7 +211,7 @@ def _term(coefficient: str, formula: str) -> str:
     ------
     DataError : for an interaction that the formula spells in another order: its prior would be lost without a word.
     """
-    term = re.sub(r"\[[^\]]*\]", "", coefficient)
+    term = re.sub(_CATEGORY, "", coefficient)
     plain = formula.replace(" ", "")
     if ":" in term and not any(term.replace(":", sign) in plain for sign in ":*"):
         raise DataError(f"Write the interaction '{term}' of '{formula}' as {term.replace(':', ' * ')} to translate it.")

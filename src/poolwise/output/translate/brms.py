@@ -11,6 +11,7 @@ from poolwise.formula import Formula
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.translate import brms_outcome, brms_thresholds
 from poolwise.output.translate.brms_priors import distribution
+from poolwise.output.translate.categories import read_in_r
 from poolwise.output.translate.common import (
     IN_R,
     bars_of,
@@ -20,7 +21,9 @@ from poolwise.output.translate.common import (
     in_r_spelling,
     number,
     of_predictor,
+    own_column,
     own_name,
+    quoted_in_r,
     refuse_centred_slopes,
     refuse_weights,
 )
@@ -76,8 +79,7 @@ def brms(posterior: Posterior) -> str:
     note = f"# {family.note}\n" if family.note else ""
     return (
         f"{header(model)}{note}\nlibrary(brms)\n\n"
-        'data <- read.csv("data.csv", stringsAsFactors = TRUE, check.names = FALSE)\n'
-        f"{statements}{family.helper}"
+        f"{read_in_r(model)}{statements}{family.helper}"
         f"priors <- c(\n  {joined}\n)\n"
         f"fit <- brm({whole},\n  data = data{_called(model, family)}, prior = priors{extra},\n"
         f"  chains = {posterior.chains}, iter = {2 * posterior.draws}, seed = 1)\nsummary(fit)\n"
@@ -115,6 +117,9 @@ def _check_family(model: Model, family: Brms) -> None:
             raise DataError(
                 f"brms has no parameter '{name}': add '{name} = {number(only)}' to the formulas to translate the model."
             )
+    for key in formula.keys:
+        if quoted_in_r(key) != key:
+            raise DataError(f"brms takes plain names of grouping columns only: rename '{key}' to translate the model.")
     known = dict(formula.additions)
     if "status" in known and known.keys() & {"lb", "ub"}:
         raise DataError(
@@ -214,9 +219,10 @@ def _at_centre(model: Model, predictor: str, text: str) -> tuple[str, str, dict[
             if effect == "Intercept":
                 names.append("1")
                 continue
-            renamed[factor.name, effect] = f"centred{k}{i}"
-            statements += f"data$centred{k}{i} <- Z[, {i + 1}]\n"
-            names.append(f"centred{k}{i}")
+            name = own_column(model, f"centred{k}{i}")
+            renamed[factor.name, effect] = name
+            statements += f"data${name} <- Z[, {i + 1}]\n"
+            names.append(name)
         effects = " + ".join(names if "1" in names else ["0", *names])
         text = text.replace(in_r_spelling(str(bars[0])), f"({effects} | {bars[0].factor})")
     return text, statements, renamed

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from poolwise.design.additions import ends_of, number
 from poolwise.inference.posterior import Model
-from poolwise.output.translate.common import column_of_response, in_r_spelling, quoted_in_r
+from poolwise.output.translate.common import column_of_response, in_r_spelling, own_column, quoted_in_r
 
 
 def left(model: Model) -> str:
     """The outcome, and what else is known of it."""
     formula = model.design.formula
-    known, weights = dict(formula.additions), model.encoding.weights
-    added = ["trials(trials)"] if model.family.trials else []
-    if weights:
+    known = dict(formula.additions)
+    added = [f"trials({own_column(model, 'trials')})"] if model.family.trials else []
+    if model.encoding.weights:
+        weights = quoted_in_r(model.encoding.weights)
         beside = ", sigma = TRUE" if formula.residual else ""
         added.append(f"se({weights}{beside})" if formula.known_errors else f"weights({weights})")
     if "choice" in known:
-        added.append("dec(choice)")
+        added.append(f"dec({own_column(model, 'choice')})")
     if "status" in known:
         added.append(f"cens({', '.join(in_r_spelling(known[name]) for name in ('status', 'upper') if name in known)})")
     bounds = [f"{name} = {in_r_spelling(known[name])}" for name in ("lb", "ub") if name in known]
@@ -31,7 +32,7 @@ def columns(model: Model) -> str:
     and ends of intervals where there is none."""
     said, column, formula = "", column_of_response(model), model.design.formula
     if model.family.trials:
-        said += f"data$trials <- with(data, {in_r_spelling(str(formula.trials))})\n"
+        said += f"data${own_column(model, 'trials')} <- with(data, {in_r_spelling(str(formula.trials))})\n"
     if column:
         mine = f"data${quoted_in_r(column)}"
         if model.family.labels:
@@ -44,8 +45,9 @@ def columns(model: Model) -> str:
             said += f'{mine} <- as.integer({mine} == "{model.encoding.labels[1]}")\n'
     known = dict(formula.additions)
     if "choice" in known:
-        said += f'data$choice <- as.integer(with(data, {in_r_spelling(known["choice"])}) %in% c(1, "upper"))\n'
+        chosen = in_r_spelling(known["choice"])
+        said += f'data${own_column(model, "choice")} <- as.integer(with(data, {chosen}) %in% c(1, "upper"))\n'
     for name in sorted(ends_of(formula)):
-        end = f"data${quoted_in_r(name)}"
-        said += f"# Rows that are no intervals must have an end too.\n{end}[is.na({end})] <- max(data${column}) + 1\n"
+        end, mine = f"data${quoted_in_r(name)}", f"data${quoted_in_r(str(column))}"
+        said += f"# Rows that are no intervals must have an end too.\n{end}[is.na({end})] <- max({mine}) + 1\n"
     return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from poolwise.design.factors import Factor
 from poolwise.formula.parse import unquote
 from poolwise.formula.terms import Bar
 from poolwise.inference.posterior import Model
+from poolwise.output.translate.expressions import check_expressions
 from poolwise.support.errors import DataError
 
 # Words of ours on either side of a formula, which translations spell by themselves.
@@ -21,6 +23,14 @@ _SPELLED = frozenset(
 )
 # Functions that mean the same in formulaic and in R.
 IN_R = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
+_WORDS_OF_R = frozenset(
+    {"if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE", "NULL", "Inf", "NaN"}
+    | {"NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_"}
+)
+# What brms writes for signs in the names of coefficients; all others stay as they are.
+_SIGNS_IN_BRMS = str.maketrans(
+    {**dict.fromkeys(" ()[],\"'?`", ""), "+": "P", "-": "M", "*": "MU", "/": "D", "^": "E", "=": "EQ", "$": "USD"}
+)
 
 
 def number(value: float) -> str:
@@ -50,6 +60,15 @@ def needed(model: Model) -> list[str]:
     added = [name for _, text in formula.additions for name in sorted(expression_names(text) - ends_of(formula))]
     columns = [*encoding.outcome, *added, *encoding.trials, *encoding.variables, *weights, *encoding.keys]
     return list(dict.fromkeys(columns))
+
+
+def own_column(model: Model, name: str) -> str:
+    """A name for a column of the script's own: that given, with a number behind it where the data have such a column.
+
+    Names with underscores at the end, as `support/naming.py` makes them, are refused by brms.
+    """
+    taken = {*needed(model), *ends_of(model.design.formula)}
+    return next(one for one in (name, *(f"{name}{k}" for k in count(2))) if one not in taken)
 
 
 def of_predictor(model: Model, name: str) -> list[int]:
@@ -85,36 +104,27 @@ def header(model: Model, what: str = "the same model and priors") -> str:
 
 
 def check_functions(model: Model, system: str, shared: frozenset[str]) -> None:
-    """Refuse a formula with functions that the other system lacks, or has in another sense."""
+    """Refuse a formula with functions or operators that the other system lacks, or has in another sense."""
     for name in set(re.findall(r"([A-Za-z_][\w.]*)\s*\(", model.design.formula.text)):
         if name not in shared and name not in _SPELLED:
             raise DataError(
                 f"'{name}(...)' of '{model.design.formula.text}' may mean something else in {system}: make it a column "
                 "of the data and use that."
             )
-
-
-def in_r(model: Model, system: str) -> str:
-    """The formula in R's spelling.
-
-    Raises
-    ------
-    DataError : for functions that R does not have, or has in another sense.
-    """
-    check_functions(model, system, IN_R)
-    return in_r_spelling(model.design.formula.text)
+    check_expressions(model, system)
 
 
 def in_r_spelling(text: str) -> str:
-    """`C(z)` as `factor(z)`, powers by `^`."""
+    """`C(z)` as `factor(z)`, powers by `^`, truths in capitals."""
+    text = re.sub(r"(?<![\w.`\[])(True|False)(?![\w.`])", lambda found: found[1].upper(), text)
     return re.sub(r"\bC\(", "factor(", text).replace("**", "^")
 
 
 def brms_coefficient(name: str) -> str:
-    """Name of a coefficient in brms: R's own, without any sign but letters and digits: `z[T.b]:x` is `zb:x`."""
-    name = re.sub(r"\bC\(", "factor(", name).replace("**", "E")
+    """Name of a coefficient in brms: R's own, with letters for signs: `z[T.b]:x` is `zb:x`, `I(x - 1)` is `IxM1`."""
+    name = in_r_spelling(name)
     name = re.sub(r"\[(?:T\.)?([^\]]*)\]", lambda found: re.sub(r"\.0$", "", found[1]), name)
-    return re.sub(r"[^\w:.]", "", name)
+    return name.translate(_SIGNS_IN_BRMS)
 
 
 def refuse_weights(model: Model, system: str) -> None:
@@ -127,5 +137,5 @@ def refuse_weights(model: Model, system: str) -> None:
 
 
 def quoted_in_r(name: str) -> str:
-    """A name as R takes it after a `$`."""
-    return name if re.fullmatch(r"[A-Za-z][\w.]*", name) else f"`{name}`"
+    """A name as R takes it after a `$`, and among arguments."""
+    return name if re.fullmatch(r"[A-Za-z][\w.]*", name) and name not in _WORDS_OF_R else f"`{name}`"

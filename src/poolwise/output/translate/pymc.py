@@ -7,6 +7,7 @@ import numpy as np
 from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 from poolwise.output.translate import pymc_outcome
+from poolwise.output.translate.categories import HELPER, categories_of, in_python, read_in_python
 from poolwise.output.translate.common import bars_of, header, matrix, needed, number, of_predictor
 from poolwise.output.translate.families import elsewhere
 from poolwise.priors import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, Normal, Prior, StudentT
@@ -34,7 +35,8 @@ def pymc(posterior: Posterior) -> str:
     model = posterior.model
     design, priors, family = model.design, model.priors, model.family
     likelihood = elsewhere(family).pymc
-    body = [f"    data = data.dropna(subset={needed(model)!r})", *pymc_outcome.columns(model)]
+    categories = {each.name for each in categories_of(model)}
+    body = [f"    data = data.dropna(subset={needed(model)!r})", *in_python(model), *pymc_outcome.columns(model)]
     coords: list[str] = []
     terms: dict[str, list[str]] = {}
     several = len(design.formula.predictors) > 1
@@ -46,12 +48,15 @@ def pymc(posterior: Posterior) -> str:
             body.append(f"    {matrix_name} = model_matrix({formula.common!r}, data){without}")
             beta = f"beta[{mine!r}]" if several else "beta"
             terms[name].append(f"np.asarray({matrix_name}, dtype=float) @ {beta}")
-    coords.append(f"'coefficient': {list(design.coefficients)!r}" if several else "'coefficient': list(X.columns)")
+    if design.coefficients:
+        coords.append(f"'coefficient': {list(design.coefficients)!r}" if several else "'coefficient': list(X.columns)")
     groups: list[str] = []
     for k, factor in enumerate(design.factors):
         code, labels = f"code_{k}", f"levels_{k}"
         key = " + ':' + ".join(f"data[{name!r}].astype(str)" for name in factor.keys)
         source = f"data[{factor.keys[0]!r}]" if len(factor.keys) == 1 else key
+        if factor.keys[0] in categories and len(factor.keys) == 1:
+            source += ".astype(object)"  # groups are sorted, whatever the order of their categories
         body.append(f"    {code}, {labels} = pd.factorize({source}, sort=True)")
         parts = [f"np.asarray(model_matrix({bar.effects!r}, data), dtype=float)" for bar in bars_of(model, factor)]
         body.append(f"    Z_{k} = np.hstack([{', '.join(parts)}])")
@@ -83,8 +88,8 @@ def pymc(posterior: Posterior) -> str:
     body += pymc_outcome.likelihood(model, likelihood)
     body.append("    return model")
     noise = _INVERSE[model.link.name].format("disc * (thresholds - mu)" if family.labels else "")
-    helpers = [likelihood.helper.format(inverse=noise), *pymc_outcome.helpers(model)]
-    shown = ["beta", *priors.dispersions]
+    helpers = [HELPER if categories else "", likelihood.helper.format(inverse=noise), *pymc_outcome.helpers(model)]
+    shown = [*(["beta"] if design.coefficients else []), *priors.dispersions] or ["sd_"]
     return "\n".join(
         [
             header(model),
@@ -100,7 +105,7 @@ def pymc(posterior: Posterior) -> str:
             "",
             "",
             'if __name__ == "__main__":',
-            '    with build(pd.read_csv("data.csv")):',
+            f"    with build({read_in_python(model)}):",
             f"        draws = pm.sample({posterior.draws}, chains={posterior.chains}, random_seed=1)",
             f"    print(pm.summary(draws, var_names={shown!r}, filter_vars='like'))",
             "",
