@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 
@@ -68,7 +68,8 @@ def own_column(model: Model, name: str) -> str:
     Names with underscores at the end, as `support/naming.py` makes them, are refused by brms.
     """
     taken = {*needed(model), *ends_of(model.design.formula)}
-    return next(one for one in (name, *(f"{name}{k}" for k in count(2))) if one not in taken)
+    numbered = (f"{name}{k}" for k in count(2))
+    return next(one for one in chain([name], numbered) if one not in taken)
 
 
 def of_predictor(model: Model, name: str) -> list[int]:
