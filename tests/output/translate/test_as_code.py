@@ -205,7 +205,7 @@ def test_names_in_other_systems():
         "z[T.b]": "zb", "z[a]": "za", "z[a]:x": "za:x", "C(h)[T.1.0]": "factorh1", "scale(x)": "scalex",
         "poly(x, 2)[1]": "polyx21", "I(x ** 2)": "IxE2", "Intercept": "Intercept",
         "I(x - 1)": "IxM1", "scale(x, center=True)": "scalexcenterEQTRUE", "z[T.a-b & c/d]": "zaMb&cDd",
-        "b[T.True]": "bTrue",
+        "b[T.True]": "bTrue", "k[T.(0.5, 9.0]]:x": "k0.59.0:x",
     }  # fmt: skip
     assert {name: brms_coefficient(name) for name in names} == names
     code = fitted("y ~ z * x + (1 | g)", draws=50, priors={"slopes": pw.Normal(0, 1)}).as_code("bambi")

@@ -22,6 +22,7 @@ LEVELS = {
     "text with zeros in front": ["01", "1", "10"],
     "declared numbers": pd.CategoricalDtype([3, 1, 2]),
     "truths": [False, True],
+    "intervals": [str(one) for one in pd.interval_range(0, 3)],
     "quotes": ['a "b"', "c\\d", "it's"],
 }
 
@@ -184,6 +185,8 @@ def test_effects_that_lme4_would_correlate():
 def test_spellings_of_r():
     data = frame().assign(k=np.arange(60) % 5).rename(columns={"w": "my w"})
     assert "weights = `my w`)" in fitted("y ~ x + (1 | g)", data, weights="my w").as_code("lme4")
+    left = fitted("y | weights(w) ~ x + (1 | g)", frame()).as_code("lme4")
+    assert "lmer(y ~ x + (1 | g), data = data, weights = w)" in left
     counted = fitted("k ~ x + (1 | g)", data, weights="my w", family="poisson").as_code("brms")
     assert "k | weights(`my w`) ~ x" in counted
     known = fitted("y | se(`my w`) ~ x + (1 | g)", data).as_code("brms")

@@ -10,6 +10,7 @@ from poolwise.formula import Formula
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.translate.categories import HELPER, categories_of, in_python, read_in_python
 from poolwise.output.translate.common import (
+    CATEGORY,
     check_functions,
     column_of_response,
     header,
@@ -103,7 +104,6 @@ def bambi(posterior: Posterior) -> str:
 
 
 _LINKS = frozenset({"identity", "logit", "log", "probit", "cloglog", "inverse"})  # of the mean, that Bambi has
-_CATEGORY = re.compile(r"\[[^\]]*\]")  # of a coefficient
 _OF_PROBABILITY = frozenset({"p"})  # parents whose link cannot be the log
 
 
@@ -174,7 +174,7 @@ def _of_predictor(model: Model, predictor: str, formula: Formula, sign: float) -
             )
         scales: dict[str, list[Prior]] = {}
         for effect, scale in zip(factor.effects, priors.sd[priors.layout.places(factor.name)], strict=True):
-            scales.setdefault(_as_columns(re.sub(_CATEGORY, "", effect), categories), []).append(scale)
+            scales.setdefault(_as_columns(CATEGORY.sub("", effect), categories), []).append(scale)
         bars.append(f"({_left(tuple(scales))} | {keys})")
         for effect, mine in scales.items():
             if any(scale != mine[0] for scale in mine):
@@ -211,7 +211,7 @@ def _term(coefficient: str, formula: str) -> str:
     ------
     DataError : for an interaction that the formula spells in another order: its prior would be lost without a word.
     """
-    term = re.sub(_CATEGORY, "", coefficient)
+    term = CATEGORY.sub("", coefficient)
     plain = formula.replace(" ", "")
     if ":" in term and not any(term.replace(":", sign) in plain for sign in ":*"):
         raise DataError(f"Write the interaction '{term}' of '{formula}' as {term.replace(':', ' * ')} to translate it.")

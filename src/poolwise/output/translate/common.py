@@ -23,6 +23,8 @@ _SPELLED = frozenset(
 )
 # Functions that mean the same in formulaic and in R.
 IN_R = frozenset({"log", "exp", "sqrt", "abs", "poly", "scale", "I", "C", "factor"})
+# The category in a coefficient's name, which may hold brackets itself: `k[T.(0, 1]]`.
+CATEGORY = re.compile(r"\[(?:T\.)?(.*?)\](?=:|$)")
 _WORDS_OF_R = frozenset(
     {"if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE", "NULL", "Inf", "NaN"}
     | {"NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_"}
@@ -124,7 +126,7 @@ def in_r_spelling(text: str) -> str:
 def brms_coefficient(name: str) -> str:
     """Name of a coefficient in brms: R's own, with letters for signs: `z[T.b]:x` is `zb:x`, `I(x - 1)` is `IxM1`."""
     name = in_r_spelling(name)
-    name = re.sub(r"\[(?:T\.)?([^\]]*)\]", lambda found: re.sub(r"\.0$", "", found[1]), name)
+    name = CATEGORY.sub(lambda found: re.sub(r"^(-?\d+)\.0$", r"\1", found[1]), name)
     return name.translate(_SIGNS_IN_BRMS)
 
 

@@ -20,8 +20,6 @@ def lme4(posterior: Posterior) -> str:
     model = posterior.model
     if model.sampled:
         raise DataError("as_code('lme4') speaks of the normal family: lmer has no other, and glmer has few of these.")
-    if model.design.formula.known_errors or model.design.formula.fixed:
-        raise DataError("lme4 estimates sigma: known standard errors and a fixed sigma cannot be said there.")
     check_functions(model, "lme4", IN_R)
     _check_bars(model)
     right = model.design.formula.text.split("~", 1)[1].strip()
