@@ -109,7 +109,7 @@ def test_tables_whose_categories_differ_are_refused():
     for lost in ("a", "c"):
         less = whole.assign(z=whole["z"].replace(lost, "b"))
         for tables in ([whole, less], [less, whole]):
-            with pytest.raises(pw.DataError, match="'z' has the categories .* in table 1 and .* in table 2"):
+            with pytest.raises(pw.DataError, match=r"'z' has the categories [abc, ]+ in table 1 and [abc, ]+ in"):
                 pw.fit_imputed("y ~ z", tables, draws=50, seed=1)
 
 

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import poolwise as pw
@@ -107,3 +108,40 @@ def test_new_rows_have_the_categories_of_the_fit(tmp_path):
     coded = pw.fit("y ~ code(lev) + x", data, seed=1, draws=50, functions=own)
     alone = [coded.predict({"lev": [level], "x": [0.0]})["mean"].iloc[0] for level in new["lev"]]
     np.testing.assert_allclose(alone, coded.predict(new)["mean"])
+
+
+def test_added_rows_have_the_categories_of_the_fit():
+    """Text from an engine, which computes in batches what no query can say."""
+    data = CATEGORIES.assign(y=10.0 * (CATEGORIES["lev"] > "low") + 0.01 * CATEGORIES["x"] + 0.1 * CATEGORIES["n"])
+    fit = pw.fit("y ~ I(lev > 'low') + x", data, seed=1, draws=50)
+    text = data.assign(lev=data["lev"].astype(str))
+    expected = fit.update(data).summary()["mean"]
+    for rows in (duckdb.from_df(text), pl.from_pandas(text).lazy()):
+        np.testing.assert_allclose(fit.update(rows).summary()["mean"], expected, rtol=1e-9)
+    whole = fit.update(data)
+    np.testing.assert_allclose(whole.forget(duckdb.from_df(text)).summary()["mean"], fit.summary()["mean"], rtol=1e-6)
+    compared = pw.avg_comparisons(fit, "lev").table
+    assert compared["contrast"].tolist() == ["mid - low", "high - low"]
+    np.testing.assert_allclose(compared["mean"], 10.0, atol=0.5)
+    with pytest.raises(pw.DataError, match="'kind' is no number: give the values to compare"):
+        pw.avg_comparisons(pw.fit("y ~ I(kind == 'a')", text.assign(kind=np.tile(["a", "b"], 60)), seed=1), "kind")
+
+
+def test_text_is_compared_alike_by_every_route():
+    text = CATEGORIES.assign(lev=CATEGORIES["lev"].astype(str), won=CATEGORIES["won"].astype(str))
+    for rows in (text, duckdb.from_df(text), pl.from_pandas(text).lazy()):
+        total = pw.SufficientStatistics.from_data("x ~ I(lev > 'low')", rows).products.merged()
+        assert total.means[0, 0] + total.origin[0] == pytest.approx(1 / 3)  # by the alphabet: mid alone
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_ordered_dictionaries_of_arrow(large, monkeypatch):
+    if large:
+        monkeypatch.setattr(routes, "LARGE", 5)
+    table = pa.Table.from_pandas(CATEGORIES)
+    assert table.schema.field("lev").type.ordered
+    read = pw.SufficientStatistics.from_data
+    assert read("x ~ lev", table).design.coefficients == ("Intercept", "lev[T.mid]", "lev[T.high]")
+    assert read("lev ~ x", table, family="cumulative").encoding.labels == ("low", "mid", "high")
+    total = read("x ~ I(lev > 'low')", table).products.merged()
+    assert total.means[0, 0] + total.origin[0] == pytest.approx(2 / 3)

@@ -10,8 +10,6 @@ import numpy as np
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import fit
-from poolwise.design.required_columns import part_texts
-from poolwise.design.transform_state import specs_state
 from poolwise.families import Family
 from poolwise.families.links import LOG, LOGIT
 from poolwise.formula import Functions
@@ -159,14 +157,14 @@ def _check_categories(models: Sequence[Model]) -> None:
                 one, two = (", ".join(map(str, each.get(factor, ()))) or "none" for each in (first, other))
                 raise DataError(
                     f"'{factor}' has the categories {one} in table 1 and {two} in table {k}: their coefficients are "
-                    "other differences. Every completed table must have rows of all categories."
+                    "other differences. Every completed table must have rows of all categories, in one order."
                 )
 
 
 def _categories(model: Model) -> dict[str, Any]:
     """Categories by factor of the formula."""
-    state = specs_state(model.encoding.specs, part_texts(model.design.formula))
-    return {factor: labels for part in state.values() for factor, labels in part["categories"].items()}
+    states = [item for part in model.encoding.specs._flatten() for item in part.encoder_state.items()]
+    return {str(factor): list(state["categories"]) for factor, (_, state) in states if "categories" in state}
 
 
 def fit_imputed(

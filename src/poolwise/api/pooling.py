@@ -33,7 +33,7 @@ from poolwise.sources import as_source
 from poolwise.statistics import CrossProducts, Statistics
 from poolwise.statistics.routes import stream_again
 from poolwise.support.atomic_write import check_writable
-from poolwise.support.digits import significant
+from poolwise.support.digits import apart, significant
 from poolwise.support.errors import DataError, FormulaError
 from poolwise.support.progress import Progress, silent
 from poolwise.support.threads import check_threads
@@ -268,7 +268,10 @@ class PoolingComparison:
         ranked = sorted(self.scores, key=lambda kind: self.scores[kind].cross_validated)
         best, others = ranked[0], ranked[1:]
         what, power = ("Brier score", 2) if self.scores[best].binary else ("RMSD", 1)
-        values = {kind: _three(self.scores[kind].cross_validated ** power) for kind in ranked}
+        exact = {kind: self.scores[kind].cross_validated ** power for kind in ranked}
+        values = {kind: _three(value) for kind, value in exact.items()}
+        if len(set(values.values())) < len(set(exact.values())):
+            values = dict(zip(exact, apart(list(exact.values())), strict=True))
         shown = " and ".join(f"{values[kind]} ({kind.value})" for kind in others)
         trap = "" if inside is best else f" In sample, {inside.value} looked best: that is the trap."
         by_log = max(self.scores, key=lambda kind: self.scores[kind].log_score)

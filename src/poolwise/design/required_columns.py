@@ -253,6 +253,14 @@ def python_factors(parts: Any) -> list[str]:
     return list(found)
 
 
+def plain_factors(parts: Any) -> set[str]:
+    """Columns that stand in the terms of a formula by themselves, and not within expressions alone."""
+    from formulaic.parser.types import Factor
+
+    factors = (factor for part in parts._flatten() for term in part for factor in term.factors)
+    return {str(factor.expr) for factor in factors if factor.eval_method is Factor.EvalMethod.LOOKUP}
+
+
 @lru_cache(maxsize=256)
 def _parse_part(text: str) -> Any:
     """Parsing costs as much as evaluating a small model, and refits repeat it."""

@@ -123,6 +123,9 @@ def categories(posterior: Posterior, name: str) -> list[Any] | None:
     for structure in posterior.model.design.structures:
         if structure.simplex and variables(structure)[0] == (name,):
             return list(structure.learnt(posterior.model.encoding.specs)["ordered"])
+    for declared in posterior.model.encoding.declared:  # within expressions
+        if declared.name == name:
+            return list(declared.labels)
     return None
 
 
@@ -153,6 +156,8 @@ def _pairs(
         levels = categories(posterior, name)
         if levels is None and (column.dtype.kind == "b" or _is_indicator(posterior, name, seen)):
             levels = [False, True] if column.dtype.kind == "b" else [0, 1]
+        if levels is None and column.dtype.kind not in "iuf":
+            raise DataError(f"'{name}' is no number: give the values to compare, as in {{'{name}': ['a', 'b']}}.")
         if levels is None:
             return [("+1", column + 1, column)]
         return [(f"{_said(level)} - {_said(levels[0])}", level, levels[0]) for level in levels[1:]]

@@ -72,6 +72,8 @@ def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
         series = table.frame[name]
         if isinstance(series.dtype, nw.Datetime) and series.dtype.time_zone:
             return False
+        if series.implementation.is_pyarrow() and _ordered_categories(series):
+            return False
         dtype = getattr(series.to_native(), "dtype", None)
         if isinstance(dtype, pd.CategoricalDtype) and not all(isinstance(one, str) for one in dtype.categories):
             return False
@@ -91,8 +93,9 @@ def has_order(table: Table, name: str) -> bool:
 def _ordered_categories(series: Any) -> bool:
     import narwhals as nw
 
-    stated = getattr(getattr(series.to_native(), "dtype", None), "ordered", False)
-    return isinstance(series.dtype, nw.Enum) or bool(stated)
+    native = series.to_native()
+    kind = getattr(native, "dtype", None) if hasattr(native, "dtype") else getattr(native, "type", None)  # of Arrow
+    return isinstance(series.dtype, nw.Enum) or bool(getattr(kind, "ordered", False))
 
 
 def check_column(name: str, names: Iterable[str]) -> None:
@@ -176,6 +179,8 @@ def _declared(series: Any, used: list[Any]) -> list[Any]:
             pass
     if isinstance(series.dtype, nw.Enum):
         return list(map(str, series.dtype.categories))
+    if series.implementation.is_pyarrow() and _ordered_categories(series):
+        return [_scalar(label) for label in native.unify_dictionaries().chunk(0).dictionary.to_pylist()]
     return sorted(used, key=lambda label: (isinstance(label, str), label))
 
 

@@ -20,7 +20,7 @@ from poolwise.design.factors import Cells, cells_of
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.model_matrices import column_of_category, materialise
 from poolwise.design.raw_columns import raw_columns
-from poolwise.design.required_columns import Needed, part_texts, python_factors
+from poolwise.design.required_columns import Needed, part_texts, plain_factors, python_factors
 from poolwise.design.transform_state import encoded_state, restore_specs
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.relation import Relation
@@ -100,7 +100,8 @@ def open_stream(needed: Needed, relation: Relation, like: Encoding | None, missi
     query = complete.select(*chosen)
     head = as_table(next(relation.batches(query.head(HEAD), HEAD, Scan())))
     levels = [(name, relation.declared_levels(name)) for name in needed.predictors]
-    declared = tuple(Declared(name, tuple(each), ordered=True) for name, each in levels if each is not None)
+    own = tuple(Declared(name, tuple(each), ordered=True) for name, each in levels if each is not None)
+    declared = own if like is None else like.declared
     raw = as_declared(raw_columns(needed, head), declared)
     learnt = materialise(specs, raw, needed.formula, head.rows).model_spec
     design, encoding = describe_columns(needed, learnt, labels, declared)
@@ -178,7 +179,8 @@ def _learn(needed: Needed, relation: Relation, complete: Any, numeric: Mapping[s
     factors = python_factors(needed.parts)
     categories: dict[str, list[Any]] = {}
     states: dict[str, Any] = {}
-    columns = {name: name for name in needed.values if not numeric[name]}
+    plain = plain_factors(needed.parts)
+    columns = {name: name for name in needed.values if not numeric[name] and name in plain}
     columns |= {
         f: str(column_of_category(f)) for f in factors if f.startswith("C(") and column_of_category(f) in numeric
     }

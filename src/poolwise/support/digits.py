@@ -32,7 +32,7 @@ def beside(value: float, spread: float, count: int = 4) -> str:
 
 def fixed(value: float, width: float, decimals: int) -> str:
     """So many decimals, or as many as tell two digits of an interval that is narrower; zero has no sign."""
-    if 0 < width < 10.0**-decimals:
+    if 0 < width < 10.0 ** (1 - decimals):
         decimals = 1 - math.floor(math.log10(width))
     return f"{round(float(value), decimals) + 0.0:.{decimals}f}"
 
