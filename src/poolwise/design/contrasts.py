@@ -45,7 +45,7 @@ def patsy_treatment(reference: Any = UNSET) -> Treatment:
     return Treatment(base=reference)
 
 
-def category(data: Any, contrasts: Any = None, **options: Any) -> Any:
+def category(x: Any, contrasts: Any = None, **options: Any) -> Any:
     """`C(x)`, `C(x, contr.sum)`: a column of categories and their coding.
 
     Raises
@@ -66,7 +66,7 @@ def category(data: Any, contrasts: Any = None, **options: Any) -> Any:
             "C(x, contr.treatment(base='b')) for differences from 'b', or contr.sum, contr.helmert, contr.diff, "
             "contr.poly."
         )
-    return TRANSFORMS["C"](data, contrasts, **options)
+    return TRANSFORMS["C"](x, contrasts, **options)
 
 
 def _place(base: Any, levels: list[Any]) -> int:

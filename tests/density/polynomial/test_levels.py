@@ -55,6 +55,7 @@ MODELS = [
 def test_they_are_close_to_rows(formula, family, link, monkeypatch):
     """But for the second order in what differs within levels, a part of what makes up for the normal model."""
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
+    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
     model, found, of_model = _models(formula, family, link)
     by_rows = RowRemainders.of(*of_model)
@@ -76,6 +77,7 @@ def test_they_are_close_to_rows(formula, family, link, monkeypatch):
 
 def test_levels_that_are_not_close_keep_their_rows(monkeypatch):
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
+    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_CLOSE", 1e-5)
     model, found, of_model = _models("y ~ s(x, k=4) + (x | h)", "poisson")
     by_rows = RowRemainders.of(*of_model)
@@ -100,6 +102,7 @@ def _draws(model, found, polynomials):
 @pytest.fixture
 def however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_FEWER", 0.0)  # no polynomials of cells
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 

@@ -48,6 +48,7 @@ from poolwise.support.threads import map_slices
 _ORDERS = {1: 8, 2: 6, 3: 5}  # of polynomials, by the effects of a level
 _DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
+_WORTH = 5e5  # flops of a draw's rows, below which these are read in no time
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
 _MOST = 1 << 25  # numbers of all slopes
 _APART = 0.1  # variance of what is left out at these draws, which are further out than those of the posterior
@@ -72,7 +73,7 @@ def level_polynomials_of(
     """
     leaf = model.density.normal.leaf
     q = len(design.factors[leaf].effects) if leaf >= 0 else 0
-    if q not in _ORDERS:
+    if q not in _ORDERS or by_all.cost < _WORTH:
         return None
     drawn = CorrectedDensity.of(model, by_all, design, priors, 1, threads)
     points = thetas_of(model.density, model.modes[0], _DRAWS)
@@ -214,8 +215,9 @@ def _summed(
 
     def lane(_: int, of: slice) -> None:
         last = int(rows.bounds[of.stop])
-        for begin in range(int(rows.bounds[of.start]), last, CHUNK):
-            add(slice(begin, min(begin + CHUNK, last)), of)
+        with np.errstate(all="ignore"):  # levels whose sums are no numbers keep their rows
+            for begin in range(int(rows.bounds[of.start]), last, CHUNK):
+                add(slice(begin, min(begin + CHUNK, last)), of)
 
     map_slices(lane, rows.levels, max(1, -(-rows.levels // _LANES)), threads)
     return sums
