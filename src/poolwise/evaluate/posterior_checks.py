@@ -138,12 +138,12 @@ class Checks:
         return (
             f"Posterior predictive checks of {self.formula}: {len(self.replicated)} replications of "
             f"{self.total:,} rows{part}\n"
-            f"{_in_text(self.table).to_string()}\n"
+            f"{statistics_in_text(self.table).to_string()}\n"
             f"{rmsd if np.isfinite(self.rmsd_in_sample) else ''}{self.verdict}"
         )
 
 
-def _in_text(table: pd.DataFrame) -> pd.DataFrame:
+def statistics_in_text(table: pd.DataFrame) -> pd.DataFrame:
     """A table of statistics with digits that tell two of how wide intervals are."""
     shown = table.astype(object)
     for k, (*values, low, high, tail) in enumerate(table.to_numpy(dtype=float)):

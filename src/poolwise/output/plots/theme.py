@@ -75,6 +75,7 @@ def styled(chart: Any) -> Any:
             gridColor="#ececec",
             domainColor="#888888",
         )
+        .configure_axisXQuantitative(labelSeparation=5)
         .configure_title(fontSize=14, anchor="start", fontWeight="bold", subtitleFontSize=12, subtitleColor="#555555")
         .configure_header(labelFontSize=12, titleFontSize=12, labelFontWeight="bold")
         .configure_legend(labelFontSize=11, titleFontSize=12, titleFontWeight="normal")

@@ -13,7 +13,7 @@ from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.evaluate.explain import explain
 from poolwise.evaluate.loo.elpd import LeaveOut
-from poolwise.evaluate.posterior_checks import Checks
+from poolwise.evaluate.posterior_checks import Checks, statistics_in_text
 from poolwise.evaluate.shrinkage import shrinkage
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.plots import theme
@@ -109,7 +109,7 @@ def write_report(
             factor=posterior.model.design.factors[0].name if posterior.model.design.factors else None,
             group_table=_group_table(posterior),
             checks=checks,
-            check_table=None if checks is None else _table(checks.table.reset_index()),
+            check_table=None if checks is None else _table(statistics_in_text(checks.table).reset_index()),
             left_out=left_out,
             limits=words.limits(posterior, notes),
             code=words.reproduction(posterior),
