@@ -122,7 +122,8 @@ def test_added_rows_have_the_categories_of_the_fit():
     np.testing.assert_allclose(whole.forget(duckdb.from_df(text)).summary()["mean"], fit.summary()["mean"], rtol=1e-6)
     compared = pw.avg_comparisons(fit, "lev").table
     assert compared["contrast"].tolist() == ["mid - low", "high - low"]
-    np.testing.assert_allclose(compared["mean"], 10.0, atol=0.5)
+    coefficient = fit.summary()["mean"]["beta[I(lev > 'low')]"]
+    np.testing.assert_allclose(compared["mean"], coefficient, rtol=1e-9)
     with pytest.raises(pw.DataError, match="'kind' is no number: give the values to compare"):
         pw.avg_comparisons(pw.fit("y ~ I(kind == 'a')", text.assign(kind=np.tile(["a", "b"], 60)), seed=1), "kind")
 

@@ -24,7 +24,8 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     """theta, coefficients, effects, dispersions and certificate; None where the model is not made for this, or the
     certificate does not hold.
 
-    It is one for many rows, observed exactly, with a regression of the mean, whose other parameters they all share.
+    It is one for many rows, observed exactly or in intervals alone, with a regression of the mean, whose other
+    parameters they all share.
     """
     observations, priors = model.observations, model.priors
     if observations is None or not model.design.coefficients:

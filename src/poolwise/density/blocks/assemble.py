@@ -64,7 +64,7 @@ def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) ->
     one, other = left[0] + statistics.means @ left[1:], right[0] + statistics.means @ right[1:]
     between = (statistics.weights[:, None] * one)[:, :, None] * other[:, None, :]
     cells, size = len(statistics.scatter), len(left) - 1
-    # L'SR of each cell as one product: many small ones take ten times as long.
+    # L'SR of each cell as one product: many small ones take three times as long.
     within = statistics.scatter.reshape(cells, size**2) @ np.kron(left[1:], right[1:])
     return between + within.reshape(between.shape)
 

@@ -253,7 +253,8 @@ class BlockedDensity:
     def _log_ratios(self, points: np.ndarray) -> np.ndarray:
         """(m,) logs of the variance of the leaf's only effect, shifted, over that of the noise."""
         place = self._effects_of(self.order.leaf).start
-        own = math.log(abs(float(self.system.maps[place, place])))
+        with np.errstate(divide="ignore"):  # of a column that is zero, of which no table is made
+            own = float(np.log(abs(self.system.maps[place, place])))
         return np.asarray(2.0 * (points[:, place] + own - points[:, len(self.layout.effects) + self.layout.pairs]))
 
     # What `GroupOffsets` asks of the leaf.
