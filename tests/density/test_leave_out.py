@@ -59,6 +59,32 @@ def test_row_moments_are_those_of_dense_matrices(formula):
         np.testing.assert_allclose(spread, np.diag(eta - gain @ eta), rtol=1e-8)
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g) + (1 | z)", "y ~ x + (x | g) + (1 | z)", "y ~ x + (1 | g/z)"])
+def test_variances_of_rows_keep_their_digits_beside_much_wider_effects(formula):
+    model, rows, density = model_of(formula, frame(rows=300))
+    point = density.starts()[0]
+    point[density.log_scales] += 8.0  # thousands of times as wide as the sums that rows tell
+    (variance,) = density.row_moments(point[None], rows.values, rows.codes)[1]
+    whitened = columns_of_unit_effects(model, rows, point)
+    sigma = model.priors.layout.sigma(point)
+    root = np.linalg.qr(np.vstack([whitened / sigma, np.eye(whitened.shape[1])]), mode="r")
+    expected = np.square(np.linalg.solve(root.T, whitened.T)).sum(axis=0)
+    np.testing.assert_allclose(variance, expected, rtol=1e-6)
+
+
+def columns_of_unit_effects(model, rows, theta):
+    """Columns (n, D) of coefficients and effects that are independent standard normals beforehand."""
+    design, priors = model.design, model.priors
+    basis = np.column_stack([np.ones(len(rows.codes)), rows.values[:, :-1]])
+    to_beta = np.linalg.inv(priors.rows)
+    parts = [basis @ design.common_map @ to_beta @ np.linalg.cholesky(of_coefficients(priors, theta))]
+    for factor in design.factors:
+        own = basis @ factor.group_map @ np.linalg.cholesky(between(priors.layout, theta, factor))
+        levels = np.eye(len(factor.levels))[factor.codes[rows.codes]]
+        parts.append((levels[:, :, None] * own[:, None, :]).reshape(len(own), -1))
+    return np.hstack(parts)
+
+
 def test_rows_of_an_unknown_group_have_the_spread_of_the_groups():
     model, rows, density = model_of("y ~ x + (x | g)", frame())
     points = points_of(density)

@@ -6,6 +6,7 @@ Cost of an evaluation: groups x q^2 (q + p), whatever the number of rows. Deriva
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,6 +191,10 @@ class CollapsedDensity:
     def unexplained_of(self, factor: int, points: np.ndarray) -> np.ndarray:
         """As `unexplained`, of the only factor."""
         return self.unexplained(points)
+
+    def unexplained_by(self, factors: Sequence[int], points: np.ndarray) -> list[np.ndarray]:
+        """The same of several factors, of which there is one."""
+        return [self.unexplained(points) for _ in factors]
 
     def common_of(self, working: np.ndarray) -> np.ndarray:
         """The common coefficients among those that `draw_common` makes: all of them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.compiled import kernel
-from poolwise.compiled.types import Matrix, Vector
+from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.working_coordinates import WorkingBasis, shifted
 from poolwise.statistics.products import CrossProducts
 
@@ -50,7 +50,43 @@ class Projection:
         return between + self.columns[1:].T @ statistics.scatter @ self.columns[1:]
 
 
-@kernel  # products with so few columns by BLAS take twenty times as long where its threads wait for a busy core
+def products_of(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Sums over the rows of each cell of products of two sets of columns, (1 + K, a) and (1 + K, b), (C, a, b)."""
+    out = np.empty((len(statistics.weights), left.shape[1], right.shape[1]))
+    columns = np.ascontiguousarray(left), np.ascontiguousarray(right)
+    _products(statistics.weights, statistics.means, statistics.scatter, *columns, out)
+    return out
+
+
+# Products with so few columns by BLAS take twenty times as long where its threads wait for a busy core.
+@kernel
+def _products(weights: Vector, means: Matrix, scatter: Array3, left: Matrix, right: Matrix, out: Array3) -> None:
+    """Of cells with weights (C,), means (C, K) and scatter (C, K, K), into `out` (C, a, b)."""
+    size = means.shape[1]
+    one, other = np.empty(left.shape[1]), np.empty(right.shape[1])
+    for c in range(weights.size):
+        for i in range(left.shape[1]):
+            one[i] = left[0, i]
+            for j in range(right.shape[1]):
+                other[j], out[c, i, j] = right[0, j], 0.0
+        for k in range(size):
+            mean = means[c, k]
+            for j in range(right.shape[1]):
+                other[j] += mean * right[1 + k, j]
+            for i in range(left.shape[1]):
+                times = left[1 + k, i]
+                one[i] += mean * times
+                if times != 0.0:
+                    for h in range(size):
+                        spread = times * scatter[c, k, h]
+                        for j in range(right.shape[1]):
+                            out[c, i, j] += spread * right[1 + h, j]
+        for i in range(left.shape[1]):
+            for j in range(right.shape[1]):
+                out[c, i, j] += weights[c] * one[i] * other[j]
+
+
+@kernel
 def _project(values: Matrix, origin: Vector, columns: Matrix, effects: Matrix, x: Matrix, z: Matrix) -> None:
     """Rows [W, y] (n, K + 1) as [X, y] and Z, into `x` (n, p + 1) and `z` (n, q)."""
     for i in range(values.shape[0]):

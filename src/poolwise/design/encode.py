@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.additions import addition_texts, bounds
+from poolwise.design.combinations import cells_of, first_of, places_of
 from poolwise.design.declared import as_declared, declared_in
 from poolwise.design.design import Design, Rows
 from poolwise.design.encoding import Encoding, codes_of, describe_columns, with_cells
 from poolwise.design.expression_names import expression_names
-from poolwise.design.factors import NOBODY, Cells, cells_of
+from poolwise.design.factors import NOBODY, Cells
 from poolwise.design.levels import group_levels
 from poolwise.design.matrix_rows import (
     additions_of,
@@ -34,24 +35,31 @@ from poolwise.design.required_columns import Needed, design_parts
 from poolwise.formula import Formula
 from poolwise.sources.frames import Table
 
+_SHARED = 0.1  # combinations of values for each row, up to which it pays to look for them
 
-def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Design, Encoding, Rows]:
+
+def build(
+    needed: Needed, table: Table, *, missing: str = "drop", row_by_row: bool = False
+) -> tuple[Design, Encoding, Rows]:
     """Learn the encoding of a formula from a table and encode its rows.
 
     Parameters
     ----------
     missing : "drop" leaves rows with a missing value out and counts them; "error" refuses them.
+    row_by_row : whether no term looks at other rows: then values that many rows share are evaluated once.
 
     Raises
     ------
     FormulaError, DataError : what is wrong, where, and what would be valid.
     """
     raw, cells, codes, dropped, labels = read(needed, table, missing, ())
-    matrices = materialise(needed.parts, raw, needed.formula, len(codes))
+    raw, place = _once_each(raw, len(codes), needed.formula, row_by_row=row_by_row)
+    few = codes if place is None else np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
+    matrices = materialise(needed.parts, raw, needed.formula, len(few))
     declared = declared_in(raw, needed.predictors)
     design, encoding = describe_columns(needed, matrices.model_spec, cells, declared)
     encoding = replace(encoding, labels=labels)
-    rows = rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+    rows = _of_each(rows_of_matrices(design, encoding, matrices, raw, few, dropped), place, codes)
     if called(needed.formula):
         backwards = np.arange(len(codes))[::-1]
         for some in (backwards[::2], backwards[1::2]):  # the largest value, or the row before, is in one of them only
@@ -64,9 +72,17 @@ def build(needed: Needed, table: Table, *, missing: str = "drop") -> tuple[Desig
 
 
 def encode_like(
-    design: Design, encoding: Encoding, needed: Needed, table: Table, *, missing: str = "drop"
+    design: Design,
+    encoding: Encoding,
+    needed: Needed,
+    table: Table,
+    *,
+    missing: str = "drop",
+    row_by_row: bool = False,
 ) -> tuple[Design, Encoding, Rows]:
     """Encode rows, outcome included, with an encoding that was learnt before; only the groups are the rows' own.
+
+    Parameters are those of `build`.
 
     Raises
     ------
@@ -74,9 +90,32 @@ def encode_like(
     """
     raw, cells, codes, dropped, _ = read(needed, table, missing, encoding.labels)
     raw = as_declared(raw, encoding.declared)
-    matrices = materialise(encoding.specs, raw, design.formula, len(codes))
+    raw, place = _once_each(raw, len(codes), design.formula, row_by_row=row_by_row)
+    few = codes if place is None else np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
+    matrices = materialise(encoding.specs, raw, design.formula, len(few))
     design, encoding = with_cells(design, encoding, cells)
-    return design, encoding, rows_of_matrices(design, encoding, matrices, raw, codes, dropped)
+    return design, encoding, _of_each(rows_of_matrices(design, encoding, matrices, raw, few, dropped), place, codes)
+
+
+def _once_each(
+    raw: dict[str, Any], rows: int, formula: Formula, *, row_by_row: bool
+) -> tuple[dict[str, Any], np.ndarray | None]:
+    """Raw columns with each combination of values once, and which one each row has, (n,); as they are, and None, where
+    terms may look at other rows, or few rows share their values."""
+    import pandas as pd
+
+    if not row_by_row or not raw or called(formula):
+        return raw, None
+    place = places_of([pd.factorize(values, use_na_sentinel=False)[0] for values in raw.values()])
+    first = first_of(place)
+    if len(first) > _SHARED * rows:
+        return raw, None
+    return {name: values[first] for name, values in raw.items()}, place
+
+
+def _of_each(rows: Rows, place: np.ndarray | None, codes: np.ndarray) -> Rows:
+    """The rows (n,) that have these values, and their cells."""
+    return rows if place is None else replace(rows.take(place), codes=codes, dropped=rows.dropped)
 
 
 def encode(

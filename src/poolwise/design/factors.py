@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolwise.design.combinations import cells_of
 from poolwise.design.levels import label_codes
 from poolwise.design.structures.coupling import Coupling
 from poolwise.design.structures.structure import Structure
@@ -110,22 +111,6 @@ class Factor:
         known = sorted(set(self.predictors))
         of = np.array([known.index(name) for name in self.predictors], dtype=np.int64)
         return self.starts * len(known) + of
-
-
-def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct combinations of codes, (C, number of columns), in the order of their columns; and each row's, (n,)."""
-    import pandas as pd
-
-    place, first = pd.factorize(codes[0], sort=True)
-    found = np.asarray(first)[:, None]
-    for column in codes[1:]:
-        if len(found) == len(place):  # every row by itself, in an order that further columns do not change
-            order = np.argsort(place)
-            return np.column_stack([each[order] for each in codes]), np.asarray(place, dtype=np.int64)
-        size = int(column.max(initial=0)) + 1
-        place, pairs = pd.factorize(place.astype(np.int64) * size + column, sort=True)
-        found = np.column_stack([found[pairs // size], pairs % size])
-    return found, np.asarray(place, dtype=np.int64)
 
 
 def levels_of(keys: tuple[str, ...], names: tuple[str, ...], cells: Cells) -> tuple[np.ndarray, np.ndarray]:

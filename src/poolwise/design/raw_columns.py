@@ -10,7 +10,8 @@ import numpy as np
 from poolwise.design.additions import coded
 from poolwise.design.categories import positions
 from poolwise.design.checks import check_written_numbers
-from poolwise.design.factors import Cells, cells_of
+from poolwise.design.combinations import cells_of
+from poolwise.design.factors import Cells
 from poolwise.design.levels import check_labels, group_levels
 from poolwise.design.required_columns import Needed, check_missing, complete
 from poolwise.formula.parse import unquote

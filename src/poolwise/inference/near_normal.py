@@ -90,10 +90,10 @@ def near_normal(
     shape = sample.points.shape[:2]
     theta = whole.theta.reshape(*shape, -1)
     full = found.density.full(points[:: max(1, len(points) // _AVERAGED)])
-    normal = found.density.normal
+    open_shares = found.density.normal.unexplained_by(range(len(whole.u)), full) if whole.u else []
     u = tuple(
-        DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), normal.unexplained_of(f, full))
-        for f, effects in enumerate(whole.u)
+        DrawnOffsets(effects.reshape(*shape, *effects.shape[1:]), share)
+        for effects, share in zip(whole.u, open_shares, strict=True)
     )
     layout = model.priors.layout
     dispersions = {name: layout.dispersion(theta, name) for name in layout.dispersions}
@@ -117,8 +117,8 @@ def _drawn(
     if efficiency(apart) >= _SAME:
         # By single draws: in pairs odd terms cancel, by which effects of a small group are skewed.
         single = replace(plain, mirrored=False)
-        drawn = sample_near(single, found.density, found.modes, settings)
-        if drawn is not None and not drawn.corrected:
+        drawn = sample_near(single, found.density, found.modes, settings, corrected=False)
+        if drawn is not None:
             return single, drawn
     cheap = int(_CHEAP // max(plain.remainders.cost, 1.0))
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))

@@ -36,7 +36,13 @@ class Near:
 
 
 def sample_near(
-    density: LogDensity, near: LogDensity, modes: list[Mode], settings: SamplerSettings, *, everywhere: bool = True
+    density: LogDensity,
+    near: LogDensity,
+    modes: list[Mode],
+    settings: SamplerSettings,
+    *,
+    everywhere: bool = True,
+    corrected: bool = True,
 ) -> Near | None:
     """Draw from a density by a proposal that is adapted to one near it, which costs less.
 
@@ -49,6 +55,7 @@ def sample_near(
     ----------
     modes : of the near one.
     everywhere : whether the density is right far from the near one too, so that proposals may be fitted to its tails.
+    corrected : whether draws of the density itself are wanted where the near one will not do.
     """
     adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
@@ -70,6 +77,8 @@ def sample_near(
             figures = certificate.figures | {"near": efficiency(apart)}
             said = replace(certificate, figures=figures, log_evidence=evidence)
             return Near(replace(found, certificate=said), False)
+    if not corrected:
+        return None
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
     for _ in range(_REFITS if everywhere else 0):

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Rows
 from poolwise.design.expressions import reach
-from poolwise.design.factors import Cells, cells_of
+from poolwise.design.factors import Cells
 from poolwise.design.required_columns import Needed, python_factors
 from poolwise.sources.frames import Table
 from poolwise.sources.relation import Relation
@@ -111,17 +112,17 @@ def distinct(rows: Rows) -> Rows:
     """The rows that differ, in an order that does not depend on that of the rows, with how many there are of each."""
     more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
     limits = [] if rows.limits is None else list(rows.limits)
-    columns = [rows.codes, *rows.values.T, *more, *limits]
-    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
-    first = np.unique(place, return_index=True)[1]
+    place = places_of([rows.codes, *map(value_codes, (*rows.values.T, *more, *limits))])
     counts = np.bincount(place, rows.multiplicities)
-    return replace(rows.take(first), counts=counts, dropped=rows.dropped)
+    return replace(rows.take(first_of(place)), counts=counts, dropped=rows.dropped)
 
 
 def in_order(rows: Rows) -> Rows:
     """Rows that differ already, in an order that does not depend on that of the query's answer."""
-    more = [each for each in (rows.trials, rows.offset, rows.weights) if each is not None]
-    return rows.take(np.lexsort([*(rows.limits if rows.limits is not None else []), *more, *rows.values.T, rows.codes]))
+    more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
+    limits = [] if rows.limits is None else list(rows.limits)[::-1]
+    place = places_of([rows.codes, *map(value_codes, (*rows.values.T[::-1], *more, *limits))])
+    return rows.take(first_of(place))
 
 
 def recoded(rows: Rows, places: np.ndarray) -> Rows:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.design.combinations import places_of, value_codes
 from poolwise.design.design import Rows
 from poolwise.design.encoding import with_cells
-from poolwise.design.factors import cells_of
 from poolwise.statistics.counted import recoded, reduce_counted
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.statistics import Statistics
@@ -139,7 +139,7 @@ def _without_rare_rows(statistics: Statistics, rows: Rows, minimum: int) -> Stat
     """Counted rows without those whose predictors and groups fewer than `minimum` rows share, whatever the outcome."""
     more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
     columns = [rows.codes, *rows.values[:, :-1].T, *more]
-    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
+    place = places_of([value_codes(column) for column in columns])
     keep = np.bincount(place, rows.multiplicities)[place] >= minimum
     if statistics.summed is not None:  # what is known of outcomes is known by group
         keep &= ~np.isin(rows.codes, rows.codes[~keep])

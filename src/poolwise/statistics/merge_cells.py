@@ -11,7 +11,7 @@ from poolwise.compiled import exact_kernel
 from poolwise.compiled.types import Array3, IntVector, Matrix, Vector
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
-from poolwise.design.factors import cells_of
+from poolwise.design.combinations import cells_of
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.plan import ColumnMap, Plan, learn, learn_from
 from poolwise.statistics.products import CrossProducts

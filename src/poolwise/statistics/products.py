@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from poolwise.design.combinations import cells_of
 from poolwise.design.encoding import codes_of
-from poolwise.design.factors import Cells, cells_of
+from poolwise.design.factors import Cells
 from poolwise.design.levels import label_codes
 from poolwise.support.errors import DataError
 

@@ -182,9 +182,11 @@ def counted_statistics(
 ) -> Statistics:
     """Statistics with counted rows, from a table of those that differ."""
     if like is None:
-        design, encoding, rows = build(needed, found.table, missing="error")
+        design, encoding, rows = build(needed, found.table, missing="error", row_by_row=True)
     else:
-        design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
+        design, encoding, rows = encode_like(
+            like.design, like.encoding, needed, found.table, missing="error", row_by_row=True
+        )
     rows = replace(in_order(replace(rows, counts=found.counts)), dropped=found.dropped)
     return with_counted(design, encoding, rows, threads, reading)
 
@@ -194,9 +196,11 @@ def summed_statistics(
 ) -> Statistics:
     """Statistics with summed rows, from a table of these; outcomes have their own mean and spread in the products."""
     if like is None:
-        design, encoding, rows = build(needed, found.table, missing="error")
+        design, encoding, rows = build(needed, found.table, missing="error", row_by_row=True)
     else:
-        design, encoding, rows = encode_like(like.design, like.encoding, needed, found.table, missing="error")
+        design, encoding, rows = encode_like(
+            like.design, like.encoding, needed, found.table, missing="error", row_by_row=True
+        )
     products = add_cells((*design.columns, design.response), encoding.cells, rows, found.counts, found.squares)
     few = replace(in_order(standing(rows, found.outcomes, found.counts)), dropped=found.dropped)
     return Statistics(design, encoding, products, found.dropped, reading, few, summed=summed)

@@ -11,12 +11,13 @@ import numpy as np
 
 from poolwise.design import Design, Encoding, Rows
 from poolwise.design.checks import check_written_numbers
+from poolwise.design.combinations import cells_of
 from poolwise.design.declared import Declared, as_declared
 from poolwise.design.encode import encode_batch
 from poolwise.design.encoding import describe_columns
 from poolwise.design.expression_names import expression_names
 from poolwise.design.expressions import reach
-from poolwise.design.factors import Cells, cells_of
+from poolwise.design.factors import Cells
 from poolwise.design.levels import group_levels, ordered_levels
 from poolwise.design.model_matrices import column_of_category, materialise
 from poolwise.design.raw_columns import raw_columns

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Rows
-from poolwise.design.factors import cells_of
 from poolwise.design.required_columns import Needed
 from poolwise.families import Family
 from poolwise.families.checks import without_place
@@ -177,8 +177,8 @@ def with_sums(parts: list[tuple[Rows, float]], summed: Summed) -> Rows:
     known = [] if rows.offset is None else [rows.offset]
     y, weights = rows.response, rows.multiplicities
     columns = [rows.codes, *rows.values[:, :-1].T, *known, summed.kinds(y)]
-    _, place = cells_of([np.unique(column, return_inverse=True)[1] for column in columns])
-    first = np.unique(place, return_index=True)[1]
+    place = places_of([value_codes(column) for column in columns])
+    first = first_of(place)
     counts, units = np.bincount(place, weights), summed.units(y, np.abs(weights))
     outcomes, _ = summed.outcomes(summed.means(y, weights, place, units), units, summed.kinds(y[first]))
     left = np.flatnonzero(counts > 0)

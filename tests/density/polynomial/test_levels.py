@@ -79,6 +79,7 @@ def test_levels_that_are_not_close_keep_their_rows(monkeypatch):
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
     monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_CLOSE", 1e-5)
+    monkeypatch.setattr(of_levels, "_CLOSE", 1e-5)
     model, found, of_model = _models("y ~ s(x, k=4) + (x | h)", "poisson")
     by_rows = RowRemainders.of(*of_model)
     together = level_polynomials_of(*of_model, by_rows, 1)

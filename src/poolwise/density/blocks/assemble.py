@@ -7,6 +7,7 @@ import numpy as np
 from poolwise.density.blocks.kernels import Alike, Blocks, Precisions, System
 from poolwise.density.blocks.ordering import Ordering
 from poolwise.density.blocks.structure import Ranks, Structure
+from poolwise.density.projection import products_of
 from poolwise.density.theta import Prior
 from poolwise.design.factors import Factor
 from poolwise.statistics.products import CrossProducts
@@ -41,32 +42,22 @@ def assemble(
         leaf, mine = factors[order.leaf].codes, effects[order.leaf]
         width, offset = structure.width, structure.offset
         values = np.zeros(int((width[: structure.leaves] * mine.shape[1]).sum()))
-        _add(values, offset[leaf], width[leaf], _products(statistics, mine, mine))
-        _add(values, offset[leaf] + width[leaf] - border, width[leaf], _products(statistics, mine, columns))
+        _add(values, offset[leaf], width[leaf], products_of(statistics, mine, mine))
+        _add(values, offset[leaf] + width[leaf] - border, width[leaf], products_of(statistics, mine, columns))
         for i, f in enumerate(order.others):
             place = offset[leaf] + structure.entry_column[_entries(structure, ranks, leaf, rank[i])]
-            _add(values, place, width[leaf], _products(statistics, mine, effects[f]))
+            _add(values, place, width[leaf], products_of(statistics, mine, effects[f]))
     blocks = _Blocks(structure, ranks)
     for i, f in enumerate(order.others):
-        blocks.own(f, rank[i], _products(statistics, effects[f], effects[f]))
-        blocks.border(f, rank[i], _products(statistics, effects[f], columns))
+        blocks.own(f, rank[i], products_of(statistics, effects[f], effects[f]))
+        blocks.border(f, rank[i], products_of(statistics, effects[f], columns))
         for j in range(i):
             g = order.others[j]
-            blocks.pair(f, g, rank[i], rank[j], _products(statistics, effects[f], effects[g]))
+            blocks.pair(f, g, rank[i], rank[j], products_of(statistics, effects[f], effects[g]))
     alike = Alike(np.ones(structure.leaves), np.zeros(0), np.zeros((0, border, border)))
     known, multiplier = prior_precisions(factors, order, structure, ranks)
     rows = float(statistics.rows)
     return System(structure, values, blocks.arrays(), known, multiplier, xy, rows, maps, to_written, prior, alike)
-
-
-def _products(statistics: CrossProducts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Sums over the rows of each cell of products of two sets of columns, (C, a, b)."""
-    one, other = left[0] + statistics.means @ left[1:], right[0] + statistics.means @ right[1:]
-    between = (statistics.weights[:, None] * one)[:, :, None] * other[:, None, :]
-    cells, size = len(statistics.scatter), len(left) - 1
-    # L'SR of each cell as one product: many small ones take three times as long.
-    within = statistics.scatter.reshape(cells, size**2) @ np.kron(left[1:], right[1:])
-    return between + within.reshape(between.shape)
 
 
 def _add(values: np.ndarray, place: np.ndarray, stride: np.ndarray, products: np.ndarray) -> None:

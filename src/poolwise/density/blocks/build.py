@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -27,8 +28,9 @@ from poolwise.support.errors import DataError
 
 def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
     """Build the density of a design with two grouping factors or more, or with one whose levels are coupled."""
-    basis = working_basis(statistics, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
-    gram = gram_root(statistics)
+    total = statistics.merged()
+    basis = working_basis(total, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
+    gram = gram_root(total)
     parts = [project(statistics, basis, factor.group_map) for factor in design.factors]
     columns = parts[0][0].columns
     projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
@@ -57,18 +59,23 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
         ranks,
     )
     written = np.hstack([factor.group_map for factor in design.factors])
-    sizes = column_sizes(written @ to_written, statistics.merged())
-    own = _own(
-        statistics,
-        design,
-        priors.layout,
-        [(one, move) for one, move in parts],
-        float(projected[:, -1] @ projected[:, -1]),
-    )
+    sizes = column_sizes(written @ to_written, total)
+    regressions = partial(_own, statistics, design, priors.layout, parts, float(projected[:, -1] @ projected[:, -1]))
     smaller = compressed(system)
     tables = LeafTables(smaller) if LeafTables.suit(smaller) else None
     return BlockedDensity(
-        priors.layout, basis, projection, design.factors, order, ranks, system, smaller, sizes, own, tables, threads
+        priors.layout,
+        basis,
+        projection,
+        design.factors,
+        order,
+        ranks,
+        system,
+        smaller,
+        sizes,
+        regressions,
+        tables,
+        threads,
     )
 
 

@@ -7,8 +7,9 @@ Derivation: `docs/explanation/algebra.md`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from poolwise.density.blocks import back_substitution as back
 from poolwise.density.blocks import evaluate, kernels, root
 from poolwise.density.blocks import leave_out as left_out
 from poolwise.density.blocks.assemble import Places, kept_of
+from poolwise.density.blocks.eliminated import Eliminated, kept_size
 from poolwise.density.blocks.interpolation import NONE
 from poolwise.density.blocks.joint_draws import Remembering
 from poolwise.density.blocks.leaf_tables import LeafTables
@@ -68,7 +70,8 @@ class BlockedDensity:
     order, ranks : of elimination.
     system, smaller : arrays for the kernels; in the latter levels that are alike are one.
     sizes : (Q,) of the columns of the effects that theta speaks of.
-    own : (k, d) points that regressions of the groups of each factor suggest, to begin from.
+    regressions : of the groups of each factor, see `own`; a pass over all cells, which densities do without that are
+        not begun from there.
     tables : of what the leaf leaves of the root, where it has one effect and these cost less.
     threads : how many threads batches are spread over.
     """
@@ -82,7 +85,7 @@ class BlockedDensity:
     system: kernels.System
     smaller: kernels.System
     sizes: np.ndarray
-    own: np.ndarray
+    regressions: Callable[[], np.ndarray]
     tables: LeafTables | None
     threads: int
 
@@ -166,25 +169,22 @@ class BlockedDensity:
         return values, gradients
 
     def _value_and_gradient(self, point: np.ndarray, gradient: np.ndarray) -> tuple[float, np.ndarray]:
-        parts = self._eliminated(point)
-        if parts is None:
+        at = Eliminated.at(self.system, point)
+        given = None if at is None else self._given(point)
+        if at is None or given is None:
             return -math.inf, gradient
-        covariance, value, store, panels = parts
-        given = self._given(point)
-        if given is None:
-            return -math.inf, gradient
-        value += log_prior(point, self.system.prior, gradient)
-        kept, leaf = self._means(point, store, panels)
+        covariance, value = at.covariance, at.value + float(log_prior(point, self.system.prior, gradient))
+        kept, leaf = at.means()
         structure, p = self.system.structure, len(self.basis.reference)
-        inverse = self._root_covariance(point, store)
-        own = self._own_covariances(store, panels, inverse, p)
+        inverse = at.root_covariance()
+        own = at.own_covariances(inverse, p)
         moments = np.zeros_like(covariance)
         back.add_moments(self.system, inverse, own, kept, leaf, moments)
         q, levels = len(self.layout.effects), self._levels_of_effects()
         slope = np.linalg.solve(covariance.T, moments - np.diag(levels))
         factor_pullback(point, covariance, slope, self.system.prior.starts, gradient)
         size = structure.root_size
-        schur = store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :].T.copy()
+        schur = at.store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :].T.copy()
         mean, spread = np.empty(p), np.empty((p, p))
         common_solution(schur, mean, spread)
         unscale_common(point, self.system.prior, mean, spread)
@@ -330,30 +330,33 @@ class BlockedDensity:
 
     def unexplained_of(self, f: int, points: np.ndarray) -> np.ndarray:
         """Var(u_jk | y, beta, theta) / tau_k^2 of a factor, averaged over some of the points (m, d), (J, q)."""
-        some = points[:: max(1, len(points) // (8 if self._expensive else _SHRUNK))]
-        place = self._effects_of(f)
-        total = np.zeros((len(self.factors[f].levels), place.stop - place.start))
-        with self._alone():
-            for point in some:
-                total += self._unexplained_at(f, np.ascontiguousarray(point))
-        return total / len(some)
+        return self.unexplained_by((f,), points)[0]
 
-    def _unexplained_at(self, f: int, point: np.ndarray) -> np.ndarray:
-        place = self._effects_of(f)
-        parts = self._eliminated(point)
-        if parts is None:
-            raise SamplingError(_STRANGE)
-        covariance, _, store, panels = parts
-        structure, inverse = self.system.structure, np.empty_like(store)
-        multiplier = self.system.multiplier
-        root.invert(structure, store, structure.root_size - self.system.xy.shape[0], multiplier, inverse)
-        own = self._own_covariances(store, panels, inverse, 0)
-        blocks = own if f == self.order.leaf else inverse[self._squares(f)]
-        blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
-        factor = self.system.to_written[place, place] @ covariance[place, place]
-        variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor) / np.square(factor).sum(axis=1)
-        coupling = self.factors[f].coupling
-        return variance if coupling is None else variance / coupling.variances[:, None]
+    def unexplained_by(self, factors: Sequence[int], points: np.ndarray) -> list[np.ndarray]:
+        """The same of several factors."""
+        some = points[:: max(1, len(points) // (8 if self._expensive else _SHRUNK))]
+
+        def one(i: int, _: slice) -> list[np.ndarray]:
+            return self._unexplained_at(factors, np.ascontiguousarray(some[i]))
+
+        with self._alone():
+            found = map_slices(one, len(some), 1, self.threads)
+        return [np.sum(each, axis=0) / len(some) for each in zip(*found, strict=True)]
+
+    def _unexplained_at(self, factors: Sequence[int], point: np.ndarray) -> list[np.ndarray]:
+        at = self._at(point)
+        inverse = at.root_covariance_of_effects()
+        own = at.own_covariances(inverse, 0)
+        found = []
+        for f in factors:
+            place = self._effects_of(f)
+            blocks = own if f == self.order.leaf else inverse[self._squares(f)]
+            blocks = np.triu(blocks) + np.triu(blocks, 1).transpose(0, 2, 1)
+            factor = self.system.to_written[place, place] @ at.covariance[place, place]
+            variance = np.einsum("ik,jkl,il->ji", factor, blocks, factor) / np.square(factor).sum(axis=1)
+            coupling = self.factors[f].coupling
+            found.append(variance if coupling is None else variance / coupling.variances[:, None])
+        return found
 
     def row_moments(self, points: np.ndarray, values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outcome minus E[eta | y, theta], and Var(eta | y, theta), of rows for each theta: both (m, n).
@@ -384,21 +387,16 @@ class BlockedDensity:
         residual, variance = np.empty((len(points), len(nodes))), np.empty((len(points), len(nodes)))
 
         def fill(i: int, part: slice) -> None:
-            point = np.ascontiguousarray(points[i])
-            parts = self._eliminated(point)
-            if parts is None:
-                raise SamplingError(_STRANGE)
-            covariance, value, store, panels = parts
-            structure = self.system.structure
-            kept, leaf = self._means(point, store, panels)
-            inverse = self._root_covariance(point, store)
-            self._own_covariances(store, panels, inverse, len(self.basis.reference))
+            at = self._at(np.ascontiguousarray(points[i]))
+            kept, inverse = at.means()[0], at.root_covariance()
+            at.own_covariances(inverse, len(self.basis.reference))
+            structure, scale = self.system.structure, self.system.maps @ at.covariance
             most = max(int(structure.width.max(initial=1)), int(structure.root_size))
 
             def of_rows(_: int, some: slice) -> None:
                 left_out.row_moments(
-                    self.system, panels, store, inverse, kept, self.system.maps @ covariance, x, z, nodes, places,
-                    order[some], np.empty((most, most)), residual[i], variance[i],
+                    self.system, at.panels, at.store, inverse, kept, scale, x, z, nodes, places, order[some],
+                    np.empty((most, most)), residual[i], variance[i],
                 )  # fmt: skip
 
             map_slices(of_rows, len(nodes), _ROWS, self.threads)
@@ -421,6 +419,11 @@ class BlockedDensity:
         rank, early = ranks[np.arange(len(codes)), earliest], ranks.min(axis=1) < self.ranks.eliminated
         places[early, np.array(others)[earliest[early]]] = -1
         return np.where(early, leaves + rank, -1), places
+
+    @property
+    def own(self) -> np.ndarray:
+        """(k, d) points that regressions of the groups of each factor suggest, to begin from."""
+        return self.regressions()
 
     def starts(self) -> np.ndarray:
         """Points to begin from: the outcome's spread between groups, within them, or in both; the groups' own fits."""
@@ -455,8 +458,7 @@ class BlockedDensity:
     @property
     def coefficients_kept(self) -> int:
         """Number of coefficients but the leaf's."""
-        widths = np.diff(self.system.structure.first_effect)
-        return int(np.dot(widths[list(self.order.others)], np.diff(self.order.first))) + len(self.basis.reference)
+        return kept_size(self.system.structure)
 
     def _effects_of(self, f: int) -> slice:
         first = self.system.structure.first_effect
@@ -498,15 +500,12 @@ class BlockedDensity:
         value = evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.smaller)
         return float(value) + float(log_prior(point, self.system.prior, np.empty(len(point))))
 
-    def _eliminated(self, point: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, np.ndarray] | None:
-        """Covariance factor, log likelihood, store and all panels of the leaf at one point; None where not finite."""
-        covariance, scale, store, panels = evaluate.room(self.system)
-        kernels.scales(point, self.system, covariance, scale)
-        log_determinant, log_precisions = kernels.reduce_to_root(point, self.system, scale, store, panels)
-        log_determinant += root.factorise(self.system.structure, store, self.system.multiplier)
-        sigma = point[len(self.layout.effects) + self.layout.pairs]
-        value = float(evaluate.assembled(log_determinant, log_precisions, store[-1], sigma, self.system))
-        return None if value == -math.inf else (covariance, value, store, panels)
+    def _at(self, point: np.ndarray) -> Eliminated:
+        """At a point that was drawn."""
+        found = Eliminated.at(self.system, point)
+        if found is None:
+            raise SamplingError(_STRANGE)
+        return found
 
     def _given(self, point: np.ndarray) -> np.ndarray | None:
         """What data and priors say of the common coefficients, effects integrated out; see `prior_penalty`. None where
@@ -518,42 +517,16 @@ class BlockedDensity:
         if not len(prior.simplexes):
             return np.empty((0, 0))
         apart = prior._replace(simplexes=prior.simplexes[:0], scaled=np.minimum(prior.scaled, SCALED))
-        parts = replace(self, system=self.system._replace(prior=apart))._eliminated(point)
-        if parts is None:
+        at = Eliminated.at(self.system._replace(prior=apart), point)
+        if at is None:
             return None
         structure, size = self.system.structure, int(self.system.structure.root_size)
-        factor = np.triu(parts[2][structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :])
+        factor = np.triu(at.store[structure.root :].reshape(size, size)[-p - 1 :, -p - 1 :])
         factor[-1, -1] = math.sqrt(max(factor[-1, -1], 0.0))
         numbers = prior.follows.reshape(p, -1, NUMBERS)
         widths = 0.5 * np.clip(log_precisions(numbers, point[len(point) - numbers.shape[1] :]), -600.0, 600.0)
         scale = np.append(np.where(prior.scaled, np.sqrt(prior.precision) * np.exp(widths), 1.0), 1.0)
         return np.ascontiguousarray(scale[:, None] * (factor.T @ factor - np.diag([*apart.scaled, 0])) * scale)
-
-    def _root_covariance(self, point: np.ndarray, store: np.ndarray) -> np.ndarray:
-        """Covariances of the root's effects and coefficients, in its place of an array like `store`."""
-        inverse = np.empty_like(store)
-        root.invert(self.system.structure, store, self.system.structure.root_size - 1, self.system.multiplier, inverse)
-        kernels.unscale_covariance(point, self.system, inverse)
-        return inverse
-
-    def _means(self, point: np.ndarray, store: np.ndarray, panels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Conditional means of the kept coefficients (n,) and of the leaf's scaled effects (leaves, q)."""
-        kept, leaf = np.zeros(self.coefficients_kept), np.empty((self.groups, self.width))
-        structure = self.system.structure
-        solved = root.solve(structure, store, np.zeros(structure.root_size - 1))
-        kernels.unscale_coefficients(point, self.system.prior, solved)
-        back.solve_kept(self.system, store, solved, np.zeros(self.coefficients_kept), kept)
-        back.solve_leaf(self.system, panels, kept, leaf)
-        return kept, leaf
-
-    def _own_covariances(self, store: np.ndarray, panels: np.ndarray, inverse: np.ndarray, common: int) -> np.ndarray:
-        """Covariances (leaves, q, q) of the leaf's effects; those of the other factors are left in `inverse`."""
-        structure = self.system.structure
-        most, q = int(structure.width.max(initial=1)), int(np.diff(structure.first_effect).max())
-        own = np.empty((self.groups, self.width, self.width))
-        work = back.Room(np.empty((most, most)), np.empty((q, most)), np.empty((q, most)), own)
-        back.selected_inverse(self.system, store, panels, inverse, common, work)
-        return own
 
     def _kept_from(self, store: np.ndarray, point: np.ndarray, seed: np.random.SeedSequence | None) -> np.ndarray:
         """One draw (n,) of the kept coefficients from a factorised store; without a seed, their means."""

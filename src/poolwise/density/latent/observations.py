@@ -12,12 +12,14 @@ from poolwise.compiled.kernels import Callback
 from poolwise.density.centring import settled
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
+from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Design, Rows
-from poolwise.design.factors import cells_of
 from poolwise.families import Family
 from poolwise.families.callback import call_rows
 from poolwise.families.summed import Summed, has_digits, laid_out
 from poolwise.statistics.products import CrossProducts
+
+_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +132,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     y, trials, weights = _outcomes(rows, family)
     known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
-    cells = [_codes(column) for column in (*wide.T, *known)]
+    cells = [value_codes(column) for column in (*wide.T, *known)]
     parts = [
         _distinct(each, rows.codes, cells, rows.multiplicities, shared=not design.formula.further)
         for each in _events(family, rows, y, trials, weights)
@@ -191,18 +193,19 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: n
     if each.summed is not None and (few := _summed(each, each.summed, codes, alike, many, shared=shared)) is not None:
         return few
     if not each.additive:
-        alike += [_codes(y), _codes(trials)]
+        alike += [value_codes(y), value_codes(trials)]
     # Cells come first, so that rows of a group stay neighbours.
-    _, place = cells_of([codes[positions], *alike])
-    order = np.lexsort((weights, trials, y, place))
-    y, trials, weights, place = y[order], trials[order], weights[order], place[order]
-    first = np.unique(place, return_index=True)[1]
-    weight = np.bincount(place, weights)
+    place = places_of([codes[positions], *alike])
+    summands = (weights, weights * y, weights * trials) if each.additive else (weights,)
+    if not _counts(*summands):
+        order = np.lexsort((weights, trials, y, place))
+        y, trials, weights, place, positions = (one[order] for one in (y, trials, weights, place, positions))
+    first, weight = first_of(place), np.bincount(place, weights)
     if each.additive:
         y, trials = np.bincount(place, weights * y) / weight, np.bincount(place, weights * trials) / weight
     else:
         y, trials = y[first], trials[first]
-    return each._replace(positions=positions[order[first]], y=y, trials=trials, weights=weight)
+    return each._replace(positions=positions[first], y=y, trials=trials, weights=weight)
 
 
 def _summed(
@@ -210,13 +213,13 @@ def _summed(
 ) -> _Events | None:
     """A few outcomes in the place of those of rows that differ in these alone; None where rows are not twice as many,
     or where digits would be lost."""
-    _, place = cells_of([codes[each.positions], *alike, summed.kinds(each.y)])
+    place = places_of([codes[each.positions], *alike, summed.kinds(each.y)])
     cells = int(place.max(initial=-1)) + 1
     if 2 * summed.count * cells >= many[each.positions].sum():
         return None
     order = np.lexsort((each.weights, each.y, place))
     y, weights, place = each.y[order], each.weights[order], place[order]
-    total, at = np.bincount(place, weights), np.unique(place, return_index=True)[1]
+    total, at = np.bincount(place, weights), first_of(place)
     first, kinds, units = order[at], summed.kinds(y[at]), summed.units(y, weights)
     found, square = summed.outcomes(summed.means(y, weights, place, units), units, kinds)
     if not (np.isfinite(found).all() and has_digits(square, total, shared=shared)):
@@ -241,10 +244,15 @@ def observe_groups(
 
 def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events]) -> float:
     """What the family's kernel leaves out: the difference between all terms and its own, the same at any parameters."""
-    order = np.lexsort(single[::-1])  # sums of rows in another order would end in other digits
-    y, trials, weights = (each[order] for each in single)
+    y, trials, weights = single
     if not len(y):
         return 0.0
+    place = places_of([value_codes(y), value_codes(trials)])
+    if not _counts(weights):
+        order = np.lexsort((weights, place))
+        y, trials, weights, place = (each[order] for each in (y, trials, weights, place))
+    first = first_of(place)
+    y, trials, weights = y[first], trials[first], np.bincount(place, weights)
     starts = (each.start and each.to_scale(each.start(y)) for each in family.parameters)
     point = np.array([0.1, *(0.1 if start is None else start for start in starts)])
     at = np.repeat(point[:, None], len(y), axis=1)
@@ -254,6 +262,11 @@ def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray],
     scratch = np.empty_like(there), np.empty_like(there)
     own = float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
     return float(settled(whole - own, max(abs(whole), 1.0)))  # trajectories follow the last digits of a density
+
+
+def _counts(*values: np.ndarray) -> bool:
+    """Whether all are whole numbers, whose sums have the same digits in any order of the rows."""
+    return all(np.array_equal(each, np.round(each)) and np.abs(each).sum() < _WHOLE for each in values)
 
 
 def _outcomes(rows: Rows, family: Family) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -274,13 +287,6 @@ def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
     for name, at in family.fixed(design.formula.fixed).items():
         known[family.predictors.index(name)] += at
     return known
-
-
-def _codes(column: np.ndarray) -> np.ndarray:
-    import pandas as pd
-
-    # By hashes: where few values differ, much faster than by sorting.
-    return np.asarray(pd.factorize(column, sort=True, use_na_sentinel=False)[0])
 
 
 def _slots(

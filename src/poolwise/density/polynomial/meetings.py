@@ -76,7 +76,7 @@ class Meetings:
             shifted[:, :, few], root, inverse,
         )  # fmt: skip
 
-    def moments(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def moments(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of linear predictors of some rows, but for known parts; and variances (n,) of what the effects of their
         levels add to these, and of what all else does."""
         x, levels, places = self.columns[part], self.levels[part], self.places[self.codes[:, part]]

@@ -39,13 +39,14 @@ from poolwise.density.polynomial.remainders import Together
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.expected import ExpectedLikelihood
-from poolwise.density.working.outcomes import WorkingModel
+from poolwise.density.working.outcomes import WorkingModel, scattered
 from poolwise.density.working.remainders import Remainders, RowRemainders
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
 from poolwise.support.threads import map_slices
 
-_ORDERS = {1: 8, 2: 6, 3: 5}  # of polynomials, by the effects of a level
+_ORDERS, _LOWEST = {1: 8, 2: 6, 3: 5}, 3  # of polynomials, by the effects of a level at the most
+_TRIED, _CLOSE = 4096, 0.005  # rows that tell which order will do: left out is no more, as a standard deviation
 _DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
 _WORTH = 5e5  # flops of a draw's rows, below which these are read in no time
@@ -80,8 +81,9 @@ def level_polynomials_of(
     logs, beta, effects = drawn.drawn_at(points, chosen=False)
     start = sum(len(factor.levels) * len(factor.effects) for factor in design.factors[:leaf])
     meetings = Meetings.of(by_all, beta, effects, start, q)
-    monomials = Monomials.of(q, _ORDERS[q]), Monomials.of(q, _ORDERS[q] - 1)
-    if len(meetings.owner) * count_of(q, _ORDERS[q] - 1, len(model.density.dispersions.centre)) > _MOST:
+    order = _order_for(meetings, model, by_all, link, _ORDERS[q])
+    monomials = Monomials.of(q, order), Monomials.of(q, order - 1)
+    if len(meetings.owner) * count_of(q, order - 1, len(model.density.dispersions.centre)) > _MOST:
         return None
     sums = _summed(meetings, model, by_all, link, monomials, threads)
     own, slopes = sums.polynomials(meetings, monomials)
@@ -187,17 +189,14 @@ def _summed(
     threads: int,
 ) -> _LevelSums:
     """Sums over all rows; threads share the levels, so that each adds to sums of its own."""
-    data, dispersions, (whole, first) = rows.observations, model.density.dispersions, monomials
+    dispersions, (whole, first) = model.density.dispersions, monomials
     sums = _LevelSums.empty(rows.levels, len(meetings.owner), monomials, len(dispersions.centre))
     roots = meetings.root[meetings.owner]
 
     def add(part: slice, of: slice) -> None:
         x, levels = meetings.columns[part], meetings.levels[part]
-        mean, own_square, other_square = meetings.moments(part)
-        spread, sd = np.sqrt(own_square), np.sqrt(own_square + other_square)
-        normals = Normals(mean + data.known[0, part], sd, dispersions.centre, dispersions.sd)
-        likelihood = ExpectedLikelihood(data.outcome_rows.take(np.arange(part.start, part.stop)), link, dispersions)
-        terms = hermite_terms(likelihood.slopes, normals, terms_for(whole.order))
+        terms, normals, spread = _expanded(meetings, model, rows, link, whole.order, np.arange(part.start, part.stop))
+        sd = normals.sd
         less = normal_terms(rows.outcomes.values[part] - normals.mean, rows.outcomes.precisions[part])
         beyond = _beyond(terms, spread / sd, whole.order)
         sums.errors[of] += np.bincount(levels - of.start, beyond, of.stop - of.start)
@@ -221,6 +220,31 @@ def _summed(
 
     map_slices(lane, rows.levels, max(1, -(-rows.levels // _LANES)), threads)
     return sums
+
+
+def _expanded(
+    meetings: Meetings, model: WorkingModel, rows: RowRemainders, link: Link, order: int, some: np.ndarray
+) -> tuple[dict[Exponents, np.ndarray], Normals, np.ndarray]:
+    """Hermite coefficients of some rows, what these are about, and the standard deviation (n,) of what the effects of
+    their levels add to linear predictors."""
+    data, dispersions = rows.observations, model.density.dispersions
+    mean, own_square, other_square = meetings.moments(some)
+    sd = np.sqrt(own_square + other_square)
+    normals = Normals(mean + data.known[0, some], sd, dispersions.centre, dispersions.sd)
+    likelihood = ExpectedLikelihood(data.outcome_rows.take(some), link, dispersions)
+    return hermite_terms(likelihood.slopes, normals, terms_for(order)), normals, np.sqrt(own_square)
+
+
+def _order_for(meetings: Meetings, model: WorkingModel, rows: RowRemainders, link: Link, most: int) -> int:
+    """The lowest order, up to the most, that leaves next to nothing out, by rows here and there."""
+    some = scattered(len(meetings.levels), max(1, len(meetings.levels) // _TRIED))
+    with np.errstate(all="ignore"):
+        terms, normals, _ = _expanded(meetings, model, rows, link, most, some)
+        of_levels = np.linalg.norm(np.diff(rows.bounds).astype(float))
+        for order in range(_LOWEST, most):
+            if _beyond(terms, np.ones(len(normals.sd)), order).mean() * of_levels < _CLOSE:
+                return order
+    return most
 
 
 def _split(hermite: np.ndarray, spread: np.ndarray, sd: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:

@@ -31,11 +31,12 @@ from poolwise.support.threads import look
 _TURNS = 20
 _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
-_SETTLED = 0.05  # change, in sds, from which another turn is not worth its cost
+_SETTLED = 0.05  # change, in sds, of another turn that is not worth its cost
 _FEW = 200_000  # rows that the first turns look at
 _NEAR = 1.0  # the same, below which turns need no care
 _ROOM = 1e-3  # of the units of linear predictors, added to those sds
 _NOTHING = 1e-300  # information
+_GOLDEN = np.uint32(2654435769)  # 2^32 by the golden ratio
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,26 +89,56 @@ def working_model(
     guess : (n,) linear predictors to begin from.
     total : statistics of the rows, for their columns and cells.
     """
+    found = _in_turns(observations, design, priors, family, link, guess, total, threads)
+    if found is None:
+        return None
+    return WorkingModel(
+        found.outcomes, found.density, find_modes(found.density, np.random.default_rng(0)), found.settled
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Turned:
+    """Where turns ended, with the mode before the last one."""
+
+    outcomes: WorkingOutcomes
+    density: WorkingDensity
+    mode: Mode
+    settled: bool
+
+
+def _in_turns(
+    observations: Observations,
+    design: Design,
+    priors: ModelPriors,
+    family: Family,
+    link: Link,
+    guess: np.ndarray,
+    total: CrossProducts,
+    threads: int,
+) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
     dispersions, careful, settled = Dispersions.at_medians(family, priors), True, False
     if (every := len(guess) // _FEW) > 1:
-        some = np.arange(0, len(guess), every)
-        first = working_model(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
+        some = scattered(len(guess), every)
+        first = _in_turns(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
         if first is not None and first.settled:
-            mean, modes = _mean_by(first, observations), first.modes[:1]
+            mean, modes = _mean_by(first, observations), [first.mode]
             dispersions, careful = first.density.dispersions, False
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
     likelihood, turned = _fitted(likelihood, mean, variance, _FIRST)
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
+    before = np.full(3, np.inf)
     for turn in range(_TURNS):
         look()
         if outcomes is None:
             return None
-        density = _density(outcomes, observations, likelihood.dispersions, design, priors, total)
+        rows = normal_rows(outcomes, observations)
+        density = _density(rows, likelihood.dispersions, design, priors, total)
         if density is None:
             return None
         modes = modes_from(density, modes)
-        found, variance = density.row_moments(modes[0].point, normal_rows(outcomes, observations))
+        found, variance = density.row_moments(modes[0].point, rows)
         found += observations.known[0]
         with np.errstate(all="ignore"):  # what is not finite is looked for below
             moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
@@ -117,21 +148,28 @@ def working_model(
         likelihood, turned = _fitted(likelihood, found, variance, 1, anew=turned > _NEAR)
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
-        settled = turn > 0 and not was and max(moved.max(), together, turned) < _SETTLED
+        went = np.array([moved.max(), together, turned])
+        ahead = went * np.minimum(1.0, went / np.maximum(before - went, _NOTHING))  # if turns get no slower
+        settled, before = turn > 0 and not was and ahead.max() < _SETTLED, went
         if settled:
             break
-    density = (
-        None if outcomes is None else _density(outcomes, observations, likelihood.dispersions, design, priors, total)
-    )
-    if outcomes is None or density is None:
+    if outcomes is None:
         return None
-    return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)), settled)
+    density = _density(normal_rows(outcomes, observations), likelihood.dispersions, design, priors, total)
+    return None if density is None else _Turned(outcomes, density, modes[0], settled)
 
 
-def _mean_by(model: WorkingModel, observations: Observations) -> np.ndarray:
-    """(n,) linear predictors of rows by a working model of some of them."""
+def scattered(rows: int, every: int) -> np.ndarray:
+    """One row in some, by multiples of the golden ratio: a fixed step could meet the same predictors in every cell."""
+    with np.errstate(over="ignore"):
+        place = np.arange(rows, dtype=np.uint32) * _GOLDEN
+    return np.flatnonzero(place < 2**32 // every)
+
+
+def _mean_by(few: _Turned, observations: Observations) -> np.ndarray:
+    """(n,) linear predictors of rows by the working model of some of them."""
     nothing = WorkingOutcomes(np.zeros(len(observations.y)), np.ones(len(observations.y)))
-    found, _ = model.density.row_moments(model.modes[0].point, normal_rows(nothing, observations))
+    found, _ = few.density.row_moments(few.mode.point, normal_rows(nothing, observations))
     return np.asarray(observations.known[0] + found)
 
 
@@ -184,7 +222,8 @@ def _moved_together(observations: Observations, precisions: np.ndarray, moved: n
     deviation that these leave it: little for each of a million rows is much for what they share."""
     weighted, most = precisions * moved, 0.0
     for column in observations.columns:
-        most = max(most, float(abs(column @ weighted) / np.sqrt(np.square(column) @ precisions + _NOTHING)))
+        score, own = np.sum(column * weighted), np.sum(np.square(column) * precisions)
+        most = max(most, float(abs(score) / np.sqrt(own + _NOTHING)))
     for column, place in zip(observations.slot_values, observations.slot_places, strict=True):
         score, own = np.bincount(place, column * weighted), np.bincount(place, np.square(column) * precisions)
         most = max(most, float(np.max(np.abs(score) / np.sqrt(own + _NOTHING), initial=0)))
@@ -216,14 +255,12 @@ def normal_rows(outcomes: WorkingOutcomes, observations: Observations) -> Rows:
 
 
 def _density(
-    outcomes: WorkingOutcomes,
-    observations: Observations,
+    rows: Rows,
     dispersions: Dispersions,
     design: Design,
     priors: ModelPriors,
     total: CrossProducts,
 ) -> WorkingDensity | None:
-    rows = normal_rows(outcomes, observations)
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
