@@ -8,6 +8,7 @@ import pytest
 import poolwise as pw
 from poolwise.design import build, needed_columns
 from poolwise.design.design import column_weights, linear_predictor
+from poolwise.design.encode import encode_like
 from poolwise.formula import parse
 from poolwise.sources import as_table
 
@@ -32,6 +33,25 @@ def built(formula, frame):
 def test_names_of_coefficients_and_effects(formula, coefficients, effects, small):
     design, _, _ = built(formula, small)
     assert (design.coefficients, design.factors[0].effects if design.factors else ()) == (coefficients, effects)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x * z + I(w ** 2) + offset(x) + (1 + w | g)", "log(y) ~ C(x > 1) + (1 | g/z)"]
+)
+def test_values_that_rows_share_may_be_evaluated_once(formula):
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"y": rng.integers(1, 3, 400).astype(float), "x": rng.integers(0, 3, 400).astype(float)})
+    frame["w"], frame["g"] = rng.integers(0, 2, 400).astype(float), rng.integers(0, 30, 400)
+    frame["z"] = pd.Categorical(rng.choice(["low", "mid", "high"], 400), ["low", "mid", "high"], ordered=True)
+    needed = needed_columns(parse(formula), linear=False)
+    design, encoding, rows = build(needed, as_table(frame))
+    same, again, few = build(needed, as_table(frame), row_by_row=True)
+    assert (same.columns, same.coefficients, again.declared) == (design.columns, design.coefficients, encoding.declared)
+    like = encode_like(same, again, needed, as_table(frame), row_by_row=True)[2]
+    for one in (few, like):
+        np.testing.assert_array_equal(one.values, rows.values)
+        np.testing.assert_array_equal(one.codes, rows.codes)
+        np.testing.assert_array_equal(one.offset, rows.offset)
 
 
 def test_shared_columns_are_kept_once(small):

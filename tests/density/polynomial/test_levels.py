@@ -142,3 +142,22 @@ def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_fe
     np.testing.assert_array_equal(one.result.beta, two.result.beta)
     ours, theirs = one.posterior["beta"].values, far.posterior["beta"].values
     np.testing.assert_allclose(theirs[..., 1] * 60, ours[..., 1], atol=1e-6)
+
+
+def test_orders_are_low_where_rows_tell_levels_sharply(monkeypatch):
+    """And levels as close to rows as they were with high ones."""
+    monkeypatch.setattr(of_levels, "_FEWER", np.inf)
+    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
+    data = _data("bernoulli", rows=3000).assign(n=4000)
+    data["y"] = np.random.default_rng(5).binomial(4000, expit(-1.0 + 0.5 * np.sin(data.g) + 0.4 * np.cos(data.h)))
+    family = family_of("binomial")
+    formula = "y | trials(n) ~ x + (1 | g) + (1 | h)"
+    model, _ = prepare(formula, data, priors=None, family=family, link=None, missing="drop", threads=1)
+    of_model = model.observations, model.design, model.priors, model.family, model.link
+    guess = with_guess(model.observations, first_guess(model.observations, model.priors, model.family))
+    found = working_model(*of_model, guess, model.statistics, 1)
+    by_rows = RowRemainders.of(found, *of_model)
+    polynomials = level_polynomials_of(found, *of_model, by_rows, 1)
+    assert polynomials.monomials.order < 8
+    _, at = _draws(model, found, polynomials)
+    assert (by_rows.ratios(*at) - polynomials.ratios(*at)).sum(axis=1).std() < 0.02

@@ -368,6 +368,16 @@ def test_a_group_far_from_all_others_is_reached(far):
     assert found["mean"].to_numpy() == pytest.approx([far, 0.5 * far], abs=1.5)
 
 
+@pytest.mark.parametrize("kinds", [2, 12, 50, 365])
+def test_scattered_rows_are_some_of_each_kind(kinds):
+    """Kinds of rows that follow one another in each cell, such as all combinations of predictors."""
+    some = outcomes.scattered(120_000, 6)
+    counts = np.bincount(some % kinds, minlength=kinds)
+    assert abs(len(some) - 20_000) < 2
+    assert counts.min() > 0.7 * counts.mean() and counts.max() < 1.3 * counts.mean()
+    assert len(outcomes.scattered(10, 1)) == 10
+
+
 @pytest.mark.parametrize("family", ["negative_binomial", "student"])
 def test_turns_that_begin_with_some_of_the_rows_end_at_the_same_model(family, monkeypatch):
     data = _data(family, groups=10, rows=1500).assign(exposure=np.linspace(0.5, 2.0, 1500))
