@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 # Codes that a table of all is made for, rather than one of hashes: so many, or so many for each row.
@@ -15,12 +17,12 @@ def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([column[first] for column in codes]), place
 
 
-def places_of(codes: list[np.ndarray]) -> np.ndarray:
-    """(n,) the place of each row's combination of codes among those that differ, in the order of their columns."""
-    place = _ranked(codes[0])
-    for column in codes[1:]:
-        if len(place) and place.max() + 1 == len(place):  # every row by itself, which further columns do not change
-            break
+def places_of(codes: Iterable[np.ndarray]) -> np.ndarray:
+    """(n,) the place of each row's combination of codes among those that differ, in the order of their columns; those
+    that nothing is left to tell are not asked for."""
+    columns = iter(codes)
+    place = _ranked(next(columns))
+    while (len(place) == 0 or place.max() + 1 < len(place)) and (column := next(columns, None)) is not None:
         place = _ranked(place * (int(column.max(initial=0)) + 1) + column)
     return place
 

@@ -15,8 +15,9 @@ from poolwise.design.expression_names import required_columns
 from poolwise.design.model_matrices import column_of_category
 from poolwise.design.required_columns import design_parts, needed_columns
 from poolwise.evaluate.explain import is_indicator
-from poolwise.evaluate.predict import Predictor, predictor_of, quantities, quantity_column
+from poolwise.evaluate.predict import predictor_of, quantities, quantity_column
 from poolwise.evaluate.prediction_request import Question
+from poolwise.evaluate.predictor import Predictor
 from poolwise.evaluate.smooth_terms import variables
 from poolwise.inference.posterior import Posterior
 from poolwise.sources.frames import as_table

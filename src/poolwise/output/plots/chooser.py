@@ -8,8 +8,8 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.factors import NOBODY, Factor
-from poolwise.evaluate.predict import Predictor
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
+from poolwise.evaluate.predictor import Predictor
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.plots import theme
 from poolwise.output.plots.lines import outcome_title, shown_outcome
