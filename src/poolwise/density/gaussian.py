@@ -14,8 +14,19 @@ from poolwise.statistics.products import CrossProducts
 GaussianDensity: TypeAlias = CollapsedDensity | BlockedDensity
 
 
-def gaussian(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> GaussianDensity:
-    """One factor at the most: group by group, in vector registers. Several, or coupled levels: by sparse blocks."""
-    coupled = any(factor.coupling is not None for factor in design.factors)
-    build = block if len(design.factors) > 1 or coupled else collapse
-    return build(statistics, design, priors, threads=threads)
+def gaussian(
+    statistics: CrossProducts,
+    design: Design,
+    priors: ModelPriors,
+    *,
+    threads: int,
+    like: GaussianDensity | None = None,
+) -> GaussianDensity:
+    """One factor at the most: group by group, in vector registers. Several, or coupled levels: by sparse blocks.
+
+    A density of the same design, `like`, may give its order of elimination.
+    """
+    if len(design.factors) > 1 or any(factor.coupling is not None for factor in design.factors):
+        before = like if isinstance(like, BlockedDensity) else None
+        return block(statistics, design, priors, threads=threads, like=before)
+    return collapse(statistics, design, priors, threads=threads)

@@ -120,7 +120,7 @@ def _drawn(
         drawn = sample_near(single, found.density, found.modes, settings, corrected=False)
         if drawn is not None:
             return single, drawn
-    cheap = int(_CHEAP // max(plain.remainders.cost, 1.0))
+    cheap = int(_CHEAP // plain.cost_of_pairs)
     fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})

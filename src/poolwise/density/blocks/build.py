@@ -26,8 +26,18 @@ from poolwise.statistics.products import CrossProducts
 from poolwise.support.errors import DataError
 
 
-def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, threads: int) -> BlockedDensity:
-    """Build the density of a design with two grouping factors or more, or with one whose levels are coupled."""
+def block(
+    statistics: CrossProducts,
+    design: Design,
+    priors: ModelPriors,
+    *,
+    threads: int,
+    like: BlockedDensity | None = None,
+) -> BlockedDensity:
+    """Build the density of a design with two grouping factors or more, or with one whose levels are coupled.
+
+    `like` is a density of the same design, by whose order of elimination this one is laid out too.
+    """
     total = statistics.merged()
     basis = working_basis(total, design.common_map, priors.rows, priors.mean, priors.width, priors.scaled)
     gram = gram_root(total)
@@ -36,8 +46,11 @@ def block(statistics: CrossProducts, design: Design, priors: ModelPriors, *, thr
     projection = replace(parts[0][0], effects=np.hstack([one.effects for one, _ in parts]))
     effects = [np.vstack([one.effects, np.zeros((1, one.effects.shape[1]))]) for one, _ in parts]
     projected = gram @ columns
-    order = order_levels(design.factors)
-    structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
+    if like is None:
+        order = order_levels(design.factors)
+        structure, ranks = build_structure(design.factors, order, len(priors.mean) + 1)
+    else:
+        order, structure, ranks = like.order, like.system.structure, like.ranks
     prior = priors.arrays(basis, statistics)
     check_constraints(design.factors)
     couplings = [(factor.coupling, len(factor.effects)) for factor in design.factors if factor.coupling is not None]

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import exact_kernel
-from poolwise.compiled.types import Array3, IntMatrix, IntVector, Matrix
+from poolwise.compiled import exact_kernel, kernel
+from poolwise.compiled.types import Array3, IntMatrix, IntVector, Matrix, Vector
 
 
 @exact_kernel  # a draw's digits are the same beside any others
@@ -134,3 +134,47 @@ def level_ratios(
             centre = coefficients[c, 0, draw]
             own = centre + (value[0, draw] - centre) * stretched[draw] ** 3
             out[draw, levels[c]] = own if squares[draw] <= furthest * furthest else -np.inf
+
+
+@kernel
+def others_at(
+    some: IntVector,
+    columns: Matrix,
+    levels: IntVector,
+    shifted: Array3,
+    terms: Matrix,
+    codes: IntMatrix,
+    places: IntVector,
+    others: Vector,
+    apart: Matrix,
+    mean: Vector,
+    square: Vector,
+) -> None:
+    """What all else adds to the linear predictors of some rows (m,), less what moves all rows of their levels alike:
+    its mean but for the latter, and its mean square over draws.
+
+    Parameters
+    ----------
+    columns, levels : (n, q) and (n,) of the rows' own effects.
+    shifted : (G, q, d) draws of what all else adds to these effects.
+    terms, codes : (T, n) what the rows have of all else, and in which entry; `places` (N,) says of which number.
+    others, apart : (O,) means of all else, and (O, d) draws less these.
+    """
+    draws = apart.shape[1]
+    away = np.empty(draws)
+    for k in range(some.size):
+        i, total, squares = some[k], 0.0, 0.0
+        away[:] = 0.0
+        for v in range(columns.shape[1]):
+            own, of_level = columns[i, v], shifted[levels[i], v]
+            for draw in range(draws):
+                away[draw] -= own * of_level[draw]
+        for t in range(terms.shape[0]):
+            term, place = terms[t, i], places[codes[t, i]]
+            total += term * others[place]
+            of_other = apart[place]
+            for draw in range(draws):
+                away[draw] += term * of_other[draw]
+        for draw in range(draws):
+            squares += away[draw] * away[draw]
+        mean[k], square[k] = total, squares / draws

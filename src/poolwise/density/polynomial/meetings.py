@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.density.polynomial.coordinates import roots_of
+from poolwise.density.polynomial.level_kernels import others_at
 from poolwise.density.working.remainders import RowRemainders
 
 _SPREAD = 32  # draws that tell how far all else is spread
@@ -72,21 +73,22 @@ class Meetings:
         root, inverse = roots_of(together @ together.transpose(0, 2, 1) / together.shape[2])
         few = slice(_SPREAD)
         return cls(
-            start, levels, columns, terms, codes, owner, place, others, apart[:, few], shifts, origin,
-            shifted[:, :, few], root, inverse,
+            start, levels, columns, terms, codes, owner, place, others, np.ascontiguousarray(apart[:, few]), shifts,
+            origin, np.ascontiguousarray(shifted[:, :, few]), root, inverse,
         )  # fmt: skip
 
     def moments(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of linear predictors of some rows, but for known parts; and variances (n,) of what the effects of their
         levels add to these, and of what all else does."""
-        x, levels, places = self.columns[part], self.levels[part], self.places[self.codes[:, part]]
+        x, levels = self.columns[part], self.levels[part]
+        mean, square = np.empty(len(part)), np.empty(len(part))
+        others_at(
+            part, self.columns, self.levels, self.shifted, self.terms, self.codes, self.places, self.others,
+            self.apart, mean, square,
+        )  # fmt: skip
         own = np.einsum("nq,nq->n", x, self.origin[levels])
-        mean, away = np.zeros(len(x)), -np.einsum("nq,nqd->nd", x, self.shifted[levels])
-        for term, place in zip(self.terms[:, part], places, strict=True):
-            mean += term * self.others[place]
-            away += term[:, None] * self.apart[place]
         spread = np.square(np.einsum("nh,nhv->nv", x, self.root[levels])).sum(axis=1)
-        return own + mean, spread, np.square(away).mean(axis=1)
+        return own + mean, spread, square
 
 
 def _entries(

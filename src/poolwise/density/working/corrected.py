@@ -104,6 +104,11 @@ class CorrectedDensity:
         each = self.remainders.cost + _PER_LEVEL * self.remainders.levels
         return max(_LEAST_COST, self.working.cost + self.remainders.shared_cost + 2.0 * self.pairs * each)
 
+    @property
+    def cost_of_pairs(self) -> float:
+        """Flops by which pairs are counted: of remainders, or of the draws themselves where these take more."""
+        return max(self.remainders.cost, _PER_LEVEL * self.remainders.levels, 1.0)
+
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Logs of the estimates at points (m, .), (m,)."""
         out = np.full(len(points), -np.inf)

@@ -118,12 +118,12 @@ def _in_turns(
     threads: int,
 ) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
-    dispersions, careful, settled = Dispersions.at_medians(family, priors), True, False
+    dispersions, careful, settled, density = Dispersions.at_medians(family, priors), True, False, None
     if (every := len(guess) // _FEW) > 1:
         some = scattered(len(guess), every)
         first = _in_turns(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
         if first is not None and first.settled:
-            mean, modes = _mean_by(first, observations), [first.mode]
+            mean, modes, density = _mean_by(first, observations), [first.mode], first.density
             dispersions, careful = first.density.dispersions, False
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
     likelihood, turned = _fitted(likelihood, mean, variance, _FIRST)
@@ -134,7 +134,7 @@ def _in_turns(
         if outcomes is None:
             return None
         rows = normal_rows(outcomes, observations)
-        density = _density(rows, likelihood.dispersions, design, priors, total)
+        density = _density(rows, likelihood.dispersions, design, priors, total, density)
         if density is None:
             return None
         modes = modes_from(density, modes)
@@ -155,7 +155,7 @@ def _in_turns(
             break
     if outcomes is None:
         return None
-    density = _density(normal_rows(outcomes, observations), likelihood.dispersions, design, priors, total)
+    density = _density(normal_rows(outcomes, observations), likelihood.dispersions, design, priors, total, density)
     return None if density is None else _Turned(outcomes, density, modes[0], settled)
 
 
@@ -260,19 +260,25 @@ def _density(
     design: Design,
     priors: ModelPriors,
     total: CrossProducts,
+    before: WorkingDensity | None,
 ) -> WorkingDensity | None:
     if not np.isfinite(rows.values).all():
         return None
     products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
-    return density_of(products, design, priors, dispersions)
+    return density_of(products, design, priors, dispersions, before)
 
 
 def density_of(
-    products: CrossProducts, design: Design, priors: ModelPriors, dispersions: Dispersions
+    products: CrossProducts,
+    design: Design,
+    priors: ModelPriors,
+    dispersions: Dispersions,
+    before: WorkingDensity | None = None,
 ) -> WorkingDensity | None:
     """The density by statistics of working outcomes, less known parts of linear predictors; None where it costs too
-    much."""
-    found = gaussian(products, design, with_sigma(priors), threads=1)
+    much. One of the same design that was made before saves some of the work."""
+    like = None if before is None else before.normal
+    found = gaussian(products, design, with_sigma(priors), threads=1, like=like)
     made = WorkingDensity(found, priors.layout, priors.ties, dispersions)
     return made if made.cost < WorkingDensity.MOST else None
 
