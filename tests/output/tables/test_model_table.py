@@ -85,3 +85,12 @@ def test_what_is_no_fit_is_refused(radon_fit, tmp_path):
         pw.model_table()
     with pytest.raises(pw.FileError, match="no folder"):
         pw.model_table(radon_fit).to_word(tmp_path / "no" / "table.docx")
+
+
+def test_names_break_no_row_and_are_no_markup(radon_fit):
+    table = pw.model_table(**{"two\nlines": radon_fit, "<b>x|y\\|": radon_fit, "parameter": radon_fit})
+    lines = table.to_markdown().splitlines()
+    assert lines[0] == "| | two lines | \\<b>x\\|y\\\\\\| | parameter |"
+    assert len(lines) == 2 + len(table.frame) + 2
+    assert len(table.to_latex().splitlines()) == 7 + len(table.frame) + 1
+    assert table.frame["parameter"].iloc[0] in table.to_gt().as_raw_html()

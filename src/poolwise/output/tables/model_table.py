@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolwise.inference.posterior import Posterior
+from poolwise.output.plots import theme
 from poolwise.output.tables.summary import interval_names, summary
 from poolwise.support.atomic_write import check_writable, whole_file
 from poolwise.support.digits import fixed
 from poolwise.support.errors import DataError
+from poolwise.support.naming import free_name
 
 if TYPE_CHECKING:
     import great_tables
@@ -74,8 +77,9 @@ class ModelTable:
         _check_installed("great_tables", "great-tables")
         from great_tables import GT
 
-        shown = self.frame.rename_axis("parameter").reset_index()
-        return GT(shown, rowname_col="parameter").tab_source_note(self.note)
+        label = free_name("parameter", self.frame.columns)
+        shown = self.frame.rename_axis(label).reset_index()
+        return GT(shown, rowname_col=label).tab_source_note(self.note)
 
     def to_word(self, path: str | os.PathLike[str]) -> Path:
         """Write a Word document that holds the table.
@@ -91,10 +95,10 @@ class ModelTable:
         target, document = check_writable(path), docx.Document()
         table = document.add_table(rows=1, cols=1 + self.frame.shape[1])
         for cell, name in zip(table.rows[0].cells[1:], self.frame.columns, strict=True):
-            cell.text = name
+            cell.text = theme.plain(name)
         for label, *texts in self.frame.itertuples(name=None):
             for cell, text in zip(table.add_row().cells, (label, *texts), strict=True):
-                cell.text = text
+                cell.text = theme.plain(text)
         document.add_paragraph(self.note)
         with whole_file(target) as temporary:
             document.save(str(temporary))
@@ -167,11 +171,11 @@ def _plain(name: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    return text.replace("|", "\\|")
+    return re.sub(r"[\\|<]", r"\\\g<0>", theme.plain(text))
 
 
 def _latex(text: str) -> str:
-    found = text.replace("\\", r"\textbackslash ")
+    found = theme.plain(text).replace("\\", r"\textbackslash ")
     for sign in "&%$#_{}":
         found = found.replace(sign, f"\\{sign}")
     return found.replace("~", r"\textasciitilde ").replace("^", r"\textasciicircum ")
