@@ -7,6 +7,8 @@ import sys
 import time
 from functools import partial
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import poolwise as pw
@@ -185,3 +187,22 @@ def test_doctor_says_what_is_in_use():
     steps = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
     assert "first fit of log_radon ~ floor + (floor | county)" in [what for _, what in steps]
     assert all(float(seconds) >= 0 for seconds, _ in steps)
+
+
+def test_a_chart_for_each_factor_in_a_file_of_its_own():
+    rng = np.random.default_rng(1)
+    names = ["forest/region", "a-b", "a", "b"]
+    data = pd.DataFrame({name: rng.choice(list("pqr"), 60) for name in names} | {"y": rng.normal(size=60)})
+    formula = "y ~ 1 + (1 | `forest/region`) + (1 | `a-b`) + (1 | a:b)"
+    assert list(commands._forests(pw.fit(formula, data, seed=1, draws=50))) == [
+        "forest-forest-region",
+        "forest-a-b",
+        "forest-a-b_",
+    ]
+    one = pw.compare_pooling("q ~ a", by="g", data=categories(), family="categorical", folds=0, seed=1, draws=50)
+    assert len(commands._forests(one.partial)) == 2
+
+
+def categories():
+    rng = np.random.default_rng(2)
+    return pd.DataFrame({"q": rng.choice(["u", "v", "w"], 90), "a": rng.normal(size=90), "g": np.arange(90) % 3})

@@ -316,18 +316,23 @@ class PoolingComparison:
         from poolwise.output.report.page import Compared, write_report
 
         target = check_writable(path)
-        factor = self.partial.result.model.design.factor()
-        several = len(factor.effects) > 1
-        by_row, by_group = self.compare(progress=progress), self.compare(by=factor.name, progress=progress)
+        by = ":".join(self.partial.result.model.design.main_factor.keys)
+        by_row, by_group = self.compare(progress=progress), self.compare(by=by, progress=progress)
         left_out = [found.records["partial"] for found in (by_row, by_group)]
         table = self.table.drop(columns="seconds").set_axis(["complete", "separate", "partial"])
-        for unit, found in (("rows", by_row), (factor.name, by_group)):
+        for unit, found in (("rows", by_row), (by, by_group)):
             table[f"elpd_{unit}"], table[f"weight_{unit}"] = found.table["elpd"], found.table["weight"]
         checks = self.partial.check(progress=progress)
-        chart = self.plot.shrinkage().properties(width=560) if several else None  # as wide as the page
+        chart = self.plot.shrinkage().properties(width=560) if self.in_a_plane else None  # as wide as the page
         compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
         fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
         return write_report(target, fit.result, rows, fit.notes, checks, left_out, compared, question, title)
+
+    @property
+    def in_a_plane(self) -> bool:
+        """Whether groups have two coefficients of the mean or more, so that arrows in a plane show them."""
+        factor = self.partial.result.model.design.main_factor
+        return bool(factor.part_of("").any()) and len(factor.effects) > 1
 
     @property
     def plot(self) -> PoolingPlots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -154,20 +155,15 @@ def fit(
     from poolwise.support.digits import in_text
 
     typer.echo(repr(result))
-    factors = result.result.model.design.factors
-    for factor in factors:
+    for factor in result.result.model.design.factors:
         typer.echo(f"\nCoefficients by {factor.name} (first 8):")
         first = result.group_coefficients(factor.name, groups=factor.levels[:8])
-        typer.echo(in_text(first).to_string(index=False))
+        typer.echo(in_text(first.astype({factor.name: str})).to_string(index=False))
     if save is not None:
         result.save(save)
         typer.echo(f"\nThe fit is in {save}.")
     _write_report(result, report, quiet)
-    charts: dict[str, Callable[[], Any]] = {"trace": lambda: result.plot.trace()}
-    for factor in factors:
-        name = "forest" if len(factors) == 1 else f"forest-{factor.name.replace(':', '-')}"
-        charts[name] = partial(result.plot.forest, by=factor.name)
-    _write_charts(charts, out or _folder(data), quiet)
+    _write_charts({"trace": lambda: result.plot.trace(), **_forests(result)}, out or _folder(data), quiet)
 
 
 @app.command()
@@ -197,8 +193,8 @@ def compare(
         )
     _report_comparison(pooling)
     _write_report(pooling, report, quiet)
-    charts = {"forest": lambda: pooling.partial.plot.forest(), "trace": lambda: pooling.partial.plot.trace()}
-    if len(pooling.partial.result.model.design.factor().effects) > 1:
+    charts = {**_forests(pooling.partial), "trace": lambda: pooling.partial.plot.trace()}
+    if pooling.in_a_plane:
         charts |= {"shrinkage": lambda: pooling.plot.shrinkage()}
     _write_charts(charts, out or _folder(data), quiet)
 
@@ -297,6 +293,17 @@ def _write_report(fitted: pw.Fit | pw.PoolingComparison, path: Path | None, quie
     with _progress(quiet) as progress:
         fitted.report(path, progress=progress)
     typer.echo(f"\nThe report is in {path.resolve()}.")
+
+
+def _forests(result: pw.Fit) -> dict[str, Callable[[], Any]]:
+    """A chart for each grouping factor, by names of files of their own."""
+    from poolwise.support.naming import free_name
+
+    factors, found = result.result.model.design.factors, dict[str, Callable[[], Any]]()
+    for factor in factors:
+        name = "forest" if len(factors) == 1 else "forest-" + re.sub(r"[^\w.-]", "-", factor.name)
+        found[free_name(name, found)] = partial(result.plot.forest, by=factor.name)
+    return found
 
 
 def _write_charts(charts: dict[str, Any], folder: Path, quiet: bool) -> None:

@@ -64,6 +64,11 @@ class Design:
                 found += [(name, one, structure.predictor) for name, one in structure.parameters_by(factor.name)]
         return tuple(found)
 
+    @property
+    def main_factor(self) -> Factor:
+        """The first grouping factor of the mean; where the mean has none, the first of all."""
+        return next((one for one in self.factors if one.part_of("").any()), self.factors[0])
+
     def factor(self, name: str | None = None) -> Factor:
         """The factor of a name; without one the only factor, or the only one of the mean.
 
