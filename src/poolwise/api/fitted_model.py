@@ -696,6 +696,8 @@ class Fit:
 
     def judged(self, progress: Progress = silent) -> tuple[Checks | None, list[LeaveOut]]:
         """Posterior predictive checks and leave-one-out by rows and by every factor, as far as the rows are at hand."""
+        if self.result.model.sampled and not self.behind.at_hand:  # whose groups are left out by their rows
+            return None, []
         several = [one for one in self.result.model.design.factors if len(one.levels) > 1]
         # Leaving out the groups of two factors of the same columns is the same: areas, and areas on a map.
         factors = {factor.keys: factor.name for factor in reversed(several) if factor.part_of("").any()}

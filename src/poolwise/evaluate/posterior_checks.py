@@ -128,18 +128,25 @@ class Checks:
             said.append(f"Group means outside their 95% interval: {outside:.0%} of {len(table):,} in {name}.")
         return " ".join(said)
 
+    @property
+    def deviations(self) -> str:
+        """How far outcomes are from their predictions, in a sentence; nothing where they have no distances."""
+        if not np.isfinite(self.rmsd_in_sample):
+            return ""
+        what = "positions of categories" if self.labels else "outcomes"
+        return (
+            f"RMSD of {what} from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
+            f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others."
+        )
+
     def __repr__(self) -> str:
         part = "" if len(self.observed) == self.total else f" (at {len(self.observed):,} rows taken at random)"
-        what = "positions of categories" if self.labels else "outcomes"
-        rmsd = (
-            f"RMSD of {what} from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
-            f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others\n"
-        )
+        deviations = f"{self.deviations}\n" if self.deviations else ""
         return (
             f"Posterior predictive checks of {self.formula}: {len(self.replicated)} replications of "
             f"{self.total:,} rows{part}\n"
             f"{statistics_in_text(self.table).to_string()}\n"
-            f"{rmsd if np.isfinite(self.rmsd_in_sample) else ''}{self.verdict}"
+            f"{deviations}{self.verdict}"
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,14 @@ from poolwise.output.tables.summary import group_coefficients, summary
 from poolwise.output.tables.text import outcome_line
 from poolwise.support.atomic_write import whole_file
 from poolwise.support.digits import in_text
+from poolwise.support.naming import free_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_GROUPS = 200  # that can be chosen among; of more, the largest
 _MANY_LEVELS = 500  # of several factors together
+_MOST_OF_A_KIND = 40  # lines of the table of the population's parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +90,7 @@ def write_report(
 
     with whole_file(path) as temporary:
         chart_list, groups = _charts(posterior, rows, checks, compared)
+        population, shown_coefficients = _population(posterior)
         folder = files("poolwise.output.report")
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
@@ -100,7 +104,8 @@ def write_report(
             outcome=outcome_line(posterior),
             passed=posterior.certificate.passed,
             hierarchical=posterior.model.pooling is Pooling.PARTIAL,
-            coefficients=_table(_population(posterior)),
+            coefficients=_table(population),
+            shown_coefficients=shown_coefficients,
             compared=compared,
             comparison=None if compared is None else _table(compared.table.reset_index()),
             charts={chart.name: chart for chart in chart_list},
@@ -109,7 +114,7 @@ def write_report(
             factor=posterior.model.design.factors[0].name if posterior.model.design.factors else None,
             group_table=_group_table(posterior),
             checks=checks,
-            check_table=None if checks is None else _table(statistics_in_text(checks.table).reset_index()),
+            check_table=None if checks is None else _check_table(checks),
             left_out=left_out,
             limits=words.limits(posterior, notes),
             code=words.reproduction(posterior),
@@ -129,8 +134,7 @@ def _charts(
     design, found = posterior.model.design, []
     groups: dict[str, str] = {}
     if design.factors:
-        factor = design.factors[0]
-        shown = _largest(posterior, factor)
+        factor, shown = _first_factor(posterior)
         groups = _explanations(posterior, factor, shown, rows)
         first = next(iter(groups))
         if rows is not None:
@@ -150,7 +154,7 @@ def _charts(
     if checks is not None:
         alt = (
             f"How often each {checks.outcome} was observed beside replicated data"
-            if checks.whole
+            if checks.whole or checks.labels
             else f"Density of the observed {checks.outcome} over densities of replicated data"
         )
         found.append(
@@ -171,14 +175,23 @@ def _how_many(posterior: Posterior, groups: dict[str, str]) -> str:
     return said
 
 
-def _largest(posterior: Posterior, factor: Factor) -> np.ndarray:
-    """Positions of the groups that are shown, in the order of their labels."""
+def _first_factor(posterior: Posterior) -> tuple[Factor, np.ndarray]:
+    """The first grouping factor, and positions of its groups that are shown, whose labels are plain texts that differ.
+
+    Charts and the page find a group by its label.
+    """
+    factor = posterior.model.design.factors[0]
     counts = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))
-    return np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
+    shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
+    levels, taken = factor.levels.astype(object), set[str]()
+    for place in shown:
+        levels[place] = free_name(theme.plain(str(levels[place])), taken)
+        taken.add(levels[place])
+    return replace(factor, levels=levels), shown
 
 
 def _explanations(posterior: Posterior, factor: Factor, shown: np.ndarray, rows: Rows | None) -> dict[str, str]:
-    labels = [theme.plain(str(label)) for label in factor.levels[shown]]
+    labels = factor.levels[shown]
     if posterior.model.pooling is not Pooling.PARTIAL:
         return {label: f"{label}: a regression of its own." for label in labels}
     several = len(set(factor.predictors)) > 1  # formulas: no one scale to explain on
@@ -200,11 +213,8 @@ def _expensive(factors: tuple[Factor, ...]) -> bool:
 def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
     """How much of each group's first effect comes from its own rows; of effects in structured terms nothing."""
     rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
-    counted = [
-        f"{label}: {count} row{'' if count == 1 else 's'}"
-        for label, count in zip(factor.levels[shown], rows, strict=True)
-    ]
-    names = [theme.plain(str(label)) for label in factor.levels[shown]]
+    names = factor.levels[shown]
+    counted = [f"{name}: {count} row{'' if count == 1 else 's'}" for name, count in zip(names, rows, strict=True)]
     if factor.tied.all():
         return {name: f"{said}." for name, said in zip(names, counted, strict=True)}
     first = int(np.argmin(factor.tied))
@@ -218,27 +228,37 @@ def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str
     }
 
 
-def _population(posterior: Posterior) -> pd.DataFrame:
-    table = summary(posterior, diagnostics=posterior.model.pooling is not Pooling.SEPARATE)
-    return table.head(40).reset_index()
+def _population(posterior: Posterior) -> tuple[pd.DataFrame, str]:
+    """The population's parameters, so many of each kind at most (`beta`, `sd_g`, ...), and how many are left out."""
+    table = summary(posterior, diagnostics=posterior.model.pooling is not Pooling.SEPARATE).reset_index()
+    kinds = table["parameter"].str.partition("[")[0]
+    shown = table[table.groupby(kinds).cumcount() < _MOST_OF_A_KIND]
+    if len(shown) == len(table):
+        return table, ""
+    return shown, f"{len(shown):,} of {len(table):,} lines are shown, the first of each kind; fit.summary() has all."
 
 
 def _group_table(posterior: Posterior) -> dict[str, Any] | None:
     if not posterior.model.design.factors:
         return None
-    factor = posterior.model.design.factors[0]
-    return _table(group_coefficients(posterior, factor, _largest(posterior, factor)))
+    return _table(group_coefficients(posterior, *_first_factor(posterior)))
 
 
-def _table(frame: pd.DataFrame) -> dict[str, Any]:
-    """Heads and cells of a table, as text."""
+def _check_table(checks: Checks) -> dict[str, Any]:
+    return _table(checks.table.reset_index(), statistics_in_text(checks.table).reset_index())
 
-    def cell(value: object) -> str:
+
+def _table(frame: pd.DataFrame, shown: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Heads and cells of a table, as text; `shown` has its numbers as text already."""
+
+    def cell(value: object, text: object) -> str:
         if isinstance(value, (bool, np.bool_)):
             return "yes" if value else ""
-        return "–" if value == "nan" else str(value)
+        return "–" if isinstance(value, float) and math.isnan(value) else str(text)
 
+    texts = in_text(frame) if shown is None else shown
+    lines = zip(frame.itertuples(index=False), texts.itertuples(index=False), strict=True)
     return {
         "heads": [str(name).replace("_", " ") for name in frame.columns],
-        "rows": [[cell(value) for value in line] for line in in_text(frame).itertuples(index=False)],
+        "rows": [[cell(value, text) for value, text in zip(*both, strict=True)] for both in lines],
     }
