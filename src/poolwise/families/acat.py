@@ -100,6 +100,7 @@ def acat(labels: tuple[str, ...], link: str = "logit") -> Family:
         labels=labels,
         quantities=probabilities(log_density, labels),
         ordered=True,
+        odds="the higher of two neighbouring {}",
         cuts=lambda location, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
     )

@@ -77,4 +77,5 @@ ASYMMETRIC_LAPLACE = Family(
     draw,
     any_number,
     expected,
+    location="quantile of {}",
 )

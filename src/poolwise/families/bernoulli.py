@@ -18,6 +18,8 @@ BERNOULLI = Family(
     whole=True,
     additive=True,
     labelled=True,
+    location="probability of {}",
+    odds="{}",
     variance=lambda mean: mean * (1.0 - mean),
     likelihood=BINOMIAL.likelihood,
 )

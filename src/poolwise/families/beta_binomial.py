@@ -69,4 +69,6 @@ BETA_BINOMIAL = Family(
     several_trials,
     whole=True,
     trials=True,
+    location="probability of a success in {}",
+    odds="a success in {}",
 )

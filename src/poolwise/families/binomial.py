@@ -92,6 +92,8 @@ BINOMIAL = Family(
     whole=True,
     additive=True,
     trials=True,
+    location="probability of a success in {}",
+    odds="a success in {}",
     variance=lambda mean: mean * (1.0 - mean),
     likelihood=_values,
 )

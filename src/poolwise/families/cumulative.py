@@ -162,6 +162,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         labels=labels,
         quantities=probabilities(log_density, labels),
         ordered=True,
+        odds="a higher {}",
         cuts=lambda location, *gaps: thresholds(count, location, *gaps),
         latent=True,
     )

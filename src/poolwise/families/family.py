@@ -104,6 +104,10 @@ class Family:
     labels : of the categories, in their order; two at least.
     ordered : whether their order has a meaning.
     thresholds : parameters to which terms in `cs(...)` are added: they have effects of their own on each.
+    location : what the location of an outcome called `{}` is, in words; "" for its mean, and for something without a
+        name where `expected` says that it is not the mean.
+    odds : whose odds a step of one on the logit scale multiplies by e, the outcome being called `{}`; "" where it
+        multiplies none.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
     concave : whether the log likelihood of a row is concave in the location; else rows may pull a group to several
         places.
@@ -140,6 +144,8 @@ class Family:
     labels: tuple[str, ...] = ()
     ordered: bool = False
     thresholds: tuple[str, ...] = ()
+    location: str = ""
+    odds: str = ""
     repeated: bool = False
     concave: bool = True
     signed: bool = False
@@ -152,6 +158,11 @@ class Family:
     def predictors(self) -> tuple[str, ...]:
         """Names of what may have a linear predictor, in the order of kernels; the mean is ""."""
         return ("", *(parameter.name for parameter in self.parameters))
+
+    @property
+    def located(self) -> str:
+        """What the location of an outcome called `{}` is, in words."""
+        return self.location or ("mean of {}" if self.expected is None else "location of {}")
 
     @property
     def countable(self) -> bool:

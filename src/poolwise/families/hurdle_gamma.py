@@ -54,5 +54,6 @@ HURDLE_GAMMA = Family(
     not_negative,
     thinned(same_mean),
     zeros_apart=True,
+    location="mean of {} above zero",
     summed=replace(gamma.SUMMED, family="hurdle_gamma", apart=(0.0,)),
 )

@@ -47,5 +47,6 @@ HURDLE_LOGNORMAL = Family(
     not_negative,
     thinned(lognormal.expected),
     zeros_apart=True,
+    location="mean of the log of {} above zero",
     centre=lognormal.centre,
 )

@@ -79,4 +79,5 @@ HURDLE_NEGATIVE_BINOMIAL = Family(
     thinned(mean_above_zero),
     whole=True,
     zeros_apart=True,
+    location="mean of {} before its zeros are cut off",
 )

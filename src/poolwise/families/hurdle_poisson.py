@@ -56,4 +56,5 @@ HURDLE_POISSON = Family(
     thinned(mean_above_zero),
     whole=True,
     zeros_apart=True,
+    location="mean of {} before its zeros are cut off",
 )

@@ -105,6 +105,7 @@ LOGNORMAL = Family(
     positive,
     expected,
     centre=centre,
+    location="mean of the log of {}",
     interval=_interval,
     log_interval=log_interval_by(_interval),
     summed=Summed("lognormal", 2, (2, 3), _summed, lambda z, log: (log(z), log(z) * log(z))),

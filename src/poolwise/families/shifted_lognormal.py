@@ -94,5 +94,6 @@ SHIFTED_LOGNORMAL = Family(
     positive,
     expected,
     centre=lognormal.centre,
+    location="mean of the log of {} above its shift",
     summary=summary,
 )

@@ -114,6 +114,7 @@ def sratio(labels: tuple[str, ...], link: str = "logit") -> Family:
         labels=labels,
         quantities=probabilities(log_density, labels),
         ordered=True,
+        odds="going on to a higher {}",
         cuts=lambda location, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
     )

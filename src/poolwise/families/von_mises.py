@@ -76,4 +76,5 @@ VON_MISES = Family(
     draw,
     angles,
     summary=summary,
+    location="mean direction of {}",
 )

@@ -107,6 +107,7 @@ WEIBULL = Family(
     draw,
     positive,
     expected,
+    location="scale parameter of {}",
     interval=_interval,
     log_interval=log_interval_by(_interval),
 )

@@ -227,5 +227,6 @@ WIENER = Family(
     expected,
     centre=centre,
     signed=True,
+    location="drift of {}",
     quantities={"upper": upper_share, "time": mean_time},
 )

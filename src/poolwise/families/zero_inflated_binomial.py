@@ -46,4 +46,6 @@ ZERO_INFLATED_BINOMIAL = Family(
     thinned(same_mean),
     whole=True,
     trials=True,
+    location="probability of a success in {} apart from its added zeros",
+    odds="a success in {} apart from its added zeros",
 )

@@ -51,4 +51,5 @@ ZERO_INFLATED_NEGATIVE_BINOMIAL = Family(
     counts,
     thinned(same_mean),
     whole=True,
+    location="mean of {} apart from its added zeros",
 )

@@ -41,4 +41,5 @@ ZERO_INFLATED_POISSON = Family(
     counts,
     thinned(same_mean),
     whole=True,
+    location="mean of {} apart from its added zeros",
 )

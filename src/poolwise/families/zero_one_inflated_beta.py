@@ -102,4 +102,5 @@ ZERO_ONE_INFLATED_BETA = Family(
     shares_with_ends,
     expected,
     summary=summary,
+    location="mean of {} between zero and one",
 )
