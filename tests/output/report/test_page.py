@@ -64,3 +64,11 @@ def test_a_comparison_of_categories_has_its_page(tmp_path):
     pooling = pw.compare_pooling("u ~ x", by="g", data=data, family="categorical", folds=0, seed=1, draws=50)
     assert not pooling.in_a_plane
     assert "What pooling bought" in text_of(pooling.report(tmp_path / "page.html"))
+
+
+def test_coefficients_by_group_say_what_they_are_of():
+    data = frame(60).assign(y=lambda d: np.exp(d.y))
+    fit = pw.fit("y ~ x + (1 | g)", data, family="lognormal", seed=1, draws=50).result
+    assert page._how_many(fit, dict.fromkeys(fit.model.design.factors[0].levels)).startswith(
+        "Coefficients are those of the mean of the log of y;"
+    )

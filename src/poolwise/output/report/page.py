@@ -172,6 +172,9 @@ def _how_many(posterior: Posterior, groups: dict[str, str]) -> str:
         said += f"Of {len(model.design.factors)} grouping factors the first is shown. "
     if model.link.name != "identity":
         said += f"Coefficients are on the scale of the {model.link.name} link; dots and lines on that of the outcome."
+    elif model.family.located != "mean of {}":
+        located = model.family.located.format(model.design.response)
+        said += f"Coefficients are those of the {located}; dots and lines are on the scale of the outcome."
     return said
 
 

@@ -3,93 +3,108 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
-from poolwise.evaluate.explain import is_indicator
-from poolwise.families import locations
-from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.design.factors import Factor
+from poolwise.design.required_columns import needed_columns
+from poolwise.design.structures import Structure
+from poolwise.families import is_listed
+from poolwise.inference.posterior import Model, Pooling, Posterior
+from poolwise.output.report.effects import effects, listed, means, odds_of, sizes, spread
+from poolwise.output.report.terms import terms_of
 
 
 def question(posterior: Posterior) -> str:
     """What the formula asks."""
-    design = posterior.model.design
-    slopes = [name for name in design.coefficients if name != "Intercept"]
-    asked = f"How does {design.response} depend on {_listed(slopes)}" if slopes else f"How large is {design.response}"
-    groups = [f"the {len(factor.levels):,} groups of {factor.name}" for factor in design.factors]
-    return f"{asked}, and how do {_listed(groups)} differ?" if groups else f"{asked}?"
+    model, design = posterior.model, posterior.model.design
+    terms = [term for of in means(model) for term in terms_of(posterior, of)]
+    names = list(dict.fromkeys(name for term in terms for name in sorted(term.variables)))
+    asked = f"How does {design.response} depend on {listed(names)}" if names else f"How large is {design.response}"
+    groups = dict.fromkeys(f"the {len(factor.levels):,} groups of {_grouping(factor)}" for factor in design.factors)
+    return f"{asked}, and how do {listed(list(groups))} differ?" if groups else f"{asked}?"
 
 
 def answers(posterior: Posterior) -> list[str]:
-    """One sentence for each slope and each spread between groups, with 90% intervals."""
-    design, said = posterior.model.design, []
+    """A sentence for each effect and each spread between groups, with 90% intervals."""
     if posterior.model.pooling is Pooling.SEPARATE:
         return ["Every group is a regression of its own: nothing is said of groups that were not seen."]
-    if design.coefficients == ("Intercept",):
-        said.append(_size(posterior))
-    for k, name in enumerate(design.coefficients):
-        if name != "Intercept" and not design.predictors[k]:
-            said.append(_effect(posterior, k))
-    for factor in design.factors:
-        if posterior.theta is None:
-            continue
-        sd = posterior.model.priors.layout.sd(posterior.theta, factor.name)
-        for k, effect in enumerate(factor.effects):
-            low, high = np.quantile(sd[..., k], [0.05, 0.95])
-            what = "levels" if effect == "Intercept" else f"effects of {effect}"
-            said.append(
-                f"Between groups of {factor.name} the {what} have a standard deviation of {sd[..., k].mean():.3g} "
-                f"({low:.3g} to {high:.3g})."
-            )
-    if not posterior.model.sampled:
-        said.append(f"Single outcomes scatter around that with a standard deviation of {posterior.sigma.mean():.3g}.")
-    else:
-        said += [
-            f"The {name} of the {posterior.model.family.name} family is {values.mean():.3g}."
-            for name, values in posterior.dispersions.items()
-        ]
-    return said
+    return [*sizes(posterior), *effects(posterior), *_depending(posterior), *_spreads(posterior), *_noise(posterior)]
 
 
-def _change(posterior: Posterior, name: str) -> str:
-    """What is compared: a unit more of a number, or one category with the first one."""
-    if not is_indicator(posterior.model.statistics, name):
-        return f"for one unit more of {name}"
-    if name in posterior.model.encoding.variables:
-        return f"where {name} is 1 instead of 0"
-    return f"for {name}, compared with the first category"
-
-
-def _size(posterior: Posterior) -> str:
-    """How large the outcome is for the average group, on its own scale."""
+def _depending(posterior: Posterior) -> Iterator[str]:
+    """Which other parameters depend on predictors."""
     model = posterior.model
-    drawn = np.asarray(model.family.scale.mean(locations(model.link, posterior.beta[..., 0])))
-    low, high = np.quantile(drawn, [0.05, 0.95])
-    of = " of the average group" if model.design.factors else ""
-    return f"The expected {model.design.response}{of} is {drawn.mean():.3g} ({low:.3g} to {high:.3g})."
+    for parameter in model.family.parameters:
+        if parameter.name in means(model):
+            continue
+        names = sorted({name for term in terms_of(posterior, parameter.name) for name in term.variables})
+        if names:
+            scale = _on_scale(posterior, parameter.name)
+            yield f"Its {parameter.name} depends on {listed(names)}: the coefficients are in the table{scale}."
 
 
-_FACTORS = {"logit": "The odds of {} are", "cloglog": "The hazard of {} is", "log": "The expected {} is"}
+def _spreads(posterior: Posterior) -> Iterator[str]:
+    """How much groups differ, and on which scale."""
+    if posterior.theta is None:
+        return
+    for factor in posterior.model.design.factors:
+        sd = posterior.model.priors.layout.sd(posterior.theta, factor.name)
+        curves = {one.name for one in factor.structures}
+        for k, effect in _written(factor.effects, factor.structures).items():
+            of = factor.predictors[k]
+            if effect in curves:
+                term = f"({effect} | {factor.name})"
+                yield f"Groups of {_grouping(factor)} differ in {effect}: fit.smooth_term({term!r}) has it."
+                continue
+            what, (mean, low, high) = _varying(posterior, effect, of, "s"), spread(sd[..., k])
+            yield (
+                f"Between groups of {_grouping(factor)} the {what} have a standard deviation of {mean} "
+                f"({low} to {high}){_on_scale(posterior, of)}."
+            )
 
 
-def _effect(posterior: Posterior, k: int) -> str:
-    """What one unit of a predictor does to the mean, with a 90% interval."""
-    model, draws = posterior.model, posterior.beta[..., k]
-    low, high = np.quantile(draws, [0.05, 0.95])
-    change, outcome = f"{_change(posterior, model.design.coefficients[k])}, all else equal", model.design.response
-    sure = "" if low > 0 or high < 0 else " Its sign is open."
-    link = model.link.name
-    if model.sampled and link in _FACTORS:
-        return (
-            f"{_FACTORS[link].format(outcome)} multiplied by {np.exp(np.median(draws)):.3g} {change} "
-            f"(90% interval {np.exp(low):.3g} to {np.exp(high):.3g}).{sure}"
-        )
-    of = "The mean of" if link == "identity" else f"The {link} of the mean of"
-    mean = draws.mean()
-    return (
-        f"{of} {outcome} is {'lower' if mean < 0 else 'higher'} by {abs(mean):.3g} {change} "
-        f"(90% interval of the difference {low:.3g} to {high:.3g}).{sure}"
-    )
+def _varying(posterior: Posterior, effect: str, of: str, plural: str = "") -> str:
+    """The level or effect that differs between groups, and of what."""
+    model, name = posterior.model, effect.removeprefix(f"{of}_") if of else effect
+    what = f"level{plural}" if name == "Intercept" else f"effect{plural} of {name}"
+    if not of and model.link.name == "identity" and model.family.located == "mean of {}":
+        return what
+    located = f"the {model.family.located.format(model.design.response)}"
+    if of:
+        located = f"the {odds_of(model, of)}" if of in means(model) else of
+    return f"{what} {'of' if name == 'Intercept' else 'on'} {located}"
+
+
+def _on_scale(posterior: Posterior, of: str) -> str:
+    link = "log" if of and posterior.model.family.repeated else _link(posterior, of)
+    return "" if link == "identity" else f" on the {link} scale"
+
+
+def _link(posterior: Posterior, of: str) -> str:
+    """Name of the link of a linear predictor."""
+    model = posterior.model
+    if not of:
+        return model.link.name
+    return next(each.scale.link(None, model.family.name).name for each in model.family.parameters if each.name == of)
+
+
+def _noise(posterior: Posterior) -> Iterator[str]:
+    """How single outcomes scatter."""
+    model = posterior.model
+    if not model.sampled:
+        of = "" if model.encoding.weights is None else f" where {model.encoding.weights} is 1"
+        yield f"Single outcomes scatter around that with a standard deviation of {spread(posterior.sigma)[0]}{of}."
+        return
+    for name, values in posterior.dispersions.items():
+        yield f"The {name} of the {model.family.name} family is {spread(values)[0]}."
+
+
+def _grouping(factor: Factor) -> str:
+    """What the groups are those of, without the parameter whose effects differ between them."""
+    of = set(factor.predictors)
+    return factor.name.removeprefix(f"{of.pop()}_") if len(of) == 1 and "" not in of else factor.name
 
 
 def model_in_words(posterior: Posterior) -> str:
@@ -101,9 +116,10 @@ def model_in_words(posterior: Posterior) -> str:
         return "One regression for all rows: what group a row belongs to plays no part (complete pooling)."
     parts = []
     for factor in design.factors:
-        names = ["level" if effect == "Intercept" else f"effect of {effect}" for effect in factor.effects]
+        places = _written(factor.effects, factor.structures)
+        names = [_varying(posterior, effect, factor.predictors[k]) for k, effect in places.items()]
         joint = ", which may go together" if factor.correlated else ""
-        parts.append(f"Every group of {factor.name} has its own {_listed(names)}{joint}")
+        parts.append(f"Every group of {_grouping(factor)} has its own {listed(names)}{joint}")
     return (
         f"{'. '.join(parts)}. The groups are not fitted alone: each is drawn towards the others, the more so the less "
         "its own rows say (partial pooling). How strongly is learnt from the data."
@@ -115,19 +131,20 @@ def formula_lines(posterior: Posterior) -> list[str]:
     design = posterior.model.design
     separate = posterior.model.pooling is Pooling.SEPARATE
     own = f", {design.factors[0].name}" if separate else ""
+    curves = {one.name for one in design.structures}
     mean = [
-        f"β[{name}{own}]" + ("" if name == "Intercept" else f"·{name}")
-        for name, of in zip(design.coefficients, design.predictors, strict=True)
-        if not of
+        name if name in curves else f"β[{name}{own}]" + ("" if name == "Intercept" else f"·{name}")
+        for k, name in _written(design.coefficients, design.structures).items()
+        if not design.predictors[k]
     ]
     spreads = []
     if not separate:
         for factor in design.factors:
             group = factor.name
             mean += [
-                f"u[{group}]" if effect == "Intercept" else f"u[{group}, {effect}]·{effect}"
-                for effect, of in zip(factor.effects, factor.predictors, strict=True)
-                if not of
+                _group_term(factor, effect)
+                for k, effect in _written(factor.effects, factor.structures).items()
+                if not factor.predictors[k]
             ]
             joint = "correlated" if factor.correlated else "independent"
             spreads.append(f"u[{group}] ~ Normal(0, sd_{group})" + (f", {joint}" if len(factor.effects) > 1 else ""))
@@ -139,21 +156,43 @@ def formula_lines(posterior: Posterior) -> list[str]:
     return [f"{design.response} ~ Normal(μ, {noise})", f"μ = {' + '.join(mean) or '0'}", *spreads]
 
 
+def _group_term(factor: Factor, effect: str) -> str:
+    """What an effect of a group adds."""
+    if effect == "Intercept":
+        return f"u[{factor.name}]"
+    curve = any(effect == one.name for one in factor.structures)
+    return f"u[{factor.name}, {effect}]" + ("" if curve else f"·{effect}")
+
+
+def _written(names: tuple[str, ...], structures: tuple[Structure, ...]) -> dict[int, str]:
+    """Names of columns by position, the columns of a structured term being one entry, with its name."""
+    of = {place: one.name for one in structures for place in (*one.null, *one.places)}
+    first = {of.get(k, name): k for k, name in reversed(list(enumerate(names)))}
+    return {k: name for name, k in reversed(first.items())}
+
+
 def _sampled_lines(posterior: Posterior, mean: str, spreads: list[str]) -> list[str]:
     """The same for a family that is sampled."""
     model = posterior.model
     design, family = model.design, model.family
     scales = {each.name: each.scale.link(None, family.name).name for each in family.parameters}
-    inside = ", ".join((["trials"] if family.trials else []) + ["μ", *scales])
+    inside = ", ".join((["trials"] if family.trials else []) + ["μ", *(_with_weights(model, name) for name in scales)])
     link = "μ" if model.link.name == "identity" else f"{model.link.name}(μ)"
     lines = [f"{design.response} ~ {family.name}({inside})", f"{link} = {mean or '0'}"]
     for of, formula in design.formula.further:
-        terms = [
-            f"β[{name}]" for name, other in zip(design.coefficients, design.predictors, strict=True) if other == of
-        ]
+        written = _written(design.coefficients, design.structures)
+        terms = [f"β[{name}]" for k, name in written.items() if design.predictors[k] == of]
         terms += [f"u[{factor.name}]" for factor in design.factors if factor.part_of(of).any()]
         lines.append(f"{scales[of]}({of}) = {' + '.join(terms)}, for {formula.text}")
     return [*lines, *spreads]
+
+
+def _with_weights(model: Model, parameter: str) -> str:
+    """A parameter as rows have it: known errors by their column, and what weights divide."""
+    weights, errors = model.encoding.weights, model.design.formula.known_errors
+    if weights is None or parameter != model.family.precise:
+        return parameter
+    return weights if errors else f"{parameter} / √{weights}"
 
 
 def limits(posterior: Posterior, notes: list[str]) -> list[str]:
@@ -167,14 +206,35 @@ def limits(posterior: Posterior, notes: list[str]) -> list[str]:
         rows = np.bincount(factor.codes, model.statistics.counts, len(factor.levels))
         few = int(np.sum(rows < 3))
         if few:
-            said.append(f"{few:,} of {len(rows):,} groups of {factor.name} have fewer than three rows.")
-    each = " for each group" if model.pooling is Pooling.SEPARATE else ""
-    noise = f"Residuals are taken to be Normal with one standard deviation{each}, and effects to be linear"
-    if model.sampled:
-        noise = f"Outcomes are taken to be {model.family.name}, and effects to be linear on the {model.link.name} scale"
-    said.append(f"{noise}; intervals hold under the model, not beyond it.")
+            said.append(f"{few:,} of {len(rows):,} groups of {_grouping(factor)} have fewer than three rows.")
+    assumed = f"{_assumed(model)}, and effects to be {_linear(model)}"
+    said.append(f"{assumed}; intervals hold under the model, not beyond it.")
+    if model.encoding.weights is not None and not model.family.precise:
+        said.append(f"A row counts as often as its {model.encoding.weights} says.")
     said.append("Nothing here says what causes what: coefficients compare rows, they do not change them.")
     return said
+
+
+def _assumed(model: Model) -> str:
+    """What outcomes are taken to be."""
+    weights, formula = model.encoding.weights, model.design.formula
+    if formula.known_errors:
+        beside = " beside a residual" if formula.residual else ""
+        return f"Outcomes are taken to be {model.family.name} with the known standard errors {weights}{beside}"
+    root = "" if weights is None or not model.family.precise else f", divided by the root of {weights}"
+    if model.sampled:
+        precise = f" with their {model.family.precise}{root}" if root else ""
+        return f"Outcomes are taken to be {model.family.name}{precise}"
+    each = " for each group" if model.pooling is Pooling.SEPARATE else ""
+    return f"Residuals are taken to be Normal with one standard deviation{each}{root}"
+
+
+def _linear(model: Model) -> str:
+    """Which effects are taken to be linear, and on which scale."""
+    structures = [*model.design.structures, *(one for factor in model.design.factors for one in factor.structures)]
+    curves = list(dict.fromkeys(one.text for one in structures))
+    scale = "" if model.link.name == "identity" else f" on the {model.link.name} scale"
+    return f"linear{scale}" + (f" but for {listed(curves)}" if curves else "")
 
 
 def reproduction(posterior: Posterior) -> str:
@@ -184,21 +244,39 @@ def reproduction(posterior: Posterior) -> str:
 
     model = posterior.model
     given = ", ".join(f"{name!r}: pw.{prior!r}" for name, prior in model.given.items())
-    weights = f", weights={model.encoding.weights!r}" if model.encoding.weights else ""
+    said_already = model.design.formula.weights is not None
+    weights = f", weights={model.encoding.weights!r}" if model.encoding.weights and not said_already else ""
     settings = f"priors={{{given}}}, draws={posterior.draws}, chains={posterior.chains}, seed={posterior.seed}"
+    own, what = _own(posterior)
     formulas: str | list[str] = model.design.formula.text
     if model.design.formula.further:
         formulas = [part.strip() for part in model.design.formula.text.split(";")]
-    family = f", family={model.family.name!r}, link={model.link.name!r}" if model.sampled else ""
-    call = f"fit = pw.fit({formulas!r}, data{family}{weights}, {settings})"
+    named = repr(model.family.name) if is_listed(model.family) else "..."
+    family = f", family={named}, link={model.link.name!r}" if model.sampled else ""
+    sampler = "" if posterior.sampler == "auto" else f", sampler={posterior.sampler!r}"
+    call = f"fit = pw.fit({formulas!r}, data{family}{weights}{own}, {settings}{sampler})"
     if model.pooling is Pooling.SEPARATE:
         by = model.design.factors[0].name
-        call = f"fit = pw.compare_pooling({formulas!r}, by={by!r}, data=data{family}, {settings}).separate"
+        call = f"fit = pw.compare_pooling({formulas!r}, by={by!r}, data=data{family}{own}, {settings}).separate"
     return (
-        f"import poolwise as pw\n\n{call}\n\n"
+        f"import poolwise as pw\n\n{call}\n\n{what}"
         f"# poolwise {version('poolwise')}, Python {platform.python_version()}, NumPy {np.__version__}\n"
         f"# {model.statistics.rows:,} rows; fingerprint of their statistics: {fingerprint(posterior)}"
     )
+
+
+def _own(posterior: Posterior) -> tuple[str, str]:
+    """Arguments that hold what a script cannot: tables, functions and a family of the user; and what to give there."""
+    model, formula = posterior.model, posterior.model.design.formula
+    found = {"tables": list(formula.tables), "functions": list(formula.functions)}
+    arguments = "".join(
+        f", {name}={{{', '.join(f'{key!r}: ...' for key in keys)}}}" for name, keys in found.items() if keys
+    )
+    columns = listed(list(needed_columns(formula, model.encoding.weights).columns))
+    said = [f"data has the columns {columns}; of those that are in tables of groups=, these tables are wanted too"]
+    if arguments or not is_listed(model.family):
+        said.append("in the place of each ... stands what the fit was given")
+    return arguments, "".join(f"# {line}\n" for line in said)
 
 
 def fingerprint(posterior: Posterior) -> str:
@@ -208,7 +286,3 @@ def fingerprint(posterior: Posterior) -> str:
     for array in (statistics.counts, statistics.weights, statistics.means, statistics.scatter, statistics.origin):
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()[:16]
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
