@@ -106,6 +106,7 @@ def test_a_probability_of_categories_is_that_of_predictions(rows):
         ("y ~ x * c", ["of x with c at hi,", "where c is lo instead of hi with x at 0,", "c is mid", "in x:c:"]),
         ("y ~ z:w", ["says what w and z do in z:w: pw.avg_comparisons(fit, ['w', 'z'])"]),
         ("y ~ x + I(x**2)", ["says what x does in x and I(x ** 2): pw.avg_comparisons(fit, ['x'])"]),
+        ("y ~ 0 + x + I(x**2) + x:z", ["says what x and z do in x, I(x ** 2) and x:z:"]),
         ("y ~ bs(x, df=4)", ["says what x does in bs(x, df=4):"]),
         ("y ~ 0 + c", ["The expected y where c is hi is", "where c is lo is", "where c is mid is"]),
         ("y ~ C(c, Sum)", ["says what c does in C(c, Sum()):"]),

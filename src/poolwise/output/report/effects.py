@@ -59,7 +59,7 @@ def odds_of(model: Model, predictor: str) -> str:
 
 def effects(posterior: Posterior) -> Iterator[str]:
     """A sentence for each coefficient of the mean that says something alone, and one for those that do not."""
-    opaque: dict[frozenset[str], list[str]] = {}
+    opaque: list[Term] = []
     for predictor in means(posterior.model):
         terms, scale = terms_of(posterior, predictor), _scale(posterior, predictor)
         for term in terms:
@@ -67,15 +67,23 @@ def effects(posterior: Posterior) -> Iterator[str]:
             if term.structure is not None:
                 yield from _of_structure(posterior, term, scale)
             elif where is None or not _says_something(term, alone=not predictor):
-                texts = opaque.setdefault(term.variables, [])
-                texts += [term.text] if term.text not in texts else []
+                opaque.append(term)
             elif term.whole:
                 yield from _of_levels(posterior, term, terms)
             else:
                 for k, level in zip(term.places, term.levels or term.columns, strict=True):
                     yield _effect(posterior.beta[..., k], scale, f"{_change(posterior, term, level)}{where}")
-    for variables, texts in opaque.items():
+    yield from _of_opaque(opaque)
+
+
+def _of_opaque(terms: list[Term]) -> Iterator[str]:
+    """A sentence for the terms of the same variables, or of some of these, of which no coefficient says much."""
+    together = dict.fromkeys(term.variables for term in terms)
+    for variables in together:
+        if any(variables < other for other in together):
+            continue
         names = sorted(variables)
+        texts = list(dict.fromkeys(term.text for term in terms if term.variables <= variables))
         verb, where = "does" if len(names) == 1 else "do", "" if texts == names else f" in {listed(texts)}"
         averages = f"pw.avg_comparisons(fit, {names}) has averages over rows"
         yield f"No coefficient alone says what {listed(names)} {verb}{where}: {averages}."

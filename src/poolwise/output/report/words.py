@@ -272,7 +272,8 @@ def _own(posterior: Posterior) -> tuple[str, str]:
     arguments = "".join(
         f", {name}={{{', '.join(f'{key!r}: ...' for key in keys)}}}" for name, keys in found.items() if keys
     )
-    columns = listed(list(needed_columns(formula, model.encoding.weights).columns))
+    needed = needed_columns(formula, model.encoding.weights).columns
+    columns = listed(list(dict.fromkeys((*needed, *model.encoding.keys))))
     said = [f"data has the columns {columns}; of those that are in tables of groups=, these tables are wanted too"]
     if arguments or not is_listed(model.family):
         said.append("in the place of each ... stands what the fit was given")
