@@ -12,6 +12,7 @@ from poolwise.inference.posterior import Posterior
 from poolwise.output.plots import theme
 from poolwise.output.plots.lines import along_predictor, group_title, slope_of
 from poolwise.support.errors import DataError
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,7 +44,7 @@ def category_lines(
     x = alt.X("x:Q", title=slope, axis=alt.Axis(grid=False))
     y_scale = alt.Scale(domain=[lowest, 1.0], nice=False)
     y = alt.Y("y:Q", title="probability", scale=y_scale, axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format="%"))
-    labels = list(map(theme.plain, family.labels))
+    labels = list(map(plain, family.labels))
     colour = alt.Color(
         "category:N",
         title=first.model.design.response,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolwise.output.plots import theme
 from poolwise.support.errors import DataError
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -34,7 +35,7 @@ def estimates_chart(
     values = list(dict.fromkeys(table["x"]))
     axis = alt.X(
         "x:Q" if curve else "x:N",
-        title=theme.plain(x),
+        title=plain(x),
         sort=None if curve else values,
         scale=alt.Scale(nice=False) if curve else alt.Scale(padding=0.4),
         axis=alt.Axis(grid=False, labelAngle=0 if len(values) <= 8 else -40) if not curve else alt.Axis(grid=False),

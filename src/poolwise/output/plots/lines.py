@@ -15,6 +15,7 @@ from poolwise.families import locations
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.output.plots import theme
 from poolwise.support.errors import DataError
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -111,7 +112,7 @@ def _named(words: Mapping[float, str], *, grid: bool = True) -> alt.Axis:
     """An axis with words at some values."""
     import altair as alt
 
-    texts = {f"{value:g}": theme.plain(str(word)) for value, word in words.items()}
+    texts = {f"{value:g}": plain(str(word)) for value, word in words.items()}
     return alt.Axis(values=list(words), labelExpr=f"({json.dumps(texts)})[datum.value]", grid=grid)
 
 

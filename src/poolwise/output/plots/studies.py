@@ -10,6 +10,7 @@ from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 from poolwise.output.plots import theme
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -87,4 +88,4 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
 
 def _quoted(text: str) -> str:
     """A text in the chart's language."""
-    return "'" + theme.plain(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + plain(text).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from poolwise.output.plots.notebook import draw_without_a_network
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -18,9 +18,6 @@ COMPLETE = "#555555"
 DATA = "#222222"
 FAINT = "#999999"  # of lines that points are compared with
 CHAINS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
-
-
-_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def data(frame: pd.DataFrame) -> alt.InlineData:
@@ -42,11 +39,6 @@ def _shared_table() -> Any:
             return self
 
     return SharedTable
-
-
-def plain(text: str) -> str:
-    """Text without line ends and control characters, at which charts' expressions end."""
-    return _ODD.sub(" ", text)
 
 
 def _plain(value: Any) -> Any:

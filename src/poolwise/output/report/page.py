@@ -28,6 +28,7 @@ from poolwise.output.tables.text import outcome_line
 from poolwise.support.atomic_write import whole_file
 from poolwise.support.digits import in_text
 from poolwise.support.naming import free_name
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,7 @@ def _first_factor(posterior: Posterior) -> tuple[Factor, np.ndarray]:
     shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
     levels, taken = factor.levels.astype(object), set[str]()
     for place in shown:
-        levels[place] = free_name(theme.plain(str(levels[place])), taken)
+        levels[place] = free_name(plain(str(levels[place])), taken)
         taken.add(levels[place])
     return replace(factor, levels=levels), shown
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolwise.inference.posterior import Posterior
-from poolwise.output.plots import theme
 from poolwise.output.tables.summary import interval_names, summary
 from poolwise.support.atomic_write import check_writable, whole_file
 from poolwise.support.digits import fixed
 from poolwise.support.errors import DataError
 from poolwise.support.naming import free_name
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import great_tables
@@ -95,10 +95,10 @@ class ModelTable:
         target, document = check_writable(path), docx.Document()
         table = document.add_table(rows=1, cols=1 + self.frame.shape[1])
         for cell, name in zip(table.rows[0].cells[1:], self.frame.columns, strict=True):
-            cell.text = theme.plain(name)
+            cell.text = plain(name)
         for label, *texts in self.frame.itertuples(name=None):
             for cell, text in zip(table.add_row().cells, (label, *texts), strict=True):
-                cell.text = theme.plain(text)
+                cell.text = plain(text)
         document.add_paragraph(self.note)
         with whole_file(target) as temporary:
             document.save(str(temporary))
@@ -171,11 +171,11 @@ def _plain(name: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"[\\|<]", r"\\\g<0>", theme.plain(text))
+    return re.sub(r"[\\|<]", r"\\\g<0>", plain(text))
 
 
 def _latex(text: str) -> str:
-    found = theme.plain(text).replace("\\", r"\textbackslash ")
+    found = plain(text).replace("\\", r"\textbackslash ")
     for sign in "&%$#_{}":
         found = found.replace(sign, f"\\{sign}")
     return found.replace("~", r"\textasciitilde ").replace("^", r"\textasciicircum ")
