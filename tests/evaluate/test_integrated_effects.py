@@ -7,11 +7,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
 import poolwise as pw
 from poolwise.density.latent.observations import known_parts
+from poolwise.evaluate.loo import integrated_effects
 from poolwise.evaluate.loo.group_integrals import integrate
 from poolwise.evaluate.loo.integrated_effects import effects_by, finest
 from poolwise.families import locations
@@ -95,7 +96,7 @@ def on_a_grid(fit, draw, points):
 def test_integrals_are_those_of_a_dense_grid(frame, name):
     formula, family, size = MODELS[name]
     fit = pw.fit(formula, frame, family=family, draws=25, seed=1, priors={"sd": pw.HalfNormal(0.7)})
-    effects = finest(fit.result)
+    effects = finest(fit.result, fit.rows)
     assert len(effects.of) == size and effects.name == "g"
     assert effects_by(fit.result, "g").names == effects.names
     found = integrate(fit.result, fit.rows, effects, silent)
@@ -104,6 +105,22 @@ def test_integrals_are_those_of_a_dense_grid(frame, name):
         groups, outside = on_a_grid(fit, draw, 121 if size == 2 else 41)
         np.testing.assert_allclose(found.groups[draw], groups, atol=near)
         np.testing.assert_allclose(found.outside[draw], outside, atol=near)
+
+
+def test_large_groups_need_no_integrals(monkeypatch):
+    """One of many rows hardly moves its group's effects: weights of the draws say the same as integrals do."""
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(6), 120), rng.normal(size=720)
+    y = rng.random(720) < expit(0.5 * x + rng.normal(0, 0.8, 6)[g])
+    fit = pw.fit("y ~ x + (1 | g)", {"y": y.astype(int), "x": x, "g": g}, family="bernoulli", seed=1)
+    assert finest(fit.result, fit.rows) is None
+    by_weights = fit.loo()
+    assert by_weights.method.startswith("given all effects") and by_weights.pareto_k.max() < 0.5
+    monkeypatch.setattr(integrated_effects, "_TELLING", np.inf)
+    by_integrals = fit.loo()
+    assert by_integrals.method.startswith("integrated over the effects of g")
+    np.testing.assert_allclose(by_weights.elpd_i, by_integrals.elpd_i, atol=0.02)
+    assert abs(by_weights.elpd - by_integrals.elpd) < 0.2
 
 
 @pytest.mark.long

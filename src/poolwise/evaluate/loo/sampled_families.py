@@ -68,7 +68,7 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     """log p(y_i | all other rows) of every row, or of a random part of many."""
     started = time.perf_counter()
     apart = posterior.model.pooling is Pooling.SEPARATE
-    total, effects = len(rows.codes), finest(posterior)
+    total, effects = len(rows.codes), finest(posterior, rows)
     found = integrate(posterior, rows, effects, progress)
     chosen = some_positions(total, MOST)
     outside, y = found.outside[:, chosen], rows.response[chosen]
@@ -102,7 +102,7 @@ def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent)
     family = posterior.model.family
     if not measured(family, rows):
         return math.nan, math.nan
-    found = integrate(posterior, rows, finest(posterior), progress)
+    found = integrate(posterior, rows, finest(posterior, rows), progress)
     weights = np.exp(found.outside.min(axis=0) - found.outside)
     outside = (weights * found.means).sum(axis=0) / weights.sum(axis=0)
     inside = conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
