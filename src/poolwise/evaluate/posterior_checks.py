@@ -59,6 +59,7 @@ class Replications:
     total : rows of the data; more than n where a random part was taken.
     whole : whether outcomes are whole numbers.
     labels : of the categories whose positions outcomes are.
+    completed : (n,) outcomes, those that were censored drawn once by the model; None where none was.
     """
 
     outcome: str
@@ -67,6 +68,7 @@ class Replications:
     total: int
     whole: bool
     labels: tuple[str, ...] = ()
+    completed: np.ndarray | None = None
 
 
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
@@ -74,7 +76,10 @@ def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: in
     model = posterior.model
     rows, total = _each_alone(*_some_rows(batches, posterior), precise=bool(model.family.precise))
     made = replicate(posterior, rows, draws, seed)
-    return Replications(model.design.response, rows.response, made, total, model.family.whole, model.family.labels)
+    completed = None if rows.observed.all() else complete(posterior, rows, 1, seed)[0]
+    return Replications(
+        model.design.response, rows.response, made, total, model.family.whole, model.family.labels, completed
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -98,6 +103,7 @@ class Checks:
     total : rows of the data; more than n where a random part was taken.
     whole : whether outcomes are whole numbers.
     labels : of the categories whose positions outcomes are.
+    completed : (n,) outcomes, those that were censored drawn once by the model; None where none was.
     """
 
     formula: str
@@ -111,6 +117,7 @@ class Checks:
     total: int
     whole: bool = False
     labels: tuple[str, ...] = ()
+    completed: np.ndarray | None = None
 
     @property
     def verdict(self) -> str:
@@ -171,8 +178,8 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     if family.labels:
         statistics = {f"share of {label}": _share(place) for place, label in enumerate(family.labels)}
     lines = {name: _line(statistic(observed), statistic(replicated)) for name, statistic in statistics.items()}
-    if hidden := not rows.observed.all():
-        completed = complete(posterior, rows, draws, seed)
+    completed = None if rows.observed.all() else complete(posterior, rows, draws, seed)
+    if completed is not None:
         lines = {name: _paired(*both) for name, both in shares_above(rows, completed, replicated).items()}
     elif family.signed:
         lines = {name: _line(of(observed), of(replicated)) for name, of in _OF_CHOICES.items()}
@@ -180,7 +187,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("statistic")
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
-    unordered = not measured(family, replace(rows, limits=None)) or hidden
+    unordered = not measured(family, replace(rows, limits=None)) or completed is not None
     groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,
@@ -193,6 +200,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         total,
         family.whole,
         family.labels,
+        None if completed is None else completed[0],
     )
 
 

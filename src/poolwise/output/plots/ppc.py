@@ -18,7 +18,10 @@ _BARS = 40
 
 
 def ppc(checks: Checks | Replications, *, width: int | str = 480) -> alt.LayerChart:
-    """Density of the outcome, observed and in replications; a rootogram for counts, bars for categories."""
+    """Density of the outcome, observed and in replications; a rootogram for counts, bars for categories.
+
+    Outcomes that were censored are drawn from their intervals, since replications are not censored.
+    """
     if checks.labels:
         return bars(checks, width=width)
     return rootogram(checks, width=width) if checks.whole else curves(checks, width=width)
@@ -45,10 +48,11 @@ def rootogram(checks: Checks | Replications, *, width: int | str = 480) -> alt.L
     import altair as alt
     import pandas as pd
 
-    top = int(max(checks.observed.max(), np.quantile(checks.replicated, 0.999)))
+    observed = _completed(checks)
+    top = int(max(observed.max(), np.quantile(checks.replicated, 0.999)))
     step = max(1, -(-(top + 1) // _BARS))
     edges = np.arange(0, top + 1 + step, step)
-    seen = np.histogram(checks.observed, edges)[0]
+    seen = np.histogram(observed, edges)[0]
     made = np.array([np.histogram(y, edges)[0] for y in checks.replicated])
     table = pd.DataFrame({"count": edges[:-1], "observed": seen, **_expected(made)})
     what = checks.outcome if step == 1 else f"{checks.outcome} (from, in steps of {step})"
@@ -87,14 +91,12 @@ def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.Laye
     import altair as alt
     import pandas as pd
 
-    some = checks.replicated[:: max(1, len(checks.replicated) // _SHOWN)][:_SHOWN]
+    observed, some = _completed(checks), checks.replicated[:: max(1, len(checks.replicated) // _SHOWN)][:_SHOWN]
     zeros = ""
     if (checks.replicated == 0).any():
         made = 100 * (checks.replicated == 0).mean(axis=1)
-        zeros = (
-            f" above zero; zeros: {100 * (checks.observed == 0).mean():.0f}% observed, {made.mean():.0f}% replicated"
-        )
-    shown = np.concatenate([some.ravel(), checks.observed])
+        zeros = f" above zero; zeros: {100 * (observed == 0).mean():.0f}% observed, {made.mean():.0f}% replicated"
+    shown = np.concatenate([some.ravel(), observed])
     low, high = np.quantile(shown[shown != 0] if zeros else shown, [0.0005, 0.9995])
     grid = np.linspace(low, high, _POINTS)
     faint = [row.assign(kind="replicated", curve=i) for i, row in enumerate(_curve(y, grid, bool(zeros)) for y in some)]
@@ -107,9 +109,7 @@ def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.Laye
     x = alt.X("x:Q", title=checks.outcome, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False))
     y = alt.Y("density:Q", axis=None)
     background = alt.Chart(theme.data(pd.concat(faint))).mark_line(strokeWidth=0.6, opacity=0.35)
-    data = alt.Chart(theme.data(_curve(checks.observed, grid, bool(zeros)).assign(kind="observed"))).mark_line(
-        strokeWidth=2.5
-    )
+    data = alt.Chart(theme.data(_curve(observed, grid, bool(zeros)).assign(kind="observed"))).mark_line(strokeWidth=2.5)
     layers = background.encode(x=x, y=y, color=colour, detail="curve:N") + data.encode(x=x, y=y, color=colour)
     title = alt.TitleParams(
         "Would the model make such data?", subtitle=f"{len(some)} replications of the data{zeros}{_part(checks)}"
@@ -117,10 +117,15 @@ def curves(checks: Checks | Replications, *, width: int | str = 480) -> alt.Laye
     return theme.styled(layers.properties(width=width, height=220, title=title))
 
 
+def _completed(checks: Checks | Replications) -> np.ndarray:
+    return checks.observed if checks.completed is None else checks.completed
+
+
 def _part(checks: Checks | Replications) -> str:
-    """How many of how many rows, where not all were taken."""
+    """How many of how many rows, where not all were taken, and what became of censored ones."""
     taken = len(checks.observed)
-    return "" if taken == checks.total else f"; {taken:,} of {checks.total:,} rows, taken at random"
+    part = "" if taken == checks.total else f"; {taken:,} of {checks.total:,} rows, taken at random"
+    return part if checks.completed is None else f"{part}; observed: censored rows drawn from their intervals"
 
 
 def _curve(values: np.ndarray, grid: np.ndarray, without_zeros: bool) -> pd.DataFrame:
