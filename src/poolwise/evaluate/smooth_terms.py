@@ -20,6 +20,7 @@ from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.inference.posterior import Posterior
 from poolwise.sources.frames import as_table
 from poolwise.support.errors import DataError, suggest
+from poolwise.support.naming import with_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,8 @@ class SmoothTerm:
     name : of the term.
     axes : names of its one or two variables.
     by : the variable whose value is in the table's column `by`, None without.
-    table : the variables, `by` (text), `mean`, `sd` and the ends of the interval of what the term adds.
+    table : the variables, `by` (text), `mean`, `sd` and the ends of the interval of what the term adds; a name that a
+        variable has comes with an underscore behind it.
     rows : the same variables and `by` of rows of the data, with `residual`, the term's mean plus what is left of the
         outcome; NaN where the outcome is not on the scale of the linear predictor.
     ordered : the categories of a monotonic term in their order; empty for other terms.
@@ -112,7 +114,7 @@ def smooth_term(
         low, high = np.quantile(added, interval, axis=1)
         table = pd.DataFrame({name: values.ravel() for name, values in zip(axes, grid, strict=True)})
         figures = {"mean": added.mean(axis=1), "sd": added.std(axis=1, ddof=1), "low": low, "high": high}
-        tables.append(table.assign(by="" if by is None else str(level), **figures))
+        tables.append(with_columns(table, {"by": "" if by is None else str(level), **figures}))
     table, residuals = pd.concat(tables, ignore_index=True), _rows(posterior, rows, frame, structure)
     ordered = tuple(map(label_text, state.get("ordered", ())))
     for each in (table, residuals) if ordered else ():
@@ -161,16 +163,16 @@ def _rows(posterior: Posterior, rows: Rows, frame: pd.DataFrame, structure: Stru
     axes, by = variables(structure)
     chosen = np.linspace(0, len(frame) - 1, min(len(frame), _MOST_RESIDUALS)).astype(int)
     found = frame.iloc[chosen][list(axes)].reset_index(drop=True)
-    found = found.assign(by="" if by is None else frame[by].astype(str).to_numpy()[chosen])
+    label = "" if by is None else frame[by].astype(str).to_numpy()[chosen]
     model = posterior.model
     if model.sampled or structure.predictor:
-        return found.assign(residual=np.nan)
+        return with_columns(found, {"by": label, "residual": np.nan})
     some = rows.take(chosen)
     question = Question(Kind.MEAN, NewGroups.ERROR, posterior.seed)
     kept = np.linspace(0, posterior.chains * posterior.draws - 1, 400).astype(int)
     fitted = predictor_of_rows(posterior, replace(some, limits=None), question, kept).draws().mean(axis=0)
     added = _columns(posterior, structure, some) @ posterior.beta.mean(axis=(0, 1))
-    return found.assign(residual=some.response - fitted + added)
+    return with_columns(found, {"by": label, "residual": some.response - fitted + added})
 
 
 def variables(structure: Structure) -> tuple[tuple[str, ...], str | None]:

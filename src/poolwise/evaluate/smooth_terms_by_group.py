@@ -18,6 +18,7 @@ from poolwise.evaluate.smooth_terms import SmoothTerm, along, variables
 from poolwise.inference.posterior import Posterior
 from poolwise.sources.frames import as_table
 from poolwise.support.errors import DataError
+from poolwise.support.naming import with_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def smooth_term_by_group(
         added = columns @ drawn[:, :, k].reshape(-1, len(mine)).T
         low, high = np.quantile(added, interval, axis=1)
         figures = {"mean": added.mean(axis=1), "sd": added.std(axis=1, ddof=1), "low": low, "high": high}
-        tables.append(pd.DataFrame({axis: values, "by": str(factor.levels[group]), **figures}))
+        tables.append(with_columns(pd.DataFrame({axis: values}), {"by": str(factor.levels[group]), **figures}))
     residuals = _residuals(posterior, rows, frame, structure, factor, chosen, axis)
     name = f"({structure.name} | {factor.name})"
     return SmoothTerm(name, axes, factor.name, pd.concat(tables, ignore_index=True), residuals)
@@ -96,13 +97,13 @@ def _residuals(
     """Rows of the chosen groups: the term's mean plus what is left of the outcome; NaN where the scales differ."""
     levels = factor.codes[rows.codes]
     mine = np.flatnonzero(np.isin(levels, chosen))
-    found = frame.iloc[mine][[axis]].reset_index(drop=True).assign(by=[str(factor.levels[k]) for k in levels[mine]])
+    found, label = frame.iloc[mine][[axis]].reset_index(drop=True), [str(factor.levels[k]) for k in levels[mine]]
     if posterior.model.sampled or structure.predictor:
-        return found.assign(residual=np.nan)
+        return with_columns(found, {"by": label, "residual": np.nan})
     some = rows.take(mine)
     question = Question(Kind.MEAN, NewGroups.ERROR, posterior.seed)
     kept = np.linspace(0, posterior.chains * posterior.draws - 1, 400).astype(int)
     fitted = predictor_of_rows(posterior, replace(some, limits=None), question, kept).draws().mean(axis=0)
     effects = posterior.offsets(factor).mean()[:, [*structure.null, *structure.places]]
     added = np.einsum("nk,nk->n", _of_rows(structure, factor, some), effects[levels[mine]])
-    return found.assign(residual=some.response - fitted + added)
+    return with_columns(found, {"by": label, "residual": some.response - fitted + added})

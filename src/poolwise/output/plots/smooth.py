@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from poolwise.evaluate.smooth_terms import SmoothTerm
 
 _WHAT = "What {} adds"
+_TABLE, _ROWS = ("by", "mean", "sd", "low", "high"), ("by", "residual")  # what stands behind the variables
 
 
 def smooth(term: SmoothTerm, outcome: str, *, width: int = 420) -> alt.LayerChart | alt.HConcatChart | alt.FacetChart:
@@ -30,19 +31,17 @@ def _curves(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart | alt.
     import altair as alt
     import pandas as pd
 
-    (axis,), several = term.axes, term.table["by"].nunique() > 1
-    column = _safe(axis)
-    table = term.table.rename(columns={axis: column}).assign(what="curve")
-    rows = term.rows.rename(columns={axis: column}).assign(what="row")
-    shown = rows["residual"].notna().any()
-    x = alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False, nice=False))
+    (axis,), table = term.axes, term.table.set_axis(["x", *_TABLE], axis=1)
+    rows = term.rows.set_axis(["x", *_ROWS], axis=1)
+    several, shown = table["by"].nunique() > 1, rows["residual"].notna().any()
+    x = alt.X("x:Q", title=axis, scale=alt.Scale(zero=False, nice=False))
     y = alt.Y("low:Q", title=f"added to {outcome}", scale=alt.Scale(zero=False))
-    base = alt.Chart(theme.data(pd.concat([table, rows], ignore_index=True).replace({np.nan: None})))
+    base = alt.Chart(theme.data(pd.concat([table.assign(what="curve"), rows.assign(what="row")], ignore_index=True)))
     curve, data = base.transform_filter("datum.what == 'curve'"), base.transform_filter("datum.what == 'row'")
     layers = [curve.mark_area(color=theme.PARTIAL, opacity=0.22).encode(x=x, y=y, y2="high:Q")]
     if shown:
         dots = data.mark_circle(
-            color=theme.DATA, size=14, opacity=min(0.55, max(0.15, 60 * len(term.table["by"].unique()) / len(rows)))
+            color=theme.DATA, size=14, opacity=min(0.55, max(0.15, 60 * table["by"].nunique() / len(rows)))
         )
         layers.append(dots.encode(x=x, y="residual:Q"))
     layers.append(
@@ -50,10 +49,10 @@ def _curves(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart | alt.
             x=x,
             y="mean:Q",
             tooltip=[
-                alt.Tooltip(f"{column}:Q", title=axis, format=".4g"),
-                alt.Tooltip("mean:Q", format=".4g"),
-                alt.Tooltip("low:Q", format=".4g"),
-                alt.Tooltip("high:Q", format=".4g"),
+                alt.Tooltip("x:Q", title=axis, format=theme.NUMBER),
+                alt.Tooltip("mean:Q", format=theme.NUMBER),
+                alt.Tooltip("low:Q", format=theme.NUMBER),
+                alt.Tooltip("high:Q", format=theme.NUMBER),
             ],
         )
     )
@@ -73,10 +72,9 @@ def _curves(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart | alt.
 def _points(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart:
     import altair as alt
 
-    (axis,), shown = term.axes, term.rows["residual"].notna().any()
-    names = {axis: "category"}
-    apart = np.random.default_rng(0).uniform(-0.25, 0.25, len(term.rows))
-    table, rows = theme.data(term.table.rename(columns=names)), term.rows.rename(columns=names).assign(apart=apart)
+    (axis,), rows = term.axes, term.rows.set_axis(["category", *_ROWS], axis=1)
+    table, shown = theme.data(term.table.set_axis(["category", *_TABLE], axis=1)), rows["residual"].notna().any()
+    rows = rows.assign(apart=np.random.default_rng(0).uniform(-0.25, 0.25, len(rows)))
     x = alt.X("category:O", title=axis, sort=list(term.ordered), axis=alt.Axis(labelAngle=0))
     base = alt.Chart(table).encode(x=x)
     layers = [
@@ -88,7 +86,7 @@ def _points(term: SmoothTerm, outcome: str, width: int) -> alt.LayerChart:
             y="mean:Q",
             tooltip=[
                 alt.Tooltip("category:O", title=axis),
-                *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mean", "low", "high")),
+                *(alt.Tooltip(f"{name}:Q", format=theme.NUMBER) for name in ("mean", "low", "high")),
             ],
         ),
     ]
@@ -108,8 +106,8 @@ def _surface(term: SmoothTerm, outcome: str) -> alt.HConcatChart:
     import altair as alt
 
     one, other = term.axes
-    table = term.table.rename(columns={one: "x", other: "y"})
-    rows = theme.data(term.rows.rename(columns={one: "x", other: "y"})[["x", "y"]])
+    table = term.table.set_axis(["x", "y", *_TABLE], axis=1)
+    rows = theme.data(term.rows.set_axis(["x", "y", *_ROWS], axis=1)[["x", "y"]])
     step_x, step_y = (np.diff(np.unique(table[name]))[0] for name in ("x", "y"))
     table = table.assign(
         x1=table["x"] - step_x / 2, x2=table["x"] + step_x / 2, y1=table["y"] - step_y / 2, y2=table["y"] + step_y / 2
@@ -130,10 +128,10 @@ def _surface(term: SmoothTerm, outcome: str) -> alt.HConcatChart:
                 y2="y2:Q",
                 color=alt.Color(f"{name}:Q", title=title, scale=scale),
                 tooltip=[
-                    alt.Tooltip("x:Q", title=one, format=".4g"),
-                    alt.Tooltip("y:Q", title=other, format=".4g"),
-                    alt.Tooltip("mean:Q", format=".4g"),
-                    alt.Tooltip("sd:Q", format=".4g"),
+                    alt.Tooltip("x:Q", title=one, format=theme.NUMBER),
+                    alt.Tooltip("y:Q", title=other, format=theme.NUMBER),
+                    alt.Tooltip("mean:Q", format=theme.NUMBER),
+                    alt.Tooltip("sd:Q", format=theme.NUMBER),
                 ],
             )
         )
@@ -141,8 +139,3 @@ def _surface(term: SmoothTerm, outcome: str) -> alt.HConcatChart:
         panels.append((tiles + dots).properties(width=300, height=280))
     title = alt.TitleParams(_WHAT.format(term.name), subtitle="left: mean; right: how uncertain it is; dots: rows")
     return theme.styled(alt.hconcat(*panels).resolve_scale(color="independent").properties(title=title))
-
-
-def _safe(name: str) -> str:
-    """A field that no character of which means anything to the chart's language."""
-    return "x_" if any(sign in name for sign in ".[]\\'\"") or name in ("by", "mean", "sd", "low", "high") else name
