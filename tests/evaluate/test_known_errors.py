@@ -72,6 +72,16 @@ def test_the_forest_has_studies_average_and_a_new_one(fit):
     assert "hconcat" in with_predictor.plot.forest().to_dict(validate=False)
 
 
+def test_studies_with_an_offset_are_shown_less_it():
+    moved = SCHOOLS.assign(off=np.linspace(100, 900, 8), y=lambda d: d["y"] + d["off"])
+    fit = pw.fit("y | se(s) ~ 1 + (1 | school) + offset(off)", moved, draws=50, seed=1)
+    chart = fit.plot.forest().to_dict(validate=False)
+    lines = max(chart["datasets"].values(), key=len)
+    published = [line["mean"] for line in lines if line["what"] == "as published"]
+    np.testing.assert_allclose(published, sorted(SCHOOLS["y"]), atol=1e-9)
+    assert "y less its offset" in str(chart)
+
+
 @pytest.mark.parametrize(
     ("formula", "change", "message"),
     [

@@ -54,8 +54,6 @@ def area_map(
             continue
         field = f"properties.{column}"
         legend = alt.Legend(orient="bottom", gradientLength=width - 40, title=None)
-        if column == "raw":
-            legend = None
         data = alt.InlineData(
             values={"type": "FeatureCollection", "features": shapes}, format=alt.DataFormat(property="features")
         )
@@ -71,7 +69,7 @@ def area_map(
                 tooltip=[
                     alt.Tooltip("properties.area:N", title="area"),
                     *(
-                        alt.Tooltip(f"properties.{name}:Q", title=name, format=".3g")
+                        alt.Tooltip(f"properties.{name}:Q", title=name, format=theme.NUMBER)
                         for name in ("n", "raw", "mean", "sd")
                     ),
                 ],
@@ -80,5 +78,8 @@ def area_map(
             .properties(width=width, height=int(1.15 * width), title=alt.TitleParams(title, fontSize=12))
         )
         panels.append(chart)
-    heading = alt.TitleParams(f"What areas add to {outcome}", subtitle="light grey: nothing is known")
+    subtitle = "light grey: nothing is known"
+    if beyond := int((lines["raw"].abs() > most).sum()):
+        subtitle += f"; own rows of {beyond} area{'s' * (beyond != 1)} lie beyond the scale and have the colour of its end"
+    heading = alt.TitleParams(f"What areas add to {outcome}", subtitle=subtitle)
     return theme.styled(alt.hconcat(*panels).resolve_scale(color="independent").properties(title=heading))

@@ -11,6 +11,7 @@ from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 from poolwise.output.plots import theme
 from poolwise.support.plain_text import plain
+from poolwise.output.plots.lines import outcome_title, shown_outcome
 
 if TYPE_CHECKING:
     import altair as alt
@@ -33,7 +34,8 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
 
     tail = (1 - interval) / 2
     study = factor.codes[rows.codes]
-    order = np.argsort(rows.response, kind="stable")
+    found = shown_outcome(posterior.model, rows)
+    order = np.argsort(found, kind="stable")
     drawn = posterior.coefficients(factor)[1][..., 0].reshape(-1, len(factor.levels))
     middle = posterior.beta[..., 0].ravel()
     sd = posterior.model.priors.layout.sd(np.asarray(posterior.theta), factor.name)[..., 0].ravel()
@@ -41,7 +43,7 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
     half = -ndtri(tail) / np.sqrt(rows.precisions)
     lines = []
     for place, k in enumerate(order):
-        y, mine = rows.response[k], drawn[:, study[k]]
+        y, mine = found[k], drawn[:, study[k]]
         low, high = np.quantile(mine, [tail, 1 - tail])
         lines.append({"y": place - 0.13, "what": _FOUND, "mean": y, "low": y - half[k], "high": y + half[k]})
         lines.append({"y": place + 0.13, "what": _SHRUNK, "mean": mine.mean(), "low": low, "high": high})
@@ -60,7 +62,7 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
     axis = alt.Axis(values=places, labelExpr=f"{said} : ''", grid=False, ticks=False, domain=False, labelLimit=220)
     y_scale = alt.Scale(domain=[bottom + 1.7, -0.7], nice=False)
     y = alt.Y("y:Q", title=None, axis=axis, scale=y_scale)
-    title = f"{posterior.model.design.response} (mean and {interval:.0%} interval)"
+    title = f"{outcome_title(posterior.model)} (mean and {100 * interval:g}% interval)"
     colour = alt.Color(
         "what:N",
         title=None,
@@ -72,7 +74,7 @@ def studies(posterior: Posterior, factor: Factor, rows: Rows, *, interval: float
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q"
     )
     points = base.mark_point(filled=True, size=42, opacity=1).encode(
-        x="mean:Q", tooltip=[alt.Tooltip(f"{name}:Q", format=".3g") for name in ("mean", "low", "high")]
+        x="mean:Q", tooltip=[alt.Tooltip(f"{name}:Q", format=theme.NUMBER) for name in ("mean", "low", "high")]
     )
     filled = alt.Chart(theme.data(diamond)).mark_line(filled=True, fill=theme.PARTIAL, stroke=theme.PARTIAL)
     filled = filled.encode(x="x:Q", y=alt.Y("y:Q", axis=axis, scale=y_scale), order="order:Q")
