@@ -88,3 +88,8 @@ def test_bad_plans():
 def test_how_likely_the_power_is_is_wilson_s_interval(share, studies, said):
     table = pd.DataFrame({"truth": [0.3], "power": [share], "power_se": [0.0], "width": [0.2]}, index=["x"])
     assert f"({said})" in Power(table, studies, 0.95, "10 groups", 0.1).verdict
+
+
+def test_an_interval_of_power_has_its_own_name():
+    table = pd.DataFrame({"truth": [0.3], "power": [0.5], "power_se": [0.0], "width": [0.2]}, index=["x"])
+    assert "97.5% intervals" in repr(Power(table, 50, 0.975, "10 groups", 0.1))

@@ -120,7 +120,7 @@ class Power:
 
     def __repr__(self) -> str:
         shown = self.table.to_string(float_format=lambda value: f"{value:.3g}")
-        head = f"{self.studies:,} simulated studies of {self.design}, {self.interval:.0%} intervals"
+        head = f"{self.studies:,} simulated studies of {self.design}, {100 * self.interval:g}% intervals"
         return f"{head}\n{shown}\n\n{self.verdict}"
 
 

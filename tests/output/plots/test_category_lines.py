@@ -55,7 +55,7 @@ def test_an_ordered_outcome_has_its_words_on_the_axis(meals):
     fit = pw.fit("food ~ x + (x | g)", ordered, family="cumulative", draws=100, seed=1)
     spec = fit.plot.groups([0]).to_dict()["concat"][0]["layer"][0]["encoding"]["y"]["axis"]
     assert spec["values"] == [0, 1, 2]
-    assert '"1": "fish"' in spec["labelExpr"]
+    assert spec["labelExpr"].startswith('["beans", "fish", "meat"]')
 
 
 @pytest.mark.long

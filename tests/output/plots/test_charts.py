@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import poolwise as pw
-from poolwise.output.plots.export import save_chart
+from poolwise.output.plots import theme
+from poolwise.output.plots.export import save_chart, script_json
 
 
 def data_of(chart):
@@ -131,3 +133,57 @@ def test_a_limit_of_addresses_is_refused_before_the_engine_aborts(tmp_path):
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "reserves 80 GB of addresses (not of memory), and this process is limited to 16 GB" in found.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+
+
+@pytest.mark.parametrize(("interval", "said"), [(0.975, "97.5%"), (0.995, "99.5%"), (0.57, "57%"), (0.9, "90%")])
+def test_an_interval_has_its_own_name(small, interval, said):
+    fit = pw.fit("y ~ x + (x | g)", small, seed=1, draws=50)
+    assert f"x (mean and {said} interval)" in json.dumps(fit.plot.forest("x", interval=interval).to_dict())
+
+
+def test_arrows_name_the_groups_that_are_asked_for():
+    rng = np.random.default_rng(0)
+    rows = {"g": np.arange(200) % 8, "x": rng.normal(size=200), "y": rng.normal(size=200)}
+    pooling = pw.compare_pooling("y ~ x", by="g", data=rows, folds=0, seed=1, draws=50)
+
+    def named(chart):
+        return [row["group"] for table in data_of(chart) if set(table[0]) == {"x", "y", "group"} for row in table]
+
+    assert named(pooling.plot.shrinkage(label=[3])) == ["3"]
+    assert not named(pooling.plot.shrinkage(label=[]))
+    with pytest.raises(pw.DataError, match="no group 'nosuch'"):
+        pooling.plot.shrinkage(label=["nosuch"])
+
+
+def test_pages_hold_json_that_browsers_read():
+    found = script_json({"a": [np.nan, np.float64(np.inf), 1.5], "b": (-np.inf, "NaN")})
+    assert json.loads(found, parse_constant=lambda name: pytest.fail(name)) == {
+        "a": [None, None, 1.5],
+        "b": [None, "NaN"],
+    }
+
+
+def test_a_table_without_some_numbers_is_json(tmp_path):
+    import altair as alt
+    import pandas as pd
+
+    table = theme.data(pd.DataFrame({"x": [1.0, np.nan], "k": [1, 2]}))
+    path = save_chart(alt.Chart(table).mark_point(), tmp_path / "chart.json")
+    (rows,) = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))["datasets"].values()
+    assert rows == [{"x": 1.0, "k": 1}, {"x": None, "k": 2}]
+
+
+def test_words_stand_at_values_of_any_size():
+    rng = np.random.default_rng(1)
+    rows = {"g": np.arange(60) % 3, "day": np.repeat([20200101, 20210101], 30), "y": rng.normal(size=60)}
+    fit = pw.fit("y ~ day + (day | g)", rows, seed=1, draws=50)
+    axis = fit.plot.groups([0], labels={20200101: "old", 20210101: "new"}).to_dict()["concat"][0]["layer"][0]
+    said = axis["encoding"]["x"]["axis"]
+    assert said["values"] == [20200101, 20210101]
+    assert said["labelExpr"] == '["old", "new"][indexof([20200101.0, 20210101.0], datum.value)]'
+
+
+def test_tooltips_show_numbers_of_any_size(small):
+    fit = pw.fit("y ~ x + (x | g)", small.assign(y=1e-9 * small["y"]), seed=1, draws=50)
+    formats = re.findall(r'"format": "([^"]*)"', json.dumps(fit.plot.forest().to_dict()))
+    assert set(formats) == {theme.NUMBER}

@@ -42,7 +42,18 @@ def test_averages_over_rows_and_slopes(fit):
     _, rows = _values(pw.plot_predictions(fit, by="floor"))
     np.testing.assert_allclose([row["mean"] for row in rows], pw.avg_predictions(fit, by="floor").table["mean"])
     _, rows = _values(pw.plot_slopes(fit, "log_uranium", "floor"))
-    assert [row["x"] for row in rows] == [0, 1]
+    assert [row["x"] for row in rows] == ["0", "1"]
+
+
+def test_values_that_differ_have_colours_that_differ(small):
+    years = pw.fit("y ~ x * year", small.assign(year=np.linspace(1990, 2010, len(small))), seed=1, draws=50)
+    for values, said in (
+        ([1999.0, 2001.0], ["1999", "2001"]),
+        ([1999.0, 2000.25], ["1999.0", "2000.2"]),
+        ([0.0, 1.0, 1.00001], ["0.0", "1.0", "1.00001"]),
+    ):
+        _, rows = _values(pw.plot_predictions(years, {"x": [0.0, 1.0], "year": values}))
+        assert list(dict.fromkeys(row["colour"] for row in rows)) == said
 
 
 @pytest.mark.parametrize(

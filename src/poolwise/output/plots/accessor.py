@@ -132,7 +132,7 @@ class PoolingPlots:
         return _lines([self.separate, self.partial], self.rows_of, factor, groups, labels)
 
     def shrinkage(
-        self, *, x: str | None = None, y: str | None = None, label: list[str] | None = None, outcome: bool = False
+        self, *, x: str | None = None, y: str | None = None, label: list[object] | None = None, outcome: bool = False
     ) -> alt.LayerChart:
         """An arrow for each group from its separate to its partially pooled coefficients, on the scale of the link.
 

@@ -80,6 +80,7 @@ def area_map(
         panels.append(chart)
     subtitle = "light grey: nothing is known"
     if beyond := int((lines["raw"].abs() > most).sum()):
-        subtitle += f"; own rows of {beyond} area{'s' * (beyond != 1)} lie beyond the scale and have the colour of its end"
+        areas = f"{beyond} area{'s' * (beyond != 1)}"
+        subtitle += f"; own rows of {areas} lie beyond the scale and have the colour of its end"
     heading = alt.TitleParams(f"What areas add to {outcome}", subtitle=subtitle)
     return theme.styled(alt.hconcat(*panels).resolve_scale(color="independent").properties(title=heading))

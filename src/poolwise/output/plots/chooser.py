@@ -63,15 +63,13 @@ def chooser(
         legend=alt.Legend(orient="top", symbolOpacity=1),
     )
     table = alt.Chart(theme.data(lines)).transform_filter(is_chosen)
-    band = table.mark_area(opacity=0.18).encode(
-        x=x, y=alt.Y("low:Q", title=first.model.design.response), y2="high:Q", color=colour
-    )
+    band = table.mark_area(opacity=0.18).encode(x=x, y=alt.Y("low:Q", title=outcome), y2="high:Q", color=colour)
     line = table.mark_line(strokeWidth=3).encode(x=x, y=y, color=colour)
     points = (
         alt.Chart(theme.data(dots))
         .transform_filter(is_chosen)
         .mark_circle(size=40, opacity=0.75, color=theme.DATA)
-        .encode(x=x, y=y, tooltip=[alt.Tooltip("x:Q", format=".3~f"), alt.Tooltip("y:Q", format=".3~f")])
+        .encode(x=x, y=y, tooltip=[alt.Tooltip("x:Q", format=theme.NUMBER), alt.Tooltip("y:Q", format=theme.NUMBER)])
     )
     layers = (band + line + points).add_params(signal)
     many = int(np.isin(factor.codes[rows.codes], groups).sum())

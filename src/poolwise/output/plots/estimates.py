@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolwise.output.plots import theme
+from poolwise.support.digits import apart
 from poolwise.support.errors import DataError
 from poolwise.support.plain_text import plain
 
@@ -32,6 +33,8 @@ def estimates_chart(
     table, panels, apart = _columns(found, along)
     x, *rest = along
     curve = table["x"].dtype.kind in "iuf" and table["x"].nunique() >= _CURVE
+    if not curve and table["x"].dtype.kind == "f":
+        table["x"] = _said(table["x"])
     values = list(dict.fromkeys(table["x"]))
     axis = alt.X(
         "x:Q" if curve else "x:N",
@@ -85,12 +88,12 @@ def _columns(found: Estimates, along: Sequence[str]) -> tuple[pd.DataFrame, bool
     lines = found.table.iloc[:, : found.told]
     figures = found.table.iloc[:, found.told :]
     others = [name for name in lines.columns if name not in along[:2] and lines[name].nunique() > 1]
-    panel = lines[others].astype(str).agg(", ".join, axis=1) if others else pd.Series("", index=lines.index)
+    panel = lines[others].apply(_said).agg(", ".join, axis=1) if others else pd.Series("", index=lines.index)
     return (
         pd.DataFrame(
             {
                 "x": lines[along[0]],
-                "colour": lines[along[1]].map(_said) if len(along) > 1 else "",
+                "colour": _said(lines[along[1]]) if len(along) > 1 else "",
                 "panel": panel,
                 "mean": figures.iloc[:, 0],
                 "low": figures.iloc[:, 2],
@@ -102,5 +105,12 @@ def _columns(found: Estimates, along: Sequence[str]) -> tuple[pd.DataFrame, bool
     )
 
 
-def _said(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _said(column: pd.Series) -> pd.Series:
+    """Texts of a column's values, of two values never the same: numbers have the digits that tell them apart."""
+    values = list(dict.fromkeys(column))
+    numbers = [value for value in values if isinstance(value, float)]
+    whole = all(value.is_integer() for value in numbers)
+    texts = dict(zip(numbers, map("{:.0f}".format, numbers) if whole else apart(numbers), strict=True))
+    if len(set(texts.values())) < len(texts):
+        texts = {}
+    return column.map({value: texts.get(value, str(value)) for value in values})

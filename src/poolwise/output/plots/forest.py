@@ -46,7 +46,7 @@ def forest(
     names_axis = alt.Axis(labelFontSize=8, labelLimit=160, labelOverlap=False)
     panels: list[alt.LayerChart] = []
     for name in effects:
-        title = f"{name} (mean and {interval:.0%} interval)"
+        title = f"{name} (mean and {100 * interval:g}% interval)"
         y = alt.Y("group:N", sort=order, title=None, axis=None if panels else names_axis)
         base = alt.Chart(theme.data(table[table["effect"] == name])).encode(y=y)
         middle = float(table.loc[table["effect"] == name, "mean"].mean())
@@ -65,7 +65,7 @@ def forest(
                 alt.Tooltip("group:N", title=factor.name),
                 "effect:N",
                 alt.Tooltip("n:Q", title="rows"),
-                *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("mean", "low", "high", "shrinkage")),
+                *(alt.Tooltip(f"{c}:Q", format=theme.NUMBER) for c in ("mean", "low", "high", "shrinkage")),
             ],
         )
         rule = (

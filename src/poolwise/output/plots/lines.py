@@ -112,8 +112,9 @@ def _named(words: Mapping[float, str], *, grid: bool = True) -> alt.Axis:
     """An axis with words at some values."""
     import altair as alt
 
-    texts = {f"{value:g}": plain(str(word)) for value, word in words.items()}
-    return alt.Axis(values=list(words), labelExpr=f"({json.dumps(texts)})[datum.value]", grid=grid)
+    values, texts = list(map(float, words)), [plain(str(word)) for word in words.values()]
+    said = f"{json.dumps(texts)}[indexof({json.dumps(values)}, datum.value)]"
+    return alt.Axis(values=values, labelExpr=said, grid=grid)
 
 
 def outcome_title(model: Model) -> str:

@@ -33,8 +33,8 @@ def quantiles(table: pd.DataFrame, outcome: str, by: str | None, *, width: int =
         tooltip=[
             "choice:N",
             alt.Tooltip("quantile:Q", format=".0%"),
-            alt.Tooltip("observed:Q", format=".3f"),
-            alt.Tooltip("replicated:Q", format=".3f"),
+            alt.Tooltip("observed:Q", format=theme.NUMBER),
+            alt.Tooltip("replicated:Q", format=theme.NUMBER),
             alt.Tooltip("share_observed:Q", title="share of this choice", format=".0%"),
             alt.Tooltip("share_replicated:Q", title="replicated", format=".0%"),
         ],

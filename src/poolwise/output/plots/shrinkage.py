@@ -13,6 +13,7 @@ from poolwise.evaluate.shrinkage import prior_only
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.plots import theme
 from poolwise.output.plots.lines import endpoints, outcome_title
+from poolwise.support.digits import apart
 from poolwise.support.errors import DataError, suggest
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def shrinkage(
     *,
     x: str | None = None,
     y: str | None = None,
-    label: list[str] | None = None,
+    label: list[object] | None = None,
     outcome: bool = False,
 ) -> alt.LayerChart:
     """Arrows in the plane of two coefficients, the intercept and the first slope by default.
@@ -47,7 +48,7 @@ def shrinkage(
     x, y = _two_coefficients(separate, partial, x, y)
     if outcome:
         values = _two_values(partial.model, y)
-        titles = [f"expected {outcome_title(partial.model)} where {y} is {value:.3g}" for value in values]
+        titles = [f"expected {outcome_title(partial.model)} where {y} is {value}" for value in apart(list(values))]
         start, end = (_expected(one, factor, values, y) for one in (separate, partial))
     else:
         titles = [_titled(name, partial.model) for name in (x, y)]
@@ -55,7 +56,7 @@ def shrinkage(
     table = _table(start, end, separate, factor, x, y)
     plane = _Plane.of(table, titles)
     centre = [] if outcome else _population(partial, x, y)
-    named = table[table["group"].isin(label if label is not None else _notable(table, plane.spans))]
+    named = _notable(table, plane.spans) if label is None else table.iloc[_named(partial, factor, label)]
     layers = [*_arrows(table, plane, factor.name), *_cross(centre, plane), *_words(named, table, plane)]
     title = alt.TitleParams(
         "What partial pooling does",
@@ -143,7 +144,7 @@ def _arrows(table: pd.DataFrame, plane: _Plane, group: str) -> list[alt.Chart]:
     tooltip = [
         alt.Tooltip("group:N", title=group),
         alt.Tooltip("n:Q", title="rows"),
-        *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("x", "y", "x2", "y2")),
+        *(alt.Tooltip(f"{c}:Q", format=theme.NUMBER) for c in ("x", "y", "x2", "y2")),
     ]
     encoding = plane.axes | {
         "color": alt.Color(
@@ -251,10 +252,16 @@ def _heads(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def _notable(table: pd.DataFrame, spans: np.ndarray) -> list[str]:
+def _named(partial: Posterior, factor: Factor, label: list[object]) -> np.ndarray:
+    """Positions of the groups that are to be named; of an empty list none."""
+    return np.zeros(0, dtype=int) if label == [] else np.unique(partial.positions(factor, label))
+
+
+def _notable(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
+    """Lines of the longest arrows and of the largest groups."""
     moved = np.hypot((table["x2"] - table["x"]) / spans[0], (table["y2"] - table["y"]) / spans[1])
-    longest = table.assign(moved=moved).nlargest(_LABELS, "moved")["group"]
-    return [*longest, *table.nlargest(2, "n")["group"]]
+    longest, largest = moved.nlargest(_LABELS).index, table["n"].nlargest(2).index
+    return table.loc[longest.union(largest)]
 
 
 def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,20 @@ SEPARATE = "#D55E00"
 COMPLETE = "#555555"
 DATA = "#222222"
 FAINT = "#999999"  # of lines that points are compared with
+NUMBER = ".6~g"  # six digits, of numbers of any size
 CHAINS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
 
 
 def data(frame: pd.DataFrame) -> alt.InlineData:
-    """A table as part of the chart itself, so that the chart is one self-contained document of any size."""
+    """A table as part of the chart itself, so that the chart is one self-contained document of any size.
+
+    NaN and infinities, which JSON does not have, are null.
+    """
     from altair.utils.schemapi import debug_mode
 
+    known = frame.replace({math.nan: None, math.inf: None, -math.inf: None})
     with debug_mode(False):  # records of ours need no check against Vega-Lite's schema
-        table: alt.InlineData = _shared_table()(values=frame.to_dict("records"))
+        table: alt.InlineData = _shared_table()(values=known.to_dict("records"))
     return table
 
 

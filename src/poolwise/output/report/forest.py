@@ -36,7 +36,7 @@ def forest(posterior: Posterior, factor: Factor, groups: np.ndarray, effect: str
         tooltip=[
             alt.Tooltip("group:N", title=factor.name),
             alt.Tooltip("n:Q", title="rows"),
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high", "shrinkage")),
+            *(alt.Tooltip(f"{name}:Q", format=theme.NUMBER) for name in ("mean", "low", "high", "shrinkage")),
         ],
     )
     layers = (bars + points).add_params(alt.param(name="chosen", value=chosen))
