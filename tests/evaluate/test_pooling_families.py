@@ -167,12 +167,12 @@ def test_the_table_has_proper_scores(bernoulli):
 
 
 def test_charts_are_on_the_scale_of_the_outcome(bernoulli):
-    from poolwise.output.plots.lines import endpoints
+    from poolwise.output.plots.lines import expected
 
     factor = bernoulli.partial.result.model.design.factors[0]
     ends = np.array([-1.0, 2.0])
     for fit in (bernoulli.separate, bernoulli.partial):
-        drawn = endpoints(fit.result, factor, 2, ends, "x")
+        drawn = expected(fit.result, factor, 2, ends[:, None])
         new = pd.DataFrame({"x": ends, "g": [factor.levels[2]] * 2})
         np.testing.assert_allclose(drawn.mean(axis=0), fit.predict(new)["mean"], rtol=1e-9)
     chart = bernoulli.plot.lines(["g1", "g7"]).to_dict()

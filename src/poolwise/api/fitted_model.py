@@ -679,8 +679,8 @@ class Fit:
         check_text("title", title)
         target = check_writable(path)
         checks, left_out = self.judged(progress)
-        rows = self.rows or self.behind.of_all_groups()
-        return write_report(target, self.result, rows, self.notes, checks, left_out, None, question, title)
+        shown = self.behind.of_all_groups()
+        return write_report(target, self.result, shown, self.notes, checks, left_out, None, question, title)
 
     def as_code(self, system: str) -> str:
         """The same model and priors as a script for "pymc", "bambi", "brms" or "lme4" (which has no priors).

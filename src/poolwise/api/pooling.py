@@ -325,8 +325,8 @@ class PoolingComparison:
         checks = self.partial.check(progress=progress)
         chart = self.plot.shrinkage().properties(width=560) if self.in_a_plane else None  # as wide as the page
         compared = Compared(table.rename_axis("pooling"), self.verdict, chart, self.separate.result)
-        fit, rows = self.partial, self.partial.rows or self.partial.behind.of_all_groups()
-        return write_report(target, fit.result, rows, fit.notes, checks, left_out, compared, question, title)
+        fit, shown = self.partial, self.partial.behind.of_all_groups()
+        return write_report(target, fit.result, shown, fit.notes, checks, left_out, compared, question, title)
 
     @property
     def in_a_plane(self) -> bool:

@@ -28,6 +28,20 @@ _TOGETHER = 1 << 12  # rows that differ, at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Rows for a picture.
+
+    Attributes
+    ----------
+    rows : encoded.
+    raw : a function for the same rows with their raw columns; None where these are not at hand.
+    """
+
+    rows: Rows
+    raw: Callable[[], pd.DataFrame | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RowsBehind:
     """Where the rows of a fit can be had.
 
@@ -92,18 +106,31 @@ class RowsBehind:
         rows = self.encoded()
         return lambda: iter([rows])
 
-    def of_groups(self, factor: Factor, positions: np.ndarray) -> Rows | None:
+    def of_groups(self, factor: Factor, positions: np.ndarray) -> Shown | None:
         """Rows with those of some groups of a factor among them; None for a fit that has no rows."""
-        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
-            return self.rows
-        return rows_of_cells(self.data, self.source, np.flatnonzero(np.isin(factor.codes, positions)))
+        return self._shown(np.flatnonzero(np.isin(factor.codes, positions)))
 
-    def of_all_groups(self) -> Rows | None:
+    def of_all_groups(self) -> Shown | None:
         """As many rows as a picture can show; None for a fit that has no rows."""
-        cells = np.arange(len(self.data.products.counts))
-        if self.rows is not None or self.source is None or isinstance(self.source, CellTable):
-            return self.rows
-        return rows_of_cells(self.data, self.source, cells) if self.data.design.factors else None
+        if self.rows is None and not self.data.design.factors:
+            return None
+        return self._shown(np.arange(len(self.data.products.counts)))
+
+    def _shown(self, cells: np.ndarray) -> Shown | None:
+        if self.rows is not None:
+            return Shown(self.rows, self._raw)
+        if self.source is None or isinstance(self.source, CellTable):
+            return None
+        every = np.arange(len(self.data.products.counts))  # where groups have no rows: those that they are drawn over
+        rows, table = rows_of_cells(self.data, self.source, cells if len(cells) else every)
+        return Shown(rows, lambda: table.frame.to_pandas())
+
+    def _raw(self) -> pd.DataFrame | None:
+        """The rows in memory with their raw columns, where they are still the same."""
+        if self.rows is None or self.source is None or isinstance(self.source, CellTable) or self.data.rows > _READ:
+            return None
+        frame = self.frame()
+        return frame if len(frame) == len(self.rows.codes) else None
 
     def frame(self, more: Sequence[str] = ()) -> pd.DataFrame:
         """The complete rows with the columns that the formula uses, and `more` columns.

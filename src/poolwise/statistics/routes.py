@@ -147,8 +147,8 @@ def stream_again(data: Statistics, source: Source, missing: str, progress: Progr
     yield from open_stream(needed, relation, data.encoding, missing, progress).batches(progress)
 
 
-def rows_of_cells(data: Statistics, source: Source, cells: np.ndarray) -> Rows:
-    """Encoded rows of the cells at some positions, at most `_SHOWN` of them, from where the rows live."""
+def rows_of_cells(data: Statistics, source: Source, cells: np.ndarray) -> tuple[Rows, Table]:
+    """Rows of the cells at some positions, encoded and raw, at most `_SHOWN` of them, from where the rows live."""
     import narwhals as nw
 
     relation = source if isinstance(source, Relation) else relation_of(source)  # type: ignore[arg-type]
@@ -162,7 +162,8 @@ def rows_of_cells(data: Statistics, source: Source, cells: np.ndarray) -> Rows:
     rows = encode_batch(
         data.design, data.encoding, raw_columns(needed, table), [table.keys(name) for name in needed.keys]
     )
-    return rows.take(np.flatnonzero(np.isin(rows.codes, cells)))
+    mine = np.flatnonzero(np.isin(rows.codes, cells))
+    return rows.take(mine), Table.of(table.frame[mine.tolist()])
 
 
 def _in_memory(

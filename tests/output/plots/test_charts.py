@@ -187,3 +187,49 @@ def test_tooltips_show_numbers_of_any_size(small):
     fit = pw.fit("y ~ x + (x | g)", small.assign(y=1e-9 * small["y"]), seed=1, draws=50)
     formats = re.findall(r'"format": "([^"]*)"', json.dumps(fit.plot.forest().to_dict()))
     assert set(formats) == {theme.NUMBER}
+
+
+def test_lines_bend_with_all_columns_of_their_predictor():
+    rng = np.random.default_rng(1)
+    x, g = rng.normal(size=200), np.arange(200) % 5
+    rows = {"x": x, "g": g, "z": rng.integers(0, 2, 200), "y": x**2 + 0.1 * rng.normal(size=200)}
+    pooling = pw.compare_pooling("y ~ x + I(x**2) + z", by="g", data=rows, folds=0, seed=1, draws=60)
+    means = [row for table in data_of(pooling.plot.lines([3])) for row in table if set(row) == {"x", "y", "model"}]
+    share = rows["z"][g == 3].mean()
+    for kind, fit in (("partial pooling", pooling.partial), ("no pooling", pooling.separate)):
+        mine = [row for row in means if row["model"] == kind]
+        at = [row["x"] for row in mine]
+        assert len(at) > 10
+        said = fit.predict({"x": at, "g": [3] * len(at), "z": [share] * len(at)})
+        np.testing.assert_allclose([row["y"] for row in mine], said["mean"], atol=1e-9)
+    arrows = next(table for table in data_of(pooling.plot.shrinkage(y="x", outcome=True)) if "x2" in table[0])
+    chart = pooling.plot.shrinkage(y="x", outcome=True).to_dict()
+    low = x.mean() - x.std()
+    said = pooling.partial.predict({"x": [low], "g": [3], "z": [share]})["mean"].iloc[0]
+    assert arrows[3]["x2"] == pytest.approx(said)
+    assert f"expected y where x is {low:.3g}" in json.dumps(chart)
+
+
+def test_lines_of_a_group_without_rows():
+    names = [f"a{k}" for k in range(12)]
+    sires, dams = ([None] * 4 + [f"a{k % 2 + more}" for k in range(8)] for more in (0, 2))
+    rng = np.random.default_rng(2)
+    rows = {"animal": np.array(names)[4 + np.arange(80) % 8], "x": rng.normal(size=80), "y": 200 + rng.normal(size=80)}
+    relatives = {"id": names, "sire": sires, "dam": dams}
+    fit = pw.fit("y ~ x + (x | gr(animal, cov='A'))", rows, tables={"A": relatives}, seed=1, draws=60)
+    chart = fit.plot.groups(["a3"])
+    means = [row for table in data_of(chart) for row in table if set(row) == {"x", "y", "model"}]
+    said = fit.predict({"x": [row["x"] for row in means], "animal": ["a3"] * len(means)})
+    np.testing.assert_allclose([row["y"] for row in means], said["mean"])
+
+
+def test_lines_along_a_category_stand_at_its_labels():
+    rng = np.random.default_rng(3)
+    rows = {"k": np.array(["u", "v", "w"])[rng.integers(0, 3, 90)], "g": np.arange(90) % 3, "y": rng.normal(size=90)}
+    fit = pw.fit("y ~ k + (k | g)", rows, seed=1, draws=60)
+    chart = fit.plot.groups([1])
+    means = [row for table in data_of(chart) for row in table if set(row) == {"x", "y", "model"}]
+    np.testing.assert_allclose([row["y"] for row in means], fit.predict({"k": ["u", "v", "w"], "g": [1] * 3})["mean"])
+    axis = chart.to_dict()["concat"][0]["layer"][0]["encoding"]["x"]
+    assert axis["title"] == "k"
+    assert axis["axis"]["labelExpr"].startswith('["u", "v", "w"]')

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from poolwise.evaluate.smooth_terms import SmoothTerm
+    from poolwise.inference.fitted_rows import Shown
 
 _COLOURS = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE, Pooling.COMPLETE: theme.COMPLETE}
 
@@ -28,7 +29,7 @@ class FitPlots:
     """Charts of one fit. Each is an Altair chart: show it in a notebook, or `chart.save("name.png")`."""
 
     posterior: Posterior
-    rows_of: Callable[[Factor, np.ndarray], Rows | None]
+    rows_of: Callable[[Factor, np.ndarray], Shown | None]
     replications: Callable[[], Replications]
     rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
     smooth_term: Callable[..., SmoothTerm]
@@ -103,9 +104,9 @@ class FitPlots:
 
         factor = self.posterior.model.design.factor(by)
         if is_meta_analysis(self.posterior, factor):
-            rows = self.rows_of(factor, np.arange(len(factor.levels)))
-            if rows is not None:
-                return studies(self.posterior, factor, rows, interval=interval)
+            shown = self.rows_of(factor, np.arange(len(factor.levels)))
+            if shown is not None:
+                return studies(self.posterior, factor, shown.rows, interval=interval)
         return forest(self.posterior, factor, effect, interval=interval)
 
     def groups(
@@ -124,7 +125,7 @@ class PoolingPlots:
 
     separate: Posterior
     partial: Posterior
-    rows_of: Callable[[Factor, np.ndarray], Rows | None]
+    rows_of: Callable[[Factor, np.ndarray], Shown | None]
 
     def lines(self, groups: list[object], *, labels: dict[float, str] | None = None) -> alt.ConcatChart:
         """Data of chosen groups with their separate and their partially pooled lines, on the outcome's scale."""
@@ -140,12 +141,12 @@ class PoolingPlots:
         """
         from poolwise.output.plots.shrinkage import shrinkage
 
-        return shrinkage(self.separate, self.partial, x=x, y=y, label=label, outcome=outcome)
+        return shrinkage(self.separate, self.partial, self.rows_of, x=x, y=y, label=label, outcome=outcome)
 
 
 def _lines(
     posteriors: list[Posterior],
-    rows_of: Callable[[Factor, np.ndarray], Rows | None],
+    rows_of: Callable[[Factor, np.ndarray], Shown | None],
     factor: Factor,
     groups: list[object],
     labels: dict[float, str] | None,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.design import Rows
+from poolwise.design import Design, Rows
 from poolwise.design.design import regression_weights
 from poolwise.design.factors import Factor
-from poolwise.families import locations
+from poolwise.evaluate.along import Along, along
+from poolwise.families import Family, locations
+from poolwise.inference.fitted_rows import Shown
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.output.plots import theme
 from poolwise.support.errors import DataError
@@ -27,7 +29,7 @@ _POINTS = 24  # of a curve
 
 def lines(
     fits: dict[str, tuple[Posterior, str]],
-    rows: Rows,
+    shown: Shown,
     factor: Factor,
     groups: np.ndarray,
     *,
@@ -39,31 +41,35 @@ def lines(
     Parameters
     ----------
     fits : name in the legend to posterior and colour.
-    rows : encoded rows; the predictor is the first slope of the model.
+    shown : rows; the predictor is what the first slope of the model is of.
     factor, groups : the grouping factor, and positions of its groups to show.
     labels : words for values of the predictor, such as `{0: "basement", 1: "first floor"}`.
     """
     import altair as alt
     import pandas as pd
 
-    first = next(iter(fits.values()))[0]
-    design = first.model.design
-    slope = slope_of(first, factor)
-    column = design.columns.index(slope)
-    x_all = rows.values[:, column]
-    ends = np.linspace(x_all.min(), x_all.max(), _POINTS if first.model.sampled else 2)
-    margin = 0.25 * (ends[-1] - ends[0])
-    x_scale = alt.Scale(domain=[float(ends[0] - margin), float(ends[-1] + margin)], nice=False)
-    shown = [int(j) for j in groups]
-    group_of = factor.codes[rows.codes]
-    y_domain = _range(fits, rows, factor, shown, column)
-    axis = _named(labels, grid=False) if labels else alt.Axis(grid=False)
-    x = alt.X("x:Q", title=None if labels else slope, scale=x_scale, axis=axis)
+    first, rows = next(iter(fits.values()))[0].model, shown.rows
+    predictor = along_slope(first, shown, slope_of(next(iter(fits.values()))[0], factor))
+    places = predictor.spread(2 if predictor.raw is None and not first.sampled else _POINTS)
+    length = places[-1] - places[0]
+    margin = 0.25 * length
+    x_scale = alt.Scale(domain=[float(places[0] - margin), float(places[-1] + margin)], nice=False)
+    positions = [int(j) for j in groups]
+    of_columns = predictor.columns(first, factor, groups, places)
+    curves = [
+        {name: expected(posterior, factor, j, at) for name, (posterior, _) in fits.items()}
+        for j, at in zip(positions, of_columns, strict=True)
+    ]
+    group_of, outcome = factor.codes[rows.codes], shown_outcome(first, rows)
+    y_domain = _range(outcome[np.isin(group_of, positions)], curves)
+    words = labels or predictor.words
+    axis = named(words, grid=False) if words else alt.Axis(grid=False)
+    x = alt.X("x:Q", title=None if labels else predictor.title, scale=x_scale, axis=axis)
     y = alt.Y(
         "y:Q",
-        title=outcome_title(first.model),
+        title=outcome_title(first),
         scale=alt.Scale(domain=y_domain, nice=False),
-        axis=_named(dict(enumerate(first.model.family.labels))) if first.model.family.ordered else alt.Axis(),
+        axis=outcome_axis(first.family),
     )
     colour = alt.Color(
         "model:N",
@@ -71,14 +77,15 @@ def lines(
         scale=alt.Scale(domain=list(fits), range=[shade for _, shade in fits.values()]),
         legend=alt.Legend(orient="top", symbolOpacity=1, symbolStrokeWidth=3),
     )
-    binary = len(np.unique(x_all)) <= 2
+    few = len(np.unique(predictor.places)) <= 2
+    step = 1.0 if predictor.words else length * few
     panels = []
-    for j in shown:
-        drawn, mean = _line_tables(fits, factor, j, ends, slope)
+    for j, curve in zip(positions, curves, strict=True):
+        drawn, mean = _line_tables(curve, places)
         mine = group_of == j
         # Houses on one floor would hide one another: they are spread a little, always in the same way.
-        spread = np.random.default_rng(j).uniform(-0.06, 0.06, int(mine.sum())) * (ends[-1] - ends[0]) * binary
-        dots = pd.DataFrame({"x": x_all[mine] + spread, "y": shown_outcome(first.model, rows)[mine]})
+        apart = np.random.default_rng(j).uniform(-0.06, 0.06, int(mine.sum())) * step
+        dots = pd.DataFrame({"x": predictor.places[mine] + apart, "y": outcome[mine]})
         faint = alt.Chart(theme.data(drawn)).mark_line(strokeWidth=0.6, opacity=0.18, clip=True)
         faint = faint.encode(x=x, y=y, color=colour, detail="draw:N")
         bold = alt.Chart(theme.data(mean)).mark_line(strokeWidth=3, clip=True).encode(x=x, y=y, color=colour)
@@ -88,16 +95,32 @@ def lines(
     return theme.styled(alt.concat(*panels, columns=columns, spacing=16))
 
 
-def rows_at_hand(rows: Rows | None) -> Rows:
+def rows_at_hand(shown: Shown | None) -> Shown:
     """The rows, where a fit still has them.
 
     Raises
     ------
     DataError : where it has none.
     """
-    if rows is None:
+    if shown is None:
         raise DataError("This fit was loaded from a file, which holds no rows to draw; fit again to see its lines.")
-    return rows
+    return shown
+
+
+def along_slope(model: Model, shown: Shown | None, slope: str) -> Along:
+    """The predictor that a slope is of.
+
+    Raises
+    ------
+    DataError : where several columns are made of it, and raw rows are not at hand.
+    """
+    found = along(model, shown, model.design.columns.index(slope))
+    if found is None:
+        raise DataError(
+            f"Several columns move with '{slope}', and the rows that they are made of are not in memory, or have "
+            "changed: fit.predict() has values of lines for rows that you give."
+        )
+    return found
 
 
 def group_title(factor: Factor, j: int, count: int) -> alt.TitleParams:
@@ -108,7 +131,7 @@ def group_title(factor: Factor, j: int, count: int) -> alt.TitleParams:
     return alt.TitleParams(str(factor.levels[j]), subtitle=said, fontSize=12, subtitleFontSize=11)
 
 
-def _named(words: Mapping[float, str], *, grid: bool = True) -> alt.Axis:
+def named(words: Mapping[float, str], *, grid: bool = True) -> alt.Axis:
     """An axis with words at some values."""
     import altair as alt
 
@@ -137,29 +160,55 @@ def shown_outcome(model: Model, rows: Rows) -> np.ndarray:
     return y / np.exp(rows.offset) if model.link.name == "log" else y - rows.offset
 
 
+def outcome_axis(family: Family) -> alt.Axis:
+    """An axis of outcomes, with the words of ordered categories."""
+    import altair as alt
+
+    return named(dict(enumerate(family.labels))) if family.ordered else alt.Axis()
+
+
 def slope_of(posterior: Posterior, factor: Factor) -> str:
-    """The first predictor whose coefficient varies by group."""
+    """The first predictor whose coefficient varies by group.
+
+    Raises
+    ------
+    DataError : where there is none.
+    """
+    name = varying(posterior, factor)
+    if name is None:
+        raise DataError(
+            "Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest()."
+        )
+    return name
+
+
+def varying(posterior: Posterior, factor: Factor) -> str | None:
+    """The first column whose weight in the mean varies by group, if there is one."""
     design, separate = posterior.model.design, posterior.model.pooling is Pooling.SEPARATE
     effects = design.common_map if separate else factor.group_map
     of_mean = np.array([not name for name in design.predictors]) if separate else factor.part_of("")
-    for weights in effects[1:, of_mean if of_mean.any() else slice(None)].T:
+    return first_column(design, effects[:, of_mean if of_mean.any() else slice(None)])
+
+
+def first_column(design: Design, effects: np.ndarray) -> str | None:
+    """The first column that some effects (1 + K, q) give weight to, if there is one."""
+    for weights in effects[1:].T:
         if weights.any():
             return design.columns[int(np.flatnonzero(weights)[0])]
-    raise DataError("Lines need a predictor that varies by group; this model has intercepts only. Use plot.forest().")
+    return None
 
 
-def endpoints(posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str) -> np.ndarray:
-    """Draws of the line at some values, (chains * draws, values); other predictors at their mean in the group."""
-    location, parameters = along_predictor(posterior, factor, j, ends, slope)
+def expected(posterior: Posterior, factor: Factor, j: int, columns: np.ndarray) -> np.ndarray:
+    """Draws (chains * draws, values) of the expected outcome of a group at columns (values, K) of the design."""
+    location, parameters = locations_at(posterior, factor, j, columns)
     model = posterior.model
     return model.family.expectation(model.family.scale.mean(location), parameters) if model.sampled else location
 
 
-def along_predictor(
-    posterior: Posterior, factor: Factor, j: int, ends: np.ndarray, slope: str
+def locations_at(
+    posterior: Posterior, factor: Factor, j: int, columns: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Draws (chains * draws, values) of the location and the parameters on their scales at some values of a predictor,
-    the others at their mean in the group."""
+    """Draws (chains * draws, values) of the location and the parameters on their scales at columns of the design."""
     model = posterior.model
     design, separate = model.design, model.pooling is Pooling.SEPARATE
     count = posterior.chains * posterior.draws
@@ -169,29 +218,21 @@ def along_predictor(
         own = regression_weights(design, draws.reshape(count, len(names)))
     nothing = np.zeros((count, 1 + len(design.columns)))  # of a parameter that is fixed
 
-    def weights_of(name: str) -> np.ndarray:
-        return own.get(name, nothing) if separate else _weights(posterior, name, factor, j)
-
-    column = 1 + design.columns.index(slope)
-    cells = factor.codes == j
-    shares = model.statistics.weights[cells] / model.statistics.weights[cells].sum()
-    average = shares @ model.statistics.means[cells, :-1] + model.statistics.origin[:-1]
-
-    def along(weights: np.ndarray) -> np.ndarray:
-        """The linear predictor of weights (m, 1 + K) of the columns."""
-        rest = weights[:, 0] + weights[:, 1:] @ average - weights[:, column] * average[column - 1]
-        return np.asarray(rest[:, None] + weights[:, column, None] * ends)
+    def at(name: str) -> np.ndarray:
+        """The linear predictor of a parameter."""
+        weights = own.get(name, nothing) if separate else _weights(posterior, name, factor, j)
+        return np.asarray(weights[:, :1] + weights[:, 1:] @ columns.T)
 
     if not model.sampled:
-        return along(weights_of("")), ()
+        return at(""), ()
     fixed = model.family.fixed(model.design.formula.fixed)
     parameters = tuple(
         np.log(posterior.dispersions[name].reshape(count, -1)[:, [j if separate else 0]])
         if name in posterior.dispersions
-        else along(weights_of(name)) + fixed.get(name, 0.0)
+        else at(name) + fixed.get(name, 0.0)
         for name in model.family.predictors[1:]
     )
-    return locations(model.link, along(weights_of(""))), parameters
+    return locations(model.link, at("")), parameters
 
 
 def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np.ndarray:
@@ -208,37 +249,22 @@ def _weights(posterior: Posterior, predictor: str, factor: Factor, j: int) -> np
     return weights
 
 
-def _line_tables(
-    fits: dict[str, tuple[Posterior, str]], factor: Factor, j: int, ends: np.ndarray, slope: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _line_tables(curves: dict[str, np.ndarray], places: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Some draws of the curve of each model, and their means."""
     import pandas as pd
 
     drawn, mean = [], []
-    for name, (posterior, _) in fits.items():
-        values = endpoints(posterior, factor, j, ends, slope)
+    for name, values in curves.items():
         some = values[:: max(1, len(values) // _DRAWS)]
-        for i, pair in enumerate(some):
-            at = zip(ends, pair, strict=True)
-            drawn += [{"x": float(x), "y": float(y), "draw": f"{name} {i}", "model": name} for x, y in at]
-        middle = values.mean(axis=0)
-        mean += [{"x": float(x), "y": float(y), "model": name} for x, y in zip(ends, middle, strict=True)]
-    return pd.DataFrame(drawn), pd.DataFrame(mean)
+        for i, curve in enumerate(some):
+            drawn.append(pd.DataFrame({"x": places, "y": curve, "draw": f"{name} {i}", "model": name}))
+        mean.append(pd.DataFrame({"x": places, "y": values.mean(axis=0), "model": name}))
+    return pd.concat(drawn, ignore_index=True), pd.concat(mean, ignore_index=True)
 
 
-def _range(
-    fits: dict[str, tuple[Posterior, str]], rows: Rows, factor: Factor, shown: list[int], column: int
-) -> list[float]:
+def _range(outcome: np.ndarray, curves: list[dict[str, np.ndarray]]) -> list[float]:
     """One range of y for all panels: all rows shown, and most of the drawn lines."""
-    first = next(iter(fits.values()))[0].model
-    outcome = shown_outcome(first, rows)[np.isin(factor.codes[rows.codes], shown)]
-    x_all = rows.values[:, column]
-    ends = np.array([x_all.min(), x_all.max()])
-    slope = first.design.columns[column]
-    drawn = [
-        np.quantile(endpoints(posterior, factor, j, ends, slope), [0.02, 0.98])
-        for posterior, _ in fits.values()
-        for j in shown
-    ]
-    low, high = min(outcome.min(), np.min(drawn)), max(outcome.max(), np.max(drawn))
-    pad = 0.04 * (high - low)
-    return [float(low - pad), float(high + pad)]
+    ends = [np.quantile(values, [0.02, 0.98]) for group in curves for values in group.values()]
+    every = np.concatenate([outcome, *ends])
+    pad = 0.04 * np.ptp(every)
+    return [float(every.min() - pad), float(every.max() + pad)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poolwise.design.factors import Factor
+from poolwise.evaluate.along import Along
 from poolwise.evaluate.explain import is_indicator_column
 from poolwise.evaluate.shrinkage import prior_only
+from poolwise.inference.fitted_rows import Shown
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.plots import theme
-from poolwise.output.plots.lines import endpoints, outcome_title
+from poolwise.output.plots.lines import along_slope, expected, outcome_title
 from poolwise.support.digits import apart
 from poolwise.support.errors import DataError, suggest
 
@@ -28,6 +31,7 @@ _TOLD, _UNTOLD = "own data on both coefficients", "one coefficient from the prio
 def shrinkage(
     separate: Posterior,
     partial: Posterior,
+    shown_of: Callable[[Factor, np.ndarray], Shown | None],
     *,
     x: str | None = None,
     y: str | None = None,
@@ -47,9 +51,12 @@ def shrinkage(
     factor = partial.model.design.factor()
     x, y = _two_coefficients(separate, partial, x, y)
     if outcome:
-        values = _two_values(partial.model, y)
-        titles = [f"expected {outcome_title(partial.model)} where {y} is {value}" for value in apart(list(values))]
-        start, end = (_expected(one, factor, values, y) for one in (separate, partial))
+        every = np.arange(len(factor.levels))
+        predictor, places = _two_places(partial.model, shown_of(factor, every), y)
+        words = [predictor.words.get(at, text) for at, text in zip(places, apart(list(places)), strict=True)]
+        titles = [f"expected {outcome_title(partial.model)} where {predictor.title} is {word}" for word in words]
+        columns = predictor.columns(partial.model, factor, every, places)
+        start, end = (_expected(one, factor, columns) for one in (separate, partial))
     else:
         titles = [_titled(name, partial.model) for name in (x, y)]
         start, end = (_means(one, factor, (x, y)) for one in (separate, partial))
@@ -190,22 +197,26 @@ def _words(named: pd.DataFrame, table: pd.DataFrame, plane: _Plane) -> list[alt.
     ]
 
 
-def _two_values(model: Model, predictor: str) -> np.ndarray:
-    """Two values of a predictor between which its effect shows."""
-    if predictor not in model.design.columns:
-        raise DataError(f"'{predictor}' is no column: name as y= the slope along which expected outcomes are shown.")
-    total = model.statistics.merged()
-    k = total.columns.index(predictor)
-    if is_indicator_column(total, k):
-        return np.array([0.0, 1.0])
-    mean, sd = total.means[0, k] + total.origin[k], np.sqrt(total.scatter[0, k, k] / total.weights[0])
-    return np.array([mean - sd, mean + sd])
+def _two_places(model: Model, shown: Shown | None, slope: str) -> tuple[Along, np.ndarray]:
+    """The predictor that a slope is of, and two of its values between which the slope shows."""
+    if slope not in model.design.columns:
+        raise DataError(f"'{slope}' is no column: name as y= the slope along which expected outcomes are shown.")
+    predictor, total, k = along_slope(model, shown, slope), model.statistics.merged(), model.design.columns.index(slope)
+    if predictor.raw is None:
+        mean, sd = total.means[0, k] + total.origin[k], np.sqrt(total.scatter[0, k, k] / total.weights[0])
+        return predictor, np.array([0.0, 1.0] if is_indicator_column(total, k) else [mean - sd, mean + sd])
+    known, first = np.unique(predictor.places, return_index=True)
+    if predictor.words and predictor.rows is not None:
+        of_known = predictor.rows.values[first, k]
+        return predictor, known[[of_known.argmin(), of_known.argmax()]]
+    mean, sd = predictor.places.mean(), predictor.places.std()
+    near = predictor.near(np.array([mean - sd, mean + sd]))
+    return predictor, near if len(near) == 2 else known[[0, -1]]
 
 
-def _expected(posterior: Posterior, factor: Factor, values: np.ndarray, predictor: str) -> np.ndarray:
+def _expected(posterior: Posterior, factor: Factor, columns: np.ndarray) -> np.ndarray:
     """(J, 2) posterior means of the expected outcomes of each group at two values of a predictor."""
-    groups = range(len(factor.levels))
-    return np.array([endpoints(posterior, factor, j, values, predictor).mean(axis=0) for j in groups])
+    return np.array([expected(posterior, factor, j, at).mean(axis=0) for j, at in enumerate(columns)])
 
 
 def _titled(coefficient: str, model: Model) -> str:

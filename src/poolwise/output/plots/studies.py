@@ -10,8 +10,8 @@ from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 from poolwise.output.plots import theme
-from poolwise.support.plain_text import plain
 from poolwise.output.plots.lines import outcome_title, shown_outcome
+from poolwise.support.plain_text import plain
 
 if TYPE_CHECKING:
     import altair as alt

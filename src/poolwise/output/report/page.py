@@ -16,6 +16,7 @@ from poolwise.evaluate.explain import explain
 from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.posterior_checks import Checks, statistics_in_text
 from poolwise.evaluate.shrinkage import shrinkage
+from poolwise.inference.fitted_rows import Shown
 from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.output.plots import theme
 from poolwise.output.plots.chooser import chooser
@@ -68,7 +69,7 @@ class Compared:
 def write_report(
     path: Path,
     posterior: Posterior,
-    rows: Rows | None,
+    rows: Shown | None,
     notes: list[str],
     checks: Checks | None,
     left_out: list[LeaveOut],
@@ -129,14 +130,14 @@ def write_report(
 
 
 def _charts(
-    posterior: Posterior, rows: Rows | None, checks: Checks | None, compared: Compared | None
+    posterior: Posterior, rows: Shown | None, checks: Checks | None, compared: Compared | None
 ) -> tuple[list[Chart], dict[str, str]]:
     """Charts of the page, and an explanation of each group that can be chosen."""
     design, found = posterior.model.design, []
     groups: dict[str, str] = {}
     if design.factors:
         factor, shown = _first_factor(posterior)
-        groups = _explanations(posterior, factor, shown, rows)
+        groups = _explanations(posterior, factor, shown, None if rows is None else rows.rows)
         first = next(iter(groups))
         if rows is not None:
             colours = {Pooling.PARTIAL: theme.PARTIAL, Pooling.SEPARATE: theme.SEPARATE}
@@ -144,7 +145,8 @@ def _charts(
             fits = {one.model.pooling.value: (one, colours[one.model.pooling]) for one in several}
             chart = chooser(fits, rows, factor, shown, first, width="container")
             alt = f"Rows of one group of {factor.name} with its regression line and 90% band"
-            found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict(validate=False)))
+            if chart is not None:
+                found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict(validate=False)))
         for k, effect in enumerate(dict.fromkeys(group_coefficients(posterior, factor, shown[:1])["effect"])):
             chart = forest(posterior, factor, shown, effect, first)
             alt = f"Mean and 90% interval of {effect} for {len(shown)} groups of {factor.name}, in order"
