@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
-from poolwise.support.digits import apart, beside, fixed, in_text, significant
+from poolwise.support.digits import apart, beside, fixed, in_text, labels, significant
 
 
 def test_digits_follow_what_is_beside_them():
@@ -23,6 +23,12 @@ def test_digits_follow_what_is_beside_them():
     assert fixed(1e9 + 0.0034, 0.0102, 2) == "1000000000.003"
     assert fixed(0.457, 0.27, 2) == "0.46"
     assert fixed(1.802e-6, 3e-6, 2) == "0.0000018"
+
+
+def test_whole_numbers_are_words_without_decimals():
+    assert labels([1999.0, 2001.0]) == ["1999", "2001"]
+    assert labels([1999.0, 2000.25]) == apart([1999.0, 2000.25])
+    assert labels([np.inf, 1.0]) == apart([np.inf, 1.0])
 
 
 @pytest.mark.parametrize(("add", "times"), [(0.0, 1.0), (20_000.0, 1.0), (-3e6, 1.0), (0.0, 1e-5)])

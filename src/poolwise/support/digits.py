@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 _SMALL = 0.01  # difference of two numbers, as a share of the largest one
+_WHOLE = 1e15  # numbers up to this have all digits before the point
 
 
 def significant(value: float, count: int = 4) -> str:
@@ -43,6 +44,13 @@ def apart(values: Sequence[float], count: int = 3) -> list[str]:
     steps = [after - before for before, after in zip(known, known[1:], strict=False)]
     least = max(min(steps), _SMALL * (known[-1] - known[0])) if steps else 0.0
     return [beside(value, least, count) for value in values]
+
+
+def labels(values: Sequence[float]) -> list[str]:
+    """Numbers as words for them: whole ones without decimals, others by the digits that tell them apart."""
+    if all(math.isfinite(value) and value == round(value) and abs(value) < _WHOLE for value in values):
+        return [f"{value:.0f}" for value in values]
+    return apart(values)
 
 
 def in_text(table: pd.DataFrame, count: int = 4) -> pd.DataFrame:

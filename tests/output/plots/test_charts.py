@@ -233,3 +233,12 @@ def test_lines_along_a_category_stand_at_its_labels():
     axis = chart.to_dict()["concat"][0]["layer"][0]["encoding"]["x"]
     assert axis["title"] == "k"
     assert axis["axis"]["labelExpr"].startswith('["u", "v", "w"]')
+
+
+def test_every_group_that_is_asked_for_is_named(pooling):
+    counties = ["CASS", "CROW WING", "ST LOUIS", "HENNEPIN", "ANOKA", "DAKOTA"]
+    tables = data_of(pooling.plot.shrinkage(label=counties, outcome=True))
+    named = [row["group"] for table in tables if set(table[0]) == {"x", "y", "group"} for row in table]
+    assert sorted(named) == sorted(counties)
+    chart = json.dumps(pooling.plot.shrinkage(outcome=True).to_dict())
+    assert 'expected log_radon where floor is 0"' in chart

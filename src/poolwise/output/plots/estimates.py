@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolwise.output.plots import theme
-from poolwise.support.digits import apart
+from poolwise.support.digits import labels
 from poolwise.support.errors import DataError
 from poolwise.support.plain_text import plain
 
@@ -109,8 +109,7 @@ def _said(column: pd.Series) -> pd.Series:
     """Texts of a column's values, of two values never the same: numbers have the digits that tell them apart."""
     values = list(dict.fromkeys(column))
     numbers = [value for value in values if isinstance(value, float)]
-    whole = all(value.is_integer() for value in numbers)
-    texts = dict(zip(numbers, map("{:.0f}".format, numbers) if whole else apart(numbers), strict=True))
+    texts = dict(zip(numbers, labels(numbers), strict=True))
     if len(set(texts.values())) < len(texts):
         texts = {}
     return column.map({value: texts.get(value, str(value)) for value in values})

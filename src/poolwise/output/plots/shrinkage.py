@@ -16,7 +16,7 @@ from poolwise.inference.fitted_rows import Shown
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.output.plots import theme
 from poolwise.output.plots.lines import along_slope, expected, outcome_title
-from poolwise.support.digits import apart
+from poolwise.support.digits import labels
 from poolwise.support.errors import DataError, suggest
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def shrinkage(
     if outcome:
         every = np.arange(len(factor.levels))
         predictor, places = _two_places(partial.model, shown_of(factor, every), y)
-        words = [predictor.words.get(at, text) for at, text in zip(places, apart(list(places)), strict=True)]
+        words = [predictor.words.get(at, text) for at, text in zip(places, labels(list(places)), strict=True)]
         titles = [f"expected {outcome_title(partial.model)} where {predictor.title} is {word}" for word in words]
         columns = predictor.columns(partial.model, factor, every, places)
         start, end = (_expected(one, factor, columns) for one in (separate, partial))
@@ -64,7 +64,8 @@ def shrinkage(
     plane = _Plane.of(table, titles)
     centre = [] if outcome else _population(partial, x, y)
     named = _notable(table, plane.spans) if label is None else table.iloc[_named(partial, factor, label)]
-    layers = [*_arrows(table, plane, factor.name), *_cross(centre, plane), *_words(named, table, plane)]
+    words_at = _placed(named, table, plane, every=label is not None)
+    layers = [*_arrows(table, plane, factor.name), *_cross(centre, plane), *_words(words_at, plane)]
     title = alt.TitleParams(
         "What partial pooling does",
         subtitle=f"each {factor.name} from its separate estimate (dot) to its pooled one (arrow head)"
@@ -185,11 +186,10 @@ def _cross(centre: list[float], plane: _Plane) -> list[alt.Chart]:
     return [cross.encode(**plane.axes)]
 
 
-def _words(named: pd.DataFrame, table: pd.DataFrame, plane: _Plane) -> list[alt.Chart]:
+def _words(placed: pd.DataFrame, plane: _Plane) -> list[alt.Chart]:
     """Names of groups, and a halo behind them."""
     import altair as alt
 
-    placed = _placed(named, table[["x", "y"]].to_numpy() / plane.spans, plane.spans, plane.domains)
     words = alt.Chart(theme.data(placed)).encode(text="group:N", **plane.axes)
     return [
         words.mark_text(fontSize=10, stroke="white", strokeWidth=3, strokeOpacity=0.85),
@@ -275,11 +275,13 @@ def _notable(table: pd.DataFrame, spans: np.ndarray) -> pd.DataFrame:
     return table.loc[longest.union(largest)]
 
 
-def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: list[list[float]]) -> pd.DataFrame:
-    """Where labels go: beyond the arrow's tail or beside it; one that would cover a dot or a label is left out."""
+def _placed(named: pd.DataFrame, table: pd.DataFrame, plane: _Plane, *, every: bool) -> pd.DataFrame:
+    """Where labels go: beyond the arrow's tail or beside it; one that would cover a dot or a label is left out, or, of
+    those that are wanted, above the tail."""
     import pandas as pd
 
-    low = np.array([domain[0] for domain in domains]) / spans
+    spans, dots = plane.spans, table[["x", "y"]].to_numpy() / plane.spans
+    low = np.array([domain[0] for domain in plane.domains]) / spans
     placed: list[dict[str, Any]] = []
     taken: list[tuple[np.ndarray, float]] = []
     for _, row in named.iterrows():
@@ -298,4 +300,8 @@ def _placed(named: pd.DataFrame, dots: np.ndarray, spans: np.ndarray, domains: l
                 taken.append((centre, half))
                 placed.append({"x": centre[0] * spans[0], "y": centre[1] * spans[1], named.columns[4]: text})
                 break
+        else:
+            if every:
+                centre = tail + above
+                placed.append({"x": centre[0] * spans[0], "y": centre[1] * spans[1], named.columns[4]: text})
     return pd.DataFrame(placed, columns=["x", "y", named.columns[4]])
