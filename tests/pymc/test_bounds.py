@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pymc as pm
 import pytest
+from pymc.distributions import transforms
 from scipy import stats
 
 import poolwise as pw
@@ -104,3 +105,64 @@ def test_whole_numbers_that_overflow_are_said():
         pm.Normal("y", pm.Uniform("mean", -100, 100), pm.HalfNormal("sd", 2.0), observed=outcomes())
     with pytest.raises(SamplingError, match="'mean' has no finite log density"):
         pw.pymc.sample(model, seed=1)
+
+
+def placed(**transformed):
+    """Group means with a uniform prior, and a slope within groups."""
+    x = np.random.default_rng(3).normal(size=len(G))
+    y = np.array([0.1, 0.0, -0.1])[G] + 0.5 * x + np.random.default_rng(2).normal(size=len(G))
+    with pm.Model() as model:
+        means = pm.Uniform("means", -20, 20, shape=GROUPS, **transformed)
+        pm.Normal("y", means[G] + pm.Normal("slope", 0.0, 1.0) * x, 1.0, observed=y)
+    return model, x, y
+
+
+@pytest.mark.parametrize("way", ["transform", "default_transform"])
+def test_an_order_that_a_transform_keeps_is_kept(way):
+    """Against draws of the normal posterior without an order, of which those are kept that have it."""
+    model, x, y = placed(initval=[-1.0, 0.0, 1.0], **{way: transforms.ordered})
+    assert set(pw.pymc.explain(model).left) == {"means"}
+    columns = np.column_stack([G[:, None] == np.arange(GROUPS), x])
+    covariance = np.linalg.inv(columns.T @ columns + np.diag([0.0, 0.0, 0.0, 1.0]))
+    rng = np.random.default_rng(1)
+    expected = rng.multivariate_normal(covariance @ columns.T @ y, covariance, 200_000)
+    expected = expected[(np.diff(expected[:, :GROUPS], axis=1) > 0).all(axis=1)]
+    posterior = pw.pymc.sample(model, seed=1).posterior
+    found = np.column_stack([posterior["means"].values.reshape(-1, GROUPS), posterior["slope"].values.ravel()])
+    assert (np.diff(found[:, :GROUPS], axis=1) > 0).all()
+    assert np.abs((found.mean(axis=0) - expected.mean(axis=0)) / expected.std(axis=0)).max() < 0.1
+    np.testing.assert_allclose(found.std(axis=0), expected.std(axis=0), rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("transform", "taken"),
+    [
+        (None, True),
+        (transforms.Interval(-20, 20), True),
+        (transforms.Interval(-20, 19), False),
+        (transforms.Interval(lower=-20), False),
+        (transforms.Interval(bounds_fn=lambda rng, size, low, high: (low, high)), True),
+        (transforms.Interval(bounds_fn=lambda rng, size, low, high: (low, 0.5 * high)), False),
+        (transforms.ZeroSumTransform([0]), False),
+    ],
+)
+def test_a_uniform_prior_is_flat_where_its_bounds_are_all_that_there_is(transform, taken):
+    assert ("means" in pw.pymc.explain(placed(default_transform=transform)[0]).block) == taken
+
+
+def test_that_draws_met_bounds_is_said():
+    def model(groups):
+        g = np.arange(60) % groups
+        with pm.Model() as found:
+            a = pm.Uniform("a", 0.0, 10.0, shape=groups)
+            y = 0.5 * np.random.default_rng(1).normal(size=60)
+            pm.Normal("y", pm.Normal("mean", 0.0, 1.0) + a[g], pm.HalfNormal("s", 1.0), observed=y)
+        return found
+
+    assert "sampled too, where draws meet their bounds: a\n" in pw.pymc.explain(model(25)).text
+    with pytest.raises(DataError, match="Draws met the bounds of 'a', .* 26 numbers are left to sample"):
+        pw.pymc.sample(model(25), 200, seed=1)
+    told = []
+    tree = pw.pymc.sample(model(2), seed=1, progress=lambda step, share: told.append(step))
+    assert "Draws met the bounds of 'a'" in tree.sample_stats.attrs["advice"]
+    assert any("Draws met the bounds of 'a'" in step for step in told)

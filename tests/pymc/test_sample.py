@@ -10,7 +10,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
-from scipy import stats
+from pytensor.sparse import structured_dot
+from scipy import sparse, stats
 
 import poolwise as pw
 from poolwise.pymc.density import CollapsedModel
@@ -536,3 +537,145 @@ def test_rounding_where_a_spread_goes_to_zero_is_no_mode(seed):
     tree = pw.pymc.sample(model, seed=seed)
     assert tree["sample_stats"].attrs["passed"]
     assert tree["posterior"]["s"].mean() == pytest.approx(0.2, abs=0.15)
+
+
+def _grouped(build):
+    """A model of forty outcomes in five groups, given what else it is made of."""
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(5), 8), rng.normal(size=40)
+    with pm.Model() as model:
+        build(g, x, 1 + 0.5 * x + rng.normal(size=5)[g] + 0.4 * rng.normal(size=40))
+    return model
+
+
+def _outcomes_of_the_shape_of_a_mean(g, x, y):
+    mean = pm.Normal("m", 0, 5) + pm.Normal("b", 0, 1) * x
+    pm.Normal("y", mean, pm.HalfNormal("s", 1) * pt.ones_like(mean), observed=y)
+
+
+def _outcomes_of_the_length_of_effects(g, x, y):
+    a = pm.Normal("a", 0, 5, shape=5)
+    pm.Normal("y", a[g], pm.HalfNormal("s", 1) * a.shape[0], observed=y)
+
+
+def _prior_of_the_shape_of_effects(g, x, y):
+    a = pm.Normal("a", 0, 5, shape=5)
+    pm.Normal("y", a[g], pm.HalfNormal("s", pt.ones_like(a))[g], observed=y)
+
+
+def _potential_of_the_shape_of_effects(g, x, y):
+    a, s = pm.Normal("a", 0, 5, shape=5), pm.HalfNormal("s", 1)
+    pm.Potential("small", -pt.sum(s * pt.ones_like(a)))
+    pm.Normal("y", a[g], s, observed=y)
+
+
+def _effects_of_the_shape_of_their_means(g, x, y):
+    mu = pm.Normal("mu", 0, 5, shape=5)
+    a = pm.Normal("a", mu, pm.HalfNormal("t", 1) * pt.ones_like(mu))
+    pm.Normal("y", a[g], pm.HalfNormal("s", 1), observed=y)
+
+
+def _correlated_and_of_the_shape_of_effects(g, x, y):
+    root = pm.LKJCholeskyCov("root", n=2, eta=2, sd_dist=pm.HalfNormal.dist(1.0))[0]
+    a = pm.MvNormal("a", np.zeros(2), chol=root, shape=(5, 2))
+    pm.Normal("y", a[g, 0] + a[g, 1] * x, pm.HalfNormal("s", 1) * pt.ones_like(a[g, 0]), observed=y)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        _outcomes_of_the_shape_of_a_mean,
+        _outcomes_of_the_length_of_effects,
+        _prior_of_the_shape_of_effects,
+        _potential_of_the_shape_of_effects,
+        _effects_of_the_shape_of_their_means,
+        _correlated_and_of_the_shape_of_effects,
+    ],
+)
+def test_of_what_is_integrated_out_the_shape_may_be_read(build):
+    model = _grouped(build)
+    assert not {"a", "b", "m", "mu"} & set(pw.pymc.explain(model).left)
+    assert pw.pymc.sample(model, 200, seed=1)["sample_stats"].attrs["passed"]
+
+
+def test_random_numbers_within_deterministic_variables_are_not_frozen():
+    """One draw of them would be shared by all draws of the posterior."""
+
+    def build(g, x, y):
+        m = pm.Normal("m", 0, 1)
+        one = pm.CustomDist.dist(0.0, dist=lambda mean, size: pm.Normal.dist(mean, 1, size=size))
+        pm.Deterministic("custom", m + one)
+        pm.Deterministic("zero_sum", m + pm.ZeroSumNormal.dist(1.0, shape=3))
+        pm.Deterministic("truncated", m + pm.Truncated.dist(pm.Normal.dist(0, 1), lower=0))
+        pm.Deterministic("twice", 2 * m)
+        pm.Normal("y", m, pm.HalfNormal("s", 1), observed=y)
+
+    assert set(pw.pymc.sample(_grouped(build), 100, seed=1)["posterior"]) == {"m", "s", "twice"}
+
+
+def test_potentials_of_random_numbers_are_refused():
+    def build(g, x, y):
+        s = pm.HalfNormal("s", 1)
+        pm.Potential("odd", -s * pm.Normal.dist() ** 2)
+        pm.Normal("y", pm.Normal("m", 0, 1), s, observed=y)
+
+    with pytest.raises(DataError, match="The density of 'odd' has random numbers in it"):
+        pw.pymc.sample(_grouped(build), 100, seed=1)
+
+
+def _bounded_by_a_potential(g, x, y):
+    s, t = pm.HalfNormal("s", 1), pm.HalfNormal("t", 1)
+    pm.Potential("order", pt.switch(t < 0.3 * s, 0.0, -np.inf))
+    pm.Normal("y", pm.Normal("m", 0, 5) + t * pm.Normal("z", 0, 1, shape=5)[g], s, observed=y)
+
+
+def _bounded_by_a_prior(g, x, y):
+    pm.Normal("y", pm.Normal("m", 0, 5), pm.Uniform("s", 1.5, 5.0, default_transform=None), observed=y)
+
+
+def _bounded_by_zero(g, x, y):
+    t = pm.HalfNormal("t", 1, default_transform=None)
+    pm.Normal("y", pm.Normal("m", 0, 1) + t * pm.Normal("z", 0, 1, shape=8)[g], 2.0, observed=y)
+
+
+@pytest.mark.parametrize("build", [_bounded_by_a_potential, _bounded_by_a_prior, _bounded_by_zero])
+def test_where_priors_end_posteriors_do(build):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a certificate may not pass at an edge
+        assert pw.pymc.sample(_grouped(build), 200, seed=1)["posterior"]["m"].shape == (4, 200)
+
+
+def test_sparse_means_choices_and_neighbours_are_computed():
+    """By operations that PyTensor has no form of for many arrays, or not without rewriting."""
+
+    def build(g, x, y):
+        members = sparse.csr_matrix((np.ones(40), (np.arange(40), g)), shape=(40, 5))
+        a = pm.CAR("a", np.zeros(5), np.ones((5, 5)) - np.eye(5), alpha=0.5, tau=pm.Gamma("tau", 2, 2))
+        s = pm.HalfNormal("s", 1)
+        pm.Deterministic("chosen", pt.choose(pt.cast(s > 0.5, "int64"), [s, a[0]]))
+        pm.Normal("y", pm.Normal("m", 0, 1) + structured_dot(members, a[:, None])[:, 0], s, observed=y)
+
+    posterior = pw.pymc.sample(_grouped(build), 100, seed=1)["posterior"]
+    s, first = posterior["s"].values, posterior["a"].values[..., 0]
+    np.testing.assert_array_equal(posterior["chosen"], np.where(s > 0.5, first, s))
+
+
+def test_outcomes_without_rows_and_what_nobody_has_foreseen_are_said(monkeypatch):
+    def build(g, x, y):
+        pm.Normal("y", pm.Normal("m", 0, 1), pm.HalfNormal("s", 1), observed=pm.Data("seen", y))
+
+    model = _grouped(build)
+
+    def fails(*_):
+        raise KeyError("of a graph")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("poolwise.pymc.draw.linear_rows", fails)
+        for act in (pw.pymc.explain, pw.pymc.sample):
+            with pytest.raises(DataError, match="cannot be read here .KeyError: 'of a graph'"):
+                act(model)
+        assert pw.pymc.sample(model, 20, chains=2, otherwise="pymc", seed=1)["posterior"]["m"].shape == (2, 20)
+    with model:
+        pm.set_data({"seen": np.zeros(0)})
+    with pytest.raises(DataError, match="The outcomes 'y' have no rows"):
+        pw.pymc.sample(model)

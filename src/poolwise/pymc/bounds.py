@@ -6,17 +6,17 @@ none; where no draw then lies beyond a bound, what the bounds take away is less 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pymc as pm
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.op import RandomVariable
+import pytensor.tensor as pt
+from pymc.logprob.transforms import IntervalTransform
 
 from poolwise.pymc.graph import Block, check_model, find_block
 from poolwise.pymc.normal_variables import is_uniform
-from poolwise.pymc.numpy_calls import numpy_function
+from poolwise.pymc.numpy_calls import is_random, numpy_function
+from poolwise.pymc.vectorised import split
 
 
 def find_unbounded_block(model: pm.Model) -> Block | None:
@@ -27,7 +27,7 @@ def find_unbounded_block(model: pm.Model) -> Block | None:
     DataError : as `find_block` does.
     """
     check_model(model)
-    bounded = [one for one in model.free_RVs if is_uniform(one) and _is_known(one)]
+    bounded = [one for one in model.free_RVs if is_uniform(one) and _has_only_known_bounds(model, one)]
     while bounded:
         names = [one.name for one in bounded]
         block = find_block(_without_transforms(model, bounded), names)
@@ -55,21 +55,50 @@ def _without_transforms(model: pm.Model, variables: list[Any]) -> pm.Model:
     return found
 
 
-def within_bounds(block: Block, drawn: np.ndarray) -> bool:
-    """Whether all draws (m, p) of a block lie between the bounds of its uniform variables."""
-    return all(((low <= own) & (own <= high)).all() for own, low, high in _bounded(block, drawn))
+class BoundsMet(Exception):
+    """Draws lie beyond bounds.
+
+    Attributes
+    ----------
+    said : whose bounds, in a sentence.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        those = ", ".join(f"'{name}'" for name in names)
+        self.said = f"Draws met the bounds of {those}, so that these numbers are not integrated out but sampled."
 
 
-def _bounded(block: Block, drawn: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Draws of each uniform variable with its bounds, all of its shape."""
-    parts = np.split(drawn, np.cumsum(block.sizes)[:-1], axis=1)
-    for variable, shape, own in zip(block.variables, block.own_shapes, parts, strict=True):
+def check_bounds(block: Block, drawn: np.ndarray) -> None:
+    """Look whether all draws (m, p) of a block lie between the bounds of its uniform variables.
+
+    Raises
+    ------
+    BoundsMet : where some do not.
+    """
+    met = []
+    for variable, own in zip(block.variables, split(drawn, block.own_shapes), strict=True):
         if is_uniform(variable):
             low, high = numpy_function([], list(variable.owner.op.dist_params(variable.owner)))()
-            yield own.reshape(-1, *shape), low, high
+            if not ((low <= own) & (own <= high)).all():
+                met.append(variable.name)
+    if met:
+        raise BoundsMet(met)
 
 
-def _is_known(variable: Any) -> bool:
-    """Whether the bounds are numbers."""
-    made = ancestors(variable.owner.op.dist_params(variable.owner))
-    return not any(isinstance(one.owner.op, RandomVariable) for one in made if one.owner)
+def _has_only_known_bounds(model: pm.Model, variable: Any) -> bool:
+    """Whether bounds are numbers, and all that keeps values in their place: a transform may order them, or leave them
+    less room."""
+    bounds = variable.owner.op.dist_params(variable.owner)
+    if (transform := model.rvs_to_transforms.get(variable)) is None:
+        return not is_random(bounds)
+    if not isinstance(transform, IntervalTransform):
+        return False
+    ends = transform.args_fn(*variable.owner.inputs)
+    if any(one is None for one in ends):
+        return False
+    both = [*bounds, *map(pt.as_tensor, ends)]
+    if is_random(both):
+        return False
+    low, high, from_low, to_high = numpy_function([], both)()
+    return bool((low == from_low).all() and (high == to_high).all())

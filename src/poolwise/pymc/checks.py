@@ -81,7 +81,8 @@ def check_block(collapsed: CollapsedModel, theta: np.ndarray) -> None:
 def check_ends(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: np.ndarray) -> None:
     """Look at the density just beyond the draws, and further where a variable that is sampled has a flat prior.
 
-    Where it is cut off there by rounding, or does not fall, there is no posterior, whatever the draws look like.
+    Where it is cut off there by rounding, not by its prior, or does not fall, there is no posterior, whatever the draws
+    look like.
 
     Raises
     ------
@@ -95,13 +96,19 @@ def check_ends(block: Block, collapsed: CollapsedModel, theta: np.ndarray, lp: n
             points = np.repeat(theta[[last]], 4, axis=0)
             points[:, place] += side * np.array([0.0, 0.05, 0.5, 1.0]) * np.ptp(own)
             at_end, beyond, near, far = collapsed.log_density(points)
-            cut = np.isneginf(beyond) and at_end > lp.max() - _CLOSE
+            cut = np.isneginf(beyond) and at_end > lp.max() - _CLOSE and _is_possible(collapsed, points[[1]])
             level = (np.isfinite(near) and far > near - 1.0) or (np.isfinite(beyond) and 20.0 * (at_end - beyond) < 1.0)
             if cut or (is_flat_somewhere(variable) and level):
                 raise SamplingError(
                     f"The posterior is improper along '{variable.name}', or has no digits there: its density does not "
                     "fall beyond the draws. Give it a proper prior, which is not flat at zero where it is a spread."
                 )
+
+
+def _is_possible(collapsed: CollapsedModel, point: np.ndarray) -> bool:
+    """Whether priors and potentials have a density at a theta (1, d): there a posterior has one too."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(collapsed.rows.log_prior(point))[0])
 
 
 def refuse_without_density(block: Block) -> None:

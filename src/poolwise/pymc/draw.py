@@ -13,18 +13,19 @@ import numpy as np
 import pymc as pm
 from pymc.logprob.utils import ParameterValueError
 
-from poolwise.pymc.bounds import find_unbounded_block, within_bounds
+from poolwise.pymc.bounds import BoundsMet, check_bounds, find_unbounded_block
 from poolwise.pymc.by_sums import BySums
 from poolwise.pymc.checks import check_block, check_density, check_ends, keeps_digits, refuse_without_density
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block, find_block, outcomes, plainly
 from poolwise.pymc.linear_rows import Changed, linear_rows
+from poolwise.pymc.normal_variables import is_uniform
 from poolwise.pymc.rest import Rest, rest_of
 from poolwise.pymc.variables import variables_of
 from poolwise.samplers.automatic import sample as sample_density
 from poolwise.samplers.interface import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.settings import check_count, sampler_settings
-from poolwise.support.errors import DataError, PoolwiseWarning, SamplingError
+from poolwise.support.errors import DataError, PoolwiseError, PoolwiseWarning, SamplingError
 from poolwise.support.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Explanation:
     block : size of each variable that is integrated out, by name.
     left : size of each variable that is sampled.
     kept_out : why a normal variable is sampled, by name.
+    bounded : names of those that are integrated out as long as no draw meets their bounds.
     rows : rows of the linear model after equal outcomes are put together, priors included.
     border, blocks, largest : how many numbers of the block hang together with all others; and of the small blocks, how
         many there are and the size of the largest.
@@ -53,6 +55,7 @@ class Explanation:
     block: Mapping[str, int]
     left: Mapping[str, int]
     kept_out: Mapping[str, str]
+    bounded: tuple[str, ...]
     rows: int
     border: int
     blocks: int
@@ -67,6 +70,8 @@ class Explanation:
             for one, sizes in (("block", self.block), ("left", self.left))
         }
         lines = [f"integrated out: {named['block']}", f"sampled: {named['left']}"]
+        if self.bounded:
+            lines.append(f"sampled too, where draws meet their bounds: {', '.join(self.bounded)}")
         lines += [f"kept out: {name}, as {why}" for name, why in self.kept_out.items()]
         if self.block:
             lines.append(
@@ -88,7 +93,7 @@ def explain(model: pm.Model) -> Explanation:
     ------
     DataError : for a model that cannot be sampled here at all.
     """
-    with plainly():
+    with plainly(), _in_our_words(), _as_unread():
         return _explained(find_unbounded_block(model) or find_block(model))
 
 
@@ -97,12 +102,13 @@ def _explained(block: Block) -> Explanation:
     left = {one.name: int(np.prod(shapes[one.name], dtype=int)) for one in block.rest}
     names = {one.name: size for one, size in zip(block.variables, block.sizes, strict=True)}
     if not block.variables:
-        return Explanation({}, left, block.kept_out, 0, 0, 0, 0, 0.0)
+        return Explanation({}, left, block.kept_out, (), 0, 0, 0, 0, 0.0)
     rest = rest_of(block)
     collapsed = CollapsedModel.of(linear_rows(block, rest, _first_points(rest)), rest)
+    bounded = tuple(one.name for one in block.variables if is_uniform(one))
     blocks, largest, border = collapsed.normal.arrow.sizes
     rows = len(collapsed.rows.columns)
-    return Explanation(names, left, block.kept_out, rows, border, blocks, largest, collapsed.cost)
+    return Explanation(names, left, block.kept_out, bounded, rows, border, blocks, largest, collapsed.cost)
 
 
 def sample(
@@ -182,6 +188,21 @@ def _in_our_words() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _as_unread() -> Iterator[None]:
+    """Say of a model that it cannot be read, whatever the reason: graphs hold what nobody has foreseen."""
+    try:
+        yield
+    except (PoolwiseError, Changed, ParameterValueError, np.linalg.LinAlgError):
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise DataError(
+            f"This model cannot be read here ({type(error).__name__}: {said[:200]}). Where pm.sample() takes it, "
+            "otherwise='pymc' calls that, and please report the model."
+        ) from error
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
     """Draws (m, d) of the rest and (m, p) of the block, and log densities (m,) of the rest."""
@@ -196,20 +217,34 @@ class _Drawn:
 
 def _drawn(model: pm.Model, settings: SamplerSettings, sampler: str) -> _Drawn:
     """Draw, of uniform variables as flat ones where the draws stay away from their bounds."""
-    unbounded = find_unbounded_block(model)
+    with _as_unread():
+        unbounded = find_unbounded_block(model)
     if unbounded is not None:
         try:
             drawn = _drawn_of(unbounded, settings, sampler)
-            if drawn.certificate.passed and within_bounds(drawn.block, drawn.values):
+            if drawn.certificate.passed:
                 return drawn
-        except SamplingError:  # the density beyond a bound is not the model's
+        except BoundsMet as met:
+            return _drawn_again(model, settings, sampler, met.said)
+        except SamplingError:  # the density beyond a bound may not be the model's
             refuse_without_density(unbounded)
     return _drawn_of(_block_or_refuse(model), settings, sampler)
 
 
+def _drawn_again(model: pm.Model, settings: SamplerSettings, sampler: str, why: str) -> _Drawn:
+    """Draw with bounds, and say why."""
+    settings.progress(why, 0.0)
+    try:
+        drawn = _drawn_of(_block_or_refuse(model), settings, sampler)
+    except DataError as error:
+        raise DataError(f"{why} {error}") from error
+    return replace(drawn, certificate=replace(drawn.certificate, advice=f"{drawn.certificate.advice} {why}"))
+
+
 def _drawn_of(block: Block, settings: SamplerSettings, sampler: str) -> _Drawn:
     """Draw, with rows that hold at all values of the rest that were met on the way."""
-    rest = rest_of(block)
+    with _as_unread():
+        rest = rest_of(block)
     if sampler == "auto" and len(rest.start) > _MOST:
         raise DataError(
             f"{len(rest.start)} numbers are left to sample, and {_MOST} are the most here: otherwise='nutpie' hands "
@@ -218,7 +253,8 @@ def _drawn_of(block: Block, settings: SamplerSettings, sampler: str) -> _Drawn:
     points = _first_points(rest)
     for _ in range(_TRIES):
         try:
-            collapsed = CollapsedModel.of(linear_rows(block, rest, points), rest)
+            with _as_unread():
+                collapsed = CollapsedModel.of(linear_rows(block, rest, points), rest)
             return _drawn_with(block, collapsed, settings, sampler)
         except Changed as changed:
             points = np.vstack([points, changed.points])
@@ -252,6 +288,7 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
     values, lp, _ = collapsed.block(theta, np.random.default_rng(block_seed))
     if isinstance(collapsed.normal, BySums) and not keeps_digits(collapsed, theta, lp):
         return _drawn_with(block, collapsed.by_rows(), settings, sampler)
+    check_bounds(block, values)
     check_density(block, collapsed, theta, values)
     check_block(collapsed, theta)
     check_ends(block, collapsed, theta, lp)
@@ -259,7 +296,8 @@ def _drawn_with(block: Block, collapsed: CollapsedModel, settings: SamplerSettin
 
 
 def _block_or_refuse(model: pm.Model) -> Block:
-    block = find_block(model)
+    with _as_unread():
+        block = find_block(model)
     if not block.variables:
         reasons = "; ".join(f"'{name}': {why}" for name, why in block.kept_out.items()) or "it has no normal variables"
         raise DataError(

@@ -23,7 +23,6 @@ from pymc.distributions.transforms import CholeskyCovPacked
 from pymc.initial_point import make_initial_point_expression
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.linearity import made_of, offenders
 from poolwise.pymc.log_factors import log_factors
@@ -36,7 +35,7 @@ from poolwise.pymc.normal_variables import (
     root_of,
     spread_of,
 )
-from poolwise.pymc.numpy_calls import drawing_function, numpy_function
+from poolwise.pymc.numpy_calls import drawing_function, is_random, numpy_function
 from poolwise.support.errors import DataError
 
 
@@ -143,6 +142,11 @@ class Block:
                 found = clone_replace(found, {self.model.rvs_to_values[one]: written})
         return found
 
+    def without_numbers(self, graphs: Sequence[Any]) -> list[Any]:
+        """Graphs of values in which the block has its shapes alone, which are all that they read of it."""
+        values = [self.model.rvs_to_values[one] for one in self.variables]
+        return list(clone_replace(graphs, {one: pt.as_tensor(self.initial[one.name]) for one in values}))
+
     @property
     def log_volume(self) -> Any:
         """The graph of the log of how much larger values are than standardised deviations."""
@@ -221,12 +225,12 @@ def check_model(model: pm.Model) -> None:
     if pytensor.config.floatX != "float64":
         raise DataError(f"PyTensor computes in {pytensor.config.floatX} here; set pytensor.config.floatX to float64.")
     for one in model.observed_RVs:
-        if any(
-            isinstance(node.owner.op, RandomVariable) for node in ancestors([model.rvs_to_values[one]]) if node.owner
-        ):
+        if is_random([model.rvs_to_values[one]]):
             raise DataError(
                 f"The outcomes '{one.name}' are drawn anew each time, as by pm.Minibatch: give all of them."
             )
+        if not outcomes(model, one).size:
+            raise DataError(f"The outcomes '{one.name}' have no rows: give them at least one, or leave them out.")
     observed = {f"{one.name.removesuffix('_observed')}_unobserved" for one in model.observed_RVs}
     if partly := [one.name for one in model.free_RVs if one.name in observed]:
         raise DataError(f"Some outcomes are missing ('{partly[0]}'): leave these rows out of the model.")

@@ -214,7 +214,7 @@ def _spreads(block: Block, rest: Rest) -> _Spreads:
     """
     values = block.values_of_rest
     sds = [*(parameters(one)[1] for one in block.observed), *(sd for _, sd in block.priors)]
-    graphs = block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds])
+    graphs = block.without_numbers(block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds]))
     whole = [*(outcomes(block.model, one).shape for one in block.observed), *block.own_shapes]
     compute = over_many(graphs, values, rest.shapes)
     depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
@@ -245,8 +245,7 @@ def _log_prior(block: Block, rest: Rest) -> Callable[[np.ndarray], np.ndarray]:
     terms = [*block.rest, *block.model.potentials, *others]
     if not terms:
         return rest.log_jacobian
-    graph = block.log_density(terms)
-    frozen = FunctionGraph(outputs=[graph], clone=False)
+    frozen = FunctionGraph(outputs=block.without_numbers([block.log_density(terms)]), clone=False)
     in2out(local_check_parameter_to_ninf_switch).rewrite(frozen)
     compute = over(pt.atleast_1d(frozen.outputs[0]), block.values_of_rest, rest.shapes)
     return lambda points: compute(rest.split(points))[:, 0] + rest.log_jacobian(points)

@@ -8,9 +8,12 @@ from typing import Any
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.elemwise import CAReduce
 from pytensor.tensor.random.op import RandomVariable
 
+from poolwise.pymc.numpy_calls import is_random
 from poolwise.support.errors import DataError
 
 
@@ -26,25 +29,32 @@ def log_factors(model: pm.Model) -> dict[Any, Any]:
     DataError : for random numbers in a density, which are no variable of the model.
     """
     terms = (*model.basic_RVs, *model.potentials)
-    if not all(_has_own_density(one) for one in model.basic_RVs):
-        return dict(zip(terms, model.logp(jacobian=True, sum=False), strict=True))
+    own = all(map(_has_own_density, model.basic_RVs))
+    found = _one_by_one(model) if own else model.logp(jacobian=True, sum=False)
+    for variable, factor in zip(terms, found, strict=True):
+        if is_random([factor]):
+            raise DataError(
+                f"The density of '{variable.name}' has random numbers in it that are no variable of the model, as of "
+                "pm.Normal.dist(): give them a name, as in pm.Normal('noise', ...)."
+            )
+    return dict(zip(terms, map(_without_idle_sums, found), strict=True))
+
+
+def _one_by_one(model: pm.Model) -> list[Any]:
     given = [one.owner.inputs for one in model.basic_RVs]
     in_values = iter(model.replace_rvs_by_values([*(one for each in given for one in each), *model.potentials]))
     factors = [
         _log_density(model, one, list(islice(in_values, len(each))))
         for one, each in zip(model.basic_RVs, given, strict=True)
     ]
-    for variable, factor in zip(model.basic_RVs, factors, strict=True):
-        if any(node.owner and _is_drawn(node) for node in ancestors([factor])):
-            raise DataError(
-                f"The density of '{variable.name}' has random numbers in it that are no variable of the model, as of "
-                "pm.Normal.dist(): give them a name, as in pm.Normal('noise', ...)."
-            )
-    return dict(zip(terms, (*factors, *in_values), strict=True))
+    return [*factors, *in_values]
 
 
-def _is_drawn(variable: Any) -> bool:
-    return isinstance(variable.owner.op, RandomVariable | SymbolicRandomVariable)
+def _without_idle_sums(factor: Any) -> Any:
+    """PyMC sums single numbers along an axis that they do not have, which PyTensor forgives where it rewrites."""
+    sums = [one for one in ancestors([factor]) if one.owner and isinstance(one.owner.op, CAReduce)]
+    idle = {one: pt.cast(one.owner.inputs[0], one.dtype) for one in sums if not one.owner.inputs[0].ndim}
+    return clone_replace(factor, idle) if idle else factor
 
 
 def _has_own_density(variable: Any) -> bool:

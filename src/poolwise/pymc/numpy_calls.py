@@ -64,6 +64,11 @@ def drawing_function(graphs: Sequence[Any]) -> Callable[[np.random.SeedSequence]
     return lambda seed: compute(*map(np.random.default_rng, seed.spawn(len(generators))))
 
 
+def is_random(graphs: Sequence[Any]) -> bool:
+    """Whether random numbers play a part in graphs: those of variables, of distributions within them, or of loops."""
+    return any(isinstance(one.type, RandomType) for one in graph_inputs(graphs))
+
+
 class _Run:
     """The calls of a graph in their order, each with the places that it reads, writes, and reads last."""
 

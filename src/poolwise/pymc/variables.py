@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.op import RandomVariable
 
 from poolwise.pymc.density import CollapsedModel
 from poolwise.pymc.graph import Block
+from poolwise.pymc.numpy_calls import is_random
 from poolwise.pymc.vectorised import over_many, split
 
 _BATCH = 2_000_000  # numbers of a deterministic variable at a time
@@ -62,5 +61,4 @@ def variables_of(
 
 def _drawn_anew(model: pm.Model, variable: Any) -> bool:
     """Whether a deterministic variable has random numbers of its own, which no posterior draw decides."""
-    graph = model.replace_rvs_by_values([variable])[0]
-    return any(isinstance(one.owner.op, RandomVariable) for one in ancestors([graph]) if one.owner)
+    return is_random(model.replace_rvs_by_values([variable]))

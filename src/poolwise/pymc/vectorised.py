@@ -37,7 +37,7 @@ def over_many(graphs: Any, values: Sequence[Any], shapes: Shapes) -> Callable[..
     }
     try:
         vectorised = vectorize_graph(graphs, many) if many else graphs
-    except NotImplementedError:  # PyTensor has no form of an operation for many arrays at once
+    except (NotImplementedError, TypeError):  # PyTensor has no form of an operation for many arrays at once
         return _one_by_one(graphs, values)
     return numpy_function(list(many.values()), vectorised)
 
