@@ -218,24 +218,57 @@ def test_columns_are_guessed_and_can_be_corrected(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ("", "a.csv", "could not be read"),
+        ("", "a.csv", "is empty"),
         ("x,y\n", "a.csv", "is empty"),
-        ("x,x\n1,2\n", "a.csv", None),
+        ("x,x\n1,2\n", "a.csv", "'a.csv' has two columns 'x'"),
+        ("g,x\na,1,2\nb,3,4\n", "a.csv", "'a.csv', line 2: 3 fields, where the header has 2"),
+        ("g,x,y\na,1\nb,2,3\n", "a.csv", "'a.csv', line 2: 2 fields, where the header has 3"),
         ("PK\x03\x04", "a.xlsx", "no CSV and no Parquet"),
-        ("nothing", "a.parquet", "could not be read"),
+        ("nothing", "a.parquet", "'a.parquet' cannot be read as Parquet"),
         (",".join(f"c{k}" for k in range(10_000)) + "\n" + ",".join("1" * 10_000), "a.csv", "500 at most"),
         ("x\n" * 200, "a.csv", "50 are the most"),
     ],
 )
 def test_bad_files(tmp_path, content, name, message):
-    path, desk = tmp_path / name, uploaded(rows(), tmp_path, rows=50)
+    path, desk = tmp_path / "dropped", uploaded(rows(), tmp_path, rows=50)
     path.write_text(content)
-    if message is None:
-        desk.take(path, name)
-        return
     with pytest.raises(pw.DataError, match=message):
         desk.take(path, name)
     assert len(desk.table(UPLOAD)) == 40  # what was there is kept
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        ("g,x,y\na,1,2,\nb,3,4,\n", "a.csv", {"g": ["a", "b"], "x": [1, 3], "y": [2, 4]}),
+        ("g;x;y\na;1,5;2\nb;2,5;3\n", "a.csv", {"g": ["a", "b"], "x": [1.5, 2.5], "y": [2, 3]}),
+        ("who, when\ty\nx, y\t1\nx, w\t2\n", "a.tsv", {"who, when": ["x, y", "x, w"], "y": [1, 2]}),
+        ("yields\n1\n2\n", "a.txt", {"yields": [1, 2]}),
+        ('g,y\na,"1,234"\nb,950\n', "a.csv", {"g": ["a", "b"], "y": [1234, 950]}),
+    ],
+)
+def test_files_that_are_dropped_are_read_as_files_that_lie_there(tmp_path, content, name, expected):
+    path, desk = tmp_path / name, Desk(Limits())
+    path.write_text(content)
+    desk.take(path, name)
+    assert desk.table(UPLOAD).to_dict("list") == expected
+    if name.endswith(".txt"):
+        return
+    desk.folder = files_in(tmp_path)
+    assert desk.table(f"file:{name}").to_dict("list") == expected
+
+
+def test_whole_numbers_beside_missing_ones_keep_their_digits_as_labels(tmp_path):
+    """To six digits there were three groups of twenty."""
+    codes = np.where(np.arange(40) < 39, 1_234_560.0 + np.arange(40) % 20, np.nan)
+    desk = uploaded(rows(code=codes), tmp_path)
+    desk.correct({"code": "category"})
+    said = desk.described(UPLOAD)
+    found = {one["name"]: (one["values"], one["missing"], one["example"]) for one in said["columns"]}
+    assert found["code"] == (20, 1, "1234560")
+    assert said["preview"][1][-1] == "1234561"
+    desk.correct({"code": "number"})
+    assert desk.described(UPLOAD)["preview"][1][-1] == "1234561"
 
 
 def test_files_that_are_too_large_or_hold_lists(tmp_path):

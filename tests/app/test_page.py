@@ -245,7 +245,8 @@ def test_a_table_of_ones_own(page, tmp_path):
     page.wait_for_function("document.getElementById('explanation').textContent.includes('<script>')")
     table = page.inner_text("#groups")
     for content, name, message in (
-        ("", "empty.csv", "could not be read"),
+        ("", "empty.csv", "'empty.csv' is empty"),
+        ("g,x\na,1,2\nb,3,4\n", "ragged.csv", "'ragged.csv', line 2: 3 fields"),
         ("x,y\n", "none.csv", "is empty"),
         (b"PK\x03\x04", "book.xlsx", "no CSV and no Parquet"),
         (",".join(f"c{k}" for k in range(10_000)) + "\n" + ",".join("1" * 10_000), "wide.csv", "500 at most"),

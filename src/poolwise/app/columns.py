@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolwise.design.levels import label_text
 from poolwise.support.errors import DataError, suggest
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def corrected(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         if kind not in (NUMBER, CATEGORY):
             raise DataError(f"A column is a {NUMBER} or a {CATEGORY}, not '{kind}'.")
         if kind == CATEGORY:
-            changed[name] = frame[name].map(_label, na_action="ignore").astype("category")
+            changed[name] = frame[name].map(label_text, na_action="ignore").astype("category")
         elif not pd.api.types.is_numeric_dtype(frame[name]):
             numbers = pd.to_numeric(frame[name], errors="coerce")
             if numbers.isna().all():
@@ -113,7 +114,7 @@ def _column(name: object, values: pd.Series) -> Column:
     except (TypeError, OverflowError) as error:
         raise DataError(f"'{name}' holds values that are neither numbers nor text: {error}.") from error
     kind = NUMBER if numeric else CATEGORY
-    example = str(present.iloc[0])[:60] if len(present) else ""
+    example = label_text(present.iloc[0])[:60] if len(present) else ""
     whole = numeric and bool(len(present)) and bool((present.astype(float) % 1 == 0).all())
     numeric = numeric and count > 0
     return Column(str(name), kind, count, int(values.isna().sum()), example, _family(present, numeric, whole, count),
@@ -135,7 +136,3 @@ def _labels(name: str, numeric: bool, whole: bool, count: int, rows: int) -> boo
         return False
     last = name.lower().rsplit("_", 1)[-1]
     return not numeric or (whole and last in ("id", "group", "subject", "school", "county", "state", "site", "shop"))
-
-
-def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -24,6 +24,7 @@ from poolwise.app.maps import is_map
 from poolwise.app.shapes import TABLE, AreaMap, area_map, read_shapes
 from poolwise.app.uploads import read_table
 from poolwise.app.workers import Workers
+from poolwise.design.levels import label_text
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
 from poolwise.inference.posterior import Pooling
 from poolwise.inference.problem import KEPT, PlainPoolings, Problem, fitted, pose
@@ -346,4 +347,6 @@ def _shown(value: Any) -> str:
     """A value in the preview."""
     import pandas as pd
 
-    return "" if pd.isna(value) else f"{value:.5g}" if isinstance(value, float) else str(value)[:40]
+    if pd.isna(value):
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) and not value.is_integer() else label_text(value)[:40]

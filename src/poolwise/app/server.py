@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("poolwise.app")
 _SYSTEMS = ("poolwise", "brms", "pymc", "lme4")
+_DROPPED = "the-file-that-was-dropped"  # its name on this machine, for which messages have the one that it came with
 _UNEXPECTED = "Something failed that should not have. What was there is kept; the server's log has more."
 
 Said = dict[str, Any]
@@ -192,7 +193,7 @@ class _Talk:
         """A file in the body of a request, under the name in its header; it is read and deleted."""
         name, most = unquote(request.headers.get("x-name", ""))[:200], self.limits.megabytes * 1e6
         with tempfile.TemporaryDirectory(prefix="poolwise-upload-") as folder:
-            path, size = Path(folder) / "table", 0
+            path, size = Path(folder) / _DROPPED, 0
             with path.open("wb") as file:
                 async for part in request.stream():
                     size += len(part)

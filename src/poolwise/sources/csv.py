@@ -17,7 +17,7 @@ from poolwise.support.errors import FileError
 
 # As R, pandas, SQL, SAS and spreadsheets write missing cells.
 _NULLS = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "None", "."]
-_DELIMITERS = ",;\t|"
+_DELIMITERS = "\t,;|"  # of as many of two the first: no name has a tab in it
 _SNIFFED = 20_480  # rows that DuckDB takes types from
 _WHOLE = ("BIGINT", "HUGEINT")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
