@@ -271,6 +271,12 @@ def test_whole_numbers_beside_missing_ones_keep_their_digits_as_labels(tmp_path)
     assert desk.described(UPLOAD)["preview"][1][-1] == "1234561"
 
 
+@pytest.mark.parametrize("name", ["a`b", "a\nb", "a\r", "a\u2028b"])
+def test_names_that_no_formula_holds_are_refused(tmp_path, name):
+    with pytest.raises(pw.DataError, match="holds a backtick or the end of a line"):
+        uploaded(rows(**{name: 1.0}), tmp_path, "rows.parquet")
+
+
 def test_files_that_are_too_large_or_hold_lists(tmp_path):
     with pytest.raises(pw.DataError, match="0.0001 MB are the most"):
         uploaded(rows(), tmp_path, megabytes=0.0001)

@@ -198,6 +198,40 @@ def test_a_group_explains_itself(page):
     assert "*" in page.inner_text("#groups")  # counties that say nothing of the floor
 
 
+def said_of_the_last_answer(page):
+    return page.evaluate("['explanation', 'flips', 'code'].map(id => document.getElementById(id).textContent).join('')")
+
+
+def test_what_was_said_of_other_numbers_is_gone(page):
+    for change in (lambda: slide(page, 0, 1), lambda: page.select_option("#source", "sleep")):
+        page.click("#groups tbody button >> nth=0")
+        page.click("#show-code")
+        page.wait_for_function(
+            "['explanation', 'code'].every(id => document.getElementById(id).textContent.length > 20)"
+        )
+        page.evaluate("document.getElementById('flips').textContent = 'Some conclusion.'")
+        page.click("#pin")
+        page.wait_for_function("document.getElementById('pin-said').textContent")
+        before = number(page)
+        change()
+        judged(page, before)
+        assert said_of_the_last_answer(page) == ""
+        assert page.is_hidden("#code")
+    assert page.inner_text("#pin-said") == ""
+    assert page.locator("#pins tr").count() == 0
+
+
+def test_what_is_said_too_late_is_not_shown(page):
+    """An answer to what was asked of a fit that has been left meanwhile."""
+    page.evaluate(
+        "for (const [kind, said] of [['flipped', {said: ['Old.']}], ['code', {text: 'Old.'}]]) "
+        "window.Shiny.shinyapp.dispatchMessage(JSON.stringify({custom: {[kind]: {number: -1, ...said}}}))"
+    )
+    page.click("#show-code")
+    page.wait_for_function("document.getElementById('code').textContent.includes('pw.fit(')")
+    assert "Old." not in said_of_the_last_answer(page)
+
+
 @pytest.mark.long
 def test_pins_flips_code_and_downloads(page):
     page.click("#pin")

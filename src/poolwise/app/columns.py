@@ -46,7 +46,8 @@ def described(frame: pd.DataFrame) -> list[Column]:
 
     Raises
     ------
-    DataError : for a table without rows or columns, or with more than the page can show.
+    DataError : for a table without rows or columns, with more than the page can show, or with names that no formula
+        holds.
     """
     if not len(frame.columns) or not len(frame):
         raise DataError("The table is empty: it needs a line of names and at least one row.")
@@ -56,6 +57,11 @@ def described(frame: pd.DataFrame) -> list[Column]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"Two columns are named '{twice}'.")
+    if odd := [name for name in names if "`" in name or len(f"{name}.".splitlines()) > 1]:
+        raise DataError(
+            f"The name of the column {odd[0][:60]!r} holds a backtick or the end of a line, which no formula can: "
+            "rename it."
+        )
     return [_column(name, frame[name]) for name in frame.columns]
 
 

@@ -248,14 +248,16 @@ class _Talk:
         """A fit is to be kept for comparison."""
         await self.work(self.desk.pin, "pinned")
 
-    async def flips(self, term: Any) -> None:
+    async def flips(self, said: Any) -> None:
         """Which conclusions depend on a prior?"""
-        await self.work(lambda: {"term": str(term), "said": self.desk.flips(str(term))}, "flipped")
+        term, number = _of_fit(said, "term")
+        await self.work(lambda: {"number": number, "said": self.desk.flips(term)}, "flipped", number)
 
-    async def code(self, system: Any) -> None:
+    async def code(self, said: Any) -> None:
         """The fit as a script."""
+        system, number = _of_fit(said, "system")
         if system in _SYSTEMS:
-            await self.work(lambda: {"system": system, "text": self.desk.code(system)}, "code")
+            await self.work(lambda: {"number": number, "text": self.desk.code(system)}, "code", number)
 
     def withdraw(self) -> None:
         """Nobody waits for the judgement that is being made any more."""
@@ -280,6 +282,13 @@ class _Talk:
         except DataError as error:
             await self.failed("answer", str(error))
             return None
+
+
+def _of_fit(said: Any, what: str) -> tuple[str, int]:
+    """What is asked of the last fit, and the number of its request, by which the page knows whether it still is."""
+    known = said if isinstance(said, dict) else {}
+    number = known.get("number")
+    return str(known.get(what)), number if isinstance(number, int) else 0
 
 
 def _downloads(talk: _Talk) -> None:

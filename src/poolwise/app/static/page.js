@@ -33,6 +33,19 @@ function answered() {
 
 function say(id, text) { const at = $(id); if (at) at.textContent = text || ""; }
 
+// What was said of the last answer when it was asked for; other numbers do not follow it.
+function forgetAnswers() {
+  say("explanation"); say("code"); $("code").hidden = true; list("flips");
+}
+
+// What was judged of the last fit.
+function forgetJudgement() {
+  for (const id of ["verdict", "check-verdict", "model"]) say(id);
+  for (const id of ["answers", "notes"]) list(id);
+  for (const id of ["scores", "checks"]) $(id).replaceChildren($(id).caption);
+  drawLines(null); drawOutcomes(null);
+}
+
 // --- charts --------------------------------------------------------------------------------------------------------
 
 function dark() { return window.matchMedia("(prefers-color-scheme: dark)").matches; }
@@ -230,9 +243,11 @@ const arrivals = {
     Object.assign(state, { source: said.source, widths: kept && said.keep === "all" ? state.widths : said.widths || {}, groups: [] }, kept ? {} : { formula: said.formula, family: said.family });
     $("formula").value = state.formula; $("family").value = state.family;
     say("error", "");
+    if (!kept) { forgetAnswers(); forgetJudgement(); say("pin-said"); $("pins").replaceChildren($("pins").caption); }
     ask();
   },
   answer(said) {
+    forgetAnswers();
     say("error", ""); say("formula-error", ""); $("formula").classList.remove("wrong");
     drawClicks(said.clicks);
     drawAnswer(said, () => {
@@ -263,12 +278,14 @@ const arrivals = {
   complete(said) { if (said.number === state.number) document.body.dataset.judged = said.number; },
   explained(said) { if (said.number === state.number) { say("explanation", said.text); drawLines(said.lines); } },
   pinned(said) { say("pin-said", said.said); table("pins", said.columns, said.lines); },
-  flipped(said) { list("flips", said.said); },
-  code(said) { $("code").hidden = false; $("code").textContent = said.text; },
+  flipped(said) { if (said.number === state.number) list("flips", said.said); },
+  code(said) { if (said.number === state.number) { $("code").hidden = false; say("code", said.text); } },
   failed(said) {
     const formula = ["answer", "judged"].includes(said.of);
     if (said.of === "answer") { say("formula-error", said.message); $("formula").classList.add("wrong"); }
     else say("error", said.message);
+    if (said.of === "judged" && said.number === state.number) forgetJudgement();
+    if (said.of === "flipped") list("flips");
     if (said.of === "described") $("source").value = state.source; // the numbers are still those of the last table
     if (formula) { waiting = false; document.body.classList.remove("busy"); if (again) ask(); }
   },
@@ -296,8 +313,8 @@ $("effect").addEventListener("change", () => { drawGroups(); drawGroupTable(last
 $("search").addEventListener("input", () => { const effect = chosenEffect(); if (effect) drawGroupTable(last.groups, effect); });
 $("reset").addEventListener("click", () => { state.widths = {}; ask(); });
 $("pin").addEventListener("click", () => send("pin", Date.now()));
-$("flip").addEventListener("click", () => { list("flips", ["Refitting at nine widths ..."]); send("flips", $("flip-term").value); });
-$("show-code").addEventListener("click", () => send("code", $("system").value));
+$("flip").addEventListener("click", () => { list("flips", ["Refitting at nine widths ..."]); send("flips", { term: $("flip-term").value, number: state.number }); });
+$("show-code").addEventListener("click", () => send("code", { system: $("system").value, number: state.number }));
 $("link").addEventListener("click", async () => {
   try { await navigator.clipboard.writeText(location.href); $("link").textContent = "Copied"; }
   catch { window.prompt("The link to this state:", location.href); }
