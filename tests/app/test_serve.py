@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ def folder(tmp_path_factory, radon):
     pw.fit("log_radon ~ floor + (floor | county)", radon, seed=1).save(found / "radon.fit")
     rows = pd.DataFrame({"<b>x</b>": np.arange(20.0), "y": np.arange(20) % 3 + 0.1, "g": list("abcd") * 5})
     pw.fit("y ~ `<b>x</b>` + (1 | g)", rows, draws=100, seed=1).save(found / "<i>odd</i>.fit".replace("/", ""))
+    pw.fit("y ~ 1 + (1 | g)", rows, draws=100, seed=1).save(found / "a b#c%20?d&amp.fit")
     (found / "notes.txt").write_text("no fit")
     return found
 
@@ -68,6 +70,23 @@ def test_pages_show_fits_and_nothing_runs(address):
     assert "&lt;b&gt;x" in text
 
 
+def test_links_lead_to_what_they_name(address):
+    links = re.findall('href="([^"]*)"', asked(address + "/")[1])
+    assert len(links) == 3
+    for link in links:
+        status, text = asked(f"{address}/{link}")
+        assert status == 200
+        (schema,) = re.findall('href="([^"]*/schema)"', text)
+        assert asked(address + schema)[0] == 200
+
+
+def test_columns_that_the_fit_has_no_use_for_do_not_hide_predictions(address):
+    columns = {"floor": [0, 1], "county": ["CASS", "ST LOUIS"]}
+    expected = json.loads(asked(address + "/fits/radon/predict", {"columns": columns})[1])
+    more = {"mean": [5, 6], "5%": [7, 8], "estimate": ["a", "b"], "log_radon": [1, 2]}
+    assert json.loads(asked(address + "/fits/radon/predict", {"columns": columns | more})[1]) == expected
+
+
 def test_predictions_are_those_of_the_fit(address, folder):
     fit = pw.load(folder / "radon.fit")
     rows = [{"floor": 0, "county": "CASS"}, {"floor": 1, "county": "ST LOUIS"}]
@@ -108,6 +127,10 @@ def test_the_schema_says_what_is_taken(address):
     ("path", "body", "status", "message"),
     [
         ("/fits/radon/predict", b"no json", 400, "no JSON"),
+        ("/fits/radon/predict", b"[" * 200_000, 400, "no JSON"),
+        ("/fits/radon/predict", {"columns": {"floor": [10**400], "county": ["CASS"]}}, 400, "more than 64 bits"),
+        ("/fits/radon/predict", {"columns": {"floor": [0.5, 10**400], "county": ["CASS"] * 2}}, 400, "64 bits"),
+        ("/fits/radon/predict", {"columns": {"floor": [0], "county": [-(10**30)]}}, 400, "more than 64 bits"),
         ("/fits/radon/predict", [1], 400, "is an object"),
         ("/fits/radon/predict", {}, 400, "has either"),
         ("/fits/radon/predict", {"rows": []}, 400, "list of objects"),

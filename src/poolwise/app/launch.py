@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwise.app.addresses import address_of, names_of
 from poolwise.app.asked import UPLOAD, Asked
 from poolwise.app.limits import Limits
 from poolwise.app.uploads import read_table
@@ -57,7 +58,8 @@ def run_app(
         start = Asked(source=UPLOAD)
     files = {} if folder is None else _files(folder)
     with _listening(host, port) as listening:
-        address = f"http://{host}:{listening.getsockname()[1]}/"
+        taken = listening.getsockname()[1]
+        address = address_of(host, taken)
         said(f"poolwise is at {address} (Ctrl-C stops it)")
         if browser:
             threading.Timer(0.0, webbrowser.open, [address]).start()
@@ -66,8 +68,7 @@ def run_app(
         from poolwise.app.same_origin import same_origin
         from poolwise.app.server import make_app
 
-        taken = listening.getsockname()[1]
-        names = {f"{name}:{taken}" for name in (host, "localhost")} if host in _LOOPBACK else ()
+        names = names_of(host, taken) if host in _LOOPBACK else ()
         with contextlib.ExitStack() as stack:
             page = same_origin(make_app(bounds, start, _opening(frame, files, workers, stack)), names)
             config = uvicorn.Config(page, log_level="warning", ws_max_size=2**20)

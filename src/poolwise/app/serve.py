@@ -15,6 +15,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from starlette.routing import Route
 
 from poolwise.api.fitted_model import Fit
 from poolwise.api.fitting import load
+from poolwise.app.addresses import address_of
 from poolwise.evaluate.prediction_request import Kind, NewGroups
 from poolwise.support.deadline import Deadline
 from poolwise.support.errors import DataError, FileError, PoolwiseError, suggest
@@ -32,6 +34,7 @@ from poolwise.support.threads import limited
 SUFFIX = ".fit"
 _FOLDER, _LIMITS = "POOLWISE_SERVED_FOLDER", "POOLWISE_SERVED_LIMITS"
 _DRAINED = 2**26  # bytes beyond the limit
+_TOO_LARGE = 2**64
 _MOST_LEVELS = 10_000  # of a grouping column that the schema lists
 
 
@@ -85,7 +88,7 @@ def run(
     import uvicorn
 
     serving(folder, bounds)  # what is wrong with the folder is said before workers start
-    said(f"Fits are at http://{host}:{port}/ (Ctrl-C stops it)")
+    said(f"Fits are at {address_of(host, port)} (Ctrl-C stops it)")
     os.environ[_FOLDER] = str(folder.resolve())
     os.environ[_LIMITS] = json.dumps([bounds.megabytes, bounds.rows, bounds.seconds])
     uvicorn.run(
@@ -103,7 +106,7 @@ class _Table:
     async def index(self, request: Request) -> Response:
         """The list of fits."""
         lines = "".join(
-            f'<li><a href="fits/{escape(name, quote=True)}">{escape(name)}</a>: <code>{escape(fit.formula)}</code></li>'
+            f'<li><a href="fits/{quote(name, safe="")}">{escape(name)}</a>: <code>{escape(fit.formula)}</code></li>'
             for name, fit in self.fits.items()
         )
         return _page("Fits", f"<h1>Fits</h1><ul>{lines}</ul>")
@@ -114,7 +117,7 @@ class _Table:
         if fit is None:
             return _refused(404, self._unknown(name))
         priors = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in fit.priors.items())
-        where = f"/fits/{escape(name, quote=True)}"
+        where = f"/fits/{quote(name, safe='')}"
         body = (
             f"<h1>{escape(name)}</h1>{fit._repr_html_()}<h2>Priors</h2><table>{priors}</table>"
             f'<h2>Predictions</h2><p><code>POST {where}/predict</code>; <a href="{where}/schema">what it takes</a>.</p>'
@@ -141,8 +144,8 @@ class _Table:
             return _refused(413, f"A request has {self.bounds.megabytes:g} MB at most.")
         try:
             said = json.loads(b"".join(parts))
-        except ValueError:
-            return _refused(400, "The body is no JSON.")
+        except (ValueError, RecursionError):
+            return _refused(400, "The body is no JSON, or is nested too deeply.")
         if not isinstance(said, dict):
             return _refused(400, "The body is an object with 'columns' or 'rows'.")
         name = (
@@ -208,7 +211,9 @@ def predicted(fit: Fit, said: Mapping[str, Any], bounds: Bounds) -> dict[str, An
             raise DataError(f"{name} must be text.")
     with limited(Deadline(bounds.seconds)):
         table = fit.predict(columns, **options)
-    found = {str(name): table[name].to_numpy() for name in table if name not in columns}
+    encoding = fit.result.model.encoding
+    theirs = {*encoding.keys, *encoding.variables} & set(columns)  # of the columns in the request those that come back
+    found = {str(name): table[name].to_numpy() for name in table if name not in theirs}
     return {
         "rows": rows,
         "columns": {
@@ -233,6 +238,8 @@ def _columns(said: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in columns.items():
         if any(isinstance(value, (list, dict)) for value in values):
             raise DataError(f"'{name}' holds lists; a column has one number or one text in each row.")
+        if any(isinstance(value, int) and abs(value) >= _TOO_LARGE for value in values):
+            raise DataError(f"'{name}' holds a whole number of more than 64 bits; a column has smaller ones, or text.")
         numeric = all(
             value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values
         )
