@@ -16,6 +16,7 @@ from poolwise.pymc.graph import find_block
 from poolwise.pymc.linear_rows import linear_rows
 from poolwise.pymc.rest import rest_of
 from poolwise.pymc.standardised import standardised
+from poolwise.support.errors import DataError
 from tests.pymc import models
 
 
@@ -39,7 +40,31 @@ def priors_on_priors():
     return model, {"level", "top", "low", "slope"}
 
 
-@pytest.mark.parametrize("build", [*models.ALL, priors_on_priors])
+def known_errors():
+    """Standard deviations of each row, times numbers that all share, and of priors."""
+    rng = np.random.default_rng(6)
+    x, g, error = rng.normal(size=90), rng.integers(0, 9, 90), rng.uniform(0.5, 1.5, 90)
+    known, weights = rng.uniform(0.5, 1.5, 9), pm.floatX(rng.integers(1, 5, 90))
+    with pm.Model() as model:
+        s, tau = pm.HalfNormal("s", 1), pm.HalfNormal("tau", 1)
+        a = pm.Normal("a", pm.Normal("m", 0, 10), tau * known, shape=9)
+        b = pm.Normal("b", 0, known, shape=9)
+        pm.Normal("y", a[g] + b[g] * x, s * error * 2, observed=x + g)
+        pm.Normal("z", a[g], error, observed=g - x)
+        pm.Normal("w", a[g], s / np.sqrt(weights), observed=g - x)
+    return model, {"a", "b", "m"}
+
+
+def test_a_number_that_rows_share_is_computed_once():
+    parts = collapsed(known_errors()[0]).rows.parts
+    assert len(parts.constants) <= 6  # of three outcomes and three priors
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("a", 0, 1), pm.HalfNormal("s", 1) * np.array([1.0, -1.0]), observed=np.arange(2.0))
+    with pytest.raises(DataError, match="sigma > 0"):
+        pw.pymc.sample(model, 100, seed=1)
+
+
+@pytest.mark.parametrize("build", [*models.ALL, priors_on_priors, known_errors])
 def test_sums_are_those_of_rows(build):
     """At thetas far from where sums count from too, and draws have the same mean and spread."""
     density = collapsed(build()[0])

@@ -50,6 +50,19 @@ def test_the_block_is_found_and_its_density_is_the_models_own(build):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-5)  # PyMC takes logs of whole numbers in 32 bits
 
 
+@pytest.mark.parametrize("change", [None, lambda s: pt.exp(0.1 * s)])
+def test_standard_deviations_of_each_row_are_those_of_the_model(change):
+    """By sums, and by rows where means are affine in nothing that is known."""
+    rng = np.random.default_rng(1)
+    x, error = rng.normal(size=60), rng.uniform(0.5, 2.0, 60)
+    with pm.Model() as model:
+        s = pm.HalfNormal("s", 1)
+        b = pm.Normal("b", 0, np.array([1.0, 3.0]), shape=2)
+        mean = b[0] + b[1] * (x if change is None else pt.cos(x * change(s)))
+        pm.Normal("y", mean, s * error, observed=x + error * rng.normal(size=60))
+    assert pw.pymc.sample(model, 200, seed=1)["sample_stats"].attrs["passed"]
+
+
 DENSE = (
     models.hierarchical,
     models.correlated,

@@ -49,7 +49,7 @@ class AffineParts:
     Attributes
     ----------
     entries, targets : (J + 1, n, k) and (J + 1, n): those at zero, and what a unit of each coordinate adds.
-    place : (n,) which of the standard deviations each row has.
+    place, scale : (n,) which of the standard deviations each row has, and how many times as large its own is.
     constants : (C,) each of these where theta plays no part in it.
     varying : (C,) whether it does.
     sds, coordinates : theta (m, d) to standard deviations (m, C) and to coordinates (m, J).
@@ -58,6 +58,7 @@ class AffineParts:
     entries: np.ndarray
     targets: np.ndarray
     place: np.ndarray
+    scale: np.ndarray
     constants: np.ndarray
     varying: np.ndarray
     sds: Callable[[np.ndarray], np.ndarray]
@@ -67,7 +68,7 @@ class AffineParts:
         """Entries (m, n, k), targets and sds (m, n)."""
         phi = np.broadcast_to(self.coordinates(points), (len(points), len(self.entries) - 1))
         entries = self.entries[0] + np.tensordot(phi, self.entries[1:], 1)
-        return entries, self.targets[0] + phi @ self.targets[1:], self.sds(points)[:, self.place]
+        return entries, self.targets[0] + phi @ self.targets[1:], self.sds(points)[:, self.place] * self.scale
 
 
 def affine_coordinates(

@@ -124,7 +124,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     targets -= (entries * np.where(rows.columns >= 0, pivot[np.maximum(rows.columns, 0)], 0.0)).sum(axis=-1)
     sds, varying = at_reference[0], rows.varying
     row_class = np.where(varying[rows.place], rows.place, len(sds))
-    weights = rows.counts * np.where(varying[rows.place], 1.0, sds[rows.place] ** -2.0)
+    weights = rows.counts * np.where(varying[rows.place], 1.0, sds[rows.place] ** -2.0) * rows.scale**-2.0
     found: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[], [], []]  # places, features and values of each
     for j in range(size):
         for other in range(j, size):
@@ -146,7 +146,7 @@ def _summed(rows: SummedRows, p: int, reference: np.ndarray, pivot: np.ndarray) 
     arrow = arrow_of(p, rows.columns)
     of_class = np.bincount(rows.place, rows.counts, len(sds))
     constant = 0.5 * math.log(2 * math.pi) * (p - rows.counts.sum()) - (of_class * np.log(sds))[~varying].sum()
-    constant += rows.log_volume
+    constant += rows.log_volume - rows.counts @ np.log(rows.scale)
     return BySums(
         rows, arrow, origin, pivot, (assembly(arrow, rows.columns) @ of_products).tocsr(),
         (gathering(p, rows.columns) @ right).tocsr(), np.asarray(squares.sum(axis=0)).ravel(),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ from pymc.logprob.utils import local_check_parameter_to_ninf_switch
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import in2out
 from pytensor.graph.traversal import ancestors
+from pytensor.scalar import basic as scalar
 
 from poolwise.pymc.affine import AffineCoordinates, AffineParts, affine_coordinates
 from poolwise.pymc.graph import Block, outcomes
 from poolwise.pymc.normal_variables import parameters
+from poolwise.pymc.numpy_calls import numpy_function
 from poolwise.pymc.pattern import coloured, compressed, entries_of, pattern_of, probes
 from poolwise.pymc.rest import Rest
 from poolwise.pymc.vectorised import over, over_many, split
@@ -113,14 +116,15 @@ def _affine(
     if not np.isfinite(found).all():
         return None
     found[1:] -= found[0]
-    representative, counts, y_mean, within, _ = compressed(columns[:n], found[:, :n], spreads.place[None, :n], y)
+    own = np.stack([spreads.place[:n], spreads.scale[:n]])
+    representative, counts, y_mean, within, _ = compressed(columns[:n], found[:, :n], own, y)
     kept = np.concatenate([representative, n + np.arange(p)])
     columns, entries, at_zero = columns[kept], found[:, kept, :-1].copy(), found[:, kept, -1]
     targets = _as_outcomes(entries, at_zero, columns, y_mean, slice(1))
     values = over(coordinates.values, block.values_of_rest, rest.shapes)
     parts = AffineParts(
-        entries, targets, spreads.place[kept], spreads.values(rest.start[None])[0], spreads.varying, spreads.values,
-        lambda points: values(rest.split(points)),
+        entries, targets, spreads.place[kept], spreads.scale[kept], spreads.values(rest.start[None])[0],
+        spreads.varying, spreads.values, lambda points: values(rest.split(points)),
     )  # fmt: skip
     return LinearRows(columns, *_stacked(counts, within, block), parts.evaluate, _log_prior(block, rest), p, parts)
 
@@ -192,17 +196,18 @@ class _Spreads:
     Attributes
     ----------
     values : (m, d) to those that are computed (m, C).
-    place : (n + p,) which of them each row has.
+    place, scale : (n + p,) which of them each row has, and how many times as large its own is.
     varying : (C,) whether the rest plays a part in them.
     """
 
     values: Callable[[np.ndarray], np.ndarray]
     place: np.ndarray
+    scale: np.ndarray
     varying: np.ndarray
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """(m, n + p)."""
-        return self.values(points)[:, self.place]
+        return self.values(points)[:, self.place] * self.scale
 
 
 def _spreads(block: Block, rest: Rest) -> _Spreads:
@@ -216,28 +221,58 @@ def _spreads(block: Block, rest: Rest) -> _Spreads:
     sds = [*(parameters(one)[1] for one in block.observed), *(sd for _, sd in block.priors)]
     graphs = block.without_numbers(block.model.replace_rvs_by_values([pt.as_tensor(sd) for sd in sds]))
     whole = [*(outcomes(block.model, one).shape for one in block.observed), *block.own_shapes]
-    compute = over_many(graphs, values, rest.shapes)
-    depends = [bool(set(values) & set(ancestors([graph]))) for graph in graphs]
+    computed, factors = zip(*(_as_product(graph, set(values)) for graph in graphs), strict=True)
+    compute = over_many(list(computed), values, rest.shapes)
+    depends = [_is_reached(graph, set(values)) for graph in computed]
     first = compute(*rest.split(rest.start[None]))
-    places, varying, start = [], [], 0
-    for variable, one, reached, shape in zip((*block.observed, *block.variables), first, depends, whole, strict=True):
-        if not reached and not (np.asarray(one) > 0).all():
+    places, scales, varying, start = [], [], [], 0
+    for variable, one, factor, reached, shape in zip(
+        (*block.observed, *block.variables), first, factors, depends, whole, strict=True
+    ):
+        if not (factor > 0).all():
             raise DataError(f"The standard deviation of '{variable.name}' is not positive everywhere.")
         own = np.shape(one)[1:] if reached else np.shape(one)
         size = int(np.prod(own, dtype=int))
         places.append(np.broadcast_to(start + np.arange(size).reshape(own), shape).ravel())
+        scales.append(np.broadcast_to(factor, shape).ravel())
         varying.append(np.full(size, reached))
         start += size
 
     def evaluate(points: np.ndarray) -> np.ndarray:
         found = compute(*rest.split(points))
-        flat = [  # whole numbers, as constants may be, would overflow when squared
+        flat = [
             np.reshape(one, (len(points) if reached else 1, -1)).astype(float)
             for one, reached in zip(found, depends, strict=True)
         ]
         return np.concatenate([np.broadcast_to(one, (len(points), one.shape[1])) for one in flat], axis=1)
 
-    return _Spreads(evaluate, np.concatenate(places), np.concatenate(varying))
+    return _Spreads(evaluate, np.concatenate(places), np.concatenate(scales), np.concatenate(varying))
+
+
+def _as_product(graph: Any, values: set[Any]) -> tuple[Any, np.ndarray]:
+    """Standard deviations as a graph times fixed numbers: where they are made so, as in `s * known`, the graph is that
+    of one number, which is computed once for all rows."""
+    as_it_is = graph, np.ones(())
+    if not _is_reached(graph, values):
+        return pt.as_tensor(1.0), _fixed(graph)
+    operation = getattr(graph.owner and graph.owner.op, "scalar_op", None)
+    if all(graph.type.broadcastable) or not isinstance(operation, scalar.Mul | scalar.TrueDiv):
+        return as_it_is
+    numbers, factors = zip(*(_as_product(one, values) for one in graph.owner.inputs), strict=True)
+    if not all(all(one.type.broadcastable) for one in numbers):
+        return as_it_is
+    with np.errstate(all="ignore"):
+        whole = reduce(np.multiply if isinstance(operation, scalar.Mul) else np.divide, factors)
+    return (graph.owner.op(*numbers), whole) if ((whole > 0) & np.isfinite(whole)).all() else as_it_is
+
+
+def _is_reached(graph: Any, values: set[Any]) -> bool:
+    return not values.isdisjoint(ancestors([graph]))
+
+
+def _fixed(graph: Any) -> np.ndarray:
+    """The numbers of a graph that nothing varies in; whole ones would overflow when squared."""
+    return np.asarray(numpy_function([], graph)(), dtype=float)
 
 
 def _log_prior(block: Block, rest: Rest) -> Callable[[np.ndarray], np.ndarray]:

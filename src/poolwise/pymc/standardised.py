@@ -34,7 +34,7 @@ class SummedRows:
     ----------
     columns, counts, within : as of `LinearRows`.
     entries, targets : (M + 1, n, k) and (M + 1, n).
-    place : (n,) which standard deviation each row has.
+    place, scale : (n,) which standard deviation each row has, and how many times as large its own is.
     varying : (C,) whether theta plays a part in each of these.
     of_theta : theta (m, d) to standard deviations (m, C) and products (m, M).
     written : block (m, p) of these rows at theta (m, d) to the one as written, and `standardised` back.
@@ -47,6 +47,7 @@ class SummedRows:
     entries: np.ndarray
     targets: np.ndarray
     place: np.ndarray
+    scale: np.ndarray
     varying: np.ndarray
     of_theta: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     written: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -59,7 +60,7 @@ def as_written(rows: LinearRows) -> SummedRows | None:
     if (parts := rows.parts) is None:
         return None
     return SummedRows(
-        rows.columns, rows.counts, rows.within, parts.entries, parts.targets, parts.place, parts.varying,
+        rows.columns, rows.counts, rows.within, parts.entries, parts.targets, parts.place, parts.scale, parts.varying,
         lambda points: (parts.sds(points), parts.coordinates(points)),
         lambda points, block: block, lambda points, block: block,
     )  # fmt: skip
@@ -75,7 +76,7 @@ def standardised(rows: LinearRows) -> SummedRows | None:
     whole = None if any(each[n:].nnz for each in matrices[1:]) else _inverse((identity - matrices[0][n:]).tocsr())
     if whole is None:
         return None
-    of_priors, own_targets = parts.place[n:], parts.targets[:, n:]
+    of_priors, of_scale, own_targets = parts.place[n:], parts.scale[n:], parts.targets[:, n:]
     atoms, fixed = len(parts.entries) - 1, parts.constants
     # Products are named by two atoms: coordinates, then standard deviations; the last one is 1.
     one = atoms + len(fixed)
@@ -88,7 +89,7 @@ def standardised(rows: LinearRows) -> SummedRows | None:
         for other in range(len(matrices)):
             _add(targets, (atom, one if other == 0 else other - 1), -(through @ own_targets[other]))
         for c in np.unique(of_priors):
-            mine = (of_priors == c) * (1.0 if parts.varying[c] else fixed[c])
+            mine = (of_priors == c) * of_scale * (1.0 if parts.varying[c] else fixed[c])
             _add(entries, (atom, atoms + int(c) if parts.varying[c] else one), (through @ diags_array(mine)).tocsr())
     names = [name for name in sorted({*entries, *targets}) if name != (one, one)]
     if len(names) > _MOST:
@@ -110,17 +111,20 @@ def standardised(rows: LinearRows) -> SummedRows | None:
     def means(points: np.ndarray) -> np.ndarray:
         return np.asarray(own_targets[0] + coordinates(points) @ own_targets[1:])
 
+    def spreads(points: np.ndarray) -> np.ndarray:
+        return np.asarray(parts.sds(points)[:, of_priors] * of_scale)
+
     def written(points: np.ndarray, block: np.ndarray) -> np.ndarray:
-        return np.asarray((whole @ (means(points) + parts.sds(points)[:, of_priors] * block).T).T)
+        return np.asarray((whole @ (means(points) + spreads(points) * block).T).T)
 
     def back(points: np.ndarray, block: np.ndarray) -> np.ndarray:
         deviations = np.asarray((matrices[0][n:] @ block.T).T) - means(points)
-        return np.asarray(deviations / parts.sds(points)[:, of_priors])
+        return np.asarray(deviations / spreads(points))
 
-    place = np.concatenate([parts.place[:n], np.full(p, len(fixed))])
+    place, scale = np.append(parts.place[:n], np.full(p, len(fixed))), np.append(parts.scale[:n], np.ones(p))
     return SummedRows(
-        columns, rows.counts, rows.within, placed, placed_targets, place, np.append(parts.varying, False), of_theta,
-        written, back,
+        columns, rows.counts, rows.within, placed, placed_targets, place, scale, np.append(parts.varying, False),
+        of_theta, written, back,
     )  # fmt: skip
 
 
@@ -129,7 +133,7 @@ def orthogonal(rows: SummedRows, p: int, reference: np.ndarray) -> SummedRows:
     sds, products = rows.of_theta(reference[None])
     products = np.broadcast_to(products, (1, len(rows.entries) - 1))[0]
     at = rows.entries[0] + np.tensordot(products, rows.entries[1:], 1)
-    weights = np.sqrt(rows.counts) / sds[0][rows.place]
+    weights = np.sqrt(rows.counts) / (sds[0][rows.place] * rows.scale)
     turn = turn_of(rows.columns, at * weights[:, None], p)
     if turn is None:
         return rows
