@@ -160,7 +160,7 @@ def test_that_draws_met_bounds_is_said():
         return found
 
     assert "sampled too, where draws meet their bounds: a\n" in pw.pymc.explain(model(25)).text
-    with pytest.raises(DataError, match="Draws met the bounds of 'a', .* 26 numbers are left to sample"):
+    with pytest.raises(DataError, match="Draws met the bounds of 'a', which .* 26 numbers are left to sample"):
         pw.pymc.sample(model(25), 200, seed=1)
     told = []
     tree = pw.pymc.sample(model(2), seed=1, progress=lambda step, share: told.append(step))

@@ -673,6 +673,17 @@ def test_sparse_means_choices_and_neighbours_are_computed():
     np.testing.assert_array_equal(posterior["chosen"], np.where(s > 0.5, first, s))
 
 
+def test_shapes_that_only_numpy_fits_together_are_said():
+    def build(g, x, y):
+        pm.Normal("y", pm.Normal("m", 0, 1) + pm.Data("x", x), pm.HalfNormal("s", 1), observed=y)
+
+    model = _grouped(build)
+    with model:
+        pm.set_data({"x": np.zeros(1)})
+    with pytest.raises(SamplingError, match="PyTensor cannot compute the density of this model"):
+        pw.pymc.sample(model, 100, seed=1)
+
+
 def test_outcomes_without_rows_and_what_nobody_has_foreseen_are_said(monkeypatch):
     def build(g, x, y):
         pm.Normal("y", pm.Normal("m", 0, 1), pm.HalfNormal("s", 1), observed=pm.Data("seen", y))

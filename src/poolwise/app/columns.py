@@ -51,8 +51,7 @@ def described(frame: pd.DataFrame) -> list[Column]:
     """
     if not len(frame.columns) or not len(frame):
         raise DataError("The table is empty: it needs a line of names and at least one row.")
-    if len(frame.columns) > MOST_COLUMNS:
-        raise DataError(f"The table has {len(frame.columns):,} columns; the page takes {MOST_COLUMNS} at most.")
+    check_width(len(frame.columns))
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -63,6 +62,17 @@ def described(frame: pd.DataFrame) -> list[Column]:
             "rename it."
         )
     return [_column(name, frame[name]) for name in frame.columns]
+
+
+def check_width(columns: int) -> None:
+    """Refuse more columns than the page can show.
+
+    Raises
+    ------
+    DataError : with how many there are.
+    """
+    if columns > MOST_COLUMNS:
+        raise DataError(f"The table has {columns:,} columns; the page takes {MOST_COLUMNS} at most.")
 
 
 def corrected(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:

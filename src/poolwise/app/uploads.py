@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwise.app.columns import check_width
 from poolwise.app.limits import Limits
+from poolwise.sources.csv import header_of
 from poolwise.sources.files import Files, open_files, read_all
 from poolwise.support.errors import DataError, PoolwiseError
 
@@ -34,7 +36,10 @@ def read_table(path: Path, name: str, limits: Limits) -> pd.DataFrame:
     if not size:
         raise DataError(f"'{name}' is empty: a table needs a line of names and at least one row.")
     try:
+        if ending in _TEXT:
+            check_width(len(header_of(path)))  # thousands of columns would take long to read
         relation = open_files(Files((path,), ending == _PARQUET))
+        check_width(len(relation.names))
         _check_rows(relation.rows or 0, limits)  # a small Parquet file may have very many
         frame: pd.DataFrame = read_all(relation).frame.to_pandas()
     except PoolwiseError as error:

@@ -66,7 +66,7 @@ class BoundsMet(Exception):
     def __init__(self, names: list[str]) -> None:
         super().__init__()
         those = ", ".join(f"'{name}'" for name in names)
-        self.said = f"Draws met the bounds of {those}, so that these numbers are not integrated out but sampled."
+        self.said = f"Draws met the bounds of {those}, which therefore cannot be integrated out."
 
 
 def check_bounds(block: Block, drawn: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.function import function
 
 from poolwise.pymc.density import CollapsedModel
@@ -36,13 +37,22 @@ def check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, dr
 
     Raises
     ------
-    SamplingError : where they differ.
+    SamplingError : where they differ, or the model's cannot be computed.
     """
     some = _some_of(theta, _BY_PYTENSOR)
     values = values_of(block, collapsed, theta[some], drawn[some])
     inputs = [block.model.rvs_to_values[one] for one in block.model.free_RVs]
     compute = function(inputs, block.log_density(list(block.log_factors)) + block.log_volume, mode=PLAIN)
-    expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
+    try:
+        expected = np.array([float(compute(*(values[one.name][k] for one in inputs))) for k in range(len(some))])
+    except ParameterValueError:
+        raise
+    except (ValueError, TypeError, IndexError) as error:  # PyTensor refuses shapes that NumPy fits together
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise SamplingError(
+            f"PyTensor cannot compute the density of this model ({said}), and no draws are returned: look at the "
+            "shapes of its variables and outcomes, by pm.Model.debug() for instance."
+        ) from error
     off = collapsed.joint(theta[some], drawn[some]) - collapsed.rest.log_jacobian(theta[some]) - expected
     # A constant plays no part: PyMC takes logs of constants that are whole numbers in 32 bits.
     if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
