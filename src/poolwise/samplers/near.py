@@ -10,6 +10,7 @@ from poolwise.samplers.independence import run
 from poolwise.samplers.interface import LogDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
 from poolwise.samplers.proposal import EXPENSIVE, adapt, effort_of, refined, weighted
+from poolwise.samplers.tilted import Tilted
 from poolwise.samplers.weights import efficiency, log_mean, tail_shape
 
 # Points that tell whether densities are near, and from which efficiency on, but for a share of the points in tails; and
@@ -18,6 +19,7 @@ _FIRST, _TELLING, _NEAR, _ASIDE, _MORE, _REFITS = 100, 400, 0.25, 0.05, 400, 3
 _FINITE, _HEAVY = 0.5, 0.8  # k-hat below which weights have a variance; from which 400 points say that they have none
 _AGAIN = 0.1  # efficiency from which the points of a run that is not certified make a better proposal
 _STAY = 0.2  # of steps, where weights are estimates
+_EVEN, _TILTS = 0.8, 3  # efficiency from which a density is near enough to adapt to; times that it is brought nearer
 _SAME = 0.9998  # efficiency from which two densities are the same: means are off by less than 0.014 sds
 
 
@@ -81,6 +83,18 @@ def sample_near(
         return None
     settings.progress("sampling", 0.2)
     telling = replace(adapted, log_weights=log_weights, evaluations=_FIRST + _TELLING)
+    for _ in range(_TILTS):
+        tilted = Tilted.towards(near, theta, log_weights, apart) if efficiency(log_weights) < _EVEN else None
+        if tilted is None:
+            break
+        nearer = adapt(tilted, rng, modes)
+        points, log_weights, values = weighted(density, nearer.warp, nearer.proposal, rng, _TELLING)
+        theta, log_jacobian = nearer.warp.forward(points)
+        with np.errstate(invalid="ignore"):
+            apart = values - log_jacobian - near.log_density(theta)
+        if efficiency(log_weights) < efficiency(telling.log_weights):
+            break
+        telling = replace(nearer, log_weights=log_weights, evaluations=telling.evaluations + _TELLING)
     for _ in range(_REFITS if everywhere else 0):
         if not _heavy(telling.log_weights):
             break
