@@ -63,8 +63,9 @@ def between(kind, low, gap):
         # F(high) (1 - F(low)) (1 - exp(-gap))
         lower, up = softplus(-high)
         upper, down = softplus(low)
-        pull = 1.0 / math.expm1(gap) if gap > 0.0 else math.inf
-        value = math.log(-math.expm1(-gap)) - lower - upper
+        within = -math.expm1(-gap)
+        pull = (1.0 - within) / within if gap > 0.0 else math.inf  # 1 / (exp(gap) - 1)
+        value = math.log(within) - lower - upper
         return value, up + pull, -down - pull, up * (1.0 - up) + down * (1.0 - down)
     if kind == PROBIT:
         turned = low + high > 0.0  # on the right by upper tails

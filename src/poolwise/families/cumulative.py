@@ -44,18 +44,22 @@ def rows(kind, categories, gaps, y, weights, predictors, slopes, information):
     A single gap serves all thresholds. The information is the observed one, on disc and gaps the square of the slope.
     """
     total = 0.0
+    for r in range(1, predictors.shape[0]):  # `information` has exponentials first: mostly those of the row before
+        for i in range(y.size):
+            same = i > 0 and predictors[r, i] == predictors[r, i - 1]
+            information[r, i] = information[r, i - 1] if same else math.exp(predictors[r, i])
     for i in range(y.size):
-        disc, w, place = math.exp(predictors[1, i]), weights[i], int(y[i])
+        disc, w, place = information[1, i], weights[i], int(y[i])
         lower = 0.0  # the threshold below the category
         for k in range(place - 1):
-            lower += math.exp(predictors[2 + min(k, gaps - 1), i])
+            lower += information[2 + min(k, gaps - 1), i]
         low, gap, up, down = disc * (lower - predictors[0, i]), 0.0, 0.0, 0.0
         if place == 0:
             value, up, bend = below(kind, low)
         elif place == categories - 1:
             value, down, bend = above(kind, low)
         else:
-            gap = disc * math.exp(predictors[1 + min(place, gaps), i])
+            gap = disc * information[1 + min(place, gaps), i]
             value, up, down, bend = between(kind, low, gap)
         total += w * value
         slopes[0, i] = -w * disc * (up + down)
@@ -65,7 +69,7 @@ def rows(kind, categories, gaps, y, weights, predictors, slopes, information):
             slopes[r, i] = 0.0
         for k in range(1, place):  # gaps below the category move both of its ends
             r = 1 + min(k, gaps)
-            slopes[r, i] += w * (up + down) * disc * math.exp(predictors[r, i])
+            slopes[r, i] += w * (up + down) * disc * information[r, i]
         if gap > 0.0:
             slopes[1 + min(place, gaps), i] += w * up * gap
         for r in range(1, predictors.shape[0]):
