@@ -98,9 +98,9 @@ def sample_near(
     for _ in range(_REFITS if everywhere else 0):
         if not _heavy(telling.log_weights):
             break
-        points, log_weights, _ = weighted(density, adapted.warp, telling.proposal, rng, _MORE * (density.dimension + 1))
+        points, log_weights, _ = weighted(density, telling.warp, telling.proposal, rng, _MORE * (density.dimension + 1))
         better = refined(telling, points, log_weights, rng)
-        log_weights = weighted(density, adapted.warp, better.proposal, rng, _TELLING)[1]
+        log_weights = weighted(density, better.warp, better.proposal, rng, _TELLING)[1]
         telling = replace(better, log_weights=log_weights, evaluations=better.evaluations + _TELLING)
     if _heavy(telling.log_weights):
         return None
