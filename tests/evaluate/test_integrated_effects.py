@@ -14,7 +14,7 @@ import poolwise as pw
 from poolwise.density.latent.observations import known_parts
 from poolwise.evaluate.loo import integrated_effects
 from poolwise.evaluate.loo.group_integrals import integrate
-from poolwise.evaluate.loo.integrated_effects import effects_by, finest
+from poolwise.evaluate.loo.integrated_effects import effects_by, finest, hardly_moved
 from poolwise.families import locations
 from poolwise.support.progress import silent
 
@@ -96,7 +96,7 @@ def on_a_grid(fit, draw, points):
 def test_integrals_are_those_of_a_dense_grid(frame, name):
     formula, family, size = MODELS[name]
     fit = pw.fit(formula, frame, family=family, draws=25, seed=1, priors={"sd": pw.HalfNormal(0.7)})
-    effects = finest(fit.result, fit.rows)
+    effects = finest(fit.result)
     assert len(effects.of) == size and effects.name == "g"
     assert effects_by(fit.result, "g").names == effects.names
     found = integrate(fit.result, fit.rows, effects, silent)
@@ -113,7 +113,7 @@ def test_large_groups_need_no_integrals(monkeypatch):
     g, x = np.repeat(np.arange(6), 120), rng.normal(size=720)
     y = rng.random(720) < expit(0.5 * x + rng.normal(0, 0.8, 6)[g])
     fit = pw.fit("y ~ x + (1 | g)", {"y": y.astype(int), "x": x, "g": g}, family="bernoulli", seed=1)
-    assert finest(fit.result, fit.rows) is None
+    assert hardly_moved(finest(fit.result), fit.rows)
     by_weights = fit.loo()
     assert by_weights.method.startswith("given all effects") and by_weights.pareto_k.max() < 0.5
     monkeypatch.setattr(integrated_effects, "_TELLING", np.inf)
@@ -121,6 +121,16 @@ def test_large_groups_need_no_integrals(monkeypatch):
     assert by_integrals.method.startswith("integrated over the effects of g")
     np.testing.assert_allclose(by_weights.elpd_i, by_integrals.elpd_i, atol=0.02)
     assert abs(by_weights.elpd - by_integrals.elpd) < 0.2
+
+
+def test_a_row_that_is_most_of_a_large_group_has_its_effects_integrated():
+    rng = np.random.default_rng(2)
+    g, exposure = np.repeat(np.arange(6), 60), np.tile(np.r_[2000.0, np.ones(59)], 6)
+    y = rng.poisson(exposure * np.exp(-2.0 + rng.normal(0, 0.7, 6)[g]))
+    data = {"y": y, "g": g, "exposure": exposure}
+    fit = pw.fit("y ~ 1 + offset(log(exposure)) + (1 | g)", data, family="poisson", seed=1)
+    assert hardly_moved(finest(fit.result), fit.rows)
+    assert fit.loo().method.startswith("integrated over the effects of g")
 
 
 @pytest.mark.long

@@ -282,3 +282,18 @@ def test_three_groups_are_scanned(seed):
     data = frame(groups=3, seed=seed)
     fit = pw.fit("y ~ x + (x | g)", in_duckdb(data), family="bernoulli", seed=seed, draws=300)
     assert is_scanned(fit)
+
+
+def test_equal_rows_of_small_groups_count_each_in_the_evidence():
+    """Cells of few rows keep them, and those that are equal are put together: each has its own working outcome."""
+    rng = np.random.default_rng(0)
+    g = np.concatenate([rng.integers(0, 5, 14_000), rng.integers(5, 605, 7_000)])
+    x = np.where(rng.random(len(g)) < 0.45, 0.0, rng.normal(1, 2, len(g)))
+    z, u = rng.integers(0, 2, len(g)).astype(float), rng.normal(0, 0.6, 605)
+    y = rng.random(len(g)) < expit(0.2 * x + u[g] - 1.2 + 0.2 * z)
+    data = pd.DataFrame({"y": y.astype(int), "x": x, "z": z, "g": [f"g{k:03d}" for k in g]})
+    data = data.sample(frac=1, random_state=0).reset_index(drop=True)
+    far = pw.fit("y ~ x + z + (1 | g)", in_duckdb(data), family="bernoulli", seed=1, draws=300)
+    near = pw.fit("y ~ x + z + (1 | g)", data, family="bernoulli", seed=1, draws=300)
+    assert is_scanned(far) and far.outcome.passed
+    assert abs(far.log_evidence - near.log_evidence) < 0.2

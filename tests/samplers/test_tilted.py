@@ -32,8 +32,10 @@ class Normal:
         return np.zeros(0, dtype=int)
 
     def log_density(self, points):
-        values = np.atleast_1d(multivariate_normal(np.zeros(self.dimension), self.covariance).logpdf(points))
-        digits = np.abs(np.sin(1e4 * points.sum(axis=1)))  # the same at the same point
+        inside = np.where(np.isfinite(points), points, 1e9)
+        values = np.atleast_1d(multivariate_normal(np.zeros(self.dimension), self.covariance).logpdf(inside))
+        values = np.where(np.isfinite(points).all(axis=1), values, -np.inf)
+        digits = np.abs(np.sin(1e4 * inside.sum(axis=1)))  # the same at the same point
         return values + self.noise * (digits - digits.mean())
 
     def value_and_gradient(self, point):
@@ -97,3 +99,15 @@ def test_draws_are_of_the_density_itself_however_far_the_near_one_is_from_it():
     assert found.corrected and found.sample.certificate.passed
     assert found.sample.certificate.figures["efficiency"] > 0.6
     np.testing.assert_allclose(np.cov(draws.T), TARGET.covariance, atol=0.12)
+
+
+def test_a_standard_deviation_of_zero_has_a_log_without_end():
+    points, log_weights, apart = points_between()
+    tilted = Tilted.towards(NEAR, points, log_weights, apart)
+    at = np.array([[0.0, -np.inf, 0.0], [0.0, 0.0, -np.inf]])
+    with np.errstate(invalid="ignore"):
+        assert np.isneginf(tilted.log_density(at)).all()
+    spoilt = np.where(np.arange(500)[:, None] % 50 == 0, at[0], points)
+    weights = np.where(np.arange(500) % 50 == 0, -np.inf, log_weights)
+    found = Tilted.towards(NEAR, spoilt, weights, apart)
+    np.testing.assert_allclose(found.log_density(points) - tilted.log_density(points), 0.0, atol=1.0)

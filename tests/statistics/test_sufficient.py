@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from tests.conftest import RADON_FORMULA as FORMULA
 
 import poolwise as pw
+from poolwise.statistics import routes
 from poolwise.statistics.disclosure import small_cells
 
 
@@ -360,3 +362,34 @@ def test_all_cells_of_two_categories_are_counted():
             if 0 < number < 10
         }
         assert counted <= set(zip(found["group"], found["rows"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [("k ~ I(x > 3) + (1 | g)", "bernoulli"), ("n ~ I((x - 3.5) ** 2) + (1 | g)", "poisson")],
+)
+def test_rows_that_differ_but_are_equal_once_encoded_all_count(formula, family, monkeypatch):
+    """`I(x > 3)` is the same for four values of x: their numbers add up."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": rng.integers(0, 8, 4000), "x": rng.integers(0, 8, 4000).astype(float)})
+    data["k"], data["n"] = rng.integers(0, 2, 4000), rng.poisson(2.0, 4000)
+    near = pw.SufficientStatistics.from_data(formula, data, family=family)
+    monkeypatch.setattr(routes, "LARGE", 0)
+    far = pw.SufficientStatistics.from_data(formula, pl.from_pandas(data).lazy(), family=family)
+    assert far.rows == near.rows == 4000
+    ours, theirs = (pw.fit(formula, each, family=family, seed=1, draws=200) for each in (far, near))
+    np.testing.assert_allclose(ours.summary()["mean"], theirs.summary()["mean"], rtol=1e-6)
+
+
+def test_amounts_that_are_equal_once_encoded_all_count(monkeypatch):
+    rng = np.random.default_rng(0)
+    g, x = rng.integers(0, 8, 4000), rng.integers(0, 8, 4000).astype(float)
+    y = np.where(rng.random(4000) < 0.4, 0.0, rng.gamma(3.0, np.exp(0.5 * (x > 3)) / 3))
+    monkeypatch.setattr(routes, "LARGE", 0)
+    data = pl.LazyFrame({"y": y, "x": x, "g": g})
+    far = pw.fit("y ~ I(x > 3) + (1 | g)", data, family="hurdle_gamma", seed=1)
+    assert "summed up" in far.result.model.data.reading
+    assert far.result.model.observations.rows == 4000
+    monkeypatch.undo()
+    near = pw.fit("y ~ I(x > 3) + (1 | g)", data.collect(), family="hurdle_gamma", seed=1)
+    np.testing.assert_allclose(far.summary()["mean"], near.summary()["mean"], atol=0.02)

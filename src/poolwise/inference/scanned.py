@@ -210,7 +210,10 @@ class _Scans:
         return together, exactly
 
     def kept(self, found: WorkingModel, moments: CellMoments, kept: np.ndarray) -> RowRemainders:
-        """Remainders of the rows of some cells, which are read once more."""
+        """Remainders of the rows of some cells, which are read once more.
+
+        Rows that are put together have one working outcome, where the sums of the scan have one of each.
+        """
         model, lanes = self.model, [Kept(kept) for _ in range(LANES)]
         self.scan(lanes)
         rows = in_order(Rows.joined([each for lane in lanes for each in lane.rows]))
@@ -219,7 +222,15 @@ class _Scans:
         likelihood = self.rows(found.density.dispersions).likelihood(observations.outcome_rows)
         outcomes = working_outcomes(likelihood, mean + observations.known[0], sd**2)
         own = replace(found, outcomes=outcomes)
-        return RowRemainders.of(own, observations, model.design, model.priors, model.family, model.link)
+        together = RowRemainders.of(own, observations, model.design, model.priors, model.family, model.link)
+        of_rows = self.rows(found.density.dispersions)
+        mean, sd = moments.of_rows(self.coordinates.columns(rows.values[:, :-1]), rows.codes)
+        data = of_rows.outcomes(rows)
+        each = working_outcomes(of_rows.likelihood(data), mean + data.known[0], sd**2)
+        levels, of_cell = leaf_levels(found, model.design)
+        apart = np.bincount(of_cell[rows.codes], _at_nothing(each, data.known[0]), levels)
+        apart -= np.bincount(of_cell[observations.codes], _at_nothing(outcomes, observations.known[0]), levels)
+        return replace(together, constants=together.constants + apart)
 
     def exactly(
         self,
@@ -249,3 +260,9 @@ def _moved(dispersions: Dispersions, turns: list[Turn]) -> tuple[Dispersions, fl
     slopes = sum((turn.slopes for turn in turns), np.zeros_like(turns[0].slopes))
     at = {tuple(logs): own for logs, own in zip(dispersions.probes.tolist(), slopes, strict=True)}
     return dispersions.moved(lambda logs: at[tuple(logs.tolist())])
+
+
+def _at_nothing(outcomes: WorkingOutcomes, known: np.ndarray) -> np.ndarray:
+    """(n,) normal log densities of working outcomes where linear predictors are their known parts (n,) alone."""
+    squares = outcomes.precisions * np.square(outcomes.values - known)
+    return np.asarray(0.5 * (np.log(outcomes.precisions / (2 * np.pi)) - squares))

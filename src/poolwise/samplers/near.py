@@ -92,7 +92,7 @@ def sample_near(
         theta, log_jacobian = nearer.warp.forward(points)
         with np.errstate(invalid="ignore"):
             apart = values - log_jacobian - near.log_density(theta)
-        if efficiency(log_weights) < efficiency(telling.log_weights):
+        if not efficiency(log_weights) >= efficiency(telling.log_weights):  # none where all weights are zero
             break
         telling = replace(nearer, log_weights=log_weights, evaluations=telling.evaluations + _TELLING)
     for _ in range(_REFITS if everywhere else 0):

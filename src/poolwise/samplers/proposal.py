@@ -82,7 +82,9 @@ def weighted(
     """Points from the proposal (size, d), their log weights and log densities, all in warped coordinates."""
     points = proposal.sample(rng, size)
     theta, log_jacobian = warp.forward(points)
-    values = density.log_density(theta) + log_jacobian
+    with np.errstate(invalid="ignore"):
+        values = density.log_density(theta) + log_jacobian
+    values = np.where(np.isnan(values), -np.inf, values)  # no density, as where a standard deviation has no log
     return points, values - proposal.log_density(points), values
 
 

@@ -14,6 +14,7 @@ from poolwise.samplers.interface import LogDensity, NativeDensity
 from poolwise.samplers.weights import normalised
 
 _REACH = 3.0  # standard deviations in which points tell; beyond, the quadratic is what it is there
+_FAR = 1e3  # logs of standard deviations that are zero or endless, in products with zeros
 _OUTLYING, _ROUNDS = 3.0, 3  # scales from which points are left out, as estimates may be far too low; in so many rounds
 _EACH = 4  # points for each coefficient, at the least
 _SCALE = 1.4826  # standard deviation of a normal by its median absolute deviation
@@ -40,10 +41,13 @@ class Tilted:
         """Fitted to log densities less those of the near one (m,) at points (m, d), which have weights under the former
         (m,); None where these are too few."""
         weights = np.minimum(normalised(log_weights), 1 / np.sqrt(len(points)))  # no few points are all
-        centre = weights @ points / weights.sum()
-        spread = np.cov(points.T, aweights=weights, bias=True).reshape(len(centre), -1)
+        told = (weights > 0) & np.isfinite(points).all(axis=1)  # a standard deviation of zero has an infinite log
+        if told.sum() < _EACH * (1 + points.shape[1]):
+            return None
+        centre = np.average(points[told], axis=0, weights=weights[told])
+        spread = np.cov(points[told].T, aweights=weights[told], bias=True).reshape(len(centre), -1)
         inverse = np.linalg.inv(np.linalg.cholesky(spread))
-        standard = (points - centre) @ inverse.T
+        standard = (np.clip(points, -_FAR, _FAR) - centre) @ inverse.T
         kept = np.isfinite(apart) & (np.abs(standard) <= _REACH).all(axis=1)
         products = _products(standard)
         for _ in range(_ROUNDS):
@@ -72,7 +76,7 @@ class Tilted:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, d), (m,)."""
-        standard = np.clip((points - self.centre) @ self.inverse.T, -_REACH, _REACH)
+        standard = np.clip((np.clip(points, -_FAR, _FAR) - self.centre) @ self.inverse.T, -_REACH, _REACH)
         return np.asarray(self.near.log_density(points) + _products(standard) @ self.coefficients)
 
     def value_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:

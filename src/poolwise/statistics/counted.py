@@ -118,11 +118,11 @@ def distinct(rows: Rows) -> Rows:
 
 
 def in_order(rows: Rows) -> Rows:
-    """Rows that differ already, in an order that does not depend on that of the query's answer."""
+    """All rows, in an order that does not depend on that of the query's answer."""
     more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
-    limits = [] if rows.limits is None else list(rows.limits)[::-1]
-    place = places_of([rows.codes, *map(value_codes, (*rows.values.T[::-1], *more, *limits))])
-    return rows.take(first_of(place))
+    limits = [] if rows.limits is None else list(rows.limits)
+    place = places_of([rows.codes, *map(value_codes, (*rows.values.T, *more, *limits))])
+    return rows.take(np.argsort(place, kind="stable"))
 
 
 def recoded(rows: Rows, places: np.ndarray) -> Rows:

@@ -21,7 +21,7 @@ from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
-from poolwise.statistics.counted import CountedTable, continuous, count_rows, in_order, reduce_counted
+from poolwise.statistics.counted import CountedTable, continuous, count_rows, distinct, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
@@ -188,7 +188,7 @@ def counted_statistics(
         design, encoding, rows = encode_like(
             like.design, like.encoding, needed, found.table, missing="error", row_by_row=True
         )
-    rows = replace(in_order(replace(rows, counts=found.counts)), dropped=found.dropped)
+    rows = replace(distinct(replace(rows, counts=found.counts)), dropped=found.dropped)
     return with_counted(design, encoding, rows, threads, reading)
 
 
@@ -203,7 +203,7 @@ def summed_statistics(
             like.design, like.encoding, needed, found.table, missing="error", row_by_row=True
         )
     products = add_cells((*design.columns, design.response), encoding.cells, rows, found.counts, found.squares)
-    few = replace(in_order(standing(rows, found.outcomes, found.counts)), dropped=found.dropped)
+    few = replace(distinct(standing(rows, found.outcomes, found.counts)), dropped=found.dropped)
     return Statistics(design, encoding, products, found.dropped, reading, few, summed=summed)
 
 

@@ -8,6 +8,7 @@ from scipy.special import expit
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial import of_levels, of_rows
+from poolwise.density.polynomial.expansion import nodes_for
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.outcomes import with_guess, working_model
@@ -161,3 +162,13 @@ def test_orders_are_low_where_rows_tell_levels_sharply(monkeypatch):
     assert polynomials.monomials.order < 8
     _, at = _draws(model, found, polynomials)
     assert (by_rows.ratios(*at) - polynomials.ratios(*at)).sum(axis=1).std() < 0.02
+
+
+def test_quadrature_over_many_dispersions_is_not_begun(monkeypatch):
+    """Five nodes for each: of four gaps between thresholds rows would be looked at 8,000 times."""
+    assert nodes_for(0, 8) == 13 and nodes_for(4, 8) == 13 * 5**4
+    model, found, of_model = _models("y ~ x + (1 | g) + (1 | h)", "negative_binomial")
+    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
+    monkeypatch.setattr(of_levels, "_NODES", nodes_for(1, 8) - 1)
+    monkeypatch.setattr(of_levels, "hermite_terms", None)
+    assert level_polynomials_of(*of_model, RowRemainders.of(*of_model), 1) is None

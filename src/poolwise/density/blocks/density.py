@@ -373,8 +373,7 @@ class BlockedDensity:
         """Means and variances (m, n) of sums of coefficients, with weights (n, p), given y and theta."""
         x = np.column_stack([forms @ self.basis.to_written, np.zeros(len(forms))])
         nowhere = np.full(len(forms), -1, dtype=np.int64)
-        first = self.coefficients_kept - int(self.system.structure.root_size - 1)  # where zeros do no harm
-        places = np.full((len(forms), len(self.factors)), first, dtype=np.int64)
+        places = np.full((len(forms), len(self.factors)), -1, dtype=np.int64)
         z = np.zeros((len(forms), int(self.system.structure.first_effect[-1])))
         less, variance = self._moments(points, x, z, nowhere, places)
         return forms @ self.basis.reference - less, variance

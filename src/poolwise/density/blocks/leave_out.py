@@ -60,7 +60,7 @@ def row_moments(
     scale : (Q, Q) covariance factor in terms of shifted effects.
     x, z : (n, p + 1) rows of [X, y], and (n, Q) of the shifted effects of all factors.
     nodes : (n,) the node of each row that is eliminated first, -1 where all are in the root.
-    places : (n, F) first place of each factor's level among the kept coefficients, -1 for that node's.
+    places : (n, F) first place of each factor's level among the kept coefficients, -1 for that node's and for none.
     order : rows that are asked for, those of a node one after the other.
     gathered : room for the covariances of all that a node meets, or of the root.
 
@@ -185,9 +185,10 @@ def _terms_of_root(system: System, kept: int, x: Vector, places: IntVector, a: V
         terms.at[count], terms.values[count] = size - p + c, x[c]
         count += 1
     for f in range(places.size):
-        for k in range(first_effect[f + 1] - first_effect[f]):
-            terms.at[count], terms.values[count] = places[f] + k - (kept - size), a[first_effect[f] + k]
-            count += 1
+        if places[f] >= 0:
+            for k in range(first_effect[f + 1] - first_effect[f]):
+                terms.at[count], terms.values[count] = places[f] + k - (kept - size), a[first_effect[f] + k]
+                count += 1
     return count
 
 

@@ -92,6 +92,11 @@ def hermite_terms(slopes: Slopes, normals: Normals, order: int) -> dict[Exponent
     return found
 
 
+def nodes_for(dispersions: int, order: int) -> int:
+    """Nodes of the quadrature that `hermite_terms` makes for polynomials of an order."""
+    return (terms_for(order) + _MORE_NODES) * (min(terms_for(order), _OF_DISPERSIONS + 1) + 1) ** dispersions
+
+
 def _gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
     nodes, weights = hermite_e.hermegauss(count)
     return nodes, weights / weights.sum()

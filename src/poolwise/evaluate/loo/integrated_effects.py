@@ -14,7 +14,7 @@ from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 
 _NODES = {1: 15, 2: 9, 3: 5, 4: 3}  # along each effect; more effects than these are not integrated
-_TELLING = 50  # rows for each effect of a group, from which one of them hardly moves it
+_TELLING = 50  # rows for each effect of a group, from which one of them may hardly move it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,15 +78,16 @@ class Effects:
         return nodes, np.array([np.log(each).sum() for each in product(w / np.sqrt(2 * np.pi), repeat=len(self.of))])
 
 
-def finest(posterior: Posterior, rows: Rows) -> Effects | None:
-    """The effects of the grouping with the most groups, where they are few enough to be integrated; None where each
-    group has so many rows that one of them hardly moves its effects."""
+def finest(posterior: Posterior) -> Effects | None:
+    """The effects of the grouping with the most groups, where they are few enough to be integrated."""
     found = [_few(posterior, keys) for keys in _groupings(posterior)]
-    chosen = max((each for each in found if each), key=lambda each: each.groups, default=None)
-    if chosen is None:
-        return None
-    counts = np.bincount(chosen.codes(rows))
-    return chosen if np.any((counts > 0) & (counts < _TELLING * len(chosen.of))) else None
+    return max((each for each in found if each), key=lambda each: each.groups, default=None)
+
+
+def hardly_moved(effects: Effects, rows: Rows) -> bool:
+    """Whether every group has so many rows that one of them may hardly move its effects."""
+    counts = np.bincount(effects.codes(rows))
+    return not np.any((counts > 0) & (counts < _TELLING * len(effects.of)))
 
 
 def effects_by(posterior: Posterior, by: str) -> Effects | None:

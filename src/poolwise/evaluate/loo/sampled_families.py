@@ -16,8 +16,8 @@ from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo import sampled_regressions as separate
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
-from poolwise.evaluate.loo.group_integrals import adder, conditional, integrate
-from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, is_of
+from poolwise.evaluate.loo.group_integrals import Integrated, adder, conditional, integrate
+from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, hardly_moved, is_of
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.observed import of_groups, of_rows
 from poolwise.evaluate.loo.rows import MOST, some_positions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _REFITS, _REFIT_DRAWS = 20, 500  # units at most that are left out by refitting
+_EVEN = 0.5  # efficiency of the weights of every row, from which they need no integrals
 _AVERAGED = 1_000  # draws over which the densities of units that were not seen are averaged
 
 
@@ -68,8 +69,8 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     """log p(y_i | all other rows) of every row, or of a random part of many."""
     started = time.perf_counter()
     apart = posterior.model.pooling is Pooling.SEPARATE
-    total, effects = len(rows.codes), finest(posterior, rows)
-    found = integrate(posterior, rows, effects, progress)
+    total = len(rows.codes)
+    effects, found = _integrated(posterior, rows, progress)
     chosen = some_positions(total, MOST)
     outside, y = found.outside[:, chosen], rows.response[chosen]
     elpd, weights, shapes = weighing.left_out(outside)
@@ -96,13 +97,26 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     )  # fmt: skip
 
 
+def _integrated(posterior: Posterior, rows: Rows, progress: Progress) -> tuple[Effects | None, Integrated]:
+    """Densities of rows, and the effects that are integrated out: none where groups are large, and no row moves the
+    draws by much."""
+    effects = finest(posterior)
+    if effects is not None and hardly_moved(effects, rows):
+        found = integrate(posterior, rows, None, progress)
+        weights = np.exp(found.outside.min(axis=0) - found.outside)
+        even = np.square(weights.sum(axis=0)) / np.square(weights).sum(axis=0) / len(weights)
+        if even.min(initial=1.0) > _EVEN:
+            return None, found
+    return effects, integrate(posterior, rows, effects, progress)
+
+
 def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float]:
     """RMSD of outcomes from their expectations, in sample and when left out, without refits; NaN where outcomes have no
     distances."""
     family = posterior.model.family
     if not measured(family, rows):
         return math.nan, math.nan
-    found = integrate(posterior, rows, finest(posterior, rows), progress)
+    _, found = _integrated(posterior, rows, progress)
     weights = np.exp(found.outside.min(axis=0) - found.outside)
     outside = (weights * found.means).sum(axis=0) / weights.sum(axis=0)
     inside = conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
