@@ -130,3 +130,11 @@ def test_the_fit_lies_between_own_data_and_the_pool(family):
         if parts.own is not None:
             low, high = sorted((parts.own, parts.pool))
             assert low - 1e-9 <= parts.fit <= high + 1e-9, group
+
+
+def test_means_of_categories_are_said_to_be_those_of_positions():
+    rng = np.random.default_rng(0)
+    g = np.repeat(list("abcd"), 40)
+    y = pd.Categorical(np.array([3, 5, 6])[rng.integers(0, 3, 160)], ordered=True)
+    fit = pw.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), family="cumulative", draws=200, seed=1)
+    assert "mean position (the first category is 0) of its rows" in fit.explain("a").text

@@ -60,6 +60,7 @@ class Explanation:
     shares : of each effect.
     scale : name of the link on whose scale the coefficients are, of families that are sampled.
     outcome : in these, the mean outcome of the group's rows by own rows, pool and fit.
+    averaged : what that is the mean of: outcomes, or positions of categories.
     """
 
     group: str
@@ -69,6 +70,7 @@ class Explanation:
     shares: tuple[Share, ...]
     scale: str = ""
     outcome: Parts | None = None
+    averaged: str = "outcome"
 
     @property
     def text(self) -> str:
@@ -79,7 +81,7 @@ class Explanation:
             said = "" if share.parts is None else f" ({self._scaled()}{share.parts})"
             parts.append(f"{_called(share.effect)} {source}{said}")
         if self.outcome is not None:
-            parts.append(f"mean outcome of its {self.noun} {self.outcome}")
+            parts.append(f"mean {self.averaged} of its {self.noun} {self.outcome}")
         return f"{self.group}: {'; '.join(parts)}; {self._tipping()}."
 
     def _scaled(self) -> str:
@@ -161,7 +163,8 @@ def explain(
     label = str(factor.levels[group])
     if evidence is None:
         return Explanation(label, count, noun, absent, tuple(shares))
-    return Explanation(label, count, noun, absent, tuple(shares), evidence.scale, evidence.outcome)
+    averaged = "position (the first category is 0)" if posterior.model.family.labels else "outcome"
+    return Explanation(label, count, noun, absent, tuple(shares), evidence.scale, evidence.outcome, averaged)
 
 
 def _evidence(posterior: Posterior, factor: Factor, group: int, rows: Rows | None) -> Evidence:
