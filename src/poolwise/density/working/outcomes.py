@@ -149,7 +149,8 @@ def _in_turns(
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
         went = np.array([moved.max(), together, turned])
-        ahead = went * np.minimum(1.0, went / np.maximum(before - went, _NOTHING))  # if turns get no slower
+        with np.errstate(invalid="ignore"):  # dispersions may have gone without end, twice
+            ahead = went * np.minimum(1.0, went / np.maximum(before - went, _NOTHING))  # if turns get no slower
         settled, before = turn > 0 and not was and ahead.max() < _SETTLED, went
         if settled:
             break
