@@ -125,7 +125,7 @@ class CollapsedDensity:
             if seed is not None:
                 generator(seed, i).standard_normal(out=beta[part])
             for some in steps(part, self._task):
-                kernels.common_given(points[some], self.problem, beta[some], np.empty(len(beta[some])))
+                kernels.common_given(points[some], self.problem, 0, beta[some], np.empty(len(beta[some])))
 
         map_slices(solve, len(points), _SLICE, self.threads)
         return beta
@@ -148,10 +148,11 @@ class CollapsedDensity:
         means, away = self.effects_from(points, working, block, effects)
         return means + away
 
-    def common_from(self, points: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log densities (m,), and as `draw_common`, from standard normals (m, p)."""
+    def common_from(self, points: np.ndarray, noise: np.ndarray, known: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,), and as `draw_common`, from standard normals (m, p). The last of these may be
+        coefficients that are known, of which log densities then are too."""
         values, found = np.empty(len(points)), np.array(noise, order="C")
-        kernels.common_given(np.ascontiguousarray(points), self.problem, found, values)
+        kernels.common_given(np.ascontiguousarray(points), self.problem, known, found, values)
         return values, found
 
     def effects_from(

@@ -220,12 +220,25 @@ def values_and_gradients(points: Matrix, problem: Problem, out: Vector, gradient
 
 
 @kernel
-def common_given(points: Matrix, problem: Problem, beta: Matrix, out: Vector) -> None:
-    """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread; and
-    `log_densities` into `out` (m,).
+def _noise_of_known(schur, mean, known, beta):
+    """Put the noise that leads to the last `known` coefficients in their place; the log density of these."""
+    value = 0.0
+    for i in range(mean.size - known, mean.size):
+        noise = 0.0
+        for k in range(i, mean.size):
+            noise += schur[k, i] * (beta[k] - mean[k])
+        beta[i] = noise
+        value += math.log(schur[i, i]) - 0.5 * noise * noise - 0.5 * LOG_2PI
+    return value
 
-    points (m, d). beta (m, p) holds standard normals, or zeros for the conditional means; it is overwritten by the
-    coefficients of X in working coordinates.
+
+@kernel
+def common_given(points: Matrix, problem: Problem, known: int, beta: Matrix, out: Vector) -> None:
+    """Common coefficients given each theta, exact: conditional mean plus noise scaled by the conditional spread; and
+    `log_densities` into `out` (m,), where some coefficients are known of theta and these.
+
+    points (m, d). beta (m, p) holds standard normals, or zeros for the conditional means, and the last `known`
+    coefficients themselves; it is overwritten by the coefficients of X in working coordinates.
     """
     p = problem.xy.shape[0] - 1
     scratch = scratch_of(problem)
@@ -237,6 +250,7 @@ def common_given(points: Matrix, problem: Problem, beta: Matrix, out: Vector) ->
         out[draw] = log_marginal(points[draw], problem, scratch) + log_prior(points[draw], problem.prior, unused)
         common_solution(scratch[0], mean, inverse)
         unscale_common(points[draw], problem.prior, mean, inverse)
+        out[draw] += _noise_of_known(scratch[0], mean, known, beta[draw])
         for i in range(p):
             total = mean[i]
             for k in range(i, p):

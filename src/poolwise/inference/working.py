@@ -7,6 +7,7 @@ import numpy as np
 from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.polynomial.of_rows import polynomials_of
+from poolwise.density.working.moving import with_moves
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.inference.near_normal import Parts, near_normal
@@ -63,4 +64,9 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
     if polynomials is not None:
         parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
-    return parts or near_normal(model, found, by_rows, gradient, settings, threads)
+    if parts is not None:
+        return parts
+    moving = with_moves(found, observations, model.design, model.priors, model.link, model.statistics, threads)
+    if moving is not None:
+        by_rows = RowRemainders.of(moving, observations, model.design, model.priors, model.family, model.link)
+    return near_normal(model, moving or found, by_rows, gradient, settings, threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from poolwise.compiled import kernel, lane
 from poolwise.compiled.types import Array3, Matrix, Vector
 from poolwise.density.blocks.kernels import System, factorise_panel, scale_columns, scale_rows
+
+_LOG_2PI = math.log(2 * math.pi)
 
 
 @kernel
@@ -20,6 +23,21 @@ def solve_root(store, start, size, noise, out):
         for j in range(i + 1, size - 1):
             total -= store[at + j] * out[j]
         out[i] = total / store[at + i]
+
+
+@kernel
+def noise_of_known(store, start, size, known, noise):
+    """Put the noise that leads to the last `known` coefficients of the root in their place, in `noise` (size - 1,); the
+    log density of these."""
+    value = 0.0
+    for i in range(size - 1 - known, size - 1):
+        at = start + i * size
+        total = -store[at + size - 1]
+        for j in range(i, size - 1):
+            total += store[at + j] * noise[j]
+        noise[i] = total
+        value += math.log(store[at + i]) - 0.5 * total * total - 0.5 * _LOG_2PI
+    return value
 
 
 @kernel

@@ -235,16 +235,16 @@ class BlockedDensity:
         kept = {f: KeptOffsets(self, f, self._places(f), theta, working) for f in self.order.others}
         return tuple(leaf if f == self.order.leaf else kept[f] for f in range(len(self.factors)))
 
-    def _values(self, points: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    def _values(self, points: np.ndarray, kept: np.ndarray, known: int = 0) -> np.ndarray:
         """Log densities (m,) in kernels, and draws of the kept coefficients in the place of their noise (m, n), or of
-        none (0, n)."""
+        none (0, n); the last of which may be known."""
         values = np.empty(len(points))
         if self.tables is None:
-            evaluate.log_densities(points, self.smaller, NONE, values, kept)
+            evaluate.log_densities(points, self.smaller, NONE, known, values, kept)
             return values
         for some, table in self.tables.parts(self._log_ratios(points)):
             own, drawn = np.empty(len(some)), kept[some] if len(kept) else kept
-            evaluate.log_densities(np.ascontiguousarray(points[some]), self.smaller, table, own, drawn)
+            evaluate.log_densities(np.ascontiguousarray(points[some]), self.smaller, table, known, own, drawn)
             values[some] = own
             if len(kept):
                 kept[some] = drawn
@@ -289,10 +289,11 @@ class BlockedDensity:
         means, away = self.effects_from(points, working, block, effects)
         return means + away
 
-    def common_from(self, points: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log densities (m,), and as `draw_common`, from standard normals (m, n)."""
+    def common_from(self, points: np.ndarray, noise: np.ndarray, known: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (m,), and as `draw_common`, from standard normals (m, n). The last of these may be
+        coefficients that are known, of which log densities then are too."""
         found = np.array(noise, order="C")
-        return self._values(np.ascontiguousarray(points), found), found
+        return self._values(np.ascontiguousarray(points), found, known), found
 
     def effects_from(
         self, points: np.ndarray, working: np.ndarray, block: int, noise: np.ndarray

@@ -12,6 +12,7 @@ from poolwise.density.blocks.back_substitution import (
     constrain,
     leaf_given,
     left_for_leaf,
+    noise_of_known,
     shift_kept,
     solve_kept,
     solve_root,
@@ -42,12 +43,13 @@ _room = kernel(room)
 
 
 @kernel
-def log_densities(points: Matrix, system: System, table: LeafTable, out: Vector, kept: Matrix) -> None:
+def log_densities(points: Matrix, system: System, table: LeafTable, known: int, out: Vector, kept: Matrix) -> None:
     """Unnormalised log posterior of theta at each row of `points` (m, d), into `out` (m,); by a table of what the leaf
     leaves, where that has nodes.
 
     With `kept` (m, n) of standard normals, or zeros for means: one exact draw of all coefficients but the leaf's, given
-    each theta; without rows none. Effects are scaled, v of u = M v; common coefficients in working coordinates.
+    each theta; without rows none. Effects are scaled, v of u = M v; common coefficients in working coordinates. The
+    last `known` of these are not noise but known, and log densities are of theta and these.
     """
     covariance, scale, store, panels = _room(system)
     structure, unused = system.structure, np.empty(points.shape[1])
@@ -71,6 +73,7 @@ def log_densities(points: Matrix, system: System, table: LeafTable, out: Vector,
             continue
         noise = kept[i].copy()
         constrain(system, store, noise)
+        out[i] += noise_of_known(store, structure.root, structure.root_size, known, noise[first:])
         solve_root(store, structure.root, structure.root_size, noise[first:], root)
         unscale_coefficients(theta, system.prior, root)
         solve_kept(system, store, root, noise, kept[i])

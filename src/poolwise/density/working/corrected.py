@@ -154,11 +154,9 @@ class CorrectedDensity:
         return int(np.clip(_ROOM // (4 * effects + 2 * self.remainders.levels + 3), 1, _SLICE))
 
     def _drawn(self, points: np.ndarray, *, narrow: bool = False) -> _Drawn:
-        normal, full, noise = self.working.normal, self.working.full(points), self._noise(points)
+        full, noise = self.working.full(points), self._noise(points)
         noise = noise.narrow if narrow else noise  # draws of the working model itself
-        values, kept = normal.common_from(full, noise.kept)
-        values = self.working.without_sigma(values)
-        beta = normal.basis.written(normal.common_of(kept))
+        values, kept, beta = self.working.drawn(points, noise.kept)
         return _Drawn(
             points, full, self.working.logs(points), values, noise, kept, beta, self._kept_effects(full, kept)
         )
@@ -166,7 +164,7 @@ class CorrectedDensity:
     def _estimated(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Logs of estimates (m,), and which of the draws of each level of the leaf was chosen (m, G)."""
         values = drawn.values + self.remainders.constant
-        values += self.working.dispersions.log_prior(drawn.logs)
+        values += self.working.log_prior_of_dispersions(drawn.logs)
         if self.working.idle:
             values = values - 0.5 * np.square(drawn.points[:, 0]) - 0.5 * np.log(2 * np.pi)
         values -= drawn.noise.log_mixture_of_common()
@@ -217,7 +215,7 @@ class CorrectedDensity:
         """Random numbers of each theta."""
         normal, levels = self.working.normal, self.remainders.levels
         leaf = (normal.width, normal.blocks * normal.block_width) if normal.leaf >= 0 else (0, 0)
-        sizes = Sizes(normal.kept_size, len(normal.basis.reference), self.pairs, *leaf, levels)
+        sizes = Sizes(self.working.kept_size, self.working.common_size, self.pairs, *leaf, levels)
         defence = Defence.for_levels(levels, self.pairs) if self.defended else Defence()
         return Noise.at(np.round(points * self.cells), sizes, defence)
 

@@ -112,6 +112,26 @@ class WorkingDensity:
         """Values of the normal model without what the prior of its sigma, which is one, adds to them."""
         return values - _OF_SIGMA
 
+    @property
+    def kept_size(self) -> int:
+        """Numbers that draws of the kept coefficients are made of."""
+        return self.normal.kept_size
+
+    @property
+    def common_size(self) -> int:
+        """The same of the common ones, the last of these."""
+        return len(self.normal.basis.reference)
+
+    def drawn(self, points: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values (m,) without the dispersions' part, and by standard normals (m, n) kept coefficients and common ones
+        as written."""
+        values, kept = self.normal.common_from(self.full(points), noise)
+        return self.without_sigma(values), kept, self.normal.basis.written(self.normal.common_of(kept))
+
+    def log_prior_of_dispersions(self, logs: np.ndarray) -> np.ndarray:
+        """(m,) log densities of logs (m, k) under their priors, over those in the values of `drawn`."""
+        return self.dispersions.log_prior(logs)
+
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, .), (m,)."""
         found = self.of_effects(points) + self.dispersions.log_density(self.logs(points))
@@ -127,7 +147,7 @@ class WorkingDensity:
         if self.idle:
             return self.log_density(points), -points
         if isinstance(self.normal, BlockedDensity) and self.normal.tables is not None:
-            return _with_differences(self.log_density, points)
+            return with_differences(self.log_density, points)
         values, slopes = self.normal.values_and_gradients(self.full(points))
         logs = self.logs(points)
         slopes = self._with(slopes, self.dispersions.slopes(logs), self._sigma_alone)
@@ -164,7 +184,7 @@ class WorkingDensity:
         return rows.values[:, -1] - less[0], variance[0]
 
 
-def _with_differences(
+def with_differences(
     log_density: Callable[[np.ndarray], np.ndarray], points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values (m,) and gradients (m, d) at points (m, d), by central differences of the fourth order.

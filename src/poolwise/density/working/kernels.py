@@ -28,11 +28,13 @@ def remainders(
     slot_places: IntMatrix,
     working: Vector,
     precisions: Vector,
+    moves: Matrix,
     constants: Vector,
     starts: IntVector,
     beta: Matrix,
     u: Matrix,
     dispersions: Matrix,
+    away: Matrix,
     out: Matrix,
 ) -> None:
     """Log likelihood by the family less that of normal working outcomes, of each group's rows, into `out` (m, G).
@@ -44,13 +46,16 @@ def remainders(
     known : (parameters, n) known parts of their linear predictors.
     columns, slot_values, slot_places : as those of `Observations`.
     working, precisions : (n,) working outcomes and their precisions.
+    moves : (k, n) what working outcomes are more for a unit of each of `away`.
     constants : (G,) what the normal log likelihoods of each group's rows have beside their squares.
     starts : (G + 1,) where the rows of each group begin.
     beta, u : (p, m) and (U, m) coefficients and effects.
     dispersions : (parameters, m) what is added to all rows' predictors of each parameter.
+    away : (k, m).
     """
     parameters, draws = known.shape[0], out.shape[0]
     predictors, slopes, totals = np.empty(parameters * _BLOCK * draws), np.empty(_BLOCK * draws), np.empty(draws)
+    misses = np.empty(draws)
     for group in range(starts.size - 1):
         for draw in range(draws):
             totals[draw] = -constants[group]
@@ -70,8 +75,13 @@ def remainders(
                     for draw in range(draws):
                         at[draw] += x * effect[draw]
                 for draw in range(draws):
-                    away = working[row] - at[draw]
-                    totals[draw] += 0.5 * precisions[row] * away * away
+                    misses[draw] = working[row] - at[draw]
+                for k in range(moves.shape[0]):
+                    move, times = moves[k, row], away[k]
+                    for draw in range(draws):
+                        misses[draw] += move * times[draw]
+                for draw in range(draws):
+                    totals[draw] += 0.5 * precisions[row] * misses[draw] * misses[draw]
             to_location(code, eta, slopes)
             for k in range(1, parameters):
                 for i in range(size):

@@ -10,7 +10,7 @@ Newton's in each turn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -46,10 +46,18 @@ class WorkingOutcomes:
     Attributes
     ----------
     values, precisions : (n,).
+    moves : (k, n) what they are for a unit more of the log of each dispersion less what they are; none where they are
+        taken to be the same.
     """
 
     values: np.ndarray
     precisions: np.ndarray
+    moves: np.ndarray = field(default_factory=partial(np.empty, (0, 0)))
+
+    def take(self, positions: np.ndarray) -> WorkingOutcomes:
+        """Those of some rows."""
+        moves = np.take(self.moves, positions, axis=1) if len(self.moves) else self.moves
+        return WorkingOutcomes(self.values[positions], self.precisions[positions], moves)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -98,7 +98,7 @@ class RowRemainders:
         if some is not None:
             order = order[some[order]]
         rows = in_order(observations, order)
-        outcomes = WorkingOutcomes(model.outcomes.values[order], model.outcomes.precisions[order])
+        outcomes = model.outcomes.take(order)
         bounds = np.searchsorted(codes[order], np.arange(levels + 1)).astype(np.int64)
         below = np.concatenate([[0.0], np.cumsum(0.5 * np.log(outcomes.precisions / (2 * np.pi)))])
         exact = int(observations.terms[0, 2]) == family.callback.address  # and not within intervals
@@ -150,11 +150,13 @@ class RowRemainders:
             rows.slot_places,
             self.outcomes.values,
             self.outcomes.precisions,
+            self.outcomes.moves,
             self.constants,
             self.bounds,
             np.ascontiguousarray(of_columns),
             effects,
             self.dispersions.of_parameters(logs, len(rows.known)),
+            np.ascontiguousarray((logs - self.dispersions.centre).T),
             out,
         )
         return out
