@@ -11,6 +11,7 @@ from tests.families import exact
 from tests.families.test_kernels import alone, call
 
 from poolwise.families import FAMILIES, of_categories
+from poolwise.families.callback import call_values
 
 LABELS = tuple("abcde")
 MADE = {
@@ -228,3 +229,22 @@ def test_categories_in_reverse_are_the_same_model(name, link):
         there, back = (x, 0.0, *shifts), (shifts[1] - x, 0.0, shifts[1] - shifts[0], shifts[1])
     for k in range(4):
         assert alone(family, (k, 1.0), there)[0] == pytest.approx(alone(family, (3 - k, 1.0), back)[0], rel=1e-10)
+
+
+@pytest.mark.parametrize("family", [each for each in EVERY if each.values[0].likelihood is not None])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared thresholds", "thresholds by row"])
+def test_values_of_many_draws_are_those_of_the_kernel(family, shared):
+    rng = np.random.default_rng(1)
+    n, draws = 300, 11
+    y, trials = rng.integers(0, len(family.labels), n).astype(float), np.ones(n)
+    weights = rng.integers(0, 4, n) * 0.5
+    at = rng.normal(size=(1 + len(family.parameters), n, draws))
+    at[0] *= np.where(rng.random((n, draws)) < 0.05, 30.0, 1.0)
+    at[2:, :, 0] = -30.0  # next to no category between
+    if shared:
+        at[1:] = at[1:, :1]
+    totals = np.full(draws, 0.25)
+    call_values(family.likelihood.address, y, trials, weights, at.ravel(), totals)
+    own = np.array([call(family, y, trials, at[..., k], weights)[0] for k in range(draws)])
+    assert np.isfinite(own).all()
+    np.testing.assert_allclose(totals - 0.25, own, rtol=1e-12)

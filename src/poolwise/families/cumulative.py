@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.categories import (
     CLOGLOG,
     DISC,
@@ -35,6 +35,7 @@ from poolwise.priors import HalfStudentT
 
 _SCALE = latent_scale(*KINDS)
 _WIDTH = HalfStudentT(3.0, 2.5)
+_NOTHING = 1e-307  # probability, whose logarithm is about the last one
 
 
 @kernel
@@ -87,6 +88,50 @@ def _flexible(kind, n, parameters, y, trials, weights, predictors, slopes, infor
 def _equidistant(kind, n, parameters, y, trials, weights, predictors, slopes, information):
     y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
     return rows(kind, int(at[3, 0]), 1, y, weights, at, slope, known)
+
+
+@exact_kernel
+def values(categories, gaps, y, weights, predictors, totals):
+    """The same of many draws behind the logit, without derivatives.
+
+    F(b) - F(a) = F(b) (1 - F(a)) (1 - exp(a - b)), where 1 - exp(a - b) is mostly the same for all rows.
+    """
+    n, draws = y.size, totals.size
+    parameters = predictors.shape[0] // max(n, 1)
+    disc, steps = np.empty(draws), np.empty(draws)
+    at, within = np.empty((categories - 1, draws)), np.empty((categories - 1, draws))
+    for i in range(n):
+        others = 1 if i == 0 else 0
+        for r in range(1, parameters):
+            for k in range(draws):
+                others += predictors[r * n + i, k] != predictors[r * n + max(i - 1, 0), k]
+        if others:
+            for k in range(draws):
+                disc[k], at[0, k], within[0, k] = vector.exp(predictors[n + i, k]), 0.0, 0.0
+            for c in range(1, categories - 1):
+                logs = predictors[(1 + min(c, gaps)) * n + i]
+                for k in range(draws):
+                    steps[k] = disc[k] * vector.exp(logs[k])
+                    at[c, k] = at[c - 1, k] + steps[k]
+                    within[c, k] = vector.log(max(-vector.expm1(-steps[k]), _NOTHING))
+        place, w = int(y[i]), weights[i]
+        if 0 < place < categories - 1:
+            for k in range(draws):
+                low, high = at[place - 1, k] - disc[k] * predictors[i, k], at[place, k] - disc[k] * predictors[i, k]
+                both = (1.0 + vector.exp(-abs(low))) * (1.0 + vector.exp(-abs(high)))
+                totals[k] += w * (within[place, k] - max(low, 0.0) - max(-high, 0.0) - vector.log(both))
+            continue
+        side, end = (1.0, 0) if place == 0 else (-1.0, categories - 2)
+        for k in range(draws):
+            inwards = side * (at[end, k] - disc[k] * predictors[i, k])
+            totals[k] -= w * (max(-inwards, 0.0) + vector.log1p(vector.exp(-abs(inwards))))
+    return 0.0
+
+
+@values_callback
+def _logit_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    y, _, weights, at, totals = views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals)
+    return values(parameters, parameters - 2, y, weights, at, totals)
 
 
 @rows_callback
@@ -169,6 +214,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         odds="a higher {}",
         cuts=lambda location, *gaps: thresholds(count, location, *gaps),
         latent=True,
+        likelihood=_logit_values if flexible and link == "logit" else None,
     )
 
 

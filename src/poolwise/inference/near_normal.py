@@ -111,7 +111,7 @@ def _drawn(
     gradient : flops of a gradient of the family's density.
     everywhere : whether remainders are those of rows however far away.
     """
-    apart, values = _apart(plain, found)
+    apart, values, noise = _apart(plain, found)
     if not (np.isfinite(apart).all() and np.abs(values).max() < _DIGITS and np.ptp(apart)):
         return None
     if efficiency(apart) >= _SAME:
@@ -121,7 +121,7 @@ def _drawn(
         if drawn is not None:
             return single, drawn
     cheap = int(_CHEAP // plain.cost_of_pairs)
-    fewest = int(np.clip(max(cheap, math.ceil(apart.var() / _VARIANCE)), 1, _MOST_PAIRS))
+    fewest = int(np.clip(max(cheap, math.ceil(min(noise / _VARIANCE, _MOST_PAIRS))), 1, _MOST_PAIRS))
     for pairs in dict.fromkeys(min(times * fewest, _MOST_PAIRS) for times in (1, 2, 4)):
         corrected = replace(plain, pairs=pairs, defended=True, chosen={})
         if corrected.cost > _GRADIENTS * gradient:
@@ -187,12 +187,17 @@ def _noted(certificate: Certificate, left_out: np.ndarray, alike: float) -> Cert
     )
 
 
-def _apart(plain: CorrectedDensity, found: WorkingModel) -> tuple[np.ndarray, np.ndarray]:
-    """Log densities of the family less those of the working model at some points near its mode; and these.
+def _apart(plain: CorrectedDensity, found: WorkingModel) -> tuple[np.ndarray, np.ndarray, float]:
+    """Log densities of the family less those of the working model at some points near its mode; these; and the variance
+    of the noise in the former, which is others in the next cells.
 
     By draws none of which is wide: the density of both kinds varies by itself.
     """
     root = np.linalg.cholesky(found.modes[0].covariance)
     points = found.modes[0].point + np.random.default_rng(0).standard_normal((_COMPARED, len(root))) @ root.T
-    values = found.density.log_density(points)
-    return np.asarray(plain.log_density(points) - values), values
+    both = np.concatenate([points, points + 1.0 / plain.cells])
+    values = found.density.log_density(both)
+    apart, beside = np.split(plain.log_density(both) - values, 2)
+    with np.errstate(invalid="ignore"):
+        noise = 0.5 * float(np.square(apart - beside).mean())
+    return apart, values[: len(points)], noise if math.isfinite(noise) else math.inf
