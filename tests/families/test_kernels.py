@@ -96,11 +96,7 @@ def test_kernel_is_the_log_density_but_for_a_constant(family):
 
 @pytest.mark.parametrize(
     "family",
-    [
-        pytest.param(each, id=name)
-        for name, each in FAMILIES.items()
-        if each.likelihood is not None and not each.labels
-    ],
+    [pytest.param(each, id=name) for name, each in FAMILIES.items() if each.likelihood is not None and not each.labels],
 )
 @pytest.mark.parametrize("plain", [True, False], ids=["ones", "weights"])
 def test_values_of_many_draws_are_those_of_the_kernel(family, plain):

@@ -91,15 +91,16 @@ def _equidistant(kind, n, parameters, y, trials, weights, predictors, slopes, in
 
 
 @exact_kernel
-def values(categories, gaps, y, weights, predictors, totals):
-    """The same of many draws behind the logit, without derivatives.
+def values(kind, categories, gaps, y, weights, predictors, totals):
+    """The same of many draws, without derivatives.
 
-    F(b) - F(a) = F(b) (1 - F(a)) (1 - exp(a - b)), where 1 - exp(a - b) is mostly the same for all rows.
+    Behind the logit F(b) - F(a) = F(b) (1 - F(a)) (1 - exp(a - b)), where 1 - exp(a - b) is mostly the same for all
+    rows.
     """
     n, draws = y.size, totals.size
     parameters = predictors.shape[0] // max(n, 1)
-    disc, steps = np.empty(draws), np.empty(draws)
-    at, within = np.empty((categories - 1, draws)), np.empty((categories - 1, draws))
+    disc, at = np.empty(draws), np.empty((categories - 1, draws))
+    width, within = np.empty((categories - 1, draws)), np.empty((categories - 1, draws))
     for i in range(n):
         others = 1 if i == 0 else 0
         for r in range(1, parameters):
@@ -111,10 +112,20 @@ def values(categories, gaps, y, weights, predictors, totals):
             for c in range(1, categories - 1):
                 logs = predictors[(1 + min(c, gaps)) * n + i]
                 for k in range(draws):
-                    steps[k] = disc[k] * vector.exp(logs[k])
-                    at[c, k] = at[c - 1, k] + steps[k]
-                    within[c, k] = vector.log(max(-vector.expm1(-steps[k]), _NOTHING))
+                    width[c, k] = disc[k] * vector.exp(logs[k])
+                    at[c, k] = at[c - 1, k] + width[c, k]
+                    within[c, k] = vector.log(max(-vector.expm1(-width[c, k]), _NOTHING)) if kind == LOGIT else 0.0
         place, w = int(y[i]), weights[i]
+        if kind != LOGIT:
+            for k in range(draws):
+                low = at[max(place - 1, 0), k] - disc[k] * predictors[i, k]
+                if place == 0:
+                    totals[k] += w * below(kind, low)[0]
+                elif place == categories - 1:
+                    totals[k] += w * above(kind, low)[0]
+                else:
+                    totals[k] += w * between(kind, low, width[place, k])[0]
+            continue
         if 0 < place < categories - 1:
             for k in range(draws):
                 low, high = at[place - 1, k] - disc[k] * predictors[i, k], at[place, k] - disc[k] * predictors[i, k]
@@ -128,10 +139,25 @@ def values(categories, gaps, y, weights, predictors, totals):
     return 0.0
 
 
+@kernel
+def _flexible_values(kind, n, parameters, draws, y, trials, weights, predictors, totals):
+    y, _, weights, at, totals = views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals)
+    return values(kind, parameters, parameters - 2, y, weights, at, totals)
+
+
 @values_callback
 def _logit_values(n, parameters, draws, y, trials, weights, predictors, totals):
-    y, _, weights, at, totals = views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals)
-    return values(parameters, parameters - 2, y, weights, at, totals)
+    return _flexible_values(LOGIT, n, parameters, draws, y, trials, weights, predictors, totals)
+
+
+@values_callback
+def _probit_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return _flexible_values(PROBIT, n, parameters, draws, y, trials, weights, predictors, totals)
+
+
+@values_callback
+def _cloglog_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return _flexible_values(CLOGLOG, n, parameters, draws, y, trials, weights, predictors, totals)
 
 
 @rows_callback
@@ -165,6 +191,7 @@ def _cloglog_equidistant(n, parameters, y, trials, weights, predictors, slopes, 
 
 
 _FLEXIBLE = {"logit": _logit, "probit": _probit, "cloglog": _cloglog}
+_VALUES = {"logit": _logit_values, "probit": _probit_values, "cloglog": _cloglog_values}
 _EQUIDISTANT = {"logit": _logit_equidistant, "probit": _probit_equidistant, "cloglog": _cloglog_equidistant}
 
 
@@ -214,7 +241,7 @@ def _made(name: str, labels: tuple[str, ...], link: str, *, flexible: bool) -> F
         odds="a higher {}",
         cuts=lambda location, *gaps: thresholds(count, location, *gaps),
         latent=True,
-        likelihood=_logit_values if flexible and link == "logit" else None,
+        likelihood=_VALUES[link] if flexible else None,
     )
 
 

@@ -169,6 +169,6 @@ def test_quadrature_over_many_dispersions_is_not_begun(monkeypatch):
     assert nodes_for(0, 8) == 13 and nodes_for(4, 8) == 13 * 5**4
     model, found, of_model = _models("y ~ x + (1 | g) + (1 | h)", "negative_binomial")
     monkeypatch.setattr(of_levels, "_WORTH", 0.0)
-    monkeypatch.setattr(of_levels, "_NODES", nodes_for(1, 8) - 1)
+    monkeypatch.setattr(of_levels, "MOST_NODES", nodes_for(1, 8) - 1)
     monkeypatch.setattr(of_levels, "hermite_terms", None)
     assert level_polynomials_of(*of_model, RowRemainders.of(*of_model), 1) is None

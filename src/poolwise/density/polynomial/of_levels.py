@@ -20,6 +20,7 @@ import numpy as np
 
 from poolwise.density.latent.observations import Observations
 from poolwise.density.polynomial.expansion import (
+    MOST_NODES,
     Exponents,
     Normals,
     count_of,
@@ -51,7 +52,6 @@ _TRIED, _CLOSE = 4096, 0.005  # rows that tell which order will do: left out is 
 _DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
 _WORTH = 5e5  # flops of a draw's rows, below which these are read in no time
-_NODES = 2_000  # at which each row's slopes are asked for at the most: some thousand draws look at every row as often
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
 _MOST = 1 << 25  # numbers of all slopes
 _APART = 0.1  # variance of what is left out at these draws, which are further out than those of the posterior
@@ -77,7 +77,7 @@ def level_polynomials_of(
     leaf = model.density.normal.leaf
     q = len(design.factors[leaf].effects) if leaf >= 0 else 0
     dispersions = len(model.density.dispersions.centre)
-    if q not in _ORDERS or by_all.cost < _WORTH or nodes_for(dispersions, _ORDERS[q]) > _NODES:
+    if q not in _ORDERS or by_all.cost < _WORTH or nodes_for(dispersions, _ORDERS[q]) > MOST_NODES:
         return None
     drawn = CorrectedDensity.of(model, by_all, design, priors, 1, threads)
     points = thetas_of(model.density, model.modes[0], _DRAWS)

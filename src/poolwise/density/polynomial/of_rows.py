@@ -11,12 +11,14 @@ import numpy as np
 from poolwise.density.latent.observations import Observations, OutcomeRows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import (
+    MOST_NODES,
     Exponents,
     Normals,
     Sums,
     count_of,
     errors_of,
     hermite_terms,
+    nodes_for,
     normal_terms,
     terms_for,
 )
@@ -71,7 +73,7 @@ def polynomials_of(
     cells, rows = len(total.counts), len(observations.y)
     counts, row = np.bincount(observations.codes, minlength=cells), of_rows.cost / rows
     orders = orders_for(coordinates.size, k)
-    if not orders:
+    if not orders or nodes_for(k, orders[-1]) > MOST_NODES:
         return None
     least = np.minimum(counts * row, polynomial_cost(count_of(coordinates.size, orders[0], k), coordinates.size))
     if least.sum() >= _FEWER * of_rows.cost:
