@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import poolwise as pw
 from poolwise.density.blocks import ordering, root
@@ -223,3 +224,32 @@ def test_a_mode_that_either_factor_makes_is_found_in_any_order():
     shares = [float((fit.posterior["sd_a"] < 2).mean()) for fit in (one, other)]
     assert abs(shares[0] - shares[1]) < 0.1
     assert one.log_evidence == pytest.approx(other.log_evidence, abs=0.2)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | a)", "y ~ x + (x | a) + (1 | c)", "y ~ x + (1 | a/b) + (1 | d)"])
+def test_a_coefficient_that_is_known_is_a_part_of_the_outcome(formula, school):
+    """Whether one is given beside theta or its column times it is taken from the outcome: densities and draws of all
+    else are the same."""
+    given = 0.7
+    with_w = formula.replace("~ x", "~ x + w")
+    model, _, density = model_of(with_w, school)
+    _, _, without = model_of(formula, school.assign(y=school["y"] - given * school["w"]))
+    assert model.design.coefficients[-1] == "w"
+    points = random_theta(density, 5)
+    noise = np.random.default_rng(1).normal(size=(5, density.kept_size))
+    scale = density.basis.to_written[-1, -1]
+    noise[:, -1] = (given - density.basis.reference[-1]) / scale
+    values, kept = density.common_from(points, noise, 1)
+    own, _ = without.common_from(points, np.zeros((5, without.kept_size)))
+    prior = model.priors.coefficients[-1]
+    np.testing.assert_allclose(
+        values - np.log(scale), own + norm.logpdf(given, prior.mean, prior.sd), rtol=0, atol=1e-9 * np.abs(own).max()
+    )
+    beta = density.basis.written(density.common_of(kept))
+    np.testing.assert_allclose(beta[:, -1], given, rtol=1e-12)
+    # Without noise the others are at their means given it.
+    noise[:, :-1] = 0.0
+    _, kept = density.common_from(points, noise, 1)
+    _, means = without.common_from(points, np.zeros((5, without.kept_size)))
+    one = density.basis.written(density.common_of(kept))[:, :-1]
+    np.testing.assert_allclose(one, without.basis.written(without.common_of(means)), rtol=1e-8, atol=1e-9)
