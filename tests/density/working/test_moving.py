@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +35,7 @@ def data_of(family, rows=400, groups=8, seed=3):
 
 def densities_of(formula, data, family):
     """The model; and with outcomes that stay and with those that move, the working model and the corrected density."""
-    model, _ = prepare(formula, data, family=family_of(family), missing="drop", threads=1)
+    model, _ = prepare(formula, data, priors=None, family=family_of(family), missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     of_model = observations, model.design, model.priors, model.family, model.link
@@ -79,7 +81,7 @@ def test_thresholds_and_coefficients_go_together():
     root = np.linalg.cholesky(moving.modes[0].covariance)
     points = moving.modes[0].point + np.random.default_rng(1).normal(size=(100, len(root))) @ root.T
     apart = [
-        (corrected.log_density(points) - found.density.log_density(points)).std()
+        (replace(corrected, defended=False).log_density(points) - found.density.log_density(points)).std()
         for found, corrected in ((still, one), (moving, other))
     ]
     assert apart[1] < 0.5 * apart[0]
