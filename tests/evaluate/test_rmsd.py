@@ -1,8 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 import poolwise as pw
 from poolwise.design.design import linear_predictor
+from poolwise.evaluate import posterior_checks
+from poolwise.evaluate.loo import part_of_rows
 from poolwise.evaluate.rmsd import squared_error
 
 
@@ -75,3 +78,33 @@ def test_prior_predictive_follows_the_priors(small):
     np.testing.assert_allclose(spread, 0.5, atol=0.05)
     assert drawn["y"].shape == (4000, 30)
     np.testing.assert_array_equal(drawn["y"], fit.prior_predictive(4000, seed=2)["y"])
+
+
+@pytest.mark.parametrize("engine", [False, True], ids=["frame", "DuckDB"])
+def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch):
+    """Of many rows a part is looked at, but each is predicted by all others of its group."""
+    rng = np.random.default_rng(5)
+    g, k = rng.integers(0, 80, 1_600), rng.integers(0, 3, 1_600)
+    g[:300] = 0  # a large group among small ones
+    eta = -0.5 + 0.4 * k + rng.normal(size=80)[g]
+    frame = pd.DataFrame({"y": (rng.random(1_600) < 1 / (1 + np.exp(-eta))).astype(int), "k": k, "g": g})
+    fit = pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1)
+    whole = fit.check(draws=20)
+    if engine:
+        duckdb = pytest.importorskip("duckdb")
+        connection = duckdb.connect()
+        connection.register("rows_of_all", frame)
+        fit = pw.fit("y ~ k + (1 | g)", connection.table("rows_of_all"), family="bernoulli", seed=1)
+    monkeypatch.setattr(posterior_checks, "MOST", 1_500)
+    part = fit.check(draws=20)
+    assert len(part.observed) == 1_500
+    optimism = whole.rmsd_out_of_sample - whole.rmsd_in_sample
+    assert part.rmsd_in_sample == pytest.approx(whole.rmsd_in_sample, abs=0.004)
+    assert part.rmsd_out_of_sample - part.rmsd_in_sample == pytest.approx(optimism, rel=0.1)
+    monkeypatch.setattr(posterior_checks, "MOST", 200)
+    part = fit.check(draws=20)
+    assert part.rmsd_out_of_sample - part.rmsd_in_sample == pytest.approx(optimism, rel=0.6)
+    monkeypatch.setattr(part_of_rows, "_GATHERED", 300)  # some of the small groups
+    fewer = fit.check(draws=20)
+    assert fewer.rmsd_in_sample == part.rmsd_in_sample
+    assert fewer.rmsd_out_of_sample == pytest.approx(part.rmsd_out_of_sample, abs=0.05)

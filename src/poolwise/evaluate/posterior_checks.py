@@ -12,6 +12,7 @@ from poolwise.design import Rows
 from poolwise.design.factors import Factor
 from poolwise.evaluate.deviations import measured
 from poolwise.evaluate.loo import sampled_families as sampled
+from poolwise.evaluate.loo.part_of_rows import rmsd_of_part
 from poolwise.evaluate.loo.rows import MOST as ROWS_OUT
 from poolwise.evaluate.loo.rows import Batches, rmsd_left_out, some_positions
 from poolwise.evaluate.predict import predictor_of_rows
@@ -74,7 +75,8 @@ class Replications:
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
     """Replicate the data, and no more."""
     model = posterior.model
-    rows, total = _each_alone(*_some_rows(batches, posterior), precise=bool(model.family.precise))
+    some, _, total = _some_rows(batches, posterior)
+    rows, total = _each_alone(some, total, precise=bool(model.family.precise))
     made = replicate(posterior, rows, draws, seed)
     completed = None if rows.observed.all() else complete(posterior, rows, 1, seed)[0]
     return Replications(
@@ -170,7 +172,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     import pandas as pd
 
     family = posterior.model.family
-    some, total = _some_rows(batches, posterior)
+    some, positions, total = _some_rows(batches, posterior)
     rows, total = _each_alone(some, total, precise=bool(family.precise))
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
@@ -194,7 +196,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
         design.response,
         table,
         groups,
-        *_rmsd(posterior, some, threads),
+        *_rmsd(posterior, some, positions, batches, threads),
         observed,
         replicated,
         total,
@@ -209,8 +211,12 @@ def _share(place: int) -> Statistic:
     return lambda y: (y == place).mean(axis=-1)
 
 
-def _rmsd(posterior: Posterior, rows: Rows, threads: int) -> tuple[float, float]:
+def _rmsd(
+    posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Batches, threads: int
+) -> tuple[float, float]:
     """RMSD of outcomes from posterior means, in sample and with each row left out."""
+    if posterior.model.sampled and len(rows.codes) < posterior.model.statistics.rows:
+        return rmsd_of_part(posterior, rows, positions, batches)
     if posterior.model.sampled:
         return sampled.rmsd_left_out(posterior, rows)
     some = rows.take(some_positions(len(rows.codes), ROWS_OUT))
@@ -243,8 +249,8 @@ def complete(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndar
     return drawn
 
 
-def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
-    """All rows, or `MOST` of them at random, from one pass."""
+def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, np.ndarray, int]:
+    """All rows, or `MOST` of them at random, from one pass; their positions (n,) among all, and how many these are."""
     total = posterior.model.statistics.rows
     positions = some_positions(total, MOST)
     parts, before = [], 0
@@ -252,7 +258,7 @@ def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
         low, high = np.searchsorted(positions, [before, before + len(rows.codes)])
         parts.append(rows.take(positions[low:high] - before))
         before += len(rows.codes)
-    return Rows.joined(parts), total
+    return Rows.joined(parts), positions, total
 
 
 def _each_alone(rows: Rows, total: int, *, precise: bool) -> tuple[Rows, int]:

@@ -14,7 +14,7 @@ from poolwise.design.factors import Factor
 from poolwise.inference.posterior import Posterior
 
 _NODES = {1: 15, 2: 9, 3: 5, 4: 3}  # along each effect; more effects than these are not integrated
-_TELLING = 50  # rows for each effect of a group, from which one of them may hardly move it
+TELLING = 50  # rows for each effect of a group, from which one of them may hardly move it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ def finest(posterior: Posterior) -> Effects | None:
 def hardly_moved(effects: Effects, rows: Rows) -> bool:
     """Whether every group has so many rows that one of them may hardly move its effects."""
     counts = np.bincount(effects.codes(rows))
-    return not np.any((counts > 0) & (counts < _TELLING * len(effects.of)))
+    return not np.any((counts > 0) & (counts < TELLING * len(effects.of)))
 
 
 def effects_by(posterior: Posterior, by: str) -> Effects | None:

@@ -20,6 +20,7 @@ from poolwise.evaluate.loo.group_integrals import Integrated, adder, conditional
 from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, hardly_moved, is_of
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.observed import of_groups, of_rows
+from poolwise.evaluate.loo.part_of_rows import outside_means
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.families import Family
@@ -116,9 +117,7 @@ def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent)
     family = posterior.model.family
     if not measured(family, rows):
         return math.nan, math.nan
-    _, found = _integrated(posterior, rows, progress)
-    weights = np.exp(found.outside.min(axis=0) - found.outside)
-    outside = (weights * found.means).sum(axis=0) / weights.sum(axis=0)
+    outside = outside_means(_integrated(posterior, rows, progress)[1])
     inside = conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
     return _rms(family, rows, inside), _rms(family, rows, outside)
 

@@ -1,0 +1,98 @@
+"""Deviations of a random part of the rows from what all others predict, for families that are sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from poolwise.design import Rows
+from poolwise.evaluate.deviations import deviations, measured
+from poolwise.evaluate.loo.group_integrals import Integrated, conditional, integrate
+from poolwise.evaluate.loo.integrated_effects import TELLING, Effects, finest
+from poolwise.inference.posterior import Posterior
+from poolwise.support.progress import silent
+
+_GATHERED = 50_000  # rows of small groups that are looked at together
+
+
+def rmsd_of_part(
+    posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Callable[[], Iterator[Rows]]
+) -> tuple[float, float]:
+    """RMSD of outcomes from their expectations, in sample and when left out; NaN where outcomes have no distances.
+
+    Effects of a group are integrated given all of its rows, those outside the part too; groups with many rows keep
+    the effects that were drawn, which one row hardly moves.
+
+    Parameters
+    ----------
+    rows, positions : the part, and where its rows (n,) are among all.
+    batches : to all rows, in their order.
+    """
+    family = posterior.model.family
+    if not measured(family, rows):
+        return math.nan, math.nan
+    count = posterior.chains * posterior.draws
+    draws = np.linspace(0, count - 1, min(count, 1_000)).astype(int)
+    inside = deviations(family, rows, conditional(posterior, rows, draws).mean().mean(axis=0))
+    if inside is None:
+        return math.nan, math.nan
+    weights, effects = rows.precisions, finest(posterior)
+    few = np.zeros(len(weights), dtype=bool)
+    if effects is not None:
+        of_cells = effects.factors[0].codes
+        sizes = np.bincount(of_cells, posterior.model.statistics.counts, effects.groups)
+        few = sizes[effects.codes(rows)] < TELLING * len(effects.of)
+    parts = [(weights[~few].sum(), _mean_square(posterior, rows.take(np.flatnonzero(~few)), None))]
+    if effects is not None and few.any():
+        mine = _gathered(effects, rows, positions, few, sizes)
+        every, at = _rows_of_groups(batches, effects, np.unique(effects.codes(rows)[mine]))
+        parts.append((weights[few].sum(), _mean_square(posterior, every, effects, np.isin(at, positions[mine]))))
+    outside = sum(weight * square for weight, square in parts if weight) / weights.sum()
+    return float(np.sqrt(np.average(np.square(inside), weights=weights))), math.sqrt(outside)
+
+
+def _gathered(effects: Effects, rows: Rows, positions: np.ndarray, few: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Rows of the part in small groups, by their places in it: as many as have no more than `_GATHERED` in their
+    groups."""
+    order = np.random.default_rng(len(positions)).permutation(np.flatnonzero(few))
+    codes = effects.codes(rows)[order]
+    first = np.zeros(len(order), dtype=bool)
+    first[np.unique(codes, return_index=True)[1]] = True
+    within = np.cumsum(np.where(first, sizes[codes], 0.0)) <= _GATHERED
+    within[0] = True
+    return np.asarray(order[within])
+
+
+def _rows_of_groups(
+    batches: Callable[[], Iterator[Rows]], effects: Effects, groups: np.ndarray
+) -> tuple[Rows, np.ndarray]:
+    """All rows of some groups, and their positions (n,) among all."""
+    parts, places, before = [], [], 0
+    wanted = np.zeros(effects.groups, dtype=bool)
+    wanted[groups] = True
+    for rows in batches():
+        mine = np.flatnonzero(wanted[effects.codes(rows)])
+        parts.append(rows.take(mine))
+        places.append(before + mine)
+        before += len(rows.codes)
+    return Rows.joined(parts), np.concatenate(places)
+
+
+def _mean_square(posterior: Posterior, rows: Rows, effects: Effects | None, some: np.ndarray | None = None) -> float:
+    """Of the deviations from what all others predict, weighted; of some of the rows, by truth values (n,)."""
+    if not len(rows.codes):
+        return 0.0
+    found = integrate(posterior, rows, effects, silent)
+    away = deviations(posterior.model.family, rows, outside_means(found))
+    if away is None:
+        return math.nan
+    kept = slice(None) if some is None else some
+    return float(np.average(np.square(away[kept]), weights=rows.precisions[kept]))
+
+
+def outside_means(found: Integrated) -> np.ndarray:
+    """(n,) expected outcomes of rows given all others: draws are weighed by the reciprocals of the rows' densities."""
+    weights = np.exp(found.outside.min(axis=0) - found.outside)
+    return np.asarray((weights * found.means).sum(axis=0) / weights.sum(axis=0))
