@@ -66,7 +66,7 @@ def test_rows_left_out_are_what_refits_say(count):
 
 def by_draws(posterior, rows, i):
     """log of the mean density of a row over draws."""
-    from poolwise.evaluate.loo.group_integrals import conditional
+    from poolwise.evaluate.loo.conditional_outcomes import conditional
 
     found = conditional(posterior, rows.take(np.array([i])), np.arange(posterior.chains * posterior.draws))
     return np.log(np.exp(found.log_density(rows.response[i : i + 1])).mean())

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logsumexp
-from scipy.stats import norm
+from scipy.stats import norm, poisson
 
 import poolwise as pw
 from poolwise.density.latent.observations import known_parts
@@ -105,6 +105,41 @@ def test_integrals_are_those_of_a_dense_grid(frame, name):
         groups, outside = on_a_grid(fit, draw, 121 if size == 2 else 41)
         np.testing.assert_allclose(found.groups[draw], groups, atol=near)
         np.testing.assert_allclose(found.outside[draw], outside, atol=near)
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize(
+    "formula", ["y ~ 1 + offset(log(exposure)) + (1 | g)", "y ~ x + offset(log(exposure)) + (x | g)"]
+)
+def test_a_row_that_is_most_of_its_group_is_left_out_right(rows, formula):
+    """Without it the effects of its group spread far beyond what they are with it."""
+    if rows == 1 and "x" in formula.split("|")[0]:
+        pytest.skip("slopes of single rows")
+    rng = np.random.default_rng(4)
+    g, exposure = np.repeat(np.arange(GROUPS), rows), np.tile(np.r_[1000.0, np.ones(rows - 1)], GROUPS)
+    y = rng.poisson(exposure * np.exp(0.5 + rng.normal(0, 0.6, GROUPS)[g]))
+    data = {"y": y, "g": g, "exposure": exposure, "x": rng.normal(size=len(g))}
+    fit = pw.fit(formula, data, family="poisson", draws=25, seed=1, priors={"sd": pw.HalfNormal(0.7)})
+    effects = finest(fit.result)
+    found = integrate(fit.result, fit.rows, effects, silent)
+    for draw in (0, 60):
+        groups, outside = on_a_grid(fit, draw, 5_001 if len(effects.of) == 1 else 601)
+        np.testing.assert_allclose(found.groups[draw], groups, atol=0.02)
+        np.testing.assert_allclose(found.outside[draw], outside, atol=0.05)
+
+
+@pytest.mark.long
+def test_a_row_that_is_most_of_its_group_is_left_out_as_by_a_refit():
+    rng = np.random.default_rng(0)
+    g, exposure = np.repeat(np.arange(12), 10), np.r_[3000.0, np.ones(119)]
+    y = rng.poisson(exposure * np.exp(0.5 + rng.normal(0, 0.6, 12)[g]))
+    data = pd.DataFrame({"y": y, "g": g, "exposure": exposure})
+    formula = "y ~ 1 + offset(log(exposure)) + (1 | g)"
+    found = pw.fit(formula, data, family="poisson", seed=1).loo()
+    again = pw.fit(formula, data.iloc[1:], family="poisson", draws=5000, seed=2)
+    drawn = again.predict(data.iloc[:1], draws=True).to_numpy().ravel()
+    assert found.pareto_k[0] < 0.7  # weights of draws had nothing to tell
+    assert abs(found.elpd_i[0] - np.log(poisson.pmf(y[0], drawn).mean())) < 0.1
 
 
 def test_large_groups_need_no_integrals(monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.design.factors import Factor
-from poolwise.evaluate.loo.group_integrals import conditional
+from poolwise.evaluate.loo.conditional_outcomes import conditional
 from poolwise.evaluate.outcome_distribution import Outcomes
 from poolwise.families import locations
 from poolwise.families.evaluate import slopes_and_information

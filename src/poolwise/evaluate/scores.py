@@ -9,8 +9,8 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.evaluate.deviations import deviations, measured
+from poolwise.evaluate.loo.conditional_outcomes import conditional
 from poolwise.evaluate.loo.elpd import LeaveOut
-from poolwise.evaluate.loo.group_integrals import conditional
 from poolwise.inference.posterior import Posterior
 from poolwise.support.threads import steps
 

@@ -14,7 +14,7 @@ import numpy as np
 from poolwise.density.gaussian import gaussian
 from poolwise.density.ties import sampled_part
 from poolwise.design import Rows
-from poolwise.evaluate.loo.group_integrals import conditional
+from poolwise.evaluate.loo.conditional_outcomes import conditional
 from poolwise.evaluate.predict import predictor_of_rows
 from poolwise.evaluate.prediction_request import Kind, NewGroups, Question
 from poolwise.evaluate.prior_predictive import prior_predictive

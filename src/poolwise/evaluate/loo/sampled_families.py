@@ -15,8 +15,10 @@ from poolwise.design import Rows
 from poolwise.evaluate.deviations import deviations, measured
 from poolwise.evaluate.loo import importance_weights as weighing
 from poolwise.evaluate.loo import sampled_regressions as separate
+from poolwise.evaluate.loo.conditional_outcomes import conditional
+from poolwise.evaluate.loo.effect_centres import adder
 from poolwise.evaluate.loo.elpd import GOOD_K, LeaveOut
-from poolwise.evaluate.loo.group_integrals import Integrated, adder, conditional, integrate
+from poolwise.evaluate.loo.group_integrals import Integrated, integrate
 from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, hardly_moved, is_of
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.observed import of_groups, of_rows
@@ -73,7 +75,7 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     total = len(rows.codes)
     effects, found = _integrated(posterior, rows, progress)
     chosen = some_positions(total, MOST)
-    outside, y = found.outside[:, chosen], rows.response[chosen]
+    outside = found.outside[:, chosen]
     elpd, weights, shapes = weighing.left_out(outside)
     mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
     rough = weighing.rough(found.outside) if len(chosen) < total else np.zeros(total)
@@ -83,9 +85,9 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         elpd[bad], mean[bad] = separate.rows_by_refitting(posterior, rows, chosen[bad], threads, progress)
         refitted[bad] = True
     for i, again in [] if apart else _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
-        some = conditional(again, rows.take(chosen[bad[i] : bad[i] + 1]), _spread(again))
-        elpd[bad[i]] = weighing.average(some.log_density(y[bad[i] : bad[i] + 1]))[0]
-        mean[bad[i]], refitted[bad[i]] = some.mean().mean(), True
+        density, expected = _of_a_row(again, rows, effects, int(chosen[bad[i]]))
+        elpd[bad[i]] = weighing.average(density)[0]
+        mean[bad[i]], refitted[bad[i]] = expected.mean(), True
     error = weighing.monte_carlo_error(weights, shapes, ~refitted)
     how = "given all effects" if effects is None else f"integrated over the effects of {effects.name}"
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
@@ -96,6 +98,17 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
         float((elpd - rough[chosen]).std(ddof=1)) if len(chosen) < total else 0.0, error * total / len(chosen),
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _of_a_row(again: Posterior, rows: Rows, effects: Effects | None, position: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log densities (m, 1) and expected outcomes (m, 1) of a row for the draws of a fit that has not seen it."""
+    if effects is None:
+        some = conditional(again, rows.take(np.array([position])), _spread(again))
+        return some.log_density(rows.response[[position]]), some.mean()
+    codes = effects.codes(rows)
+    mine = np.flatnonzero(codes == codes[position])
+    found, place = integrate(again, rows.take(mine), effects, silent), mine == position
+    return found.outside[:, place], found.means[:, place]
 
 
 def _integrated(posterior: Posterior, rows: Rows, progress: Progress) -> tuple[Effects | None, Integrated]:

@@ -13,8 +13,8 @@ from poolwise.density.latent.density import latent
 from poolwise.density.latent.observations import Observations, observe
 from poolwise.design import Rows
 from poolwise.evaluate.loo import importance_weights as weighing
+from poolwise.evaluate.loo.conditional_outcomes import conditional
 from poolwise.evaluate.loo.elpd import LeaveOut
-from poolwise.evaluate.loo.group_integrals import conditional
 from poolwise.evaluate.loo.observed import of_groups
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.inference.posterior import Model, Posterior
