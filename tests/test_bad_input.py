@@ -179,8 +179,34 @@ def test_odd_but_fine_inputs(small):
     assert fit.outcome.passed
     numeric = pw.fit("y ~ x + (1 | g)", small.assign(g=small.g.map(ord)), seed=1, draws=50)
     assert list(numeric.group_coefficients()["g"]) == [97, 98, 99, 100, 101, 102]
-    mixed = small.assign(g=[1, "b"] * 15)
-    assert set(pw.fit("y ~ x + (1 | g)", mixed, seed=1, draws=50).group_coefficients()["g"]) == {"1", "b"}
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | k)", "y ~ x + k"])
+@pytest.mark.parametrize(
+    "labels, said",
+    [
+        ([1, "1", 2], "'k' holds 1 as a number and '1' as text"),
+        ([True, 1, 2], "'k' holds True as a truth value and 1 as a number"),
+        (["a", 0, False], "'k' holds 0 as a number and False as a truth value"),
+        (["True", True, 5], "'k' holds 'True' as text and True as a truth value"),
+    ],
+)
+def test_labels_that_may_be_one_or_two_are_refused(small, formula, labels, said):
+    values = np.array(labels * 10, dtype=object)
+    frames = [small.assign(k=values), pl.from_pandas(small).with_columns(pl.Series("k", list(values), dtype=pl.Object))]
+    if "1" in labels:
+        frames.append(small.assign(k=pd.Categorical(values)))
+    for frame in frames:
+        with pytest.raises(pw.DataError, match=said):
+            pw.fit(formula, frame, seed=1, draws=50)
+
+
+def test_labels_of_two_kinds_are_text(small):
+    mixed = small.assign(k=[1, "b", 2.5] * 10, m=[1, 1.0, 2] * 10)
+    fit = pw.fit("y ~ x + k + (1 | k)", mixed, seed=1, draws=50)
+    assert list(fit.group_coefficients()["k"]) == ["1", "2.5", "b"]
+    assert {"beta[k[T.2.5]]", "beta[k[T.b]]"} < set(fit.summary().index)
+    assert list(pw.fit("y ~ x + (1 | m)", mixed, seed=1, draws=50).group_coefficients()["m"]) == [1, 2]
 
 
 def test_numbers_with_units_have_a_coefficient_each(small):

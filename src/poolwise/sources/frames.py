@@ -59,8 +59,8 @@ class Table:
 def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
     """Whether labels come back from an engine as they are in memory: those that are text, numbers and truth values.
 
-    Categories of numbers, times with a zone and tuples come back as something else, as do columns whose names differ in
-    case alone.
+    Categories of numbers, times with a zone, tuples and mixes of text and numbers come back as something else, as do
+    columns whose names differ in case alone.
     """
     import narwhals as nw
     import pandas as pd
@@ -77,8 +77,10 @@ def engines_keep_labels(table: Table, names: Iterable[str]) -> bool:
         dtype = getattr(series.to_native(), "dtype", None)
         if isinstance(dtype, pd.CategoricalDtype) and not all(isinstance(one, str) for one in dtype.categories):
             return False
-        if series.dtype == nw.Object and any(isinstance(value, tuple) for value in series.to_list()):
-            return False
+        if series.dtype == nw.Object:
+            values = [value for value in series.to_list() if value is not None and value == value]
+            if any(isinstance(value, tuple) for value in values) or len({_kind(value) for value in values}) > 1:
+                return False
     return True
 
 
@@ -215,6 +217,7 @@ def to_array(series: Any) -> Any:
         labels = [None if pd.isna(v) else _scalar(v) for v in series.to_list()]
         used = set(labels) - {None}
         categories = [label for label in _declared(series, list(used)) if label in used]
+        _check_apart(str(name), categories)
         index = pd.Index(categories, dtype=object)
         return pd.Categorical(labels, categories=index, ordered=_ordered_categories(series))
     if isinstance(series.dtype, (nw.Datetime, nw.Date, nw.Duration, nw.Time)):
@@ -258,7 +261,36 @@ def _of_objects(name: str, values: np.ndarray) -> Any:
         raise DataError(f"'{name}' holds complex numbers; a regression needs real ones.")
     if present and all(isinstance(value, (Number, np.number)) and not isinstance(value, bool) for value in present):
         return np.array([np.nan if value is None else float(value) for value in values])
-    return values
+    return _of_one_kind(name, values)
+
+
+def _of_one_kind(name: str, values: np.ndarray) -> np.ndarray:
+    """Labels of which some are text, some numbers or truth values, as text: what any file would hold."""
+    present = [value for value in values if value is not None]
+    if len({_kind(value) for value in present}) < 2 or not all(map(_kind, present)):
+        return values
+    _check_apart(name, {(_kind(value), value): value for value in present}.values())
+    return np.array([None if value is None else str(_scalar(value)) for value in values], dtype=object)
+
+
+def _check_apart(name: str, labels: Iterable[Any]) -> None:
+    """Refuse labels of two kinds that no file would tell apart: `1` and `"1"`, `True` and 1."""
+    known: dict[str, Any] = {}
+    for label in labels:
+        for text in (str(_scalar(label)), str(int(label)) if _kind(label) == "a truth value" else str(_scalar(label))):
+            other = known.setdefault(text, label)
+            if _kind(other) != _kind(label):
+                raise DataError(
+                    f"'{name}' holds {_scalar(other)!r} as {_kind(other)} and {_scalar(label)!r} as {_kind(label)}: "
+                    "whether these are one label or two cannot be told. Make all of its values text, or all numbers."
+                )
+
+
+def _kind(value: Any) -> str:
+    """Of a label: text, a number or a truth value; nothing for others, which have one name each."""
+    if isinstance(value, (bool, np.bool_)):
+        return "a truth value"
+    return "text" if isinstance(value, str) else "a number" if isinstance(value, (Number, np.number)) else ""
 
 
 def _truths(values: list[bool | None]) -> Any:
