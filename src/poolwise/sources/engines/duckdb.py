@@ -34,7 +34,13 @@ class DuckDB:
                 found = watched(relation.fetchnumpy, lambda: _share(connection), connection.interrupt, scan)
         except Exception as error:
             raise explained(error) from error
-        return {str(name): plain(values) for name, values in found.items()}
+        zoned = {
+            str(name) for name, kind in zip(relation.columns, relation.types, strict=True) if "TIME ZONE" in str(kind)
+        }
+        return {
+            str(name): _in_utc(plain(values)) if str(name) in zoned and values.dtype.kind == "M" else plain(values)
+            for name, values in found.items()
+        }
 
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
         """The rows of a query as Arrow tables."""
@@ -73,6 +79,7 @@ def connect(*, in_order: bool) -> Any:
     connection = duckdb.connect(config={"preserve_insertion_order": in_order})
     # Progress is counted only for connections that would show it.
     connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false").fetchall()
+    connection.execute("SET TimeZone = 'UTC'")  # else it is the machine's
     return connection
 
 
@@ -106,6 +113,17 @@ def _reason(text: str) -> str:
     if _PLACE.search(reason) and len(lines) > 1:  # the first line of a CSV error says only where
         reason = next((line for line in lines[1:] if not line.startswith("Original Line")), reason)
     return reason if reason.endswith((".", "!", "?")) else f"{reason}."
+
+
+def _in_utc(values: np.ndarray) -> np.ndarray:
+    """Times with a zone, as pandas' Timestamps: NumPy has instants without it, and DuckDB's own zone is that of the
+    machine."""
+    import pandas as pd
+
+    missing = np.asarray(pd.isna(values))
+    found = pd.DatetimeIndex(values.astype("M8[us]")).tz_localize("UTC").astype(object).to_numpy().copy()
+    found[missing] = None
+    return found
 
 
 def plain(values: Any) -> np.ndarray:
