@@ -18,15 +18,22 @@ _MOST_NUMBERS = 20  # different numbers written as text that are still categorie
 _HUGE = 1e90
 _LAST_DIGITS = 1e-12
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DATE = re.compile(r"(?:\d{4}([/.-])\d{1,2}\1\d{1,2}|\d{1,2}([/.-])\d{1,2}\2\d{4})(?:[ T].*)?")
 
 
 def check_written_numbers(name: str, values: Any) -> None:
-    """Refuse a predictor of text in which many different numbers are written: each would be a category of its own.
+    """Refuse a predictor of text in which many numbers or dates are written: each would be a category of its own.
 
     One cell such as `n.a.` makes a file's column of numbers one of text.
     """
     if getattr(values, "dtype", None) is None or values.dtype.kind not in "OU":
         return
+    dates = {value for value in values if isinstance(value, str) and _DATE.fullmatch(value.strip())}
+    if len(dates) > _MOST_NUMBERS:
+        raise DataError(
+            f"'{name}' holds {len(dates):,} different dates, written as text such as {min(dates)!r}. Make numbers of "
+            "them, such as days since the first one."
+        )
     written = {value for value in values if isinstance(value, str) and _NUMBER.fullmatch(value.strip())}
     if len(written) <= _MOST_NUMBERS:
         return

@@ -24,6 +24,8 @@ _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _DECIMAL_POINT = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+)?(?:\.\d*)?{_EXPONENT}")
 _DECIMAL_COMMA = re.compile(rf"[+\-\u2212]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+)?(?:,\d*)?{_EXPONENT}")
 _PLAIN = re.compile(rf"(?:\d+\.?\d*|\.\d+){_EXPONENT}")
+_WHOLE_CELL = re.compile(r"\d+(?:[eE]\d+)?")
+_NUMBERED_DATE = re.compile(r"(\d{1,2})([/-])(\d{1,2})\2(?:\d{2}|\d{4})(?:[ T].*)?")
 _DAMAGED = (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error)
 
 
@@ -58,6 +60,9 @@ def read_csv(connection: Any, paths: list[Path]) -> Any:
     numbers = {name: "DOUBLE" for name, kind in kinds.items() if kind in ("VARCHAR", "DATE") and _infinite(head[name])}
     # DuckDB takes `yes` and `no`, `t` and `f` for truth values; other readers take them for text.
     numbers |= {name: "VARCHAR" for name, kind in kinds.items() if kind == "BOOLEAN" and not _truths(head[name])}
+    # A guess would move every date that may be read in two ways; as text it stays what the file says.
+    dates = [name for name, kind in kinds.items() if kind.startswith(("DATE", "TIMESTAMP"))]
+    numbers |= {name: "VARCHAR" for name in dates if name not in numbers and _day_or_month(head[name])}
     labels = [
         name for name, kind in kinds.items() if kind in (*_WHOLE, "DOUBLE", "VARCHAR") and _are_labels(head[name])
     ]
@@ -99,12 +104,29 @@ def _marks(head: dict[str, np.ndarray], names: Iterable[str], mark: str) -> _Mar
 
 
 def _are_labels(values: np.ndarray) -> bool:
-    """Whether whole numbers are written in two ways, `01` and `1`, or not in decimals, `0xa4`: numbers would merge
-    them."""
+    """Whether whole numbers are written in two ways, `01` and `1`, `1E3` and `1000`, not in decimals, `0xa4`, or with
+    more digits than numbers keep: numbers would merge them."""
     written = {str(value).strip() for value in values if value is not None}
     if any(cell[:2].lower() == "0x" for cell in written):
         return True
-    return any(cell.lstrip("0") in written for cell in written if cell[:1] == "0" and cell.isdigit() and len(cell) > 1)
+    whole = {cell for cell in written if _WHOLE_CELL.fullmatch(cell)}
+    return len(set(map(_whole_number, whole))) < len(whole)
+
+
+def _whole_number(cell: str) -> float:
+    """A whole number with the digits that are kept of it: those of 64 bits, or of floating point."""
+    return int(cell) if cell.isdigit() and int(cell) < 2**63 else float(cell)
+
+
+def _day_or_month(values: np.ndarray) -> bool:
+    """Whether every date of a column may be read day first and month first, `03/04/2021`, and not to the same effect.
+
+    Points, `3.4.2021`, are written where the day comes first.
+    """
+    found = [_NUMBERED_DATE.fullmatch(str(value).strip()) for value in values if value is not None]
+    pairs = [(int(each[1]), int(each[3])) for each in found if each]
+    either = len(pairs) == len(found) and all(max(pair) <= 12 for pair in pairs)
+    return either and any(first != second for first, second in pairs)
 
 
 def _with_written_numbers(rows: Any, head: dict[str, np.ndarray], texts: set[str], *, comma: bool) -> Any:
