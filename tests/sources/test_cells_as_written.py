@@ -6,6 +6,7 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import poolwise as pw
@@ -112,3 +113,18 @@ def test_damaged_archives_end_in_one_sentence(tmp_path):
     for path in ("x" * 5000, "a\0b.csv"):
         with pytest.raises(pw.FileError):
             fitted(path)
+
+
+@pytest.mark.parametrize("term", ["I(v == 0.1)", "I(v > 0.1)", "I(0.3 > v)", "I(v <= 0.2)", "I(-v != -0.3)"])
+def test_numbers_of_single_precision_are_compared_as_they_are_written(term, tmp_path):
+    """Of a column of single precision 0.1 is no double 0.1; from a file of text it is."""
+    frame = FRAME.assign(v=np.tile([0.1, 0.2, 0.3, 0.4], 30))
+    single = frame.assign(v=frame.v.astype("float32"))
+    single.to_parquet(tmp_path / "v.parquet")
+    single.to_csv(tmp_path / "v.csv", index=False)
+    expected = pw.fit(f"y ~ {term}", frame, seed=1, draws=50)
+    for source in (single, pl.from_pandas(single), tmp_path / "v.parquet", tmp_path / "v.csv"):
+        found = pw.fit(f"y ~ {term}", source, seed=1, draws=50)
+        np.testing.assert_allclose(found.summary()["mean"], expected.summary()["mean"], rtol=1e-6)
+        for new in ({"v": np.array([0.1, 0.3])}, {"v": np.array([0.1, 0.3], dtype="float32")}):
+            np.testing.assert_allclose(found.predict(new)["mean"], expected.predict({"v": [0.1, 0.3]})["mean"])

@@ -257,6 +257,7 @@ class _Evaluation:
         for op, left, right in zip(node.ops, values, values[1:], strict=False):
             if not isinstance(op, (ast.Eq, ast.NotEq)):
                 left, right = _number(left), _number(right)
+            left, right = _single_as(left, right), _single_as(right, left)
             found = found & _COMPARE[type(op)](left, right)
         return found
 
@@ -308,6 +309,21 @@ def _number(value: Any) -> Any:
     if isinstance(dtype, pd.CategoricalDtype) and all(isinstance(one, bool) for one in dtype.categories):
         return value.astype(float)
     return value
+
+
+def _single_as(values: Any, constant: Any) -> Any:
+    """Values that are a constant in single precision as the constant: 0.1 of such a column is 0.1 to its user.
+
+    All numbers are double when they are compared, and the single 0.1 is another double than 0.1.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if not isinstance(constant, float) or not isinstance(values, pd.Series) or values.dtype.kind != "f":
+        return values
+    with np.errstate(over="ignore"):
+        single = float(np.float32(constant))
+    return values if single == constant or not np.isfinite(single) else values.where(values != single, constant)
 
 
 def _labels(value: Any) -> Any:
