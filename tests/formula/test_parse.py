@@ -158,3 +158,22 @@ def test_a_formula_goes_to_plain_data_and_back():
 def test_brackets_that_are_too_deep_are_a_sentence():
     with pytest.raises(FormulaError, match="more than 50 deep"):
         parse("y ~ " + "(" * 900 + "x" + ")" * 900)
+
+
+@pytest.mark.parametrize("right", ["-x", "-(-x)", "--(-x)", "(-x)", "1 - (-x)", "w - (-x)", "-(-x) + w", "-(x + w)"])
+def test_negatives_of_columns_are_not_taken_for_terms_that_go(right):
+    with pytest.raises(FormulaError, match=r"a minus takes a term away; .* write I\(-x\)"):
+        parse(f"y ~ {right}")
+
+
+@pytest.mark.parametrize(
+    "right", ["-1", "-1 + x", "-(1)", "- 0 + x", "(-1 + x)", "x - (1)", "x - (w)", "x + w - w", "x - -w"]
+)
+def test_minus_signs_that_stay(right):
+    parse(f"y ~ {right}")
+
+
+@pytest.mark.parametrize("left", ["y | weights(w/2)", "weighted(y, w / 2)", "y | weights(sqrt(w))"])
+def test_weights_are_columns(left):
+    with pytest.raises(FormulaError, match="make it a column of the data, and give its name"):
+        parse(f"{left} ~ x")

@@ -58,7 +58,7 @@ def read_outcome(left: str) -> Outcome:
         arguments = pieces(call[2])
         if len(arguments) == 2:
             if call[1] == "weighted":
-                return Outcome(arguments[0], weights=arguments[1])
+                return Outcome(arguments[0], weights=_column_of(arguments[1], left))
             return Outcome(arguments[0], arguments[1])
     if call and call[1] in ("censored", "truncated") and pieces(call[2])[1:]:
         first, *rest = pieces(call[2])
@@ -101,11 +101,18 @@ def _with_additions(left: str) -> Outcome:
         else:
             if name == "se":
                 inside, residual = _standard_errors(pieces(inside), left)
-            found[name] = inside
+            found[name] = _column_of(inside, left) if name == "weights" else inside
     trials, weights, errors = (found.pop(name, None) for name in ("trials", "weights", "se"))
     if weights is not None and errors is not None:
         raise FormulaError(f"'{left}' has weights beside standard errors: one of the two says how precise rows are.")
     return Outcome(response, trials, errors or weights, tuple(found.items()), errors is not None, residual)
+
+
+def _column_of(written: str, left: str) -> str:
+    """The name of a column, refusing all else: weights are read as they are."""
+    if written.startswith("`") or not set(written) & set("+-*/%^(),<>="):
+        return written
+    raise FormulaError(f"'{left}' names no column by '{written}': make it a column of the data, and give its name.")
 
 
 def _standard_errors(arguments: list[str], left: str) -> tuple[str, bool]:

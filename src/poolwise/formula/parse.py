@@ -21,6 +21,7 @@ from poolwise.formula.structured import as_terms
 from poolwise.formula.terms import Bar, Formula, Functions
 from poolwise.support.errors import FormulaError
 
+_NEGATIVE = re.compile(r"\(+\s*-(?!\s*[01]\b)")
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 _SPECIFIC = re.compile(r"cs\s*\((.*)\)", re.DOTALL)
 _RELATIVES = re.compile(r"gr\s*\(\s*([^\W\d][\w.]*|`[^`]+`)\s*,.*\)", re.DOTALL)
@@ -129,6 +130,7 @@ def _parse_one(
                 raise place_error(text, unsigned, "there is no term in cs()")
             specific.append(as_indicators(differing[1].strip()))
         elif not found and not offset:
+            _refuse_negative(text, unsigned, text[unsigned:end].strip(), first=subtracted and not common)
             summand = f"{'-' if subtracted else ''}{text[unsigned:end].strip()}"
             common.append(as_indicators(summand))
             compared += [(unsigned, summand)] if is_comparison(summand) else []
@@ -154,6 +156,19 @@ def _parse_one(
         known_errors=outcome.known_errors,
         residual=outcome.residual,
     )
+
+
+def _refuse_negative(text: str, at: int, term: str, *, first: bool) -> None:
+    """Refuse `y ~ -x` and `(-x)`, which ask for the negative of a column and would take a term away.
+
+    Parameters
+    ----------
+    first : whether a minus stands before the term, and no term before that.
+    """
+    if (first and not term.strip("( ")[:1].isdigit()) or _NEGATIVE.match(term):
+        inner = term.strip("-( )")
+        name = inner if inner.isidentifier() else "x"
+        raise place_error(text, at, f"a minus takes a term away; for the negative of a column write I(-{name})")
 
 
 def _as_column(addition: str, columns: Sequence[str] | None) -> str:
