@@ -327,3 +327,13 @@ def test_chains_apart_and_chains_that_stand_still_are_not_certified():
     still[1:, :, 1] = fine[1:, :, 1]
     assert not certify_chains(still, 0).passed
     assert "R-hat" in certify_chains(drifting, 0).advice
+
+
+def test_chains_that_stay_in_a_tail_are_not_certified():
+    drawn = np.random.default_rng(5).normal(size=(4, 1_000, 3))
+    figures = certify_chains(drawn, 0).figures
+    assert figures["tail_ess"] > 1_000
+    drawn[2, 300:370, 1] = 2.5  # means are known well, and chains agree of them
+    found = certify_chains(drawn, 0)
+    assert found.figures["ess"] > 400 and found.figures["rhat"] < 1.01
+    assert not found.passed and f"({found.figures['tail_ess']:.0f} in tails)" in found.advice

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from poolwise.samplers.convergence import DIVERGENT, ESS_PER_CHAIN, RHAT, certify_chains
+from poolwise.samplers.convergence import DIVERGENT, ESS_PER_CHAIN, RHAT, TAIL_ESS_PER_CHAIN, certify_chains
 from poolwise.samplers.interface import Certificate, NativeDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.trajectory import ACCEPTED, DEPTH, DIVERGED, ENERGY, LEAVES, VALUE, advance, density_at
 from poolwise.support.errors import SamplingError
@@ -134,7 +134,8 @@ def _may_settle(certificate: Certificate, watch: _Watch, chains: list[_Chain]) -
     if certificate.passed or asked < _SHORT or times < 2 or 2 * draws * len(chains) * chains[0].spread.size > _ROOM:
         return False
     likely = _DOUBT * times
-    settle = figures["rhat"] - 1 <= likely * (RHAT - 1) and likely * figures["ess"] >= ESS_PER_CHAIN * len(chains)
+    least = min(figures["ess"] / ESS_PER_CHAIN, figures["tail_ess"] / TAIL_ESS_PER_CHAIN)
+    settle = figures["rhat"] - 1 <= likely * (RHAT - 1) and likely * least >= len(chains)
     return settle and figures["divergences"] <= DIVERGENT * draws * len(chains)
 
 
