@@ -110,7 +110,7 @@ class Family:
         multiplies none.
     repeated : whether the formula of the mean is that of each parameter instead, one for each category but the first.
     concave : whether the log likelihood of a row is concave in the location; else rows may pull a group to several
-        places.
+        places. Where it is not said, it is looked up at the data.
     signed : whether outcomes are times with the sign of a choice.
     likelihood : compiled by `values_callback`: what `callback` returns, of many draws and without derivatives.
     cuts : (location, *parameters on their scales that have no `fixed` value) to the (K - 1, ...) thresholds between
@@ -147,7 +147,7 @@ class Family:
     location: str = ""
     odds: str = ""
     repeated: bool = False
-    concave: bool = True
+    concave: bool | None = None
     signed: bool = False
     likelihood: Callback | None = None
     cuts: Callable[..., Numbers] | None = None

@@ -20,7 +20,7 @@ def looked_elsewhere(posterior: Posterior, observations: Observations | None, *,
     whole : whether they are all.
     """
     model, theta = posterior.model, posterior.theta
-    if model.family.concave or observations is None or theta is None:
+    if model.family.concave or model.link.code or observations is None or theta is None:
         return posterior
     of_model = observations, model.design, model.priors, model.family, model.link
     logs = np.array([np.log(posterior.dispersions[name]).mean() for name in model.priors.layout.dispersions])

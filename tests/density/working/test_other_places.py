@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import poolwise as pw
+from poolwise.density.working import other_places
+from poolwise.density.working.concavity import looks_concave
+from poolwise.families.student import STUDENT
 
 
 def far_group(spread, at, rows, nu, shift=0.0, scale=1.0):
@@ -42,6 +47,22 @@ def test_a_place_that_hardly_counts_is_not_told():
     fit = fitted(far_group(0.3, 30.0, 3, 2.0))  # a probability of 0.0001
     assert fit.outcome.passed
     assert abs(float(fit.posterior["sd_g"].mean()) - 0.231) < 0.02
+
+
+def test_of_a_family_that_does_not_say_it_is_looked_up_whether_likelihoods_are_concave():
+    """A family of one's own, as it would be written."""
+    family = replace(STUDENT, name="heavy tails", concave=None)
+    data = far_group(0.5, 15.0, 4, 2.0)
+    fit = pw.fit("y ~ 1 + (1 | g)", data, family=family, seed=1, draws=300)
+    assert not fit.outcome.passed and "may lie elsewhere" in fit.outcome.advice
+
+
+@pytest.mark.parametrize("family", ["asymmetric_laplace", "exgaussian"])
+def test_concave_likelihoods_are_seen_to_be_so(monkeypatch, family):
+    seen = []
+    monkeypatch.setattr(other_places, "looks_concave", lambda *of: seen.append(looks_concave(*of)) or seen[-1])
+    pw.fit("y ~ 1 + (1 | g)", far_group(0.5, 3.0, 4, 5.0), family=family, seed=1, draws=100)
+    assert seen == [True]
 
 
 def test_units_zero_and_order_play_no_part():

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
+from poolwise.density.working.concavity import looks_concave
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.design.design import Design, column_weights, linear_predictor
@@ -77,6 +78,8 @@ def other_places(
     eta = observations.known[0] + linear_predictor(observations.wide, observations.codes, weights)
     dispersions = replace(Dispersions.at_medians(family, priors), centre=logs)
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions)
+    if family.concave is None and looks_concave(likelihood, logs):
+        return []
     found = []
     for factor, draws in zip(design.factors, u, strict=True):
         if factor.of_mean and factor.coupling is None and "Intercept" in factor.effects:  # levels are independent
