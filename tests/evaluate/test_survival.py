@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import poolwise as pw
+from poolwise.evaluate.shown_groups import shown_groups
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +184,20 @@ def test_shares_above_times_that_are_near_each_other_keep_their_own_names():
     found = pw.fit("t | cens(s) ~ 1", frame, seed=1, draws=50).check().table
     assert len(found) == 3
     assert found.index.is_unique
+
+
+def test_groups_are_shown_in_the_order_of_their_type():
+    """Numbers by their size, and what declares an order by that: as text 10 stood before 2."""
+    whole, codes = shown_groups(pd.Series([10.0, 2.0, 2.0, 1.0]))
+    assert list(whole) == ["1", "2", "10"] and list(codes) == [2, 1, 1, 0]
+    declared = pd.Series(pd.Categorical(["low", "high", "low"], ["low", "middle", "high"], ordered=True))
+    levels, codes = shown_groups(declared)
+    assert list(levels) == ["low", "high"] and list(codes) == [0, 1, 0]
+    assert list(shown_groups(np.array(["b", "a"], dtype=object))[0]) == ["a", "b"]
+    with pytest.raises(pw.DataError, match="missing in 1 of them"):
+        shown_groups(pd.Series(["a", None]))
+
+
+def test_panels_and_lines_of_groups_keep_that_order(frame):
+    fit = pw.fit("t | cens(gone) ~ arm + (1 | g)", frame.query("g < 12"), family="weibull", draws=50, seed=1)
+    assert fit.plot.survival(by="g").to_dict()["layer"][1]["encoding"]["color"]["sort"] == [str(k) for k in range(12)]

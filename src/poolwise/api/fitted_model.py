@@ -157,12 +157,12 @@ class Fit:
 
         return smooth_term_by_group(*behind, factor, groups, (tail, 1 - tail))
 
-    def _rows_by(self, column: str | None) -> tuple[designs.Rows, np.ndarray]:
+    def _rows_by(self, column: str | None) -> tuple[designs.Rows, Any]:
         """The encoded rows, and the value (n,) of a column in each; one for all without a column."""
         rows = self.behind.encoded()
         if column is None:
             return rows, np.zeros(len(rows.codes))
-        values = self.frame_with(column)[column].to_numpy()
+        values = self.frame_with(column)[column]
         if len(values) != len(rows.codes):
             raise DataError(f"'{column}' is missing in some rows of the fit, or the data have changed since.")
         return rows, values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _DRAWS = 200
 _FEWEST = 5  # trials of a choice; quantiles of fewer say nothing
 
 
-def quantiles_of_times(posterior: Posterior, rows: Rows, values: np.ndarray) -> pd.DataFrame:
+def quantiles_of_times(posterior: Posterior, rows: Rows, values: Any) -> pd.DataFrame:
     """A line for each value, choice and quantile: the time `observed`, `replicated` on average with its 90% interval,
     and the same of the choice's share.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def questions(posterior: Posterior, question: Question, times: Iterable[float]) 
     return {time: replace(question, quantity=beyond(posterior.model.family, time)) for time in found}
 
 
-def curves(posterior: Posterior, rows: Rows, values: np.ndarray) -> Curves:
+def curves(posterior: Posterior, rows: Rows, values: Any) -> Curves:
     """Survival of the rows that share a value, on average over them.
 
     Raises

@@ -31,7 +31,7 @@ class FitPlots:
     posterior: Posterior
     rows_of: Callable[[Factor, np.ndarray], Shown | None]
     replications: Callable[[], Replications]
-    rows_by: Callable[[str | None], tuple[Rows, np.ndarray]]
+    rows_by: Callable[[str | None], tuple[Rows, Any]]
     smooth_term: Callable[..., SmoothTerm]
     area_effects: Callable[[str], pd.DataFrame]
 

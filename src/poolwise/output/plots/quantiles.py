@@ -46,4 +46,5 @@ def quantiles(table: pd.DataFrame, outcome: str, by: str | None, *, width: int =
     panels = (bars + points).properties(width=width, height=180)
     if by is None:
         return theme.styled(panels.properties(title=title, width=2 * width))
-    return theme.styled(panels.facet(alt.Facet("group:N", title=by), columns=3).properties(title=title))
+    facet = alt.Facet("group:N", title=by, sort=list(dict.fromkeys(table["group"])))
+    return theme.styled(panels.facet(facet, columns=3).properties(title=title))
