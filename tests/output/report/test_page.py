@@ -72,3 +72,13 @@ def test_coefficients_by_group_say_what_they_are_of():
     assert page._how_many(fit, dict.fromkeys(fit.model.design.factors[0].levels)).startswith(
         "Coefficients are those of the mean of the log of y;"
     )
+
+
+def test_charts_of_categories_are_titled_by_what_their_effects_move():
+    data = frame(90).assign(u=lambda d: np.where(d.x > 0.3, "red", np.where(d.x < -0.5, "blue", "green")))
+    fit = pw.fit("u ~ 1 + (1 | g)", data, family="categorical", seed=1, draws=50).result
+    charts, groups = page._charts(fit, None, None, None)
+    titles = [chart.title for chart in charts if chart.name.startswith("forest")]
+    assert titles[0] == "Level of the odds of u being green instead of blue by g" and "red instead of blue" in titles[1]
+    fit = pw.fit("y ~ 1 + (1 | g)", data, seed=1, draws=50).result
+    assert page._charts(fit, None, None, None)[0][-1].title == "Intercept by g"

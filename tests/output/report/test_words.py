@@ -74,7 +74,9 @@ def test_the_expected_outcome_is_that_of_predictions(family, formula, rows):
         ("cumulative", "o ~ 1", "The probabilities of o are"),
         ("categorical", "u ~ x", "The odds of u being green instead of blue are multiplied by"),
         ("categorical", "u ~ 0 + c", "No coefficient alone says what c does: "),
-        ("asymmetric_laplace", "y ~ x", "The quantile of y is higher by"),
+        ("asymmetric_laplace", "y ~ x", "The median of y is higher by"),
+        ("asymmetric_laplace", ["y ~ x", "quantile = 0.9"], "The 0.9 quantile of y is higher by"),
+        ("asymmetric_laplace", ["y ~ x", "quantile ~ 1"], "The quantile of y is higher by"),
         ("beta", "h ~ x", "The logit of the mean of h is higher by"),
     ],
 )

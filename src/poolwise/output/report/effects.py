@@ -10,6 +10,7 @@ import numpy as np
 from poolwise.evaluate.explain import is_indicator
 from poolwise.families import locations
 from poolwise.inference.posterior import Model, Posterior
+from poolwise.output.report.location import located
 from poolwise.output.report.terms import Term, terms_of
 from poolwise.support.digits import beside
 
@@ -130,7 +131,7 @@ def _size(posterior: Posterior, predictors: dict[str, np.ndarray], where: str) -
     named = family.expected is not None or (family.location and not family.trials)
     if named:
         mean, low, high = spread(np.asarray(family.scale.mean(location)))
-        yield f"The {family.located.format(model.design.response)}{where} is {mean} ({low} to {high})."
+        yield f"The {located(model).format(model.design.response)}{where} is {mean} ({low} to {high})."
     if not named or (family.expected is not None and others is not None and not family.quantities):
         drawn = family.expectation(family.scale.mean(location), tuple(others or ()))
         mean, low, high = spread(np.asarray(drawn))
@@ -157,16 +158,16 @@ def _scale(posterior: Posterior, predictor: str) -> Scale:
     family, link, outcome = model.family, model.link.name, model.design.response
     if predictor:
         return Scale(f"The {odds_of(model, predictor)} are", True)
-    located = family.located.format(outcome)
+    what = located(model).format(outcome)
     if family.odds and link == "logit" and (not family.ordered or _proportional(posterior)):
         return Scale(f"The odds of {family.odds.format(outcome)} are", True)
     if family.ordered:
-        return Scale(f"The {located} on the scale of the {link} link is", False)
+        return Scale(f"The {what} on the scale of the {link} link is", False)
     if family.odds and link == "cloglog":
         return Scale(f"The hazard of {family.odds.format(outcome)} is", True)
     if link in ("identity", "log"):
-        return Scale(f"The {located} is", link == "log")
-    return Scale(f"The {link} of the {located} is", False)
+        return Scale(f"The {what} is", link == "log")
+    return Scale(f"The {link} of the {what} is", False)
 
 
 def _proportional(posterior: Posterior) -> bool:

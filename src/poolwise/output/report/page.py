@@ -24,6 +24,7 @@ from poolwise.output.plots.export import library, script_json
 from poolwise.output.plots.ppc import ppc
 from poolwise.output.report import words
 from poolwise.output.report.forest import forest
+from poolwise.output.report.location import located
 from poolwise.output.tables.summary import group_coefficients, summary
 from poolwise.output.tables.text import outcome_line
 from poolwise.support.atomic_write import whole_file
@@ -149,8 +150,10 @@ def _charts(
                 found.append(Chart("chooser", f"One group of {factor.name}", alt, chart.to_dict(validate=False)))
         for k, effect in enumerate(dict.fromkeys(group_coefficients(posterior, factor, shown[:1])["effect"])):
             chart = forest(posterior, factor, shown, effect, first)
-            alt = f"Mean and 90% interval of {effect} for {len(shown)} groups of {factor.name}, in order"
-            found.append(Chart(f"forest-{k}", f"{effect} by {factor.name}", alt, chart.to_dict(validate=False)))
+            what = _in_words(posterior, factor, effect)
+            alt = f"Mean and 90% interval of {what} for {len(shown)} groups of {factor.name}, in order"
+            title = f"{what[0].upper()}{what[1:]} by {factor.name}"
+            found.append(Chart(f"forest-{k}", title, alt, chart.to_dict(validate=False)))
     if compared is not None and compared.shrinkage is not None:
         alt = "An arrow for each group from its separate to its partially pooled coefficients"
         found.append(Chart("shrinkage", "What pooling moved", alt, compared.shrinkage.to_dict(validate=False)))
@@ -176,8 +179,8 @@ def _how_many(posterior: Posterior, groups: dict[str, str]) -> str:
     if model.link.name != "identity":
         said += f"Coefficients are on the scale of the {model.link.name} link; dots and lines on that of the outcome."
     elif model.family.located != "mean of {}":
-        located = model.family.located.format(model.design.response)
-        said += f"Coefficients are those of the {located}; dots and lines are on the scale of the outcome."
+        what = located(model).format(model.design.response)
+        said += f"Coefficients are those of the {what}; dots and lines are on the scale of the outcome."
     return said
 
 
@@ -216,6 +219,12 @@ def _expensive(factors: tuple[Factor, ...]) -> bool:
     return len(factors) > 1 and sum(len(factor.levels) for factor in factors) > _MANY_LEVELS
 
 
+def _in_words(posterior: Posterior, factor: Factor, effect: str) -> str:
+    """An effect of a factor: of the mean by its name, of another parameter or a category by what it moves."""
+    of = dict(zip(factor.effects, factor.predictors, strict=True)).get(effect, "")
+    return words.varying(posterior, effect, of) if of else effect
+
+
 def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str, str]:
     """How much of each group's first effect comes from its own rows; of effects in structured terms nothing."""
     rows = np.bincount(factor.codes, posterior.model.statistics.counts, len(factor.levels))[shown].astype(int)
@@ -228,8 +237,9 @@ def _shares(posterior: Posterior, factor: Factor, shown: np.ndarray) -> dict[str
     if factor.coupling is not None:
         rest = "or that of those around it, the rest is the prior"
     own = 1.0 - shrinkage(posterior, factor)[shown, first]
+    what = _in_words(posterior, factor, factor.effects[first])
     return {
-        name: f"{said}; {share:.0%} of its {factor.effects[first]} is its own, {rest}."
+        name: f"{said}; {share:.0%} of its {what} is its own, {rest}."
         for name, said, share in zip(names, counted, own, strict=True)
     }
 

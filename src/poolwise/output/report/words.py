@@ -13,6 +13,7 @@ from poolwise.design.structures import Structure
 from poolwise.families import is_listed
 from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.output.report.effects import effects, listed, means, odds_of, sizes, spread
+from poolwise.output.report.location import located
 from poolwise.output.report.terms import terms_of
 
 
@@ -58,23 +59,23 @@ def _spreads(posterior: Posterior) -> Iterator[str]:
                 term = f"({effect} | {factor.name})"
                 yield f"Groups of {_grouping(factor)} differ in {effect}: fit.smooth_term({term!r}) has it."
                 continue
-            what, (mean, low, high) = _varying(posterior, effect, of, "s"), spread(sd[..., k])
+            what, (mean, low, high) = varying(posterior, effect, of, "s"), spread(sd[..., k])
             yield (
                 f"Between groups of {_grouping(factor)} the {what} have a standard deviation of {mean} "
                 f"({low} to {high}){_on_scale(posterior, of)}."
             )
 
 
-def _varying(posterior: Posterior, effect: str, of: str, plural: str = "") -> str:
+def varying(posterior: Posterior, effect: str, of: str, plural: str = "") -> str:
     """The level or effect that differs between groups, and of what."""
     model, name = posterior.model, effect.removeprefix(f"{of}_") if of else effect
     what = f"level{plural}" if name == "Intercept" else f"effect{plural} of {name}"
     if not of and model.link.name == "identity" and model.family.located == "mean of {}":
         return what
-    located = f"the {model.family.located.format(model.design.response)}"
+    moved = f"the {located(model).format(model.design.response)}"
     if of:
-        located = f"the {odds_of(model, of)}" if of in means(model) else of
-    return f"{what} {'of' if name == 'Intercept' else 'on'} {located}"
+        moved = f"the {odds_of(model, of)}" if of in means(model) else of
+    return f"{what} {'of' if name == 'Intercept' else 'on'} {moved}"
 
 
 def _on_scale(posterior: Posterior, of: str) -> str:
@@ -117,7 +118,7 @@ def model_in_words(posterior: Posterior) -> str:
     parts = []
     for factor in design.factors:
         places = _written(factor.effects, factor.structures)
-        names = [_varying(posterior, effect, factor.predictors[k]) for k, effect in places.items()]
+        names = [varying(posterior, effect, factor.predictors[k]) for k, effect in places.items()]
         joint = ", which may go together" if factor.correlated else ""
         parts.append(f"Every group of {_grouping(factor)} has its own {listed(names)}{joint}")
     return (
