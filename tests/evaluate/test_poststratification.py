@@ -75,7 +75,12 @@ def test_averages_over_all_groups_need_no_labels(fit, population):
         (lambda p: p, {"by": "regio"}, "Did you mean 'region'"),
         (lambda p: p, {"counts": "age"}, "is a predictor or group"),
         (lambda p: p, {"new_groups": "error"}, "has not seen state"),
-        (lambda p: p.assign(n=0), {}, "weights of some average are all zero"),
+        (
+            lambda p: p.assign(n=p["n"].where(p["region"] == "south", 0)),
+            {"by": ["region", "age"]},
+            "with region = north and age = young, and in 1 more of its 4 parts: 'n' is zero in all of its cells",
+        ),
+        (lambda p: p.assign(n=0), {}, "nobody in the population: 'n' is zero in all"),
     ],
 )
 def test_what_is_no_population_is_refused_in_a_sentence(fit, population, change, options, said):

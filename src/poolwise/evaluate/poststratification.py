@@ -46,12 +46,29 @@ def poststratify(
     if not (np.isfinite(many) & (many >= 0)).all():
         raise DataError(_NUMBERS.format(counts))
     people = frame[many > 0]
-    parts, all_parts = (len(one[by].drop_duplicates()) if by else min(len(one), 1) for one in (people, frame))
-    if parts < all_parts:
-        raise DataError("The weights of some average are all zero.")
+    if len(frame) and not len(people):
+        raise DataError(f"There is nobody in the population: '{counts}' is zero in all of its cells.")
+    _refuse_empty_parts(frame, people, by, counts)
     frame, many = people.reset_index(drop=True), many[many > 0]  # cells without people may be unknown ones
     found = predictions(posterior, frame, question)
     return estimate(posterior, found, frame, by, weights=many, interval=interval)
+
+
+def _refuse_empty_parts(frame: pd.DataFrame, people: pd.DataFrame, by: list[str], counts: str) -> None:
+    """Refuse parts of a population in which there is nobody, by their names: an average of them is of nothing."""
+    import pandas as pd
+
+    if not by:
+        return
+    parts, known = frame[by].drop_duplicates(), people[by].drop_duplicates()
+    empty = pd.concat([parts, known]).drop_duplicates(keep=False).to_numpy(dtype=object)
+    if len(empty):
+        first = " and ".join(f"{name} = {value}" for name, value in zip(by, empty[0], strict=True))
+        more = f", and in {len(empty) - 1:,} more of its {len(parts):,} parts" if len(empty) > 1 else ""
+        raise DataError(
+            f"There is nobody in the part of the population with {first}{more}: '{counts}' is zero in all of its "
+            "cells. Leave these cells out."
+        )
 
 
 def _cells(posterior: Posterior, population: Source, counts: str, by: list[str], question: Question) -> pd.DataFrame:
