@@ -18,7 +18,7 @@ from poolwise.inference.posterior import Model
 from poolwise.samplers import Certificate, SamplerSettings, child_seeds
 from poolwise.samplers.missed_modes import log_evidence_about, missed_modes
 from poolwise.samplers.near import Near, sample_near
-from poolwise.samplers.weights import efficiency, log_mean, resampled, tail_shape
+from poolwise.samplers.weights import efficiency, resampled, tail_shape
 
 # Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
@@ -28,7 +28,9 @@ _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a compa
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
 _DISTINCT = 0.4
 _DIGITS = 1e11  # of a log density, beyond which those that tell draws apart are lost
-_CHECKED = 128  # draws that remainders are compared with exact ones at
+# Draws that remainders are compared with exact ones at, and how many of them are those of the most unusual remainders:
+# approximations fail there first, and where they do for one draw in 500, evenly spread ones mostly miss it.
+_CHECKED, _UNUSUAL = 128, 32
 # Efficiency of the weights that make up for what remainders leave out, and k-hat below which these have a variance.
 _WEIGHED, _FINITE = 0.95, 0.5
 _BEYOND = 0.02  # levels of a draw that may lie beyond where remainders are known
@@ -161,30 +163,59 @@ def _checked(
     few draws leave that open, all are weighed, and drawn again by these weights.
     """
 
-    def left_out(some: np.ndarray) -> np.ndarray:
-        at = corrected.given_to_remainders(points[some], whole.take(some))
-        return exactly(*at) - corrected.remainders.ratios(*at).sum(axis=1)
+    def given(some: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return corrected.given_to_remainders(points[some], whole.take(some))
 
-    found = left_out(np.linspace(0, len(points) - 1, min(_CHECKED, len(points))).astype(int))
-    alike = efficiency(found) if np.isfinite(found).all() else 0.0
+    def approximate(some: np.ndarray) -> np.ndarray:
+        return corrected.remainders.ratios(*given(some)).sum(axis=1)
+
+    def left_out(some: np.ndarray) -> np.ndarray:
+        return exactly(*given(some)) - approximate(some)
+
+    starts = range(_CHECKED, len(points), _CHECKED)
+    remainders = [approximate(part) for part in np.split(np.arange(len(points)), starts)]
+    some, shares = looked_at(np.concatenate(remainders))
+    found = left_out(some)
+    alike = _alike(found, shares) if np.isfinite(found).all() else 0.0
     if _SAME > alike >= _WEIGHED and every:
         _, distinct, place = np.unique(points, axis=0, return_index=True, return_inverse=True)
         parts = [left_out(distinct[start : start + _CHECKED]) for start in range(0, len(distinct), _CHECKED)]
-        found = np.concatenate(parts)[place.ravel()]
+        found, shares = np.concatenate(parts)[place.ravel()], np.full(len(points), 1.0 / len(points))
         alike = efficiency(found) if np.isfinite(found).all() else 0.0
         if _SAME > alike >= _WEIGHED and tail_shape(found) < _FINITE:
-            return _noted(certificate, found, alike), resampled(found, np.random.default_rng(seed))
-    return (_noted(certificate, found, 1.0), None) if alike >= _SAME else None
+            return _noted(certificate, found, shares, alike), resampled(found, np.random.default_rng(seed))
+    return (_noted(certificate, found, shares, 1.0), None) if alike >= _SAME else None
 
 
-def _noted(certificate: Certificate, left_out: np.ndarray, alike: float) -> Certificate:
-    """The certificate of draws whose weights (m,) are that much alike."""
-    figures = certificate.figures | {"left_out": float(left_out.std())}
+def looked_at(remainders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of draws that are compared with the rows, and the share of all draws that each stands for.
+
+    `remainders` (m,) are those of all draws: the most unusual stand for themselves, the others are spread evenly.
+    """
+    size = len(remainders)
+    if size <= _CHECKED:
+        return np.arange(size), np.full(size, 1.0 / size)
+    order = np.argsort(-np.abs(remainders - np.median(remainders)), kind="stable")
+    unusual, rest = order[:_UNUSUAL], np.sort(order[_UNUSUAL:])
+    spread = rest[np.linspace(0, len(rest) - 1, _CHECKED - _UNUSUAL).astype(int)]
+    shares = np.r_[np.full(len(unusual), 1.0), np.full(len(spread), len(rest) / len(spread))] / size
+    return np.concatenate([unusual, spread]), shares
+
+
+def _alike(left_out: np.ndarray, shares: np.ndarray) -> float:
+    """Kish's efficiency of all draws, from the logs of weights of some that stand for a share of them each."""
+    weights = np.exp(left_out - left_out.max())
+    return float(np.square(shares @ weights) / (shares @ np.square(weights)))
+
+
+def _noted(certificate: Certificate, left_out: np.ndarray, shares: np.ndarray, alike: float) -> Certificate:
+    """The certificate of draws whose weights (m,), that stand for some shares of all, are that much alike."""
+    centre = float(shares @ left_out)
+    figures = certificate.figures | {"left_out": float(np.sqrt(shares @ np.square(left_out - centre)))}
     figures["efficiency"] *= alike
     evidence = certificate.log_evidence
-    return replace(
-        certificate, figures=figures, log_evidence=None if evidence is None else evidence + log_mean(left_out)
-    )
+    more = centre + float(np.log(shares @ np.exp(left_out - centre)))
+    return replace(certificate, figures=figures, log_evidence=None if evidence is None else evidence + more)
 
 
 def _apart(plain: CorrectedDensity, found: WorkingModel) -> tuple[np.ndarray, np.ndarray, float]:

@@ -299,3 +299,17 @@ def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_fe
     np.testing.assert_allclose(theirs[..., 1] * 60, ours[..., 1], atol=1e-6)
     np.testing.assert_allclose(theirs[..., 0] + 1000 * theirs[..., 1], ours[..., 0], atol=1e-5)
     assert math.isclose(one.log_evidence, far.log_evidence, abs_tol=1e-4)
+
+
+def test_what_fails_for_few_draws_alone_is_seen():
+    """Polynomials that are off by three nats in one draw of 500, those that are furthest away."""
+    remainders = np.random.default_rng(1).normal(size=4_000)
+    off = np.where(np.argsort(np.argsort(-np.abs(remainders))) < 8, 3.0, 0.0)
+    some, shares = near_normal.looked_at(remainders)
+    assert len(some) == 128 == len(set(some)) and shares.sum() == pytest.approx(1.0)
+    every = np.full(4_000, 1 / 4_000)
+    assert near_normal._alike(off[some], shares) == pytest.approx(near_normal._alike(off, every), rel=1e-9)
+    assert near_normal._alike(off[some], shares) < near_normal._SAME
+    evenly = np.linspace(0, 3_999, 128).astype(int)
+    assert not off[evenly].any()  # these alone would have said that all is well
+    assert len(near_normal.looked_at(remainders[:100])[0]) == 100
