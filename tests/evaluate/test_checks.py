@@ -97,3 +97,19 @@ def test_ties_of_groups_count_half():
         means = found.replicated[:, codes == group].mean(axis=1)
         assert tail == pytest.approx((means > 0).mean() + 0.5 * (means == 0).mean())
     assert "0% of 80" in found.verdict
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_rows_without_which_draws_are_too_few_are_told(family):
+    """The model predicts them badly without them, and weights of the draws do not know how badly."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=30)
+    y = x + rng.normal(size=30) if family == "gaussian" else rng.poisson(np.exp(0.5 * x))
+    data = pd.DataFrame({"x": x, "y": y, "g": np.arange(30) % 6})
+    formula = "y ~ x + (1 | g)" if family == "gaussian" else "y ~ x"
+    assert "rough" not in pw.fit(formula, data, family=family, seed=1).check().deviations
+    data.loc[0, ["x", "y"]] = (0, 60) if family == "gaussian" else (10, 30)
+    fit = pw.fit(formula, data, family=family, seed=1)
+    found = fit.check()
+    assert found.heavy == 1 == fit.loo().refitted.sum()
+    assert "rough for one row, which hangs on few draws (Pareto k-hat above 0.7)" in found.deviations

@@ -106,6 +106,7 @@ class Checks:
     whole : whether outcomes are whole numbers.
     labels : of the categories whose positions outcomes are.
     completed : (n,) outcomes, those that were censored drawn once by the model; None where none was.
+    heavy : rows without which draws are too few to predict them (Pareto k-hat above 0.7): `fit.loo()` fits again.
     """
 
     formula: str
@@ -120,6 +121,7 @@ class Checks:
     whole: bool = False
     labels: tuple[str, ...] = ()
     completed: np.ndarray | None = None
+    heavy: int = 0
 
     @property
     def verdict(self) -> str:
@@ -143,10 +145,14 @@ class Checks:
         if not np.isfinite(self.rmsd_in_sample):
             return ""
         what = "positions of categories" if self.labels else "outcomes"
-        return (
+        said = (
             f"RMSD of {what} from posterior mean predictions: {self.rmsd_in_sample:.4g} in sample, "
             f"{self.rmsd_out_of_sample:.4g} with each row predicted by all others."
         )
+        if not self.heavy:
+            return said
+        rows = "one row, which hangs" if self.heavy == 1 else f"{self.heavy:,} rows, which hang"
+        return f"{said} The latter is rough for {rows} on few draws (Pareto k-hat above 0.7): fit.loo() fits again."
 
     def __repr__(self) -> str:
         part = "" if len(self.observed) == self.total else f" (at {len(self.observed):,} rows taken at random)"
@@ -190,19 +196,22 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
     unordered = not measured(family, replace(rows, limits=None)) or completed is not None
+    inside, outside, heavy = _rmsd(posterior, some, positions, batches, threads)
     groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,
         design.response,
         table,
         groups,
-        *_rmsd(posterior, some, positions, batches, threads),
+        inside,
+        outside,
         observed,
         replicated,
         total,
         family.whole,
         family.labels,
         None if completed is None else completed[0],
+        heavy,
     )
 
 
@@ -213,14 +222,15 @@ def _share(place: int) -> Statistic:
 
 def _rmsd(
     posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Batches, threads: int
-) -> tuple[float, float]:
-    """RMSD of outcomes from posterior means, in sample and with each row left out."""
+) -> tuple[float, float, int]:
+    """RMSD of outcomes from posterior means, in sample and with each row left out; and for how many of these the draws
+    do not do."""
     if posterior.model.sampled and len(rows.codes) < posterior.model.statistics.rows:
         return rmsd_of_part(posterior, rows, positions, batches)
     if posterior.model.sampled:
         return sampled.rmsd_left_out(posterior, rows)
     some = rows.take(some_positions(len(rows.codes), ROWS_OUT))
-    return in_sample(posterior), rmsd_left_out(posterior, some, threads=threads)
+    return in_sample(posterior), *rmsd_left_out(posterior, some, threads=threads)
 
 
 def replicate(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndarray:

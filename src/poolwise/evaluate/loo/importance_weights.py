@@ -69,6 +69,13 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     return found, np.exp(log_weights), shapes
 
 
+def untrusted(log_density: np.ndarray, limit: float) -> int:
+    """How many units have weights of the draws (m, n) with a Pareto k-hat above a limit."""
+    log_weights = -log_density - logsumexp(-log_density, axis=0)
+    uneven = np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN
+    return sum(tail_shape(column) > limit for column in log_weights[:, uneven].T)
+
+
 def monte_carlo_error(
     weights: np.ndarray, shapes: np.ndarray, weighed: np.ndarray, variates: np.ndarray | None = None
 ) -> float:

@@ -9,7 +9,10 @@ import numpy as np
 
 from poolwise.design import Rows
 from poolwise.evaluate.deviations import deviations, measured
-from poolwise.evaluate.loo.group_integrals import Integrated, conditional, integrate
+from poolwise.evaluate.loo import importance_weights as weighing
+from poolwise.evaluate.loo.conditional_outcomes import conditional
+from poolwise.evaluate.loo.elpd import GOOD_K
+from poolwise.evaluate.loo.group_integrals import Integrated, integrate
 from poolwise.evaluate.loo.integrated_effects import TELLING, Effects, finest
 from poolwise.inference.posterior import Posterior
 from poolwise.support.progress import silent
@@ -19,8 +22,9 @@ _GATHERED = 50_000  # rows of small groups that are looked at together
 
 def rmsd_of_part(
     posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Callable[[], Iterator[Rows]]
-) -> tuple[float, float]:
-    """RMSD of outcomes from their expectations, in sample and when left out; NaN where outcomes have no distances.
+) -> tuple[float, float, int]:
+    """RMSD of outcomes from their expectations, in sample and when left out; NaN where outcomes have no distances. And
+    of how many rows the weights cannot be trusted.
 
     Effects of a group are integrated given all of its rows, those outside the part too; groups with many rows keep
     the effects that were drawn, which one row hardly moves.
@@ -32,25 +36,26 @@ def rmsd_of_part(
     """
     family = posterior.model.family
     if not measured(family, rows):
-        return math.nan, math.nan
+        return math.nan, math.nan, 0
     count = posterior.chains * posterior.draws
     draws = np.linspace(0, count - 1, min(count, 1_000)).astype(int)
     inside = deviations(family, rows, conditional(posterior, rows, draws).mean().mean(axis=0))
     if inside is None:
-        return math.nan, math.nan
+        return math.nan, math.nan, 0
     weights, effects = rows.precisions, finest(posterior)
     few = np.zeros(len(weights), dtype=bool)
     if effects is not None:
         of_cells = effects.factors[0].codes
         sizes = np.bincount(of_cells, posterior.model.statistics.counts, effects.groups)
         few = sizes[effects.codes(rows)] < TELLING * len(effects.of)
-    parts = [(weights[~few].sum(), _mean_square(posterior, rows.take(np.flatnonzero(~few)), None))]
+    parts = [(weights[~few].sum(), *_mean_square(posterior, rows.take(np.flatnonzero(~few)), None))]
     if effects is not None and few.any():
         mine = _gathered(effects, rows, positions, few, sizes)
         every, at = _rows_of_groups(batches, effects, np.unique(effects.codes(rows)[mine]))
-        parts.append((weights[few].sum(), _mean_square(posterior, every, effects, np.isin(at, positions[mine]))))
-    outside = sum(weight * square for weight, square in parts if weight) / weights.sum()
-    return float(np.sqrt(np.average(np.square(inside), weights=weights))), math.sqrt(outside)
+        parts.append((weights[few].sum(), *_mean_square(posterior, every, effects, np.isin(at, positions[mine]))))
+    outside = sum(weight * square for weight, square, _ in parts if weight) / weights.sum()
+    heavy = sum(of_part for _, _, of_part in parts)
+    return float(np.sqrt(np.average(np.square(inside), weights=weights))), math.sqrt(outside), heavy
 
 
 def _gathered(effects: Effects, rows: Rows, positions: np.ndarray, few: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -80,16 +85,20 @@ def _rows_of_groups(
     return Rows.joined(parts), np.concatenate(places)
 
 
-def _mean_square(posterior: Posterior, rows: Rows, effects: Effects | None, some: np.ndarray | None = None) -> float:
-    """Of the deviations from what all others predict, weighted; of some of the rows, by truth values (n,)."""
+def _mean_square(
+    posterior: Posterior, rows: Rows, effects: Effects | None, some: np.ndarray | None = None
+) -> tuple[float, int]:
+    """Of the deviations from what all others predict, weighted, and how many of these hang on few draws; of some of the
+    rows, by truth values (n,)."""
     if not len(rows.codes):
-        return 0.0
+        return 0.0, 0
     found = integrate(posterior, rows, effects, silent)
     away = deviations(posterior.model.family, rows, outside_means(found))
     if away is None:
-        return math.nan
-    kept = slice(None) if some is None else some
-    return float(np.average(np.square(away[kept]), weights=rows.precisions[kept]))
+        return math.nan, 0
+    kept = np.arange(len(away)) if some is None else np.flatnonzero(some)
+    square = float(np.average(np.square(away[kept]), weights=rows.precisions[kept]))
+    return square, weighing.untrusted(found.outside[:, kept], GOOD_K)
 
 
 def outside_means(found: Integrated) -> np.ndarray:

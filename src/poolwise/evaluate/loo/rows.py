@@ -92,16 +92,17 @@ def leave_rows_out(posterior: Posterior, batches: Batches, *, threads: int, prog
     )
 
 
-def rmsd_left_out(posterior: Posterior, rows: Rows, *, threads: int) -> float:
-    """RMSD of rows from their predictive means when left out: as in `leave_rows_out`, without its densities."""
+def rmsd_left_out(posterior: Posterior, rows: Rows, *, threads: int) -> tuple[float, int]:
+    """RMSD of rows from their predictive means when left out, as in `leave_rows_out` without its densities; and of how
+    many rows the weights cannot be trusted."""
     if posterior.theta is None:
-        residual = row_ratios(posterior.model, rows, threads).residual
+        residual, heavy = row_ratios(posterior.model, rows, threads).residual, 0
     else:
         density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
         outside, residuals, _ = _densities(density, spread_out(posterior.theta, density.cost), rows)
         weights = np.exp(outside.min(axis=0) - outside)
-        residual = (weights * residuals).sum(axis=0) / weights.sum(axis=0)
-    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions)))
+        residual, heavy = (weights * residuals).sum(axis=0) / weights.sum(axis=0), weighing.untrusted(outside, GOOD_K)
+    return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions))), heavy
 
 
 def spread_out(theta: np.ndarray, cost: float, most: int = _THETAS) -> np.ndarray:

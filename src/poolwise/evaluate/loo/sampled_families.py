@@ -124,15 +124,19 @@ def _integrated(posterior: Posterior, rows: Rows, progress: Progress) -> tuple[E
     return effects, integrate(posterior, rows, effects, progress)
 
 
-def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float]:
+def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent) -> tuple[float, float, int]:
     """RMSD of outcomes from their expectations, in sample and when left out, without refits; NaN where outcomes have no
-    distances."""
+    distances. And of how many rows the weights cannot be trusted."""
     family = posterior.model.family
     if not measured(family, rows):
-        return math.nan, math.nan
-    outside = outside_means(_integrated(posterior, rows, progress)[1])
+        return math.nan, math.nan, 0
+    found = _integrated(posterior, rows, progress)[1]
     inside = conditional(posterior, rows, _spread(posterior)).mean().mean(axis=0)
-    return _rms(family, rows, inside), _rms(family, rows, outside)
+    return (
+        _rms(family, rows, inside),
+        _rms(family, rows, outside_means(found)),
+        weighing.untrusted(found.outside, GOOD_K),
+    )
 
 
 def _rms(family: Family, rows: Rows, expected: np.ndarray) -> float:
