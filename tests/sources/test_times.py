@@ -55,3 +55,21 @@ def test_times_are_the_same_labels_from_every_source(kind, tmp_path):
         assert list(pd.to_datetime(found["t"])) == expected, name  # with a zone or without, as these compare
         new = known.predict(source if name not in ("DuckDB", "Polars, lazy") else frame)
         np.testing.assert_allclose(new["mean"], known.predict()["mean"], rtol=1e-6, err_msg=name)
+
+
+def test_durations_are_the_same_from_every_source_but_text(tmp_path):
+    """Parquet holds them as whole numbers, and says so in the schema of Arrow alone."""
+    rng = np.random.default_rng(1)
+    spans = pd.Series(pd.to_timedelta([0.0, 7.5, 26.0, 30.0], unit="h").repeat(6))
+    frame = pd.DataFrame({"y": rng.normal(size=24), "t": spans})
+    expected = list(pw.fit(FORMULA, frame, seed=1, draws=50).group_coefficients("t")["t"])
+    connection = duckdb.connect()
+    connection.execute("create table t (y double, t interval)")
+    for y, t in zip(frame.y, frame.t.dt.to_pytimedelta(), strict=True):
+        connection.execute("insert into t values (?, ?)", [y, t])
+    all_sources = sources(frame, tmp_path) | {"DuckDB": connection.table("t"), "objects": frame.astype({"t": object})}
+    for name in all_sources.keys() - {"CSV"}:
+        found = pw.fit(FORMULA, all_sources[name], seed=1, draws=50).group_coefficients("t")["t"]
+        assert [pd.Timedelta(each) for each in found] == expected, name
+        with pytest.raises(pw.DataError, match="holds dates or times"):
+            pw.fit("y ~ t", all_sources[name], seed=1, draws=50)

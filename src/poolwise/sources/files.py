@@ -18,6 +18,7 @@ from poolwise.support.progress import Scan
 
 _CSV, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 SMALL = 32 << 20  # bytes; files of fewer are read into memory, where every formula works at once
+_MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -165,9 +166,29 @@ def _read(connection: Any, files: Files, paths: list[Path]) -> Any:
     several = len(set(paths)) > 1
     rows = connection.read_parquet(names, union_by_name=several, hive_partitioning=False)
     keys = _partition_keys(files.paths)
-    if not keys or keys & {str(name).lower() for name in rows.columns}:
-        return rows  # a folder's name never hides a column
-    return connection.read_parquet(names, union_by_name=several, hive_partitioning=True)
+    if keys and not keys & {str(name).lower() for name in rows.columns}:  # a folder's name never hides a column
+        rows = connection.read_parquet(names, union_by_name=several, hive_partitioning=True)
+    return _with_durations(rows, paths[0])
+
+
+def _with_durations(rows: Any, path: Path) -> Any:
+    """Columns that Arrow wrote as durations, which DuckDB reads as whole numbers of their unit."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        return rows  # DuckDB says what is wrong with it
+    units = {field.name: _MICROSECONDS[field.type.unit] for field in schema if pa.types.is_duration(field.type)}
+    if not units:
+        return rows
+    names = [(name, '"' + name.replace('"', '""') + '"') for name in map(str, rows.columns)]
+    columns = [
+        f"to_microseconds(CAST({quoted} * {units[name]} AS BIGINT)) AS {quoted}" if name in units else quoted
+        for name, quoted in names
+    ]
+    return rows.project(", ".join(columns))
 
 
 def _partition_keys(paths: Sequence[Path]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from numbers import Number
 from typing import Any
 
@@ -258,6 +258,8 @@ def _of_objects(name: str, values: np.ndarray) -> Any:
     present = [value for value in values if value is not None and value == value]
     if present and all(isinstance(value, date) and getattr(value, "tzinfo", None) is None for value in present):
         return values.astype("datetime64[us]")  # as days and times are in every other column
+    if present and all(isinstance(value, timedelta) for value in present):
+        return values.astype("timedelta64[us]")
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):
         return _truths([None if value is None else bool(value) for value in values])
     if any(isinstance(value, (complex, np.complexfloating)) for value in present):
