@@ -14,7 +14,7 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
 from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Design, Rows
-from poolwise.families import Family
+from poolwise.families import Family, Parameter
 from poolwise.families.callback import call_rows
 from poolwise.families.summed import Summed, has_digits, laid_out
 from poolwise.statistics.products import CrossProducts
@@ -253,8 +253,7 @@ def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray],
         y, trials, weights, place = (each[order] for each in (y, trials, weights, place))
     first = first_of(place)
     y, trials, weights = y[first], trials[first], np.bincount(place, weights)
-    starts = (each.start and each.to_scale(each.start(y)) for each in family.parameters)
-    point = np.array([0.1, *(0.1 if start is None else start for start in starts)])
+    point = np.array([0.1, *(_somewhere(each, y) for each in family.parameters)])
     at = np.repeat(point[:, None], len(y), axis=1)
     whole = float(np.sum(weights * family.log_density(y, trials, *at)))
     exact = parts[0]
@@ -262,6 +261,14 @@ def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray],
     scratch = np.empty_like(there), np.empty_like(there)
     own = float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
     return float(settled(whole - own, max(abs(whole), 1.0)))  # trajectories follow the last digits of a density
+
+
+def _somewhere(parameter: Parameter, y: np.ndarray) -> float:
+    """A value on its scale that a parameter may have; the only one of those that are no variables, as a number of
+    categories."""
+    if parameter.start is not None:
+        return parameter.to_scale(parameter.start(y))
+    return parameter.to_scale(parameter.fixed) if isinstance(parameter.fixed, float) else 0.1
 
 
 def _counts(*values: np.ndarray) -> bool:
