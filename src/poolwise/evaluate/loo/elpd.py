@@ -29,13 +29,14 @@ class LeaveOut:
     observed : numbers (n,) of each row, or sums over each group, by what they are: what tells data apart.
     elpd_i : (n,) log predictive densities, in natural logs.
     pareto_k : (n,) shape of the importance weights' tail; NaN where no weights were needed.
-    refitted : (n,) whether the unit was left out by fitting the rest.
+    refitted : (n,) whether the unit was left out by fitting the rest, whose draws tell its density: those of a
+        unit that the rest finds all but impossible do not.
     residual : (n,) outcome minus its predictive mean when left out; None for groups.
     lpd_i : (n,) log predictive densities by the fit that has seen them; None for groups.
     total : units that these stand for; more than n where a random part of the rows was taken.
     correction : mean difference, over all units less over these, of an approximation that was computed for all.
     correction_sd : sd over these units of the exact value less the approximation; 0 where all were taken.
-    error : Monte Carlo standard error of `elpd`, of importance weights; NaN where it is not known.
+    error : Monte Carlo standard error of `elpd`, of importance weights and of refits; NaN where it is not known.
     seconds : wall time.
     """
 
@@ -84,7 +85,7 @@ class LeaveOut:
 
     @property
     def bad(self) -> int:
-        """Units whose weights cannot be trusted and that were not refitted."""
+        """Units whose weights cannot be trusted and that refitting did not tell either, or was not tried for."""
         return int(np.sum((self.pareto_k > GOOD_K) & ~self.refitted))
 
     @property

@@ -130,6 +130,7 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
         known = conditional.at_one(theta.mean(axis=0, keepdims=True)) if len(chosen) < groups else np.zeros(groups)
         bad = np.flatnonzero(shapes > weighing.FINITE)
         seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(33,)), len(bad))
+        errors = np.zeros(len(bad))
         for k, (i, seed) in enumerate(zip(bad, seeds, strict=True)):
             progress("refitting without groups of heavy weight", k / len(bad))
             group = chosen[i : i + 1]
@@ -137,7 +138,8 @@ def leave_groups_out(posterior: Posterior, parted: Parting, *, threads: int, pro
             again = infer(parted.without(model, int(group[0])), settings, threads=threads)
             points = spread_out(np.asarray(again.theta), conditional.cost, _THETAS)
             ratio = conditional.of_groups(points, group, silent)[:, 0]
-            elpd[i] = weighing.after_refit(ratio, posterior.certificate, again.certificate)
+            elpd[i], errors[k] = weighing.after_refit(ratio, posterior.certificate, again.certificate)
+        error = weighing.with_refits(error, errors)
         refitted = shapes > weighing.FINITE
         method = f"closed for each theta, averaged over {len(theta):,} by importance weights"
     spread = float((elpd - known[chosen]).std(ddof=1)) if len(chosen) < groups else 0.0

@@ -10,6 +10,7 @@ from poolwise.samplers import Certificate
 from poolwise.samplers.weights import tail_shape
 
 _NOISY = 0.03  # standard error of a log density
+TOLD = 0.3  # the same, below which an average over draws is not that of a few of them in a tail
 _EVEN = 0.98  # Kish efficiency from which there is no tail to smooth
 FINITE = 0.5  # Pareto k-hat below which weights have a variance, so that least squares make sense
 
@@ -25,17 +26,34 @@ def rough(log_density: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(len(log_density)) - logsumexp(-log_density, axis=0))
 
 
-def after_refit(log_density: np.ndarray, all_rows: Certificate, rest: Certificate) -> float:
-    """log p(unit | rest) from draws (m,) given the rest; or, where their average is noisy, the ratio of evidences.
+def noise(log_density: np.ndarray) -> float:
+    """Standard error of what `average` finds at independent draws, summed over units, (m, n): about one for a unit of
+    which one draw has nearly all, and without end where none has any."""
+    most = log_density.max(axis=0)
+    if not np.isfinite(most).all():
+        return np.inf
+    relative = np.exp(log_density - most)
+    return float((relative / relative.mean(axis=0)).sum(axis=1).std() / np.sqrt(len(relative)))
+
+
+def after_refit(log_density: np.ndarray, all_rows: Certificate, rest: Certificate) -> tuple[float, float]:
+    """log p(unit | rest) from draws (m,) given the rest, and its standard error; or, where their average is noisy, the
+    ratio of evidences.
 
     A unit that a fit of the rest finds all but impossible is predicted by the far tail of theta: no average over draws
     finds that, but log p(all) - log p(rest) has an error of the order of a hundredth whatever the unit.
     """
-    relative = np.exp(log_density - log_density.max())
-    noise = relative.std() / relative.mean() / np.sqrt(len(relative))
-    if noise > _NOISY and all_rows.log_evidence is not None and rest.log_evidence is not None:
-        return all_rows.log_evidence - rest.log_evidence
-    return float(average(log_density[:, None])[0])
+    error = noise(log_density[:, None])
+    if error > _NOISY and all_rows.log_evidence is not None and rest.log_evidence is not None:
+        each = [one.figures.get("evidence_error", 0.0) for one in (all_rows, rest)]
+        return all_rows.log_evidence - rest.log_evidence, float(np.linalg.norm(each))
+    return float(average(log_density[:, None])[0]), error
+
+
+def with_refits(error: float, refitted: np.ndarray) -> float:
+    """Standard error of a sum of units that were weighed, whose error is known, and of others that were left out by
+    refitting, with an error each."""
+    return float(np.hypot(error, np.linalg.norm(refitted)))
 
 
 def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -112,7 +112,7 @@ def leave_groups_out_by_refitting(
 ) -> LeaveOut:
     """log p(rows of g | rows of all other groups) of every group g, each from a fit of the rest."""
     started = time.perf_counter()
-    model, groups = posterior.model, len(parted.levels)
+    model, groups, error = posterior.model, len(parted.levels), math.nan
     if posterior.theta is None:
         regression = parted.cell_of if model.pooling is Pooling.SEPARATE else np.zeros_like(parted.cell_of)
         elpd = group_log_densities(model, parted.statistics, np.column_stack([regression, parted.group_of]), threads)
@@ -120,17 +120,18 @@ def leave_groups_out_by_refitting(
         models = [parted.without(model, group) for group in range(groups)]
         whole = gaussian(model.statistics, model.design, model.priors, threads=1)
 
-        def log_ratio(_: int, refit: Posterior) -> float:
+        def log_ratio(_: int, refit: Posterior) -> tuple[float, float]:
             theta = np.asarray(refit.theta).reshape(-1, whole.dimension)
             rest = gaussian(refit.model.statistics, refit.model.design, refit.model.priors, threads=1)
             ratio = whole.log_density(theta) - rest.log_density(theta)
             return weighing.after_refit(ratio, posterior.certificate, refit.certificate)
 
         step = f"leaving out each {parted.name}"
-        elpd = np.array(refit_each(models, settings, threads, step, log_ratio, settings.progress))
+        elpd, errors = np.array(refit_each(models, settings, threads, step, log_ratio, settings.progress)).T
+        error = weighing.with_refits(0.0, errors)
     return LeaveOut(
         model.design.formula.text, parted.name, "by refitting without each", parted.levels,
         of_cells(model, parted.statistics, parted.group_of, groups), elpd, np.full(groups, np.nan),
-        np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0, math.nan,
+        np.ones(groups, dtype=bool), None, None, groups, 0.0, 0.0, error,
         time.perf_counter() - started,
     )  # fmt: skip

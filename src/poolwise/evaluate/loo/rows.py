@@ -167,7 +167,7 @@ def _weighed(
     residual = np.einsum("mn,mn->n", weights, residuals)
     bad = np.flatnonzero(shapes > GOOD_K)
     statistics = posterior.model.statistics
-    seeds = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(32,)), len(bad))
+    seeds, errors = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(32,)), len(bad)), np.zeros(len(bad))
     for k, (i, seed) in enumerate(zip(bad, seeds, strict=True)):
         progress("refitting without rows of heavy weight", k / len(bad))
         one = rows.take(np.array([i]))
@@ -176,6 +176,7 @@ def _weighed(
         again = infer(posterior.model.on(statistics - own), settings, threads=threads)
         points = spread_out(np.asarray(again.theta), density.cost)
         unseen, away, _ = _densities(density, points, one)
-        elpd[i] = weighing.after_refit(unseen[:, 0], posterior.certificate, again.certificate)
+        elpd[i], errors[k] = weighing.after_refit(unseen[:, 0], posterior.certificate, again.certificate)
         residual[i] = away.mean()
+    error = weighing.with_refits(error, errors)
     return elpd, shapes, shapes > GOOD_K, residual, weighing.average(inside), error

@@ -79,16 +79,18 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     elpd, weights, shapes = weighing.left_out(outside)
     mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
     rough = weighing.rough(found.outside) if len(chosen) < total else np.zeros(total)
-    refitted = np.zeros(len(chosen), dtype=bool)
+    refitted, weighed = np.zeros(len(chosen), dtype=bool), np.ones(len(chosen), dtype=bool)
     bad = np.flatnonzero(shapes > (weighing.FINITE if apart else GOOD_K))  # one group is fitted again in no time
+    errors = np.zeros(len(bad))
     if apart:
-        elpd[bad], mean[bad] = separate.rows_by_refitting(posterior, rows, chosen[bad], threads, progress)
-        refitted[bad] = True
+        elpd[bad], mean[bad], errors = separate.rows_by_refitting(posterior, rows, chosen[bad], threads, progress)
+        refitted[bad], weighed[bad] = errors < weighing.TOLD, False
     for i, again in [] if apart else _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
         density, expected = _of_a_row(again, rows, effects, int(chosen[bad[i]]))
-        elpd[bad[i]] = weighing.average(density)[0]
-        mean[bad[i]], refitted[bad[i]] = expected.mean(), True
-    error = weighing.monte_carlo_error(weights, shapes, ~refitted)
+        elpd[bad[i]], errors[i] = weighing.average(density)[0], weighing.noise(density)
+        mean[bad[i]] = expected.mean()
+        refitted[bad[i]], weighed[bad[i]] = errors[i] < weighing.TOLD, False
+    error = weighing.with_refits(weighing.monte_carlo_error(weights, shapes, weighed), errors)
     how = "given all effects" if effects is None else f"integrated over the effects of {effects.name}"
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
@@ -161,13 +163,15 @@ def leave_groups_out(
     if len(levels) < 2:
         raise DataError(f"'{by}' has one group only: nothing would be left to learn from.")
     elpd, weights, shapes = weighing.left_out(_of_groups(posterior, rows, effects, codes, len(levels), progress))
-    refitted = np.zeros(len(levels), dtype=bool)
+    refitted, weighed = np.zeros(len(levels), dtype=bool), np.ones(len(levels), dtype=bool)
     bad = np.flatnonzero(shapes > weighing.FINITE)
+    errors = np.zeros(len(bad))
     sets = [np.flatnonzero(codes == g) for g in bad]
     for i, again in _refits(posterior, rows, sets, threads, progress):
         density = _of_groups(again, rows.take(sets[i]), effects, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
-        elpd[bad[i]], refitted[bad[i]] = weighing.average(density)[0], True
-    error = weighing.monte_carlo_error(weights, shapes, ~refitted)
+        elpd[bad[i]], errors[i] = weighing.average(density)[0], weighing.noise(density)
+        refitted[bad[i]], weighed[bad[i]] = errors[i] < weighing.TOLD, False
+    error = weighing.with_refits(weighing.monte_carlo_error(weights, shapes, weighed), errors)
     how = "given all effects" if effects is None else "integrated over the group's effects"
     return LeaveOut(
         posterior.model.design.formula.text, by, f"{how}, draws weighed", levels,
@@ -193,12 +197,14 @@ def leave_folds_out(
     total, codes = len(units.levels), units.codes
     fold_of = folds.parts(total)[codes]
     step = f"{folds.count}-fold cross-validation"
-    elpd, mean = np.empty(total), np.empty(len(y))
+    elpd, mean, errors = np.empty(total), np.empty(len(y)), list[float]()
 
     def score(mine: np.ndarray, refit: Posterior, scored: Rows) -> None:
         found = conditional(refit, scored, _spread(refit))
         present, place = np.unique(codes[mine], return_inverse=True)
-        elpd[present] = weighing.average(found.log_density(y[mine]) @ adder(place, len(present)))
+        density = found.log_density(y[mine]) @ adder(place, len(present))
+        elpd[present] = weighing.average(density)
+        errors.append(weighing.noise(density))
         mean[mine] = found.mean().mean(axis=0)
 
     if posterior.model.pooling is Pooling.SEPARATE:
@@ -217,7 +223,7 @@ def leave_folds_out(
         posterior.model.design.formula.text, "row", f"{folds.count}-fold cross-validation by refitting",
         units.levels, observed, elpd, np.full(total, np.nan), np.ones(total, dtype=bool),
         deviations(posterior.model.family, rows, mean), None, total,
-        0.0, 0.0, math.nan, time.perf_counter() - started,
+        0.0, 0.0, weighing.with_refits(0.0, np.sort(errors)), time.perf_counter() - started,
     )  # fmt: skip
 
 
@@ -235,16 +241,18 @@ def leave_groups_out_by_refitting(
     effects = effects_by(posterior, by)
     models = [without(posterior.model, rows, codes == g) for g in range(len(levels))]
 
-    def score(g: int, refit: Posterior) -> float:
+    def score(g: int, refit: Posterior) -> tuple[float, float]:
         mine = rows.take(np.flatnonzero(codes == g))
         density = _of_groups(refit, mine, effects, np.zeros(len(mine.codes), dtype=np.int64), 1, silent)
-        return float(weighing.average(density)[0])
+        return float(weighing.average(density)[0]), weighing.noise(density)
 
-    elpd = np.array(refit_each(models, settings, threads, f"leaving out each {by}", score, settings.progress))
+    found = refit_each(models, settings, threads, f"leaving out each {by}", score, settings.progress)
+    elpd, errors = np.array(found).T
     return LeaveOut(
         posterior.model.design.formula.text, by, "by refitting without each", levels,
         of_groups(rows, posterior.model.family, codes, len(levels)), elpd, np.full(len(levels), np.nan),
-        np.ones(len(levels), dtype=bool), None, None, len(levels), 0.0, 0.0, math.nan, time.perf_counter() - started,
+        np.ones(len(levels), dtype=bool), None, None, len(levels), 0.0, 0.0,
+        weighing.with_refits(0.0, errors), time.perf_counter() - started,
     )  # fmt: skip
 
 

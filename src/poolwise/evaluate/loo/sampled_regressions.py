@@ -62,19 +62,22 @@ def refit_without(
 
 def rows_by_refitting(
     posterior: Posterior, rows: Rows, chosen: np.ndarray, threads: int, progress: Progress
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log predictive densities and expected outcomes of some rows, each from a fit of the others of its group."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log predictive densities, expected outcomes, and standard errors of the first, of some rows, each from a fit of
+    the others of its group."""
     seed = np.random.SeedSequence(posterior.seed, spawn_key=(35,))
     settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed, progress=progress)
-    elpd, mean = np.empty(len(rows.codes)), np.empty(len(rows.codes))
+    elpd, mean, errors = np.empty((3, len(rows.codes)))
 
     def score(out: np.ndarray, refit: Posterior, mine: Rows) -> None:
         found = conditional(refit, mine, np.arange(refit.chains * refit.draws))
-        elpd[out], mean[out] = weighing.average(found.log_density(mine.response)), found.mean().mean(axis=0)
+        density = found.log_density(mine.response)
+        elpd[out], mean[out] = weighing.average(density), found.mean().mean(axis=0)
+        errors[out] = weighing.noise(density)
 
     sets = [np.array([i]) for i in chosen]
     refit_without(posterior, rows, sets, settings, threads, "refitting without rows of heavy weight", score)
-    return elpd[chosen], mean[chosen]
+    return elpd[chosen], mean[chosen], errors[chosen]
 
 
 def leave_groups_out(posterior: Posterior, rows: Rows, *, threads: int, progress: Progress) -> LeaveOut:
