@@ -16,7 +16,7 @@ from poolwise.evaluate.sensitivity import SCALES
 from poolwise.inference import storage
 from poolwise.inference import update as updating
 from poolwise.inference.fitted_rows import RowsBehind
-from poolwise.inference.posterior import Posterior
+from poolwise.inference.posterior import Pooling, Posterior
 from poolwise.inference.tallies import counted_rows
 from poolwise.output.tables import describe, text
 from poolwise.output.tables import summary as tables
@@ -601,7 +601,8 @@ class Fit:
         if self.result.model.sampled:
             from poolwise.evaluate.loo import sampled_families as sampled
 
-            rows = self.behind.encoded()
+            apart = self.result.model.pooling is Pooling.SEPARATE
+            rows = self.behind.encoded() if apart else self.behind.distinct()
             if by is None:
                 return sampled.leave_rows_out(self.result, rows, threads=threads, progress=progress)
             groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))

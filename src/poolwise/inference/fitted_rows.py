@@ -95,6 +95,15 @@ class RowsBehind:
             raise DataError(f"This fit {where}; fit the rows, or a part of them, in memory to do this.")
         return self.rows
 
+    def distinct(self) -> Rows:
+        """The same, or those that differ with how many there are of each.
+
+        Raises
+        ------
+        DataError : where they are not in memory, nor can be.
+        """
+        return self._counted if self.rows is None and self._counted is not None else self.encoded()
+
     def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
         """A function that goes through all of them once, from memory or from where they live."""
         if self.rows is None and (counted := self._counted) is not None:

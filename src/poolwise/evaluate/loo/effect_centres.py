@@ -55,7 +55,7 @@ def centres(
     members, base = adder(codes, size), predictors_of(posterior, rows, effects.names, chosen)
     # Columns of standardised effects in each linear predictor that has some.
     images = {k: np.einsum("nq,mqk->mnk", z[:, effects.of == k], scale[:, effects.of == k]) for k in set(effects.of)}
-    centre, leverages = np.zeros((m, size, q)), np.zeros((m, len(codes)))
+    centre, leverages, times = np.zeros((m, size, q)), np.zeros((m, len(codes))), rows.multiplicities
     curvature = np.broadcast_to(np.eye(q), (m, size, q, q))
     for _ in range(_STEPS if len(codes) else 0):
         at = effects.moved(base, z, np.einsum("mik,mgk->mgi", scale, centre)[:, codes])
@@ -63,9 +63,9 @@ def centres(
         gradient = -centre
         curvature = np.broadcast_to(np.eye(q), curvature.shape).copy()
         for k, image in images.items():
-            gradient = gradient + np.stack([(slopes[k] * image[..., i]) @ members for i in range(q)], axis=-1)
+            gradient = gradient + np.stack([(slopes[k] * times * image[..., i]) @ members for i in range(q)], axis=-1)
             for i in range(q):
-                weighted = information[k] * image[..., i]
+                weighted = information[k] * times * image[..., i]
                 curvature[..., i, :] += np.stack([(weighted * image[..., j]) @ members for j in range(q)], axis=-1)
         step = np.clip(np.linalg.solve(curvature, np.nan_to_num(gradient)[..., None])[..., 0], -2.0, 2.0)
         centre = centre + step

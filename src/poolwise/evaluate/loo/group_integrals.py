@@ -11,7 +11,7 @@ what is known of the group: without them its effects spread far beyond these nod
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
@@ -46,9 +46,16 @@ class Integrated:
     inside: np.ndarray
     means: np.ndarray
 
+    def take(self, positions: np.ndarray) -> Integrated:
+        """Of some rows."""
+        return Integrated(self.groups, *(each[:, positions] for each in (self.outside, self.inside, self.means)))
+
 
 def integrate(posterior: Posterior, rows: Rows, effects: Effects | None, progress: Progress) -> Integrated:
-    """Integrate the effects of groups; without any, nothing is integrated and a group is all rows."""
+    """Integrate the effects of groups; without any, nothing is integrated and a group is all rows.
+
+    Where rows stand for several each, one of these is left out.
+    """
     nodes, log_weights = (np.zeros((1, 0)), np.zeros(1)) if effects is None else effects.grid()
     count = posterior.chains * posterior.draws
     kept = int(np.clip(_WORK / (len(rows.codes) * len(nodes)), _LEAST, _MOST))
@@ -81,7 +88,7 @@ def _some(
 ) -> Integrated:
     y = rows.response
     codes = np.zeros(len(y), dtype=np.int64) if effects is None else effects.codes(rows)
-    members = adder(codes, 1 if effects is None else effects.groups)
+    members, times = adder(codes, 1 if effects is None else effects.groups), rows.multiplicities
     centre, leverages = (
         (None, None) if effects is None else centres(posterior, rows, effects, chosen, codes, effects.groups)
     )
@@ -91,7 +98,7 @@ def _some(
         # The sum of the other rows cannot be had by subtraction where this one has no density at the node.
         impossible = ~(here > -np.inf)
         finite = np.where(impossible, 0.0, here)
-        sums, none = finite @ members, impossible.astype(float) @ members
+        sums, none = (finite * times) @ members, (impossible * times) @ members
         weight = log_weights[k] + (0.0 if centre is None else centre.log_ratio(nodes[k]))
         densities.append(np.where(impossible, -np.inf, here))
         means.append(found.mean())
@@ -129,8 +136,8 @@ def _by_the_others(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log densities (m, k) of the other rows of the group of each row at k positions, and its expected outcomes (m, k)
     given these, by nodes about the modes of the others alone."""
-    others, owner = _other_rows(effects.codes(rows), left_out)
-    rest, own, y = rows.take(others), rows.take(left_out), rows.response[others]
+    others, owner, times = _other_rows(effects.codes(rows), left_out, rows.multiplicities)
+    rest, own, y = replace(rows.take(others), counts=times), rows.take(left_out), rows.response[others]
     centre, _ = centres(posterior, rest, effects, chosen, owner, len(left_out))
     members, places = adder(owner, len(left_out)), np.arange(len(left_out))
     totals, means = [], []
@@ -138,23 +145,26 @@ def _by_the_others(
     of_own = _at(posterior, own, effects, chosen, nodes, centre, places)
     for k, (found, mine) in enumerate(zip(of_rest, of_own, strict=True)):
         density = np.maximum(found.log_density(y), -1e300)
-        totals.append(density @ members + log_weights[k] + centre.log_ratio(nodes[k]))
+        totals.append((density * times) @ members + log_weights[k] + centre.log_ratio(nodes[k]))
         means.append(mine.mean())
     total = np.array(totals)
     without = logsumexp(total, axis=0)
     return without, (np.exp(total - without) * np.array(means)).sum(axis=0)
 
 
-def _other_rows(codes: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the rows that share a code with each row that is left out, itself not among them; and whose they
-    are, as places in `left_out`."""
+def _other_rows(
+    codes: np.ndarray, left_out: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of the rows that share a code with each row that is left out; whose they are, as places in `left_out`;
+    and how many of each there are, that row being one less."""
     order = np.argsort(codes, kind="stable")
     first, last = (np.searchsorted(codes[order], codes[left_out], side=side) for side in ("left", "right"))
     owner = np.repeat(np.arange(len(left_out)), last - first)
     inside = np.arange(len(owner)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
     others = order[first[owner] + inside]
-    kept = others != left_out[owner]
-    return others[kept], owner[kept]
+    rest = times[others] - (others == left_out[owner])
+    kept = rest > 0
+    return others[kept], owner[kept], rest[kept]
 
 
 def _at(

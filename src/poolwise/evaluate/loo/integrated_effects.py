@@ -86,7 +86,7 @@ def finest(posterior: Posterior) -> Effects | None:
 
 def hardly_moved(effects: Effects, rows: Rows) -> bool:
     """Whether every group has so many rows that one of them may hardly move its effects."""
-    counts = np.bincount(effects.codes(rows))
+    counts = np.bincount(effects.codes(rows), rows.multiplicities)
     return not np.any((counts > 0) & (counts < TELLING * len(effects.of)))
 
 

@@ -1,4 +1,4 @@
-"""Deviations of a random part of the rows from what all others predict, for families that are sampled."""
+"""A random part of the rows, each given all others, for families that are sampled: densities and deviations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolwise.evaluate.loo.elpd import GOOD_K
 from poolwise.evaluate.loo.group_integrals import Integrated, integrate
 from poolwise.evaluate.loo.integrated_effects import TELLING, Effects, finest
 from poolwise.inference.posterior import Posterior
-from poolwise.support.progress import silent
+from poolwise.support.progress import Progress, silent
 
 _GATHERED = 50_000  # rows of small groups that are looked at together
 
@@ -56,6 +56,34 @@ def rmsd_of_part(
     outside = sum(weight * square for weight, square, _ in parts if weight) / weights.sum()
     heavy = sum(of_part for _, _, of_part in parts)
     return float(np.sqrt(np.average(np.square(inside), weights=weights))), math.sqrt(outside), heavy
+
+
+def integrated_part(
+    posterior: Posterior, rows: Rows, chosen: np.ndarray, progress: Progress
+) -> tuple[Effects | None, Integrated]:
+    """Densities of the rows at some positions, and the effects that are integrated out where groups have few rows."""
+    effects = finest(posterior)
+    few = np.zeros(len(chosen), dtype=bool)
+    if effects is not None:
+        codes = effects.codes(rows)
+        sizes = np.bincount(codes, rows.multiplicities, effects.groups)
+        few = sizes[codes[chosen]] < TELLING * len(effects.of)
+    if effects is None or not few.any():
+        return None, integrate(posterior, rows.take(chosen), None, progress)
+    within = np.flatnonzero(np.isin(codes, codes[chosen[few]]))
+    found = integrate(posterior, rows.take(within), effects, progress)
+    found = found.take(np.searchsorted(within, chosen[few]))
+    if few.all():
+        return effects, found
+    rest = integrate(posterior, rows.take(chosen[~few]), None, progress)
+    count = min(len(found.outside), len(rest.outside))
+    together = []
+    for name in ("outside", "inside", "means"):
+        whole = np.empty((count, len(chosen)))
+        for some, part in ((few, getattr(found, name)), (~few, getattr(rest, name))):
+            whole[:, some] = part[np.linspace(0, len(part) - 1, count).astype(int)]
+        together.append(whole)
+    return effects, Integrated(np.empty((count, 0)), *together)
 
 
 def _gathered(effects: Effects, rows: Rows, positions: np.ndarray, few: np.ndarray, sizes: np.ndarray) -> np.ndarray:

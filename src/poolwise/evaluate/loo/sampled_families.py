@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from poolwise.evaluate.loo.group_integrals import Integrated, integrate
 from poolwise.evaluate.loo.integrated_effects import Effects, effects_by, finest, hardly_moved, is_of
 from poolwise.evaluate.loo.kfold import Folds
 from poolwise.evaluate.loo.observed import of_groups, of_rows
-from poolwise.evaluate.loo.part_of_rows import outside_means
+from poolwise.evaluate.loo.part_of_rows import integrated_part, outside_means
 from poolwise.evaluate.loo.rows import MOST, some_positions
 from poolwise.evaluate.parallel_refits import refit_each
 from poolwise.families import Family
@@ -37,16 +38,16 @@ if TYPE_CHECKING:
 
 _REFITS, _REFIT_DRAWS = 20, 500  # units at most that are left out by refitting
 _EVEN = 0.5  # efficiency of the weights of every row, from which they need no integrals
+_WHOLE, _ROUGH = 50_000, 32  # rows that are looked at together; draws that tell of more what each is worth, roughly
 _AVERAGED = 1_000  # draws over which the densities of units that were not seen are averaged
 
 
-def without(model: Model, rows: Rows, left_out: np.ndarray) -> Model:
-    """The model, priors included, of all rows but those where `left_out` (n,) is true."""
-    rest = rows.take(np.flatnonzero(~left_out))
+def with_rows(model: Model, rows: Rows) -> Model:
+    """The model, priors included, of a part of the rows."""
     total = (model.statistics if model.family.precise else model.statistics.counted()).merged()
     if model.pooling is Pooling.SEPARATE:
-        return replace(model, by_group=observe_groups(model.design, rest, model.family, model.priors, total))
-    return replace(model, observations=observe(model.design, rest, model.family, model.priors, total))
+        return replace(model, by_group=observe_groups(model.design, rows, model.family, model.priors, total))
+    return replace(model, observations=observe(model.design, rows, model.family, model.priors, total))
 
 
 class Groups(NamedTuple):
@@ -72,20 +73,21 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     """log p(y_i | all other rows) of every row, or of a random part of many."""
     started = time.perf_counter()
     apart = posterior.model.pooling is Pooling.SEPARATE
-    total = len(rows.codes)
-    effects, found = _integrated(posterior, rows, progress)
-    chosen = some_positions(total, MOST)
-    outside = found.outside[:, chosen]
-    elpd, weights, shapes = weighing.left_out(outside)
-    mean = np.einsum("mn,mn->n", weights, found.means[:, chosen])
-    rough = weighing.rough(found.outside) if len(chosen) < total else np.zeros(total)
+    times = rows.multiplicities
+    total = int(times.sum())
+    copies = some_positions(total, MOST)
+    chosen = np.searchsorted(np.cumsum(times), copies, side="right")
+    effects, found, rough = _of_chosen(posterior, rows, chosen, progress)
+    elpd, weights, shapes = weighing.left_out(found.outside)
+    mean = np.einsum("mn,mn->n", weights, found.means)
     refitted, weighed = np.zeros(len(chosen), dtype=bool), np.ones(len(chosen), dtype=bool)
     bad = np.flatnonzero(shapes > (weighing.FINITE if apart else GOOD_K))  # one group is fitted again in no time
     errors = np.zeros(len(bad))
     if apart:
         elpd[bad], mean[bad], errors = separate.rows_by_refitting(posterior, rows, chosen[bad], threads, progress)
         refitted[bad], weighed[bad] = errors < weighing.TOLD, False
-    for i, again in [] if apart else _refits(posterior, rows, [chosen[i : i + 1] for i in bad], threads, progress):
+    rests = [partial(_with_one_less, rows, int(chosen[i])) for i in bad]
+    for i, again in [] if apart else _refits(posterior, rests, threads, progress):
         density, expected = _of_a_row(again, rows, effects, int(chosen[bad[i]]))
         elpd[bad[i]], errors[i] = weighing.average(density)[0], weighing.noise(density)
         mean[bad[i]] = expected.mean()
@@ -94,12 +96,37 @@ def leave_rows_out(posterior: Posterior, rows: Rows, *, threads: int, progress: 
     how = "given all effects" if effects is None else f"integrated over the effects of {effects.name}"
     residual = deviations(posterior.model.family, rows.take(chosen), mean)
     return LeaveOut(
-        posterior.model.design.formula.text, "row", f"{how}, {len(outside):,} draws weighed", chosen + 1,
+        posterior.model.design.formula.text, "row", f"{how}, {len(found.outside):,} draws weighed", copies + 1,
         of_rows(rows.take(chosen), posterior.model.family), elpd, shapes, refitted, residual,
-        weighing.average(found.inside[:, chosen]), total, float(rough.mean() - rough[chosen].mean()),
+        weighing.average(found.inside), total, float(np.average(rough, weights=times) - rough[chosen].mean()),
         float((elpd - rough[chosen]).std(ddof=1)) if len(chosen) < total else 0.0, error * total / len(chosen),
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _of_chosen(
+    posterior: Posterior, rows: Rows, chosen: np.ndarray, progress: Progress
+) -> tuple[Effects | None, Integrated, np.ndarray]:
+    """Effects that are integrated out, densities of the rows at some positions, and a rough one (n,) of each row."""
+    if len(rows.codes) <= _WHOLE:
+        effects, found = _integrated(posterior, rows, progress)
+        return effects, found.take(chosen), weighing.rough(found.outside)
+    effects, found = integrated_part(posterior, rows, chosen, progress)
+    count = posterior.chains * posterior.draws
+    draws, rough = np.linspace(0, count - 1, min(count, _ROUGH)).astype(int), np.empty(len(rows.codes))
+    for start in range(0, len(rough), _WHOLE):
+        some = np.arange(start, min(start + _WHOLE, len(rough)))
+        mine = rows.take(some)
+        rough[some] = weighing.rough(conditional(posterior, mine, draws).log_density(mine.response))
+    return effects, found, rough
+
+
+def _with_one_less(rows: Rows, position: int) -> Rows:
+    """The rows without that at a position, of which there may be several."""
+    rest = rows.multiplicities.copy()
+    rest[position] -= 1
+    kept = np.flatnonzero(rest > 0)
+    return rows.take(kept) if rows.counts is None else replace(rows, counts=rest).take(kept)
 
 
 def _of_a_row(again: Posterior, rows: Rows, effects: Effects | None, position: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +194,8 @@ def leave_groups_out(
     bad = np.flatnonzero(shapes > weighing.FINITE)
     errors = np.zeros(len(bad))
     sets = [np.flatnonzero(codes == g) for g in bad]
-    for i, again in _refits(posterior, rows, sets, threads, progress):
+    rests = [partial(rows.take, np.flatnonzero(codes != g)) for g in bad]
+    for i, again in _refits(posterior, rests, threads, progress):
         density = _of_groups(again, rows.take(sets[i]), effects, np.zeros(len(sets[i]), dtype=np.int64), 1, silent)
         elpd[bad[i]], errors[i] = weighing.average(density)[0], weighing.noise(density)
         refitted[bad[i]], weighed[bad[i]] = errors[i] < weighing.TOLD, False
@@ -212,7 +240,7 @@ def leave_folds_out(
         separate.refit_without(posterior, rows, sets, settings, threads, step, score)
     else:
         sets = [np.flatnonzero(fold_of == k) for k in range(folds.count)]
-        models = [without(posterior.model, rows, fold_of == k) for k in range(folds.count)]
+        models = [with_rows(posterior.model, rows.take(np.flatnonzero(fold_of != k))) for k in range(folds.count)]
 
         def score_fold(k: int, refit: Posterior) -> None:
             score(sets[k], refit, rows.take(sets[k]))
@@ -239,7 +267,7 @@ def leave_groups_out_by_refitting(
     started = time.perf_counter()
     by, levels, codes = groups
     effects = effects_by(posterior, by)
-    models = [without(posterior.model, rows, codes == g) for g in range(len(levels))]
+    models = [with_rows(posterior.model, rows.take(np.flatnonzero(codes != g))) for g in range(len(levels))]
 
     def score(g: int, refit: Posterior) -> tuple[float, float]:
         mine = rows.take(np.flatnonzero(codes == g))
@@ -261,7 +289,7 @@ def _of_groups(
 ) -> np.ndarray:
     """Log densities (m, size) of the rows of each group, its own effects integrated out where there are any."""
     if effects is None:
-        found = conditional(posterior, rows, _spread(posterior)).log_density(rows.response)
+        found = conditional(posterior, rows, _spread(posterior)).log_density(rows.response) * rows.multiplicities
         return np.stack([found[:, codes == g].sum(axis=1) for g in range(size)], axis=1)
     densities = integrate(posterior, rows, effects, progress).groups
     levels = np.unique(effects.codes(rows))  # in the order of labels, as `codes` are
@@ -269,18 +297,16 @@ def _of_groups(
 
 
 def _refits(
-    posterior: Posterior, rows: Rows, sets: list[np.ndarray], threads: int, progress: Progress
+    posterior: Posterior, rests: Sequence[Callable[[], Rows]], threads: int, progress: Progress
 ) -> list[tuple[int, Posterior]]:
-    """Fits without each of some sets of rows, where there are not too many."""
-    if len(sets) > _REFITS:
+    """Fits of what is left of the rows without each of some units, where these are not too many."""
+    if len(rests) > _REFITS:
         return []
-    seeds, found = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(34,)), len(sets)), []
-    for k, (out, seed) in enumerate(zip(sets, seeds, strict=True)):
-        progress("refitting without units of heavy weight", k / len(sets))
-        left = np.zeros(len(rows.codes), dtype=bool)
-        left[out] = True
-        settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seed)
-        found.append((k, infer(without(posterior.model, rows, left), settings, threads=threads)))
+    seeds, found = child_seeds(np.random.SeedSequence(posterior.seed, spawn_key=(34,)), len(rests)), []
+    for k, rest in enumerate(rests):
+        progress("refitting without units of heavy weight", k / len(rests))
+        settings = SamplerSettings(_REFIT_DRAWS, posterior.chains, seeds[k])
+        found.append((k, infer(with_rows(posterior.model, rest()), settings, threads=threads)))
     return found
 
 
