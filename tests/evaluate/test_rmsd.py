@@ -6,6 +6,7 @@ import poolwise as pw
 from poolwise.design.design import linear_predictor
 from poolwise.evaluate import posterior_checks
 from poolwise.evaluate.loo import part_of_rows
+from poolwise.statistics import routes
 from poolwise.evaluate.rmsd import squared_error
 
 
@@ -94,6 +95,7 @@ def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch
         duckdb = pytest.importorskip("duckdb")
         connection = duckdb.connect()
         connection.register("rows_of_all", frame)
+        monkeypatch.setattr(routes, "LARGE", 0)
         fit = pw.fit("y ~ k + (1 | g)", connection.table("rows_of_all"), family="bernoulli", seed=1)
     monkeypatch.setattr(posterior_checks, "MOST", 1_500)
     part = fit.check(draws=20)

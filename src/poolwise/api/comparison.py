@@ -8,9 +8,13 @@ import numpy as np
 
 from poolwise.api.fitted_model import Fit
 from poolwise.evaluate.loo.comparison import Comparison, compare_records
+from poolwise.evaluate.loo.elpd import LeaveOut
 from poolwise.evaluate.loo.observed import Observed, difference, of_cells, of_groups
+from poolwise.inference.posterior import Pooling
+from poolwise.inference.rows_in_common import rows_in_common
 from poolwise.support.errors import DataError
 from poolwise.support.progress import Progress, silent
+from poolwise.support.threads import default_threads
 
 
 def compare(*fits: Fit, by: str | None = None, progress: Progress = silent, **named: Fit) -> Comparison:
@@ -37,8 +41,25 @@ def compare(*fits: Fit, by: str | None = None, progress: Progress = silent, **na
             )
     if len(everyone) < 2:
         raise DataError("compare takes two fits or more.")
-    records = {name: fit.loo(by=by, progress=progress) for name, fit in everyone.items()}
+    records = _left_out(everyone, by, progress)
     return compare_records(records, {name: fit.outcome.log_evidence for name, fit in everyone.items()})
+
+
+def _left_out(fits: dict[str, Fit], by: str | None, progress: Progress) -> dict[str, LeaveOut]:
+    """What each fit predicts of what it has not seen: of counted rows those that the columns of all fits tell apart."""
+    from poolwise.evaluate.loo.sampled_families import leave_rows_out
+
+    common = None
+    models = [fit.result.model for fit in fits.values()]
+    if by is None and all(model.sampled and model.pooling is not Pooling.SEPARATE for model in models):
+        common = rows_in_common([fit.behind for fit in fits.values()], progress)
+    if common is None:
+        return {name: fit.loo(by=by, progress=progress) for name, fit in fits.items()}
+    threads = default_threads()
+    return {
+        name: leave_rows_out(fit.result, rows, threads=threads, progress=progress)
+        for (name, fit), rows in zip(fits.items(), common, strict=True)
+    }
 
 
 def _with_pooling(fit: Fit) -> str:

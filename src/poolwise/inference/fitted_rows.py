@@ -66,6 +66,11 @@ class RowsBehind:
         )
 
     @property
+    def counted(self) -> bool:
+        """Whether rows that differ are in memory in their place, with how many there are of each."""
+        return self.rows is None and self._counted is not None
+
+    @property
     def _counted(self) -> Rows | None:
         """The rows that differ with their numbers, where their outcomes are known too."""
         return None if self.data.summed is not None else self.data.counted
@@ -102,7 +107,7 @@ class RowsBehind:
         ------
         DataError : where they are not in memory, nor can be.
         """
-        return self._counted if self.rows is None and self._counted is not None else self.encoded()
+        return self._counted if self.counted and self._counted is not None else self.encoded()
 
     def batches(self, progress: Progress) -> Callable[[], Iterator[Rows]]:
         """A function that goes through all of them once, from memory or from where they live."""

@@ -1,0 +1,98 @@
+"""Leaving out one of several equal rows that were counted: as leaving out rows that stand one by one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import poolwise as pw
+from poolwise.evaluate.loo import sampled_families as sampled
+from poolwise.statistics import routes
+from poolwise.statistics.counted import distinct
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """Small groups, a large one, and one of few rows that are alike."""
+    rng = np.random.default_rng(5)
+    g, k = rng.integers(2, 60, 1_500), rng.integers(0, 3, 1_500)
+    g[:300], g[300:304] = 0, 1
+    eta = -0.5 + 0.4 * k + rng.normal(size=60)[g]
+    return pd.DataFrame({"y": (rng.random(1_500) < 1 / (1 + np.exp(-eta))).astype(int), "k": k, "g": g})
+
+
+@pytest.fixture(scope="module")
+def fit(frame):
+    return pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1)
+
+
+def in_order_of_copies(found, counted, rows):
+    """What was found for each copy of a counted row, for the rows one by one."""
+    keys = [(*values, code) for values, code in zip(counted.values.tolist(), counted.codes.tolist(), strict=True)]
+    copies = np.repeat(np.arange(len(keys)), counted.counts.astype(int))
+    by_key = {keys[row]: value for row, value in zip(copies, found, strict=True)}
+    return np.array([by_key[(*v, c)] for v, c in zip(rows.values.tolist(), rows.codes.tolist(), strict=True)])
+
+
+def test_counted_rows_are_left_out_as_single_ones(fit):
+    counted = distinct(fit.rows)
+    assert len(counted.codes) < 0.3 * len(fit.rows.codes)
+    single = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+    several = sampled.leave_rows_out(fit.result, counted, threads=1)
+    assert several.total == single.total and several.elpd == pytest.approx(single.elpd, abs=0.02)
+    # Of fewer rows more draws are looked at.
+    mine = in_order_of_copies(several.elpd_i, counted, fit.rows)
+    np.testing.assert_allclose(mine, single.elpd_i, atol=0.02)
+    np.testing.assert_allclose(in_order_of_copies(several.residual, counted, fit.rows), single.residual, atol=0.01)
+    by = sampled.groups_of(fit.result, fit.rows, "g", None), sampled.groups_of(fit.result, counted, "g", None)
+    single = sampled.leave_groups_out(fit.result, fit.rows, by[0], threads=1)
+    several = sampled.leave_groups_out(fit.result, counted, by[1], threads=1)
+    np.testing.assert_allclose(several.elpd_i, single.elpd_i, atol=0.02)
+
+
+def test_of_many_rows_those_of_small_groups_are_integrated_given_all_of_these(fit, monkeypatch):
+    whole = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+    monkeypatch.setattr(sampled, "_WHOLE", 400)
+    part = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+    np.testing.assert_allclose(part.elpd_i, whole.elpd_i, atol=0.02)
+    monkeypatch.setattr(sampled, "MOST", 500)
+    fewer = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+    assert len(fewer.elpd_i) == 500
+    assert abs(fewer.elpd - whole.elpd) < 4 * fewer.subsampling_se + 0.1
+    assert fewer.subsampling_se < 0.2 * fewer.se
+
+
+def test_one_of_several_equal_rows_is_left_out_by_refitting(fit):
+    counted = distinct(fit.rows)
+    place = int(np.argmax(counted.counts))
+    rest = sampled._with_one_less(counted, place)
+    assert rest.counts.sum() == counted.counts.sum() - 1 and len(rest.codes) == len(counted.codes)
+    alone = int(np.flatnonzero(counted.counts == 1)[0])
+    assert len(sampled._with_one_less(counted, alone).codes) == len(counted.codes) - 1
+    single = replace(fit.rows, counts=None)
+    assert len(sampled._with_one_less(single, 3).codes) == len(single.codes) - 1
+
+
+def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    connection = duckdb.connect()
+    connection.register("rows_of_all", frame)
+    formulas = {"with_k": "y ~ k + (1 | g)", "without": "y ~ (1 | g)"}
+    found = []
+    for source in (frame, connection.table("rows_of_all")):
+        fits = {name: pw.fit(text, source, family="bernoulli", seed=1) for name, text in formulas.items()}
+        found.append(pw.compare(**fits))
+        monkeypatch.setattr(routes, "LARGE", 0)
+    assert fits["with_k"].rows is None
+    one, other = found
+    np.testing.assert_allclose(one.table[["elpd", "elpd_diff"]], other.table[["elpd", "elpd_diff"]], atol=0.1)
+    np.testing.assert_allclose(one.table["diff_se"], other.table["diff_se"], rtol=0.05, atol=0.01)
+    # Without what has columns of its own missing, fits are of other rows.
+    connection.execute("CREATE TABLE holes AS SELECT y, g, CASE WHEN k = 2 THEN NULL ELSE k END AS k FROM rows_of_all")
+    with pytest.warns(pw.PoolwiseWarning, match="left out"):
+        fits = {
+            name: pw.fit(text, connection.table("holes"), family="bernoulli", seed=1) for name, text in formulas.items()
+        }
+    with pytest.raises(pw.PoolwiseError, match="complete in the columns of all formulas"):
+        pw.compare(**fits)
