@@ -27,7 +27,9 @@ from poolwise.support.threads import map_slices
 
 _MOST, _WORK, _LEAST = 1_000, 2e8, 100  # draws; rows x nodes x draws; draws at least
 _TOGETHER = 2e6  # rows x nodes x draws at a time
-_MUCH = 0.4  # leverage on its group's effects from which a row is left out at nodes of the other rows' own
+# Leverage on its group's effects from which a row is left out at nodes of the other rows' own, by how many effects these
+# are: the fewer nodes along each, the sooner they are too narrow.
+_MUCH = {1: 0.5, 2: 0.5, 3: 0.4, 4: 0.4}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +114,7 @@ def _some(
         twice = logsumexp(np.where(np.isneginf(density), -np.inf, rest + 2.0 * density), axis=0)
     expected = np.einsum("kmn,kmn->mn", apart, np.array(means))
     if effects is not None and leverages is not None:
-        heavy = np.flatnonzero(leverages.mean(axis=0) > _MUCH)
+        heavy = np.flatnonzero(leverages.mean(axis=0) > _MUCH[len(effects.of)])
         if len(heavy):
             without[:, heavy], expected[:, heavy] = _by_the_others(
                 posterior, rows, effects, chosen, nodes, log_weights, heavy
