@@ -107,23 +107,18 @@ def test_integrals_are_those_of_a_dense_grid(frame, name):
         np.testing.assert_allclose(found.outside[draw], outside, atol=near)
 
 
-@pytest.mark.parametrize("rows", [1, 8])
-@pytest.mark.parametrize(
-    "formula", ["y ~ 1 + offset(log(exposure)) + (1 | g)", "y ~ x + offset(log(exposure)) + (x | g)"]
-)
-def test_a_row_that_is_most_of_its_group_is_left_out_right(rows, formula):
+@pytest.mark.parametrize(("rows", "effects"), [(1, "1"), (8, "1"), (8, "x")])
+def test_a_row_that_is_most_of_its_group_is_left_out_right(rows, effects):
     """Without it the effects of its group spread far beyond what they are with it."""
-    if rows == 1 and "x" in formula.split("|")[0]:
-        pytest.skip("slopes of single rows")
+    formula = f"y ~ {effects} + offset(log(exposure)) + ({effects} | g)"
     rng = np.random.default_rng(4)
     g, exposure = np.repeat(np.arange(GROUPS), rows), np.tile(np.r_[1000.0, np.ones(rows - 1)], GROUPS)
     y = rng.poisson(exposure * np.exp(0.5 + rng.normal(0, 0.6, GROUPS)[g]))
     data = {"y": y, "g": g, "exposure": exposure, "x": rng.normal(size=len(g))}
     fit = pw.fit(formula, data, family="poisson", draws=25, seed=1, priors={"sd": pw.HalfNormal(0.7)})
-    effects = finest(fit.result)
-    found = integrate(fit.result, fit.rows, effects, silent)
+    found = integrate(fit.result, fit.rows, finest(fit.result), silent)
     for draw in (0, 60):
-        groups, outside = on_a_grid(fit, draw, 5_001 if len(effects.of) == 1 else 601)
+        groups, outside = on_a_grid(fit, draw, 5_001 if effects == "1" else 601)
         np.testing.assert_allclose(found.groups[draw], groups, atol=0.02)
         np.testing.assert_allclose(found.outside[draw], outside, atol=0.05)
 

@@ -27,8 +27,8 @@ from poolwise.support.threads import map_slices
 
 _MOST, _WORK, _LEAST = 1_000, 2e8, 100  # draws; rows x nodes x draws; draws at least
 _TOGETHER = 2e6  # rows x nodes x draws at a time
-# Leverage on its group's effects from which a row is left out at nodes of the other rows' own, by how many effects these
-# are: the fewer nodes along each, the sooner they are too narrow.
+# Leverage on its group's effects from which a row is left out at nodes of the other rows' own, by how many
+# effects there are: the fewer nodes along each, the sooner they are too narrow.
 _MUCH = {1: 0.5, 2: 0.5, 3: 0.4, 4: 0.4}
 
 
