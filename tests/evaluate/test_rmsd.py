@@ -6,8 +6,8 @@ import poolwise as pw
 from poolwise.design.design import linear_predictor
 from poolwise.evaluate import posterior_checks
 from poolwise.evaluate.loo import part_of_rows
-from poolwise.statistics import routes
 from poolwise.evaluate.rmsd import squared_error
+from poolwise.statistics import routes
 
 
 @pytest.mark.parametrize("kind", ["complete", "separate", "partial"])
