@@ -97,6 +97,11 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     expensive = model.observations.cost > _EXPENSIVE
     drawn = _sample(density, settings, threads, expensive=expensive)
+    if not drawn.certificate.passed and settings.sampler == "auto":
+        # As a few groups whose spread has a long tail, in which chains diverge.
+        found = by_working_outcomes(model, settings, threads, however_few=True)
+        if found is not None:
+            return found
     shape = drawn.points.shape[:2]
     theta, beta, u = density.expanded(drawn.points.reshape(-1, density.dimension), threads)
     theta, beta, u = (each.reshape(*shape, each.shape[1]) for each in (theta, beta, u))

@@ -21,19 +21,22 @@ LEAST, _EFFECT = 2_000, 10
 _DRAWS = 32  # that are compared with all rows at a time
 
 
-def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -> Parts | None:
+def by_working_outcomes(
+    model: Model, settings: SamplerSettings, threads: int, *, however_few: bool = False
+) -> Parts | None:
     """theta, coefficients, effects, dispersions and certificate; None where the model is not made for this, or the
     certificate does not hold.
 
-    It is one for many rows, observed exactly or in intervals alone, with a regression of the mean, whose other
-    parameters they all share.
+    It is one for many rows that differ (or `however_few` of these), observed exactly or in intervals alone, with a
+    regression of the mean, whose other parameters they all share.
     """
     observations, priors = model.observations, model.priors
     if observations is None or not model.design.coefficients:
         return None
     effects = max((len(factor.levels) * len(factor.effects) for factor in model.design.factors), default=0)
     # Outcomes that were summed up say as much as their rows, and are as near to normal.
-    rows = observations.rows if model.family.summed is not None else len(observations.y)
+    alike = however_few or model.family.summed is not None
+    rows = observations.rows if alike else len(observations.y)
     if rows + _EFFECT * effects < LEAST:
         return None
     if len(observations.terms) != 1 or len(observations.stepped):
@@ -62,6 +65,7 @@ def by_working_outcomes(model: Model, settings: SamplerSettings, threads: int) -
     polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
     polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
     parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
+    gradient = np.inf if however_few else gradient
     if polynomials is not None:
         parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
     if parts is not None:
