@@ -12,10 +12,12 @@ from arviz_stats.base import array_stats
 from numba.core import types
 from scipy.stats import chi2, kstest, norm
 
+import poolwise as pw
 from poolwise.compiled import pointer
+from poolwise.samplers import hamiltonian
 from poolwise.samplers.convergence import agreement, certify_chains, largest_rhat, rhat_and_ess
-from poolwise.samplers.hamiltonian import sample_whitened
-from poolwise.samplers.interface import NativeDensity, SamplerSettings
+from poolwise.samplers.hamiltonian import sample_carefully, sample_whitened
+from poolwise.samplers.interface import Certificate, NativeDensity, SamplerSettings
 from poolwise.samplers.trajectory import density_at
 from poolwise.support.errors import SamplingError
 
@@ -337,3 +339,31 @@ def test_chains_that_stay_in_a_tail_are_not_certified():
     found = certify_chains(drawn, 0)
     assert found.figures["ess"] > 400 and found.figures["rhat"] < 1.01
     assert not found.passed and f"({found.figures['tail_ess']:.0f} in tails)" in found.advice
+
+
+def test_where_many_trajectories_diverge_steps_are_shorter():
+    """Three groups have a spread with a long tail, and a categorical outcome two of them."""
+    rng = np.random.default_rng(4)
+    g, x = rng.integers(0, 3, 3000), rng.integers(0, 2, 3000)
+    y = np.digitize(0.3 * x + rng.normal(size=3)[g] + rng.logistic(size=3000), [-1, 1])
+    fit = pw.fit("y ~ x + (1 | g)", {"y": y, "x": x, "g": g}, family="categorical", seed=1)
+    assert fit.outcome.passed and fit.outcome.figures["target_acceptance"] == 0.99
+    assert fit.outcome.figures["divergences"] <= 0.001 * 4000
+
+
+def test_long_work_is_not_done_twice(monkeypatch):
+    drawn = replace(
+        sample_whitened(normal(), MEAN, np.ones(D), settings(200), 2),
+        certificate=Certificate("nuts", "", False, "", {"divergences": 100.0, "leaves": 7.0}),
+    )
+    asked = []
+
+    def once(*arguments):
+        asked.append(arguments)
+        return drawn
+
+    monkeypatch.setattr(hamiltonian, "sample_whitened", once)
+    sample_carefully(normal(), MEAN, np.ones(D), settings(200), 2, 1e9)
+    assert len(asked) == 1
+    sample_carefully(normal(), MEAN, np.ones(D), settings(200), 2, 1e3)
+    assert len(asked) == 3 and asked[-1][-1] == 0.99

@@ -23,7 +23,7 @@ from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.second_places import looked_elsewhere
 from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
-from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.hamiltonian import sample_carefully
 from poolwise.samplers.independence import sample_if_certified
 from poolwise.samplers.interface import MORE_IS_BETTER
 from poolwise.statistics import CrossProducts
@@ -95,8 +95,7 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
         return found
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
-    expensive = model.observations.cost > _EXPENSIVE
-    drawn = _sample(density, settings, threads, expensive=expensive)
+    drawn = _sample(density, settings, threads, model.observations.cost)
     if not drawn.certificate.passed and settings.sampler == "auto":
         # As a few groups whose spread has a long tail, in which chains diverge.
         found = by_working_outcomes(model, settings, threads, however_few=True)
@@ -118,7 +117,7 @@ def _prior(model: Model, settings: SamplerSettings) -> _Parts:
     return None, beta, (), dispersions, Certificate("prior", "no rows", True, "There are no rows.", {})
 
 
-def _sample(density: LatentDensity, settings: SamplerSettings, threads: int, *, expensive: bool) -> Sample:
+def _sample(density: LatentDensity, settings: SamplerSettings, threads: int, cost: float) -> Sample:
     """By NUTS; where it is asked for and certified, by independence with a normal approximation of all but theta."""
     if settings.sampler == "independence" and len(density.priors.ties.free):
         extended = ExtendedDensity(density, threads)
@@ -128,8 +127,8 @@ def _sample(density: LatentDensity, settings: SamplerSettings, threads: int, *, 
         points = extended.completed(found.points.reshape(-1, extended.dimension))
         shape = (*found.points.shape[:2], density.dimension)  # fewer draws are taken where one costs much
         return Sample(points.reshape(shape), replace(found.certificate, reason=_NORMAL))
-    asked = replace(settings, fewer=settings.fewer and expensive)
-    drawn = sample_whitened(density.native(), density.start, density.spread, asked, threads)
+    asked = replace(settings, fewer=settings.fewer and cost > _EXPENSIVE)
+    drawn = sample_carefully(density.native(), density.start, density.spread, asked, threads, cost)
     return replace(drawn, certificate=replace(drawn.certificate, reason=_LATENT))
 
 

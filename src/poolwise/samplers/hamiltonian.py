@@ -21,6 +21,10 @@ _LONGEST = 4  # times the draws asked for, at most, where chains have not settle
 _PLENTY = 1_200  # effective draws of the slowest number, which are enough where none are asked for
 _DOUBT = 2  # factor of the error of effective sample sizes
 _SHORT = 200  # draws below which chains cannot be expected to settle, and are left as they are
+_CAREFUL, _PATIENCE = (
+    0.99,
+    3e10,
+)  # acceptance where many diverge; flops of all steps before, up to which these are retried
 _ROOM = 1 << 25  # numbers of all draws, at most, where chains go on
 
 
@@ -48,8 +52,43 @@ class _Watch:
         )
 
 
+def sample_carefully(
+    density: NativeDensity,
+    start: np.ndarray,
+    spread: np.ndarray,
+    settings: SamplerSettings,
+    threads: int,
+    cost: float,
+) -> Sample:
+    """As `sample_whitened`; where too many trajectories diverge, once more by shorter steps, if these take no minutes.
+
+    A spread between a few groups has a long tail, and is known the less the smaller it is: steps that suit most of a
+    posterior are too long in a part of it (Betancourt 2017, section 6.2).
+
+    Parameters
+    ----------
+    cost : flops of a gradient.
+    """
+    drawn = sample_whitened(density, start, spread, settings, threads)
+    figures = drawn.certificate.figures
+    transitions = settings.chains * (settings.draws + _WARMUP)
+    diverged = figures["divergences"] > DIVERGENT * settings.chains * settings.draws
+    if not diverged or drawn.certificate.passed or figures["leaves"] * transitions * cost > _PATIENCE:
+        return drawn
+    again = sample_whitened(density, start, spread, settings, threads, _CAREFUL)
+    if again.certificate.figures["divergences"] >= figures["divergences"]:
+        return drawn
+    told = {**again.certificate.figures, "target_acceptance": _CAREFUL}
+    return replace(again, certificate=replace(again.certificate, figures=told))
+
+
 def sample_whitened(
-    density: NativeDensity, start: np.ndarray, spread: np.ndarray, settings: SamplerSettings, threads: int
+    density: NativeDensity,
+    start: np.ndarray,
+    spread: np.ndarray,
+    settings: SamplerSettings,
+    threads: int,
+    acceptance: float = 0.8,
 ) -> Sample:
     """Draw (chains, draws, d) points, after 250 steps of adaptation for each chain.
 
@@ -60,6 +99,7 @@ def sample_whitened(
     ----------
     start : (d,) mode, or several (k, d) at which chains begin in turn.
     spread : (d,) about the standard deviation of each coordinate.
+    acceptance : that steps are to have: the larger, the shorter they are, and the fewer trajectories diverge.
 
     Raises
     ------
@@ -69,7 +109,7 @@ def sample_whitened(
     first = max(draws // 4, min(draws, _SHORT)) if settings.fewer else draws
     watch = _Watch(settings, first)
     seeds, starts = child_seeds(settings.seed, settings.chains), np.atleast_2d(start)
-    chains = [_Chain(i, density, spread, seeds[i], watch) for i in range(settings.chains)]
+    chains = [_Chain(i, density, spread, seeds[i], watch, acceptance) for i in range(settings.chains)]
 
     def begin(i: int, _: slice) -> None:
         chains[i].begin(starts[i % len(starts)], first)
@@ -143,9 +183,16 @@ class _Chain:
     """One chain: where it is, and what it has drawn."""
 
     def __init__(
-        self, number: int, density: NativeDensity, spread: np.ndarray, seed: np.random.SeedSequence, watch: _Watch
+        self,
+        number: int,
+        density: NativeDensity,
+        spread: np.ndarray,
+        seed: np.random.SeedSequence,
+        watch: _Watch,
+        acceptance: float,
     ) -> None:
         self.number, self.density, self.spread, self.watch = number, density, spread, watch
+        self.acceptance = acceptance
         self._rng = np.random.Generator(np.random.SFC64(seed))
         self._drawn: list[np.ndarray] = []
         self._told: list[np.ndarray] = []
@@ -172,7 +219,7 @@ class _Chain:
             )
         step = np.log(start.size**-0.25)
         self._point, self._gradient = point, gradient
-        self._state = np.array([value, step, step, 0.0, 0.0, 0.0, step])
+        self._state = np.array([value, step, step, 0.0, 0.0, 0.0, step, self.acceptance])
         self._scale, self._moments = self.spread.copy(), np.zeros((2, start.size))
         self._advance(0, draws)
 

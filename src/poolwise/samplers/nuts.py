@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from poolwise.samplers.bridge import bridge
-from poolwise.samplers.hamiltonian import sample_whitened
+from poolwise.samplers.hamiltonian import sample_carefully
 from poolwise.samplers.interface import LogDensity, Sample, SamplerSettings
 from poolwise.samplers.linear_map import in_linear_coordinates
 from poolwise.samplers.mode import Mode, find_modes
 from poolwise.support.threads import default_threads
 
 _SOME = 1000  # draws that the evidence is estimated from
+_GRADIENT = 3.0  # values that a gradient costs, about
 _SURE = 0.1  # standard error of the log evidence, up to which it is told
 
 
@@ -32,7 +33,8 @@ def sample_nuts(
     moved = in_linear_coordinates(density, centre, root)
     spread = np.ones(density.dimension)
     settings = replace(settings, fewer=False)
-    drawn = sample_whitened(moved, starts, spread, settings, default_threads() if threads is None else threads)
+    threads = default_threads() if threads is None else threads
+    drawn = sample_carefully(moved, starts, spread, settings, threads, _GRADIENT * density.cost)
     points = centre + drawn.points @ root.T
     evidence, error = _evidence(density, points.reshape(-1, density.dimension), settings)
     figures = {**drawn.certificate.figures, "evidence_error": error}

@@ -164,10 +164,11 @@ def advance(
 ) -> None:
     """Steps `first` to `last` of a chain: those of warm-up adapt, the others are kept.
 
-    `state` holds value, log step, its average, the error's average, steps of averaging and draws in `moments`;
-    `moments` (2, d) mean and sum of squares since the last window began; `kept` (draws, d) takes draws and `told`
-    (draws, 6) what `transition` says of each; `ends` are the steps at which a window of warm-up ends, the last one that
-    of warm-up. Once `stop` (1,) is not zero, no step begins.
+    `state` holds value, log step, its average, the error's average, steps of averaging, draws in `moments`, the log
+    step that averaging began with, and the acceptance that steps are to have; `moments` (2, d) mean and sum of squares
+    since the last window began; `kept` (draws, d) takes draws and `told` (draws, 6) what `transition` says of each;
+    `ends` are the steps at which a window of warm-up ends, the last one that of warm-up. Once `stop` (1,) is not zero,
+    no step begins.
     """
     d, warmup = point.size, ends[-1]
     work, stats = np.empty((10 + 2 * _DEEPEST, d)), np.zeros(6)
@@ -202,10 +203,10 @@ def advance(
 
 @kernel
 def _average(state, accepted):
-    """Dual averaging of the log step (Hoffman and Gelman 2014, algorithm 5), towards an acceptance of 0.8."""
+    """Dual averaging of the log step (Hoffman and Gelman 2014, algorithm 5)."""
     state[4] += 1.0
     share = 1.0 / (state[4] + 10.0)
-    state[3] = (1.0 - share) * state[3] + share * (0.8 - accepted)
+    state[3] = (1.0 - share) * state[3] + share * (state[7] - accepted)
     state[1] = state[6] + math.log(2.0) - math.sqrt(state[4]) / 0.05 * state[3]
     power = state[4] ** -0.75
     state[2] = power * state[1] + (1.0 - power) * state[2]

@@ -11,7 +11,7 @@ from arviz_stats.base import array_stats
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 from scipy.special import expit, gammaln, logsumexp
-from scipy.stats import halfcauchy, nbinom, norm
+from scipy.stats import halfcauchy, multivariate_normal, nbinom, norm
 
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
@@ -319,6 +319,39 @@ def test_where_it_is_no_way_nuts_is_taken():
     formulas = ["y ~ x + (1 | g)", "shape ~ x"]  # a regression of another parameter
     fit = pw.fit(formulas, _data("poisson"), family="negative_binomial", seed=1, draws=200)
     assert fit.outcome.sampler == "nuts"
+
+
+def test_where_chains_diverge_few_rows_that_differ_will_do():
+    """Two groups of many rows that are alike: their spread has a long tail, in which trajectories diverge."""
+    rng = np.random.default_rng(0)
+    g = rng.integers(0, 2, 3000)
+    y = (rng.normal(size=2)[g] + rng.logistic(size=3000) > 0).astype(int)
+    priors = {"Intercept": pw.Normal(0, 1), "sd": pw.HalfCauchy(1)}
+    fit = pw.fit("y ~ 1 + (1 | g)", {"y": y, "g": g}, family="bernoulli", priors=priors, seed=1)
+    assert fit.outcome.passed and fit.outcome.sampler == "independence"
+    # The logits of both groups on a grid, under their normal prior given the spread.
+    logits, logs = [], []
+    for j in range(2):
+        ones, count = y[g == j].sum(), (g == j).sum()
+        at = np.log(ones / (count - ones)) + np.linspace(-7, 7, 141) / np.sqrt(ones * (1 - ones / count))
+        logits.append(at)
+        logs.append(ones * at - count * np.logaddexp(0, at) + np.log(at[1] - at[0]))
+    one, two = np.meshgrid(*logits, indexing="ij")
+    both = logs[0][:, None] + logs[1]
+    log_sd = np.linspace(-9, 9, 361)
+    sd = np.exp(log_sd)
+    values = [
+        logsumexp(both + multivariate_normal(cov=1 + s**2 * np.eye(2)).logpdf(np.stack([one, two], axis=-1)))
+        for s in sd
+    ]
+    values += halfcauchy.logpdf(sd) + log_sd
+    exact = logsumexp(values) + np.log(log_sd[1] - log_sd[0])
+    assert fit.log_evidence == pytest.approx(exact, abs=0.1)
+    weights = np.exp(values - logsumexp(values))
+    drawn = fit.result.theta[..., 0].ravel()
+    for end in (0.05, 0.5, 0.95):
+        below = float(np.mean(drawn < np.interp(end, np.cumsum(weights), log_sd)))
+        assert below == pytest.approx(end, abs=0.03)
 
 
 def test_coefficients_and_effects_with_heavy_tails_are_not_thinned():
