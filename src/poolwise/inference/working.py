@@ -18,6 +18,7 @@ from poolwise.support.threads import map_slices
 
 # Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
 LEAST, _EFFECT = 2_000, 10
+_NO_MODEL = (np.linalg.LinAlgError, ArithmeticError, SamplingError)  # of working outcomes without digits, or modes
 _DRAWS = 32  # that are compared with all rows at a time
 
 
@@ -49,7 +50,7 @@ def by_working_outcomes(
         found = working_model(
             observations, model.design, priors, model.family, model.link, guess, model.statistics, threads
         )
-    except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
+    except _NO_MODEL:
         return None
     if found is None:
         return None
@@ -70,7 +71,10 @@ def by_working_outcomes(
         parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
     if parts is not None:
         return parts
-    moving = with_moves(found, observations, model.design, model.priors, model.link, model.statistics, threads)
+    try:
+        moving = with_moves(found, observations, model.design, model.priors, model.link, model.statistics, threads)
+    except _NO_MODEL:
+        moving = None
     if moving is not None:
         by_rows = RowRemainders.of(moving, observations, model.design, model.priors, model.family, model.link)
     return near_normal(model, moving or found, by_rows, gradient, settings, threads)
