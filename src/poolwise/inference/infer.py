@@ -23,6 +23,7 @@ from poolwise.inference.posterior import Model, Pooling, Posterior
 from poolwise.inference.second_places import looked_elsewhere
 from poolwise.inference.working import by_working_outcomes
 from poolwise.samplers import Certificate, Sample, SamplerSettings, child_seeds, sample
+from poolwise.samplers.convergence import diverging
 from poolwise.samplers.hamiltonian import sample_carefully
 from poolwise.samplers.independence import sample_if_certified
 from poolwise.samplers.interface import MORE_IS_BETTER
@@ -96,8 +97,9 @@ def _latent(model: Model, settings: SamplerSettings, threads: int) -> _Parts:
     settings.progress("looking for the mode", 0.0)
     density = latent(model.observations, model.design, model.priors, model.family, model.link)
     drawn = _sample(density, settings, threads, model.observations.cost)
-    if not drawn.certificate.passed and settings.sampler == "auto":
-        # As a few groups whose spread has a long tail, in which chains diverge.
+    certificate = drawn.certificate
+    failed = not certificate.passed and diverging(certificate, settings.chains * settings.draws)
+    if settings.sampler == "auto" and failed:
         found = by_working_outcomes(model, settings, threads, however_few=True)
         if found is not None:
             return found

@@ -19,6 +19,11 @@ _TOGETHER = 1 << 22  # numbers transformed at a time
 _MOST_TAILS = 2_000  # coordinates whose tails are looked at: of more, those with the least effective sizes
 
 
+def diverging(certificate: Certificate, draws: int) -> bool:
+    """Whether more trajectories diverged than may, of so many."""
+    return certificate.figures.get("divergences", 0.0) > DIVERGENT * draws
+
+
 def certify_chains(
     points: np.ndarray, divergences: int, figures: Mapping[str, float] = _NOTHING, *, times: int = 1
 ) -> Certificate:

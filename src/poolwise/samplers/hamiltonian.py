@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from poolwise.samplers.convergence import DIVERGENT, ESS_PER_CHAIN, RHAT, TAIL_ESS_PER_CHAIN, certify_chains
+from poolwise.samplers.convergence import ESS_PER_CHAIN, RHAT, TAIL_ESS_PER_CHAIN, certify_chains, diverging
 from poolwise.samplers.interface import Certificate, NativeDensity, Sample, SamplerSettings, child_seeds
 from poolwise.samplers.trajectory import ACCEPTED, DEPTH, DIVERGED, ENERGY, LEAVES, VALUE, advance, density_at
 from poolwise.support.errors import SamplingError
@@ -72,8 +72,8 @@ def sample_carefully(
     drawn = sample_whitened(density, start, spread, settings, threads)
     figures = drawn.certificate.figures
     transitions = settings.chains * (settings.draws + _WARMUP)
-    diverged = figures["divergences"] > DIVERGENT * settings.chains * settings.draws
-    if not diverged or drawn.certificate.passed or figures["leaves"] * transitions * cost > _PATIENCE:
+    diverged = diverging(drawn.certificate, settings.chains * settings.draws)
+    if drawn.certificate.passed or not diverged or figures["leaves"] * transitions * cost > _PATIENCE:
         return drawn
     again = sample_whitened(density, start, spread, settings, threads, _CAREFUL)
     if again.certificate.figures["divergences"] >= figures["divergences"]:
@@ -176,7 +176,7 @@ def _may_settle(certificate: Certificate, watch: _Watch, chains: list[_Chain]) -
     likely = _DOUBT * times
     least = min(figures["ess"] / ESS_PER_CHAIN, figures["tail_ess"] / TAIL_ESS_PER_CHAIN)
     settle = figures["rhat"] - 1 <= likely * (RHAT - 1) and likely * least >= len(chains)
-    return settle and figures["divergences"] <= DIVERGENT * draws * len(chains)
+    return settle and not diverging(certificate, draws * len(chains))
 
 
 class _Chain:

@@ -196,7 +196,6 @@ def _fitted(
         likelihood = replace(likelihood, dispersions=dispersions)
         if length < _SETTLED:
             break
-        anew = anew and length > _NEAR
     return likelihood, length
 
 
