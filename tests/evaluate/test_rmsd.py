@@ -6,6 +6,7 @@ import poolwise as pw
 from poolwise.design.design import linear_predictor
 from poolwise.evaluate import posterior_checks
 from poolwise.evaluate.loo import part_of_rows
+from poolwise.evaluate.loo import sampled_families as sampled
 from poolwise.evaluate.rmsd import squared_error
 from poolwise.statistics import routes
 
@@ -110,3 +111,20 @@ def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch
     fewer = fit.check(draws=20)
     assert fewer.rmsd_in_sample == part.rmsd_in_sample
     assert fewer.rmsd_out_of_sample == pytest.approx(part.rmsd_out_of_sample, abs=0.05)
+
+
+def test_rows_of_a_part_may_come_in_another_order_the_second_time():
+    """As engines answer: places of rows in one pass say nothing about those in the next."""
+    rng = np.random.default_rng(6)
+    g = rng.integers(0, 400, 3_000)
+    y = rng.poisson(np.exp(0.5 + rng.normal(size=400)[g]))
+    fit = pw.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), family="poisson", seed=1, draws=300)
+    some = fit.rows.take(np.sort(rng.choice(3_000, 40, replace=False)))
+    found = [
+        part_of_rows.rmsd_of_part(fit.result, some, lambda order=order: iter([fit.rows.take(order)]))
+        for order in (np.arange(3_000), rng.permutation(3_000))
+    ]
+    assert found[0] == pytest.approx(found[1])
+    _, outside, heavy = part_of_rows.rmsd_of_part(fit.result, fit.rows, lambda: iter([fit.rows]))
+    every = sampled.rmsd_left_out(fit.result, fit.rows)
+    assert outside == pytest.approx(every[1]) and heavy == every[2]

@@ -112,3 +112,18 @@ def test_labels_that_are_one_number_stay_apart(labels, tmp_path):
     rows.to_csv(tmp_path / "rows.csv", index=False)
     fit = pw.fit("y ~ 1 + (1 | id)", tmp_path / "rows.csv", seed=1, draws=50)
     assert sorted(fit.result.model.design.factors[0].levels) == sorted(labels)
+
+
+def test_rows_of_a_large_file_keep_their_places_from_pass_to_pass(tmp_path, monkeypatch):
+    """Else two fits of one file leave out other rows, and cannot be compared."""
+    from poolwise.sources import as_source, files
+    from poolwise.support.progress import Scan
+
+    monkeypatch.setattr(files, "SMALL", 0)
+    pd.DataFrame({"y": np.arange(400_000)}).to_parquet(tmp_path / "rows.parquet", row_group_size=5_000)
+    there = as_source(tmp_path / "rows.parquet")
+    for _ in range(3):
+        found = np.concatenate([np.asarray(part["y"]) for part in there.batches(there.frame, 1 << 15, Scan())])
+        np.testing.assert_array_equal(found, np.arange(400_000))
+    setting = there.connection.execute("SELECT current_setting('preserve_insertion_order')").fetchone()
+    assert setting == (False,)  # of queries that are answered at once, where order costs memory

@@ -75,8 +75,7 @@ class Replications:
 def replications(posterior: Posterior, batches: Batches, *, draws: int, seed: int) -> Replications:
     """Replicate the data, and no more."""
     model = posterior.model
-    some, _, total = _some_rows(batches, posterior)
-    rows, total = _each_alone(some, total, precise=bool(model.family.precise))
+    rows, total = _each_alone(*_some_rows(batches, posterior), precise=bool(model.family.precise))
     made = replicate(posterior, rows, draws, seed)
     completed = None if rows.observed.all() else complete(posterior, rows, 1, seed)[0]
     return Replications(
@@ -178,7 +177,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     import pandas as pd
 
     family = posterior.model.family
-    some, positions, total = _some_rows(batches, posterior)
+    some, total = _some_rows(batches, posterior)
     rows, total = _each_alone(some, total, precise=bool(family.precise))
     replicated = replicate(posterior, rows, draws, seed)
     observed = rows.response
@@ -196,7 +195,7 @@ def check(posterior: Posterior, batches: Batches, *, draws: int, seed: int, thre
     design = posterior.model.design
     own = [factor for factor in design.factors if factor.part_of("").any()] or design.factors
     unordered = not measured(family, replace(rows, limits=None)) or completed is not None
-    inside, outside, heavy = _rmsd(posterior, some, positions, batches, threads)
+    inside, outside, heavy = _rmsd(posterior, some, batches, threads)
     groups = {} if unordered else {each.name: _by_group(each, rows.codes, observed, replicated) for each in own}
     return Checks(
         design.formula.text,
@@ -220,13 +219,11 @@ def _share(place: int) -> Statistic:
     return lambda y: (y == place).mean(axis=-1)
 
 
-def _rmsd(
-    posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Batches, threads: int
-) -> tuple[float, float, int]:
+def _rmsd(posterior: Posterior, rows: Rows, batches: Batches, threads: int) -> tuple[float, float, int]:
     """RMSD of outcomes from posterior means, in sample and with each row left out; and for how many of these the draws
     do not do."""
     if posterior.model.sampled and len(rows.codes) < posterior.model.statistics.rows:
-        return rmsd_of_part(posterior, rows, positions, batches)
+        return rmsd_of_part(posterior, rows, batches)
     if posterior.model.sampled:
         return sampled.rmsd_left_out(posterior, rows)
     some = rows.take(some_positions(len(rows.codes), ROWS_OUT))
@@ -259,8 +256,8 @@ def complete(posterior: Posterior, rows: Rows, draws: int, seed: int) -> np.ndar
     return drawn
 
 
-def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, np.ndarray, int]:
-    """All rows, or `MOST` of them at random, from one pass; their positions (n,) among all, and how many these are."""
+def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, int]:
+    """All rows, or `MOST` of them at random, from one pass, and how many there are."""
     total = posterior.model.statistics.rows
     positions = some_positions(total, MOST)
     parts, before = [], 0
@@ -268,7 +265,7 @@ def _some_rows(batches: Batches, posterior: Posterior) -> tuple[Rows, np.ndarray
         low, high = np.searchsorted(positions, [before, before + len(rows.codes)])
         parts.append(rows.take(positions[low:high] - before))
         before += len(rows.codes)
-    return Rows.joined(parts), positions, total
+    return Rows.joined(parts), total
 
 
 def _each_alone(rows: Rows, total: int, *, precise: bool) -> tuple[Rows, int]:

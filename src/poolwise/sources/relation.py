@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.sources.engines import Engine, engine_of
-from poolwise.sources.engines.duckdb import connect
+from poolwise.sources.engines.duckdb import DuckDB, connect
 from poolwise.sources.frames import Table, as_table, check_column
 from poolwise.support.errors import FileError
 from poolwise.support.progress import Scan
@@ -70,7 +70,8 @@ class Relation:
         return as_table(columns)
 
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
-        """The rows of a query on `frame`, in eager frames of about `rows` rows."""
+        """The rows of a query on `frame`, in eager frames of about `rows` rows, in their order where the engine has
+        one: a row keeps its place from one pass to the next."""
         yield from self.engine.batches(query, rows, scan)
         check_unchanged(self.stamp)
 
@@ -94,6 +95,7 @@ def as_relation(
 ) -> Relation:
     """The relation of a lazy narwhals frame."""
     engine, frame = engine_of(frame)
+    engine = engine if connection is None else DuckDB(own=connection)
     try:
         schema = {str(name): kind for name, kind in frame.collect_schema().items()}
     except Exception as error:

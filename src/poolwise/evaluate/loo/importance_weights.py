@@ -87,11 +87,12 @@ def left_out(log_density: np.ndarray, variates: np.ndarray | None = None) -> tup
     return found, np.exp(log_weights), shapes
 
 
-def untrusted(log_density: np.ndarray, limit: float) -> int:
-    """How many units have weights of the draws (m, n) with a Pareto k-hat above a limit."""
+def untrusted(log_density: np.ndarray, limit: float) -> np.ndarray:
+    """Positions of the units whose weights of the draws (m, n) have a Pareto k-hat above a limit."""
     log_weights = -log_density - logsumexp(-log_density, axis=0)
-    uneven = np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN
-    return sum(tail_shape(column) > limit for column in log_weights[:, uneven].T)
+    uneven = np.flatnonzero(np.exp(logsumexp(2 * log_weights, axis=0)) * len(log_weights) > 1 / _EVEN)
+    shapes = np.array([tail_shape(column) for column in log_weights[:, uneven].T])
+    return uneven[shapes > limit]
 
 
 def monte_carlo_error(

@@ -20,9 +20,7 @@ from poolwise.support.progress import Progress, silent
 _GATHERED = 50_000  # rows of small groups that are looked at together
 
 
-def rmsd_of_part(
-    posterior: Posterior, rows: Rows, positions: np.ndarray, batches: Callable[[], Iterator[Rows]]
-) -> tuple[float, float, int]:
+def rmsd_of_part(posterior: Posterior, rows: Rows, batches: Callable[[], Iterator[Rows]]) -> tuple[float, float, int]:
     """RMSD of outcomes from their expectations, in sample and when left out; NaN where outcomes have no distances. And
     of how many rows the weights cannot be trusted.
 
@@ -31,8 +29,8 @@ def rmsd_of_part(
 
     Parameters
     ----------
-    rows, positions : the part, and where its rows (n,) are among all.
-    batches : to all rows, in their order.
+    rows : the part.
+    batches : to all rows, in any order: engines answer a second time in another one.
     """
     family = posterior.model.family
     if not measured(family, rows):
@@ -50,9 +48,12 @@ def rmsd_of_part(
         few = sizes[effects.codes(rows)] < TELLING * len(effects.of)
     parts = [(weights[~few].sum(), *_mean_square(posterior, rows.take(np.flatnonzero(~few)), None))]
     if effects is not None and few.any():
-        mine = _gathered(effects, rows, positions, few, sizes)
-        every, at = _rows_of_groups(batches, effects, np.unique(effects.codes(rows)[mine]))
-        parts.append((weights[few].sum(), *_mean_square(posterior, every, effects, np.isin(at, positions[mine]))))
+        mine = _gathered(effects, rows, few, sizes)
+        taken = np.bincount(effects.codes(rows)[mine], minlength=effects.groups)
+        every = _rows_of_groups(batches, effects, taken > 0)
+        # A row of the part may be any one of its group: all of these are looked at, and share its place.
+        shares = (taken / np.maximum(sizes, 1.0))[effects.codes(every)]
+        parts.append((weights[few].sum(), *_mean_square(posterior, every, effects, shares)))
     outside = sum(weight * square for weight, square, _ in parts if weight) / weights.sum()
     heavy = sum(of_part for _, _, of_part in parts)
     return float(np.sqrt(np.average(np.square(inside), weights=weights))), math.sqrt(outside), heavy
@@ -86,10 +87,10 @@ def integrated_part(
     return effects, Integrated(np.empty((count, 0)), *together)
 
 
-def _gathered(effects: Effects, rows: Rows, positions: np.ndarray, few: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _gathered(effects: Effects, rows: Rows, few: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Rows of the part in small groups, by their places in it: as many as have no more than `_GATHERED` in their
     groups."""
-    order = np.random.default_rng(len(positions)).permutation(np.flatnonzero(few))
+    order = np.random.default_rng(len(few)).permutation(np.flatnonzero(few))
     codes = effects.codes(rows)[order]
     first = np.zeros(len(order), dtype=bool)
     first[np.unique(codes, return_index=True)[1]] = True
@@ -98,35 +99,25 @@ def _gathered(effects: Effects, rows: Rows, positions: np.ndarray, few: np.ndarr
     return np.asarray(order[within])
 
 
-def _rows_of_groups(
-    batches: Callable[[], Iterator[Rows]], effects: Effects, groups: np.ndarray
-) -> tuple[Rows, np.ndarray]:
-    """All rows of some groups, and their positions (n,) among all."""
-    parts, places, before = [], [], 0
-    wanted = np.zeros(effects.groups, dtype=bool)
-    wanted[groups] = True
-    for rows in batches():
-        mine = np.flatnonzero(wanted[effects.codes(rows)])
-        parts.append(rows.take(mine))
-        places.append(before + mine)
-        before += len(rows.codes)
-    return Rows.joined(parts), np.concatenate(places)
+def _rows_of_groups(batches: Callable[[], Iterator[Rows]], effects: Effects, wanted: np.ndarray) -> Rows:
+    """All rows of the groups that are wanted, (G,) truth values."""
+    return Rows.joined([rows.take(np.flatnonzero(wanted[effects.codes(rows)])) for rows in batches()])
 
 
 def _mean_square(
-    posterior: Posterior, rows: Rows, effects: Effects | None, some: np.ndarray | None = None
+    posterior: Posterior, rows: Rows, effects: Effects | None, shares: np.ndarray | None = None
 ) -> tuple[float, int]:
-    """Of the deviations from what all others predict, weighted, and how many of these hang on few draws; of some of the
-    rows, by truth values (n,)."""
+    """Of the deviations from what all others predict, weighted, and how many rows of the part hang on few draws; each
+    row stands for a share (n,) of one of the part."""
     if not len(rows.codes):
         return 0.0, 0
     found = integrate(posterior, rows, effects, silent)
     away = deviations(posterior.model.family, rows, outside_means(found))
     if away is None:
         return math.nan, 0
-    kept = np.arange(len(away)) if some is None else np.flatnonzero(some)
-    square = float(np.average(np.square(away[kept]), weights=rows.precisions[kept]))
-    return square, weighing.untrusted(found.outside[:, kept], GOOD_K)
+    shares = np.ones(len(away)) if shares is None else shares
+    heavy = weighing.untrusted(found.outside, GOOD_K)
+    return float(np.average(np.square(away), weights=rows.precisions * shares)), math.ceil(shares[heavy].sum() - 1e-9)
 
 
 def outside_means(found: Integrated) -> np.ndarray:

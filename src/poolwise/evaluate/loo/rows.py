@@ -101,7 +101,8 @@ def rmsd_left_out(posterior: Posterior, rows: Rows, *, threads: int) -> tuple[fl
         density = gaussian(posterior.model.statistics, posterior.model.design, posterior.model.priors, threads=threads)
         outside, residuals, _ = _densities(density, spread_out(posterior.theta, density.cost), rows)
         weights = np.exp(outside.min(axis=0) - outside)
-        residual, heavy = (weights * residuals).sum(axis=0) / weights.sum(axis=0), weighing.untrusted(outside, GOOD_K)
+        residual = (weights * residuals).sum(axis=0) / weights.sum(axis=0)
+        heavy = len(weighing.untrusted(outside, GOOD_K))
     return float(np.sqrt(np.average(np.square(residual), weights=rows.precisions))), heavy
 
 

@@ -164,7 +164,7 @@ def rmsd_left_out(posterior: Posterior, rows: Rows, progress: Progress = silent)
     return (
         _rms(family, rows, inside),
         _rms(family, rows, outside_means(found)),
-        weighing.untrusted(found.outside, GOOD_K),
+        len(weighing.untrusted(found.outside, GOOD_K)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,10 @@ _FILE = re.compile(r"""file\s*[:=]?\s*["']?([^"'\n=]+?\.(?:csv|tsv|txt|gz|parque
 
 @dataclass(frozen=True, slots=True)
 class DuckDB:
-    """DuckDB, in this process."""
+    """DuckDB, in this process; `own` is a connection that nobody else has."""
 
     name: str = "DuckDB"
+    own: Any = None
 
     def fetch(self, query: Any, scan: Scan) -> dict[str, np.ndarray]:
         """The result of a query; progress and Ctrl-C need the connection behind it."""
@@ -43,12 +45,15 @@ class DuckDB:
         }
 
     def batches(self, query: Any, rows: int, scan: Scan) -> Iterator[Any]:
-        """The rows of a query as Arrow tables."""
+        """The rows of a query as Arrow tables; on a connection of our own in their order, of which a stream takes
+        little memory."""
         import pyarrow as pa
 
         done = 0
         try:
-            for batch in query.to_native().to_arrow_reader(rows):
+            with _in_order(self.own):
+                reader = query.to_native().to_arrow_reader(rows)
+            for batch in reader:
                 done += batch.num_rows
                 yield pa.Table.from_batches([batch])
                 scan.at(done / scan.rows if scan.rows else None)
@@ -103,6 +108,21 @@ def explained(error: Exception) -> PoolwiseError:
     where = (f" in '{file.group(1)}'" if file else "") + (f", line {line.group(1)}" if line else "")
     kind = FileError if where or "file" in text.lower() else DataError
     return kind(f"DuckDB could not read the data{where}: {_reason(text)}")
+
+
+@contextmanager
+def _in_order(connection: Any) -> Iterator[None]:
+    """Queries that begin meanwhile keep the order of rows."""
+    if connection is None:
+        yield
+        return
+    settings = connection.cursor()  # another query on the connection itself would end its streams
+    before = settings.execute("SELECT current_setting('preserve_insertion_order')").fetchone()[0]
+    settings.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        settings.execute(f"SET preserve_insertion_order = {str(before).lower()}")
 
 
 def _reason(text: str) -> str:
