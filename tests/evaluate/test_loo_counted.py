@@ -8,6 +8,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.evaluate.loo import sampled_families as sampled
+from poolwise.sources import files
 from poolwise.statistics import routes
 from poolwise.statistics.counted import distinct
 
@@ -96,3 +97,48 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
         }
     with pytest.raises(pw.PoolwiseError, match="complete in the columns of all formulas"):
         pw.compare(**fits)
+
+
+def test_counted_rows_are_grouped_by_another_column(monkeypatch):
+    """Rows in the order of their counts were grouped by the column of the rows in the order of the data."""
+    rng = np.random.default_rng(8)
+    g, k, z = rng.integers(0, 12, 1_500), rng.integers(0, 3, 1_500), rng.integers(0, 3, 1_500)
+    y = (rng.random(1_500) < 1 / (1 + np.exp(0.5 - 0.3 * k - 1.5 * (z == 2)))).astype(int)
+    data = pd.DataFrame({"y": y, "k": k, "g": g, "z": z})
+    single = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1)
+    monkeypatch.setattr(routes, "LARGE", 0)
+    counted = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1)
+    assert counted.rows is None
+    for leave_out in (lambda fit: fit.loo(by="z"), lambda fit: fit.kfold(by="z")):
+        one, other = leave_out(single), leave_out(counted)
+        np.testing.assert_allclose(other.elpd_i, one.elpd_i, atol=1.0)
+        assert sums_of(one) == sums_of(other)
+    held = pw.SufficientStatistics.from_data("y ~ k + (1 | g)", data, family="bernoulli")
+    with pytest.raises(pw.DataError, match="counted without 'z'"):
+        pw.fit("y ~ k + (1 | g)", held, family="bernoulli", seed=1).loo(by="z")
+
+
+def sums_of(found):
+    """Sums over each group, which tell whether its rows are those of another fit."""
+    return {name: values.tolist() for name, values in found.observed.items()}
+
+
+def test_counted_fits_of_one_table_in_two_places_are_compared(tmp_path, monkeypatch):
+    """Labels are text in one and numbers in the other; and of files that are gone one sentence says so."""
+    pytest.importorskip("duckdb")
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({name: rng.integers(0, 12, 1_500) for name in ("g", "k", "z")})
+    data["y"] = (rng.random(1_500) < 0.4).astype(int)
+    data.to_parquet(tmp_path / "numbers.parquet")
+    data.assign(g=data["g"].astype(str)).to_parquet(tmp_path / "texts.parquet")
+    monkeypatch.setattr(routes, "LARGE", 0)
+    monkeypatch.setattr(files, "SMALL", 0)
+    a, b, c = (
+        pw.fit(f"y ~ {name} + (1 | g)", tmp_path / f"{place}.parquet", family="bernoulli", seed=1, draws=300)
+        for name, place in (("k", "numbers"), ("z", "numbers"), ("z", "texts"))
+    )
+    here, there = pw.compare(a=a, b=b).table, pw.compare(a=a, b=c).table
+    np.testing.assert_allclose(here["diff_se"], there["diff_se"], rtol=0.05, atol=0.01)
+    (tmp_path / "numbers.parquet").unlink()
+    with pytest.raises(pw.PoolwiseError, match="numbers.parquet"):
+        pw.compare(a, b)

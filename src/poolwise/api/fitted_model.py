@@ -17,6 +17,7 @@ from poolwise.inference import storage
 from poolwise.inference import update as updating
 from poolwise.inference.fitted_rows import RowsBehind
 from poolwise.inference.posterior import Pooling, Posterior
+from poolwise.inference.rows_in_common import rows_beside
 from poolwise.inference.tallies import counted_rows
 from poolwise.output.tables import describe, text
 from poolwise.output.tables import summary as tables
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from poolwise.evaluate.estimates import Estimates
     from poolwise.evaluate.explain import Explanation
     from poolwise.evaluate.loo.elpd import LeaveOut
+    from poolwise.evaluate.loo.sampled_families import Groups
     from poolwise.evaluate.parameter_hypotheses import Hypotheses
     from poolwise.evaluate.posterior_checks import Checks, Replications
     from poolwise.evaluate.sensitivity import Sensitivity
@@ -157,8 +159,22 @@ class Fit:
 
         return smooth_term_by_group(*behind, factor, groups, (tail, 1 - tail))
 
+    def _rows_in_groups(self, by: str, progress: Progress, *, apart: bool) -> tuple[designs.Rows, Groups]:
+        """Rows and their groups by a factor or another column; `apart` each by itself where they were counted."""
+        from poolwise.evaluate.loo import sampled_families as sampled
+
+        if self.behind.counted and not any(sampled.is_of(each, by) for each in self.result.model.design.factors):
+            counted, labels = rows_beside(self.behind, by, progress)
+            return counted, sampled.Groups(by, *np.unique(labels, return_inverse=True))
+        rows = self.behind.encoded() if apart else self.behind.distinct()
+        return rows, sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+
     def _rows_by(self, column: str | None) -> tuple[designs.Rows, Any]:
         """The encoded rows, and the value (n,) of a column in each; one for all without a column."""
+        if column is not None and self.behind.counted:
+            counted, labels = rows_beside(self.behind, column, silent)
+            self.behind.encoded()  # says where they are too many
+            return counted.each(), np.repeat(labels, counted.multiplicities.astype(np.int64))
         rows = self.behind.encoded()
         if column is None:
             return rows, np.zeros(len(rows.codes))
@@ -602,10 +618,10 @@ class Fit:
             from poolwise.evaluate.loo import sampled_families as sampled
 
             apart = self.result.model.pooling is Pooling.SEPARATE
-            rows = self.behind.encoded() if apart else self.behind.distinct()
             if by is None:
+                rows = self.behind.encoded() if apart else self.behind.distinct()
                 return sampled.leave_rows_out(self.result, rows, threads=threads, progress=progress)
-            groups = sampled.groups_of(self.result, rows, by, lambda: self.frame_with(by))
+            rows, groups = self._rows_in_groups(by, progress, apart=apart)
             return sampled.leave_groups_out(self.result, rows, groups, threads=threads, progress=progress)
         if by is None:
             return leave_rows_out(self.result, self.behind.batches(progress), threads=threads, progress=progress)
@@ -640,10 +656,11 @@ class Fit:
         if self.result.model.sampled:
             from poolwise.evaluate.loo import sampled_families as sampled
 
-            rows = self.behind.encoded()
             counted = counted_rows(self.result.model.design.formula, self.source)
-            of = by or counted
-            groups = sampled.groups_of(self.result, rows, of, lambda: self.frame_with(of)) if of else None
+            if of := by or counted:
+                rows, groups = self._rows_in_groups(of, progress, apart=True)
+            else:
+                rows, groups = self.behind.encoded(), None
             if by is None or groups is None:
                 check_folds(folds, len(rows.codes) if groups is None else len(groups.levels))
                 parts = Folds(int(folds), settings.entropy)
