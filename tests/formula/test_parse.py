@@ -160,14 +160,34 @@ def test_brackets_that_are_too_deep_are_a_sentence():
         parse("y ~ " + "(" * 900 + "x" + ")" * 900)
 
 
-@pytest.mark.parametrize("right", ["-x", "-(-x)", "--(-x)", "(-x)", "1 - (-x)", "w - (-x)", "-(-x) + w", "-(x + w)"])
+@pytest.mark.parametrize(
+    "right",
+    [
+        *("-x", "-(-x)", "--(-x)", "(-x)", "1 - (-x)", "w - (-x)", "-(-x) + w", "-(x + w)"),
+        *("w:(-x)", "w*(-x)", "log(w):(-x)", "(w + (-x))", "w + (-x | g)", "(-x || g)"),
+    ],
+)
 def test_negatives_of_columns_are_not_taken_for_terms_that_go(right):
     with pytest.raises(FormulaError, match=r"a minus takes a term away; .* write I\(-x\)"):
         parse(f"y ~ {right}")
 
 
 @pytest.mark.parametrize(
-    "right", ["-1", "-1 + x", "-(1)", "- 0 + x", "(-1 + x)", "x - (1)", "x - (w)", "x + w - w", "x - -w"]
+    "right",
+    [
+        "-1",
+        "-1 + x",
+        "-(1)",
+        "- 0 + x",
+        "(-1 + x)",
+        "x - (1)",
+        "x - (w)",
+        "x + w - w",
+        "x - -w",
+        "(w + I(x*(-w)))",
+        "(-1 + x | g)",
+        "w:log((-x))",
+    ],
 )
 def test_minus_signs_that_stay(right):
     parse(f"y ~ {right}")

@@ -21,7 +21,7 @@ from poolwise.formula.structured import as_terms
 from poolwise.formula.terms import Bar, Formula, Functions
 from poolwise.support.errors import FormulaError
 
-_NEGATIVE = re.compile(r"\(+\s*-(?!\s*[01]\b)")
+_NEGATIVE = re.compile(r"\s*-(?!\s*[01]\b)")
 _OFFSET = re.compile(r"offset\s*\((.*)\)", re.DOTALL)
 _SPECIFIC = re.compile(r"cs\s*\((.*)\)", re.DOTALL)
 _RELATIVES = re.compile(r"gr\s*\(\s*([^\W\d][\w.]*|`[^`]+`)\s*,.*\)", re.DOTALL)
@@ -123,6 +123,7 @@ def _parse_one(
     compared: list[tuple[int, str]] = []
     for unsigned, end, subtracted in _summands(text, symbols, start):
         found = _read_bars(text, symbols, unsigned, end)
+        _refuse_negatives(text, symbols, unsigned, end)
         offset = _OFFSET.fullmatch(text[unsigned:end].strip())
         differing = _SPECIFIC.fullmatch(text[unsigned:end].strip())
         if differing and not subtracted:
@@ -130,7 +131,7 @@ def _parse_one(
                 raise place_error(text, unsigned, "there is no term in cs()")
             specific.append(as_indicators(differing[1].strip()))
         elif not found and not offset:
-            _refuse_negative(text, unsigned, text[unsigned:end].strip(), first=subtracted and not common)
+            _refuse_subtracted(text, unsigned, text[unsigned:end].strip(), first=subtracted and not common)
             summand = f"{'-' if subtracted else ''}{text[unsigned:end].strip()}"
             common.append(as_indicators(summand))
             compared += [(unsigned, summand)] if is_comparison(summand) else []
@@ -158,17 +159,35 @@ def _parse_one(
     )
 
 
-def _refuse_negative(text: str, at: int, term: str, *, first: bool) -> None:
-    """Refuse `y ~ -x` and `(-x)`, which ask for the negative of a column and would take a term away.
+def _refuse_subtracted(text: str, at: int, term: str, *, first: bool) -> None:
+    """Refuse `y ~ -x`, which asks for the negative of a column and would take a term away.
 
     Parameters
     ----------
     first : whether a minus stands before the term, and no term before that.
     """
-    if (first and not term.strip("( ")[:1].isdigit()) or _NEGATIVE.match(term):
-        inner = term.strip("-( )")
-        name = inner if inner.isidentifier() else "x"
-        raise place_error(text, at, f"a minus takes a term away; for the negative of a column write I(-{name})")
+    if first and not term.strip("( ")[:1].isdigit():
+        raise _no_negative(text, at, term)
+
+
+def _refuse_negatives(text: str, symbols: list[tuple[int, str, int]], begin: int, end: int) -> None:
+    """Refuse `(-x)` wherever it stands in a summand, `z:(-x)` and `(-x | g)` too, but in calls."""
+    calls: list[bool] = []  # of the brackets that are open, whether Python reads what is inside
+    for at, symbol, _ in symbols:
+        if symbol in ")]}" and calls and begin <= at < end:
+            calls.pop()
+        if symbol not in "([{" or not begin <= at < end:
+            continue
+        called = any(calls) or symbol != "(" or bool(re.search(r"[\w.`]\s*$", text[begin:at]))
+        calls.append(called)
+        if not called and _NEGATIVE.match(text, at + 1):
+            raise _no_negative(text, at, re.split(r"[)|]", text[at + 1 : end])[0])
+
+
+def _no_negative(text: str, at: int, term: str) -> FormulaError:
+    inner = term.strip("-( )")
+    name = inner if inner.isidentifier() else "x"
+    return place_error(text, at, f"a minus takes a term away; for the negative of a column write I(-{name})")
 
 
 def _as_column(addition: str, columns: Sequence[str] | None) -> str:
