@@ -114,8 +114,12 @@ def test_counted_rows_are_grouped_by_another_column(monkeypatch):
         np.testing.assert_allclose(other.elpd_i, one.elpd_i, atol=1.0)
         assert sums_of(one) == sums_of(other)
     held = pw.SufficientStatistics.from_data("y ~ k + (1 | g)", data, family="bernoulli")
+    from_statistics = pw.fit("y ~ k + (1 | g)", held, family="bernoulli", seed=1)
     with pytest.raises(pw.DataError, match="counted without 'z'"):
-        pw.fit("y ~ k + (1 | g)", held, family="bernoulli", seed=1).loo(by="z")
+        from_statistics.loo(by="z")
+    with pytest.raises(pw.DataError, match="were counted, and are not in the order"):
+        pw.compare(a=single, b=from_statistics)
+    assert len(pw.compare(a=counted, b=from_statistics).table) == 2
 
 
 def sums_of(found):

@@ -54,12 +54,29 @@ def _left_out(fits: dict[str, Fit], by: str | None, progress: Progress) -> dict[
     if by is None and all(model.sampled and model.pooling is not Pooling.SEPARATE for model in models):
         common = rows_in_common([fit.behind for fit in fits.values()], progress)
     if common is None:
-        return {name: fit.loo(by=by, progress=progress) for name, fit in fits.items()}
+        records = {name: fit.loo(by=by, progress=progress) for name, fit in fits.items()}
+        counted = [name for name, fit in fits.items() if by is None and fit.behind.counted]
+        for name in counted[:1]:
+            _check_order(name, records)
+        return records
     threads = default_threads()
     return {
         name: leave_rows_out(fit.result, rows, threads=threads, progress=progress)
         for (name, fit), rows in zip(fits.items(), common, strict=True)
     }
+
+
+def _check_order(counted: str, records: dict[str, LeaveOut]) -> None:
+    """Refuse fits of as many rows as were counted that have these in another order: each would be set against another
+    one."""
+    one = records[counted]
+    for name, other in records.items():
+        if one.total == other.total and difference(one.observed, other.observed) is not None:
+            raise DataError(
+                f"'{counted}' and '{name}' cannot be compared row by row: rows of '{counted}' were counted, and are "
+                "not in the order of the other's, if they are the same. Fits of one table or file by families that are "
+                "sampled can be compared, and groups of rows, with by=."
+            )
 
 
 def _with_pooling(fit: Fit) -> str:

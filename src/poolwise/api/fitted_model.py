@@ -162,8 +162,9 @@ class Fit:
     def _rows_in_groups(self, by: str, progress: Progress, *, apart: bool) -> tuple[designs.Rows, Groups]:
         """Rows and their groups by a factor or another column; `apart` each by itself where they were counted."""
         from poolwise.evaluate.loo import sampled_families as sampled
+        from poolwise.evaluate.loo.integrated_effects import is_of
 
-        if self.behind.counted and not any(sampled.is_of(each, by) for each in self.result.model.design.factors):
+        if self.behind.counted and not any(is_of(each, by) for each in self.result.model.design.factors):
             counted, labels = rows_beside(self.behind, by, progress)
             return counted, sampled.Groups(by, *np.unique(labels, return_inverse=True))
         rows = self.behind.encoded() if apart else self.behind.distinct()
