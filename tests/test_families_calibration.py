@@ -213,7 +213,9 @@ def test_families_are_calibrated_in_more_data_sets(family, sampler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial", "student", "weibull", "beta_binomial"])
+@pytest.mark.parametrize(
+    "family", ["bernoulli", "poisson", "negative_binomial", "student", "weibull", "beta_binomial", "cumulative"]
+)
 def test_working_outcomes_are_calibrated(family, monkeypatch):
     """However few the rows, and whatever an estimate costs."""
     monkeypatch.setattr(working, "LEAST", 0)
