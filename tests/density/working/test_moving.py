@@ -20,6 +20,11 @@ from poolwise.families import family_of, locations
 from poolwise.inference.prepare import prepare
 
 
+@pytest.fixture(autouse=True)
+def _however_little_linear_predictors_tell(monkeypatch):
+    monkeypatch.setattr("poolwise.density.working.moving._WORTH", -np.inf)
+
+
 def data_of(family, rows=400, groups=8, seed=3):
     rng = np.random.default_rng(seed)
     g, h, x = rng.integers(0, groups, rows), rng.integers(0, 4, rows), rng.normal(size=rows)
@@ -33,21 +38,27 @@ def data_of(family, rows=400, groups=8, seed=3):
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
 
 
-def densities_of(formula, data, family):
-    """The model; and with outcomes that stay and with those that move, the working model and the corrected density."""
+def models_of(formula, data, family):
+    """The model; and its working models with outcomes that stay, and with those that move."""
     model, _ = prepare(formula, data, priors=None, family=family_of(family), missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     of_model = observations, model.design, model.priors, model.family, model.link
     still = working_model(*of_model, guess, model.statistics, 1)
-    moving = with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    return model, still, with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+
+
+def densities_of(formula, data, family):
+    """The model; and the two working models, each with its corrected density."""
+    model, *both = models_of(formula, data, family)
     found = []
-    for each in (still, moving):
-        remainders = RowRemainders.of(each, *of_model)
+    for each in both:
+        remainders = RowRemainders.of(each, model.observations, model.design, model.priors, model.family, model.link)
         found.append((each, CorrectedDensity.of(each, remainders, model.design, model.priors, 4, 1)))
     return model, *found
 
 
+FAMILIES = ("cumulative", "negative_binomial", "beta", "student")
 CASES = [
     ("y ~ x + (x | g)", "cumulative"),
     ("y ~ x + (1 | g) + (1 | h)", "cumulative"),
@@ -73,6 +84,13 @@ def test_estimates_have_the_same_mean_as_those_of_outcomes_that_stay(formula, fa
         )
         assert abs(means[0] - means[1]) < 5 * np.hypot(*errors)
         assert max(np.array(errors) / means) < 0.1
+
+
+def test_a_shape_is_all_but_apart_from_linear_predictors(monkeypatch):
+    """The model is no larger for it."""
+    monkeypatch.undo()
+    found = [models_of("y ~ x + (1 | g)", data_of(each, rows=4_000), each)[2] for each in FAMILIES]
+    assert [each is not None for each in found] == [True, False, True, False]
 
 
 def test_thresholds_and_coefficients_go_together():

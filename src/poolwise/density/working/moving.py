@@ -32,6 +32,7 @@ from poolwise.statistics.reduce import reduce_rows
 _STEP = 1e-3  # of differences of slopes in logs of dispersions
 _POWERS = 3  # of linear predictors, by which changes are told
 _LEAST = 0.05  # of the information on dispersions, that at least is left beside what linear predictors tell
+_WORTH = 0.02  # of it, from which what linear predictors tell is worth a larger model: a shape is all but apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +95,8 @@ def with_moves(
     total: CrossProducts,
     threads: int,
 ) -> WorkingModel | None:
-    """The same working model with outcomes that move with dispersions; None where there are none of these.
+    """The same working model with outcomes that move with dispersions; None where there are none of these, or where
+    linear predictors tell next to nothing of them.
 
     Parameters
     ----------
@@ -118,7 +120,10 @@ def with_moves(
     moves = _smoothed(cross / (2 * _STEP * precisions), mean, observations.columns, precisions)
     if not np.isfinite(moves).all():
         return None
-    information = _left(dispersions.precision, (moves * precisions) @ moves.T)
+    values, wide = _told(dispersions.precision, (moves * precisions) @ moves.T)
+    if values.max() < _WORTH:
+        return None
+    information = (wide * np.maximum(1.0 - values, _LEAST)) @ wide.T
     # Where linear predictors are at their means, outcomes that move do not change the expected log likelihood.
     middle = np.linalg.solve(information, moves @ (precisions * (model.outcomes.values - mean)))
     outcomes = replace(model.outcomes, moves=moves)
@@ -146,13 +151,13 @@ def _smoothed(moves: np.ndarray, mean: np.ndarray, columns: np.ndarray, precisio
     return np.ascontiguousarray(found.T @ basis)
 
 
-def _left(precision: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """Information (k, k) on dispersions, less that of it which linear predictors tell, but some of it."""
+def _told(precision: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) shares of the information on dispersions that linear predictors tell, in directions W (k, k) with W W' all
+    of it."""
     root = np.linalg.cholesky(precision)
     inverse = np.linalg.inv(root)
-    values, vectors = np.linalg.eigh(np.eye(len(root)) - inverse @ told @ inverse.T)
-    wide = root @ vectors
-    return (wide * np.maximum(values, _LEAST)) @ wide.T
+    values, vectors = np.linalg.eigh(inverse @ told @ inverse.T)
+    return values, root @ vectors
 
 
 def _wider(design: Design, names: tuple[str, ...]) -> Design:
