@@ -238,6 +238,7 @@ def test_polynomials_are_calibrated(family, monkeypatch):
     """Whatever they cost, and of cells of ten rows, wherever the comparison with rows passes them."""
     monkeypatch.setattr(working, "LEAST", 0)
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
+    monkeypatch.setattr(working, "WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_FEWER", np.inf)
     monkeypatch.setattr(of_rows, "polynomial_cost", lambda *_: 0.0)
     taken, fit = [], pw.fit

@@ -19,6 +19,7 @@ from poolwise.support.threads import map_slices
 # Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
 LEAST, _EFFECT = 2_000, 10
 _NO_MODEL = (np.linalg.LinAlgError, ArithmeticError, SamplingError)  # of working outcomes without digits, or modes
+WORTH = 5e5  # flops of a draw's rows, below which these are read in no time by a kernel of values alone
 _DRAWS = 32  # that are compared with all rows at a time
 
 
@@ -63,8 +64,10 @@ def by_working_outcomes(
 
         return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
 
-    polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
-    polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
+    polynomials = None
+    if by_rows.cost >= WORTH or not by_rows.likelihood:
+        polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
+        polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
     parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
     gradient = np.inf if however_few else gradient
     if polynomials is not None:

@@ -56,7 +56,6 @@ MODELS = [
 def test_they_are_close_to_rows(formula, family, link, monkeypatch):
     """But for the second order in what differs within levels, a part of what makes up for the normal model."""
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
-    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_CLOSE", np.inf)
     model, found, of_model = _models(formula, family, link)
     by_rows = RowRemainders.of(*of_model)
@@ -78,7 +77,6 @@ def test_they_are_close_to_rows(formula, family, link, monkeypatch):
 
 def test_levels_that_are_not_close_keep_their_rows(monkeypatch):
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
-    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_CLOSE", 1e-5)
     monkeypatch.setattr(of_levels, "_CLOSE", 1e-5)
     model, found, of_model = _models("y ~ s(x, k=4) + (x | h)", "poisson")
@@ -104,7 +102,7 @@ def _draws(model, found, polynomials):
 @pytest.fixture
 def however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
-    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
+    monkeypatch.setattr(working, "WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_FEWER", 0.0)  # no polynomials of cells
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 
@@ -148,7 +146,6 @@ def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_fe
 def test_orders_are_low_where_rows_tell_levels_sharply(monkeypatch):
     """And levels as close to rows as they were with high ones."""
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
-    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     data = _data("bernoulli", rows=3000).assign(n=4000)
     data["y"] = np.random.default_rng(5).binomial(4000, expit(-1.0 + 0.5 * np.sin(data.g) + 0.4 * np.cos(data.h)))
     family = family_of("binomial")
@@ -168,7 +165,6 @@ def test_quadrature_over_many_dispersions_is_not_begun(monkeypatch):
     """Five nodes for each: of four gaps between thresholds rows would be looked at 8,000 times."""
     assert nodes_for(0, 8) == 13 and nodes_for(4, 8) == 13 * 5**4
     model, found, of_model = _models("y ~ x + (1 | g) + (1 | h)", "negative_binomial")
-    monkeypatch.setattr(of_levels, "_WORTH", 0.0)
     monkeypatch.setattr(of_levels, "MOST_NODES", nodes_for(1, 8) - 1)
     monkeypatch.setattr(of_levels, "hermite_terms", None)
     assert level_polynomials_of(*of_model, RowRemainders.of(*of_model), 1) is None

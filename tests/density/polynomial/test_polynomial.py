@@ -224,6 +224,7 @@ def test_weights_of_cells_make_linear_predictors_and_have_the_moments_of_rows():
 @pytest.fixture
 def however_few_rows(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(working, "WORTH", 0.0)
     monkeypatch.setattr(of_rows, "_FEWER", np.inf)
     monkeypatch.setattr(of_levels, "_FEWER", 0.0)  # no polynomials of levels
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
@@ -264,6 +265,7 @@ def test_draws_that_polynomials_are_not_quite_right_for_are_weighed(however_few_
 
 def test_where_cells_have_few_rows_nothing_is_spent_on_polynomials(monkeypatch):
     monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(working, "WORTH", 0.0)
     monkeypatch.setattr(of_rows, "CellMoments", None)
     data = _data("bernoulli", rows=1200).assign(h=np.arange(1200) % 60)
     fit = pw.fit("y ~ x + (1 | g) + (1 | h)", data, family="bernoulli", seed=1, draws=100)

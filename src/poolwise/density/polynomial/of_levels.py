@@ -51,7 +51,6 @@ _ORDERS, _LOWEST = {1: 8, 2: 6, 3: 5}, 3  # of polynomials, by the effects of a 
 _TRIED, _CLOSE = 4096, 0.005  # rows that tell which order will do: left out is no more, as a standard deviation
 _DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
-_WORTH = 5e5  # flops of a draw's rows, below which these are read in no time
 _FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
 _MOST = 1 << 25  # numbers of all slopes
 _APART = 0.1  # variance of what is left out at these draws, which are further out than those of the posterior
@@ -77,7 +76,7 @@ def level_polynomials_of(
     leaf = model.density.normal.leaf
     q = len(design.factors[leaf].effects) if leaf >= 0 else 0
     dispersions = len(model.density.dispersions.centre)
-    if q not in _ORDERS or by_all.cost < _WORTH or nodes_for(dispersions, _ORDERS[q]) > MOST_NODES:
+    if q not in _ORDERS or nodes_for(dispersions, _ORDERS[q]) > MOST_NODES:
         return None
     drawn = CorrectedDensity.of(model, by_all, design, priors, 1, threads)
     points = thetas_of(model.density, model.modes[0], _DRAWS)
