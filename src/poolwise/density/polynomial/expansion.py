@@ -27,7 +27,7 @@ _OF_DISPERSIONS = 3  # highest power of these, which many rows tell sharply
 _TAIL = 2  # terms beyond the order that tell the error
 _LEAST = 1e-30  # standard deviation
 # At which each row's slopes are asked for at the most: some thousand draws look at every row as often, but for values
-# alone, which cost a tenth.
+# alone, which cost a seventh where categories are ordered.
 MOST_NODES = 500
 
 Exponents = tuple[int, ...]  # of dispersions
