@@ -112,4 +112,4 @@ def test_rows_without_which_draws_are_too_few_are_told(family):
     fit = pw.fit(formula, data, family=family, seed=1)
     found = fit.check()
     assert found.heavy == 1 == fit.loo().refitted.sum()
-    assert "rough for one row, which hangs on few draws (Pareto k-hat above 0.7)" in found.deviations
+    assert "unreliable: one row has a Pareto k-hat above 0.7" in found.deviations

@@ -67,15 +67,14 @@ def _left_out(fits: dict[str, Fit], by: str | None, progress: Progress) -> dict[
 
 
 def _check_order(counted: str, records: dict[str, LeaveOut]) -> None:
-    """Refuse fits of as many rows as were counted that have these in another order: each would be set against another
-    one."""
+    """Refuse fits of as many rows as were counted, whose rows come in another order."""
     one = records[counted]
     for name, other in records.items():
         if one.total == other.total and difference(one.observed, other.observed) is not None:
             raise DataError(
-                f"'{counted}' and '{name}' cannot be compared row by row: rows of '{counted}' were counted, and are "
-                "not in the order of the other's, if they are the same. Fits of one table or file by families that are "
-                "sampled can be compared, and groups of rows, with by=."
+                f"'{counted}' and '{name}' cannot be compared row by row: the rows of '{counted}' were counted where "
+                f"they live, and do not come in the order of those of '{name}'. Compare fits of sampled families of "
+                "one table or file, or leave out groups with by=."
             )
 
 

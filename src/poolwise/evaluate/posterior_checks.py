@@ -150,8 +150,8 @@ class Checks:
         )
         if not self.heavy:
             return said
-        rows = "one row, which hangs" if self.heavy == 1 else f"{self.heavy:,} rows, which hang"
-        return f"{said} The latter is rough for {rows} on few draws (Pareto k-hat above 0.7): fit.loo() fits again."
+        rows = "one row has" if self.heavy == 1 else f"{self.heavy:,} rows have"
+        return f"{said} The latter is unreliable: {rows} a Pareto k-hat above 0.7. fit.loo() refits without such rows."
 
     def __repr__(self) -> str:
         part = "" if len(self.observed) == self.total else f" (at {len(self.observed):,} rows taken at random)"

@@ -21,10 +21,8 @@ _LONGEST = 4  # times the draws asked for, at most, where chains have not settle
 _PLENTY = 1_200  # effective draws of the slowest number, which are enough where none are asked for
 _DOUBT = 2  # factor of the error of effective sample sizes
 _SHORT = 200  # draws below which chains cannot be expected to settle, and are left as they are
-_CAREFUL, _PATIENCE = (
-    0.99,
-    3e10,
-)  # acceptance where many diverge; flops of all steps before, up to which these are retried
+_CAREFUL = 0.99  # target acceptance where many trajectories diverge
+_PATIENCE = 3e10  # flops of a run, up to which it is repeated with this
 _ROOM = 1 << 25  # numbers of all draws, at most, where chains go on
 
 
@@ -63,7 +61,7 @@ def sample_carefully(
     """As `sample_whitened`; where too many trajectories diverge, once more by shorter steps, if these take no minutes.
 
     A spread between a few groups has a long tail, and is known the less the smaller it is: steps that suit most of a
-    posterior are too long in a part of it (Betancourt 2017, section 6.2).
+    posterior are too long in a part of it (Betancourt 2017).
 
     Parameters
     ----------

@@ -75,6 +75,7 @@ class MovingDensity(WorkingDensity):
         working = solve_triangular(to_written, away.T).T
         values, kept = self.normal.common_from(self.full(points), np.hstack([noise, working]), k)
         values = self.without_sigma(values) - np.log(np.diag(to_written)).sum()
+        values = np.where(np.isnan(values), -np.inf, values)  # where a factorisation fails there is no density
         return values, kept, basis.written(self.normal.common_of(kept))[:, :-k]
 
     def log_prior_of_dispersions(self, logs: np.ndarray) -> np.ndarray:

@@ -107,7 +107,7 @@ def _rows_of_groups(batches: Callable[[], Iterator[Rows]], effects: Effects, wan
 def _mean_square(
     posterior: Posterior, rows: Rows, effects: Effects | None, shares: np.ndarray | None = None
 ) -> tuple[float, int]:
-    """Of the deviations from what all others predict, weighted, and how many rows of the part hang on few draws; each
+    """Of the deviations from what all others predict, weighted, and how many rows of the part have a large k-hat; each
     row stands for a share (n,) of one of the part."""
     if not len(rows.codes):
         return 0.0, 0
