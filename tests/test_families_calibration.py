@@ -63,6 +63,21 @@ OFTEN = (
     "zero_inflated_poisson",
     "hurdle_gamma",
 )
+WORKING = (
+    "bernoulli",
+    "poisson",
+    "negative_binomial",
+    "student",
+    "weibull",
+    "beta_binomial",
+    "cumulative",
+    "zero_inflated_poisson",
+    "hurdle_negative_binomial",
+    "hurdle_gamma",
+    "sratio",
+    "skew_normal",
+    "zero_one_inflated_beta",
+)
 TRIALS = 6
 OF_TRIALS = ("beta_binomial", "zero_inflated_binomial")
 
@@ -213,9 +228,7 @@ def test_families_are_calibrated_in_more_data_sets(family, sampler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "family", ["bernoulli", "poisson", "negative_binomial", "student", "weibull", "beta_binomial", "cumulative"]
-)
+@pytest.mark.parametrize("family", WORKING)
 def test_working_outcomes_are_calibrated(family, monkeypatch):
     """However few the rows, and whatever an estimate costs."""
     monkeypatch.setattr(working, "LEAST", 0)

@@ -151,6 +151,11 @@ class ScalePrior(ABC):
         x = np.asarray(x, dtype=float)
         return c + a * np.log(x) - b * x - 0.5 * d * x**2 - 0.5 * e * np.log1p(f * x**2)
 
+    def log_density_of_log(self, log_x: np.ndarray) -> np.ndarray:
+        """Log density of the log of x, normalised."""
+        with np.errstate(over="ignore"):
+            return self.log_density(np.exp(log_x)) + log_x
+
 
 @dataclass(frozen=True, slots=True)
 class HalfNormal(ScalePrior):

@@ -42,6 +42,18 @@ class Design:
     margins: np.ndarray
     structures: tuple[Structure, ...] = ()
 
+    def with_coefficients(self, kept: np.ndarray) -> Design:
+        """The same with some of the coefficients, (p,) truth values."""
+        new = np.cumsum(kept) - 1
+        return replace(
+            self,
+            coefficients=tuple(np.array(self.coefficients, dtype=object)[kept]),
+            common_map=self.common_map[:, kept],
+            predictors=tuple(np.array(self.predictors, dtype=object)[kept]),
+            margins=self.margins[np.ix_(kept, kept)],
+            structures=tuple(structure.moved(new) for structure in self.structures),
+        )
+
     @property
     def penalised(self) -> np.ndarray:
         """(p,) which coefficients have the prior of a structured term."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from poolwise.design.design import Design
 from poolwise.design.factors import Factor
-from poolwise.design.structures import Structure
 from poolwise.formula.scan import scan
 from poolwise.support.errors import DataError
 
@@ -38,15 +37,7 @@ def without_empty_columns(design: Design, variables: tuple[str, ...], mean: np.n
     if not empty.any():
         return design
     kept = ~np.any(design.common_map[1:][empty] != 0, axis=0)
-    return replace(
-        design,
-        coefficients=tuple(np.array(design.coefficients, dtype=object)[kept]),
-        common_map=design.common_map[:, kept],
-        predictors=tuple(np.array(design.predictors, dtype=object)[kept]),
-        margins=design.margins[np.ix_(kept, kept)],
-        factors=tuple(_without(factor, empty) for factor in design.factors),
-        structures=tuple(_moved(structure, np.cumsum(kept) - 1) for structure in design.structures),
-    )
+    return replace(design.with_coefficients(kept), factors=tuple(_without(factor, empty) for factor in design.factors))
 
 
 def _by_itself(name: str, variables: tuple[str, ...]) -> bool:
@@ -63,12 +54,6 @@ def _of_structures(design: Design) -> np.ndarray:
     return found
 
 
-def _moved(structure: Structure, new: np.ndarray) -> Structure:
-    """A term whose coefficients are at other places, `new` of the old ones."""
-    places, null = (tuple(int(new[k]) for k in old) for old in (structure.places, structure.null))
-    return replace(structure, places=places, null=null)
-
-
 def _without(factor: Factor, empty: np.ndarray) -> Factor:
     kept = ~np.any(factor.group_map[1:][empty] != 0, axis=0)
     if kept.all():
@@ -82,7 +67,7 @@ def _without(factor: Factor, empty: np.ndarray) -> Factor:
         starts=new[np.array(firsts, dtype=np.int64)].astype(np.int64),
         margins=factor.margins[np.ix_(kept, kept)],
         predictors=tuple(np.array(factor.predictors, dtype=object)[kept]),
-        structures=tuple(_moved(structure, new) for structure in factor.structures),
+        structures=tuple(structure.moved(new) for structure in factor.structures),
     )
 
 

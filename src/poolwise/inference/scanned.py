@@ -22,6 +22,7 @@ from poolwise.density.polynomial.of_rows import RowExpansion, by_rows, orders_fo
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together
 from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, RowModel, Turn, working_outcomes
 from poolwise.density.working.density import WorkingDensity
+from poolwise.density.working.dispersion_steps import DispersionSteps, probes_at
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.outcomes import (
     WorkingModel,
@@ -175,7 +176,7 @@ class _Scans:
         design, total = self.stream.design, self.model.statistics
         names, origin = (*design.columns, design.response), total.origin.copy()
         origin[-1] = 0.0
-        slopes = np.zeros((len(rows.dispersions.probes), len(rows.dispersions.centre)))
+        slopes = np.zeros((len(probes_at(rows.dispersions.centre)), len(rows.dispersions.centre)))
         return [Turn(rows, moments, Reducer(names, total.cells, origin), slopes.copy()) for _ in range(LANES)]
 
     def density(self, turns: list[Turn], dispersions: Dispersions) -> WorkingDensity | None:
@@ -258,8 +259,11 @@ class _Scans:
 def _moved(dispersions: Dispersions, turns: list[Turn]) -> tuple[Dispersions, float]:
     """A step of Newton's, by what one scan summed at the probes; and its length."""
     slopes = sum((turn.slopes for turn in turns), np.zeros_like(turns[0].slopes))
-    at = {tuple(logs): own for logs, own in zip(dispersions.probes.tolist(), slopes, strict=True)}
-    return dispersions.moved(lambda logs: at[tuple(logs.tolist())])
+    at = {tuple(logs): own for logs, own in zip(probes_at(dispersions.centre).tolist(), slopes, strict=True)}
+    steps, length = DispersionSteps.from_start(dispersions).taken(
+        lambda logs: at[tuple(logs.tolist())], np.empty((0, 0))
+    )
+    return steps.dispersions, length
 
 
 def _at_nothing(outcomes: WorkingOutcomes, known: np.ndarray) -> np.ndarray:

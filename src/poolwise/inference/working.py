@@ -12,6 +12,7 @@ from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.inference.near_normal import Parts, near_normal
 from poolwise.inference.posterior import Model
+from poolwise.inference.shared_parameters import SharedParameters
 from poolwise.samplers import SamplerSettings
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import map_slices
@@ -32,6 +33,12 @@ def by_working_outcomes(
     It is one for many rows that differ (or `however_few` of these), observed exactly or in intervals alone, with a
     regression of the mean, whose other parameters they all share.
     """
+    shared = SharedParameters.of(model)
+    parts = _by_working_outcomes(shared.model, settings, threads, however_few=however_few)
+    return None if parts is None else shared.back(parts)
+
+
+def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, *, however_few: bool) -> Parts | None:
     observations, priors = model.observations, model.priors
     if observations is None or not model.design.coefficients:
         return None

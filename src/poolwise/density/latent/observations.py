@@ -9,17 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwise.compiled.kernels import Callback
-from poolwise.density.centring import settled
+from poolwise.density.latent.constant import constant_of, counts
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
 from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Design, Rows
-from poolwise.families import Family, Parameter
-from poolwise.families.callback import call_rows
+from poolwise.families import Family
 from poolwise.families.summed import Summed, has_digits, laid_out
 from poolwise.statistics.products import CrossProducts
-
-_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +159,7 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64)[plain],
         *_slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero),
         *_steps(design, values),
-        _constant(family, (y[exact], trials[exact], weights[exact]), parts),
+        constant_of(family, y[exact], trials[exact], weights[exact], parts[0]),
         np.array(terms, dtype=np.int64),
         wide[chosen],
         rows.codes[chosen],
@@ -197,7 +194,7 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: n
     # Cells come first, so that rows of a group stay neighbours.
     place = places_of([codes[positions], *alike])
     summands = (weights, weights * y, weights * trials) if each.additive else (weights,)
-    if not _counts(*summands):
+    if not counts(*summands):
         order = np.lexsort((weights, trials, y, place))
         y, trials, weights, place, positions = (one[order] for one in (y, trials, weights, place, positions))
     first, weight = first_of(place), np.bincount(place, weights)
@@ -240,40 +237,6 @@ def observe_groups(
     ends = np.searchsorted(rows.codes[order], np.arange(len(design.factors[0].levels) + 1))
     of_group = [rows.take(order[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)]
     return tuple(observe(alone, mine, family, priors, total) for mine in of_group)
-
-
-def _constant(family: Family, single: tuple[np.ndarray, np.ndarray, np.ndarray], parts: list[_Events]) -> float:
-    """What the family's kernel leaves out: the difference between all terms and its own, the same at any parameters."""
-    y, trials, weights = single
-    if not len(y):
-        return 0.0
-    place = places_of([value_codes(y), value_codes(trials)])
-    if not _counts(weights):
-        order = np.lexsort((weights, place))
-        y, trials, weights, place = (each[order] for each in (y, trials, weights, place))
-    first = first_of(place)
-    y, trials, weights = y[first], trials[first], np.bincount(place, weights)
-    point = np.array([0.1, *(_somewhere(each, y) for each in family.parameters)])
-    at = np.repeat(point[:, None], len(y), axis=1)
-    whole = float(np.sum(weights * family.log_density(y, trials, *at)))
-    exact = parts[0]
-    there = np.repeat(point[:, None], len(exact.y), axis=1)
-    scratch = np.empty_like(there), np.empty_like(there)
-    own = float(call_rows(family.callback.address, exact.y, exact.trials, exact.weights, there, *scratch))
-    return float(settled(whole - own, max(abs(whole), 1.0)))  # trajectories follow the last digits of a density
-
-
-def _somewhere(parameter: Parameter, y: np.ndarray) -> float:
-    """A value on its scale that a parameter may have; the only one of those that are no variables, as a number of
-    categories."""
-    if parameter.start is not None:
-        return parameter.to_scale(parameter.start(y))
-    return parameter.to_scale(parameter.fixed) if isinstance(parameter.fixed, float) else 0.1
-
-
-def _counts(*values: np.ndarray) -> bool:
-    """Whether all are whole numbers, whose sums have the same digits in any order of the rows."""
-    return all(np.array_equal(each, np.round(each)) and np.abs(each).sum() < _WHOLE for each in values)
 
 
 def _outcomes(rows: Rows, family: Family) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from poolwise.density.latent.constant import constant_of
 from poolwise.density.latent.observations import OutcomeRows, outcome_rows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
 from poolwise.density.polynomial.expansion import Normals, Sums
 from poolwise.density.polynomial.kernels import add_log_likelihoods
 from poolwise.density.polynomial.of_rows import CHUNK, RowExpansion
+from poolwise.density.working.dispersion_steps import probes_at
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingOutcomes
 from poolwise.design.design import Design, Rows
 from poolwise.families import Family, Link
-from poolwise.families.callback import call_rows
 from poolwise.statistics.reduce import Reducer
 
 
@@ -48,10 +49,7 @@ class RowModel:
 
     def constant(self, rows: OutcomeRows) -> float:
         """What the log likelihood has beyond the kernel's value."""
-        at = np.full(rows.known.shape, 0.1)
-        whole = float(np.sum(rows.weights * self.family.log_density(rows.y, rows.trials, *at)))
-        own = call_rows(rows.address, rows.y, rows.trials, rows.weights, at, np.empty_like(at), np.empty_like(at))
-        return whole - float(own)
+        return constant_of(self.family, rows.y, rows.trials, rows.weights, rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +76,8 @@ class Turn:
         self.reduce(rows, taken, working_outcomes(self.model.likelihood(taken), mean, sd**2))
         if self.slopes.size:
             likelihood = self.model.likelihood(taken)
-            probes = self.model.dispersions.probes
-            self.slopes[:] += [likelihood.dispersion_slopes(mean, sd**2, logs) for logs in probes]
+            probes, none = probes_at(self.model.dispersions.centre), np.empty((0, len(mean)))
+            self.slopes[:] += [likelihood.scores(mean, sd**2, none, logs) for logs in probes]
 
     def reduce(self, rows: Rows, taken: OutcomeRows, outcomes: WorkingOutcomes) -> None:
         """Add working outcomes to the sums."""

@@ -108,17 +108,19 @@ class ExpectedLikelihood:
             self._slopes(predictors, rows, slopes, information)
             return np.asarray(np.sqrt(self.rows.weights[rows] / information[0]))
 
-    def dispersion_slopes(self, mean: np.ndarray, variance: np.ndarray, logs: np.ndarray) -> np.ndarray:
-        """Slopes (k,) of the expected log likelihood of all rows in the logs (k,) of dispersions."""
-        total = np.zeros(len(logs))
+    def scores(self, mean: np.ndarray, variance: np.ndarray, columns: np.ndarray, logs: np.ndarray) -> np.ndarray:
+        """Slopes (p + k,) of the expected log likelihood of all rows in the coefficients of columns (p, n), and in the
+        logs (k,) of dispersions."""
+        of_columns, total = np.zeros(len(columns)), np.zeros(len(logs))
         for part, nodes in _quadrature(variance, self.units(mean)):
             predictors = self._predictors(logs, part)
             slopes, information = np.empty_like(predictors), np.empty_like(predictors)
             for node, weight in nodes:
                 predictors[0] = mean[part] + node * np.sqrt(variance[part])
                 self._slopes(predictors, part, slopes, information)
+                of_columns += weight * (columns[:, part] @ slopes[0])
                 total += weight * slopes[self.dispersions.parameters].sum(axis=1)
-        return total
+        return np.concatenate([of_columns, total])
 
     def _predictors(self, logs: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """(parameters, n) linear predictors of all parameters but the mean."""

@@ -20,6 +20,7 @@ from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity, with_differences, with_sigma
+from poolwise.density.working.dispersion_steps import LEAST, shares_told
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel, normal_rows
 from poolwise.design.design import Design
@@ -31,8 +32,9 @@ from poolwise.statistics.reduce import reduce_rows
 
 _STEP = 1e-3  # of differences of slopes in logs of dispersions
 _POWERS = 3  # of linear predictors, by which changes are told
-_LEAST = 0.05  # of the information on dispersions, that at least is left beside what linear predictors tell
-_WORTH = 0.02  # of it, from which what linear predictors tell is worth a larger model: a shape is all but apart
+# Share of the information on dispersions that linear predictors tell, from which a larger model is worth it: a shape is
+# all but apart.
+_WORTH = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,10 +123,10 @@ def with_moves(
     moves = _smoothed(cross / (2 * _STEP * precisions), mean, observations.columns, precisions)
     if not np.isfinite(moves).all():
         return None
-    values, wide = _told(dispersions.precision, (moves * precisions) @ moves.T)
+    values, wide = shares_told(dispersions.precision, (moves * precisions) @ moves.T)
     if values.max() < _WORTH:
         return None
-    information = (wide * np.maximum(1.0 - values, _LEAST)) @ wide.T
+    information = (wide * np.maximum(1.0 - values, LEAST)) @ wide.T
     # Where linear predictors are at their means, outcomes that move do not change the expected log likelihood.
     middle = np.linalg.solve(information, moves @ (precisions * (model.outcomes.values - mean)))
     outcomes = replace(model.outcomes, moves=moves)
@@ -150,15 +152,6 @@ def _smoothed(moves: np.ndarray, mean: np.ndarray, columns: np.ndarray, precisio
     basis = np.vstack([away**power for power in range(_POWERS + 1)] + list(columns))
     found = np.linalg.lstsq((basis * root).T, (moves * root).T, rcond=1e-8)[0]
     return np.ascontiguousarray(found.T @ basis)
-
-
-def _told(precision: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k,) shares of the information on dispersions that linear predictors tell, in directions W (k, k) with W W' all
-    of it."""
-    root = np.linalg.cholesky(precision)
-    inverse = np.linalg.inv(root)
-    values, vectors = np.linalg.eigh(inverse @ told @ inverse.T)
-    return values, root @ vectors
 
 
 def _wider(design: Design, names: tuple[str, ...]) -> Design:

@@ -19,6 +19,7 @@ from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity, with_sigma
+from poolwise.density.working.dispersion_steps import DispersionSteps
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.design.design import Design, Rows
@@ -126,7 +127,8 @@ def _in_turns(
     threads: int,
 ) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
-    dispersions, careful, settled, density = Dispersions.at_medians(family, priors), True, False, None
+    dispersions, begun = Dispersions.at_starts(family, priors, observations.y)
+    columns, careful, settled, density = observations.columns, True, False, None
     if (every := len(guess) // _FEW) > 1:
         some = scattered(len(guess), every)
         first = _in_turns(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
@@ -134,7 +136,9 @@ def _in_turns(
             mean, modes, density = _mean_by(first, observations), [first.mode], first.density
             dispersions, careful = first.density.dispersions, False
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
-    likelihood, turned = _fitted(likelihood, mean, variance, _FIRST)
+    # Those with a start of their own wait for the first groups: a slant beside none would be that of all outcomes.
+    likelihood, turned = (likelihood, np.inf) if begun else _fitted(likelihood, mean, variance)
+    steps = DispersionSteps.from_start(likelihood.dispersions)
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
     before = np.full(3, np.inf)
     for turn in range(_TURNS):
@@ -153,7 +157,12 @@ def _in_turns(
             together = _moved_together(observations, outcomes.precisions, found - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
-        likelihood, turned = _fitted(likelihood, found, variance, 1, anew=turned > _NEAR)
+        scores, squares = (
+            partial(likelihood.scores, found, variance, columns),
+            columns * outcomes.precisions @ columns.T,
+        )
+        steps, turned = steps.taken(scores, squares, anew=turned > _NEAR)
+        likelihood = replace(likelihood, dispersions=steps.dispersions)
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
         went = np.array([moved.max(), together, turned])
@@ -182,21 +191,16 @@ def _mean_by(few: _Turned, observations: Observations) -> np.ndarray:
     return np.asarray(observations.known[0] + found)
 
 
-def _fitted(
-    likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray, steps: int, *, anew: bool = True
-) -> tuple[ExpectedLikelihood, float]:
-    """With dispersions that suit linear predictors of some means and variances (n,), after so many steps towards them;
-    and the length of the last one."""
-    length = 0.0
-    for _ in range(steps):
-        slopes = partial(likelihood.dispersion_slopes, mean, variance)
-        dispersions, length = likelihood.dispersions.moved(slopes, anew=anew)
-        if not np.isfinite(dispersions.centre).all():
-            return likelihood, np.inf
-        likelihood = replace(likelihood, dispersions=dispersions)
-        if length < _SETTLED:
+def _fitted(likelihood: ExpectedLikelihood, mean: np.ndarray, variance: np.ndarray) -> tuple[ExpectedLikelihood, float]:
+    """With dispersions that suit linear predictors of some means and variances (n,), after some steps towards them; and
+    the length of the last one."""
+    steps, length = DispersionSteps.from_start(likelihood.dispersions), 0.0
+    scores = partial(likelihood.scores, mean, variance, np.empty((0, len(mean))))
+    for _ in range(_FIRST):
+        steps, length = steps.taken(scores, np.empty((0, 0)))
+        if length < _SETTLED or not np.isfinite(length):
             break
-    return likelihood, length
+    return replace(likelihood, dispersions=steps.dispersions), length
 
 
 def _moved(

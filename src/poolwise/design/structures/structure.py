@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,11 @@ class Structure:
     places: tuple[int, ...]
     null: tuple[int, ...]
     penalties: tuple[Penalty, ...]
+
+    def moved(self, new: np.ndarray) -> Structure:
+        """The same where its coefficients are at other places, `new` of the old ones."""
+        places, null = (tuple(int(new[k]) for k in old) for old in (self.places, self.null))
+        return replace(self, places=places, null=null)
 
     @property
     def text(self) -> str:

@@ -1,0 +1,102 @@
+"""Steps of dispersions towards what fits the rows best, beside turns of working outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from poolwise.density.working.dispersions import WIDEST, Dispersions
+
+_STEP = 1e-3  # of differences of slopes
+_FURTHEST = 1.0  # change of a log in one turn
+LEAST = 0.05  # of the information on dispersions, that at least is left beside what linear predictors tell
+# The same of steps: coefficients follow most of the way in one turn, and not all of it. Less where steps go on in one
+# direction, more where they turn back.
+_CAREFUL, _ON, _BACK = 0.25, 0.5, 2.0
+_SAME_WAY = 0.8  # cosine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DispersionSteps:
+    """Where steps have come to.
+
+    Coefficients that are found again after a step follow it: a gap between thresholds that took its own step alone
+    would be held back by the intercept, turn after turn.
+
+    Attributes
+    ----------
+    dispersions : there.
+    together : (k, k) precision of their logs where coefficients follow, by which steps are taken.
+    last : (k,) step.
+    care : share of the information that is left for steps, at the least.
+    """
+
+    dispersions: Dispersions
+    together: np.ndarray
+    last: np.ndarray
+    care: float = _CAREFUL
+
+    @classmethod
+    def from_start(cls, dispersions: Dispersions) -> DispersionSteps:
+        """Before the first one."""
+        return cls(dispersions, dispersions.precision, np.zeros_like(dispersions.centre))
+
+    def taken(
+        self, scores_at: Callable[[np.ndarray], np.ndarray], squares: np.ndarray, *, anew: bool = True
+    ) -> tuple[DispersionSteps, float]:
+        """After one more of Newton's, and its length in standard deviations; without end where there are no slopes.
+
+        Parameters
+        ----------
+        scores_at : logs (k,) to the slopes (p + k,) of the rows' expected log likelihood in p coefficients and in logs.
+        squares : (p, p) curvatures in the coefficients that follow, of which there may be none.
+        anew : whether the curvature is found anew, which takes most of the time.
+        """
+        now, p, k = self.dispersions, len(squares), len(self.last)
+        if not k:
+            return self, 0.0
+
+        def scores(at: np.ndarray) -> np.ndarray:
+            ends = at + _STEP * np.vstack([np.eye(k), -np.eye(k)])
+            up, down = np.split(now.log_prior(ends), 2)
+            found = scores_at(at)
+            return np.concatenate([found[:p], found[p:] + (up - down) / (2 * _STEP)])
+
+        precision, together = now.precision, self.together
+        if anew:
+            steps = _STEP * np.eye(k)
+            curved = np.array([scores(now.centre - step) - scores(now.centre + step) for step in steps]) / (2 * _STEP)
+            if not np.isfinite(curved).all():
+                return self, np.inf
+            values, vectors = np.linalg.eigh((curved[:, p:] + curved[:, p:].T) / 2)
+            precision = (vectors * np.maximum(np.abs(values), WIDEST**-2)) @ vectors.T
+            told = curved[:, :p] @ np.linalg.pinv(squares, hermitian=True) @ curved[:, :p].T
+            values, wide = shares_told(precision, told)
+            together = (wide * np.maximum(1.0 - values, self.care)) @ wide.T
+        step = np.linalg.solve(together, scores(now.centre)[p:])
+        if not np.isfinite(step).all():
+            return self, np.inf
+        step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
+        length, before = (float(math.sqrt(one @ together @ one)) for one in (step, self.last))
+        way = float(step @ together @ self.last) / max(length * before, 1e-300)
+        care = self.care * (_ON if way > _SAME_WAY else _BACK if way < 0 else 1.0)
+        there = replace(now, centre=now.centre + step, precision=precision)
+        return DispersionSteps(there, together, step, float(np.clip(care, LEAST, 1.0))), length
+
+
+def probes_at(centre: np.ndarray) -> np.ndarray:
+    """(1 + 2 k, k) logs at which a step from a centre (k,) asks for slopes."""
+    steps = _STEP * np.eye(len(centre))
+    return np.vstack([centre[None], centre - steps, centre + steps])
+
+
+def shares_told(precision: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) shares of the information on dispersions (k, k) that is told of otherwise (k, k), in directions W (k, k)
+    with W W' all of it."""
+    root = np.linalg.cholesky(precision)
+    inverse = np.linalg.inv(root)
+    values, vectors = np.linalg.eigh(inverse @ told @ inverse.T)
+    return values, root @ vectors
