@@ -305,6 +305,9 @@ def test_a_spread_of_its_own_that_is_next_to_nothing_keeps_its_digits(engine, mo
     noisy = rng.integers(0, 2, 4000)
     rows = pd.DataFrame({"b": noisy, "y": 5 + np.where(noisy == 1, 1.0, 1e-7) * rng.normal(size=4000)})
     gamma = rows.assign(y=np.where(noisy == 1, rng.gamma(2.0, 1.0, 4000), rows["y"]))
-    for formulas, family, data in ((["y ~ b", "sigma ~ b"], "gaussian", rows), (["y ~ b", "shape ~ b"], "gamma", gamma)):
+    for formulas, family, data in (
+        (["y ~ b", "sigma ~ b"], "gaussian", rows),
+        (["y ~ b", "shape ~ b"], "gamma", gamma),
+    ):
         model, _ = prepare(formulas, data, priors=None, family=family_of(family), missing="drop", threads=1)
         assert len(model.observations.y) > 1000

@@ -39,15 +39,15 @@ class Dispersions:
         return cls(places, own, np.array([log_median(prior) for prior in own]), np.eye(len(own)) / WIDEST**2)
 
     @classmethod
-    def at_starts(cls, family: Family, priors: ModelPriors, y: np.ndarray) -> tuple[Dispersions, bool]:
-        """At their own starts for outcomes (n,), where there are any, which is said; else at the medians."""
+    def at_starts(cls, family: Family, priors: ModelPriors, y: np.ndarray) -> Dispersions:
+        """At their own starts for outcomes (n,), where they have any; else at the medians."""
         found = cls.at_medians(family, priors)
-        starts = {r: one.start for r, one in enumerate(family.parameters, start=1) if one.start is not None}
         centre = found.centre.copy()
         for k, r in enumerate(found.parameters.tolist()):
-            if r in starts:
-                centre[k] = family.parameters[r - 1].to_scale(starts[r](y))
-        return replace(found, centre=centre), not starts.keys().isdisjoint(found.parameters.tolist())
+            parameter = family.parameters[r - 1]
+            if parameter.start is not None:
+                centre[k] = parameter.to_scale(parameter.start(y))
+        return replace(found, centre=centre)
 
     def of_parameters(self, logs: np.ndarray, parameters: int) -> np.ndarray:
         """(parameters, m) what logs (m, k) add to each linear predictor."""

@@ -15,7 +15,9 @@ from poolwise.support.threads import map_slices
 # Nodes of the quadrature, up to some sd of linear predictors in their units.
 _NODES = (0.0, 1), (0.2, 3), (0.5, 5), (np.inf, 9)
 _STEP = 1e-3  # of a difference of slopes, in the same
-_LEAST_CURVED = 1e-3  # of the expected information, for outcomes far from what is expected of them
+# Curvature, of the expected information, for outcomes far from what is expected of them; and while turns are far from
+# their end: a group of outcomes that lie far below would else be thrown far beyond them.
+_LEAST_CURVED, _SCORING = 1e-3, 0.5
 # Units that a working outcome may lie away: one of a row whose curvature is next to nothing would lie where others lose
 # their digits, and pull groups there.
 _FURTHEST = 30.0
@@ -71,6 +73,7 @@ class ExpectedLikelihood:
         slope, curvature, least = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
         below, at, above = (np.empty_like(predictors) for _ in range(3))
         information = np.empty_like(predictors)
+        share = _SCORING if careful and self.link.unit else _LEAST_CURVED
         with np.errstate(all="ignore"):
             for node, weight in nodes:
                 eta = mean + node * sd
@@ -79,7 +82,7 @@ class ExpectedLikelihood:
                     self._slopes(predictors, rows, out, information)
                 slope += weight * at[0]
                 curvature += weight * (below[0] - above[0]) / (2 * step)
-                least += weight * _LEAST_CURVED * information[0]
+                least += weight * share * information[0]
             furthest = _FURTHEST * units
             if careful and not self.link.unit:
                 furthest = np.minimum(furthest, np.maximum(np.abs(self.rows.y[rows] - mean), units))

@@ -127,7 +127,7 @@ def _in_turns(
     threads: int,
 ) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
-    dispersions, begun = Dispersions.at_starts(family, priors, observations.y)
+    dispersions = Dispersions.at_starts(family, priors, observations.y)
     columns, careful, settled, density = observations.columns, True, False, None
     if (every := len(guess) // _FEW) > 1:
         some = scattered(len(guess), every)
@@ -136,8 +136,10 @@ def _in_turns(
             mean, modes, density = _mean_by(first, observations), [first.mode], first.density
             dispersions, careful = first.density.dispersions, False
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
-    # Those with a start of their own wait for the first groups: a slant beside none would be that of all outcomes.
-    likelihood, turned = (likelihood, np.inf) if begun else _fitted(likelihood, mean, variance)
+    turned = np.inf
+    # A share of zeros or a slant waits for the first groups: without any, another parameter may take its place.
+    if not any(family.parameters[r - 1].prior is None for r in dispersions.parameters):
+        likelihood, turned = _fitted(likelihood, mean, variance)
     steps = DispersionSteps.from_start(likelihood.dispersions)
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
     before = np.full(3, np.inf)
@@ -166,7 +168,7 @@ def _in_turns(
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
         went = np.array([moved.max(), together, turned])
-        with np.errstate(invalid="ignore"):  # dispersions may have gone without end, twice
+        with np.errstate(invalid="ignore", over="ignore"):  # dispersions may have gone without end, twice
             ahead = went * np.minimum(1.0, went / np.maximum(before - went, _NOTHING))  # if turns get no slower
         settled, before = turn > 0 and not was and ahead.max() < _SETTLED, went
         if settled:
