@@ -40,6 +40,7 @@ def frame(rows=20_000, groups=30, seed=0):
             "time": rng.gamma(2.5, np.exp(0.3 * eta) / 2.5),
             "wait": rng.exponential(np.exp(0.3 * eta)),
             "level": 1000 + eta + 0.7 * rng.standard_t(4, rows),
+            "visits": np.random.default_rng(9).poisson(np.exp(1.0 + 0.3 * eta)) * (rng.random(rows) > 0.25),
             "g": [f"g{k:02d}" for k in g],
         }
     )
@@ -68,6 +69,7 @@ def is_scanned(fit):
         ("time ~ x + offset(log(exposure)) + (x | g)", "gamma"),
         ("wait ~ x + kind + (1 | g)", "exponential"),
         ("level ~ x + (1 | g)", "student"),
+        ("visits ~ x + (1 | g)", "zero_inflated_poisson"),
     ],
 )
 def test_posteriors_by_scans_are_those_of_rows_in_memory(formula, family):

@@ -121,6 +121,11 @@ class Formula:
         """The formula of each linear predictor by the parameter's name; that of the mean, named "", comes first."""
         return (("", self), *self.further)
 
+    @property
+    def is_intercept(self) -> bool:
+        """Whether the right side is an intercept and nothing else."""
+        return self.common == "1" and not (self.bars or self.offsets or self.specific)
+
     def with_intercepts(self, names: Sequence[str]) -> Formula:
         """This formula, with `name ~ 1` for each parameter that has no formula or value yet."""
         known = [name for name, _ in (*self.further, *self.fixed)]

@@ -38,6 +38,7 @@ from poolwise.inference.first_scan import check_count
 from poolwise.inference.near_normal import near_normal
 from poolwise.inference.posterior import Model, Posterior
 from poolwise.inference.second_places import looked_elsewhere
+from poolwise.inference.shared_parameters import SharedParameters
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
 from poolwise.statistics.counted import in_order
@@ -63,10 +64,11 @@ def infer_scanned(
     some : rows of the stream, that a first model is found by.
     """
     started = time.perf_counter()
-    coordinates = Coordinates.of(model.statistics.counted().merged())
-    if not model.design.coefficients or not orders_for(coordinates.size, len(model.priors.layout.dispersions)):
+    coordinates, shared = Coordinates.of(model.statistics.counted().merged()), SharedParameters.of(model)
+    inner = shared.model
+    if set(inner.design.predictors) != {""} or not orders_for(coordinates.size, len(inner.priors.layout.dispersions)):
         return None
-    scans = _Scans(model, stream, coordinates, settings, threads)
+    scans = _Scans(inner, stream, coordinates, settings, threads)
     try:
         expanded = scans.expanded(some)
     except (np.linalg.LinAlgError, ArithmeticError, SamplingError):
@@ -76,12 +78,12 @@ def infer_scanned(
         if expanded is None or (chosen := scans.remainders(*expanded, close)) is None:
             return None
         own = replace(settings, seed=seed)
-        parts = near_normal(model, expanded[0], chosen[0], np.inf, own, threads, chosen[1], every=False)
+        parts = near_normal(inner, expanded[0], chosen[0], np.inf, own, threads, chosen[1], every=False)
         if parts is not None:
-            theta, beta, u, dispersions, certificate = parts
+            theta, beta, u, dispersions, certificate = shared.back(parts)
             took = time.perf_counter() - started
             drawn = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, took)
-            return looked_elsewhere(drawn, scans.observations(some), whole=False)
+            return looked_elsewhere(drawn, None if shared.places else scans.observations(some), whole=False)
     return None
 
 

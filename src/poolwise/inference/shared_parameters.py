@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from poolwise.density.latent.observations import Observations
 from poolwise.families.scalars import HALF_LOG_TWO_PI
 from poolwise.inference.near_normal import Parts
 from poolwise.inference.posterior import Model
@@ -55,11 +56,11 @@ class SharedParameters:
 
     @classmethod
     def of(cls, model: Model) -> SharedParameters:
-        """Of a model of rows in memory."""
+        """Of a model, with its rows where they are in memory."""
         design, priors, observations = model.design, model.priors, model.observations
         names = tuple(name for name in dict.fromkeys(design.predictors) if name)
         places = tuple(design.predictors.index(name) for name in names)
-        if observations is None or not places or not all(_alone(model, place) for place in places):
+        if not places or not all(_alone(model, place) for place in places):
             return cls(model, ())
         kept = ~np.isin(np.arange(len(design.coefficients)), places)
         chosen = np.flatnonzero(kept)
@@ -82,13 +83,7 @@ class SharedParameters:
             simplexes=simplexes,
             ties=replace(priors.ties, dimension=layout.dimension),
         )
-        rows = observations.of_column == 0
-        rest = replace(
-            observations,
-            columns=np.ascontiguousarray(observations.columns[rows]),
-            to_written=observations.to_written[np.ix_(rows, rows)],
-            of_column=observations.of_column[rows],
-        )
+        rest = None if observations is None else _of_mean(observations)
         data = replace(model.data, design=design.with_coefficients(kept))
         return cls(replace(model, data=data, priors=of_mean, observations=rest), places)
 
@@ -107,11 +102,21 @@ class SharedParameters:
         return np.delete(theta, intercepts, axis=-1), whole, u, own, certificate
 
 
+def _of_mean(observations: Observations) -> Observations:
+    mine = observations.of_column == 0
+    return replace(
+        observations,
+        columns=np.ascontiguousarray(observations.columns[mine]),
+        to_written=observations.to_written[np.ix_(mine, mine)],
+        of_column=observations.of_column[mine],
+    )
+
+
 def _alone(model: Model, place: int) -> bool:
     """Whether the parameter of a coefficient has this intercept alone, with a prior of its own."""
-    design, priors, observations = model.design, model.priors, model.observations
+    design, priors = model.design, model.priors
     name, one = design.predictors[place], np.eye(len(design.coefficients))[place]
-    effects = observations is not None and (observations.of_slot == model.family.predictors.index(name)).any()
+    effects = any(factor.part_of(name).any() for factor in design.factors)
     constant = np.eye(len(design.common_map))[0]
     return (
         design.predictors.count(name) == 1

@@ -116,7 +116,7 @@ def _obstacle(read: ModelFormula, weights: str | None, settings: SamplerSettings
     """Why rows cannot be scanned, in words; nothing where they are observed exactly, count as one each, and have a
     regression of their mean alone, to which mean and spread of outcomes tell the scale."""
     formula, family = read.formula, read.family
-    further = [name for name, _ in (*formula.further, *formula.fixed)]
+    further = [name for name, one in formula.further if not one.is_intercept] + [name for name, _ in formula.fixed]
     own = family.labels or family.signed or family.zeros_apart or family.summary is not None
     fixed = any(each.fixed is not None or each.start is not None or each.known for each in family.parameters)
     reasons = {
@@ -124,6 +124,6 @@ def _obstacle(read: ModelFormula, weights: str | None, settings: SamplerSettings
         "rows have weights": weights is not None or bool(formula.weights),
         "outcomes are censored, truncated or measured with errors": bool(formula.additions),
         f"the family '{family.name}' is not made for it": bool(own or fixed),
-        f"'{further[0] if further else ''}' has a formula or a value": bool(further or len(formula.predictors) > 1),
+        f"'{further[0] if further else ''}' has a formula or a value": bool(further),
     }
     return next((why for why, holds in reasons.items() if holds), "")
