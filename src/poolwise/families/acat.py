@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.categories import (
     DISC,
     any_position,
@@ -64,6 +64,39 @@ def rows(y, weights, predictors, slopes, information):
     return total
 
 
+@exact_kernel
+def values(y, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    steps = predictors.shape[0] // max(n, 1) - 1
+    scores, highest, whole = np.empty((steps, draws)), np.empty(draws), np.empty(draws)
+    for i in range(n):
+        place, w = int(y[i]), weights[i]
+        for k in range(draws):
+            highest[k] = 0.0
+        for c in range(steps):
+            for k in range(draws):
+                shift = predictors[(1 + c) * n + i, k] if c > 0 else 0.0
+                step = vector.exp(predictors[n + i, k]) * (predictors[i, k] - shift)
+                scores[c, k] = step + (scores[c - 1, k] if c > 0 else 0.0)
+                highest[k] = max(highest[k], scores[c, k])
+        for k in range(draws):
+            whole[k] = vector.exp(-highest[k])
+        for c in range(steps):
+            for k in range(draws):
+                whole[k] += vector.exp(scores[c, k] - highest[k])
+        for k in range(draws):
+            reached = scores[place - 1, k] if place > 0 else 0.0
+            totals[k] += w * (reached - highest[k] - vector.log(whole[k]))
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    y, _, weights, at, totals = views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals)
+    return values(y, weights, at, totals)
+
+
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     y, _, weights, at, slope, known = views(n, parameters, y, trials, weights, predictors, slopes, information)
@@ -103,6 +136,7 @@ def acat(labels: tuple[str, ...], link: str = "logit") -> Family:
         odds="the higher of two neighbouring {}",
         cuts=lambda location, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
+        likelihood=_values,
     )
 
 

@@ -6,14 +6,16 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, lane
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, lane, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import shares
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
-from poolwise.families.scalars import digamma
+from poolwise.families.scalars import digamma, log_gamma
 from poolwise.families.summed import Summed, on_grid, with_product
 from poolwise.priors import HalfCauchy
+
+_LEAST = 1e-305  # below it log Gamma is still finite; a mean that small lies beyond any data
 
 
 @lane
@@ -27,8 +29,7 @@ def mean_and_rest(x):
 @lane
 def share(y, a, b):
     """Of one row, Beta(a, b): the log density without log Gamma(a + b), and its terms in log a and log b."""
-    # 1e-305: below it log Gamma is still finite; such a mean lies beyond any data.
-    a, b = max(a, 1e-305), max(b, 1e-305)
+    a, b = max(a, _LEAST), max(b, _LEAST)
     above, below = math.log(y), math.log1p(-y)
     value = (a - 1.0) * above + (b - 1.0) * below - math.lgamma(a) - math.lgamma(b)
     return value, a * (above - digamma(a)), b * (below - digamma(b))
@@ -52,6 +53,34 @@ def rows(y, trials, weights, predictors, slopes, information):
         information[0, i] = w * (1.0 + phi) * mean * rest
         information[1, i] = w * 0.5
     return total
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    phi, constant = np.empty(draws), np.empty(draws)
+    for i in range(n):
+        others = 1 if i == 0 else 0
+        for k in range(draws):
+            others += predictors[n + i, k] != predictors[n + max(i - 1, 0), k]
+        if others:
+            for k in range(draws):
+                phi[k] = vector.exp(predictors[n + i, k])
+                constant[k] = log_gamma(phi[k])
+        above, below, w = math.log(y[i]), math.log1p(-y[i]), weights[i]
+        for k in range(draws):
+            x = predictors[i, k]
+            e = vector.exp(-abs(x))
+            large, small = phi[k] / (1.0 + e), phi[k] * (e / (1.0 + e))
+            a, b = max(large if x >= 0.0 else small, _LEAST), max(small if x >= 0.0 else large, _LEAST)
+            totals[k] += w * (constant[k] - log_gamma(a) - log_gamma(b) + (a - 1.0) * above + (b - 1.0) * below)
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @rows_callback
@@ -107,4 +136,5 @@ BETA = Family(
         settled=_settled,
         ends=(0.0, 1.0),
     ),
+    likelihood=_values,
 )

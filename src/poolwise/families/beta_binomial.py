@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import several_trials
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOGIT
@@ -15,6 +15,7 @@ from poolwise.families.scalars import log_rising, rising, softplus
 from poolwise.priors import HalfCauchy
 
 _LEAST = 1e-305  # parameters of the beta distribution are kept above
+_FEW, _FAR = 16.0, 40.0  # factors, and logs of precisions, whose product is a double
 
 
 @kernel
@@ -36,6 +37,44 @@ def rows(y, trials, weights, predictors, slopes, information):
         information[0, i] = w * n * likely * unlikely * spread
         information[1, i] = w * 0.5 * max(n - 1.0, 0.0) / (n + phi)
     return total
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    phi, a, b = np.empty(draws), np.empty(draws), np.empty(draws)
+    hit, missed, tried = np.empty(draws), np.empty(draws), np.empty(draws)
+    for i in range(n):
+        count, most, w, widest = y[i], trials[i], weights[i], 0.0
+        for k in range(draws):
+            x, s = predictors[i, k], predictors[n + i, k]
+            e, precision = vector.exp(-abs(x)), vector.exp(s)
+            large, small = precision / (1.0 + e), precision * (e / (1.0 + e))
+            a[k], b[k] = max(large if x >= 0.0 else small, _LEAST), max(small if x >= 0.0 else large, _LEAST)
+            phi[k], hit[k], missed[k], tried[k] = precision, 1.0, 1.0, 1.0
+            widest = max(widest, abs(s))
+        if most > _FEW or widest > _FAR or count != math.floor(count) or most != math.floor(most):
+            for k in range(draws):
+                totals[k] += w * (rising(a[k], count)[0] + rising(b[k], most - count)[0] - rising(phi[k], most)[0])
+            continue
+        for j in range(int(count)):
+            for k in range(draws):
+                hit[k] *= a[k] + j
+        for j in range(int(most - count)):
+            for k in range(draws):
+                missed[k] *= b[k] + j
+        for j in range(int(most)):
+            for k in range(draws):
+                tried[k] *= phi[k] + j
+        for k in range(draws):
+            totals[k] += w * (vector.log(hit[k]) + vector.log(missed[k]) - vector.log(tried[k]))
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @rows_callback
@@ -71,4 +110,5 @@ BETA_BINOMIAL = Family(
     trials=True,
     location="probability of a success in {}",
     odds="a success in {}",
+    likelihood=_values,
 )

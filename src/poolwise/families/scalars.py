@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.compiled import exact_kernel, kernel, lane, vector
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 _SUMMED = 24.0  # counts up to here: a difference of gamma functions is a short sum
@@ -55,6 +55,18 @@ def _log_gamma_tail(x):
     """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2) for large x (Abramowitz and Stegun 1964, 6.1.41)."""
     r = 1.0 / (x * x)
     return (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r * (1 / 1188))))) / x
+
+
+@lane
+def log_gamma(x):
+    """log Gamma(x) for x > 0, without a branch: Stirling's series, twelve further on where x is small."""
+    near = x < _STIRLING
+    product = 1.0
+    for k in range(12):
+        product *= x + k
+    shifted = x + 12.0 if near else x
+    found = (shifted - 0.5) * vector.log(shifted) - shifted + HALF_LOG_TWO_PI + _log_gamma_tail(shifted)
+    return found - vector.log(product if near else 1.0)
 
 
 @kernel

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from poolwise.compiled import kernel, vector
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import any_number
 from poolwise.families.family import Family, Parameter
 from poolwise.families.gaussian import SIGMA
 from poolwise.families.links import REAL
-from poolwise.families.scalars import HALF_LOG_TWO_PI, normal_hazard
+from poolwise.families.scalars import HALF_LOG_TWO_PI, log_normal_tail, normal_hazard
 
 _ROOT = math.sqrt(2.0 / math.pi)  # mean of the absolute value of a standard normal
 _FARTHEST = 1e140  # standard deviations, whose square is finite
@@ -50,6 +50,30 @@ def rows(y, trials, weights, predictors, slopes, information):
         information[1, i] = 2.0 * w * of_mean
         information[2, i] = w * 0.02 / (1.0 + third * third * third)
     return total
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    slanted, below = np.empty(draws), np.empty(draws)
+    for i in range(n):
+        w = weights[i]
+        for k in range(draws):
+            s, a = predictors[n + i, k], predictors[2 * n + i, k]
+            own = _ROOT * a / math.sqrt(1.0 + a * a)
+            square = 1.0 - own * own
+            d = min(max((y[i] - predictors[i, k]) * vector.exp(-s), -_FARTHEST), _FARTHEST)
+            z = math.sqrt(square) * d + own
+            slanted[k], below[k] = a * z, 0.5 * vector.log(square) - s - 0.5 * z * z
+        for k in range(draws):
+            totals[k] += w * (below[k] + log_normal_tail(slanted[k]))
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @rows_callback
@@ -95,4 +119,5 @@ SKEW_NORMAL = Family(
     draw,
     any_number,
     precise="sigma",
+    likelihood=_values,
 )

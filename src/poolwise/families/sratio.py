@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.families.callback import rows_callback, views
+from poolwise.compiled import exact_kernel, kernel, vector
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.categories import (
     CLOGLOG,
     DISC,
@@ -67,6 +67,48 @@ def _by_kind(kind, n, parameters, y, trials, weights, predictors, slopes, inform
     return rows(kind, y, weights, at, slope, known)
 
 
+@exact_kernel
+def values(kind, y, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    stops = predictors.shape[0] // max(n, 1) - 1
+    for i in range(n):
+        place, w = int(y[i]), weights[i]
+        for c in range(min(place + 1, stops)):
+            for k in range(draws):
+                shift = predictors[(1 + c) * n + i, k] if c > 0 else 0.0
+                x = vector.exp(predictors[n + i, k]) * (shift - predictors[i, k])
+                if kind == LOGIT:
+                    x = -x if c == place else x
+                    totals[k] -= w * (max(x, 0.0) + vector.log1p(vector.exp(-abs(x))))
+                elif c == place:
+                    totals[k] += w * below(kind, x)[0]
+                else:
+                    totals[k] += w * above(kind, x)[0]
+    return 0.0
+
+
+@kernel
+def _values_by(kind, n, parameters, draws, y, trials, weights, predictors, totals):
+    y, _, weights, at, totals = views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals)
+    return values(kind, y, weights, at, totals)
+
+
+@values_callback
+def _logit_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return _values_by(LOGIT, n, parameters, draws, y, trials, weights, predictors, totals)
+
+
+@values_callback
+def _probit_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return _values_by(PROBIT, n, parameters, draws, y, trials, weights, predictors, totals)
+
+
+@values_callback
+def _cloglog_values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return _values_by(CLOGLOG, n, parameters, draws, y, trials, weights, predictors, totals)
+
+
 @rows_callback
 def _logit(n, parameters, y, trials, weights, predictors, slopes, information):
     return _by_kind(LOGIT, n, parameters, y, trials, weights, predictors, slopes, information)
@@ -83,6 +125,7 @@ def _cloglog(n, parameters, y, trials, weights, predictors, slopes, information)
 
 
 _CALLBACKS = {"logit": _logit, "probit": _probit, "cloglog": _cloglog}
+_VALUES = {"logit": _logit_values, "probit": _probit_values, "cloglog": _cloglog_values}
 
 
 @cache
@@ -117,6 +160,7 @@ def sratio(labels: tuple[str, ...], link: str = "logit") -> Family:
         odds="going on to a higher {}",
         cuts=lambda location, *shifts: np.stack([np.zeros(np.shape(location)), *shifts]) - location,
         thresholds=tuple(each.name for each in shifts),
+        likelihood=_VALUES[link],
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from poolwise.compiled import kernel
+from poolwise.compiled import exact_kernel, kernel, vector
 from poolwise.families import negative_binomial
-from poolwise.families.callback import rows_callback, views
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import counts
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOG, LOGIT
 from poolwise.families.scalars import rising, softplus
-from poolwise.families.zeros import inflated, inflated_log_density, same_mean, thinned, with_zeros
+from poolwise.families.zeros import inflated, inflated_log_density, inflated_zero, same_mean, thinned, with_zeros
 
 
 @kernel
@@ -36,6 +36,30 @@ def rows(y, trials, weights, predictors, slopes, information):
     return total
 
 
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    negative_binomial.values(y, trials, weights, predictors[: 2 * n], totals)
+    for i in range(n):
+        w = weights[i]
+        for k in range(draws):
+            logit = predictors[2 * n + i, k]
+            rest = vector.log1p(vector.exp(-abs(logit)))
+            if y[i] == 0.0:
+                t = predictors[i, k] - predictors[n + i, k]
+                up = vector.exp(predictors[n + i, k]) * (max(t, 0.0) + vector.log1p(vector.exp(-abs(t))))
+                totals[k] += w * (up + inflated_zero(-up, logit, rest))  # in the place of the family's own
+            else:
+                totals[k] -= w * (max(logit, 0.0) + rest)
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
+
+
 @rows_callback
 def _callback(n, parameters, y, trials, weights, predictors, slopes, information):
     return rows(*views(n, parameters, y, trials, weights, predictors, slopes, information))
@@ -52,4 +76,5 @@ ZERO_INFLATED_NEGATIVE_BINOMIAL = Family(
     thinned(same_mean),
     whole=True,
     location="mean of {} apart from its added zeros",
+    likelihood=_values,
 )

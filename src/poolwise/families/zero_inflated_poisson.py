@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from poolwise.compiled import kernel, vector
+from poolwise.compiled import exact_kernel, kernel, vector
 from poolwise.families import poisson
-from poolwise.families.callback import rows_callback, views
+from poolwise.families.callback import rows_callback, values_callback, views, views_of_draws
 from poolwise.families.checks import counts
 from poolwise.families.family import Family, Parameter
 from poolwise.families.links import LOG, LOGIT
-from poolwise.families.zeros import inflated, inflated_log_density, same_mean, thinned, with_zeros
+from poolwise.families.zeros import inflated, inflated_log_density, inflated_zero, same_mean, thinned, with_zeros
 
 
 @kernel
@@ -24,6 +24,27 @@ def rows(y, trials, weights, predictors, slopes, information):
         information[0, i] = w * max(closed * rate - (lost * rate) * (lost * rate), 0.0)
         information[1, i] = w * known
     return total
+
+
+@exact_kernel
+def values(y, trials, weights, predictors, totals):
+    """The same of many draws, without derivatives."""
+    n, draws = y.size, totals.size
+    for i in range(n):
+        count, w = y[i], weights[i]
+        for k in range(draws):
+            x, logit = predictors[i, k], predictors[n + i, k]
+            rate, rest = vector.exp(x), vector.log1p(vector.exp(-abs(logit)))
+            if count == 0.0:
+                totals[k] += w * inflated_zero(-rate, logit, rest)
+            else:
+                totals[k] += w * (count * x - rate - max(logit, 0.0) - rest)
+    return 0.0
+
+
+@values_callback
+def _values(n, parameters, draws, y, trials, weights, predictors, totals):
+    return values(*views_of_draws(n, parameters, draws, y, trials, weights, predictors, totals))
 
 
 @rows_callback
@@ -42,4 +63,5 @@ ZERO_INFLATED_POISSON = Family(
     thinned(same_mean),
     whole=True,
     location="mean of {} apart from its added zeros",
+    likelihood=_values,
 )

@@ -47,6 +47,13 @@ def inflated(zero, log_zero, logit):
 
 
 @lane
+def inflated_zero(log_zero, logit, rest):
+    """Log probability of a zero, from that in the family itself and log(1 + exp(-|logit|)) of the logit of pi."""
+    odds = log_zero - logit
+    return max(odds, 0.0) + vector.log1p(vector.exp(-abs(odds))) - max(-logit, 0.0) - rest
+
+
+@lane
 def hurdle(zero, logit):
     """Log probability of a zero, or of another outcome; its slope in `logit`; the information on it; 1 - pi."""
     e = vector.exp(-abs(logit))
