@@ -11,6 +11,7 @@ from tests.agreement import assert_same_moments
 
 import poolwise as pw
 from poolwise.families import family_of
+from poolwise.families.first_passage_draws import first_passages
 from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare
 from poolwise.inference.shared_parameters import ExponentialOf, SharedParameters
@@ -37,8 +38,11 @@ def _data(family, rows=400, seed=3):
         "sratio": lambda: np.digitize(eta + rng.logistic(size=rows), [-1.0, 0.5, 2.0]),
         "skew_normal": lambda: eta + skewnorm.rvs(5, size=rows, random_state=rng),
         "zero_one_inflated_beta": lambda: np.where(hidden, rng.random(rows) < 0.4, inside),
+        "shifted_lognormal": lambda: 0.3 + np.exp(eta - 1.0 + 0.5 * rng.normal(size=rows)),
+        "wiener": lambda: first_passages(rng, eta, np.full(rows, 1.5), np.full(rows, 0.45)),
     }[family]()
-    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+    frame = pd.DataFrame({"x": x, "g": g, "h": h})
+    return frame.assign(y=0.25 + y[0], up=y[1] * 1) if family == "wiener" else frame.assign(y=y)
 
 
 def _model(formula, family, data=None, priors=PRIORS):
@@ -56,7 +60,9 @@ def _model(formula, family, data=None, priors=PRIORS):
         pytest.param(CROSSED, "hurdle_lognormal", 400, marks=pytest.mark.long),
         pytest.param(SLOPES, "sratio", 400, marks=pytest.mark.long),
         pytest.param("y ~ x + (1 | g)", "zero_one_inflated_beta", 600, marks=pytest.mark.long),
-        pytest.param("y ~ s(x) + (1 | g)", "zero_inflated_poisson", 400, marks=pytest.mark.long),
+        pytest.param("y ~ s(x) + (1 | g)", "zero_inflated_poisson", 1200, marks=pytest.mark.long),
+        pytest.param("y ~ x + (1 | g)", "shifted_lognormal", 600, marks=pytest.mark.long),
+        pytest.param("y | dec(up) ~ x + (1 | g)", "wiener", 400, marks=pytest.mark.long),
     ],
 )
 def test_draws_are_those_of_nuts(formula, family, rows, monkeypatch):

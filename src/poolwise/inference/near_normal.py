@@ -24,6 +24,7 @@ from poolwise.samplers.weights import efficiency, resampled, tail_shape
 # estimates down to what costs least for an effective draw; more where these do not do.
 _CHEAP, _MOST_PAIRS, _VARIANCE = 1.2e5, 8, 0.35
 _GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
+_POSSIBLE = 0.6  # of those points, that the family's density is above zero at: a shift may be as large as no outcome
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.
 _DISTINCT = 0.4
@@ -114,7 +115,8 @@ def _drawn(
     everywhere : whether remainders are those of rows however far away.
     """
     apart, values, noise = _apart(plain, found)
-    if not (np.isfinite(apart).all() and np.abs(values).max() < _DIGITS and np.ptp(apart)):
+    known = apart[np.isfinite(apart)]
+    if not (len(known) >= _POSSIBLE * len(apart) and np.abs(values).max() < _DIGITS and np.ptp(known)):
         return None
     if efficiency(apart) >= _SAME:
         # By single draws: in pairs odd terms cancel, by which effects of a small group are skewed.
@@ -229,6 +231,6 @@ def _apart(plain: CorrectedDensity, found: WorkingModel) -> tuple[np.ndarray, np
     both = np.concatenate([points, points + 1.0 / plain.cells])
     values = found.density.log_density(both)
     apart, beside = np.split(plain.log_density(both) - values, 2)
-    with np.errstate(invalid="ignore"):
-        noise = 0.5 * float(np.square(apart - beside).mean())
-    return apart, values[: len(points)], noise if math.isfinite(noise) else math.inf
+    known = np.isfinite(apart) & np.isfinite(beside)
+    noise = 0.5 * float(np.square(apart[known] - beside[known]).mean()) if known.any() else math.inf
+    return apart, values[: len(points)], noise

@@ -72,7 +72,9 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
         return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
 
     polynomials = None
-    if by_rows.cost >= WORTH or not by_rows.likelihood:
+    # Where a parameter has a bound, there is a density on one side of it only, which no polynomial has.
+    bounded = any(each.bound is not None for each in model.family.parameters)
+    if not bounded and (by_rows.cost >= WORTH or not by_rows.likelihood):
         polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
         polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
     parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
