@@ -419,4 +419,8 @@ ALL = (
     reaction_times, pupils, meta_analysis, growth, districts, seasonal, splines, walk, differences,
     random_walk, random_walks, autoregression, autoregressive_outcomes, placed,
 )  # fmt: skip
+MAIN = (
+    individual, hierarchical, non_centred, correlated, eight_schools, crossed, noise_by_group, two_outcomes,
+    random_walk, autoregression, autoregressive_outcomes, placed,
+)  # fmt: skip
 NOT_NORMAL = (rugby, baseball, robust, items)

@@ -51,8 +51,15 @@ def derived() -> pm.Model:
 
 
 BUILT = [
-    *(pytest.param(lambda build=build: build()[0], id=build.__name__) for build in (*models.ALL, *models.NOT_NORMAL)),
-    pytest.param(transformed, id="transformed"),
+    *(
+        pytest.param(
+            lambda build=build: build()[0],
+            id=build.__name__,
+            marks=[] if build in (*models.MAIN, models.robust, models.items) else pytest.mark.long,
+        )
+        for build in (*models.ALL, *models.NOT_NORMAL)
+    ),
+    pytest.param(transformed, id="transformed", marks=pytest.mark.long),
     pytest.param(derived, id="derived"),
 ]
 

@@ -23,6 +23,7 @@ from poolwise.pymc.variables import values_of
 from poolwise.pymc.vectorised import over
 from poolwise.support.errors import DataError, PoolwiseWarning, SamplingError
 from tests.pymc import models
+from tests.selection import long_but_for
 
 
 def collapsed(model):
@@ -31,7 +32,7 @@ def collapsed(model):
     return block, CollapsedModel.of(linear_rows(block, rest, _first_points(rest)), rest)
 
 
-@pytest.mark.parametrize("build", models.ALL)
+@pytest.mark.parametrize("build", long_but_for(models.MAIN.__contains__, models.ALL))
 def test_the_block_is_found_and_its_density_is_the_models_own(build):
     """log p(rest) + log p(block | rest) against PyMC's log density of both, at points far from the posterior too."""
     model, expected = build()
@@ -517,13 +518,13 @@ def _of_logs(between):
     return model
 
 
-@pytest.mark.parametrize("between", [0.0, 0.6])
+@pytest.mark.parametrize("between", long_but_for(1, [0.6, 0.0]))
 def test_posteriors_without_an_end_are_refused_or_not_certified(between):
     with pytest.raises((SamplingError, PoolwiseWarning), match="improper along 'log_spread'|fits the posterior"):
         pw.pymc.sample(_of_logs(between), seed=1)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3, 4])
+@pytest.mark.parametrize("groups", long_but_for(2, [2, 3, 1, 4]))
 def test_flat_spreads_are_proper_from_three_groups_on(groups):
     rng = np.random.default_rng(2)
     group = np.repeat(np.arange(groups), 10)
@@ -539,7 +540,7 @@ def test_flat_spreads_are_proper_from_three_groups_on(groups):
         assert not pw.pymc.sample(model, seed=1)["sample_stats"].attrs["passed"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", long_but_for(1, [1, 2, 3]))
 def test_rounding_where_a_spread_goes_to_zero_is_no_mode(seed):
     """Walks as PyMC writes them, and by as many coefficients as outcomes."""
     rng = np.random.default_rng(1)
@@ -658,6 +659,7 @@ def test_where_priors_end_posteriors_do(build):
         assert pw.pymc.sample(_grouped(build), 200, seed=1)["posterior"]["m"].shape == (4, 200)
 
 
+@pytest.mark.long
 def test_sparse_means_choices_and_neighbours_are_computed():
     """By operations that PyTensor has no form of for many arrays, or not without rewriting."""
 
