@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from tests.selection import long_but_for
 
 from poolwise.sources import as_table
 from poolwise.sources import files as source_files
@@ -57,6 +58,8 @@ IN_PROCESS = (
     "parquet",
     "parquet pattern",
 )
+MAIN = ("pandas", "arrow", "polars lazy", "duckdb query", "csv folder", "parquet")
+MAIN_KINDS = long_but_for(MAIN.__contains__, IN_PROCESS)
 
 
 def source(kind: str, frame: pd.DataFrame, folder, monkeypatch) -> object:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from tests.sources.engines import IN_PROCESS, source
+from tests.sources.engines import MAIN_KINDS, source
 
 import poolwise as pw
 from poolwise.statistics import routes
@@ -61,7 +61,7 @@ def assert_same_draws(one, other):
         np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", IN_PROCESS)
+@pytest.mark.parametrize("kind", MAIN_KINDS)
 @pytest.mark.usefixtures("dropping")
 def test_the_same_draws_from_every_source(kind, of_rows, counting, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)

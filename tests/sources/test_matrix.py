@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.sources.engines import EVIL, IN_PROCESS, rows, source, spark_frame
+from tests.sources.engines import EVIL, IN_PROCESS, MAIN_KINDS, rows, source, spark_frame
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -66,7 +67,7 @@ def in_spark(spark):
     return spark_frame(spark, DATA).cache()
 
 
-@pytest.mark.parametrize("formula", [*QUERY[:4], QUERY[6], STREAM[1], *COLLECT])
+@pytest.mark.parametrize("formula", long_but_for(2, [QUERY[6], STREAM[1], *QUERY[:4], *COLLECT]))
 def test_spark_gives_the_same_statistics(formula, expected, in_spark):
     assert_same(pw.SufficientStatistics.from_data(formula, in_spark), expected[formula])
 
@@ -85,7 +86,7 @@ def assert_same_draws(fit, fitted):
         np.testing.assert_allclose(fit.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-6 * scale)
 
 
-@pytest.mark.parametrize("kind", IN_PROCESS)
+@pytest.mark.parametrize("kind", MAIN_KINDS)
 def test_same_seed_same_draws_from_every_source(kind, fitted, tmp_path, monkeypatch):
     fit = pw.fit(FIT, source(kind, DATA.dropna(), tmp_path, monkeypatch), seed=7, draws=300)
     assert_same_draws(fit, fitted)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.sources.engines import IN_PROCESS, rows, source, spark_frame
+from tests.sources.engines import MAIN_KINDS, rows, source, spark_frame
 from tests.sources.test_matrix import assert_same
 
 import poolwise as pw
@@ -34,7 +34,7 @@ def expected():
     return {name: pw.SufficientStatistics.from_data(text, DATA, **asked(name)) for name, text in FORMULAS.items()}
 
 
-@pytest.mark.parametrize("kind", IN_PROCESS)
+@pytest.mark.parametrize("kind", MAIN_KINDS)
 def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)
     for name, formula in FORMULAS.items():

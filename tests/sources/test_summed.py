@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from tests.sources.engines import IN_PROCESS, source
+from tests.sources.engines import MAIN_KINDS, source
 
 import poolwise as pw
 from poolwise.density.latent.observations import observe
@@ -135,7 +135,7 @@ def test_sums_of_an_engine_have_the_posterior_of_the_rows(family, of_rows, summi
     )
 
 
-@pytest.mark.parametrize("kind", IN_PROCESS)
+@pytest.mark.parametrize("kind", MAIN_KINDS)
 def test_every_source(kind, of_rows, summing, tmp_path, monkeypatch):
     fit = fitted("gamma", source(kind, DATA, tmp_path, monkeypatch))
     assert "summed up" in fit.result.model.data.reading
