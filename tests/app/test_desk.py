@@ -148,7 +148,8 @@ def test_judgement_is_that_of_compare_pooling(desk):
 
 
 def test_lines_are_predictions(desk):
-    said = judged(desk, Asked(RADON.source, RADON.formula, groups=("CASS",)))
+    asked = Asked(RADON.source, RADON.formula, groups=("CASS",))
+    said = desk.judgement(asked, threading.Event())[0]()
     panel = said["lines"]["panels"][0]
     assert panel["label"] == "CASS"
     assert len(panel["dots"]["x"]) == 5

@@ -55,13 +55,54 @@ def server():
     found.stop()
 
 
+SLEEP = "?source=sleep&formula=reaction+~+days+%2B+(days+%7C+person)&family=gaussian"
+
+
 @pytest.fixture
 def page(browser, server):
     found = opened(browser, server.address)
     yield found
-    assert found.said == []
-    assert all(address.startswith((server.address, "data:", "blob:")) for address in found.asked)
+    assert_well(found, server)
     found.close()
+
+
+@pytest.fixture(scope="module")
+def standing(browser, server):
+    """Pages that tests share, by what they ask for: another is opened where a test has left one in another state."""
+    pages = {}
+
+    def page_of(asked):
+        found = pages.get(asked)
+        if found is None or found.url != found.began:
+            if found is not None:
+                found.close()
+            found = pages[asked] = opened(browser, server.address + asked)
+            found.began = found.url  # which holds the state
+        return found
+
+    yield page_of
+    for found in pages.values():
+        found.close()
+
+
+@pytest.fixture
+def radon_page(standing, server):
+    found = standing("")
+    yield found
+    assert_well(found, server)
+
+
+@pytest.fixture
+def sleep(standing, server):
+    """Of few rows, about which all is said in less time."""
+    found = standing(SLEEP)
+    yield found
+    assert_well(found, server)
+
+
+def assert_well(page, server):
+    assert page.said == []
+    assert all(address.startswith((server.address, "data:", "blob:")) for address in page.asked)
 
 
 def opened(browser, address, **options):
@@ -112,14 +153,14 @@ def dropped(page, tmp_path, content, name="mine.csv"):
     page.set_input_files("#upload", str(path))
 
 
-def test_radon_is_there_at_once(page):
-    assert page.inner_text("#certificate").startswith("OK: 4 x 1,000 draws")
-    assert "partial pooling predicts best" in page.inner_text("#verdict")
-    assert page.input_value("#formula") == "log_radon ~ floor + (floor | county)"
-    assert page.locator("#chart-groups svg .mark-symbol path").count() >= 170  # a ring and a dot for each county
-    assert page.locator("#chart-lines svg .mark-line path").count() >= 9  # three models in three panels
-    assert page.locator("#groups tbody tr").count() == 85
-    assert page.locator("#priors input[type=range]").count() == 5
+def test_radon_is_there_at_once(radon_page):
+    assert radon_page.inner_text("#certificate").startswith("OK: 4 x 1,000 draws")
+    assert "partial pooling predicts best" in radon_page.inner_text("#verdict")
+    assert radon_page.input_value("#formula") == "log_radon ~ floor + (floor | county)"
+    assert radon_page.locator("#chart-groups svg .mark-symbol path").count() >= 170  # a ring and a dot for each county
+    assert radon_page.locator("#chart-lines svg .mark-line path").count() >= 9  # three models in three panels
+    assert radon_page.locator("#groups tbody tr").count() == 85
+    assert radon_page.locator("#priors input[type=range]").count() == 5
 
 
 @pytest.mark.long
@@ -145,91 +186,73 @@ def test_a_slider_moves_everything(page):
     assert page.inner_text("#times-3") == "default"
 
 
-def test_clicks_and_formula_stay_in_step(page):
-    before = number(page)
-    page.check("[data-use=Uppm]")
-    answered(page, before)
-    assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (floor | county)"
-    before = number(page)
-    page.uncheck("[data-vary=floor]")
-    answered(page, before)
-    assert page.input_value("#formula") == "log_radon ~ floor + Uppm + (1 | county)"
-    before = number(page)
-    page.fill("#formula", "log_radon ~ log(Uppm) + floor + (1 | county)")
-    page.locator("#formula").blur()
-    answered(page, before)
-    assert page.is_hidden("#clicks")
-    assert page.is_visible("#beyond")
-    before = number(page)
-    page.fill("#formula", "log_radon ~ room + (1 | county)")
-    answered(page, before)  # without leaving the field, a moment after the last key
-    assert page.is_checked("[data-use=room]")
-    assert not page.is_checked("[data-use=floor]")
-
-
-def test_errors_stand_at_their_place_and_nothing_is_lost(page):
-    table = page.inner_text("#coefficients")
+def test_errors_stand_at_their_place_and_nothing_is_lost(radon_page):
+    table = radon_page.inner_text("#coefficients")
     for formula, message in (
         ("log_radon ~ flor + (1 | county)", "flor"),
         ("log_radon ~ floor + (1 | county", "never closed"),
         ("log_radon ~ open('/etc/passwd').read()", "Cannot read"),
     ):
-        page.fill("#formula", formula)
-        page.locator("#formula").blur()
-        page.wait_for_function("t => document.getElementById('formula-error').textContent.includes(t)", arg=message)
-        assert page.inner_text("#coefficients") == table
-    before = number(page)
-    page.fill("#formula", "log_radon ~ floor + (1 | county)")
-    page.locator("#formula").blur()
-    answered(page, before)
-    assert page.inner_text("#formula-error") == ""
+        radon_page.fill("#formula", formula)
+        radon_page.locator("#formula").blur()
+        radon_page.wait_for_function("t => document.getElementById('formula-error').textContent.includes(t)", arg=message)
+        assert radon_page.inner_text("#coefficients") == table
+    before = number(radon_page)
+    radon_page.fill("#formula", "log_radon ~ floor + (floor | county)")
+    radon_page.locator("#formula").blur()
+    answered(radon_page, before)
+    assert radon_page.inner_text("#formula-error") == ""
 
 
-def test_a_group_explains_itself(page):
-    page.fill("#search", "cass")
-    assert page.locator("#groups tbody tr").count() == 1
-    page.click("#groups tbody button")
-    page.wait_for_function("document.getElementById('explanation').textContent.startsWith('CASS: 5 rows')")
-    page.wait_for_selector("#chart-lines svg >> text=CASS")
-    page.fill("#search", "")
-    page.click("#groups thead button >> nth=0")
-    assert page.inner_text("#groups tbody tr >> nth=0").startswith("AITKIN")
-    page.select_option("#effect", "floor")
-    assert "*" in page.inner_text("#groups")  # counties that say nothing of the floor
+def test_a_group_explains_itself(radon_page):
+    radon_page.fill("#search", "cass")
+    assert radon_page.locator("#groups tbody tr").count() == 1
+    radon_page.click("#groups tbody button")
+    radon_page.wait_for_function("document.getElementById('explanation').textContent.startsWith('CASS: 5 rows')")
+    radon_page.wait_for_selector("#chart-lines svg >> text=CASS")
+    radon_page.fill("#search", "")
+    radon_page.click("#groups thead button >> nth=0")
+    assert radon_page.inner_text("#groups tbody tr >> nth=0").startswith("AITKIN")
+    radon_page.select_option("#effect", "floor")
+    assert "*" in radon_page.inner_text("#groups")  # counties that say nothing of the floor
+    radon_page.select_option("#effect", "Intercept")
+
+
+def test_clicks_and_formula_stay_in_step(radon_page):
+    before = number(radon_page)
+    radon_page.check("[data-use=Uppm]")
+    answered(radon_page, before)
+    assert radon_page.input_value("#formula") == "log_radon ~ floor + Uppm + (floor | county)"
+    before = number(radon_page)
+    radon_page.uncheck("[data-vary=floor]")
+    answered(radon_page, before)
+    assert radon_page.input_value("#formula") == "log_radon ~ floor + Uppm + (1 | county)"
+    before = number(radon_page)
+    radon_page.fill("#formula", "log_radon ~ log(Uppm) + floor + (1 | county)")
+    radon_page.locator("#formula").blur()
+    answered(radon_page, before)
+    assert radon_page.is_hidden("#clicks")
+    assert radon_page.is_visible("#beyond")
+    before = number(radon_page)
+    radon_page.fill("#formula", "log_radon ~ room + (1 | county)")
+    answered(radon_page, before)  # without leaving the field, a moment after the last key
+    assert radon_page.is_checked("[data-use=room]")
+    assert not radon_page.is_checked("[data-use=floor]")
 
 
 def said_of_the_last_answer(page):
     return page.evaluate("['explanation', 'flips', 'code'].map(id => document.getElementById(id).textContent).join('')")
 
 
-def test_what_was_said_of_other_numbers_is_gone(page):
-    for change in (lambda: slide(page, 0, 1), lambda: page.select_option("#source", "sleep")):
-        page.click("#groups tbody button >> nth=0")
-        page.click("#show-code")
-        page.wait_for_function(
-            "['explanation', 'code'].every(id => document.getElementById(id).textContent.length > 20)"
-        )
-        page.evaluate("document.getElementById('flips').textContent = 'Some conclusion.'")
-        page.click("#pin")
-        page.wait_for_function("document.getElementById('pin-said').textContent")
-        before = number(page)
-        change()
-        judged(page, before)
-        assert said_of_the_last_answer(page) == ""
-        assert page.is_hidden("#code")
-    assert page.inner_text("#pin-said") == ""
-    assert page.locator("#pins tr").count() == 0
-
-
-def test_what_is_said_too_late_is_not_shown(page):
+def test_what_is_said_too_late_is_not_shown(sleep):
     """An answer to what was asked of a fit that has been left meanwhile."""
-    page.evaluate(
+    sleep.evaluate(
         "for (const [kind, said] of [['flipped', {said: ['Old.']}], ['code', {text: 'Old.'}]]) "
         "window.Shiny.shinyapp.dispatchMessage(JSON.stringify({custom: {[kind]: {number: -1, ...said}}}))"
     )
-    page.click("#show-code")
-    page.wait_for_function("document.getElementById('code').textContent.includes('pw.fit(')")
-    assert "Old." not in said_of_the_last_answer(page)
+    sleep.click("#show-code")
+    sleep.wait_for_function("document.getElementById('code').textContent.includes('pw.fit(')")
+    assert "Old." not in said_of_the_last_answer(sleep)
 
 
 @pytest.mark.long
@@ -262,22 +285,22 @@ def test_pins_flips_code_and_downloads(page):
             assert pw.load(path).formula == "log_radon ~ floor + (1 | county)"
 
 
-def test_a_table_of_ones_own(page, tmp_path):
+def test_a_table_of_ones_own(sleep, tmp_path):
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(
         {"school <b>x</b>": np.repeat(["<script>alert(1)</script>", *"bcdefgh"], 6), "x": rng.normal(size=48)}
     )
     frame["points"] = frame["x"] + rng.normal(size=48)
-    before = number(page)
-    dropped(page, tmp_path, frame.to_csv(index=False))
-    judged(page, before)
-    assert page.input_value("#formula") == "points ~ x + (1 | `school <b>x</b>`)"
-    assert "48 rows, 3 columns" in page.inner_text("#about")
-    assert page.locator("main script, main b").count() == 0
-    assert "<script>alert(1)</script>" in page.inner_text("#groups")
-    page.click("#groups tbody button >> text=<script>")
-    page.wait_for_function("document.getElementById('explanation').textContent.includes('<script>')")
-    table = page.inner_text("#groups")
+    before = number(sleep)
+    dropped(sleep, tmp_path, frame.to_csv(index=False))
+    judged(sleep, before)
+    assert sleep.input_value("#formula") == "points ~ x + (1 | `school <b>x</b>`)"
+    assert "48 rows, 3 columns" in sleep.inner_text("#about")
+    assert sleep.locator("main script, main b").count() == 0
+    assert "<script>alert(1)</script>" in sleep.inner_text("#groups")
+    sleep.click("#groups tbody button >> text=<script>")
+    sleep.wait_for_function("document.getElementById('explanation').textContent.includes('<script>')")
+    table = sleep.inner_text("#groups")
     for content, name, message in (
         ("", "empty.csv", "'empty.csv' is empty"),
         ("g,x\na,1,2\nb,3,4\n", "ragged.csv", "'ragged.csv', line 2: 3 fields"),
@@ -286,26 +309,27 @@ def test_a_table_of_ones_own(page, tmp_path):
         (",".join(f"c{k}" for k in range(10_000)) + "\n" + ",".join("1" * 10_000), "wide.csv", "500 at most"),
         ("x\n" + "1\n" * 600_000, "large.csv", "1 MB are the most"),
     ):
-        dropped(page, tmp_path, content, name)
-        page.wait_for_function(
+        dropped(sleep, tmp_path, content, name)
+        sleep.wait_for_function(
             "t => document.getElementById('error').textContent.includes(t)", arg=message, timeout=20_000
         )
-        assert page.inner_text("#groups") == table
-    before = number(page)
-    page.select_option("#source", "sleep")
-    judged(page, before)
-    assert page.input_value("#formula") == "reaction ~ days + (days | person)"
+        assert sleep.inner_text("#groups") == table
+    before = number(sleep)
+    sleep.select_option("#source", "sleep")
+    judged(sleep, before)
+    assert sleep.input_value("#formula") == "reaction ~ days + (days | person)"
 
 
-def test_two_tabs_do_not_share(page, browser, server, tmp_path):
-    other = opened(browser, server.address + "?source=sleep&formula=reaction+~+days+%2B+(1+%7C+person)&family=gaussian")
+def test_two_tabs_do_not_share(sleep, browser, server):
+    other = opened(browser, server.address + SLEEP.replace("days+%7C", "1+%7C"))
     assert other.input_value("#formula") == "reaction ~ days + (1 | person)"
     before = number(other)
     other.locator("#width-0").focus()
     other.keyboard.press("ArrowRight")
     answered(other, before)
-    assert page.inner_text("#times-0") == "default"
-    assert "county" in page.inner_text("#groups")
+    assert sleep.inner_text("#times-0") == "default"
+    assert sleep.input_value("#formula") == "reaction ~ days + (days | person)"
+    assert sleep.locator("#groups tbody tr").count() == 18
     other.close()
 
 
@@ -337,25 +361,46 @@ def test_a_server_that_is_gone_and_comes_back(browser):
 
 
 def test_a_phone_and_a_dark_room(browser, server):
-    page = opened(browser, server.address, viewport={"width": 360, "height": 740}, color_scheme="dark")
+    page = opened(browser, server.address + SLEEP, viewport={"width": 360, "height": 740}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     page.close()
 
 
-def test_everything_has_a_name_and_can_be_reached_by_keyboard(page):
-    nameless = page.evaluate(
+def test_everything_has_a_name_and_can_be_reached_by_keyboard(sleep):
+    nameless = sleep.evaluate(
         "[...document.querySelectorAll('input, select, textarea, button, a')].filter(one => one.offsetParent && "
         "!(one.labels && one.labels.length) && !one.getAttribute('aria-label') && !one.textContent.trim())"
         ".map(one => one.outerHTML)"
     )
     assert nameless == []
-    page.keyboard.press("Tab")
+    sleep.evaluate("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
+    sleep.keyboard.press("Tab")
     reached = set()
     for _ in range(60):
-        reached.add(page.evaluate("document.activeElement.id"))
-        page.keyboard.press("Tab")
+        reached.add(sleep.evaluate("document.activeElement.id"))
+        sleep.keyboard.press("Tab")
     assert {"source", "upload", "outcome", "group", "formula", "family", "width-0", "width-4", "reset"} <= reached
+
+
+@pytest.mark.parametrize("change", ["prior", pytest.param("table", marks=pytest.mark.long)])
+def test_what_was_said_of_other_numbers_is_gone(sleep, change):
+    sleep.click("#groups tbody button >> nth=0")
+    sleep.click("#show-code")
+    sleep.wait_for_function("['explanation', 'code'].every(id => document.getElementById(id).textContent.length > 20)")
+    sleep.evaluate("document.getElementById('flips').textContent = 'Some conclusion.'")
+    sleep.click("#pin")
+    sleep.wait_for_function("document.getElementById('pin-said').textContent")
+    before = number(sleep)
+    if change == "prior":
+        slide(sleep, 0, 1)
+    else:
+        sleep.select_option("#source", "radon")
+        judged(sleep, before)
+        assert sleep.inner_text("#pin-said") == ""
+        assert sleep.locator("#pins tr").count() == 0
+    assert said_of_the_last_answer(sleep) == ""
+    assert sleep.is_hidden("#code")
 
 
 @pytest.mark.long
@@ -375,6 +420,7 @@ def test_nothing_keeps_a_screen_reader_out(browser, server, scheme):
     page.close()
 
 
+@pytest.mark.long
 def test_a_map_is_drawn_and_neighbours_are_known(page):
     assert page.locator("#chart-map svg .mark-shape path").count() >= 2 * 85  # own rows alone, and given all areas
     before = number(page)
@@ -386,7 +432,8 @@ def test_a_map_is_drawn_and_neighbours_are_known(page):
     assert page.locator("#chart-map").is_hidden()
 
 
-def test_a_map_is_dropped_after_its_table(page, tmp_path):
+@pytest.mark.long
+def test_a_map_is_dropped_after_its_table(browser, server, tmp_path):
     square = lambda x, y: [[[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1], [x, y]]]  # noqa: E731
     shapes = [
         {
@@ -400,6 +447,7 @@ def test_a_map_is_dropped_after_its_table(page, tmp_path):
     rng = np.random.default_rng(3)
     area = rng.integers(0, 9, 90)
     frame = pd.DataFrame({"place": [f"<b>{k // 3}{k % 3}" for k in area], "y": rng.normal(size=90) + area})
+    page = opened(browser, server.address + SLEEP)
     before = number(page)
     dropped(page, tmp_path, json.dumps({"type": "FeatureCollection", "features": shapes}), "map.geojson")
     page.wait_for_function("document.getElementById('error').textContent.includes('Drop the table first')")
@@ -413,3 +461,5 @@ def test_a_map_is_dropped_after_its_table(page, tmp_path):
     page.fill("#formula", "y ~ 1 + bym2(place, map)")
     judged(page, before)
     assert "share_bym2" in page.inner_text("#coefficients")
+    assert_well(page, server)
+    page.close()

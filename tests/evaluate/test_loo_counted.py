@@ -17,15 +17,15 @@ from poolwise.statistics.counted import distinct
 def frame():
     """Small groups, a large one, and one of few rows that are alike."""
     rng = np.random.default_rng(5)
-    g, k = rng.integers(2, 60, 1_500), rng.integers(0, 3, 1_500)
-    g[:300], g[300:304] = 0, 1
-    eta = -0.5 + 0.4 * k + rng.normal(size=60)[g]
-    return pd.DataFrame({"y": (rng.random(1_500) < 1 / (1 + np.exp(-eta))).astype(int), "k": k, "g": g})
+    g, k = rng.integers(2, 20, 600), rng.integers(0, 3, 600)
+    g[:120], g[120:124] = 0, 1
+    eta = -0.5 + 0.4 * k + rng.normal(size=20)[g]
+    return pd.DataFrame({"y": (rng.random(600) < 1 / (1 + np.exp(-eta))).astype(int), "k": k, "g": g})
 
 
 @pytest.fixture(scope="module")
 def fit(frame):
-    return pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1)
+    return pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1, draws=100)  # so few that all are looked at
 
 
 def in_order_of_copies(found, counted, rows):
@@ -54,12 +54,12 @@ def test_counted_rows_are_left_out_as_single_ones(fit):
 
 def test_of_many_rows_those_of_small_groups_are_integrated_given_all_of_these(fit, monkeypatch):
     whole = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
-    monkeypatch.setattr(sampled, "_WHOLE", 400)
+    monkeypatch.setattr(sampled, "_WHOLE", 160)
     part = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
     np.testing.assert_allclose(part.elpd_i, whole.elpd_i, atol=0.02)
-    monkeypatch.setattr(sampled, "MOST", 500)
+    monkeypatch.setattr(sampled, "MOST", 200)
     fewer = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
-    assert len(fewer.elpd_i) == 500
+    assert len(fewer.elpd_i) == 200
     assert abs(fewer.elpd - whole.elpd) < 4 * fewer.subsampling_se + 0.1
     assert fewer.subsampling_se < 0.2 * fewer.se
 
@@ -82,7 +82,7 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
     formulas = {"with_k": "y ~ k + (1 | g)", "without": "y ~ (1 | g)"}
     found = []
     for source in (frame, connection.table("rows_of_all")):
-        fits = {name: pw.fit(text, source, family="bernoulli", seed=1) for name, text in formulas.items()}
+        fits = {name: pw.fit(text, source, family="bernoulli", seed=1, draws=100) for name, text in formulas.items()}
         found.append(pw.compare(**fits))
         monkeypatch.setattr(routes, "LARGE", 0)
     assert fits["with_k"].rows is None
@@ -93,7 +93,8 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
     connection.execute("CREATE TABLE holes AS SELECT y, g, CASE WHEN k = 2 THEN NULL ELSE k END AS k FROM rows_of_all")
     with pytest.warns(pw.PoolwiseWarning, match="left out"):
         fits = {
-            name: pw.fit(text, connection.table("holes"), family="bernoulli", seed=1) for name, text in formulas.items()
+            name: pw.fit(text, connection.table("holes"), family="bernoulli", seed=1, draws=100)
+            for name, text in formulas.items()
         }
     with pytest.raises(pw.PoolwiseError, match="complete in the columns of all formulas"):
         pw.compare(**fits)
@@ -102,19 +103,19 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
 def test_counted_rows_are_grouped_by_another_column(monkeypatch):
     """Rows in the order of their counts were grouped by the column of the rows in the order of the data."""
     rng = np.random.default_rng(8)
-    g, k, z = rng.integers(0, 12, 1_500), rng.integers(0, 3, 1_500), rng.integers(0, 3, 1_500)
-    y = (rng.random(1_500) < 1 / (1 + np.exp(0.5 - 0.3 * k - 1.5 * (z == 2)))).astype(int)
+    g, k, z = rng.integers(0, 12, 600), rng.integers(0, 3, 600), rng.integers(0, 3, 600)
+    y = (rng.random(600) < 1 / (1 + np.exp(0.5 - 0.3 * k - 1.5 * (z == 2)))).astype(int)
     data = pd.DataFrame({"y": y, "k": k, "g": g, "z": z})
-    single = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1)
+    single = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1, draws=200)
     monkeypatch.setattr(routes, "LARGE", 0)
-    counted = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1)
+    counted = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1, draws=200)
     assert counted.rows is None
     for leave_out in (lambda fit: fit.loo(by="z"), lambda fit: fit.kfold(by="z")):
         one, other = leave_out(single), leave_out(counted)
         np.testing.assert_allclose(other.elpd_i, one.elpd_i, atol=1.0)
         assert sums_of(one) == sums_of(other)
     held = pw.SufficientStatistics.from_data("y ~ k + (1 | g)", data, family="bernoulli")
-    from_statistics = pw.fit("y ~ k + (1 | g)", held, family="bernoulli", seed=1)
+    from_statistics = pw.fit("y ~ k + (1 | g)", held, family="bernoulli", seed=1, draws=200)
     with pytest.raises(pw.DataError, match="counted without 'z'"):
         from_statistics.loo(by="z")
     with pytest.raises(pw.DataError, match="do not come in the order"):
@@ -131,14 +132,14 @@ def test_counted_fits_of_one_table_in_two_places_are_compared(tmp_path, monkeypa
     """Labels are text in one and numbers in the other; and of files that are gone one sentence says so."""
     pytest.importorskip("duckdb")
     rng = np.random.default_rng(8)
-    data = pd.DataFrame({name: rng.integers(0, 12, 1_500) for name in ("g", "k", "z")})
-    data["y"] = (rng.random(1_500) < 0.4).astype(int)
+    data = pd.DataFrame({name: rng.integers(0, 12, 600) for name in ("g", "k", "z")})
+    data["y"] = (rng.random(600) < 0.4).astype(int)
     data.to_parquet(tmp_path / "numbers.parquet")
     data.assign(g=data["g"].astype(str)).to_parquet(tmp_path / "texts.parquet")
     monkeypatch.setattr(routes, "LARGE", 0)
     monkeypatch.setattr(files, "SMALL", 0)
     a, b, c = (
-        pw.fit(f"y ~ {name} + (1 | g)", tmp_path / f"{place}.parquet", family="bernoulli", seed=1, draws=300)
+        pw.fit(f"y ~ {name} + (1 | g)", tmp_path / f"{place}.parquet", family="bernoulli", seed=1, draws=100)
         for name, place in (("k", "numbers"), ("z", "numbers"), ("z", "texts"))
     )
     here, there = pw.compare(a=a, b=b).table, pw.compare(a=a, b=c).table

@@ -82,7 +82,7 @@ def test_prior_predictive_follows_the_priors(small):
     np.testing.assert_array_equal(drawn["y"], fit.prior_predictive(4000, seed=2)["y"])
 
 
-@pytest.mark.parametrize("engine", [False, True], ids=["frame", "DuckDB"])
+@pytest.mark.parametrize("engine", [pytest.param(False, id="frame", marks=pytest.mark.long), pytest.param(True, id="DuckDB")])
 def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch):
     """Of many rows a part is looked at, but each is predicted by all others of its group."""
     rng = np.random.default_rng(5)
@@ -90,14 +90,14 @@ def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch
     g[:300] = 0  # a large group among small ones
     eta = -0.5 + 0.4 * k + rng.normal(size=80)[g]
     frame = pd.DataFrame({"y": (rng.random(1_600) < 1 / (1 + np.exp(-eta))).astype(int), "k": k, "g": g})
-    fit = pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1)
+    fit = pw.fit("y ~ k + (1 | g)", frame, family="bernoulli", seed=1, draws=100)
     whole = fit.check(draws=20)
     if engine:
         duckdb = pytest.importorskip("duckdb")
         connection = duckdb.connect()
         connection.register("rows_of_all", frame)
         monkeypatch.setattr(routes, "LARGE", 0)
-        fit = pw.fit("y ~ k + (1 | g)", connection.table("rows_of_all"), family="bernoulli", seed=1)
+        fit = pw.fit("y ~ k + (1 | g)", connection.table("rows_of_all"), family="bernoulli", seed=1, draws=100)
     monkeypatch.setattr(posterior_checks, "MOST", 1_500)
     part = fit.check(draws=20)
     assert len(part.observed) == 1_500
@@ -116,13 +116,13 @@ def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch
 def test_rows_of_a_part_may_come_in_another_order_the_second_time():
     """As engines answer: places of rows in one pass say nothing about those in the next."""
     rng = np.random.default_rng(6)
-    g = rng.integers(0, 400, 3_000)
-    y = rng.poisson(np.exp(0.5 + rng.normal(size=400)[g]))
-    fit = pw.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), family="poisson", seed=1, draws=300)
-    some = fit.rows.take(np.sort(rng.choice(3_000, 40, replace=False)))
+    g = rng.integers(0, 80, 600)
+    y = rng.poisson(np.exp(0.5 + rng.normal(size=80)[g]))
+    fit = pw.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), family="poisson", seed=1, draws=100)
+    some = fit.rows.take(np.sort(rng.choice(600, 40, replace=False)))
     found = [
         part_of_rows.rmsd_of_part(fit.result, some, lambda order=order: iter([fit.rows.take(order)]))
-        for order in (np.arange(3_000), rng.permutation(3_000))
+        for order in (np.arange(600), rng.permutation(600))
     ]
     assert found[0] == pytest.approx(found[1])
     _, outside, heavy = part_of_rows.rmsd_of_part(fit.result, fit.rows, lambda: iter([fit.rows]))

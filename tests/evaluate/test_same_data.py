@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -58,7 +59,9 @@ def test_outcomes_of_one_mean_and_another_spread_are_other_data(rows):
     assert pw.bayes_factor(*(pw.fit("y ~ x", d, seed=1, draws=50) for d in (centred, again))) == pytest.approx(1, 0.01)
 
 
-@pytest.mark.parametrize(("formula", "family"), [("y ~ x + (1 | g)", "normal"), ("b ~ x + (1 | g)", "bernoulli")])
+@pytest.mark.parametrize(
+    ("formula", "family"), long_but_for(1, [("y ~ x + (1 | g)", "normal"), ("b ~ x + (1 | g)", "bernoulli")])
+)
 @pytest.mark.parametrize("by", [None, "g"])
 def test_a_fit_is_not_worse_than_itself_and_the_error_of_its_elpd_is_known(rows, formula, family, by):
     fits = [pw.fit(formula, rows, family=family, seed=seed, draws=500) for seed in range(6)]
