@@ -8,7 +8,9 @@ import pytest
 
 
 def long_but_for(kept: int | Callable[..., bool], values: Iterable[object]) -> list[object]:
-    """Values, of which those not among the first `kept` (or that it is not true of) are marked `long`."""
+    """Values, of which those not among the first `kept` (or that it is not true of) are marked `long`.
+
+    A tuple holds a value of each of several parameters."""
     found: list[object] = []
     for place, value in enumerate(values):
         known = isinstance(value, type(pytest.param()))

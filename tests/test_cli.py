@@ -13,6 +13,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.cli import commands
+from tests.selection import long_but_for
 
 COMMAND = [sys.executable, "-m", "poolwise"]
 
@@ -95,19 +96,22 @@ def test_fit_and_compare_any_file(radon_csv, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
-    [
-        (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
-        (("fit", "{csv}", "log_radon ~ floor", "--report", "gone/r.html"), 1, "Error: Cannot write 'gone/r.html'"),
-        (
-            ("fit", "{csv}", "log_radon ~ flor"),
-            1,
-            "Error: There is no column 'flor' in the data. Did you mean 'floor'?",
-        ),
-        (("fit", "{csv}", "log_radon ~ (1 | county"), 1, "this bracket is never closed"),
-        (("fit", "{csv}"), 2, "Missing argument"),
-        (("fti",), 2, "No such command 'fti'"),
-        (("fit", "{csv}", "log_radon ~ floor", "--out", "{csv}"), 1, "Error: Cannot make the folder"),
-    ],
+    long_but_for(
+        3,
+        [
+            (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
+            (
+                ("fit", "{csv}", "log_radon ~ flor"),
+                1,
+                "Error: There is no column 'flor' in the data. Did you mean 'floor'?",
+            ),
+            (("fti",), 2, "No such command 'fti'"),
+            (("fit", "{csv}", "log_radon ~ floor", "--report", "gone/r.html"), 1, "Error: Cannot write 'gone/r.html'"),
+            (("fit", "{csv}", "log_radon ~ (1 | county"), 1, "this bracket is never closed"),
+            (("fit", "{csv}"), 2, "Missing argument"),
+            (("fit", "{csv}", "log_radon ~ floor", "--out", "{csv}"), 1, "Error: Cannot make the folder"),
+        ],
+    ),
 )
 def test_errors_are_one_message_without_a_traceback(arguments, code, said, radon_csv):
     done = run(*[argument.format(csv=radon_csv) for argument in arguments])

@@ -18,7 +18,7 @@ CONCENTRATION = (2.0, 1.0, 1.0)
 @pytest.mark.parametrize(
     ("family", "data_sets"),
     [
-        ("gaussian", FEW),
+        pytest.param("gaussian", FEW, marks=pytest.mark.long),
         pytest.param("gaussian", MANY, marks=pytest.mark.slow),
         pytest.param("bernoulli", MANY, marks=pytest.mark.slow),
     ],

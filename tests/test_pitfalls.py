@@ -8,6 +8,7 @@ import poolwise as pw
 from poolwise.density.collapsed import collapse
 from poolwise.samplers import SamplerSettings, sample
 from tests.density.models import model_of
+from tests.selection import long_but_for
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def slope(fit):
     return float(fit.posterior["beta"].sel(coefficient="x").mean())
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", long_but_for(3, range(6)))
 def test_priors_that_contradict_the_data_do_not_hide_the_higher_mode(seed):
     """Evidence against a grid: with such priors the posterior of (log tau, log sigma) often has two modes."""
     rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ import pytest
 
 import poolwise as pw
 from tests.conftest import RADON_FORMULA
+from tests.selection import long_but_for
 
 
 def named_draws(fit):
@@ -19,7 +20,7 @@ def named_draws(fit):
     return draws
 
 
-@pytest.mark.parametrize("sampler", ["independence", "nuts"])
+@pytest.mark.parametrize("sampler", long_but_for(1, ["independence", "nuts"]))
 def test_posterior_equals_the_reference(sampler, radon, study_priors, reference):
     from arviz_stats.base import array_stats
 

@@ -188,8 +188,8 @@ def test_explanations_pins_code_and_flips(tmp_path):
 
 def test_code_of_moved_priors_makes_the_same_fit():
     desk = Desk(Limits())
-    judged(desk, Asked(RADON.source, RADON.formula, widths={"sd_county[Intercept]": 0.25}))
-    names: dict[str, object] = {"data": pw.datasets.load_radon()}
+    judged(desk, Asked("sleep", "reaction ~ days + (1 | person)", widths={"sd_person[Intercept]": 0.25}))
+    names: dict[str, object] = {"data": EXAMPLES["sleep"].load()}
     exec(desk.code("poolwise"), names)
     np.testing.assert_array_equal(names["fit"].result.beta, desk.fit.result.beta)
 
@@ -388,6 +388,7 @@ def test_sessions_do_not_share(tmp_path):
         other.code("poolwise")
 
 
+@pytest.mark.long
 def test_a_sampled_family_is_pooled_at_once_and_compared_later():
     desk = Desk(Limits())
     asked = Asked("polling", EXAMPLES["polling"].formula, "bernoulli")

@@ -195,7 +195,9 @@ def test_errors_stand_at_their_place_and_nothing_is_lost(radon_page):
     ):
         radon_page.fill("#formula", formula)
         radon_page.locator("#formula").blur()
-        radon_page.wait_for_function("t => document.getElementById('formula-error').textContent.includes(t)", arg=message)
+        radon_page.wait_for_function(
+            "t => document.getElementById('formula-error').textContent.includes(t)", arg=message
+        )
         assert radon_page.inner_text("#coefficients") == table
     before = number(radon_page)
     radon_page.fill("#formula", "log_radon ~ floor + (floor | county)")

@@ -267,7 +267,7 @@ def test_student_t_coefficients_are_a_scale_mixture(small):
     # The same from the other side: the density given the coefficient of x, averaged over its Student-t prior.
     from scipy.stats import t as student
 
-    shares, weights = np.polynomial.legendre.leggauss(600)
+    shares, weights = np.polynomial.legendre.leggauss(150)
     shares, weights = (shares + 1) / 2, weights / 2
     slopes = student(3, 0.2, 0.7).ppf(shares)
     fixed = []

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -48,7 +49,8 @@ def _names(fit):
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ b:x + (0 + b | g)", "y ~ b * x + (b || g)", "y ~ x + (1 | b)", "y ~ I(b * x) + b"]
+    "formula",
+    long_but_for(2, ["y ~ b:x + (0 + b | g)", "y ~ I(b * x) + b", "y ~ b * x + (b || g)", "y ~ x + (1 | b)"]),
 )
 def test_truth_values_from_every_source(formula, tmp_path, monkeypatch):
     from poolwise.statistics import routes

@@ -124,7 +124,8 @@ def test_curves_of_groups_lie_on_the_scale_of_the_outcome(frame):
     assert 0 <= min(drawn) < max(drawn) <= 1
 
 
-def test_a_report_speaks_of_odds(choice, tmp_path):
+def test_a_report_speaks_of_odds(frame, tmp_path):
+    choice = pw.fit("choice ~ x + (1 | g)", frame.head(60), family="bernoulli", draws=50, seed=3)
     page = choice.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "The odds of choice are multiplied by" in page
     assert "choice ~ bernoulli(μ)" in page

@@ -157,8 +157,8 @@ def test_kfold_by_refits_agrees_with_leaving_out_one_by_one():
     loo, folds = fit.loo(), fit.kfold(36, draws=500)
     np.testing.assert_allclose(folds.elpd_i, loo.elpd_i, atol=0.06)
     assert folds.rmsd == pytest.approx(loo.rmsd, rel=0.01)
-    again = fit.kfold(36, draws=500)
-    np.testing.assert_array_equal(again.elpd_i, folds.elpd_i)
+    few, again = (fit.kfold(4, draws=100).elpd_i for _ in range(2))
+    np.testing.assert_array_equal(again, few)
     by_group = fit.kfold(by="g", draws=2000)
     np.testing.assert_allclose(by_group.elpd_i, fit.loo(by="g").elpd_i, atol=0.05)
     with pytest.raises(pw.DataError, match="only 36 rows"):

@@ -82,7 +82,9 @@ def test_prior_predictive_follows_the_priors(small):
     np.testing.assert_array_equal(drawn["y"], fit.prior_predictive(4000, seed=2)["y"])
 
 
-@pytest.mark.parametrize("engine", [pytest.param(False, id="frame", marks=pytest.mark.long), pytest.param(True, id="DuckDB")])
+@pytest.mark.parametrize(
+    "engine", [pytest.param(False, id="frame", marks=pytest.mark.long), pytest.param(True, id="DuckDB")]
+)
 def test_rows_left_out_of_a_part_are_predicted_by_all_others(engine, monkeypatch):
     """Of many rows a part is looked at, but each is predicted by all others of its group."""
     rng = np.random.default_rng(5)

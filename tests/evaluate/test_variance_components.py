@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -178,8 +179,18 @@ def test_without_rows_their_weights_are_not_known(data):
         pw.fit("y ~ x + (1 | g)", sums, seed=1, draws=50).icc()
 
 
-@pytest.mark.parametrize("family", ["gaussian", "bernoulli"])
-@pytest.mark.parametrize("term", ["gr(g, cov='A')", "mm(g, g)"])
+@pytest.mark.parametrize(
+    ("family", "term"),
+    long_but_for(
+        2,
+        [
+            ("gaussian", "mm(g, g)"),
+            ("bernoulli", "gr(g, cov='A')"),
+            ("gaussian", "gr(g, cov='A')"),
+            ("bernoulli", "mm(g, g)"),
+        ],
+    ),
+)
 def test_structured_terms_of_groups_are_groups(data, family, term):
     """Of independent relatives, or members of one group twice, the model is that of a plain bar."""
     outcome, priors = ("y" if family == "gaussian" else "b"), {"sd": pw.HalfNormal(1.0)}

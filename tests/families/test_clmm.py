@@ -13,6 +13,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -64,7 +65,7 @@ THRESHOLDS = [f"threshold[{k}|{k + 1}]" for k in range(1, 5)]
 SLOPES = ["beta[temp[T.warm]]", "beta[contact[T.yes]]"]
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", long_but_for(1, LINKS))
 def test_clmm_agrees(link, known):
     estimates, data = known[0][LINKS.index(link)], known[1]
     sd = estimates[-1]

@@ -73,6 +73,7 @@ def test_after_the_fit(fitted, counts, tmp_path):
     assert np.isfinite(fitted.loo(by="site").elpd)
 
 
+@pytest.mark.long
 def test_rows_are_left_out_whole(fitted, counts):
     found = fitted.loo()
     assert found.unit == "row"

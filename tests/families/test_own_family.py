@@ -126,9 +126,9 @@ def test_it_recovers_what_was_simulated(fit):
 def test_it_agrees_with_a_negative_binomial_of_shape_one(stays):
     further = stays.assign(further=stays["days"] - 1).query("group < 12")
     priors = {"Intercept": pw.Normal(1, 2), "x": pw.Normal(0, 1), "sd_group": pw.HalfNormal(1)}
-    mine = pw.fit("days ~ x + (1 | group)", further, family=STAY, priors=priors, seed=1)
+    mine = pw.fit("days ~ x + (1 | group)", further, family=STAY, priors=priors, seed=1, draws=500)
     tight = priors | {"shape": pw.Gamma(1e4, 1e4)}
-    theirs = pw.fit("further ~ x + (1 | group)", further, family="negative_binomial", priors=tight, seed=2)
+    theirs = pw.fit("further ~ x + (1 | group)", further, family="negative_binomial", priors=tight, seed=2, draws=500)
     one, other = mine.summary(groups=True), theirs.summary(groups=True).drop(index="shape")
     assert list(one.index) == list(other.index)
     assert np.all(np.abs(one["mean"] - other["mean"]) < 0.15 * one["sd"])

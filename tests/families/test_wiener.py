@@ -11,6 +11,7 @@ from scipy import special, stats
 from scipy.integrate import quad
 from tests.families import exact_wiener
 from tests.families.exact import STEP
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.families import FAMILIES
@@ -70,7 +71,10 @@ RELATIVE = (1e-4, 0.01, 0.023, 0.06, 0.1, 0.2, 0.32, 0.3333, 0.3334, 0.4, 0.7, 2
 STARTS = [(d, beyond) for d in (1e-6, 1e-3, 0.1, 0.37, 0.4999, 0.5) for beyond in (False, True)]
 
 
-@pytest.mark.parametrize(("d", "beyond"), STARTS)
+@pytest.mark.parametrize(
+    ("d", "beyond"),
+    long_but_for(lambda *each: each in ((1e-6, True), (0.1, False), (0.4999, True), (0.5, False)), STARTS),
+)
 def test_passage_equals_many_digits(d, beyond):
     """At all distances of the boundaries and drifts that data may have, and beyond."""
     for u, (a, c) in product(RELATIVE, [(1.3, 0.0), (1.3, 2.5), (0.05, -50.0), (50.0, 1.5), (4.0, -9.0)]):
@@ -115,10 +119,11 @@ def test_passage_to_a_near_boundary_is_inverse_gaussian():
         np.testing.assert_allclose(found, known, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("trials", long_but_for(1, [20, 60]))
 @pytest.mark.parametrize("logit_p", [NEVER, -40.0, -3.0, 0.5])
-def test_density_and_slopes_of_trials_equal_many_digits(logit_p):
+def test_density_and_slopes_of_trials_equal_many_digits(logit_p, trials):
     rng = np.random.default_rng(5)
-    for k in range(60):
+    for k in range(trials):
         wide = (1.0, 3.0, 12.0)[k % 3]
         v, log_a, log_ndt = wide * rng.normal(), 0.3 + 0.4 * rng.normal(), -1.5 + 0.5 * rng.normal()
         at = (v, log_a, log_ndt, 0.5 * wide * rng.normal(), logit_p, 2.0)

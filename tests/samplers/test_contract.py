@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tests.selection import long_but_for
 
 from poolwise.samplers import LogDensity, SamplerSettings, independence, sample
 from poolwise.samplers.independence import sample_independence
@@ -65,7 +66,7 @@ def settings(seed=0, draws=2000):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("d", [1, 3, 6])
+@pytest.mark.parametrize("d", long_but_for(2, [1, 6, 3]))
 def test_moments_of_a_normal(sampler, d):
     density = Gaussian(d)
     assert isinstance(density, LogDensity)

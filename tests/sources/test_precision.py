@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 from tests.sources.engines import IN_PROCESS, source, spark_frame
 
 import poolwise as pw
@@ -24,7 +25,10 @@ LARGE = pd.DataFrame(
 )
 # Milliseconds within ten seconds of each group's own day: the centre of all groups is far from each.
 APART = LARGE.assign(t=1.7e12 + 8.64e7 * GROUP + np.floor(1e4 * rng.random(N)))
-KINDS = [kind for kind in IN_PROCESS if kind not in ("csv folder", "parquet pattern")]
+KINDS = long_but_for(
+    ("pandas", "arrow", "polars lazy", "duckdb query", "csv", "parquet").__contains__,
+    [kind for kind in IN_PROCESS if kind not in ("csv folder", "parquet pattern")],
+)
 
 
 def in_extended_precision(frame, columns):
@@ -53,6 +57,7 @@ def test_eight_digits(kind, frame, passes, tmp_path, monkeypatch):
     assert ("second" in found.reading) == (passes == 2 and "aggregate" in found.reading)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frame", [LARGE, APART], ids=["large", "apart"])
 def test_eight_digits_from_spark(frame, spark):
     data = spark_frame(spark, frame)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -42,7 +43,7 @@ def sources(frame, folder):
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", long_but_for(("Berlin", "days", "Python's times").__contains__, KINDS))
 def test_times_are_the_same_labels_from_every_source(kind, tmp_path):
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"y": rng.normal(size=24), "t": pd.Series(KINDS[kind].repeat(6))})

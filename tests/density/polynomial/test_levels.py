@@ -16,6 +16,7 @@ from poolwise.density.working.remainders import RowRemainders
 from poolwise.families import family_of
 from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare
+from tests.selection import long_but_for
 
 
 def _data(family, rows=6000):
@@ -107,7 +108,7 @@ def however_few_rows(monkeypatch):
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 
 
-@pytest.mark.parametrize("family", ["bernoulli", "negative_binomial"])
+@pytest.mark.parametrize("family", long_but_for(1, ["bernoulli", "negative_binomial"]))
 def test_fits_by_levels_and_by_rows_agree(family, however_few_rows, monkeypatch):
     data, formula = _data(family), "y ~ x + (1 | g) + (1 | h)"
     close = pw.fit(formula, data, family=family, seed=1)

@@ -89,7 +89,9 @@ def _exact(family, y, g):
             return y.sum() * eta - len(y) * np.exp(eta) - gammaln(y + 1).sum()
         constants = nbinom.logpmf(y, SHAPE, 0.5) + (y + SHAPE) * np.log(2)  # without the mean
         total = (y + SHAPE).sum()
-        return constants.sum() + y.sum() * eta + len(y) * SHAPE * np.log(SHAPE) - total * np.logaddexp(np.log(SHAPE), eta)
+        return (
+            constants.sum() + y.sum() * eta + len(y) * SHAPE * np.log(SHAPE) - total * np.logaddexp(np.log(SHAPE), eta)
+        )
 
     @cache
     def exact(log_sd):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.density.working import other_places
@@ -57,7 +58,7 @@ def test_of_a_family_that_does_not_say_it_is_looked_up_whether_likelihoods_are_c
     assert not fit.outcome.passed and "may lie elsewhere" in fit.outcome.advice
 
 
-@pytest.mark.parametrize("family", ["asymmetric_laplace", "exgaussian"])
+@pytest.mark.parametrize("family", long_but_for(1, ["exgaussian", "asymmetric_laplace"]))
 def test_concave_likelihoods_are_seen_to_be_so(monkeypatch, family):
     seen = []
     monkeypatch.setattr(other_places, "looks_concave", lambda *of: seen.append(looks_concave(*of)) or seen[-1])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
@@ -33,6 +34,10 @@ TERMS = {
     "curves of groups": "w + (s(x, k=4) | z)",
     "series of groups": "x + (0 + ar1(t) | z)",
 }
+MAIN = long_but_for(
+    lambda term: term not in map(TERMS.get, ("s(x)", "cyclic", "by number", "gp(x)", "t2(x, w)")), TERMS.values()
+)
+OFTEN = ("cubic", "mo(k)", "series of groups")  # what is run more often where each takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +90,7 @@ def test_density_does_not_depend_on_where_zero_is_or_on_units(term, frame):
     np.testing.assert_allclose(values[1], values[0], atol=2e-5)
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize("term", MAIN, ids=TERMS)
 def test_draws_do_not_depend_on_the_order_of_rows_or_the_frame(term, frame):
     fits = [
         pw.fit(f"y ~ {term}", data, draws=100, seed=1)
@@ -98,15 +103,20 @@ def test_draws_do_not_depend_on_the_order_of_rows_or_the_frame(term, frame):
 
 @pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
 def test_saved_fits_predict_the_same(term, frame, tmp_path):
-    for family in ("gaussian", "student"):
-        fit = pw.fit(f"y ~ {term} + (1 | g)", frame, family=family, draws=60, seed=1)
-        fit.save(tmp_path / "fit")
-        loaded = pw.load(tmp_path / "fit")
-        pd.testing.assert_frame_equal(loaded.predict(frame), fit.predict(frame))
-        pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
+    saved_predicts_the_same(term, "gaussian", frame, tmp_path)
 
 
-OFTEN = ("cubic", "mo(k)", "series of groups")  # in the default suite; a report of each takes seconds
+@pytest.mark.parametrize("term", long_but_for(lambda term: term in map(TERMS.get, OFTEN), TERMS.values()), ids=TERMS)
+def test_saved_fits_of_another_family_predict_the_same(term, frame, tmp_path):
+    saved_predicts_the_same(term, "student", frame, tmp_path)
+
+
+def saved_predicts_the_same(term, family, frame, tmp_path):
+    fit = pw.fit(f"y ~ {term} + (1 | g)", frame, family=family, draws=60, seed=1)
+    fit.save(tmp_path / "fit")
+    loaded = pw.load(tmp_path / "fit")
+    pd.testing.assert_frame_equal(loaded.predict(frame), fit.predict(frame))
+    pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
 
 
 @pytest.mark.long
@@ -141,7 +151,7 @@ def test_everything_after_the_fit(term, frame, tmp_path):
     assert np.isfinite(slopes.table["mean"]).all()
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize("term", MAIN, ids=TERMS)
 def test_rows_in_files_give_the_same(term, frame, tmp_path):
     frame.to_parquet(tmp_path / "rows.parquet")
     fit = pw.fit(f"y ~ {term}", frame, draws=100, seed=1)

@@ -14,11 +14,16 @@ KNOWN = json.loads(OUTPUT.read_text())
 APART, SDS = 0.1, 0.07  # posterior sds between means, and share between sds
 
 
+LONG = ("lip cancer", "new haven", "herd")
 SLOW = ("discoveries",)  # chains, of 199 coefficients
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in STUDIES]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else pytest.mark.long if name in LONG else ())
+        for name in STUDIES
+    ],
 )
 def test_curves_and_parameters_are_those_of_long_runs(name):
     study, known = STUDIES[name], KNOWN[name]

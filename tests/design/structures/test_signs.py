@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -17,7 +18,9 @@ MOVED = {
 }
 
 
-@pytest.mark.parametrize("term", ["s(x)", "s(x, bs='cc')", "s(x, by=g)", "s(x, g, bs='fs')", "rw1(x)", "rw2(x)"])
+@pytest.mark.parametrize(
+    "term", long_but_for(3, ["s(x)", "s(x, g, bs='fs')", "rw2(x)", "s(x, bs='cc')", "s(x, by=g)", "rw1(x)"])
+)
 @pytest.mark.parametrize("moved", list(MOVED))
 def test_draws_are_the_same(term, moved):
     fit, other = (pw.fit(f"y ~ {term}", rows, draws=50, seed=1) for rows in (FRAME, MOVED[moved]))

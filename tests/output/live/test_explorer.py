@@ -228,6 +228,7 @@ def test_labels_are_text_and_the_dark_is_dark(notebook_page):
     page.close()
 
 
+@pytest.mark.long
 def test_two_views_of_one_widget_agree(notebook_page):
     page, explorer = notebook_page(views=2)
     page.wait_for_function("document.querySelectorAll('.poolwise-explorer[data-ready]').length === 2")
@@ -284,6 +285,7 @@ def test_priors_of_terms_and_odd_names_are_widened_as_set():
     assert explorer.fit.result.model.given["sd_grp[1][Intercept]"] == pw.HalfNormal(0.25)
 
 
+@pytest.mark.long
 def test_a_notebook(tmp_path):
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")

@@ -75,6 +75,7 @@ def test_categories_without_an_order_have_their_probabilities(meals):
     assert ticks.groupby("category").size().to_dict() == mine.groupby("food").size().to_dict()
 
 
+@pytest.mark.long
 def test_what_cannot_be_drawn_is_left_out_of_the_page(meals, tmp_path):
     many = meals.assign(kind=np.arange(240) % 9)
     fit = pw.fit("kind ~ 1 + (1 | g)", many, family="categorical", seed=1, draws=25)

@@ -58,6 +58,7 @@ def test_a_loaded_fit_of_a_sampled_family_has_its_page(tmp_path):
     assert "The rows are not at hand" in text
 
 
+@pytest.mark.long
 def test_a_comparison_of_categories_has_its_page(tmp_path):
     rng = np.random.default_rng(3)
     data = pd.DataFrame({"u": rng.choice(["a", "b", "c"], 90), "x": rng.normal(size=90), "g": np.arange(90) % 3})

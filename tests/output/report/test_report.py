@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.accessibility import faults
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.output.report import words
@@ -99,7 +100,9 @@ def test_labels_are_text_and_not_markup(tmp_path):
     assert "&lt;/script&gt;&lt;b onclick" in raw
 
 
-@pytest.mark.parametrize("formula", ["y ~ x", "y ~ 1 + (1 | g)", "y ~ x + (x | g) + (1 | h)", "y ~ x + (1 | g/h)"])
+@pytest.mark.parametrize(
+    "formula", long_but_for(2, ["y ~ x", "y ~ x + (1 | g/h)", "y ~ 1 + (1 | g)", "y ~ x + (x | g) + (1 | h)"])
+)
 def test_pages_of_other_models(formula, tmp_path):
     page = pw.fit(formula, frame(), seed=1, draws=60).report(tmp_path / "page.html", title="Mine")
     text = text_of(page)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.families import FAMILIES, locations
@@ -147,7 +148,13 @@ def test_the_density_of_pymc_is_ours(family, link):
         assert float(theirs(point)) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("family", [name for name in ELSEWHERE if name not in NOT_IN_BAMBI])
+@pytest.mark.parametrize(
+    "family",
+    long_but_for(
+        ("student", "bernoulli", "negative_binomial", "beta", "von_mises", "zero_inflated_poisson").__contains__,
+        [name for name in ELSEWHERE if name not in NOT_IN_BAMBI],
+    ),
+)
 def test_the_density_of_bambi_is_ours(family):
     link = "identity" if family == "von_mises" else None  # of angles Bambi has no other
     same_as_bambi(fitted(family, "(1 | g)", link=link))
@@ -302,7 +309,12 @@ def hidden(formulas, family):
     return pw.fit(formulas, frame(), family=family, seed=1, draws=8, chains=1)
 
 
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize(
+    "name",
+    long_but_for(
+        ("far tails", "truncated counts", "known errors", "several formulas", "correlated choices").__contains__, HIDDEN
+    ),
+)
 def test_the_density_of_pymc_is_ours_where_more_is_said_of_outcomes(name):
     fit, data = hidden(*HIDDEN[name]), frame()
     ours = fit.result.model
