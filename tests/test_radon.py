@@ -52,6 +52,7 @@ def test_draws_are_nearly_independent_for_twenty_seeds(radon, study_priors):
         assert array_stats.rhat(draws, chain_axis=1, draw_axis=2).max() <= 1.01, seed
 
 
+@pytest.mark.long
 def test_correlated_slopes_agree_with_nuts_on_the_same_density(radon, study_priors):
     ours, nuts = (
         pw.fit("log_radon ~ floor + (floor | county)", radon, priors=study_priors, draws=5000, seed=5, sampler=sampler)

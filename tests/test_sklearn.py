@@ -23,9 +23,16 @@ from poolwise.support.errors import DataError, FormulaError
 FORMULA = "log_radon ~ floor + (floor | county)"
 
 
-@parametrize_with_checks([HierarchicalRegressor(draws=50), HierarchicalClassifier(draws=50)])
+@parametrize_with_checks([HierarchicalRegressor(draws=50)])
 @pytest.mark.filterwarnings("ignore")
-def test_scikit_learn_checks_them(estimator, check):
+def test_scikit_learn_checks_regressors(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.long
+@parametrize_with_checks([HierarchicalClassifier(draws=50)])
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_checks_classifiers(estimator, check):
     check(estimator)
 
 

@@ -402,6 +402,7 @@ def test_a_sampled_family_is_pooled_at_once_and_compared_later():
     assert "separate" not in desk.answered(other)["groups"]["effects"][0]
 
 
+@pytest.mark.long
 def test_what_is_taken_away_is_of_the_question_asked_last(tmp_path):
     desk = uploaded(rows(z=np.arange(40.0) % 7), tmp_path)
     one, other = Asked(UPLOAD, "y ~ x + (x | g)"), Asked(UPLOAD, "z ~ x + (x | g)")

@@ -362,6 +362,7 @@ def test_a_server_that_is_gone_and_comes_back(browser):
     second.stop()
 
 
+@pytest.mark.long
 def test_a_phone_and_a_dark_room(browser, server):
     page = opened(browser, server.address + SLEEP, viewport={"width": 360, "height": 740}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -63,6 +63,7 @@ def test_sampled_families_are_answered_here(workers, monkeypatch):
     assert found["certificate"]["passed"]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_is_replaced():
     own = Workers(1)
     desk = Desk(Limits(), workers=own)

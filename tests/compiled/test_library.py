@@ -122,6 +122,7 @@ def test_objects_laid_out_in_another_way_are_noticed(copy):
     assert "are not laid out as the library expects" in said_by(copy, other)
 
 
+@pytest.mark.long
 def test_an_installation_that_cannot_be_written_and_no_home(copy, tmp_path):
     for path in [*copy.rglob("*"), copy]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -146,6 +147,7 @@ def test_without_a_folder_for_a_cache_kernels_are_compiled_without_one(monkeypat
     assert jit.dispatcher(doubled, frozenset(), False)(2) == 4
 
 
+@pytest.mark.long
 def test_two_processes_at_once(copy):
     kept = {**os.environ, "PYTHONPATH": str(copy)}
     both = [

@@ -9,6 +9,7 @@ import poolwise as pw
 from poolwise.density.blocks import ordering, root
 from tests.density.models import dense_log_density, model_of
 from tests.density.test_collapsed import dense_posterior, finite_difference, random_theta
+from tests.selection import long_but_for
 
 FORMULAS = [
     "y ~ x + (1 | a/b)",
@@ -67,7 +68,7 @@ def test_density_and_gradient(formula, school, route):
         np.testing.assert_allclose(gradient, finite_difference(density, theta), rtol=5e-6, atol=5e-6)
 
 
-@pytest.mark.parametrize("formula", FORMULAS[:4:3])
+@pytest.mark.parametrize("formula", long_but_for(1, FORMULAS[:4:3]))
 def test_coefficients_given_theta_are_exact(formula, school, route):
     model, rows, density = model_of(formula, school)
     theta = 0.3 * random_theta(density, 1)[0]
@@ -187,7 +188,8 @@ def test_draws_do_not_depend_on_threads_or_on_what_is_asked_first(school, monkey
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ x + (1 | a/b)", "y ~ x + (x | a) + (1 | b:a)", "y ~ x + (1 | a) + (1 | b:a) + (1 | c)"]
+    "formula",
+    long_but_for(1, ["y ~ x + (x | a) + (1 | b:a)", "y ~ x + (1 | a/b)", "y ~ x + (1 | a) + (1 | b:a) + (1 | c)"]),
 )
 def test_levels_that_are_alike_are_eliminated_together(formula):
     rng = np.random.default_rng(4)

@@ -43,6 +43,7 @@ def test_means_and_evidence_equal_dense_quadrature(priors, small):
         assert regressions.log_evidence()[j] == pytest.approx(log_evidence, abs=1e-5)
 
 
+@pytest.mark.long
 def test_draws_have_the_distribution_of_the_reference(pooling, radon, study_priors, reference):
     fit = pw.compare_pooling(
         "log_radon ~ floor", by="county", data=radon, priors=study_priors, folds=0, draws=25_000, seed=3

@@ -90,6 +90,7 @@ def test_control_variates_have_no_mean(formula, frame):
     assert np.abs(found.mean(axis=0) / error).max() < 5
 
 
+@pytest.mark.long
 def test_leaving_rows_out_is_what_folds_say(frame):
     fit = pw.fit("y ~ w + (0 + ar1(t) | g)", frame, seed=1)
     loo = fit.loo()

@@ -40,7 +40,7 @@ def plain():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("column", ["x", "g", "y"])
+@pytest.mark.parametrize("column", ["x", "g", pytest.param("y", marks=pytest.mark.long)])
 def test_a_quoted_name_is_a_column(name, column, plain):
     formula = re.sub(rf"\b{column}\b", lambda _: f"`{name}`", "y ~ x + (x | g)")
     fit = pw.fit(formula, FRAME.rename(columns={column: name}), draws=50, seed=1)

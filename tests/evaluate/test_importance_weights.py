@@ -37,6 +37,7 @@ def test_noise_is_the_spread_of_averages():
     assert with_refits(3.0, np.array([4.0, 12.0])) == pytest.approx(13.0)
 
 
+@pytest.mark.long
 def test_units_that_refits_do_not_tell_are_no_refits():
     """Known errors that are far too small: each group is in a tail that hardly a draw of the rest reaches."""
     rng = np.random.default_rng(5)
@@ -49,6 +50,7 @@ def test_units_that_refits_do_not_tell_are_no_refits():
     assert found.error > 0.3
 
 
+@pytest.mark.long
 def test_averages_over_refits_have_an_error_too():
     rng = np.random.default_rng(6)
     frame = pd.DataFrame({"g": np.repeat(np.arange(6), 4), "e": 0.8})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.density.gaussian import gaussian
@@ -58,7 +59,7 @@ def test_rows_left_out_equal_integrals_over_theta(formula):
     assert loo.bad == 0
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 | g) + (1 | h)", "y ~ x"])
+@pytest.mark.parametrize("formula", long_but_for(2, ["y ~ x + (1 | g)", "y ~ x", "y ~ x + (1 | g) + (1 | h)"]))
 def test_groups_left_out_equal_integrals_over_theta(formula):
     fit = fitted(formula, draws=16_000)
     loo = fit.loo(by="g")

@@ -65,6 +65,7 @@ def test_a_point_with_groups_and_student_priors_is_a_ratio_of_evidences(data, fi
     assert found["bayes_factor"] == pytest.approx(np.exp(without.log_evidence - fit.log_evidence), rel=0.05)
 
 
+@pytest.mark.long
 def test_sums_of_coefficients_crossed_groups_and_units(data):
     crossed = data.assign(h=np.arange(120) % 7)
     priors = {"x": pw.Normal(0, 1), "z": pw.Normal(0, 1)}

@@ -47,11 +47,17 @@ def log_joint(data, outcome="y", family="bernoulli"):
 
 @pytest.fixture(scope="module")
 def bernoulli():
+    return pw.compare_pooling("y ~ x", by="g", data=frame(), family="bernoulli", priors=PRIORS, seed=1, folds=0)
+
+
+@pytest.fixture(scope="module")
+def with_folds():
     return pw.compare_pooling("y ~ x", by="g", data=frame(), family="bernoulli", priors=PRIORS, seed=1, folds=5)
 
 
 @pytest.mark.parametrize(
-    ("formula", "outcome", "family"), [("y ~ x", "y", "bernoulli"), ("s | trials(n) ~ x", "s", "binomial")]
+    ("formula", "outcome", "family"),
+    [("y ~ x", "y", "bernoulli"), pytest.param("s | trials(n) ~ x", "s", "binomial", marks=pytest.mark.long)],
 )
 def test_without_pooling_each_group_has_the_posterior_of_its_own_rows(formula, outcome, family):
     data = frame()
@@ -135,8 +141,9 @@ def test_rows_and_groups_left_out_without_pooling(bernoulli):
     assert loo.bad == 0
 
 
-def test_folds_without_pooling_are_predicted_by_the_rest_of_the_group(bernoulli):
-    data, found = frame(), bernoulli.separate.kfold(5, seed=1)
+@pytest.mark.long
+def test_folds_without_pooling_are_predicted_by_the_rest_of_the_group(with_folds):
+    data, found = frame(), with_folds.separate.kfold(5, seed=1)
     rng = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(97,)))
     fold_of = rng.permutation(len(data)) % 5
     expected = np.empty(len(data))
@@ -147,22 +154,23 @@ def test_folds_without_pooling_are_predicted_by_the_rest_of_the_group(bernoulli)
             rest = rows[:, fold_of[mine] != fold_of[at]].sum(axis=1) + prior
             expected[at] = logsumexp(rest + rows[:, i]) - logsumexp(rest)
     np.testing.assert_allclose(found.elpd_i, expected, atol=0.08)
-    assert found.elpd / len(data) == pytest.approx(bernoulli.scores[Pooling.SEPARATE].log_score, abs=0.01)
+    assert found.elpd / len(data) == pytest.approx(with_folds.scores[Pooling.SEPARATE].log_score, abs=0.01)
 
 
-def test_the_table_has_proper_scores(bernoulli):
-    table = bernoulli.table
+@pytest.mark.long
+def test_the_table_has_proper_scores(with_folds):
+    table = with_folds.table
     assert list(table.columns) == [
         "parameters", "brier_in_sample", "brier_5_fold", "log_score_5_fold", "log_score_leave_one_out", "seconds",
     ]  # fmt: skip
     data = frame()
-    for name, fit in zip(table.index, (bernoulli.complete, bernoulli.separate, bernoulli.partial), strict=True):
+    for name, fit in zip(table.index, (with_folds.complete, with_folds.separate, with_folds.partial), strict=True):
         p = fit.predict()["mean"].to_numpy()
         assert table.loc[name, "brier_in_sample"] == pytest.approx(np.mean((data["y"] - p) ** 2), abs=1e-3)
         assert fit.rmsd() ** 2 == pytest.approx(table.loc[name, "brier_in_sample"], rel=1e-9)
         assert table.loc[name, "log_score_leave_one_out"] == pytest.approx(fit.loo().elpd / len(data), abs=1e-9)
-    assert "Brier score" in bernoulli.verdict
-    compared = bernoulli.compare()
+    assert "Brier score" in with_folds.verdict
+    compared = with_folds.compare()
     assert set(compared.table.index) == {"complete", "separate", "partial"}
 
 

@@ -118,6 +118,7 @@ def test_a_simulated_time_beyond_the_end_is_censored(monkeypatch):
     assert never.observed.all()
 
 
+@pytest.mark.long
 def test_power_of_choices_censored_times_and_categories():
     """Whole studies: the effects that were put in are found."""
     design = pw.balanced_design(20, g=10, within={"t": [0, 1]})
@@ -171,6 +172,7 @@ def test_bad_categories_and_ends():
         pw.power("y | cens(c + 1) ~ t", design, effects=effects, until=1.0)
 
 
+@pytest.mark.long
 def test_the_power_of_a_logistic_regression_is_that_of_wald():
     """Without groups and with many rows: se^2 = 4 / (n p (1 - p)) for two equal arms near p = 1/2."""
     design = pd.DataFrame({"t": np.tile([0, 1], 300)})

@@ -15,9 +15,9 @@ FORMULAS = ["rt | dec(choice) ~ x + (1 | g)", "bs ~ 1", "ndt ~ 1", "bias ~ 1"]
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     rng = np.random.default_rng(1)
-    g, x = np.repeat(np.arange(10), 60), rng.normal(size=600)
+    g, x = np.repeat(np.arange(10), 30), rng.normal(size=300)
     drift = 0.8 + 0.5 * x + 0.4 * rng.normal(size=10)[g]
-    times, upper = first_passages(rng, drift, np.full(600, 1.4), np.full(600, 0.45))
+    times, upper = first_passages(rng, drift, np.full(300, 1.4), np.full(300, 0.45))
     return pd.DataFrame({"rt": 0.25 + times, "choice": upper * 1, "x": x, "g": g})
 
 
@@ -61,7 +61,7 @@ def test_tables_have_choices_and_times(fit, frame):
     ],
 )
 def test_choices_may_be_written_in_several_ways(frame, change):
-    few = frame[::6]
+    few = frame[::3]
     one, other = (
         pw.fit(FORMULAS, few.assign(choice=choice), family="wiener", draws=50, seed=1)
         for choice in (few["choice"], change(few["choice"]))

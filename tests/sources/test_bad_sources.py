@@ -171,6 +171,7 @@ def test_terms_that_look_at_whole_columns_of_too_many_rows(frame, monkeypatch):
         pw.fit("y ~ lag(x) + (1 | g)", frame)
 
 
+@pytest.mark.long
 def test_a_spark_session_that_is_gone(spark):
     other = spark.newSession()
     data = spark_frame(other, rows(50))

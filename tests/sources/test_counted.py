@@ -72,6 +72,7 @@ def test_the_same_draws_from_every_source(kind, of_rows, counting, tmp_path, mon
     assert_same_draws(fit, of_rows["y"])
 
 
+@pytest.mark.long
 def test_spark_counts_the_same(spark, of_rows, counting):
     data = spark.createDataFrame(DATA.astype({"b": object}))
     with pytest.warns(pw.PoolwiseWarning, match="missing values"):

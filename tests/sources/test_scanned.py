@@ -6,13 +6,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.inference import first_scan, streamed
 
 
-@pytest.mark.parametrize("family", long_but_for(1, ["bernoulli", "gamma"]))
+@pytest.mark.long
+@pytest.mark.parametrize("family", ["bernoulli", "gamma"])
 def test_spark_is_scanned_with_the_same_draws(spark, family, monkeypatch):
     monkeypatch.setattr(streamed, "LARGE", 1000)
     monkeypatch.setattr(first_scan, "_SOME", 1200)

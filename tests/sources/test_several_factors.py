@@ -112,7 +112,7 @@ def test_combined_groups_that_read_alike_stay_apart(kind, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", [*HOLDERS, "pandas by duckdb", "arrow by duckdb", "csv", "parquet"])
-@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("levels", [["lo", "mid", "hi"], [3, 1, 2]])
 def test_categories_of_a_group_table_keep_their_order(kind, ordered, levels, tmp_path, monkeypatch):
     rows = keyed([1, 2, 3, 4])

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 from tests.sources.engines import MAIN_KINDS, source
 
 import poolwise as pw
@@ -142,13 +143,14 @@ def test_every_source(kind, of_rows, summing, tmp_path, monkeypatch):
     assert_same_posterior(fit, of_rows["gamma"])
 
 
+@pytest.mark.long
 def test_spark_sums_the_same(spark, of_rows, summing):
     fit = fitted("gamma", spark.createDataFrame(DATA.astype({"b": object})))
     assert "summed up by Spark" in fit.result.model.data.reading
     assert_same_posterior(fit, of_rows["gamma"])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", long_but_for(("gamma", "gaussian", "hurdle_gamma").__contains__, FAMILIES))
 def test_sums_add_subtract_and_travel(family, summing, tmp_path):
     first, second = DATA.iloc[:1200], DATA[DATA["g"] != "g0"].iloc[1200:]
     written = formula(family)
@@ -166,7 +168,7 @@ def test_sums_add_subtract_and_travel(family, summing, tmp_path):
         one - together
 
 
-@pytest.mark.parametrize("family", ["gamma", "gaussian"])
+@pytest.mark.parametrize("family", ["gamma", pytest.param("gaussian", marks=pytest.mark.long)])
 def test_updates_forgetting_and_merging_are_refits(family, of_rows, monkeypatch):
     """Also where a part of the rows was in memory, and another was not."""
     first, second = DATA.iloc[:1500], DATA.iloc[1500:]
@@ -179,6 +181,7 @@ def test_updates_forgetting_and_merging_are_refits(family, of_rows, monkeypatch)
     assert_same_posterior(pw.merge(small, fitted(family, second)), of_rows[family])
 
 
+@pytest.mark.long
 def test_rows_are_read_again_for_what_looks_at_each(of_rows, summing, tmp_path):
     fit = fitted("gamma")
     assert fit.loo().elpd == pytest.approx(of_rows["gamma"].loo().elpd, abs=0.5)
@@ -245,7 +248,7 @@ def test_rare_rows_are_left_out_of_files_by_group(summing, tmp_path):
     assert_same_posterior(pw.fit(formula("gamma"), kept, family="gamma", **FEW), expected)
 
 
-@pytest.mark.parametrize("name", ["Z", "Y", "N", "F0", "Least", "KIND"])
+@pytest.mark.parametrize("name", long_but_for(3, ["Z", "Y", "Least", "N", "F0", "KIND"]))
 def test_names_that_an_engine_takes_for_ours(name, of_rows, summing):
     """DuckDB does not tell `Z` from `z`, and would sum up the predictor."""
     data = DATA.drop(columns="y").rename(columns={"a": name})

@@ -82,6 +82,7 @@ def test_the_prior_of_the_correlation(eta):
     assert drawn.var() == pytest.approx(1 / (2 * eta + 1), rel=0.02)
 
 
+@pytest.mark.long
 def test_a_correlation_is_found_again_and_told_in_its_own_units():
     rng = np.random.default_rng(3)
     level = [rng.normal()]

@@ -133,6 +133,7 @@ def test_saved_updated_and_forgotten(fit, tmp_path):
         np.testing.assert_allclose(grown.posterior["beta"].values, fit.posterior["beta"].values, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_areas_left_out_are_as_if_refitted():
     plain = pw.fit("y ~ x + icar(area, borders)", DATA, tables=MAP, seed=1)
     left_out = plain.loo(by="area")
