@@ -62,10 +62,10 @@ def test_missing_ends_of_intervals_do_not_lose_rows(frame):
     assert len(fit.frame()) == len(frame)
 
 
-def test_leave_one_out_of_censored_rows_is_that_of_refits(fit, frame):
+@pytest.mark.parametrize("status", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_leave_one_out_of_censored_rows_is_that_of_refits(fit, frame, status):
     loo = fit.loo()
-    rows = [int(np.flatnonzero(frame["gone"] == status)[4]) for status in (0, 1)]
-    for i in rows:
+    for i in [int(np.flatnonzero(frame["gone"] == status)[4])]:
         rest = frame.drop(index=i)
         again = pw.fit("t | cens(gone) ~ arm + (1 | g)", rest, family="weibull", draws=1000, seed=2)
         location = again.predict(frame.loc[[i]], kind="linear", draws=True).values[..., 0]

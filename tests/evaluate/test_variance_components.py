@@ -76,6 +76,7 @@ def test_counts_by_the_lognormal_approximation(data):
     assert fit.icc().loc["all", "mean"] == pytest.approx(((of_g + of_h) / (of_g + of_h + rest)).mean())
 
 
+@pytest.mark.long
 def test_ordered_categories_on_the_scale_of_the_latent_variable(data):
     graded = data.assign(c=pd.cut(data["y"], [-np.inf, 0.5, 2.0, np.inf], labels=["low", "middle", "high"]))
     for link, latent in (("logit", np.pi**2 / 3), ("probit", 1.0)):

@@ -68,6 +68,7 @@ def test_saved_fits_come_back(inflated, frame, tmp_path):
         pd.testing.assert_frame_equal(again.predict(frame[:5], kind=kind), inflated.predict(frame[:5], kind=kind))
 
 
+@pytest.mark.long
 def test_the_better_model_is_preferred(frame):
     poisson = pw.fit("count ~ x + (1 | g)", frame, family="poisson", **FEW)
     inflated = pw.fit(["count ~ x + (1 | g)", "zi ~ x"], frame, family="zero_inflated_poisson", **FEW)

@@ -13,7 +13,6 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -65,7 +64,8 @@ THRESHOLDS = [f"threshold[{k}|{k + 1}]" for k in range(1, 5)]
 SLOPES = ["beta[temp[T.warm]]", "beta[contact[T.yes]]"]
 
 
-@pytest.mark.parametrize("link", long_but_for(1, LINKS))
+@pytest.mark.long
+@pytest.mark.parametrize("link", LINKS)
 def test_clmm_agrees(link, known):
     estimates, data = known[0][LINKS.index(link)], known[1]
     sd = estimates[-1]

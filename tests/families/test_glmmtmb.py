@@ -10,7 +10,6 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -53,7 +52,8 @@ def known() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     return {name: np.array(line.split(), dtype=float) for name, line in zip(MODELS, lines, strict=True)}, data
 
 
-@pytest.mark.parametrize("name", long_but_for(("zero_inflated_poisson", "hurdle_gamma").__contains__, MODELS))
+@pytest.mark.long
+@pytest.mark.parametrize("name", MODELS)
 def test_glmmtmb_agrees(name, known):
     estimates, data = known[0][name], known[1]
     outcome = "amount" if name == "hurdle_gamma" else "count"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -18,7 +19,7 @@ def fitted(outcome, data):
     return pw.fit(f"{outcome} ~ x + (1 | g)", data, family="bernoulli", seed=1, draws=100)
 
 
-@pytest.mark.parametrize("source", ["pandas", "polars", "polars lazy", "csv"])
+@pytest.mark.parametrize("source", long_but_for(2, ["pandas", "csv", "polars", "polars lazy"]))
 def test_the_second_label_is_the_success(source, tmp_path):
     data = FRAME.assign(t=np.where(FRAME.z, "yes", "no"), b=FRAME.z == 1)
     data.to_csv(tmp_path / "rows.csv", index=False)

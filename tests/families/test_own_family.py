@@ -123,6 +123,7 @@ def test_it_recovers_what_was_simulated(fit):
         assert abs(table.loc[name, "mean"] - value) < 3 * table.loc[name, "sd"]
 
 
+@pytest.mark.long
 def test_it_agrees_with_a_negative_binomial_of_shape_one(stays):
     further = stays.assign(further=stays["days"] - 1).query("group < 12")
     priors = {"Intercept": pw.Normal(1, 2), "x": pw.Normal(0, 1), "sd_group": pw.HalfNormal(1)}

@@ -10,7 +10,6 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -84,7 +83,8 @@ def test_left_censored_outcomes_are_those_of_survreg(survival):
     near(fit, [*NAMES, "sigma"], estimates)
 
 
-@pytest.mark.parametrize("quantile", long_but_for(1, [0.25, 0.9]))
+@pytest.mark.long
+@pytest.mark.parametrize("quantile", [0.25, 0.9])
 def test_quantiles_are_those_of_rq(quantile):
     estimates, data = from_r(QUANTILES, 2)
     known = estimates[[0.25, 0.9].index(quantile)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.design.structures import levels
@@ -29,7 +30,7 @@ def rows():
     )
 
 
-@pytest.mark.parametrize("few", [1, 1000])  # as a factor, and as columns
+@pytest.mark.parametrize("few", long_but_for(1, [1, 1000]))  # as a factor, and as columns
 def test_names_and_numbers_do_not_depend_on_how_a_map_is_computed(few, rows, monkeypatch):
     monkeypatch.setattr(levels, "FEW", few)
     fit = pw.fit("y ~ x + bym2(area, near)", rows, tables={"near": PAIRS}, seed=1)
