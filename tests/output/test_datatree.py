@@ -115,9 +115,9 @@ def test_new_outcomes_and_priors(fit, tree):
     ("formula", "family"),
     [
         ("c ~ x + (1 | g)", "cumulative"),
-        ("y ~ x", "gaussian"),
         (["y ~ x + (1 | g)", "sigma ~ x"], "gaussian"),
-        ("n ~ s(x) + (1 | g)", "poisson"),
+        pytest.param("y ~ x", "gaussian", marks=pytest.mark.long),
+        pytest.param("n ~ s(x) + (1 | g)", "poisson", marks=pytest.mark.long),
     ],
 )
 def test_every_kind_of_fit_has_every_group(formula, family, tmp_path):

@@ -420,7 +420,7 @@ ALL = (
     random_walk, random_walks, autoregression, autoregressive_outcomes, placed,
 )  # fmt: skip
 MAIN = (
-    individual, hierarchical, non_centred, correlated, eight_schools, crossed, noise_by_group, two_outcomes,
-    random_walk, autoregression, autoregressive_outcomes, placed,
+    hierarchical, correlated, eight_schools, crossed, noise_by_group, two_outcomes, random_walk,
+    autoregressive_outcomes, placed,
 )  # fmt: skip
 NOT_NORMAL = (rugby, baseball, robust, items)

@@ -82,6 +82,7 @@ def test_draws_where_data_say_nothing_are_of_the_prior():
         assert kstest(drawn["chol_stds"].values[..., i].ravel()[::4], "expon").pvalue > 1e-3
 
 
+@pytest.mark.long
 def test_four_correlated_coefficients_are_certified():
     """As PyMC writes the factor its density has no bound where a standard deviation goes to zero."""
     rng = np.random.default_rng(0)

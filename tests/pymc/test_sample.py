@@ -74,7 +74,7 @@ DENSE = (
 )
 
 
-@pytest.mark.parametrize("build", DENSE)
+@pytest.mark.parametrize("build", long_but_for(3, DENSE))
 def test_marginals_are_those_of_dense_matrices(build):
     """The joint density over the normal density of the block, whose precision is read off the joint density."""
     model, _ = build()

@@ -87,6 +87,7 @@ def test_shrinkage_where_levels_have_few_rows(monkeypatch):
         assert np.abs(one - other).max() < 0.15
 
 
+@pytest.mark.long
 def test_chains_begin_in_each_mode_that_factors_make(monkeypatch):
     """A prior keeps the intercept away from the data: one of the factors takes the difference up, either may."""
     data = table(rows=1_500, sizes=(150, 120)).assign(y=lambda d: d["y"] + 5)

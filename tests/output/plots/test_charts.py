@@ -78,7 +78,7 @@ def test_charts_that_cannot_be_drawn_say_why(small):
         pooled.plot.forest()
 
 
-@pytest.mark.parametrize("ending", [".png", ".svg", ".html"])
+@pytest.mark.parametrize("ending", [".svg", ".html", pytest.param(".png", marks=pytest.mark.long)])
 def test_charts_are_written_whole(ending, radon_fit, tmp_path):
     path = save_chart(radon_fit.plot.trace(["sigma"]), tmp_path / f"trace{ending}")
     assert path.stat().st_size > 5000
@@ -235,6 +235,7 @@ def test_lines_along_a_category_stand_at_its_labels():
     assert axis["axis"]["labelExpr"].startswith('["u", "v", "w"]')
 
 
+@pytest.mark.long
 def test_every_group_that_is_asked_for_is_named(pooling):
     counties = ["CASS", "CROW WING", "ST LOUIS", "HENNEPIN", "ANOKA", "DAKOTA"]
     tables = data_of(pooling.plot.shrinkage(label=counties, outcome=True))

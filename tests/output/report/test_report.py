@@ -188,6 +188,7 @@ def test_hovering_shows_a_tooltip(browser, radon_page):
     page.close()
 
 
+@pytest.mark.long
 def test_a_phone_does_not_scroll_sideways(browser, radon_page):
     page, said, _ = opened(browser, radon_page, 360, 760)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -202,6 +203,7 @@ def test_nothing_keeps_a_screen_reader_out(browser, radon_page):
     page.close()
 
 
+@pytest.mark.long
 def test_it_prints(browser, radon_page, tmp_path):
     page, _, _ = opened(browser, radon_page, 1100, 900)
     page.emulate_media(media="print")

@@ -95,6 +95,7 @@ def by_hand(model, data, point, beta, u, v) -> float:
     return float(value + 2 * np.log(1 - cor**2))
 
 
+@pytest.mark.long
 def test_three_correlated_effects_in_pymc():
     fit = fitted("y ~ x + o + (x + n | g)", draws=50)
     with warnings.catch_warnings():
