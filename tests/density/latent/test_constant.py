@@ -57,3 +57,13 @@ def _assert_sum(family, y):
     order = np.random.default_rng(1).permutation(len(y))
     again = SimpleNamespace(y=y[order], trials=ones, weights=2 * ones)
     assert constant_of(family, y[order], ones, 2 * ones, again) == found
+
+
+@pytest.mark.parametrize(
+    ("family", "y"),
+    [("hurdle_lognormal", (0.0, 0.0)), ("hurdle_gamma", (0.0, 0.0)), ("zero_one_inflated_beta", (0.0, 1.0, 1.0))],
+)
+def test_there_is_a_constant_of_a_group_in_which_nothing_says_where_the_location_lies(family, y):
+    ones = np.ones(len(y))
+    rows = SimpleNamespace(y=np.array(y), trials=ones, weights=ones)
+    assert constant_of(family_of(family), rows.y, ones, ones, rows) == pytest.approx(0.0, abs=1e-9)

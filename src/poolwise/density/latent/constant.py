@@ -61,12 +61,17 @@ def _near_outcomes(family: Family, y: np.ndarray, trials: np.ndarray, weights: n
     """A location and other parameters, on their scales, at which outcomes are usual: far from there the terms that both
     have in common are so large that those they differ in have no digits."""
     shares = y / np.maximum(trials, 1.0)
-    mean = float(np.average(shares, weights=weights))
-    sd = float(np.sqrt(np.average(np.square(shares - mean), weights=weights)))
-    if family.summary is not None:
-        mean, sd = family.summary(shares, weights)
-    location = family.moments(family.link(None), mean, max(sd, _LEAST))[0]
+    try:
+        mean, sd = _moments(shares, weights) if family.summary is None else family.summary(shares, weights)
+        location = family.moments(family.link(None), mean, max(sd, _LEAST))[0]
+    except ZeroDivisionError:  # zeros alone, or ends of shares, say nothing of the location
+        location, sd = 0.0, 0.0
     return [location, *(_usual(each, y, sd) for each in family.parameters)]
+
+
+def _moments(y: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    mean = float(np.average(y, weights=weights))
+    return mean, float(np.sqrt(np.average(np.square(y - mean), weights=weights)))
 
 
 def _usual(parameter: Parameter, y: np.ndarray, sd: float) -> float:
