@@ -83,7 +83,7 @@ def infer_scanned(
             theta, beta, u, dispersions, certificate = shared.back(parts)
             took = time.perf_counter() - started
             drawn = Posterior(model, theta, beta, u, dispersions, certificate, settings.entropy, took)
-            return looked_elsewhere(drawn, None if shared.places else scans.observations(some), whole=False)
+            return looked_elsewhere(drawn, replace(scans, model=model).observations(some), whole=False)
     return None
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from poolwise.density.latent.observations import Observations
 from poolwise.density.working.other_places import other_places
 from poolwise.inference.posterior import Posterior
+from poolwise.inference.shared_parameters import SharedParameters
 
 
 def looked_elsewhere(posterior: Posterior, observations: Observations | None, *, whole: bool = True) -> Posterior:
@@ -22,10 +21,12 @@ def looked_elsewhere(posterior: Posterior, observations: Observations | None, *,
     model, theta = posterior.model, posterior.theta
     if model.family.concave or model.link.code or observations is None or theta is None:
         return posterior
-    of_model = observations, model.design, model.priors, model.family, model.link
-    logs = np.array([np.log(posterior.dispersions[name]).mean() for name in model.priors.layout.dispersions])
+    shared = SharedParameters.of(replace(model, observations=observations))
+    inner, (logs, beta) = shared.model, shared.means(posterior)
+    assert inner.observations is not None  # those above
+    of_model = inner.observations, inner.design, inner.priors, inner.family, inner.link
     effects = [each.draws() for each in posterior.u]
-    found = other_places(*of_model, logs, posterior.beta.mean(axis=(0, 1)), effects, whole=whole)
+    found = other_places(*of_model, logs, beta, effects, whole=whole)
     if not found:
         return posterior
     first = found[0]

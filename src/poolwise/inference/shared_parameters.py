@@ -10,7 +10,7 @@ import numpy as np
 from poolwise.density.latent.observations import Observations
 from poolwise.families.scalars import HALF_LOG_TWO_PI
 from poolwise.inference.near_normal import Parts
-from poolwise.inference.posterior import Model
+from poolwise.inference.posterior import Model, Posterior
 from poolwise.priors import Normal, ScalePrior
 
 
@@ -100,6 +100,12 @@ class SharedParameters:
         whole[..., kept], whole[..., list(self.places)] = beta, theta[..., intercepts]
         own = dict(list(dispersions.items())[:-count])
         return np.delete(theta, intercepts, axis=-1), whole, u, own, certificate
+
+    def means(self, posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior means, of the model as it was, of what are logs of dispersions (k,) and coefficients (p,) here."""
+        beta = posterior.beta.mean(axis=(0, 1))
+        logs = [float(np.log(values).mean()) for values in posterior.dispersions.values()]
+        return np.array([*logs, *beta[list(self.places)]]), np.delete(beta, self.places)
 
 
 def _of_mean(observations: Observations) -> Observations:

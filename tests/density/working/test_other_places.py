@@ -23,8 +23,8 @@ def far_group(spread, at, rows, nu, shift=0.0, scale=1.0):
     return pd.DataFrame({"y": shift + scale * y, "g": [f"g{k:02d}" for k in np.r_[g, np.full(rows, 10)]]})
 
 
-def fitted(data, **more):
-    return pw.fit("y ~ 1 + (1 | g)", data, family="student", seed=1, draws=300, **more)
+def fitted(data, formula="y ~ 1 + (1 | g)", **more):
+    return pw.fit(formula, data, family="student", seed=1, draws=300, **more)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_a_place_where_no_draw_is_fails_the_certificate(data, sampler, elsewhere
     assert "The effect of g g10 may lie elsewhere" in fit.outcome.advice
     odds = np.log(fit.outcome.figures["elsewhere"] / (1 - fit.outcome.figures["elsewhere"]))
     assert odds == pytest.approx(np.log(elsewhere / (1 - elsewhere)), abs=4.5)  # given all else, about
+
+
+@pytest.mark.parametrize("further", ["sigma ~ 1", "nu ~ 1"])
+@pytest.mark.parametrize("sampler", ["auto", "nuts"])
+def test_a_dispersion_may_be_written_as_an_intercept(further, sampler):
+    fit = fitted(far_group(0.5, 15.0, 4, 2.0), ["y ~ 1 + (1 | g)", further], sampler=sampler)
+    assert not fit.outcome.passed and "may lie elsewhere" in fit.outcome.advice
 
 
 def test_a_place_that_hardly_counts_is_not_told():
