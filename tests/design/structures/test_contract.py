@@ -35,7 +35,8 @@ TERMS = {
     "series of groups": "x + (0 + ar1(t) | z)",
 }
 MAIN = long_but_for(
-    lambda term: term not in map(TERMS.get, ("s(x)", "cyclic", "by number", "gp(x)", "t2(x, w)", "series of groups")), TERMS.values()
+    lambda term: term not in map(TERMS.get, ("s(x)", "cyclic", "by number", "gp(x)", "t2(x, w)", "series of groups")),
+    TERMS.values(),
 )
 OFTEN = ("cubic", "mo(k)", "series of groups")  # what is run more often where each takes seconds
 
