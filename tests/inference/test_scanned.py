@@ -61,18 +61,19 @@ def is_scanned(fit):
 @pytest.mark.parametrize(
     ("formula", "family"),
     long_but_for(
-        2,
+        3,
         [
             ("y ~ x + kind + (x | g)", "bernoulli"),
             ("count ~ x + offset(log(exposure)) + (1 | g)", "poisson"),
-            ("hits | trials(trials) ~ scale(x) + (1 | g)", "binomial"),
             ("visits ~ x + (1 | g)", "zero_inflated_poisson"),
+            ("hits | trials(trials) ~ scale(x) + (1 | g)", "binomial"),
             ("wait ~ x + kind + (1 | g)", "exponential"),
             ("count ~ x + offset(log(exposure)) + (1 | g)", "negative_binomial"),
             ("y ~ x + (1 | g) + (1 | kind:g)", "bernoulli"),
             ("y ~ x + kind", "bernoulli"),
             ("time ~ x + offset(log(exposure)) + (x | g)", "gamma"),
             ("level ~ x + (1 | g)", "student"),
+            (["level ~ x + (1 | g)", "sigma ~ 1"], "student"),
         ],
     ),
 )

@@ -159,11 +159,10 @@ def _in_turns(
             together = _moved_together(observations, outcomes.precisions, found - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
-        scores, squares = (
-            partial(likelihood.scores, found, variance, columns),
-            columns * outcomes.precisions @ columns.T,
-        )
-        steps, turned = steps.taken(scores, squares, anew=turned > _NEAR)
+        anew = turned > _NEAR
+        following = columns[: len(columns) if anew else 0]
+        scores = partial(likelihood.scores, found, variance, following)
+        steps, turned = steps.taken(scores, following * outcomes.precisions @ following.T, anew=anew)
         likelihood = replace(likelihood, dispersions=steps.dispersions)
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
         mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
