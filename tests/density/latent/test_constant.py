@@ -42,6 +42,11 @@ def test_constants_keep_their_digits_in_any_units(family, unit):
     _assert_sum(found, y + shift)
 
 
+@pytest.mark.parametrize("family", ["lognormal", "inverse_gaussian", "gamma"])
+def test_outcomes_whose_squares_are_no_numbers_have_a_constant(family):
+    _assert_sum(family_of(family), 1e200 * np.random.default_rng(2).gamma(3.0, 1.0, 200))
+
+
 @pytest.mark.parametrize("mean", [2.0, 1e3, 1e6])
 @pytest.mark.parametrize("family", COUNTS)
 def test_constants_of_counts_keep_their_digits(family, mean):

@@ -70,8 +70,9 @@ def _near_outcomes(family: Family, y: np.ndarray, trials: np.ndarray, weights: n
 
 
 def _moments(y: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    mean = float(np.average(y, weights=weights))
-    return mean, float(np.sqrt(np.average(np.square(y - mean), weights=weights)))
+    size = max(float(np.abs(y).max()), _LEAST)  # whose square may be no number
+    mean = float(np.average(y / size, weights=weights))
+    return size * mean, size * float(np.sqrt(np.average(np.square(y / size - mean), weights=weights)))
 
 
 def _usual(parameter: Parameter, y: np.ndarray, sd: float) -> float:
