@@ -156,6 +156,25 @@ def test_units_and_signs_of_a_skewed_outcome_change_nothing():
     assert other.log_evidence + len(data) * np.log(1e3) == pytest.approx(plain.log_evidence, abs=0.2)
 
 
+@pytest.mark.parametrize("family", ["zero_inflated_poisson", pytest.param("acat", marks=pytest.mark.long)])
+def test_where_zero_is_units_order_and_names_play_no_part(family):
+    data = _data(family, 2500)
+    moved = data.assign(x=1e3 * data["x"] + 2e6).sample(frac=1.0, random_state=1)
+    renamed = moved.rename(columns={"x": "zi", "g": "sigma", "y": "alpha"})
+    one, other = (
+        pw.fit(formula, frame, family=family, seed=1, draws=200)
+        for formula, frame in (("y ~ x + (1 | g)", data), ("alpha ~ zi + (1 | sigma)", renamed))
+    )
+    assert one.outcome.sampler == other.outcome.sampler == "independence"
+    error = np.hypot(*(fit.outcome.figures["evidence_error"] for fit in (one, other)))
+    assert one.log_evidence == pytest.approx(other.log_evidence, abs=2 * error)
+    mine, theirs = (
+        fit.result.beta[..., 1:] * [[[unit] + [1.0] * (fit.result.beta.shape[-1] - 2)]]
+        for fit, unit in ((one, 1.0), (other, 1e3))
+    )
+    assert_same_moments(mine, theirs)
+
+
 def test_the_inner_model_holds_no_more_than_its_regression():
     """What working models take of observations speaks of the mean alone."""
     shared = SharedParameters.of(_model(CROSSED, "zero_inflated_poisson"))
