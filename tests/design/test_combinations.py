@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poolwise.design import combinations
-from poolwise.design.combinations import cells_of, first_of, places_of, value_codes
+from poolwise.design.combinations import cells_of, first_of, places_by, places_of, value_codes
 
 
 @pytest.fixture(params=["tables", "hashes"], autouse=True)
@@ -37,3 +37,25 @@ def test_no_rows_have_no_combinations():
 
 def test_values_have_the_ranks_of_their_order_and_missing_ones_come_last():
     np.testing.assert_array_equal(value_codes(np.array([2.5, -1.0, np.nan, 2.5, np.nan])), [1, 0, 2, 1, 2])
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_rows_in_order_have_the_places_that_those_in_any_other_have(missing):
+    rng = np.random.default_rng(5)
+    codes, numbers = rng.integers(-1, 6, 200), rng.choice([-1.5, -0.0, 0.0, 2.0, 1e9], (2, 200))
+    if missing:
+        numbers[1, ::7] = np.nan
+    expected = places_by(codes, tuple(numbers))
+    order = np.argsort(expected, kind="stable")
+    np.testing.assert_array_equal(places_by(codes[order], tuple(numbers[:, order])), expected[order])
+    known = np.nan_to_num(numbers.T, nan=1e300)  # missing ones come last
+    distinct = np.unique(np.column_stack([codes, known]), axis=0, return_inverse=True)[1].ravel()
+    np.testing.assert_array_equal(expected, distinct)
+
+
+def test_columns_that_nothing_is_left_for_are_not_asked_for():
+    def columns():
+        yield np.arange(50)[::-1]
+        raise AssertionError
+
+    np.testing.assert_array_equal(places_of(columns()), np.arange(50)[::-1])

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import poolwise as pw
+from poolwise.design.equal_rows import distinct
 from poolwise.evaluate.loo import sampled_families as sampled
 from poolwise.sources import files
 from poolwise.statistics import routes
-from poolwise.statistics.counted import distinct
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwise import design as designs
+from poolwise.design.equal_rows import distinct
 from poolwise.evaluate.sensitivity import SCALES
 from poolwise.inference import storage
 from poolwise.inference import update as updating
@@ -27,7 +28,6 @@ from poolwise.sources import Source, as_source
 from poolwise.sources.frames import Table, as_table
 from poolwise.sources.source import table_of
 from poolwise.statistics import SufficientStatistics
-from poolwise.statistics.counted import distinct
 from poolwise.statistics.routes import with_counted
 from poolwise.support.arguments import check_label, check_text, check_text_map, check_texts
 from poolwise.support.atomic_write import check_writable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -21,10 +22,25 @@ def places_of(codes: Iterable[np.ndarray]) -> np.ndarray:
     """(n,) the place of each row's combination of codes among those that differ, in the order of their columns; those
     that nothing is left to tell are not asked for."""
     columns = iter(codes)
-    place = _ranked(next(columns))
-    while (len(place) == 0 or place.max() + 1 < len(place)) and (column := next(columns, None)) is not None:
-        place = _ranked(place * (int(column.max(initial=0)) + 1) + column)
-    return place
+    place = next(columns)
+    if place.min(initial=0) < 0:
+        place = _ranked(place)
+    rows, size, ranked = len(place), int(place.max(initial=-1)) + 1, False
+    while True:
+        # Not ranked before it has to be: only as many combinations as there are rows may tell all of these apart.
+        if size >= rows or not _tabled(size, rows):
+            place, ranked = _ranked(place), True
+            size = int(place.max(initial=-1)) + 1
+        if 0 < rows <= size or (column := next(columns, None)) is None:
+            return place if ranked else _ranked(place)
+        many = int(column.max(initial=0)) + 1
+        place, size, ranked = place * many + column, size * many, False
+
+
+def places_by(codes: np.ndarray, columns: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,) the same of codes and columns of numbers: of rows that stand in their order by a look at neighbours."""
+    place = _in_order((codes, *columns))
+    return places_of(chain([codes], map(value_codes, columns))) if place is None else place
 
 
 def first_of(place: np.ndarray) -> np.ndarray:
@@ -47,8 +63,26 @@ def _ranked(codes: np.ndarray) -> np.ndarray:
     import pandas as pd
 
     size = int(codes.max(initial=-1)) + 1
-    if codes.min(initial=0) < 0 or size > max(_TABLED, _TABLED_EACH * len(codes)):
+    if codes.min(initial=0) < 0 or not _tabled(size, len(codes)):
         return np.asarray(pd.factorize(codes, sort=True)[0], dtype=np.int64)
     occurs = np.zeros(size, dtype=bool)
     occurs[codes] = True
     return (np.cumsum(occurs) - 1)[codes]
+
+
+def _tabled(size: int, rows: int) -> bool:
+    """Whether a table of all codes below `size` is made."""
+    return size <= max(_TABLED, _TABLED_EACH * rows)
+
+
+def _in_order(columns: Sequence[np.ndarray]) -> np.ndarray | None:
+    """(n,) places of rows that stand in the order of their columns; None where they do not, or values are missing."""
+    tied = np.ones(len(columns[0]), dtype=bool)
+    tied[:1] = False
+    for column in columns:
+        before, after, still = column[:-1], column[1:], tied[1:]
+        same = before == after
+        if not (same | (before < after) | ~still).all():
+            return None
+        still &= same
+    return np.cumsum(~tied) - 1

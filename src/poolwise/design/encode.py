@@ -16,6 +16,7 @@ from poolwise.design.combinations import cells_of, first_of, places_of
 from poolwise.design.declared import as_declared, declared_in
 from poolwise.design.design import Design, Rows
 from poolwise.design.encoding import Encoding, codes_of, describe_columns, with_cells
+from poolwise.design.equal_rows import distinct, distinct_of
 from poolwise.design.expression_names import expression_names
 from poolwise.design.factors import NOBODY, Cells
 from poolwise.design.levels import group_levels
@@ -39,7 +40,12 @@ _SHARED = 0.1  # combinations of values for each row, up to which it pays to loo
 
 
 def build(
-    needed: Needed, table: Table, *, missing: str = "drop", row_by_row: bool = False
+    needed: Needed,
+    table: Table,
+    *,
+    missing: str = "drop",
+    row_by_row: bool = False,
+    counts: np.ndarray | None = None,
 ) -> tuple[Design, Encoding, Rows]:
     """Learn the encoding of a formula from a table and encode its rows.
 
@@ -47,19 +53,21 @@ def build(
     ----------
     missing : "drop" leaves rows with a missing value out and counts them; "error" refuses them.
     row_by_row : whether no term looks at other rows: then values that many rows share are evaluated once.
+    counts : (n,) how many rows stand behind each of a table without missing values, row by row: then those that are
+        equal are put together.
 
     Raises
     ------
     FormulaError, DataError : what is wrong, where, and what would be valid.
     """
     raw, cells, codes, dropped, labels = read(needed, table, missing, ())
-    raw, place = _once_each(raw, len(codes), needed.formula, row_by_row=row_by_row)
+    raw, place = _once_each(raw, len(codes), needed.formula, row_by_row=row_by_row or counts is not None)
     few = codes if place is None else np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
     matrices = materialise(needed.parts, raw, needed.formula, len(few))
     declared = declared_in(raw, needed.predictors)
     design, encoding = describe_columns(needed, matrices.model_spec, cells, declared)
     encoding = replace(encoding, labels=labels)
-    rows = _of_each(rows_of_matrices(design, encoding, matrices, raw, few, dropped), place, codes)
+    rows = rows_of_matrices(design, encoding, matrices, raw, few, dropped)
     if called(needed.formula):
         backwards = np.arange(len(codes))[::-1]
         for some in (backwards[::2], backwards[1::2]):  # the largest value, or the row before, is in one of them only
@@ -68,7 +76,7 @@ def build(
             others = rows_of_matrices(design, encoding, again, part, codes[some], 0)
             if warn_of_other_rows(needed.formula, rows, others, some):
                 break
-    return design, encoding, rows
+    return design, encoding, _of_each(rows, place, codes, counts)
 
 
 def encode_like(
@@ -79,6 +87,7 @@ def encode_like(
     *,
     missing: str = "drop",
     row_by_row: bool = False,
+    counts: np.ndarray | None = None,
 ) -> tuple[Design, Encoding, Rows]:
     """Encode rows, outcome included, with an encoding that was learnt before; only the groups are the rows' own.
 
@@ -90,11 +99,12 @@ def encode_like(
     """
     raw, cells, codes, dropped, _ = read(needed, table, missing, encoding.labels)
     raw = as_declared(raw, encoding.declared)
-    raw, place = _once_each(raw, len(codes), design.formula, row_by_row=row_by_row)
+    raw, place = _once_each(raw, len(codes), design.formula, row_by_row=row_by_row or counts is not None)
     few = codes if place is None else np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
     matrices = materialise(encoding.specs, raw, design.formula, len(few))
     design, encoding = with_cells(design, encoding, cells)
-    return design, encoding, _of_each(rows_of_matrices(design, encoding, matrices, raw, few, dropped), place, codes)
+    rows = rows_of_matrices(design, encoding, matrices, raw, few, dropped)
+    return design, encoding, _of_each(rows, place, codes, counts)
 
 
 def _once_each(
@@ -113,8 +123,10 @@ def _once_each(
     return {name: values[first] for name, values in raw.items()}, place
 
 
-def _of_each(rows: Rows, place: np.ndarray | None, codes: np.ndarray) -> Rows:
-    """The rows (n,) that have these values, and their cells."""
+def _of_each(rows: Rows, place: np.ndarray | None, codes: np.ndarray, counts: np.ndarray | None) -> Rows:
+    """The rows (n,) that have these values, and their cells; put together, if they are counted."""
+    if counts is not None:
+        return distinct(replace(rows, counts=counts)) if place is None else distinct_of(rows, place, codes, counts)
     return rows if place is None else replace(rows.take(place), codes=codes, dropped=rows.dropped)
 
 

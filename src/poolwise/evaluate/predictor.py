@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 
 from poolwise.design import Rows
-from poolwise.design.combinations import first_of, places_of, value_codes
+from poolwise.design.combinations import first_of, places_by
 from poolwise.design.design import Design, column_weights, regression_weights
 from poolwise.evaluate.draw_summaries import summaries
 from poolwise.evaluate.group_effects import GroupEffects
@@ -296,7 +295,7 @@ def _distinct(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         for each in (rows.offset, rows.trials, rows.weights, *([] if rows.limits is None else rows.limits[2:]))
         if each is not None
     ]
-    place = places_of(chain([rows.codes], map(value_codes, (*rows.values[:, :-1].T, *more))))
+    place = places_by(rows.codes, (*rows.values[:, :-1].T, *more))
     return first_of(place), place
 
 

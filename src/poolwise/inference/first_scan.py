@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from poolwise.design.design import Rows
+from poolwise.design.equal_rows import in_order
 from poolwise.samplers import SamplerSettings
-from poolwise.statistics.counted import in_order
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import Reducer, add_pairwise, rough_origin
 from poolwise.statistics.stream import LANES, Lane, Stream, scan

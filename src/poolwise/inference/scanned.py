@@ -34,6 +34,7 @@ from poolwise.density.working.outcomes import (
 )
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.design.design import Rows
+from poolwise.design.equal_rows import in_order
 from poolwise.inference.first_scan import check_count
 from poolwise.inference.near_normal import near_normal
 from poolwise.inference.posterior import Model, Posterior
@@ -41,7 +42,6 @@ from poolwise.inference.second_places import looked_elsewhere
 from poolwise.inference.shared_parameters import SharedParameters
 from poolwise.samplers import SamplerSettings, child_seeds
 from poolwise.samplers.mode import Mode
-from poolwise.statistics.counted import in_order
 from poolwise.statistics.reduce import Reducer, add_pairwise
 from poolwise.statistics.stream import LANES, Lane, Stream, scan
 from poolwise.support.errors import SamplingError

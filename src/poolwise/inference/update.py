@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.encoding import codes_of
+from poolwise.design.equal_rows import distinct
 from poolwise.design.rank import empty_columns
 from poolwise.inference.infer import infer
 from poolwise.inference.posterior import Pooling, Posterior
@@ -18,7 +19,6 @@ from poolwise.samplers.settings import sampler_settings
 from poolwise.sources import Source, as_source
 from poolwise.sources.group_tables import with_group_tables
 from poolwise.statistics import Statistics
-from poolwise.statistics.counted import distinct
 from poolwise.statistics.model_formula import ModelFormula
 from poolwise.statistics.routes import reduce_source, with_counted
 from poolwise.support.errors import DataError, PoolwiseWarning

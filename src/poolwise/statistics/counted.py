@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.combinations import first_of, places_of, value_codes
 from poolwise.design.design import Rows
+from poolwise.design.equal_rows import distinct
 from poolwise.design.expressions import reach
 from poolwise.design.factors import Cells
 from poolwise.design.required_columns import Needed, python_factors
@@ -106,23 +106,6 @@ def continuous(relation: Relation, complete: Any, columns: list[str]) -> str:
         if int(tried[name][0]) > max(_FEW * rows, 1000):
             return f"'{name}' has {int(tried[name][0]):,} values in the first {rows:,} rows"
     return ""
-
-
-def distinct(rows: Rows) -> Rows:
-    """The rows that differ, in an order that does not depend on that of the rows, with how many there are of each."""
-    more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
-    limits = [] if rows.limits is None else list(rows.limits)
-    place = places_of([rows.codes, *map(value_codes, (*rows.values.T, *more, *limits))])
-    counts = np.bincount(place, rows.multiplicities)
-    return replace(rows.take(first_of(place)), counts=counts, dropped=rows.dropped)
-
-
-def in_order(rows: Rows) -> Rows:
-    """All rows, in an order that does not depend on that of the query's answer."""
-    more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
-    limits = [] if rows.limits is None else list(rows.limits)
-    place = places_of([rows.codes, *map(value_codes, (*rows.values.T, *more, *limits))])
-    return rows.take(np.argsort(place, kind="stable"))
 
 
 def recoded(rows: Rows, places: np.ndarray) -> Rows:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwise.design.combinations import places_of, value_codes
+from poolwise.design.combinations import places_by
 from poolwise.design.design import Rows
 from poolwise.design.encoding import with_cells
 from poolwise.statistics.counted import recoded, reduce_counted
@@ -138,8 +138,7 @@ def without_small_cells(statistics: Statistics, minimum: int) -> Statistics:
 def _without_rare_rows(statistics: Statistics, rows: Rows, minimum: int) -> Statistics:
     """Counted rows without those whose predictors and groups fewer than `minimum` rows share, whatever the outcome."""
     more = [each for each in (rows.weights, rows.offset, rows.trials) if each is not None]
-    columns = [rows.codes, *rows.values[:, :-1].T, *more]
-    place = places_of([value_codes(column) for column in columns])
+    place = places_by(rows.codes, (*rows.values[:, :-1].T, *more))
     keep = np.bincount(place, rows.multiplicities)[place] >= minimum
     if statistics.summed is not None:  # what is known of outcomes is known by group
         keep &= ~np.isin(rows.codes, rows.codes[~keep])

@@ -9,6 +9,7 @@ import numpy as np
 
 from poolwise.design import Design, Encoding, Rows, build, needed_columns
 from poolwise.design.encode import encode_batch, encode_like
+from poolwise.design.equal_rows import distinct
 from poolwise.design.expressions import NotExpressible, reach
 from poolwise.design.plan import Plan, plan
 from poolwise.design.raw_columns import raw_columns
@@ -21,7 +22,7 @@ from poolwise.sources.frames import Table, as_table, engines_keep_labels
 from poolwise.sources.relation import Relation, relation_of
 from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
-from poolwise.statistics.counted import CountedTable, continuous, count_rows, distinct, reduce_counted
+from poolwise.statistics.counted import CountedTable, continuous, count_rows, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
 from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
@@ -183,12 +184,12 @@ def counted_statistics(
 ) -> Statistics:
     """Statistics with counted rows, from a table of those that differ."""
     if like is None:
-        design, encoding, rows = build(needed, found.table, missing="error", row_by_row=True)
+        design, encoding, rows = build(needed, found.table, missing="error", counts=found.counts)
     else:
         design, encoding, rows = encode_like(
-            like.design, like.encoding, needed, found.table, missing="error", row_by_row=True
+            like.design, like.encoding, needed, found.table, missing="error", counts=found.counts
         )
-    rows = replace(distinct(replace(rows, counts=found.counts)), dropped=found.dropped)
+    rows = replace(rows, dropped=found.dropped)
     return with_counted(design, encoding, rows, threads, reading)
 
 

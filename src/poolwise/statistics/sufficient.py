@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwise.design.equal_rows import distinct
 from poolwise.families import Family, family_of
 from poolwise.formula import Functions
 from poolwise.samplers.settings import check_count
 from poolwise.sources import as_source
 from poolwise.sources.group_tables import with_group_tables
-from poolwise.statistics.counted import distinct, obstacle
+from poolwise.statistics.counted import obstacle
 from poolwise.statistics.disclosure import small_cells, without_small_cells
 from poolwise.statistics.model_formula import model_formula
 from poolwise.statistics.routes import reduce_source, with_counted

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.combinations import first_of, places_of, value_codes
+from poolwise.design.combinations import first_of, places_by
 from poolwise.design.design import Rows
 from poolwise.design.required_columns import Needed
 from poolwise.families import Family
@@ -176,8 +176,7 @@ def with_sums(parts: list[tuple[Rows, float]], summed: Summed) -> Rows:
     rows = Rows.joined([replace(part, counts=sign * part.multiplicities) for part, sign in parts])
     known = [] if rows.offset is None else [rows.offset]
     y, weights = rows.response, rows.multiplicities
-    columns = [rows.codes, *rows.values[:, :-1].T, *known, summed.kinds(y)]
-    place = places_of([value_codes(column) for column in columns])
+    place = places_by(rows.codes, (*rows.values[:, :-1].T, *known, summed.kinds(y)))
     first = first_of(place)
     counts, units = np.bincount(place, weights), summed.units(y, np.abs(weights))
     outcomes, _ = summed.outcomes(summed.means(y, weights, place, units), units, summed.kinds(y[first]))

@@ -12,7 +12,7 @@ from poolwise.compiled.kernels import Callback
 from poolwise.density.latent.constant import constant_of, counts
 from poolwise.density.priors import ModelPriors
 from poolwise.density.resolve import common_centring
-from poolwise.design.combinations import first_of, places_of, value_codes
+from poolwise.design.combinations import first_of, places_by
 from poolwise.design.design import Design, Rows
 from poolwise.families import Family
 from poolwise.families.summed import Summed, has_digits, laid_out
@@ -129,9 +129,8 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
     y, trials, weights = _outcomes(rows, family)
     known = known_parts(design, rows, family)
     wide = rows.values[:, :-1]
-    cells = [value_codes(column) for column in (*wide.T, *known)]
     parts = [
-        _distinct(each, rows.codes, cells, rows.multiplicities, shared=not design.formula.further)
+        _distinct(each, rows.codes, (*wide.T, *known), rows.multiplicities, shared=not design.formula.further)
         for each in _events(family, rows, y, trials, weights)
     ]
     chosen = np.concatenate([part.positions for part in parts])
@@ -182,17 +181,18 @@ def _events(family: Family, rows: Rows, y: np.ndarray, trials: np.ndarray, weigh
         yield _Events(family.interval, cut, lb[cut], ub[cut], -weights[cut])
 
 
-def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: np.ndarray, *, shared: bool) -> _Events:
-    """Those that nothing tells apart put together, with the position of the first; `many` (n,) rows are behind each,
-    and `shared` says whether all have a spread in common."""
+def _distinct(
+    each: _Events, codes: np.ndarray, columns: tuple[np.ndarray, ...], many: np.ndarray, *, shared: bool
+) -> _Events:
+    """Those that nothing tells apart put together, with the position of the first; `columns` are the numbers that do,
+    `many` (n,) rows are behind each, and `shared` says whether all have a spread in common."""
     y, trials, weights, positions = each.y, each.trials, each.weights, each.positions
-    alike = [column[positions] for column in cells]
-    if each.summed is not None and (few := _summed(each, each.summed, codes, alike, many, shared=shared)) is not None:
+    if len(positions) < len(codes):
+        codes, many, columns = codes[positions], many[positions], tuple(column[positions] for column in columns)
+    if each.summed is not None and (few := _summed(each, each.summed, codes, columns, many, shared=shared)) is not None:
         return few
-    if not each.additive:
-        alike += [value_codes(y), value_codes(trials)]
     # Cells come first, so that rows of a group stay neighbours.
-    place = places_of([codes[positions], *alike])
+    place = places_by(codes, columns if each.additive else (*columns, y, trials))
     summands = (weights, weights * y, weights * trials) if each.additive else (weights,)
     if not counts(*summands):
         order = np.lexsort((weights, trials, y, place))
@@ -206,13 +206,19 @@ def _distinct(each: _Events, codes: np.ndarray, cells: list[np.ndarray], many: n
 
 
 def _summed(
-    each: _Events, summed: Summed, codes: np.ndarray, alike: list[np.ndarray], many: np.ndarray, *, shared: bool
+    each: _Events,
+    summed: Summed,
+    codes: np.ndarray,
+    columns: tuple[np.ndarray, ...],
+    many: np.ndarray,
+    *,
+    shared: bool,
 ) -> _Events | None:
     """A few outcomes in the place of those of rows that differ in these alone; None where rows are not twice as many,
     or where digits would be lost."""
-    place = places_of([codes[each.positions], *alike, summed.kinds(each.y)])
+    place = places_by(codes, (*columns, summed.kinds(each.y)))
     cells = int(place.max(initial=-1)) + 1
-    if 2 * summed.count * cells >= many[each.positions].sum():
+    if 2 * summed.count * cells >= many.sum():
         return None
     order = np.lexsort((each.weights, each.y, place))
     y, weights, place = each.y[order], each.weights[order], place[order]
