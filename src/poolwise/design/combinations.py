@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,21 @@ def value_codes(values: np.ndarray) -> np.ndarray:
     """(n,) ranks of numbers among those that differ; NaN is one of them, and the last."""
     import pandas as pd
 
+    if len(values) and values.min() == values.max():
+        return np.zeros(len(values), dtype=np.int64)
     # By hashes: where few values differ, much faster than by sorting.
     return np.asarray(pd.factorize(values, sort=True, use_na_sentinel=False)[0], dtype=np.int64)
+
+
+def kind_codes(values: Any) -> np.ndarray:
+    """(n,) codes that tell values of any type apart, in no order; missing ones are alike."""
+    import pandas as pd
+
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu" and len(values):
+        least = int(values.min())
+        if int(values.max()) - least < _TABLED:
+            return values.astype(np.int64) - least
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
 
 
 def _ranked(codes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from poolwise.design.additions import addition_texts, bounds
-from poolwise.design.combinations import cells_of, first_of, places_of
+from poolwise.design.combinations import cells_of, first_of, kind_codes, places_of
 from poolwise.design.declared import as_declared, declared_in
 from poolwise.design.design import Design, Rows
 from poolwise.design.encoding import Encoding, codes_of, describe_columns, with_cells
@@ -112,11 +112,9 @@ def _once_each(
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """Raw columns with each combination of values once, and which one each row has, (n,); as they are, and None, where
     terms may look at other rows, or few rows share their values."""
-    import pandas as pd
-
     if not row_by_row or not raw or called(formula):
         return raw, None
-    place = places_of([pd.factorize(values, use_na_sentinel=False)[0] for values in raw.values()])
+    place = places_of(map(kind_codes, raw.values()))
     first = first_of(place)
     if len(first) > _SHARED * rows:
         return raw, None

@@ -54,7 +54,8 @@ _BLOCK = 256  # levels of the leaf whose draws are made together
 _ROWS = 1 << 16  # whose moments are found together
 _STRANGE = "A draw of the variances has no density: the fit was made for other data."
 _CELLS = 2.0**14  # of theta in a unit, each of which has its random numbers
-_SHRUNK = 64  # thetas that shrinkage factors are averaged over; they hardly change along theta
+# Thetas that shrinkage factors are averaged over, which hardly change along theta: as many as take some flops.
+_FEWER_SHRUNK, _SHRUNK, _SHRINKING = 8, 64, 5e7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,10 +108,14 @@ class BlockedDensity:
     @property
     def cost(self) -> float:
         """Flops of one of many evaluations, about."""
-        structure, border = self.smaller.structure, self.system.xy.shape[0]
+        leaf = self._leaf_cost if self.tables is None else self.tables.cost
+        return float(leaf + self.smaller.structure.root_size**3 / 3 + self.system.xy.shape[0] ** 2)
+
+    @property
+    def _leaf_cost(self) -> float:
+        structure = self.smaller.structure
         rows = np.diff(structure.first_effect)[structure.factor]
-        leaf = (rows * structure.width.astype(float) ** 2).sum() if self.tables is None else self.tables.cost
-        return float(leaf + structure.root_size**3 / 3 + border**2)
+        return float((rows * structure.width.astype(float) ** 2).sum())
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
@@ -335,7 +340,8 @@ class BlockedDensity:
 
     def unexplained_by(self, factors: Sequence[int], points: np.ndarray) -> list[np.ndarray]:
         """The same of several factors."""
-        some = points[:: max(1, len(points) // (8 if self._expensive else _SHRUNK))]
+        count = _FEWER_SHRUNK if self._expensive else np.clip(_SHRINKING / self._leaf_cost, _FEWER_SHRUNK, _SHRUNK)
+        some = points[:: max(1, len(points) // int(count))]
 
         def one(i: int, _: slice) -> list[np.ndarray]:
             return self._unexplained_at(factors, np.ascontiguousarray(some[i]))

@@ -34,6 +34,7 @@ _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, of another turn that is not worth its cost
 _FEW = 200_000  # rows that the first turns look at
+_ENOUGH = 0.5  # of these: other rows move it by more
 _NEAR = 1.0  # the same, below which turns need no care
 _ROOM = 1e-3  # of the units of linear predictors, added to those sds
 _NOTHING = 1e-300  # information
@@ -125,16 +126,19 @@ def _in_turns(
     guess: np.ndarray,
     total: CrossProducts,
     threads: int,
+    *,
+    first: bool = False,
 ) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
     dispersions = Dispersions.at_starts(family, priors, observations.y)
     columns, careful, settled, density = observations.columns, True, False, None
     if (every := len(guess) // _FEW) > 1:
         some = scattered(len(guess), every)
-        first = _in_turns(in_order(observations, some), design, priors, family, link, guess[some], total, threads)
-        if first is not None and first.settled:
-            mean, modes, density = _mean_by(first, observations), [first.mode], first.density
-            dispersions, careful = first.density.dispersions, False
+        few = in_order(observations, some)
+        found = _in_turns(few, design, priors, family, link, guess[some], total, threads, first=True)
+        if found is not None and found.settled:
+            mean, modes, density = _mean_by(found, observations), [found.mode], found.density
+            dispersions, careful = found.density.dispersions, False
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
     turned = np.inf
     # A share of zeros or a slant waits for the first groups: without any, another parameter may take its place.
@@ -152,24 +156,25 @@ def _in_turns(
         if density is None:
             return None
         modes = modes_from(density, modes)
-        found, variance = density.row_moments(modes[0].point, rows)
-        found += observations.known[0]
+        toward, variance = density.row_moments(modes[0].point, rows)
+        toward += observations.known[0]
         with np.errstate(all="ignore"):  # what is not finite is looked for below
-            moved = np.abs(found - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
-            together = _moved_together(observations, outcomes.precisions, found - mean)
+            moved = np.abs(toward - mean) / (np.sqrt(variance) + _ROOM * likelihood.units(mean))
+            together = _moved_together(observations, outcomes.precisions, toward - mean)
         if not (np.isfinite(moved).all() and np.isfinite(together)):
             return None
         anew = turned > _NEAR
         following = columns[: len(columns) if anew else 0]
-        scores = partial(likelihood.scores, found, variance, following)
+        scores = partial(likelihood.scores, toward, variance, following)
         steps, turned = steps.taken(scores, following * outcomes.precisions @ following.T, anew=anew)
         likelihood = replace(likelihood, dispersions=steps.dispersions)
         was, careful = careful, careful and max(moved.max(), together) > _NEAR
-        mean, outcomes = _moved(likelihood, outcomes, mean, found, variance, careful=careful)
+        mean, outcomes = _moved(likelihood, outcomes, mean, toward, variance, careful=careful)
         went = np.array([moved.max(), together, turned])
         with np.errstate(invalid="ignore", over="ignore"):  # dispersions may have gone without end, twice
             ahead = went * np.minimum(1.0, went / np.maximum(before - went, _NOTHING))  # if turns get no slower
-        settled, before = turn > 0 and not was and ahead.max() < _SETTLED, went
+        enough = _ENOUGH if first else _SETTLED
+        settled, before = turn > 0 and (first or not was) and ahead.max() < enough, went
         if settled:
             break
     if outcomes is None:
@@ -245,12 +250,10 @@ def _moved_together(observations: Observations, precisions: np.ndarray, moved: n
 
 
 def modes_from(density: WorkingDensity, before: list[Mode]) -> list[Mode]:
-    """Modes of a density, from those of the turn before where there are some."""
-    if before:
-        points = before[0].point[None]
-        values = density.log_density(points)
-        if np.isfinite(values).all() and (found := distinct_modes(density, points, values, [])):
-            return found
+    """Modes of a density near those of the turn before, or near its own starts."""
+    points = before[0].point[None] if before else density.starts()
+    if found := distinct_modes(density, points, density.log_density(points), []):
+        return found
     return find_modes(density, np.random.default_rng(0))
 
 
