@@ -27,6 +27,7 @@ OF_FAMILY = {
     "negative_binomial": {"shape": pw.Gamma(4, 1)},
     "student": {"sigma": pw.HalfNormal(1), "nu": pw.Gamma(2, 0.1)},
     "zero_inflated_poisson": {"zi_Intercept": pw.Normal(-0.5, 0.8)},
+    "rare zero_inflated_poisson": {"zi_Intercept": pw.Normal(-4, 2)},
     "zero_inflated_binomial": {"zi_Intercept": pw.Normal(-0.5, 0.8)},
     "hurdle_negative_binomial": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
     "hurdle_gamma": {"shape": pw.Gamma(4, 1), "hu_Intercept": pw.Normal(-0.5, 0.8)},
@@ -72,6 +73,7 @@ WORKING = (
     "beta_binomial",
     "cumulative",
     "zero_inflated_poisson",
+    "rare zero_inflated_poisson",
     "hurdle_negative_binomial",
     "hurdle_gamma",
     "sratio",
@@ -174,7 +176,7 @@ def ranks_of(family, count, sampler, seed=5):
     while len(found) < count:
         truth = {name: float(prior.sample(rng, (1,))[0]) for name, prior in priors.items()}
         u = truth["sd"] * rng.standard_normal(8)
-        y = outcomes(family, truth["Intercept"] + truth["x"] * X + u[GROUP], truth, rng)
+        y = outcomes(family.split()[-1], truth["Intercept"] + truth["x"] * X + u[GROUP], truth, rng)
         frame = pd.DataFrame({"y": y, "x": X, "g": GROUP})
         options = {"draws": DRAWS, "chains": CHAINS, "seed": len(found), "sampler": sampler}
         outcome, formulas = f"y | trials({TRIALS})" if family in OF_TRIALS else "y", []

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from scipy.stats import lognorm, skewnorm
+from scipy.stats import lognorm, norm, poisson, skewnorm
 from tests.agreement import assert_same_moments
 
 import poolwise as pw
@@ -83,6 +83,63 @@ def test_draws_are_those_of_nuts(formula, family, rows, monkeypatch):
         assert_same_moments(np.log(values), np.log(fit.dispersions[name]))
     for one, other in zip(u, fit.u, strict=True):
         assert_same_moments(one.draws(), other.draws())
+
+
+def _next_to_nothing(family, rows=4000, level=0.8, share=0.01):
+    rng = np.random.default_rng(1)
+    g, x = rng.integers(0, 20, rows), rng.normal(size=rows)
+    mean = np.exp(level + 0.3 * x + 0.4 * rng.normal(size=20)[g])
+    mean *= rng.gamma(2.0, 0.5, rows) if family == "zero_inflated_negative_binomial" else 1.0
+    return pd.DataFrame({"y": np.where(rng.random(rows) < share, 0, rng.poisson(mean)), "x": x, "g": g})
+
+
+@pytest.mark.parametrize(
+    ("family", "level"),
+    [
+        ("zero_inflated_poisson", 0.8),
+        pytest.param("zero_inflated_negative_binomial", 0.8, marks=pytest.mark.long),
+        pytest.param("zero_inflated_negative_binomial", -1.0, marks=pytest.mark.slow),
+    ],
+)
+def test_a_share_of_next_to_nothing_needs_no_nuts(family, level):
+    """Its logit has a long tail to the left, and with it, where counts are low, the shape to the right."""
+    data = _next_to_nothing(family, level=level)
+    one, other = (
+        pw.fit("y ~ x + (1 | g)", data, family=family, seed=1, sampler=sampler, draws=1500)
+        for sampler in ("auto", "nuts")
+    )
+    assert one.outcome.sampler == "independence" and one.outcome.passed and other.outcome.sampler == "nuts"
+    assert one.outcome.figures["k_hat"] < 0.5
+    assert_same_moments(one.result.beta, other.result.beta)
+    assert_same_moments(one.result.theta, other.result.theta)
+    for name, values in one.result.dispersions.items():
+        assert_same_moments(np.log(values), np.log(other.result.dispersions[name]))
+
+
+@pytest.mark.parametrize(("share", "sd"), [(0.0, 2.5), (0.01, 2.5), (0.0, 10.0)])
+def test_evidence_and_tail_of_a_share_of_next_to_nothing_are_those_of_a_quadrature(share, sd, monkeypatch):
+    monkeypatch.setattr(working, "LEAST", 0)
+    monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
+    rng = np.random.default_rng(1)
+    y = np.where(rng.random(2500) < share, 0, rng.poisson(2.0, 2500))
+    priors = {"Intercept": pw.Normal(0, 1), "zi_Intercept": pw.Normal(0, sd)}
+    fit = pw.fit("y ~ 1", {"y": y}, family="zero_inflated_poisson", priors=priors, seed=1, draws=2500)
+    assert fit.outcome.sampler == "independence" and fit.outcome.passed
+    counts = np.bincount(y)
+    rates, logits = np.linspace(-0.2, 0.3, 101) + np.log(y.mean()), np.linspace(-6 * sd - 5, 0, 4001)
+    at, hidden = np.exp(rates)[:, None], expit(logits)
+    likelihood = counts[0] * np.log(hidden + (1 - hidden) * np.exp(-at))
+    for k in range(1, len(counts)):
+        likelihood = likelihood + counts[k] * (poisson.logpmf(k, at) + np.log1p(-hidden))
+    joint = likelihood + norm.logpdf(rates)[:, None] + norm.logpdf(logits, 0, sd)
+    mass = np.exp(joint - joint.max())
+    cell = (rates[1] - rates[0]) * (logits[1] - logits[0])
+    assert fit.log_evidence == pytest.approx(joint.max() + np.log(mass.sum() * cell), abs=0.1)
+    drawn, own = fit.result.beta[..., fit.result.model.design.coefficients.index("zi_Intercept")], mass.sum(axis=0)
+    below = (np.cumsum(own) - own / 2) / own.sum()
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
+        found = (drawn < np.interp(level, below, logits)).mean()
+        assert found == pytest.approx(level, abs=5 * np.sqrt(level * (1 - level) / 3000))
 
 
 def test_coefficients_come_back_to_their_places():

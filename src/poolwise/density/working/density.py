@@ -13,6 +13,7 @@ from poolwise.density.gaussian import GaussianDensity
 from poolwise.density.layout import ParameterLayout
 from poolwise.density.priors import ModelPriors
 from poolwise.density.ties import Ties
+from poolwise.density.working.bends import SHARE
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.design.design import Rows
 from poolwise.priors import HalfNormal
@@ -74,8 +75,9 @@ class WorkingDensity:
 
     @property
     def log_scales(self) -> np.ndarray:
-        """Positions of the logs of standard deviations."""
-        return np.flatnonzero(np.isin(self.ties.free, self.layout.log_scales))
+        """Positions of the logs of standard deviations, and of logits of shares, which may be as close to zero."""
+        shares = [self._own.start + k for k, bend in self.dispersions.bends.items() if bend is SHARE]
+        return np.flatnonzero(np.isin(self.ties.free, [*self.layout.log_scales, *shares]))
 
     @property
     def cost(self) -> float:

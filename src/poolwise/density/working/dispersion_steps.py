@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from poolwise.density.working.dispersions import WIDEST, Dispersions
+from poolwise.density.working.dispersions import WIDEST, Dispersions, held
 
 _STEP = 1e-3  # of differences of slopes
 _FURTHEST = 1.0  # change of a log in one turn
@@ -60,19 +60,15 @@ class DispersionSteps:
             return self, 0.0
 
         def scores(at: np.ndarray) -> np.ndarray:
-            ends = at + _STEP * np.vstack([np.eye(k), -np.eye(k)])
-            up, down = np.split(now.log_prior(ends), 2)
             found = scores_at(at)
-            return np.concatenate([found[:p], found[p:] + (up - down) / (2 * _STEP)])
+            return np.concatenate([found[:p], found[p:] + now.prior_slopes(at)])
 
         precision, together = now.precision, self.together
         if anew:
-            steps = _STEP * np.eye(k)
-            curved = np.array([scores(now.centre - step) - scores(now.centre + step) for step in steps]) / (2 * _STEP)
+            curved = curvatures(scores, now.centre)
             if not np.isfinite(curved).all():
                 return self, np.inf
-            values, vectors = np.linalg.eigh((curved[:, p:] + curved[:, p:].T) / 2)
-            precision = (vectors * np.maximum(np.abs(values), WIDEST**-2)) @ vectors.T
+            precision = held(curved[:, p:], WIDEST)
             told = curved[:, :p] @ np.linalg.pinv(squares, hermitian=True) @ curved[:, :p].T
             values, wide = shares_told(precision, told)
             together = (wide * np.maximum(1.0 - values, self.care)) @ wide.T
@@ -85,6 +81,12 @@ class DispersionSteps:
         care = self.care * (_ON if way > _SAME_WAY else _BACK if way < 0 else 1.0)
         there = replace(now, centre=now.centre + step, precision=precision)
         return DispersionSteps(there, together, step, float(np.clip(care, LEAST, 1.0))), length
+
+
+def curvatures(scores: Callable[[np.ndarray], np.ndarray], centre: np.ndarray) -> np.ndarray:
+    """(k, n) how fast slopes (n,) fall with each of the logs (k,)."""
+    steps = _STEP * np.eye(len(centre))
+    return np.array([scores(centre - step) - scores(centre + step) for step in steps]) / (2 * _STEP)
 
 
 def probes_at(centre: np.ndarray) -> np.ndarray:

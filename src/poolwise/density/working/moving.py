@@ -32,6 +32,7 @@ from poolwise.statistics.reduce import reduce_rows
 
 _STEP = 1e-3  # of differences of slopes in logs of dispersions
 _POWERS = 3  # of linear predictors, by which changes are told
+_ROUNDING = 1e-6  # of the standard deviation to which a row tells its linear predictor, that these differ by at least
 # Share of the information on dispersions that linear predictors tell, from which a larger model is worth it: a shape is
 # all but apart.
 _WORTH = 0.02
@@ -63,7 +64,8 @@ class MovingDensity(WorkingDensity):
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Values at points (m, .), (m,)."""
-        return self.drawn(points, np.zeros((len(points), self.kept_size)))[0]
+        values = self.drawn(points, np.zeros((len(points), self.kept_size)))[0]
+        return values + self.dispersions.beyond(self.logs(points)) if self.dispersions.bends else values
 
     def values_and_gradients(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same with gradients at points together."""
@@ -73,7 +75,7 @@ class MovingDensity(WorkingDensity):
         """Values (m,), and by standard normals (m, n) kept coefficients and common ones as written."""
         basis, k = self.normal.basis, len(self.information)
         to_written = basis.to_written[-k:, -k:]
-        away = self.logs(points) - self.dispersions.centre - basis.reference[-k:]
+        away = self.dispersions.away(self.logs(points)) - basis.reference[-k:]
         working = solve_triangular(to_written, away.T).T
         values, kept = self.normal.common_from(self.full(points), np.hstack([noise, working]), k)
         values = self.without_sigma(values) - np.log(np.diag(to_written)).sum()
@@ -82,7 +84,7 @@ class MovingDensity(WorkingDensity):
 
     def log_prior_of_dispersions(self, logs: np.ndarray) -> np.ndarray:
         """(m,) log densities of logs (m, k) under their priors, over those that the normal model has for them."""
-        away = logs - self.dispersions.centre - self.middle
+        away = self.dispersions.away(logs) - self.middle
         normal = np.linalg.slogdet(self.information / (2 * np.pi))[1] - np.einsum(
             "mi,ij,mj->m", away, self.information, away
         )
@@ -126,7 +128,7 @@ def with_moves(
     values, wide = shares_told(dispersions.precision, (moves * precisions) @ moves.T)
     if values.max() < _WORTH:
         return None
-    information = (wide * np.maximum(1.0 - values, LEAST)) @ wide.T
+    information = dispersions.falling((wide * np.maximum(1.0 - values, LEAST)) @ wide.T)
     # Where linear predictors are at their means, outcomes that move do not change the expected log likelihood.
     middle = np.linalg.solve(information, moves @ (precisions * (model.outcomes.values - mean)))
     outcomes = replace(model.outcomes, moves=moves)
@@ -148,7 +150,9 @@ def _smoothed(moves: np.ndarray, mean: np.ndarray, columns: np.ndarray, precisio
     root = np.sqrt(precisions)
     middle = np.average(mean, weights=precisions)
     away = mean - middle
-    away = away / max(float(np.sqrt(np.average(np.square(away), weights=precisions))), 1e-300)
+    # Without predictors they differ by rounding alone, whose powers would pass for columns.
+    least = _ROUNDING / np.sqrt(precisions.mean())
+    away = away / max(float(np.sqrt(np.average(np.square(away), weights=precisions))), least)
     basis = np.vstack([away**power for power in range(_POWERS + 1)] + list(columns))
     found = np.linalg.lstsq((basis * root).T, (moves * root).T, rcond=1e-8)[0]
     return np.ascontiguousarray(found.T @ basis)

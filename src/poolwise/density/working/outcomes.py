@@ -18,6 +18,7 @@ import numpy as np
 from poolwise.density.gaussian import gaussian
 from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
+from poolwise.density.working.bent_dispersions import with_bends
 from poolwise.density.working.density import WorkingDensity, with_sigma
 from poolwise.density.working.dispersion_steps import DispersionSteps
 from poolwise.density.working.dispersions import Dispersions
@@ -179,7 +180,8 @@ def _in_turns(
             break
     if outcomes is None:
         return None
-    density = _density(normal_rows(outcomes, observations), likelihood.dispersions, design, priors, total, density)
+    dispersions = with_bends(likelihood.dispersions, family, partial(likelihood.scores, mean, variance, columns[:0]))
+    density = _density(normal_rows(outcomes, observations), dispersions, design, priors, total, density)
     return None if density is None else _Turned(outcomes, density, modes[0], settled)
 
 

@@ -156,7 +156,7 @@ class RowRemainders:
             np.ascontiguousarray(of_columns),
             effects,
             self.dispersions.of_parameters(logs, len(rows.known)),
-            np.ascontiguousarray((logs - self.dispersions.centre).T),
+            np.ascontiguousarray(self.dispersions.away(logs).T),
             out,
         )
         return out
