@@ -1,4 +1,4 @@
-"""Dispersions whose log likelihoods are quadratic in something else than their logs, beside a share of all rows."""
+"""Dispersions whose log likelihoods are quadratic in something else than their logs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from poolwise.density.working.bends import BENDS, Bend
 from poolwise.density.working.dispersion_steps import curvatures
 from poolwise.density.working.dispersions import WIDEST_BENT, Dispersions, held
 from poolwise.families import Family
-from poolwise.families.links import LOGIT
 
 _FAR = np.array([-2.0, 2.0])  # standard deviations from the centre, at which slopes tell
+_NARROW = 0.05  # standard deviations of logs, within which all are alike
 
 
 def with_bends(dispersions: Dispersions, family: Family, scores_at: Callable[[np.ndarray], np.ndarray]) -> Dispersions:
     """With the bends by which slopes on both sides of the centre are nearest to those of the rows, and the curvature
-    at the centre; as they are where there is no share among them, or where none is nearer.
+    at the centre; as they are where all are well known, or where none is nearer.
 
     Parameters
     ----------
     scores_at : logs (k,) to the slopes (k,) of the rows' expected log likelihood in them.
     """
     scales = [family.parameters[r - 1].scale for r in dispersions.parameters.tolist()]
-    if LOGIT not in scales:
-        return dispersions
     plain = replace(dispersions, bends={})
+    if not len(scales) or plain.sd.max() < _NARROW:
+        return plain
 
     def slopes(at: np.ndarray) -> np.ndarray:
         return scores_at(at) + plain.prior_slopes(at)
