@@ -203,13 +203,13 @@ class _Scans:
         model, some = self.model, np.flatnonzero(~kept)
         maps, leaf = WeightMaps.of(self.coordinates, model.design, model.priors), leaf_levels(found, model.design)
         of_cells = PolynomialRemainders.of(sums, some, maps, moments, inverse, found.density.dispersions, leaf)
-        first = next(iter(of_cells.polynomials))
-        normal = np.zeros_like(of_cells.polynomials[first])
-        size = sums.normal.shape[1]
+        size, whole = sums.normal.shape[1], sums.whole.size
+        normal = np.zeros((len(some), whole))
         normal[:, :size] = (sums.normal * sums.whole.multinomial[:size])[some]
+        of_normal = replace(of_cells, exponents=of_cells.exponents[:1], sizes=of_cells.sizes[:1], polynomials=normal)
         of_kept = self.kept(found, moments, kept) if kept.any() else None
         together = of_cells if of_kept is None else Together((of_cells, of_kept))
-        exactly = partial(self.exactly, maps, kept, replace(of_cells, polynomials={first: normal}), of_kept)
+        exactly = partial(self.exactly, maps, kept, of_normal, of_kept)
         return together, exactly
 
     def kept(self, found: WorkingModel, moments: CellMoments, kept: np.ndarray) -> RowRemainders:

@@ -62,6 +62,11 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
         return None
     if found is None:
         return None
+    try:
+        moving = with_moves(found, observations, model.design, priors, model.link, model.statistics, threads)
+    except _NO_MODEL:
+        moving = None
+    found = moving or found
     of_model = found, observations, model.design, priors, model.family, model.link
     by_rows = RowRemainders.of(*of_model)
 
@@ -83,10 +88,4 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
         parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
     if parts is not None:
         return parts
-    try:
-        moving = with_moves(found, observations, model.design, model.priors, model.link, model.statistics, threads)
-    except _NO_MODEL:
-        moving = None
-    if moving is not None:
-        by_rows = RowRemainders.of(moving, observations, model.design, model.priors, model.family, model.link)
-    return near_normal(model, moving or found, by_rows, gradient, settings, threads)
+    return near_normal(model, found, by_rows, gradient, settings, threads)

@@ -8,9 +8,10 @@ from scipy.special import expit
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial import of_levels, of_rows
-from poolwise.density.polynomial.expansion import nodes_for
+from poolwise.density.polynomial.hermite import nodes_for
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.moving import with_moves
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.families import family_of
@@ -29,6 +30,7 @@ def _data(family, rows=6000):
         "bernoulli": lambda: (rng.random(rows) < expit(eta)).astype(int),
         "poisson": lambda: rng.poisson(np.exp(0.5 * eta)),
         "negative_binomial": lambda: rng.poisson(np.exp(0.5 * eta) * rng.gamma(3.0, 1 / 3, rows)),
+        "cumulative": lambda: np.digitize(eta + rng.logistic(size=rows), [-1.0, 0.0, 1.0, 2.5]),
     }[family]()
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "exposure": rng.uniform(0.5, 2.0, rows)})
 
@@ -39,7 +41,9 @@ def _models(formula, family, link=None):
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     of_model = observations, model.design, model.priors, model.family, model.link
-    found = working_model(*of_model, guess, model.statistics, 1)
+    still = working_model(*of_model, guess, model.statistics, 1)
+    moving = with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    found = moving or still
     return model, found, (found, *of_model)
 
 
@@ -50,6 +54,7 @@ MODELS = [
     ("y ~ x + offset(log(exposure)) + (1 | g) + (1 | h)", "poisson", None),
     ("y ~ s(x, k=4) + (x | h)", "poisson", None),
     ("y ~ x + (1 | g) + (1 | h)", "negative_binomial", None),
+    ("y ~ x + (1 | g) + (1 | h)", "cumulative", None),
 ]
 
 
@@ -163,8 +168,8 @@ def test_orders_are_low_where_rows_tell_levels_sharply(monkeypatch):
 
 
 def test_quadrature_over_many_dispersions_is_not_begun(monkeypatch):
-    """Five nodes for each: of four gaps between thresholds rows would be looked at 8,000 times."""
-    assert nodes_for(0, 8) == 13 and nodes_for(4, 8) == 13 * 5**4
+    """On an axis for each, not at all of their combinations."""
+    assert nodes_for(0, 8) == 13 and nodes_for(1, 8) == 13 * 5 and nodes_for(4, 8) == 13 * 9
     model, found, of_model = _models("y ~ x + (1 | g) + (1 | h)", "negative_binomial")
     monkeypatch.setattr(of_levels, "MOST_NODES", nodes_for(1, 8) - 1)
     monkeypatch.setattr(of_levels, "hermite_terms", None)

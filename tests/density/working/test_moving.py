@@ -14,6 +14,7 @@ from tests.selection import long_but_for
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
 from poolwise.density.working.corrected import CorrectedDensity
+from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.moving import with_moves
 from poolwise.density.working.outcomes import with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
@@ -57,6 +58,20 @@ def densities_of(formula, data, family):
         remainders = RowRemainders.of(each, model.observations, model.design, model.priors, model.family, model.link)
         found.append((each, CorrectedDensity.of(each, remainders, model.design, model.priors, 4, 1)))
     return model, *found
+
+
+@pytest.mark.parametrize("family", ["cumulative", "negative_binomial", "student"])
+def test_slopes_change_with_dispersions_as_those_in_these_do_with_linear_predictors(family):
+    model, still, _ = models_of("y ~ x + (1 | g)", data_of(family), family)
+    rows, dispersions = model.observations.outcome_rows, still.density.dispersions
+    rng = np.random.default_rng(2)
+    mean, variance = rng.normal(size=len(rows.y)), rng.choice([0.0, 0.01, 0.1, 2.0], len(rows.y))
+    likelihood = ExpectedLikelihood(rows, model.link, dispersions)
+    found = likelihood.crossed(mean, variance)
+    for step, own in zip(1e-3 * np.eye(len(found)), found, strict=True):
+        ends = [replace(dispersions, centre=dispersions.centre + away) for away in (step, -step)]
+        up, down = (replace(likelihood, dispersions=end).projected(mean, variance)[0] for end in ends)
+        np.testing.assert_allclose((up - down) / 2e-3, own, rtol=1e-4, atol=1e-4)
 
 
 FAMILIES = ("cumulative", "negative_binomial", "beta", "student")

@@ -86,7 +86,9 @@ def polynomial_remainders(
     holds: float,
     furthest: float,
     ends: IntMatrix,
+    sizes: IntVector,
     polynomials: Matrix,
+    powers: Matrix,
     out: Matrix,
 ) -> None:
     """Add the polynomial of each cell, at the weights of its columns, to its level in `out` (m, G), by Horner's scheme.
@@ -102,10 +104,13 @@ def polynomial_remainders(
     levels : (C,).
     origin, inverse : (C, d) and (C, d, d): polynomials are in s = inverse (w - origin).
     holds, furthest : lengths of s up to which polynomials are taken as they are, and of the longest.
-    ends, polynomials : as those of `Monomials`, and (C, M).
+    ends : as those of `Monomials`, of the whole polynomials.
+    sizes : (E,) terms of what is added for each product of powers of dispersions; the first is of none, and whole.
+    polynomials : (C, M) one after the other.
+    powers : (E, m) these products.
     """
     d, order, draws = ends.shape[1], ends.shape[0] - 1, base.shape[1]
-    most = ends[order - 1, d - 1]
+    most, coefficients = ends[order - 1, d - 1], np.empty((sizes[0], draws))
     plain, away = np.empty((d, draws)), np.empty((d, draws))
     value, below = np.empty((most, draws)), np.empty((most, draws))
     squares, stretched = np.empty(draws), np.empty(draws)
@@ -133,21 +138,31 @@ def polynomial_remainders(
             if stretched[draw] > 1.0:
                 for v in range(d):
                     away[v, draw] /= stretched[draw]
+        for j in range(sizes[0]):
+            coefficient = polynomials[c, j]
+            for draw in range(draws):
+                coefficients[j, draw] = coefficient
+        place = sizes[0]
+        for e in range(1, sizes.size):
+            power = powers[e]
+            for j in range(sizes[e]):
+                coefficient = polynomials[c, place + j]
+                for draw in range(draws):
+                    coefficients[j, draw] += coefficient * power[draw]
+            place += sizes[e]
         for k in range(order, 0, -1):
             first, start = 0 if k == 1 else ends[k - 2, d - 1], ends[k - 1, d - 1]  # of degree k - 1, and of k
             for j in range(ends[k - 1, d - 1] - first):
-                coefficient = polynomials[c, first + j]
                 for draw in range(draws):
-                    below[j, draw] = coefficient
+                    below[j, draw] = coefficients[first + j, draw]
             at = start
             for v in range(d):
                 times = away[v]
                 for j in range(ends[k - 1, v] - first):
                     total = below[j]
                     if k == order:
-                        coefficient = polynomials[c, at + j]
                         for draw in range(draws):
-                            total[draw] += coefficient * times[draw]
+                            total[draw] += coefficients[at + j, draw] * times[draw]
                     else:
                         higher = value[at + j - start]
                         for draw in range(draws):
@@ -156,7 +171,7 @@ def polynomial_remainders(
             value, below = below, value
         level = levels[c]
         for draw in range(draws):
-            own = polynomials[c, 0] + (value[0, draw] - polynomials[c, 0]) * stretched[draw] ** 3
+            own = coefficients[0, draw] + (value[0, draw] - coefficients[0, draw]) * stretched[draw] ** 3
             out[draw, level] += own if squares[draw] <= furthest * furthest else -np.inf
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.polynomial.expansion import Exponents
+from poolwise.density.polynomial.hermite import Exponents
 from poolwise.density.polynomial.level_kernels import coefficients_given, level_ratios
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.polynomial.remainders import BEYOND, NOWHERE, beyond

@@ -19,17 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
-from poolwise.density.polynomial.expansion import (
+from poolwise.density.polynomial.expansion import count_of, normal_terms
+from poolwise.density.polynomial.hermite import (
     MOST_NODES,
     Exponents,
     Normals,
-    count_of,
     exponents_for,
     hermite_terms,
     in_powers,
     in_powers_of_dispersions,
     nodes_for,
-    normal_terms,
     terms_for,
 )
 from poolwise.density.polynomial.kernels import add_polynomials
@@ -51,7 +50,7 @@ _ORDERS, _LOWEST = {1: 8, 2: 6, 3: 5}, 3  # of polynomials, by the effects of a 
 _TRIED, _CLOSE = 4096, 0.005  # rows that tell which order will do: left out is no more, as a standard deviation
 _DRAWS, _COMPARED = 128, 12  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
-_FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
+_FEWER = 0.5  # of the rows' time, that polynomials may take at the most
 _MOST = 1 << 25  # numbers of all slopes
 _APART = 0.1  # variance of what is left out at these draws, which are further out than those of the posterior
 
@@ -89,17 +88,19 @@ def level_polynomials_of(
         return None
     sums = _summed(meetings, model, by_all, link, monomials, threads)
     own, slopes = sums.polynomials(meetings, monomials)
-    row = by_all.cost / len(observations.y)
-    kept = by_rows(sums.errors, np.diff(by_all.bounds), 2.0 * monomials[0].size, row)
-    found: Remainders = _remainders(meetings, ~kept, own, slopes, monomials[0], model, by_all)
+    row, counts = by_all.time / len(observations.y), np.diff(by_all.bounds)
+    kept = by_rows(sums.errors, counts, 2.0 * monomials[0].size, row)
+    few = _remainders(meetings, ~kept, own, slopes, monomials[0], model, by_all)
+    found: Remainders = few
     if kept.any():
         of_level = design.factors[leaf].codes[observations.codes]
         of_kept = RowRemainders.of(model, observations, design, priors, family, link, kept[of_level])
-        found = Together((found, of_kept))
-    if kept.all() or found.shared_cost + 2.0 * found.cost > _FEWER * 2.0 * by_all.cost:
+        found = Together((few, of_kept))
+    time = few.shared_cost + 2.0 * (few.cost + row * counts[kept].sum())
+    if kept.all() or time > _FEWER * 2.0 * by_all.time:
         return None
-    few = logs[:_COMPARED], beta[:_COMPARED], np.ascontiguousarray(effects[:, :_COMPARED])
-    left_out = by_all.ratios(*few).sum(axis=1) - found.ratios(*few).sum(axis=1)
+    some = logs[:_COMPARED], beta[:_COMPARED], np.ascontiguousarray(effects[:, :_COMPARED])
+    left_out = by_all.ratios(*some).sum(axis=1) - found.ratios(*some).sum(axis=1)
     return found if np.isfinite(left_out).all() and left_out.var() < _APART else None
 
 
@@ -199,15 +200,17 @@ def _summed(
         x, levels = meetings.columns[part], meetings.levels[part]
         terms, normals, spread = _expanded(meetings, model, rows, link, whole.order, np.arange(part.start, part.stop))
         sd = normals.sd
-        less = normal_terms(rows.outcomes.values[part] - normals.mean, rows.outcomes.precisions[part])
+        mine = rows.outcomes.take(np.arange(part.start, part.stop))
+        moves = mine.moves_by(model.density.dispersions.sd)
+        less = normal_terms(mine.values - normals.mean, mine.precisions, moves)
         beyond = _beyond(terms, spread / sd, whole.order)
         sums.errors[of] += np.bincount(levels - of.start, beyond, of.stop - of.start)
         for e, hermite in in_powers_of_dispersions(terms, whole.order).items():
             powers, slope = _split(hermite, spread, sd, whole.order)
-            if not any(e):
-                powers[:3] -= less
-                slope[0] -= less[1]
-                slope[1] -= 2.0 * less[2]
+            for power, own in enumerate(less.get(e, ())):
+                powers[power] -= own
+                if power:
+                    slope[power - 1] -= power * own
             add_polynomials(x, levels, powers, meetings.root, whole.ends, sums.own[e])
             for term, codes in zip(meetings.terms[:, part], meetings.codes[:, part], strict=True):
                 add_polynomials(x, codes, term * slope, roots, first.ends, sums.slopes[e])

@@ -10,24 +10,14 @@ import numpy as np
 
 from poolwise.density.latent.observations import Observations, OutcomeRows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import (
-    MOST_NODES,
-    Exponents,
-    Normals,
-    Sums,
-    count_of,
-    errors_of,
-    hermite_terms,
-    nodes_for,
-    normal_terms,
-    terms_for,
-)
+from poolwise.density.polynomial.expansion import Sums, count_of, errors_of, normal_terms
+from poolwise.density.polynomial.hermite import MOST_NODES, Exponents, Normals, hermite_terms, nodes_for, terms_for
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
-from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, scattered
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
@@ -37,8 +27,8 @@ from poolwise.support.threads import map_slices
 
 _ORDERS, _MOST = (4, 5, 6, 7, 8), 1000  # of polynomials, and the most monomials
 _CLOSE = 0.015  # standard deviation of all that is left out together, as it is known beforehand
-_TRIED = 200_000  # rows that an order is chosen by
-_FEWER = 0.5  # of the rows' cost, that polynomials may have at the most
+_TRIED = 200_000  # rows that an order is chosen by, where there are no dispersions: fewer by the nodes that these take
+_FEWER = 0.5  # of the rows' time, that polynomials may take at the most
 _WIDE, _AVERAGED = 2.0, 32  # sds of thetas over which moments are taken, and how many
 _UNLIKELY = 20.0  # below the log density at the mode
 CHUNK = 1 << 14  # rows, which stay in the cache with what is computed of them
@@ -71,26 +61,26 @@ def polynomials_of(
     coordinates, dispersions = Coordinates.of(total.merged()), model.density.dispersions
     k = len(dispersions.centre)
     cells, rows = len(total.counts), len(observations.y)
-    counts, row = np.bincount(observations.codes, minlength=cells), of_rows.cost / rows
+    counts, row = np.bincount(observations.codes, minlength=cells), of_rows.time / rows
     orders = orders_for(coordinates.size, k)
     if not orders or nodes_for(k, orders[-1]) > MOST_NODES:
         return None
     least = np.minimum(counts * row, polynomial_cost(count_of(coordinates.size, orders[0], k), coordinates.size))
-    if least.sum() >= _FEWER * of_rows.cost:
+    if least.sum() >= _FEWER * of_rows.time:
         return None
     moments = CellMoments.of(model.density, thetas_of(model.density, model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
     expansion = RowExpansion(moments, root, coordinates, link, dispersions)
-    tried = np.arange(0, rows, max(1, rows // _TRIED))
+    tried = scattered(rows, max(1, rows * nodes_for(k, orders[-1]) // (_TRIED * nodes_for(0, orders[-1]))))
     order = expansion.best_order(*_some(observations, tried), counts, row)
 
     def lane(_: int, part: slice) -> Sums:
         found = Sums.empty(coordinates.size, order, k, cells)
         for start in range(part.start, part.stop, CHUNK):
             chunk = slice(start, min(start + CHUNK, part.stop))
-            outcomes = WorkingOutcomes(model.outcomes.values[chunk], model.outcomes.precisions[chunk])
-            mine = _some(observations, np.arange(chunk.start, chunk.stop))
-            expansion.add(found, *mine, partial(_known, outcomes))
+            positions = np.arange(chunk.start, chunk.stop)
+            outcomes = model.outcomes.take(positions)
+            expansion.add(found, *_some(observations, positions), partial(_known, outcomes))
         return found
 
     first, *others = map_slices(lane, rows, max(1, -(-rows // _LANES)), threads)
@@ -105,7 +95,7 @@ def polynomials_of(
     if kept.any():
         of_kept = kept[observations.codes]
         found = Together((few, RowRemainders.of(model, observations, design, priors, family, link, of_kept)))
-    return found if found.cost < _FEWER * of_rows.cost else None
+    return found if few.cost + row * counts[kept].sum() < _FEWER * of_rows.time else None
 
 
 def _known(outcomes: WorkingOutcomes, _: Normals) -> WorkingOutcomes:
@@ -171,7 +161,8 @@ class RowExpansion:
         x = self.coordinates.columns(wide)
         normals, terms = self.terms(rows, x, codes, sums.whole.order)
         outcomes = outcomes_of(normals)
-        less = normal_terms(outcomes.values - normals.mean, outcomes.precisions)
+        moves = outcomes.moves_by(self.dispersions.sd)
+        less = normal_terms(outcomes.values - normals.mean, outcomes.precisions, moves)
         sums.add(x, codes, terms, normals.sd, less, self.root)
         return outcomes
 

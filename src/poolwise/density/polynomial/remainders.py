@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from poolwise.density.polynomial.coordinates import CellMoments, WeightMaps
-from poolwise.density.polynomial.expansion import Exponents, Sums
+from poolwise.density.polynomial.expansion import Sums
 from poolwise.density.polynomial.kernels import polynomial_remainders
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.working.dispersions import Dispersions
@@ -32,7 +32,9 @@ class PolynomialRemainders:
     Attributes
     ----------
     maps : from coefficients and effects to weights; places of these cells alone.
-    monomials, polynomials : and their coefficients (C, M), for each product of powers of dispersions.
+    monomials : of the polynomials without dispersions.
+    exponents, sizes : (E, k) which products of powers of dispersions there are, and (E,) terms of what these multiply.
+    polynomials : (C, M) their coefficients, one after the other.
     origin, inverse : (C, d) and (C, d, d): they are in s = inverse (w - origin).
     centre, unit : (k,) of logs of dispersions.
     of_cell : (C,) level of the leaf.
@@ -41,8 +43,10 @@ class PolynomialRemainders:
     """
 
     maps: WeightMaps
-    monomials: dict[Exponents, Monomials]
-    polynomials: dict[Exponents, np.ndarray]
+    monomials: Monomials
+    exponents: np.ndarray
+    sizes: np.ndarray
+    polynomials: np.ndarray
     origin: np.ndarray
     inverse: np.ndarray
     centre: np.ndarray
@@ -70,10 +74,13 @@ class PolynomialRemainders:
         leaf : its levels, and the one (C,) of each cell.
         """
         levels, of_cell = leaf
+        each = [(own * sums.monomials[e].multinomial)[some] for e, own in sums.polynomials.items()]
         return cls(
             replace(maps, places=np.take(maps.places, some, axis=1)),
-            sums.monomials,
-            {e: (own * sums.monomials[e].multinomial)[some] for e, own in sums.polynomials.items()},
+            sums.whole,
+            np.array(list(sums.polynomials), dtype=np.int64),
+            np.array([own.shape[1] for own in each]),
+            np.hstack(each),
             moments.means[some],
             inverse[some],
             dispersions.centre,
@@ -86,8 +93,7 @@ class PolynomialRemainders:
     @property
     def cost(self) -> float:
         """Flops of a draw's ratios, about."""
-        size = sum(one.size for one in self.monomials.values())
-        return len(self.of_cell) * polynomial_cost(size, self.maps.slots.shape[1])
+        return len(self.of_cell) * polynomial_cost(self.polynomials.shape[1], self.maps.slots.shape[1])
 
     @property
     def shared_cost(self) -> float:
@@ -100,29 +106,24 @@ class PolynomialRemainders:
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""
-        base = np.ascontiguousarray(self.maps.of_coefficients @ beta.T)
+        variables, total = self.maps.slots.shape[1], np.zeros((len(beta), self.levels))
         away = (logs - self.centre) / self.unit
-        total = np.zeros((len(beta), self.levels))
-        for e, polynomials in self.polynomials.items():
-            own = np.zeros_like(total)
-            polynomial_remainders(
-                base,
-                effects,
-                self.maps.slots,
-                self.maps.places,
-                self.of_cell,
-                self.origin,
-                self.inverse,
-                beyond(BEYOND, self.maps.slots.shape[1]),
-                beyond(NOWHERE, self.maps.slots.shape[1]),
-                self.monomials[e].ends,
-                polynomials,
-                own,
-            )
-            if any(e):  # where there is nothing, that is said by the first one
-                with np.errstate(invalid="ignore"):
-                    own = np.where(np.isfinite(own), own * np.prod(away**e, axis=1)[:, None], 0.0)
-            total += own
+        polynomial_remainders(
+            np.ascontiguousarray(self.maps.of_coefficients @ beta.T),
+            effects,
+            self.maps.slots,
+            self.maps.places,
+            self.of_cell,
+            self.origin,
+            self.inverse,
+            beyond(BEYOND, variables),
+            beyond(NOWHERE, variables),
+            self.monomials.ends,
+            self.sizes,
+            self.polynomials,
+            np.ascontiguousarray(np.prod(away[None] ** self.exponents[:, None], axis=2)),
+            total,
+        )
         return total
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from poolwise.density.latent.constant import constant_of
 from poolwise.density.latent.observations import OutcomeRows, outcome_rows
 from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, WeightMaps
-from poolwise.density.polynomial.expansion import Normals, Sums
+from poolwise.density.polynomial.expansion import Sums
+from poolwise.density.polynomial.hermite import Normals
 from poolwise.density.polynomial.kernels import add_log_likelihoods
 from poolwise.density.polynomial.of_rows import CHUNK, RowExpansion
 from poolwise.density.working.dispersion_steps import probes_at

@@ -185,6 +185,14 @@ class WorkingDensity:
         less, variance = self.normal.row_moments(self.full(point[None]), rows.values, rows.codes)
         return rows.values[:, -1] - less[0], variance[0]
 
+    def predictor_moments(
+        self, points: np.ndarray, columns: np.ndarray, codes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means, less known parts, and variances (m, n) of linear predictors of columns (n, K) in some cells (n,)."""
+        values = np.column_stack([columns, np.zeros(len(columns))])
+        less, variances = self.normal.row_moments(self.full(points), values, codes)
+        return -less, variances
+
 
 def with_differences(
     log_density: Callable[[np.ndarray], np.ndarray], points: np.ndarray

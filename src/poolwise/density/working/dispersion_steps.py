@@ -14,8 +14,8 @@ _STEP = 1e-3  # of differences of slopes
 _FURTHEST = 1.0  # change of a log in one turn
 LEAST = 0.05  # of the information on dispersions, that at least is left beside what linear predictors tell
 # The same of steps: coefficients follow most of the way in one turn, and not all of it. Less where steps go on in one
-# direction, more where they turn back.
-_CAREFUL, _ON, _BACK = 0.25, 0.5, 2.0
+# direction, down to what skewed categories leave, more where they turn back.
+_CAREFUL, _ON, _BACK, _LEAST_CARE = 0.25, 0.5, 2.0, 0.01
 _SAME_WAY = 0.8  # cosine
 
 
@@ -80,7 +80,7 @@ class DispersionSteps:
         way = float(step @ together @ self.last) / max(length * before, 1e-300)
         care = self.care * (_ON if way > _SAME_WAY else _BACK if way < 0 else 1.0)
         there = replace(now, centre=now.centre + step, precision=precision)
-        return DispersionSteps(there, together, step, float(np.clip(care, LEAST, 1.0))), length
+        return DispersionSteps(there, together, step, float(np.clip(care, _LEAST_CARE, 1.0))), length
 
 
 def curvatures(scores: Callable[[np.ndarray], np.ndarray], centre: np.ndarray) -> np.ndarray:

@@ -99,6 +99,18 @@ class ExpectedLikelihood:
             self._slopes(predictors, rows, found, information)
         return found[[0, *self.dispersions.parameters]]
 
+    def crossed(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """(k, n) by how much the mean slope of each row in its linear predictor changes with the log of a dispersion,
+        which is as much as the slope in this one changes with the linear predictor."""
+        units, found = self.units(mean), np.zeros((len(self.dispersions.centre), len(mean)))
+        for part, nodes in _quadrature(variance, units):
+            step = _STEP * units[part]
+            for node, weight in nodes:
+                eta = mean[part] + node * np.sqrt(variance[part])
+                up, down = (self.slopes(eta + away, self.dispersions.centre, part)[1:] for away in (step, -step))
+                found[:, part] += weight * (up - down) / (2 * step)
+        return found
+
     def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
         """(n,) what a small step of linear predictors is small beside: one on a scale of logs; else, as these have the
         outcome's units, the standard deviation to which one outcome tells them."""

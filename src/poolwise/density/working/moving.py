@@ -30,7 +30,6 @@ from poolwise.samplers.mode import find_modes
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
 
-_STEP = 1e-3  # of differences of slopes in logs of dispersions
 _POWERS = 3  # of linear predictors, by which changes are told
 _ROUNDING = 1e-6  # of the standard deviation to which a row tells its linear predictor, that these differ by at least
 # Share of the information on dispersions that linear predictors tell, from which a larger model is worth it: a shape is
@@ -82,6 +81,13 @@ class MovingDensity(WorkingDensity):
         values = np.where(np.isnan(values), -np.inf, values)  # where a factorisation fails there is no density
         return values, kept, basis.written(self.normal.common_of(kept))[:, :-k]
 
+    def predictor_moments(
+        self, points: np.ndarray, columns: np.ndarray, codes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means, less known parts, and variances (m, n) of linear predictors of columns (n, K) in some cells (n,)."""
+        stay = np.zeros((len(columns), len(self.information)))
+        return WorkingDensity.predictor_moments(self, points, np.hstack([columns, stay]), codes)
+
     def log_prior_of_dispersions(self, logs: np.ndarray) -> np.ndarray:
         """(m,) log densities of logs (m, k) under their priors, over those that the normal model has for them."""
         away = self.dispersions.away(logs) - self.middle
@@ -114,15 +120,8 @@ def with_moves(
     mean, variance = model.density.row_moments(model.modes[0].point, normal_rows(model.outcomes, observations))
     mean = mean + observations.known[0]
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
-
-    def slopes(logs: np.ndarray) -> np.ndarray:
-        at = replace(likelihood, dispersions=replace(dispersions, centre=logs))
-        return at.projected(mean, variance)[0]
-
-    steps = _STEP * np.eye(k)
-    cross = np.array([slopes(dispersions.centre + step) - slopes(dispersions.centre - step) for step in steps])
     precisions = model.outcomes.precisions
-    moves = _smoothed(cross / (2 * _STEP * precisions), mean, observations.columns, precisions)
+    moves = _smoothed(likelihood.crossed(mean, variance) / precisions, mean, observations.columns, precisions)
     if not np.isfinite(moves).all():
         return None
     values, wide = shares_told(dispersions.precision, (moves * precisions) @ moves.T)

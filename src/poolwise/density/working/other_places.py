@@ -24,7 +24,7 @@ from poolwise.design.design import Design, column_weights, linear_predictor
 from poolwise.families import Family, Link
 
 _QUANTILES = (0.0, 0.2, 0.5, 0.8, 1.0)  # of residuals, from which turns begin
-_TURNS = 15
+_TURNS, _ENDED = 15, 1e-3  # and the step, in standard deviations, that is the last one of a group
 _APART = 4.0  # standard deviations of an effect, from which a place is another one
 _TELLING = 1e-3  # share of the mass, from which it is told: by this method it may be several times as large
 _FEWEST, _ERRORS = 30, 4.0  # of a part of the rows
@@ -120,13 +120,16 @@ def _shares(
         + likelihood.dispersions.of_parameters(likelihood.dispersions.centre[None], len(rows.known))[1:]
     )
 
-    def turned(away: np.ndarray, *, careful: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes and curvatures (J,) of the log density of effects that are moved by some numbers (J,)."""
-        slope, curvature = likelihood.projected(eta + away[level], none, careful=careful)
+    def turned(
+        away: np.ndarray, of: np.ndarray | slice = slice(None), *, careful: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes and curvatures (J,) of the log density of effects that are moved by some numbers (J,), those of the
+        levels of some rows."""
         at = u + away
+        slope, curvature = likelihood.projected(eta[of] + away[level[of]], none[of], of, careful=careful)
         prior = max(groups - 1, 1) / (others + np.square(at))
-        slopes = np.bincount(level, slope, groups) - prior * at
-        return slopes, np.bincount(level, curvature, groups) + prior
+        slopes = np.bincount(level[of], slope, groups) - prior * at
+        return slopes, np.bincount(level[of], curvature, groups) + prior
 
     def logs_at(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log likelihoods of rows (n,) and log densities of effects (J,) there."""
@@ -136,9 +139,13 @@ def _shares(
 
     def mass(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where turns that begin there end, and the log of the mass about it, (J,) each."""
+        going = np.ones(groups, dtype=bool)
         for _ in range(_TURNS):
-            slopes, curvatures = turned(away, careful=True)
-            away = away + slopes / curvatures
+            slopes, curvatures = turned(away, np.flatnonzero(going[level]), careful=True)
+            away = np.where(going, away + slopes / curvatures, away)
+            going &= ~(np.abs(slopes) < _ENDED * np.sqrt(curvatures))
+            if not going[level].any():
+                break
         return away, logs_at(away)[1] - 0.5 * np.log(turned(away, careful=False)[1])
 
     def allowed(away: np.ndarray) -> np.ndarray:

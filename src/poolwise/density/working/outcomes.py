@@ -34,7 +34,7 @@ _TURNS = 20
 _FIRST = 20  # steps that dispersions take before the first turn
 _CURVED, _HALVINGS = 8.0, 12  # times as curved, or as flat, that a row may get in a turn
 _SETTLED = 0.05  # change, in sds, of another turn that is not worth its cost
-_FEW = 200_000  # rows that the first turns look at
+_FEW = 200_000  # rows that the first turns look at, one by one as often as dispersions ask for
 _ENOUGH = 0.5  # of these: other rows move it by more
 _NEAR = 1.0  # the same, below which turns need no care
 _ROOM = 1e-3  # of the units of linear predictors, added to those sds
@@ -61,6 +61,11 @@ class WorkingOutcomes:
         """Those of some rows."""
         moves = np.take(self.moves, positions, axis=1) if len(self.moves) else self.moves
         return WorkingOutcomes(self.values[positions], self.precisions[positions], moves)
+
+    def moves_by(self, units: np.ndarray) -> np.ndarray:
+        """(k, n) how far they move for units (k,) of the dispersions."""
+        moves = self.moves if len(self.moves) else np.zeros((len(units), len(self.values)))
+        return np.asarray(units[:, None] * moves)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,18 +137,19 @@ def _in_turns(
 ) -> _Turned | None:
     mean, variance, modes = guess, np.zeros(len(guess)), list[Mode]()
     dispersions = Dispersions.at_starts(family, priors, observations.y)
-    columns, careful, settled, density = observations.columns, True, False, None
-    if (every := len(guess) // _FEW) > 1:
+    columns, careful, known, settled, density = observations.columns, True, False, False, None
+    looks = 1 + 2 * len(dispersions.centre)  # of a turn that finds the curvature in dispersions anew
+    if (every := looks * len(guess) // _FEW) > 1:
         some = scattered(len(guess), every)
         few = in_order(observations, some)
         found = _in_turns(few, design, priors, family, link, guess[some], total, threads, first=True)
         if found is not None and found.settled:
             mean, modes, density = _mean_by(found, observations), [found.mode], found.density
-            dispersions, careful = found.density.dispersions, False
+            dispersions, careful, known = found.density.dispersions, False, True
     likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
     turned = np.inf
     # A share of zeros or a slant waits for the first groups: without any, another parameter may take its place.
-    if not any(family.parameters[r - 1].prior is None for r in dispersions.parameters):
+    if not (known or any(family.parameters[r - 1].prior is None for r in dispersions.parameters)):
         likelihood, turned = _fitted(likelihood, mean, variance)
     steps = DispersionSteps.from_start(likelihood.dispersions)
     outcomes = _outcomes(mean, *likelihood.projected(mean, variance, careful=careful))
