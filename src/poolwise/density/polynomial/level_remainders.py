@@ -25,7 +25,8 @@ class LevelRemainders:
     exponents : of the powers of dispersions that each set of polynomials is multiplied by.
     own : (E, L, M) coefficients.
     bounds, places : (L + 1,) and (N,) where entries of each level begin, and the number of all else that each is of.
-    slopes, shifts : (E, N, l) slopes of the first coefficients in it, and (N, q) what it adds to the level's effects.
+    slopes, shifts : (F, N, l) slopes of the first coefficients in it, for the first of these powers; and (N, q) what it
+        adds to the level's effects.
     others : (O,) where all else is expanded: coefficients of the rows' columns, then effects.
     origin, inverse : (L, q) and (L, q, q): polynomials are in s = inverse (v + shift - origin).
     start : place of the leaf's first effect.
@@ -74,12 +75,18 @@ class LevelRemainders:
         others = np.concatenate([np.linalg.solve(self.to_written, beta[:, self.plain].T), effects])
         away = (logs - self.dispersions.centre) / self.dispersions.sd
         powers = np.array([np.prod(away**e, axis=1) for e in self.exponents])
-        coefficients = np.empty((len(self.chosen), self.monomials.size, m))
-        shifted = np.empty((len(self.chosen), variables, m))
         others -= self.others[:, None]
-        coefficients_given(
-            self.own, self.bounds, self.places, self.slopes, self.shifts, others, powers, coefficients, shifted
-        )
+        met, size = (self.bounds, self.places, self.slopes, self.shifts, others), len(self.slopes)
+        coefficients, shifted = self._coefficients(self.own[:size], powers[:size], *met)
+        if size < len(self.own):
+            none = (
+                np.zeros_like(self.bounds),
+                self.places[:0],
+                np.empty((len(self.own) - size, 0, 0)),
+                self.shifts[:0],
+                others,
+            )
+            coefficients += self._coefficients(self.own[size:], powers[size:], *none)[0]
 
         def ratios(those: np.ndarray) -> np.ndarray:
             out = np.zeros((m, self.levels))
@@ -99,3 +106,19 @@ class LevelRemainders:
             return out
 
         return ratios
+
+    def _coefficients(
+        self,
+        own: np.ndarray,
+        powers: np.ndarray,
+        bounds: np.ndarray,
+        places: np.ndarray,
+        slopes: np.ndarray,
+        shifts: np.ndarray,
+        others: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(L, M, m) coefficients at some draws, and (L, q, m) what all else adds to the levels' effects."""
+        m, (_, levels, size) = powers.shape[1], own.shape
+        found, shifted = np.empty((levels, size, m)), np.empty((levels, self.origin.shape[1], m))
+        coefficients_given(own, bounds, places, slopes, shifts, others, powers, found, shifted)
+        return found, shifted

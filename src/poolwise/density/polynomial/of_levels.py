@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
-from poolwise.density.polynomial.expansion import count_of, normal_terms
+from poolwise.density.polynomial.expansion import normal_terms
 from poolwise.density.polynomial.hermite import (
     MOST_NODES,
     Exponents,
@@ -84,7 +84,7 @@ def level_polynomials_of(
     meetings = Meetings.of(by_all, beta, effects, start, q)
     order = _order_for(meetings, model, by_all, link, _ORDERS[q])
     monomials = Monomials.of(q, order), Monomials.of(q, order - 1)
-    if len(meetings.owner) * count_of(q, order - 1, dispersions) > _MOST:
+    if len(meetings.owner) * (1 + dispersions) * monomials[1].size > _MOST:
         return None
     sums = _summed(meetings, model, by_all, link, monomials, threads)
     own, slopes = sums.polynomials(meetings, monomials)
@@ -144,7 +144,8 @@ class _LevelSums:
     Attributes
     ----------
     own : (G, M) polynomials of levels.
-    slopes : (N, l) those in the number of each entry.
+    slopes : (N, l) those in the number of each entry, as far as dispersions are of the first power: these are known
+        as sharply as all else.
     alike : (q, G, l) the same in what moves all rows of a level as its own effects do.
     errors : (G,) what is left out, as a standard deviation.
     """
@@ -158,12 +159,12 @@ class _LevelSums:
     def empty(cls, groups: int, entries: int, monomials: tuple[Monomials, Monomials], dispersions: int) -> _LevelSums:
         """Of no rows."""
         whole, first = monomials
-        each = exponents_for(dispersions, whole.order)
-        effects = whole.ends.shape[1]
+        each, effects = exponents_for(dispersions, whole.order), whole.ends.shape[1]
+        linear = [e for e in each if sum(e) <= 1]
         return cls(
             {e: np.zeros((groups, whole.size)) for e in each},
-            {e: np.zeros((entries, first.size)) for e in each},
-            {e: np.zeros((effects, groups, first.size)) for e in each},
+            {e: np.zeros((entries, first.size)) for e in linear},
+            {e: np.zeros((effects, groups, first.size)) for e in linear},
             np.zeros(groups),
         )
 
@@ -212,6 +213,8 @@ def _summed(
                 if power:
                     slope[power - 1] -= power * own
             add_polynomials(x, levels, powers, meetings.root, whole.ends, sums.own[e])
+            if e not in sums.slopes:
+                continue
             for term, codes in zip(meetings.terms[:, part], meetings.codes[:, part], strict=True):
                 add_polynomials(x, codes, term * slope, roots, first.ends, sums.slopes[e])
             for column, alike in zip(x.T, sums.alike[e], strict=True):
