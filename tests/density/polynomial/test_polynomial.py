@@ -361,15 +361,16 @@ def test_remainders_that_do_not_reach_as_far_as_draws_are_noticed(however_few_ro
     assert "left_out" not in fit.outcome.figures
 
 
-def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_few_rows):
-    data = _data("poisson")
+@pytest.mark.parametrize("family", ["poisson", "cumulative"])
+def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(family, however_few_rows):
+    data = _data(family)
     moved = data.sample(frac=1.0, random_state=1).assign(
         x=lambda d: 1000 + 60 * d["x"], g=lambda d: "g" + d["g"].map("{:03d}".format)
     )
     formula = "y ~ x + (x | g)"
-    one = pw.fit(formula, data, family="poisson", seed=1, draws=300, threads=1)
-    two = pw.fit(formula, data, family="poisson", seed=1, draws=300, threads=2)
-    far = pw.fit(formula, moved, family="poisson", seed=1, draws=300)
+    one = pw.fit(formula, data, family=family, seed=1, draws=300, threads=1)
+    two = pw.fit(formula, data, family=family, seed=1, draws=300, threads=2)
+    far = pw.fit(formula, moved, family=family, seed=1, draws=300)
     assert {"left_out"} <= set(one.outcome.figures) & set(far.outcome.figures)
     np.testing.assert_array_equal(one.result.beta, two.result.beta)
     ours, theirs = one.posterior["beta"].values, far.posterior["beta"].values

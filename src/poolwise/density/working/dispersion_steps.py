@@ -17,6 +17,10 @@ LEAST = 0.05  # of the information on dispersions, that at least is left beside 
 # direction, down to what skewed categories leave, more where they turn back.
 _CAREFUL, _ON, _BACK, _LEAST_CARE = 0.25, 0.5, 2.0, 0.01
 _SAME_WAY = 0.8  # cosine
+_CLOSE, _FURTHER = (
+    3.0,
+    4.0,
+)  # sds; and times as far as Newton's, at the most, where the last two steps tell that variances follow too
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,19 +34,21 @@ class DispersionSteps:
     ----------
     dispersions : there.
     together : (k, k) precision of their logs where coefficients follow, by which steps are taken.
-    last : (k,) step.
+    last, newton : (k,) step, and the one of Newton's that it was.
     care : share of the information that is left for steps, at the least.
     """
 
     dispersions: Dispersions
     together: np.ndarray
     last: np.ndarray
+    newton: np.ndarray
     care: float = _CAREFUL
 
     @classmethod
     def from_start(cls, dispersions: Dispersions) -> DispersionSteps:
         """Before the first one."""
-        return cls(dispersions, dispersions.precision, np.zeros_like(dispersions.centre))
+        none = np.zeros_like(dispersions.centre)
+        return cls(dispersions, dispersions.precision, none, none)
 
     def taken(
         self, scores_at: Callable[[np.ndarray], np.ndarray], squares: np.ndarray, *, anew: bool = True
@@ -72,15 +78,19 @@ class DispersionSteps:
             told = curved[:, :p] @ np.linalg.pinv(squares, hermitian=True) @ curved[:, :p].T
             values, wide = shares_told(precision, told)
             together = (wide * np.maximum(1.0 - values, self.care)) @ wide.T
-        step = np.linalg.solve(together, scores(now.centre)[p:])
-        if not np.isfinite(step).all():
+        newton = np.linalg.solve(together, scores(now.centre)[p:])
+        if not np.isfinite(newton).all():
             return self, np.inf
-        step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
-        length, before = (float(math.sqrt(one @ together @ one)) for one in (step, self.last))
-        way = float(step @ together @ self.last) / max(length * before, 1e-300)
+        own, before = (float(math.sqrt(one @ together @ one)) for one in (newton, self.newton))
+        way = float(newton @ together @ self.newton) / max(own * before, 1e-300)
         care = self.care * (_ON if way > _SAME_WAY else _BACK if way < 0 else 1.0)
+        fell = self.newton - newton  # as the last step was made
+        further = float(self.last @ together @ fell) / max(float(fell @ together @ fell), 1e-300)
+        step = newton * (np.clip(further, 1.0, _FURTHER) if way > _SAME_WAY and own < _CLOSE else 1.0)
+        step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
         there = replace(now, centre=now.centre + step, precision=precision)
-        return DispersionSteps(there, together, step, float(np.clip(care, _LEAST_CARE, 1.0))), length
+        steps = DispersionSteps(there, together, step, newton, float(np.clip(care, _LEAST_CARE, 1.0)))
+        return steps, math.sqrt(step @ together @ step)
 
 
 def curvatures(scores: Callable[[np.ndarray], np.ndarray], centre: np.ndarray) -> np.ndarray:
