@@ -110,6 +110,7 @@ def polynomial_remainders(
     powers : (E, m) these products.
     """
     d, order, draws = ends.shape[1], ends.shape[0] - 1, base.shape[1]
+    same = sizes.size == 1  # without dispersions: coefficients are those of all draws, which takes half the time
     most, coefficients = ends[order - 1, d - 1], np.empty((sizes[0], draws))
     plain, away = np.empty((d, draws)), np.empty((d, draws))
     value, below = np.empty((most, draws)), np.empty((most, draws))
@@ -138,10 +139,11 @@ def polynomial_remainders(
             if stretched[draw] > 1.0:
                 for v in range(d):
                     away[v, draw] /= stretched[draw]
-        for j in range(sizes[0]):
-            coefficient = polynomials[c, j]
-            for draw in range(draws):
-                coefficients[j, draw] = coefficient
+        if not same:
+            for j in range(sizes[0]):
+                coefficient = polynomials[c, j]
+                for draw in range(draws):
+                    coefficients[j, draw] = coefficient
         place = sizes[0]
         for e in range(1, sizes.size):
             power = powers[e]
@@ -153,14 +155,19 @@ def polynomial_remainders(
         for k in range(order, 0, -1):
             first, start = 0 if k == 1 else ends[k - 2, d - 1], ends[k - 1, d - 1]  # of degree k - 1, and of k
             for j in range(ends[k - 1, d - 1] - first):
+                coefficient = polynomials[c, first + j]
                 for draw in range(draws):
-                    below[j, draw] = coefficients[first + j, draw]
+                    below[j, draw] = coefficient if same else coefficients[first + j, draw]
             at = start
             for v in range(d):
                 times = away[v]
                 for j in range(ends[k - 1, v] - first):
                     total = below[j]
-                    if k == order:
+                    if k == order and same:
+                        coefficient = polynomials[c, at + j]
+                        for draw in range(draws):
+                            total[draw] += coefficient * times[draw]
+                    elif k == order:
                         for draw in range(draws):
                             total[draw] += coefficients[at + j, draw] * times[draw]
                     else:
@@ -171,7 +178,8 @@ def polynomial_remainders(
             value, below = below, value
         level = levels[c]
         for draw in range(draws):
-            own = coefficients[0, draw] + (value[0, draw] - coefficients[0, draw]) * stretched[draw] ** 3
+            centre = polynomials[c, 0] if same else coefficients[0, draw]
+            own = centre + (value[0, draw] - centre) * stretched[draw] ** 3
             out[draw, level] += own if squares[draw] <= furthest * furthest else -np.inf
 
 
