@@ -89,8 +89,8 @@ class DispersionSteps:
         step = newton * (np.clip(further, 1.0, _FURTHER) if way > _SAME_WAY and own < _CLOSE else 1.0)
         step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
         there = replace(now, centre=now.centre + step, precision=precision)
-        steps = DispersionSteps(there, together, step, newton, float(np.clip(care, _LEAST_CARE, 1.0)))
-        return steps, math.sqrt(step @ together @ step)
+        taken = DispersionSteps(there, together, step, newton, float(np.clip(care, _LEAST_CARE, 1.0)))
+        return taken, math.sqrt(step @ together @ step)
 
 
 def curvatures(scores: Callable[[np.ndarray], np.ndarray], centre: np.ndarray) -> np.ndarray:
