@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.polynomial.of_rows import polynomials_of
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import WorkingModel, with_guess, working_model
 from poolwise.density.working.remainders import RowRemainders
 from poolwise.inference.near_normal import Parts, near_normal
 from poolwise.inference.posterior import Model
@@ -62,30 +64,40 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
         return None
     if found is None:
         return None
-    try:
-        moving = with_moves(found, observations, model.design, priors, model.link, model.statistics, threads)
-    except _NO_MODEL:
-        moving = None
-    found = moving or found
-    of_model = found, observations, model.design, priors, model.family, model.link
-    by_rows = RowRemainders.of(*of_model)
+    of_rows = observations, model.design, priors, model.family, model.link
 
-    def exactly(logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        def some(_: int, part: slice) -> np.ndarray:
-            return by_rows.ratios(logs[part], beta[part], np.ascontiguousarray(effects[:, part])).sum(axis=1)
+    def moved(one: WorkingModel) -> tuple[WorkingModel, RowRemainders]:
+        """With outcomes that move with dispersions, where that is worth it; and what rows are beside these."""
+        try:
+            moving = with_moves(one, observations, model.design, priors, model.link, model.statistics, threads)
+        except _NO_MODEL:
+            moving = None
+        return moving or one, RowRemainders.of(moving or one, *of_rows)
 
-        return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))
-
-    polynomials = None
+    bent, by_rows = moved(found)
+    gradient = observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
+    gradient = np.inf if however_few else gradient
     # Where a parameter has a bound, there is a density on one side of it only, which no polynomial has.
     bounded = any(each.bound is not None for each in model.family.parameters)
     if not bounded and (by_rows.cost >= WORTH or not by_rows.likelihood):
-        polynomials = polynomials_of(*of_model, by_rows, model.statistics, threads)
-        polynomials = polynomials or level_polynomials_of(*of_model, by_rows, threads)
-    parts, gradient = None, observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
-    gradient = np.inf if however_few else gradient
-    if polynomials is not None:
-        parts = near_normal(model, found, polynomials, gradient, settings, threads, exactly)
-    if parts is not None:
-        return parts
-    return near_normal(model, found, by_rows, gradient, settings, threads)
+        # Polynomials are those of logs of dispersions, and so are what is taken away from them.
+        straight, by_each = moved(found.straight) if bent.density.dispersions.bends else (bent, by_rows)
+        polynomials = polynomials_of(straight, *of_rows, by_each, model.statistics, threads)
+        polynomials = polynomials or level_polynomials_of(straight, *of_rows, by_each, threads)
+        exactly = partial(_summed, by_each, threads)
+        if polynomials is not None and (
+            parts := near_normal(model, straight, polynomials, gradient, settings, threads, exactly)
+        ):
+            return parts
+    return near_normal(model, bent, by_rows, gradient, settings, threads)
+
+
+def _summed(
+    by_rows: RowRemainders, threads: int, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray
+) -> np.ndarray:
+    """Remainders (m,) of all rows, as `RowRemainders.ratios` takes its arguments."""
+
+    def some(_: int, part: slice) -> np.ndarray:
+        return by_rows.ratios(logs[part], beta[part], np.ascontiguousarray(effects[:, part])).sum(axis=1)
+
+    return np.concatenate(map_slices(some, len(beta), _DRAWS, threads))

@@ -9,6 +9,7 @@ import numpy as np
 
 from poolwise.samplers.ascent import ascend
 from poolwise.samplers.interface import LogDensity
+from poolwise.samplers.rounding import rounded, rounded_root
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import look
 
@@ -152,9 +153,8 @@ def _settle(density: LogDensity, point: np.ndarray, value: float) -> Mode:
     point = _polished(density, point, gradient, covariance)
     # What is left of the way to the mode follows the last digits of the data, and draws must not.
     root = np.linalg.cholesky(covariance)
-    own = np.diag(root)
-    root = np.tril(_rounded(root, own[:, None]))
-    return Mode(_rounded(point, own), value, root @ root.T)
+    point, root = rounded(point, np.diag(root), _DIGITS), rounded_root(root, _DIGITS)
+    return Mode(point, value, root @ root.T)
 
 
 def _polished(density: LogDensity, point: np.ndarray, gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -170,11 +170,6 @@ def _polished(density: LogDensity, point: np.ndarray, gradient: np.ndarray, cova
             break
         point, gradient, promised = trial, slope, left
     return point
-
-
-def _rounded(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    step = np.exp2(np.floor(np.log2(scale)) - _DIGITS)
-    return np.round(values / step) * step
 
 
 def _slope_and_inverse_curvature(

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwise.samplers.interface import LogDensity, NativeDensity
+from poolwise.samplers.rounding import rounded, rounded_root
 from poolwise.samplers.weights import normalised
 
 _REACH = 3.0  # standard deviations in which points tell; beyond, the quadratic is what it is there
 _FAR = 1e3  # logs of standard deviations that are zero or endless, in products with zeros
 _OUTLYING, _ROUNDS = 3.0, 3  # scales from which points are left out, as estimates may be far too low; in so many rounds
 _EACH = 4  # points for each coefficient, at the least
+_DIGITS = 10  # binary digits that are kept of the fit: estimates are sums of many rows, whose last ones follow rounding
 _SCALE = 1.4826  # standard deviation of a normal by its median absolute deviation
 
 
@@ -46,7 +48,8 @@ class Tilted:
             return None
         centre = np.average(points[told], axis=0, weights=weights[told])
         spread = np.cov(points[told].T, aweights=weights[told], bias=True).reshape(len(centre), -1)
-        inverse = np.linalg.inv(np.linalg.cholesky(spread))
+        root = np.linalg.cholesky(spread)
+        centre, inverse = rounded(centre, np.diag(root), _DIGITS), np.linalg.inv(rounded_root(root, _DIGITS))
         standard = (np.clip(points, -_FAR, _FAR) - centre) @ inverse.T
         kept = np.isfinite(apart) & (np.abs(standard) <= _REACH).all(axis=1)
         products = _products(standard)
@@ -57,7 +60,7 @@ class Tilted:
             with np.errstate(invalid="ignore"):
                 residual = np.abs(apart - products @ coefficients)
             kept &= residual <= _OUTLYING * max(_SCALE * float(np.median(residual[kept])), 1e-9)
-        return cls(near, centre, inverse, coefficients)
+        return cls(near, centre, inverse, rounded(coefficients, 1.0, _DIGITS))
 
     @property
     def dimension(self) -> int:

@@ -164,9 +164,10 @@ def test_the_working_model_is_near_the_family_s_own_however_small_the_share(fami
         found = moving or still
         by_rows = RowRemainders.of(found, model.observations, model.design, model.priors, model.family, model.link)
         corrected = CorrectedDensity.of(found, by_rows, model.design, model.priors, 4, 1)
+        corrected = replace(corrected, defended=False)  # estimates by wide draws are far too low, or none
         mode = found.modes[0].point
         away = np.linspace(-6, 3, 19)[:, None] * np.eye(len(mode))[-1]
-        points = np.repeat(mode + away, 20, axis=0) + 1e-6 * np.arange(1, 19 * 20 + 1)[:, None]
-        values, near = (each.log_density(points).reshape(19, 20).mean(axis=1) for each in (corrected, found.density))
+        points = np.repeat(mode + away, 40, axis=0) + 1e-5 * np.arange(1, 19 * 40 + 1)[:, None]
+        values, near = (each.log_density(points).reshape(19, 40).mean(axis=1) for each in (corrected, found.density))
         apart.append(np.ptp((values - near)[values > values.max() - 4]))
     assert apart[0] < min(2.5, 0.25 * apart[1])

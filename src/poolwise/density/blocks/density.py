@@ -108,14 +108,18 @@ class BlockedDensity:
     @property
     def cost(self) -> float:
         """Flops of one of many evaluations, about."""
-        leaf = self._leaf_cost if self.tables is None else self.tables.cost
-        return float(leaf + self.smaller.structure.root_size**3 / 3 + self.system.xy.shape[0] ** 2)
+        return self._elimination if self.tables is None else self.tables.cost + self._root
 
     @property
-    def _leaf_cost(self) -> float:
+    def _elimination(self) -> float:
+        """Flops of one evaluation that eliminates all levels."""
         structure = self.smaller.structure
         rows = np.diff(structure.first_effect)[structure.factor]
-        return float((rows * structure.width.astype(float) ** 2).sum())
+        return float((rows * structure.width.astype(float) ** 2).sum() + self._root)
+
+    @property
+    def _root(self) -> float:
+        return float(self.smaller.structure.root_size**3 / 3 + self.system.xy.shape[0] ** 2)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log density at each row of `points`, (m, d) to (m,); -inf where it is not finite."""
@@ -340,7 +344,7 @@ class BlockedDensity:
 
     def unexplained_by(self, factors: Sequence[int], points: np.ndarray) -> list[np.ndarray]:
         """The same of several factors."""
-        count = _FEWER_SHRUNK if self._expensive else np.clip(_SHRINKING / self._leaf_cost, _FEWER_SHRUNK, _SHRUNK)
+        count = _FEWER_SHRUNK if self._expensive else np.clip(_SHRINKING / self._elimination, _FEWER_SHRUNK, _SHRUNK)
         some = points[:: max(1, len(points) // int(count))]
 
         def one(i: int, _: slice) -> list[np.ndarray]:

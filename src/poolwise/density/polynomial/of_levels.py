@@ -48,7 +48,7 @@ from poolwise.support.threads import map_slices
 
 _ORDERS, _LOWEST = {1: 8, 2: 6, 3: 5}, 3  # of polynomials, by the effects of a level at the most
 _TRIED, _CLOSE = 4096, 0.005  # rows that tell which order will do: left out is no more, as a standard deviation
-_DRAWS, _COMPARED = 128, 12  # of the working model, that levels are centred by; that are compared with rows
+_DRAWS, _COMPARED = 128, 32  # of the working model, that levels are centred by; that are compared with rows
 _LANES = 2  # that levels are shared by
 _FEWER = 0.5  # of the rows' time, that polynomials may take at the most
 _MOST = 1 << 25  # numbers of all slopes

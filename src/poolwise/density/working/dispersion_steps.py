@@ -17,10 +17,8 @@ LEAST = 0.05  # of the information on dispersions, that at least is left beside 
 # direction, down to what skewed categories leave, more where they turn back.
 _CAREFUL, _ON, _BACK, _LEAST_CARE = 0.25, 0.5, 2.0, 0.01
 _SAME_WAY = 0.8  # cosine
-_CLOSE, _FURTHER = (
-    3.0,
-    4.0,
-)  # sds; and times as far as Newton's, at the most, where the last two steps tell that variances follow too
+# Times as far as Newton's, at the most, within some sds, where the last two steps tell that variances follow too.
+_FURTHER, _CLOSE = 4.0, 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -85,6 +85,12 @@ class WorkingModel:
     modes: list[Mode]
     settled: bool
 
+    @property
+    def straight(self) -> WorkingModel:
+        """The same with none of the dispersions bent."""
+        dispersions = replace(self.density.dispersions, bends={})
+        return replace(self, density=replace(self.density, dispersions=dispersions))
+
 
 def working_model(
     observations: Observations,
