@@ -61,6 +61,11 @@ class LevelRemainders:
         return len(self.chosen) * (2.0 * self.monomials.size + 4.0 * q**2)
 
     @property
+    def time(self) -> float:
+        """The same."""
+        return self.cost
+
+    @property
     def shared_cost(self) -> float:
         """Flops of the coefficients of a draw of all else, about."""
         return 2.0 * (self.own.size + self.slopes.size + self.shifts.size)

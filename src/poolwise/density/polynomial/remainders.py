@@ -96,6 +96,11 @@ class PolynomialRemainders:
         return len(self.of_cell) * polynomial_cost(self.polynomials.shape[1], self.maps.slots.shape[1])
 
     @property
+    def time(self) -> float:
+        """The same."""
+        return self.cost
+
+    @property
     def shared_cost(self) -> float:
         """None."""
         return 0.0
@@ -152,6 +157,11 @@ class Together:
     def cost(self) -> float:
         """That of all."""
         return sum(part.cost for part in self.parts)
+
+    @property
+    def time(self) -> float:
+        """That of all."""
+        return sum(part.time for part in self.parts)
 
     def ratios(self, logs: np.ndarray, beta: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, G)."""

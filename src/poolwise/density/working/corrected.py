@@ -107,7 +107,7 @@ class CorrectedDensity:
     @property
     def cost_of_pairs(self) -> float:
         """Flops by which pairs are counted: of remainders, or of the draws themselves where these take more."""
-        return max(self.remainders.cost, _PER_LEVEL * self.remainders.levels, 1.0)
+        return max(self.remainders.time, _PER_LEVEL * self.remainders.levels, 1.0)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Logs of the estimates at points (m, .), (m,)."""

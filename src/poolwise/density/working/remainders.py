@@ -41,6 +41,10 @@ class Remainders(Protocol):
         """Flops of a draw's ratios, about."""
 
     @property
+    def time(self) -> float:
+        """Flops of polynomials that take as long, about."""
+
+    @property
     def shared_cost(self) -> float:
         """Flops of what draws of the leaf's effects share that have all else in common."""
 
