@@ -23,7 +23,7 @@ from poolwise.samplers.weights import efficiency, resampled, tail_shape
 # Pairs of draws of a level's effects: as many as take few flops, and as many as bring the variance of the logs of
 # estimates down to what costs least for an effective draw; more where these do not do.
 _CHEAP, _MOST_PAIRS, _VARIANCE = 1.2e5, 8, 0.35
-_GRADIENTS = 10.0  # of NUTS, which takes ten times as many: an estimate that costs more is not worth it
+_GRADIENTS = 20.0  # of NUTS, which takes as many times more of them: an estimate that costs more is not worth it
 _POSSIBLE = 0.6  # of those points, that the family's density is above zero at: a shift may be as large as no outcome
 _COMPARED, _SAME = 50, 0.9995  # points, and their efficiency from which a comparison of more points is worth while
 # Share of draws that are in cells, and so have coefficients and effects, of their own; chains that stay have fewer.

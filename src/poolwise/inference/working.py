@@ -19,8 +19,9 @@ from poolwise.samplers import SamplerSettings
 from poolwise.support.errors import SamplingError
 from poolwise.support.threads import map_slices
 
-# Rows that differ, with ten for each effect of the largest factor, below which NUTS takes a second or two.
-LEAST, _EFFECT = 2_000, 10
+# Rows that differ, with ten for each effect of the largest factor, below which NUTS takes no longer; and as many that
+# outcomes which were summed up count for, at the most.
+LEAST, _EFFECT, _AS_MANY = 1_000, 10, 2_000
 _NO_MODEL = (np.linalg.LinAlgError, ArithmeticError, SamplingError)  # of working outcomes without digits, or modes
 WORTH = 5e5  # flops of a draw's rows, below which these are read in no time by a kernel of values alone
 _DRAWS = 32  # that are compared with all rows at a time
@@ -75,7 +76,7 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
         return moving or one, RowRemainders.of(moving or one, *of_rows)
 
     bent, by_rows = moved(found)
-    gradient = observations.cost * max(1.0, min(rows, LEAST) / len(observations.y))
+    gradient = observations.cost * max(1.0, min(rows, _AS_MANY) / len(observations.y))
     gradient = np.inf if however_few else gradient
     # Where a parameter has a bound, there is a density on one side of it only, which no polynomial has.
     bounded = any(each.bound is not None for each in model.family.parameters)
