@@ -24,15 +24,9 @@ from poolwise.density.polynomial.scans import Expansion, Kept, LogLikelihoods, R
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersion_steps import DispersionSteps, probes_at
 from poolwise.density.working.dispersions import Dispersions
-from poolwise.density.working.outcomes import (
-    WorkingModel,
-    WorkingOutcomes,
-    density_of,
-    modes_from,
-    with_guess,
-    working_model,
-)
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, density_of, with_guess
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
+from poolwise.density.working.turns import modes_from, working_model
 from poolwise.design.design import Rows
 from poolwise.design.equal_rows import in_order
 from poolwise.inference.first_scan import check_count
@@ -108,7 +102,7 @@ class _Scans:
     def expanded(self, some: Rows) -> tuple[WorkingModel, Sums, CellMoments, np.ndarray, float] | None:
         """A working model, sums of polynomials, moments and inverse roots that they are about, and flops of a cell."""
         pilot = self.pilot(some)
-        found = None if pilot is None or not pilot.settled else self.settled(pilot.density, pilot.modes)
+        found = None if pilot is None or not pilot.settled else self.settled(pilot.straight.density, pilot.modes)
         if found is None:
             return None
         density, modes = found

@@ -10,8 +10,9 @@ from poolwise.density.latent.density import first_guess
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.polynomial.of_rows import polynomials_of
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import WorkingModel, with_guess, working_model
+from poolwise.density.working.outcomes import WorkingModel, with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.inference.near_normal import Parts, near_normal
 from poolwise.inference.posterior import Model
 from poolwise.inference.shared_parameters import SharedParameters

@@ -12,8 +12,9 @@ from poolwise.density.polynomial.hermite import nodes_for
 from poolwise.density.polynomial.of_levels import level_polynomials_of
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.families import family_of
 from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare

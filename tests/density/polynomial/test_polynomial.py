@@ -31,8 +31,9 @@ from poolwise.density.polynomial.remainders import BEYOND, PolynomialRemainders,
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.design.design import column_weights
 from poolwise.families import family_of
 from poolwise.inference import near_normal, working

@@ -17,8 +17,9 @@ from poolwise.density.working.bent_dispersions import with_bends
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.families import family_of
 from poolwise.inference.prepare import prepare
 from poolwise.inference.shared_parameters import ExponentialOf, SharedParameters
@@ -136,7 +137,7 @@ def test_estimates_have_the_same_mean_whatever_bends(family, data, monkeypatch):
     data = data_of(**(data | {"rows": 300}))
     model, *bent = models_of(data, family)
     assert all(each.density.dispersions.bends for each in bent)
-    monkeypatch.setattr("poolwise.density.working.outcomes.with_bends", lambda dispersions, *_: dispersions)
+    monkeypatch.setattr("poolwise.density.working.turns.with_bends", lambda dispersions, *_: dispersions)
     *_, logs = models_of(data, family)
     assert not logs.density.dispersions.bends
     ways = []
@@ -159,7 +160,7 @@ def test_the_working_model_is_near_the_family_s_own_however_small_the_share(fami
     data, apart = data_of(**data), []
     for logs in (False, True):
         if logs:
-            monkeypatch.setattr("poolwise.density.working.outcomes.with_bends", lambda dispersions, *_: dispersions)
+            monkeypatch.setattr("poolwise.density.working.turns.with_bends", lambda dispersions, *_: dispersions)
         model, still, moving = models_of(data, family)
         found = moving or still
         by_rows = RowRemainders.of(found, model.observations, model.design, model.priors, model.family, model.link)

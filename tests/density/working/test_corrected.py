@@ -17,10 +17,11 @@ from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.density.latent.density import first_guess
-from poolwise.density.working import outcomes
+from poolwise.density.working import turns
 from poolwise.density.working.corrected import CorrectedDensity
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.families import family_of, locations
 from poolwise.inference import near_normal, working
 from poolwise.inference.prepare import prepare
@@ -417,11 +418,11 @@ def test_a_group_far_from_all_others_is_reached(far):
 @pytest.mark.parametrize("kinds", [2, 12, 50, 365])
 def test_scattered_rows_are_some_of_each_kind(kinds):
     """Kinds of rows that follow one another in each cell, such as all combinations of predictors."""
-    some = outcomes.scattered(120_000, 6)
+    some = turns.scattered(120_000, 6)
     counts = np.bincount(some % kinds, minlength=kinds)
     assert abs(len(some) - 20_000) < 2
     assert counts.min() > 0.7 * counts.mean() and counts.max() < 1.3 * counts.mean()
-    assert len(outcomes.scattered(10, 1)) == 10
+    assert len(turns.scattered(10, 1)) == 10
 
 
 @pytest.mark.parametrize("family", ["negative_binomial", "student"])
@@ -431,7 +432,7 @@ def test_turns_that_begin_with_some_of_the_rows_end_at_the_same_model(family, mo
     model, _ = prepare(formula, data, priors=None, family=family_of(family), link=None, missing="drop", threads=1)
     guess = with_guess(model.observations, np.zeros(2))
     whole = _working_model(model, guess)
-    monkeypatch.setattr(outcomes, "_FEW", 300)
+    monkeypatch.setattr(turns, "_FEW", 300)
     begun = _working_model(model, guess)
     sd = np.sqrt(np.diag(whole.modes[0].covariance))
     assert np.abs(begun.modes[0].point - whole.modes[0].point).max() < 0.1 * sd.max()

@@ -16,8 +16,9 @@ from poolwise.density.latent.density import first_guess
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.moving import with_moves
-from poolwise.density.working.outcomes import with_guess, working_model
+from poolwise.density.working.outcomes import with_guess
 from poolwise.density.working.remainders import RowRemainders
+from poolwise.density.working.turns import working_model
 from poolwise.families import family_of, locations
 from poolwise.inference.prepare import prepare
 

@@ -40,8 +40,9 @@ from poolwise.density.polynomial.remainders import Together
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.expected import ExpectedLikelihood
-from poolwise.density.working.outcomes import WorkingModel, scattered
+from poolwise.density.working.outcomes import WorkingModel
 from poolwise.density.working.remainders import Remainders, RowRemainders
+from poolwise.density.working.turns import scattered
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
 from poolwise.support.threads import map_slices

@@ -17,8 +17,9 @@ from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
-from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, scattered
+from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
+from poolwise.density.working.turns import scattered
 from poolwise.design.design import Design
 from poolwise.families import Family, Link
 from poolwise.samplers.mode import Mode
