@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from poolwise.design import combinations
-from poolwise.design.combinations import cells_of, first_of, places_by, places_of, value_codes
+from poolwise.design.combinations import cells_of, first_of, kind_codes, places_by, places_of, value_codes
 
 
 @pytest.fixture(params=["tables", "hashes"], autouse=True)
 def route(request, monkeypatch):
     if request.param == "hashes":
-        monkeypatch.setattr(combinations, "_TABLED", 0)
+        monkeypatch.setattr(combinations, "TABLED", 0)
         monkeypatch.setattr(combinations, "_TABLED_EACH", 0)
 
 
@@ -59,3 +59,18 @@ def test_columns_that_nothing_is_left_for_are_not_asked_for():
         raise AssertionError
 
     np.testing.assert_array_equal(places_of(columns()), np.arange(50)[::-1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([-128, 127, 0, 127], dtype=np.int8),
+        np.array([2**63 + 5, 3, 2**63 + 5, 4], dtype=np.uint64),
+        np.array([1.5, np.nan, 1.5, 2.0]),
+        np.array(["b", "a", "b", None], dtype=object),
+        np.array([True, False, True, True]),
+    ],
+)
+def test_values_of_any_type_have_codes(values):
+    codes, alike = kind_codes(values), np.unique(values.astype(str), return_inverse=True)[1]
+    assert ((codes[:, None] == codes) == (alike[:, None] == alike)).all() and codes.min() >= 0

@@ -120,3 +120,12 @@ def test_a_standard_deviation_of_zero_has_a_log_without_end():
     weights = np.where(np.arange(500) % 50 == 0, -np.inf, log_weights)
     found = Tilted.towards(NEAR, spoilt, weights, apart)
     np.testing.assert_allclose(found.log_density(points) - tilted.log_density(points), 0.0, atol=1.0)
+
+
+def test_points_that_hardly_differ_tell_nothing():
+    points, log_weights, apart = points_between()
+    assert Tilted.towards(NEAR, np.tile(points[:1], (500, 1)), log_weights, apart) is None
+    assert Tilted.towards(NEAR, points[:1] + 1e-9 * points, log_weights, apart) is None
+    far = np.where(np.arange(500)[:, None] % 50 == 0, [-1e300, 0.0, 0.0], points)  # the logit of a share of nothing
+    found = Tilted.towards(NEAR, far, log_weights, apart)
+    assert found is None or np.isfinite(found.coefficients).all()

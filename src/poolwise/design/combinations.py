@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # Codes that a table of all is made for, rather than one of hashes: so many, or so many for each row.
-_TABLED, _TABLED_EACH = 1 << 16, 8
+TABLED, _TABLED_EACH = 1 << 16, 8
 
 
 def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def places_of(codes: Iterable[np.ndarray]) -> np.ndarray:
     """(n,) the place of each row's combination of codes among those that differ, in the order of their columns; those
     that nothing is left to tell are not asked for."""
     columns = iter(codes)
-    place = next(columns)
+    place = np.asarray(next(columns), dtype=np.int64)
     if place.min(initial=0) < 0:
         place = _ranked(place)
     rows, size, ranked = len(place), int(place.max(initial=-1)) + 1, False
@@ -65,9 +65,9 @@ def kind_codes(values: Any) -> np.ndarray:
     """(n,) codes that tell values of any type apart, in no order; missing ones are alike."""
     import pandas as pd
 
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iu" and len(values):
+    if isinstance(values, np.ndarray) and np.can_cast(values.dtype, np.int64) and len(values):
         least = int(values.min())
-        if int(values.max()) - least < _TABLED:
+        if int(values.max()) - least < TABLED:
             return values.astype(np.int64) - least
     return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
 
@@ -86,7 +86,7 @@ def _ranked(codes: np.ndarray) -> np.ndarray:
 
 def _tabled(size: int, rows: int) -> bool:
     """Whether a table of all codes below `size` is made."""
-    return size <= max(_TABLED, _TABLED_EACH * rows)
+    return size <= max(TABLED, _TABLED_EACH * rows)
 
 
 def _in_order(columns: Sequence[np.ndarray]) -> np.ndarray | None:

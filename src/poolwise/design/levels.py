@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.combinations import first_of, places_of
+from poolwise.design.combinations import TABLED, first_of, places_of
 from poolwise.support.errors import DataError
-
-_TABLED = 1 << 16  # labels that are whole numbers, in whose place a table of all between stands, rather than hashes
 
 
 def group_levels(group: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +51,7 @@ def label_codes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The code (n,) of each label, and the distinct labels sorted (J,)."""
     import pandas as pd
 
-    if labels.dtype.kind == "i" and len(labels) and int(labels.max()) - (least := int(labels.min())) < _TABLED:
+    if labels.dtype.kind == "i" and len(labels) and int(labels.max()) - (least := int(labels.min())) < TABLED:
         codes = places_of([labels.astype(np.int64) - least])
         return codes, labels[first_of(codes)]
     codes, levels = pd.factorize(labels, sort=True)

@@ -16,6 +16,7 @@ from poolwise.samplers.weights import normalised
 
 _REACH = 3.0  # standard deviations in which points tell; beyond, the quadratic is what it is there
 _FAR = 1e3  # logs of standard deviations that are zero or endless, in products with zeros
+_NARROWEST = 1e-6  # spread of points that tell anything
 _OUTLYING, _ROUNDS = 3.0, 3  # scales from which points are left out, as estimates may be far too low; in so many rounds
 _EACH = 4  # points for each coefficient, at the least
 _DIGITS = 10  # binary digits that are kept of the fit: estimates are sums of many rows, whose last ones follow rounding
@@ -46,11 +47,17 @@ class Tilted:
         told = (weights > 0) & np.isfinite(points).all(axis=1)  # a standard deviation of zero has an infinite log
         if told.sum() < _EACH * (1 + points.shape[1]):
             return None
-        centre = np.average(points[told], axis=0, weights=weights[told])
-        spread = np.cov(points[told].T, aweights=weights[told], bias=True).reshape(len(centre), -1)
-        root = np.linalg.cholesky(spread)
+        near_by = np.clip(points, -_FAR, _FAR)
+        centre = np.average(near_by[told], axis=0, weights=weights[told])
+        spread = np.cov(near_by[told].T, aweights=weights[told], bias=True).reshape(len(centre), -1)
+        try:
+            root = np.linalg.cholesky(spread)
+        except np.linalg.LinAlgError:  # few of the points have any weight
+            return None
+        if np.diag(root).min() < _NARROWEST:
+            return None
         centre, inverse = rounded(centre, np.diag(root), _DIGITS), np.linalg.inv(rounded_root(root, _DIGITS))
-        standard = (np.clip(points, -_FAR, _FAR) - centre) @ inverse.T
+        standard = (near_by - centre) @ inverse.T
         kept = np.isfinite(apart) & (np.abs(standard) <= _REACH).all(axis=1)
         products = _products(standard)
         for _ in range(_ROUNDS):

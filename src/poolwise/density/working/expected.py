@@ -108,7 +108,8 @@ class ExpectedLikelihood:
             for node, weight in nodes:
                 eta = mean[part] + node * np.sqrt(variance[part])
                 up, down = (self.slopes(eta + away, self.dispersions.centre, part)[1:] for away in (step, -step))
-                found[:, part] += weight * (up - down) / (2 * step)
+                with np.errstate(all="ignore"):
+                    found[:, part] += weight * (up - down) / (2 * step)
         return found
 
     def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:

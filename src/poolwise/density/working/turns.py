@@ -50,7 +50,7 @@ def working_model(
     total: CrossProducts,
     threads: int,
 ) -> WorkingModel | None:
-    """The normal model of the working outcomes; None where the turns do not settle, or a curvature has no sign.
+    """The normal model of the working outcomes; None where a curvature has no sign.
 
     Of very many rows one in some is looked at first: the turns of all rows begin where those of few ended.
 
