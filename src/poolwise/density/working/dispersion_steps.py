@@ -34,6 +34,8 @@ class DispersionSteps:
     together : (k, k) precision of their logs where coefficients follow, by which steps are taken.
     last, newton : (k,) step, and the one of Newton's that it was.
     care : share of the information that is left for steps, at the least.
+    back : whether the last step went back on the one before: by a curvature that was found elsewhere steps may do so
+        for ever.
     """
 
     dispersions: Dispersions
@@ -41,6 +43,7 @@ class DispersionSteps:
     last: np.ndarray
     newton: np.ndarray
     care: float = _CAREFUL
+    back: bool = False
 
     @classmethod
     def from_start(cls, dispersions: Dispersions) -> DispersionSteps:
@@ -87,14 +90,16 @@ class DispersionSteps:
         step = newton * (np.clip(further, 1.0, _FURTHER) if way > _SAME_WAY and own < _CLOSE else 1.0)
         step *= min(1.0, _FURTHEST / max(float(np.abs(step).max()), 1e-300))
         there = replace(now, centre=now.centre + step, precision=precision)
-        taken = DispersionSteps(there, together, step, newton, float(np.clip(care, _LEAST_CARE, 1.0)))
+        care = float(np.clip(care, _LEAST_CARE, 1.0))
+        taken = DispersionSteps(there, together, step, newton, care, way < 0)
         return taken, math.sqrt(step @ together @ step)
 
 
 def curvatures(scores: Callable[[np.ndarray], np.ndarray], centre: np.ndarray) -> np.ndarray:
     """(k, n) how fast slopes (n,) fall with each of the logs (k,)."""
     steps = _STEP * np.eye(len(centre))
-    return np.array([scores(centre - step) - scores(centre + step) for step in steps]) / (2 * _STEP)
+    with np.errstate(invalid="ignore"):  # slopes may have no end
+        return np.array([scores(centre - step) - scores(centre + step) for step in steps]) / (2 * _STEP)
 
 
 def probes_at(centre: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ class _Turns:
                 together = _moved_together(observations, outcomes.precisions, toward - mean)
             if not (np.isfinite(moved).all() and np.isfinite(together)):
                 return None
-            anew = turned > _NEAR
+            anew = turned > (_SETTLED if steps.back else _NEAR)
             following = columns[: len(columns) if anew else 0]
             scores = partial(likelihood.scores, toward, variance, following)
             steps, turned = steps.taken(scores, following * outcomes.precisions @ following.T, anew=anew)
