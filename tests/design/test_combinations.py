@@ -10,7 +10,7 @@ from poolwise.design.combinations import cells_of, first_of, kind_codes, places_
 @pytest.fixture(params=["tables", "hashes"], autouse=True)
 def route(request, monkeypatch):
     if request.param == "hashes":
-        monkeypatch.setattr(combinations, "TABLED", 0)
+        monkeypatch.setattr(combinations, "_TABLED", 0)
         monkeypatch.setattr(combinations, "_TABLED_EACH", 0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # Codes that a table of all is made for, rather than one of hashes: so many, or so many for each row.
-TABLED, _TABLED_EACH = 1 << 16, 8
+_TABLED, _TABLED_EACH = 1 << 16, 8
 
 
 def cells_of(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -65,11 +65,16 @@ def kind_codes(values: Any) -> np.ndarray:
     """(n,) codes that tell values of any type apart, in no order; missing ones are alike."""
     import pandas as pd
 
-    if isinstance(values, np.ndarray) and np.can_cast(values.dtype, np.int64) and len(values):
-        least = int(values.min())
-        if int(values.max()) - least < TABLED:
-            return values.astype(np.int64) - least
-    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
+    whole = from_least(values) if isinstance(values, np.ndarray) else None
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64) if whole is None else whole
+
+
+def from_least(values: np.ndarray) -> np.ndarray | None:
+    """(n,) whole numbers less the least of them; None where they are too far apart for a table, or no integers."""
+    if not (np.can_cast(values.dtype, np.int64) and len(values)):
+        return None
+    least = int(values.min())
+    return values.astype(np.int64) - least if int(values.max()) - least < _TABLED else None
 
 
 def _ranked(codes: np.ndarray) -> np.ndarray:
@@ -86,7 +91,7 @@ def _ranked(codes: np.ndarray) -> np.ndarray:
 
 def _tabled(size: int, rows: int) -> bool:
     """Whether a table of all codes below `size` is made."""
-    return size <= max(TABLED, _TABLED_EACH * rows)
+    return size <= max(_TABLED, _TABLED_EACH * rows)
 
 
 def _in_order(columns: Sequence[np.ndarray]) -> np.ndarray | None:

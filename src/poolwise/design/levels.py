@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.design.combinations import TABLED, first_of, places_of
+from poolwise.design.combinations import first_of, from_least, places_of
 from poolwise.support.errors import DataError
 
 
@@ -51,8 +51,8 @@ def label_codes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The code (n,) of each label, and the distinct labels sorted (J,)."""
     import pandas as pd
 
-    if labels.dtype.kind == "i" and len(labels) and int(labels.max()) - (least := int(labels.min())) < TABLED:
-        codes = places_of([labels.astype(np.int64) - least])
+    if (whole := from_least(labels)) is not None:
+        codes = places_of([whole])
         return codes, labels[first_of(codes)]
     codes, levels = pd.factorize(labels, sort=True)
     return codes.astype(np.int64), np.asarray(levels)
