@@ -18,6 +18,7 @@ from poolwise.design.factors import Cells
 from poolwise.design.required_columns import Needed, python_factors
 from poolwise.sources.frames import Table
 from poolwise.sources.relation import Relation
+from poolwise.statistics.packed_keys import packed_keys
 from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.queries import check_rows, is_complete
 from poolwise.statistics.reduce import reduce_rows
@@ -40,11 +41,13 @@ class CountedTable:
     table : with the needed columns.
     counts : (n,) how many there are of each.
     dropped : rows with a missing value in a needed column.
+    reading : how they were counted, in words.
     """
 
     table: Table
     counts: np.ndarray
     dropped: int
+    reading: str
 
 
 def obstacle(needed: Needed) -> str:
@@ -71,14 +74,19 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     if not columns:
         return "no column is needed"
 
-    def counted(rows: Any) -> Any:
-        return rows.group_by(*columns).agg(nw.len().alias(count))
-
     complete = relation.frame.select(*columns).filter(is_complete(relation, columns))
     if why := continuous(relation, complete, columns):
         return why
-    found = relation.fetch(counted(complete).head(MOST + 1), Scan(progress))
-    counts = np.asarray(found.pop(count), dtype=float)
+    scan = Scan(progress, f"reading rows with {relation.engine.name}", relation.rows)
+    if (packed := packed_keys(relation, columns)) is not None:
+        every = packed.count(relation, complete, scan)
+        there = np.flatnonzero(every)[: MOST + 1]
+        found, counts = packed.values(there), every[there].astype(float)
+        reading = f"equal rows counted in batches from {relation.engine.name}"
+    else:
+        reading = f"equal rows counted by {relation.engine.name}; rows stayed there"
+        found = relation.fetch(complete.group_by(*columns).agg(nw.len().alias(count)).head(MOST + 1), scan)
+        counts = np.asarray(found.pop(count), dtype=float)
     if len(counts) > MOST:
         return f"more than {MOST:,} rows differ"
     if counts.sum() >= _WHOLE:
@@ -88,7 +96,7 @@ def count_rows(needed: Needed, relation: Relation, missing: str, progress: Progr
     if dropped < 0:
         raise DataError("The table grew while it was read; nothing was fitted. Read a copy that holds still.")
     check_rows(relation, needed, rows, dropped, missing)
-    return CountedTable(relation.as_table(found), counts, dropped)
+    return CountedTable(relation.as_table(found), counts, dropped, f"{relation.words}: {reading}")
 
 
 def continuous(relation: Relation, complete: Any, columns: list[str]) -> str:

@@ -108,17 +108,17 @@ def _aggregated(
     progress: Progress,
 ) -> Statistics | str:
     """Statistics of rows that are summed up or counted where they live; or in words why they are not."""
-    engine = relation.engine.name
     if (summed := summable(needed, family)) is not None:
         sums = sum_rows(needed, relation, family, summed, missing, progress)
         if isinstance(sums, SummedTable):
-            words = f"{relation.words}: outcomes of equal predictors summed up by {engine}; rows stayed there"
+            words = (
+                f"{relation.words}: outcomes of equal predictors summed up by {relation.engine.name}; rows stayed there"
+            )
             return summed_statistics(needed, sums, summed, like, words)
     counts = count_rows(needed, relation, missing, progress)
     if isinstance(counts, str):
         return counts
-    words = f"{relation.words}: equal rows counted by {engine}; rows stayed there"
-    return counted_statistics(needed, counts, like, threads, words)
+    return counted_statistics(needed, counts, like, threads)
 
 
 def _in_engine(
@@ -179,9 +179,7 @@ def _in_memory(
     return Statistics(design, encoding, products, rows.dropped, reading), rows
 
 
-def counted_statistics(
-    needed: Needed, found: CountedTable, like: Statistics | None, threads: int | None, reading: str
-) -> Statistics:
+def counted_statistics(needed: Needed, found: CountedTable, like: Statistics | None, threads: int | None) -> Statistics:
     """Statistics with counted rows, from a table of those that differ."""
     if like is None:
         design, encoding, rows = build(needed, found.table, missing="error", counts=found.counts)
@@ -190,7 +188,7 @@ def counted_statistics(
             like.design, like.encoding, needed, found.table, missing="error", counts=found.counts
         )
     rows = replace(rows, dropped=found.dropped)
-    return with_counted(design, encoding, rows, threads, reading)
+    return with_counted(design, encoding, rows, threads, found.reading)
 
 
 def summed_statistics(

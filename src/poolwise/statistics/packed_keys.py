@@ -1,0 +1,88 @@
+"""Equal rows of a few whole numbers, counted by places: each combination of values has one, whether it is met or not.
+
+A table of places is read once and needs no search for equal rows, which is what a GROUP BY of many groups does most of
+its time (10^8 rows of 2.4 million groups: two seconds for seven with DuckDB).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poolwise.sources.relation import Relation
+from poolwise.support.naming import free_column
+from poolwise.support.progress import Scan
+
+_MOST = 1 << 24  # places
+_BATCH = 1 << 20  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class PackedKeys:
+    """Columns as digits of one number.
+
+    Attributes
+    ----------
+    names, types : of the columns, the slowest first.
+    least, sizes : the least value of each, and how many there are from it to the largest one.
+    """
+
+    names: tuple[str, ...]
+    types: tuple[np.dtype[Any], ...]
+    least: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def places(self) -> int:
+        """How many numbers there are, from zero on."""
+        return math.prod(self.sizes)
+
+    def count(self, relation: Relation, rows: Any, scan: Scan) -> np.ndarray:
+        """(places,) how many of some rows of a relation, without missing values, have each number."""
+        import narwhals as nw
+
+        name, found = free_column("key", self.names), np.zeros(self.places, dtype=np.int64)
+        keys = rows.select(self._key().cast(nw.Int32).alias(name))
+        for batch in relation.batches(keys, _BATCH, scan):
+            np.add.at(found, nw.from_native(batch, eager_only=True)[name].to_numpy(), 1)
+        return found
+
+    def _key(self) -> Any:
+        import narwhals as nw
+
+        found = nw.lit(0)
+        for name, least, size in zip(self.names, self.least, self.sizes, strict=True):
+            found = found * size + (nw.col(name).cast(nw.Int64) - least)
+        return found
+
+    def values(self, keys: np.ndarray) -> dict[str, np.ndarray]:
+        """The columns behind some numbers (n,)."""
+        rest, found = keys.astype(np.int32), dict[str, np.ndarray]()
+        for name, kind, least, size in reversed(list(zip(self.names, self.types, self.least, self.sizes, strict=True))):
+            rest, digit = np.divmod(rest, np.int32(size))
+            found[name] = (digit.astype(np.int64) + least).astype(kind)
+        return {name: found[name] for name in self.names}
+
+
+def packed_keys(relation: Relation, names: Sequence[str]) -> PackedKeys | None:
+    """Some columns packed; None where they are not all whole numbers of few values, or where it takes as long to know
+    that as to count rows."""
+    import narwhals as nw
+
+    kinds = [relation.schema[name] for name in names]
+    whole = all(kind.is_integer() and kind not in (nw.UInt64, nw.Int128, nw.UInt128) for kind in kinds)
+    if not whole or not relation.rows:
+        return None
+    ends = [(nw.col(name).min().alias(f"l{i}"), nw.col(name).max().alias(f"m{i}")) for i, name in enumerate(names)]
+    found = relation.fetch(relation.frame.select(*(end for both in ends for end in both)), Scan())
+    if any(np.asarray(values).dtype.kind not in "iu" for values in found.values()):  # missing values alone
+        return None
+    least, most = ([int(found[f"{end}{i}"][0]) for i in range(len(names))] for end in "lm")
+    sizes = tuple(high - low + 1 for low, high in zip(least, most, strict=True))
+    types = tuple(np.dtype(str(kind).lower()) for kind in kinds)
+    packed = PackedKeys(tuple(names), types, tuple(least), sizes)
+    return packed if packed.places <= _MOST else None
