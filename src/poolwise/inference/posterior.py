@@ -14,6 +14,7 @@ from poolwise.density.latent.observations import Observations
 from poolwise.density.latent.stored_effects import DrawnOffsets
 from poolwise.density.offsets import Offsets
 from poolwise.density.priors import ModelPriors
+from poolwise.density.working.regression import Regression
 from poolwise.design import Design, Encoding
 from poolwise.design.design import column_weights
 from poolwise.design.factors import Factor
@@ -96,6 +97,10 @@ class Model:
     def on(self, statistics: CrossProducts) -> Model:
         """The same model, priors included, for other rows."""
         return replace(self, data=replace(self.data, products=statistics))
+
+    def regression(self, observations: Observations) -> Regression:
+        """Of some of its rows."""
+        return Regression(observations, self.design, self.priors, self.family, self.link, self.statistics)
 
     def alone(self, observations: Observations) -> Model:
         """The regression of one group by itself, of a model without pooling, with its priors."""

@@ -130,10 +130,10 @@ class _Scans:
     def pilot(self, some: Rows) -> WorkingModel | None:
         """A working model of some of the rows, in memory."""
         model = self.model
-        total, observations = model.statistics.counted(), self.observations(some)
+        observations = self.observations(some)
+        regression = replace(model.regression(observations), statistics=model.statistics.counted())
         guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-        family, link = model.family, model.link
-        return working_model(observations, model.design, model.priors, family, link, guess, total, self.threads)
+        return working_model(regression, guess, self.threads)
 
     def settled(self, density: WorkingDensity, modes: list[Mode]) -> tuple[WorkingDensity, list[Mode]] | None:
         """The working model of all rows, from that of some; None where it does not settle."""
@@ -219,7 +219,7 @@ class _Scans:
         likelihood = self.rows(found.density.dispersions).likelihood(observations.outcome_rows)
         outcomes = working_outcomes(likelihood, mean + observations.known[0], sd**2)
         own = replace(found, outcomes=outcomes)
-        together = RowRemainders.of(own, observations, model.design, model.priors, model.family, model.link)
+        together = RowRemainders.of(own, model.regression(observations))
         of_rows = self.rows(found.density.dispersions)
         mean, sd = moments.of_rows(self.coordinates.columns(rows.values[:, :-1]), rows.codes)
         data = of_rows.outcomes(rows)

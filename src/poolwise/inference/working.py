@@ -43,7 +43,7 @@ def by_working_outcomes(
 
 
 def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, *, however_few: bool) -> Parts | None:
-    observations, priors = model.observations, model.priors
+    observations = model.observations
     if observations is None or not model.design.coefficients:
         return None
     effects = max((len(factor.levels) * len(factor.effects) for factor in model.design.factors), default=0)
@@ -57,24 +57,22 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
     if observations.of_column.any() or observations.of_slot.any():  # regressions of other parameters
         return None
     settings.progress("looking for working outcomes", 0.0)
-    guess = with_guess(observations, first_guess(observations, priors, model.family))
+    regression = model.regression(observations)
+    guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     try:
-        found = working_model(
-            observations, model.design, priors, model.family, model.link, guess, model.statistics, threads
-        )
+        found = working_model(regression, guess, threads)
     except _NO_MODEL:
         return None
     if found is None:
         return None
-    of_rows = observations, model.design, priors, model.family, model.link
 
     def moved(one: WorkingModel) -> tuple[WorkingModel, RowRemainders]:
         """With outcomes that move with dispersions, where that is worth it; and what rows are beside these."""
         try:
-            moving = with_moves(one, observations, model.design, priors, model.link, model.statistics, threads)
+            moving = with_moves(one, regression, threads)
         except _NO_MODEL:
             moving = None
-        return moving or one, RowRemainders.of(moving or one, *of_rows)
+        return moving or one, RowRemainders.of(moving or one, regression)
 
     bent, by_rows = moved(found)
     gradient = observations.cost * max(1.0, min(rows, _AS_MANY) / len(observations.y))
@@ -84,8 +82,8 @@ def _by_working_outcomes(model: Model, settings: SamplerSettings, threads: int, 
     if not bounded and (by_rows.cost >= WORTH or not by_rows.likelihood):
         # Polynomials are those of logs of dispersions, and so are what is taken away from them.
         straight, by_each = moved(found.straight) if bent.density.dispersions.bends else (bent, by_rows)
-        polynomials = polynomials_of(straight, *of_rows, by_each, model.statistics, threads)
-        polynomials = polynomials or level_polynomials_of(straight, *of_rows, by_each, threads)
+        polynomials = polynomials_of(straight, regression, by_each, threads)
+        polynomials = polynomials or level_polynomials_of(straight, regression, by_each, threads)
         exactly = partial(_summed, by_each, threads)
         if polynomials is not None and (
             parts := near_normal(model, straight, polynomials, gradient, settings, threads, exactly)

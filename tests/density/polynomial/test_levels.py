@@ -41,11 +41,11 @@ def _models(formula, family, link=None):
     model, _ = prepare(formula, data, priors=None, family=family, link=link, missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-    of_model = observations, model.design, model.priors, model.family, model.link
-    still = working_model(*of_model, guess, model.statistics, 1)
-    moving = with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    regression = model.regression(observations)
+    still = working_model(regression, guess, 1)
+    moving = with_moves(still, regression, 1)
     found = moving or still
-    return model, found, (found, *of_model)
+    return model, found, (found, regression)
 
 
 MODELS = [
@@ -158,11 +158,11 @@ def test_orders_are_low_where_rows_tell_levels_sharply(monkeypatch):
     family = family_of("binomial")
     formula = "y | trials(n) ~ x + (1 | g) + (1 | h)"
     model, _ = prepare(formula, data, priors=None, family=family, link=None, missing="drop", threads=1)
-    of_model = model.observations, model.design, model.priors, model.family, model.link
+    regression = model.regression(model.observations)
     guess = with_guess(model.observations, first_guess(model.observations, model.priors, model.family))
-    found = working_model(*of_model, guess, model.statistics, 1)
-    by_rows = RowRemainders.of(found, *of_model)
-    polynomials = level_polynomials_of(found, *of_model, by_rows, 1)
+    found = working_model(regression, guess, 1)
+    by_rows = RowRemainders.of(found, regression)
+    polynomials = level_polynomials_of(found, regression, by_rows, 1)
     assert polynomials.monomials.order < 8
     _, at = _draws(model, found, polynomials)
     assert (by_rows.ratios(*at) - polynomials.ratios(*at)).sum(axis=1).std() < 0.02

@@ -223,11 +223,11 @@ def _models(formula, data, family, link=None):
     model, _ = prepare(formula, data, priors=None, family=family_of(family), link=link, missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-    of_model = observations, model.design, model.priors, model.family, model.link
-    still = working_model(*of_model, guess, model.statistics, 1)
-    moving = with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    regression = model.regression(observations)
+    still = working_model(regression, guess, 1)
+    moving = with_moves(still, regression, 1)
     found = moving or still
-    return model, found, (found, *of_model)
+    return model, found, (found, regression)
 
 
 FORMULAS = [
@@ -252,7 +252,7 @@ def test_polynomials_are_as_close_to_rows_as_they_say(formula, family, link, mon
     by_rows = RowRemainders.of(*of_model)
     for close in (1e-4, np.inf):  # some cells by rows, and none
         monkeypatch.setattr(of_rows, "_CLOSE", close)
-        polynomials = polynomials_of(*of_model, by_rows, model.statistics, 1)
+        polynomials = polynomials_of(*of_model, by_rows, 1)
         if polynomials is None:
             assert close < 1
             continue
@@ -269,9 +269,8 @@ def test_polynomials_are_as_close_to_rows_as_they_say(formula, family, link, mon
 
 
 def test_weights_of_cells_make_linear_predictors_and_have_the_moments_of_rows():
-    model, found, (_, observations, design, priors, *_) = _models(
-        "y ~ x + (x | g) + (1 | h)", _data("bernoulli"), "bernoulli"
-    )
+    model, found, (_, regression) = _models("y ~ x + (x | g) + (1 | h)", _data("bernoulli"), "bernoulli")
+    observations, design, priors = regression.observations, regression.design, regression.priors
     coordinates, cells = Coordinates.of(model.statistics.merged()), len(model.statistics.counts)
     point = found.modes[0].point[None]
     moments = CellMoments.of(found.density, point, coordinates, cells)
@@ -289,7 +288,7 @@ def test_weights_of_cells_make_linear_predictors_and_have_the_moments_of_rows():
     effects = [rng.normal(size=(2, len(f.levels), len(f.effects))) for f in design.factors]
     maps = WeightMaps.of(coordinates, design, priors)
     weights = column_weights(design, beta, effects) @ coordinates.from_written.T
-    plain = RowRemainders.of(found, observations, design, priors, model.family, model.link)
+    plain = RowRemainders.of(found, regression)
     corrected = CorrectedDensity.of(found, plain, design, priors, 1, 1)
     stacked = corrected._stacked(beta, tuple(effects))
     own = (maps.of_coefficients @ beta.T)[None] + np.einsum("sd,scm->cdm", maps.slots, stacked[maps.places])

@@ -48,9 +48,9 @@ def models_of(data, family, formula="y ~ x + (1 | g)"):
     model = SharedParameters.of(model).model
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-    of_model = observations, model.design, model.priors, model.family, model.link
-    still = working_model(*of_model, guess, model.statistics, 1)
-    return model, still, with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    regression = model.regression(observations)
+    still = working_model(regression, guess, 1)
+    return model, still, with_moves(still, regression, 1)
 
 
 def kinds_of(dispersions, family):
@@ -142,7 +142,7 @@ def test_estimates_have_the_same_mean_whatever_bends(family, data, monkeypatch):
     assert not logs.density.dispersions.bends
     ways = []
     for each in (*bent, logs):
-        by_rows = RowRemainders.of(each, model.observations, model.design, model.priors, model.family, model.link)
+        by_rows = RowRemainders.of(each, model.regression(model.observations))
         ways.append(CorrectedDensity.of(each, by_rows, model.design, model.priors, 4, 1))
     mode = bent[0].modes[0].point
     for start in (mode, mode - 0.8 * np.eye(len(mode))[-1]):
@@ -163,7 +163,7 @@ def test_the_working_model_is_near_the_family_s_own_however_small_the_share(fami
             monkeypatch.setattr("poolwise.density.working.turns.with_bends", lambda dispersions, *_: dispersions)
         model, still, moving = models_of(data, family)
         found = moving or still
-        by_rows = RowRemainders.of(found, model.observations, model.design, model.priors, model.family, model.link)
+        by_rows = RowRemainders.of(found, model.regression(model.observations))
         corrected = CorrectedDensity.of(found, by_rows, model.design, model.priors, 4, 1)
         corrected = replace(corrected, defended=False)  # estimates by wide draws are far too low, or none
         mode = found.modes[0].point

@@ -53,9 +53,7 @@ def _data(family, seed=3, groups=6, rows=60):
 
 
 def _working_model(model, guess):
-    return working_model(
-        model.observations, model.design, model.priors, model.family, model.link, guess, model.statistics, 1
-    )
+    return working_model(model.regression(model.observations), guess, 1)
 
 
 def _densities(formula, data, family, *, link=None, priors=None, pairs=1):
@@ -63,7 +61,7 @@ def _densities(formula, data, family, *, link=None, priors=None, pairs=1):
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
     found = _working_model(model, guess)
-    remainders = RowRemainders.of(found, observations, model.design, model.priors, model.family, model.link)
+    remainders = RowRemainders.of(found, model.regression(model.observations))
     corrected = CorrectedDensity.of(found, remainders, model.design, model.priors, pairs, 1)
     return model, found, corrected
 

@@ -46,9 +46,9 @@ def models_of(formula, data, family):
     model, _ = prepare(formula, data, priors=None, family=family_of(family), missing="drop", threads=1)
     observations = model.observations
     guess = with_guess(observations, first_guess(observations, model.priors, model.family))
-    of_model = observations, model.design, model.priors, model.family, model.link
-    still = working_model(*of_model, guess, model.statistics, 1)
-    return model, still, with_moves(still, observations, model.design, model.priors, model.link, model.statistics, 1)
+    regression = model.regression(observations)
+    still = working_model(regression, guess, 1)
+    return model, still, with_moves(still, regression, 1)
 
 
 def densities_of(formula, data, family):
@@ -56,7 +56,7 @@ def densities_of(formula, data, family):
     model, *both = models_of(formula, data, family)
     found = []
     for each in both:
-        remainders = RowRemainders.of(each, model.observations, model.design, model.priors, model.family, model.link)
+        remainders = RowRemainders.of(each, model.regression(model.observations))
         found.append((each, CorrectedDensity.of(each, remainders, model.design, model.priors, 4, 1)))
     return model, *found
 

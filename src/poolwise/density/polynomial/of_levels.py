@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwise.density.latent.observations import Observations
 from poolwise.density.polynomial.expansion import normal_terms
 from poolwise.density.polynomial.hermite import (
     MOST_NODES,
@@ -37,14 +36,13 @@ from poolwise.density.polynomial.meetings import Meetings
 from poolwise.density.polynomial.monomials import Monomials
 from poolwise.density.polynomial.of_rows import CHUNK, by_rows, thetas_of
 from poolwise.density.polynomial.remainders import Together
-from poolwise.density.priors import ModelPriors
 from poolwise.density.working.corrected import CorrectedDensity
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel
+from poolwise.density.working.regression import Regression
 from poolwise.density.working.remainders import Remainders, RowRemainders
 from poolwise.density.working.turns import scattered
-from poolwise.design.design import Design
-from poolwise.families import Family, Link
+from poolwise.families import Link
 from poolwise.support.threads import map_slices
 
 _ORDERS, _LOWEST = {1: 8, 2: 6, 3: 5}, 3  # of polynomials, by the effects of a level at the most
@@ -57,14 +55,7 @@ _APART = 0.1  # variance of what is left out at these draws, which are further o
 
 
 def level_polynomials_of(
-    model: WorkingModel,
-    observations: Observations,
-    design: Design,
-    priors: ModelPriors,
-    family: Family,
-    link: Link,
-    by_all: RowRemainders,
-    threads: int,
+    model: WorkingModel, regression: Regression, by_all: RowRemainders, threads: int
 ) -> Remainders | None:
     """Remainders of a working model, of which few rows are looked at; None where these would be no less costly, or are
     not close.
@@ -73,12 +64,12 @@ def level_polynomials_of(
     ----------
     by_all : remainders by rows.
     """
-    leaf = model.density.normal.leaf
+    design, link, leaf = regression.design, regression.link, model.density.normal.leaf
     q = len(design.factors[leaf].effects) if leaf >= 0 else 0
     dispersions = len(model.density.dispersions.centre)
     if q not in _ORDERS or nodes_for(dispersions, _ORDERS[q]) > MOST_NODES:
         return None
-    drawn = CorrectedDensity.of(model, by_all, design, priors, 1, threads)
+    drawn = CorrectedDensity.of(model, by_all, design, regression.priors, 1, threads)
     points = thetas_of(model.density, model.modes[0], _DRAWS)
     logs, beta, effects = drawn.drawn_at(points, chosen=False)
     start = sum(len(factor.levels) * len(factor.effects) for factor in design.factors[:leaf])
@@ -89,13 +80,13 @@ def level_polynomials_of(
         return None
     sums = _summed(meetings, model, by_all, link, monomials, threads)
     own, slopes = sums.polynomials(meetings, monomials)
-    row, counts = by_all.time / len(observations.y), np.diff(by_all.bounds)
+    row, counts = by_all.time / len(regression.observations.y), np.diff(by_all.bounds)
     kept = by_rows(sums.errors, counts, 2.0 * monomials[0].size, row)
     few = _remainders(meetings, ~kept, own, slopes, monomials[0], model, by_all)
     found: Remainders = few
     if kept.any():
-        of_level = design.factors[leaf].codes[observations.codes]
-        of_kept = RowRemainders.of(model, observations, design, priors, family, link, kept[of_level])
+        of_level = design.factors[leaf].codes[regression.observations.codes]
+        of_kept = RowRemainders.of(model, regression, kept[of_level])
         found = Together((few, of_kept))
     time = few.shared_cost + 2.0 * (few.cost + row * counts[kept].sum())
     if kept.all() or time > _FEWER * 2.0 * by_all.time:

@@ -13,17 +13,15 @@ from poolwise.density.polynomial.coordinates import CellMoments, Coordinates, We
 from poolwise.density.polynomial.expansion import Sums, count_of, errors_of, normal_terms
 from poolwise.density.polynomial.hermite import MOST_NODES, Exponents, Normals, hermite_terms, nodes_for, terms_for
 from poolwise.density.polynomial.remainders import PolynomialRemainders, Together, polynomial_cost
-from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes
+from poolwise.density.working.regression import Regression
 from poolwise.density.working.remainders import Remainders, RowRemainders, leaf_levels
 from poolwise.density.working.turns import scattered
-from poolwise.design.design import Design
-from poolwise.families import Family, Link
+from poolwise.families import Link
 from poolwise.samplers.mode import Mode
-from poolwise.statistics.products import CrossProducts
 from poolwise.support.threads import map_slices
 
 _ORDERS, _MOST = (4, 5, 6, 7, 8), 1000  # of polynomials, and the most monomials
@@ -42,23 +40,15 @@ def orders_for(variables: int, dispersions: int) -> list[int]:
 
 
 def polynomials_of(
-    model: WorkingModel,
-    observations: Observations,
-    design: Design,
-    priors: ModelPriors,
-    family: Family,
-    link: Link,
-    of_rows: RowRemainders,
-    total: CrossProducts,
-    threads: int,
+    model: WorkingModel, regression: Regression, of_rows: RowRemainders, threads: int
 ) -> Remainders | None:
     """Remainders of a working model, of which few rows are looked at; None where these would be no less costly.
 
     Parameters
     ----------
     of_rows : remainders by rows.
-    total : statistics of the rows, by cells.
     """
+    observations, total = regression.observations, regression.statistics
     coordinates, dispersions = Coordinates.of(total.merged()), model.density.dispersions
     k = len(dispersions.centre)
     cells, rows = len(total.counts), len(observations.y)
@@ -71,7 +61,7 @@ def polynomials_of(
         return None
     moments = CellMoments.of(model.density, thetas_of(model.density, model.modes[0]), coordinates, cells)
     root, inverse = moments.roots()
-    expansion = RowExpansion(moments, root, coordinates, link, dispersions)
+    expansion = RowExpansion(moments, root, coordinates, regression.link, dispersions)
     tried = scattered(rows, max(1, rows * nodes_for(k, orders[-1]) // (_TRIED * nodes_for(0, orders[-1]))))
     order = expansion.best_order(*_some(observations, tried), counts, row)
 
@@ -90,12 +80,12 @@ def polynomials_of(
     some = np.flatnonzero(~kept)
     if not len(some):
         return None
-    maps, leaf = WeightMaps.of(coordinates, design, priors), leaf_levels(model, design)
+    maps, leaf = WeightMaps.of(coordinates, regression.design, regression.priors), leaf_levels(model, regression.design)
     few = PolynomialRemainders.of(sums, some, maps, moments, inverse, dispersions, leaf, observations.constant)
     found: Remainders = few
     if kept.any():
         of_kept = kept[observations.codes]
-        found = Together((few, RowRemainders.of(model, observations, design, priors, family, link, of_kept)))
+        found = Together((few, RowRemainders.of(model, regression, of_kept)))
     return found if few.cost + row * counts[kept].sum() < _FEWER * of_rows.time else None
 
 

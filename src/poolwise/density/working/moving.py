@@ -17,17 +17,15 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from poolwise.density.gaussian import gaussian
-from poolwise.density.latent.observations import Observations
 from poolwise.density.priors import ModelPriors
 from poolwise.density.working.density import WorkingDensity, with_differences, with_sigma
 from poolwise.density.working.dispersion_steps import LEAST, shares_told
 from poolwise.density.working.expected import ExpectedLikelihood
 from poolwise.density.working.outcomes import WorkingModel, normal_rows
+from poolwise.density.working.regression import Regression
 from poolwise.design.design import Design
-from poolwise.families import Link
 from poolwise.priors import Normal
 from poolwise.samplers.mode import find_modes
-from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
 
 _POWERS = 3  # of linear predictors, by which changes are told
@@ -97,29 +95,17 @@ class MovingDensity(WorkingDensity):
         return self.dispersions.log_prior(logs) - 0.5 * normal
 
 
-def with_moves(
-    model: WorkingModel,
-    observations: Observations,
-    design: Design,
-    priors: ModelPriors,
-    link: Link,
-    total: CrossProducts,
-    threads: int,
-) -> WorkingModel | None:
+def with_moves(model: WorkingModel, regression: Regression, threads: int) -> WorkingModel | None:
     """The same working model with outcomes that move with dispersions; None where there are none of these, or where
-    linear predictors tell next to nothing of them.
-
-    Parameters
-    ----------
-    total : statistics of the rows, for their columns and cells.
-    """
+    linear predictors tell next to nothing of them."""
+    observations, priors, known = regression.observations, regression.priors, regression.statistics
     dispersions = model.density.dispersions
     k = len(dispersions.centre)
     if not k:
         return None
     mean, variance = model.density.row_moments(model.modes[0].point, normal_rows(model.outcomes, observations))
     mean = mean + observations.known[0]
-    likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, threads)
+    likelihood = ExpectedLikelihood(observations.outcome_rows, regression.link, dispersions, threads)
     precisions = model.outcomes.precisions
     moves = _smoothed(likelihood.crossed(mean, variance) / precisions, mean, observations.columns, precisions)
     if not np.isfinite(moves).all():
@@ -134,12 +120,12 @@ def with_moves(
     rows = normal_rows(outcomes, observations)
     values = np.column_stack([rows.values[:, :-1], -moves.T, rows.values[:, -1:]])
     names = tuple(f"{name} moved" for name in priors.layout.dispersions)
-    columns = (*total.columns[:-1], *names, total.columns[-1])
+    columns = (*known.columns[:-1], *names, known.columns[-1])
     products = reduce_rows(
-        np.ascontiguousarray(values), rows.codes, columns, total.cells, weights=rows.weights, threads=1
+        np.ascontiguousarray(values), rows.codes, columns, known.cells, weights=rows.weights, threads=1
     )
     more = _with_more(with_sigma(priors), names, middle, information)
-    normal = gaussian(products, _wider(design, names), more, threads=1)
+    normal = gaussian(products, _wider(regression.design, names), more, threads=1)
     density = MovingDensity(normal, priors.layout, priors.ties, dispersions, middle, information)
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)), model.settled)
 

@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
-from poolwise.density.priors import ModelPriors
 from poolwise.density.working.dispersions import Dispersions
 from poolwise.density.working.kernels import remainders
 from poolwise.density.working.outcomes import WorkingModel, WorkingOutcomes, in_order
+from poolwise.density.working.regression import Regression
 from poolwise.design.design import Design
-from poolwise.families import Family, Link
+from poolwise.families import Link
 
 # Flops of a row's likelihood, about; and of polynomials in the time of one with dispersions, which takes 4 to 15 times
 # as long as a logistic one.
@@ -87,18 +87,10 @@ class RowRemainders:
     link: Link
 
     @classmethod
-    def of(
-        cls,
-        model: WorkingModel,
-        observations: Observations,
-        design: Design,
-        priors: ModelPriors,
-        family: Family,
-        link: Link,
-        some: np.ndarray | None = None,
-    ) -> RowRemainders:
+    def of(cls, model: WorkingModel, regression: Regression, some: np.ndarray | None = None) -> RowRemainders:
         """Of the rows of a working model; of some, (n,) truth values, without the constant of the likelihood."""
-        levels, of_cell = leaf_levels(model, design)
+        observations, family = regression.observations, regression.family
+        levels, of_cell = leaf_levels(model, regression.design)
         codes = of_cell[observations.codes]
         order = np.argsort(codes, kind="stable")
         if some is not None:
@@ -111,7 +103,8 @@ class RowRemainders:
         likelihood = 0 if family.likelihood is None or not exact else family.likelihood.address
         dispersions = model.density.dispersions
         rows = rows if some is None else replace(rows, constant=0.0)
-        return cls(rows, outcomes, dispersions, ~priors.scaled, bounds, np.diff(below[bounds]), likelihood, link)
+        plain, constants = ~regression.priors.scaled, np.diff(below[bounds])
+        return cls(rows, outcomes, dispersions, plain, bounds, constants, likelihood, regression.link)
 
     @property
     def levels(self) -> int:

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from poolwise.density.latent.observations import Observations
-from poolwise.density.priors import ModelPriors
 from poolwise.density.working.bent_dispersions import with_bends
 from poolwise.density.working.density import WorkingDensity
 from poolwise.density.working.dispersion_steps import DispersionSteps
@@ -21,10 +20,9 @@ from poolwise.density.working.outcomes import (
     in_order,
     normal_rows,
 )
-from poolwise.design.design import Design, Rows
-from poolwise.families import Family, Link
+from poolwise.density.working.regression import Regression
+from poolwise.design.design import Rows
 from poolwise.samplers.mode import Mode, distinct_modes, find_modes
-from poolwise.statistics.products import CrossProducts
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.support.threads import look
 
@@ -40,16 +38,7 @@ _NOTHING = 1e-300  # information
 _GOLDEN = np.uint32(2654435769)  # 2^32 by the golden ratio
 
 
-def working_model(
-    observations: Observations,
-    design: Design,
-    priors: ModelPriors,
-    family: Family,
-    link: Link,
-    guess: np.ndarray,
-    total: CrossProducts,
-    threads: int,
-) -> WorkingModel | None:
+def working_model(regression: Regression, guess: np.ndarray, threads: int) -> WorkingModel | None:
     """The normal model of the working outcomes; None where a curvature has no sign.
 
     Of very many rows one in some is looked at first: the turns of all rows begin where those of few ended.
@@ -57,14 +46,13 @@ def working_model(
     Parameters
     ----------
     guess : (n,) linear predictors to begin from.
-    total : statistics of the rows, for their columns and cells.
     """
-    found = _Turns(observations, design, priors, family, link, total, threads).ended(guess)
+    found = _Turns(regression, threads).ended(guess)
     if found is None:
         return None
     density = found.density
-    scores = partial(found.likelihood.scores, found.mean, found.variance, observations.columns[:0])
-    density = replace(density, dispersions=with_bends(density.dispersions, family, scores))
+    scores = partial(found.likelihood.scores, found.mean, found.variance, regression.observations.columns[:0])
+    density = replace(density, dispersions=with_bends(density.dispersions, regression.family, scores))
     return WorkingModel(found.outcomes, density, find_modes(density, np.random.default_rng(0)), found.settled)
 
 
@@ -86,12 +74,7 @@ class _Turned:
 class _Turns:
     """Turns of some rows; `first` where those of all follow."""
 
-    observations: Observations
-    design: Design
-    priors: ModelPriors
-    family: Family
-    link: Link
-    total: CrossProducts
+    regression: Regression
     threads: int
     first: bool = False
 
@@ -102,23 +85,25 @@ class _Turns:
         if self.first or every <= 1:
             return None
         some = scattered(len(guess), every)
-        found = replace(self, observations=in_order(self.observations, some), first=True).ended(guess[some])
+        of_some = replace(self.regression, observations=in_order(self.regression.observations, some))
+        found = _Turns(of_some, self.threads, first=True).ended(guess[some])
         return found if found is not None and found.settled else None
 
     def ended(self, guess: np.ndarray) -> _Turned | None:
         """From some linear predictors (n,) on; None where a curvature has no sign."""
-        observations, columns = self.observations, self.observations.columns
+        observations, columns = self.regression.observations, self.regression.observations.columns
         mean, variance, modes, density = guess, np.zeros(len(guess)), list[Mode](), None
-        dispersions = Dispersions.at_starts(self.family, self.priors, observations.y)
+        family, link = self.regression.family, self.regression.link
+        dispersions = Dispersions.at_starts(family, self.regression.priors, observations.y)
         # A turn that finds the curvature in dispersions anew looks at rows from both sides.
         few = self.of_few(guess, 1 + 2 * len(dispersions.centre))
         if few is not None:
             mean, modes, density = _mean_by(few, observations), [few.mode], few.density
             dispersions = density.dispersions
-        likelihood = ExpectedLikelihood(observations.outcome_rows, self.link, dispersions, self.threads)
+        likelihood = ExpectedLikelihood(observations.outcome_rows, link, dispersions, self.threads)
         turned, careful, settled = np.inf, few is None, False
         # A share of zeros or a slant waits for the first groups: without any, another parameter may take its place.
-        waiting = any(self.family.parameters[r - 1].prior is None for r in dispersions.parameters)
+        waiting = any(family.parameters[r - 1].prior is None for r in dispersions.parameters)
         if few is None and not waiting:
             likelihood, turned = _fitted(likelihood, mean, variance)
         steps = DispersionSteps.from_start(likelihood.dispersions)
@@ -165,9 +150,9 @@ class _Turns:
         """Of normal rows; one that was made before saves some of the work."""
         if not np.isfinite(rows.values).all():
             return None
-        total = self.total
-        products = reduce_rows(rows.values, rows.codes, total.columns, total.cells, weights=rows.weights, threads=1)
-        return density_of(products, self.design, self.priors, dispersions, before)
+        design, priors, known = self.regression.design, self.regression.priors, self.regression.statistics
+        products = reduce_rows(rows.values, rows.codes, known.columns, known.cells, weights=rows.weights, threads=1)
+        return density_of(products, design, priors, dispersions, before)
 
 
 def scattered(rows: int, every: int) -> np.ndarray:
