@@ -73,16 +73,28 @@ def packed_keys(relation: Relation, names: Sequence[str]) -> PackedKeys | None:
     that as to count rows."""
     import narwhals as nw
 
-    kinds = [relation.schema[name] for name in names]
-    whole = all(kind.is_integer() and kind not in (nw.UInt64, nw.Int128, nw.UInt128) for kind in kinds)
-    if not whole or not relation.rows:
+    types = tuple(kind for name in names if (kind := _whole(relation.schema[name])) is not None)
+    if len(types) < len(names) or not relation.rows:
         return None
-    ends = [(nw.col(name).min().alias(f"l{i}"), nw.col(name).max().alias(f"m{i}")) for i, name in enumerate(names)]
+    # As they are, where they are numbers: of these Parquet knows the ends.
+    columns = [
+        nw.col(name).cast(nw.Int8) if kind.kind == "b" else nw.col(name)
+        for name, kind in zip(names, types, strict=True)
+    ]
+    ends = [(column.min().alias(f"l{i}"), column.max().alias(f"m{i}")) for i, column in enumerate(columns)]
     found = relation.fetch(relation.frame.select(*(end for both in ends for end in both)), Scan())
     if any(np.asarray(values).dtype.kind not in "iu" for values in found.values()):  # missing values alone
         return None
     least, most = ([int(found[f"{end}{i}"][0]) for i in range(len(names))] for end in "lm")
     sizes = tuple(high - low + 1 for low, high in zip(least, most, strict=True))
-    types = tuple(np.dtype(str(kind).lower()) for kind in kinds)
     packed = PackedKeys(tuple(names), types, tuple(least), sizes)
     return packed if packed.places <= _MOST else None
+
+
+def _whole(kind: Any) -> np.dtype[Any] | None:
+    """NumPy's type of a narwhals one of whole numbers of up to 64 bits with a sign, or of truth values."""
+    import narwhals as nw
+
+    if kind == nw.Boolean:
+        return np.dtype(bool)
+    return np.dtype(str(kind).lower()) if kind.is_integer() and kind not in (nw.UInt64, nw.Int128, nw.UInt128) else None
