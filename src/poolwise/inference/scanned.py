@@ -181,7 +181,7 @@ class _Scans:
         check_count(self.stream, products.rows)
         if not (np.isfinite(products.scatter).all() and np.isfinite(products.means).all()):
             return None
-        return density_of(products, self.model.design, self.model.priors, dispersions)
+        return density_of(products, self.model.design, self.model.priors, dispersions, self.threads)
 
     def scan(self, lanes: Sequence[Lane]) -> None:
         """All rows, by some lanes."""

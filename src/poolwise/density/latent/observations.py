@@ -143,7 +143,8 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         for start, end, part in zip(ends, ends[1:], parts, strict=False)
     ]
     exact = np.flatnonzero(rows.observed)
-    values = np.column_stack([np.ones(len(chosen)), wide[chosen]])
+    wide, codes = wide[chosen], rows.codes[chosen]
+    columns = np.vstack([np.ones(len(codes)), wide.T])
     parameters = family.predictors
     plain = ~design.penalised
     to_written = common_centring(design, total).scaled[np.ix_(plain, plain)]
@@ -153,15 +154,15 @@ def observe(design: Design, rows: Rows, family: Family, priors: ModelPriors, tot
         tried,
         counted,
         np.ascontiguousarray(known[:, chosen]),
-        np.ascontiguousarray((values @ (design.common_map[:, plain] @ to_written)).T),
+        (design.common_map[:, plain] @ to_written).T @ columns,
         to_written,
         np.array([parameters.index(of) for of in design.predictors], dtype=np.int64)[plain],
-        *_slots(design, values, rows.codes[chosen], family, priors.layout.map_to_zero),
-        *_steps(design, values),
+        *_slots(design, columns, codes, family, priors.layout.map_to_zero),
+        *_steps(design, columns),
         constant_of(family, y[exact], trials[exact], weights[exact], parts[0]),
         np.array(terms, dtype=np.int64),
-        wide[chosen],
-        rows.codes[chosen],
+        wide,
+        codes,
     )
 
 
@@ -266,36 +267,36 @@ def known_parts(design: Design, rows: Rows, family: Family) -> np.ndarray:
 
 
 def _slots(
-    design: Design, values: np.ndarray, codes: np.ndarray, family: Family, to_zero: np.ndarray
+    design: Design, columns: np.ndarray, codes: np.ndarray, family: Family, to_zero: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parameters = family.predictors
-    columns, places, of = [np.zeros((0, len(codes)))], [np.zeros((0, len(codes)), dtype=np.int64)], []
+    values, places, of = [np.zeros((0, len(codes)))], [np.zeros((0, len(codes)), dtype=np.int64)], []
     start = first = 0
     for factor in design.factors:
         q = len(factor.effects)
-        columns.append((values @ (factor.group_map @ to_zero[first : first + q, first : first + q])).T)
+        values.append((factor.group_map @ to_zero[first : first + q, first : first + q]).T @ columns)
         first += q
         places.append(start + factor.codes[codes] * q + np.arange(q)[:, None])
         of += [parameters.index(each) for each in factor.predictors]
         start += len(factor.levels) * q
     for structure in design.structures:
-        count, own = len(structure.places), (values @ design.common_map[:, list(structure.places)]).T
+        count, own = len(structure.places), design.common_map[:, list(structure.places)].T @ columns
         if structure.simplex:  # one coefficient, whose column follows theta
             count, own = 1, np.zeros((1, len(codes)))
-        columns.append(own)
+        values.append(own)
         places.append(np.repeat(start + np.arange(count)[:, None], len(codes), axis=1))
         of += [parameters.index(structure.predictor)] * count
         start += count
-    return np.vstack(columns), np.vstack(places), np.array(of, dtype=np.int64)
+    return np.vstack(values), np.vstack(places), np.array(of, dtype=np.int64)
 
 
-def _steps(design: Design, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _steps(design: Design, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps behind rows and what these are multiplied by (t, n), and slots (t,), of monotonic terms."""
-    behind, times, stepped = [np.zeros((0, len(values)))], [np.zeros((0, len(values)))], []
+    behind, times, stepped = [np.zeros((0, columns.shape[1]))], [np.zeros((0, columns.shape[1]))], []
     slot = sum(len(factor.effects) for factor in design.factors)
     for structure in design.structures:
         if structure.simplex:
-            own = (values @ design.common_map[:, list(structure.places)]).T
+            own = design.common_map[:, list(structure.places)].T @ columns
             behind.append(np.count_nonzero(own, axis=0)[None].astype(float))
             times.append(own[:1])
             stepped.append(slot)

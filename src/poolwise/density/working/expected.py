@@ -51,12 +51,17 @@ class ExpectedLikelihood:
         else be thrown from one side of them to the other, turn after turn. For a Student-t likelihood these are the
         steps of the EM algorithm (Lange, Little and Taylor 1989).
         """
-        units = self.units(mean, rows)
         slope, curvature = np.empty_like(mean), np.empty_like(mean)
-        for part, nodes in _quadrature(variance, units):
+
+        def some(_: int, part: slice) -> None:
             of = _within(rows, part)
-            found = self._projected(mean[part], np.sqrt(variance[part]), units[part], of, nodes, careful=careful)
-            slope[part], curvature[part] = found
+            units = self.units(mean[part], of)
+            own = slope[part], curvature[part]
+            for few, nodes in _quadrature(variance[part], units):
+                at = mean[part][few], np.sqrt(variance[part][few]), units[few]
+                own[0][few], own[1][few] = self._projected(*at, _within(of, few), nodes, careful=careful)
+
+        map_slices(some, len(mean), _SLICE, self.threads)
         return slope, curvature
 
     def _projected(
@@ -102,14 +107,20 @@ class ExpectedLikelihood:
     def crossed(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """(k, n) by how much the mean slope of each row in its linear predictor changes with the log of a dispersion,
         which is as much as the slope in this one changes with the linear predictor."""
-        units, found = self.units(mean), np.zeros((len(self.dispersions.centre), len(mean)))
-        for part, nodes in _quadrature(variance, units):
-            step = _STEP * units[part]
-            for node, weight in nodes:
-                eta = mean[part] + node * np.sqrt(variance[part])
-                up, down = (self.slopes(eta + away, self.dispersions.centre, part)[1:] for away in (step, -step))
-                with np.errstate(all="ignore"):
-                    found[:, part] += weight * (up - down) / (2 * step)
+        found = np.zeros((len(self.dispersions.centre), len(mean)))
+
+        def some(_: int, part: slice) -> None:
+            units = self.units(mean[part], part)
+            for few, nodes in _quadrature(variance[part], units):
+                step, of, total = _STEP * units[few], _within(part, few), 0.0
+                for node, weight in nodes:
+                    eta = mean[part][few] + node * np.sqrt(variance[part][few])
+                    up, down = (self.slopes(eta + away, self.dispersions.centre, of)[1:] for away in (step, -step))
+                    with np.errstate(all="ignore"):
+                        total = total + weight * (up - down) / (2 * step)
+                found[:, part][:, few] = total
+
+        map_slices(some, len(mean), _SLICE, self.threads)
         return found
 
     def units(self, mean: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
@@ -127,16 +138,21 @@ class ExpectedLikelihood:
     def scores(self, mean: np.ndarray, variance: np.ndarray, columns: np.ndarray, logs: np.ndarray) -> np.ndarray:
         """Slopes (p + k,) of the expected log likelihood of all rows in the coefficients of columns (p, n), and in the
         logs (k,) of dispersions."""
-        of_columns, total = np.zeros(len(columns)), np.zeros(len(logs))
-        for part, nodes in _quadrature(variance, self.units(mean)):
-            predictors = self._predictors(logs, part)
-            slopes, information = np.empty_like(predictors), np.empty_like(predictors)
-            for node, weight in nodes:
-                predictors[0] = mean[part] + node * np.sqrt(variance[part])
-                self._slopes(predictors, part, slopes, information)
-                of_columns += weight * (columns[:, part] @ slopes[0])
-                total += weight * slopes[self.dispersions.parameters].sum(axis=1)
-        return np.concatenate([of_columns, total])
+
+        def some(_: int, part: slice) -> np.ndarray:
+            of_columns, total = np.zeros(len(columns)), np.zeros(len(logs))
+            for few, nodes in _quadrature(variance[part], self.units(mean[part], part)):
+                of = _within(part, few)
+                predictors = self._predictors(logs, of)
+                slopes, information = np.empty_like(predictors), np.empty_like(predictors)
+                for node, weight in nodes:
+                    predictors[0] = mean[part][few] + node * np.sqrt(variance[part][few])
+                    self._slopes(predictors, of, slopes, information)
+                    of_columns += weight * (columns[:, of] @ slopes[0])
+                    total += weight * slopes[self.dispersions.parameters].sum(axis=1)
+            return np.concatenate([of_columns, total])
+
+        return np.asarray(sum(map_slices(some, len(mean), _SLICE, self.threads), np.zeros(len(columns) + len(logs))))
 
     def _predictors(self, logs: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """(parameters, n) linear predictors of all parameters but the mean."""
@@ -148,14 +164,7 @@ class ExpectedLikelihood:
     ) -> None:
         each = self.rows
         data = each.y[rows], each.trials[rows], each.weights[rows]
-
-        def some(_: int, part: slice) -> None:
-            at = np.ascontiguousarray(predictors[:, part])
-            own, known = np.empty_like(at), np.empty_like(at)
-            likelihood_slopes(each.address, self.link.code, *(one[part] for one in data), at, own, known)
-            slopes[:, part], information[:, part] = own, known
-
-        map_slices(some, predictors.shape[1], _SLICE, self.threads)
+        likelihood_slopes(each.address, self.link.code, *data, predictors, slopes, information)
 
 
 def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray | slice, list[tuple[float, float]]]]:
@@ -173,8 +182,9 @@ def _quadrature(variance: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarra
 
 def _within(rows: np.ndarray | slice, part: np.ndarray | slice) -> np.ndarray | slice:
     """Positions of a part of some rows, among all."""
-    if isinstance(part, slice):
-        return rows
-    if isinstance(rows, slice):
-        return part + (rows.start or 0)
-    return rows[part]
+    if not isinstance(rows, slice):
+        return np.asarray(rows[part])
+    begin = rows.start or 0
+    if not isinstance(part, slice):
+        return part + begin
+    return rows if part == _ALL else slice(begin + part.start, begin + part.stop)

@@ -125,7 +125,7 @@ def with_moves(model: WorkingModel, regression: Regression, threads: int) -> Wor
         np.ascontiguousarray(values), rows.codes, columns, known.cells, weights=rows.weights, threads=1
     )
     more = _with_more(with_sigma(priors), names, middle, information)
-    normal = gaussian(products, _wider(regression.design, names), more, threads=1)
+    normal = gaussian(products, _wider(regression.design, names), more, threads=threads)
     density = MovingDensity(normal, priors.layout, priors.ties, dispersions, middle, information)
     return WorkingModel(outcomes, density, find_modes(density, np.random.default_rng(0)), model.settled)
 

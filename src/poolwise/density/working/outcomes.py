@@ -86,12 +86,13 @@ def density_of(
     design: Design,
     priors: ModelPriors,
     dispersions: Dispersions,
+    threads: int,
     before: WorkingDensity | None = None,
 ) -> WorkingDensity | None:
     """The density by statistics of working outcomes, less known parts of linear predictors; None where it costs too
     much. One of the same design that was made before saves some of the work."""
     like = None if before is None else before.normal
-    found = gaussian(products, design, with_sigma(priors), threads=1, like=like)
+    found = gaussian(products, design, with_sigma(priors), threads=threads, like=like)
     made = WorkingDensity(found, priors.layout, priors.ties, dispersions)
     return made if made.cost < WorkingDensity.MOST else None
 

@@ -152,7 +152,7 @@ class _Turns:
             return None
         design, priors, known = self.regression.design, self.regression.priors, self.regression.statistics
         products = reduce_rows(rows.values, rows.codes, known.columns, known.cells, weights=rows.weights, threads=1)
-        return density_of(products, design, priors, dispersions, before)
+        return density_of(products, design, priors, dispersions, self.threads, before)
 
 
 def scattered(rows: int, every: int) -> np.ndarray:
