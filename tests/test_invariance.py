@@ -90,7 +90,7 @@ def plain(name: str) -> Answer:
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize(("shift", "scale"), long_but_for(2, [(2000.0, 1.0), (0.0, 1e-6), (-50.0, 1000.0)]))
+@pytest.mark.parametrize(("shift", "scale"), long_but_for(1, [(2000.0, 1.0), (0.0, 1e-6), (-50.0, 1000.0)]))
 def test_where_zero_is_and_units_of_predictors(name, shift, scale):
     frame = table().assign(x=(table().x + shift) * scale, z=(table().z - 3 * shift) / scale)
     # Digits of squares and products that lie far from zero are lost in the data themselves.
@@ -99,7 +99,7 @@ def test_where_zero_is_and_units_of_predictors(name, shift, scale):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize("units", [1e-6, 1e6])
+@pytest.mark.parametrize("units", long_but_for(1, [1e-6, 1e6]))
 def test_units_of_the_outcome(name, units):
     """Sampling is in logs of sds, which move: the same posterior, within the Monte Carlo error of other draws."""
     one, other = plain(name), answer(FORMULAS[name], table().assign(y=units * table().y))
@@ -140,7 +140,7 @@ def test_order_of_groups_changes_draws_but_not_the_posterior():
     assert other.evidence == pytest.approx(one.evidence, abs=0.1)
 
 
-@pytest.mark.parametrize("name", long_but_for(("slope", "crossed", "cell means", "no groups").__contains__, FORMULAS))
+@pytest.mark.parametrize("name", long_but_for(("slope", "cell means", "no groups").__contains__, FORMULAS))
 def test_weights_are_relative(name):
     """Half of every weight is another unit of sigma."""
     single = answer(FORMULAS[name], table(), weights="w")
@@ -150,7 +150,9 @@ def test_weights_are_relative(name):
     assert halves.evidence == pytest.approx(single.evidence, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["slope", "interaction", "crossed", "no groups"])
+@pytest.mark.parametrize(
+    "name", long_but_for(lambda name: name != "interaction", ["slope", "interaction", "crossed", "no groups"])
+)
 def test_split_and_merged(name):
     whole = pw.SufficientStatistics.from_data(FORMULAS[name], table())
     parts = [
@@ -196,7 +198,7 @@ def sampled(family: str):
 
 
 @pytest.mark.parametrize("family", SAMPLED)
-@pytest.mark.parametrize(("shift", "scale"), long_but_for(2, [(2000.0, 1.0), (0.0, 1e-6), (-50.0, 1000.0)]))
+@pytest.mark.parametrize(("shift", "scale"), long_but_for(1, [(2000.0, 1.0), (0.0, 1e-6), (-50.0, 1000.0)]))
 def test_densities_of_other_families_move_with_zero_and_units(family, shift, scale):
     one = sampled(family)
     frame = table().assign(x=(table().x + shift) * scale, z=(table().z - 3 * shift) / scale)
@@ -228,7 +230,7 @@ def test_all_rows_twice_at_half_their_weight(family):
 
 @pytest.mark.parametrize(
     "family",
-    long_but_for(("poisson", "student", "gamma", "beta_binomial", "zero_inflated_poisson").__contains__, SAMPLED),
+    long_but_for(("student", "gamma", "poisson").__contains__, SAMPLED),
 )
 def test_draws_of_other_families_do_not_follow_the_order_of_rows(family):
     formula, weights = SAMPLED[family]

@@ -24,7 +24,7 @@ def slope(fit):
     return float(fit.posterior["beta"].sel(coefficient="x").mean())
 
 
-@pytest.mark.parametrize("seed", long_but_for(3, range(6)))
+@pytest.mark.parametrize("seed", long_but_for(1, range(6)))
 def test_priors_that_contradict_the_data_do_not_hide_the_higher_mode(seed):
     """Evidence against a grid: with such priors the posterior of (log tau, log sigma) often has two modes."""
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ import pytest
 
 import poolwise as pw
 from poolwise.support import archive
+from tests.selection import long_but_for
 
 
 @pytest.mark.parametrize("kind", ["complete", "separate", "partial"])
@@ -252,7 +253,7 @@ def test_labels_of_groups_survive(labels, small, tmp_path):
     np.testing.assert_array_equal(again.predict(new)["mean"], fit.predict(new)["mean"])
 
 
-@pytest.mark.parametrize("how", ["pickle", "deepcopy"])
+@pytest.mark.parametrize("how", long_but_for(1, ["pickle", "deepcopy"]))
 @pytest.mark.parametrize("kind", ["normal", "poisson", "no groups", "duckdb", "pooling"])
 def test_fits_travel(kind, how, small):
     import copy

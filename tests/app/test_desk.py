@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.app.asked import UPLOAD, Asked
@@ -57,7 +58,7 @@ def uploaded(frame, tmp_path, name="rows.csv", **limits):
     return found
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", long_but_for(("radon", "sleep", "polling").__contains__, EXAMPLES))
 def test_every_example_has_an_answer(name):
     example = EXAMPLES[name]
     desk = Desk(Limits())

@@ -103,7 +103,7 @@ def test_other_work_in_the_same_process_changes_no_digit(table):
     """Allocations in between put arrays into other places."""
     rng, kept = np.random.default_rng(5), []
     first = pw.fit("y ~ x + (1 | g)", table, seed=1, draws=100).result.beta
-    for _ in range(50):
+    for _ in range(25):
         kept.append(bytearray(int(rng.integers(1, 20_000))))
         if len(kept) > 30:
             del kept[int(rng.integers(0, 30))]

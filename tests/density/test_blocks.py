@@ -180,7 +180,7 @@ def test_a_root_beyond_memory_is_refused_before_it_is_made(monkeypatch):
 def test_draws_do_not_depend_on_threads_or_on_what_is_asked_first(school, monkeypatch):
     monkeypatch.setattr(root, "LARGE", 2)
     formula = "y ~ x + (x | a) + (1 | c)"
-    one, two = (pw.fit(formula, school, seed=3, draws=50, threads=threads) for threads in (1, 2))
+    one, two = (pw.fit(formula, school, seed=3, draws=20, threads=threads) for threads in (1, 2))
     for mine, theirs in zip(one.result.u, two.result.u, strict=True):
         np.testing.assert_array_equal(mine.draws(), theirs.draws())
         np.testing.assert_array_equal(mine.draws(np.array([2, 0])), theirs.draws()[:, :, [2, 0]])
@@ -220,7 +220,7 @@ def test_a_mode_that_either_factor_makes_is_found_in_any_order():
     y = 7 + sum(spread * rng.normal(size=150)[code] for spread, code in zip((0.7, 0.4), codes, strict=True))
     data = pd.DataFrame({"y": y + rng.normal(size=1500), "a": codes[0], "b": codes[1]})
     one, other = (
-        pw.fit(formula, data, seed=2, draws=500)
+        pw.fit(formula, data, seed=2, draws=250)
         for formula in ("y ~ 0 + (1 | a) + (1 | b)", "y ~ 0 + (1 | b) + (1 | a)")
     )
     shares = [float((fit.posterior["sd_a"] < 2).mean()) for fit in (one, other)]

@@ -104,7 +104,7 @@ def test_density_and_gradient(formula, frame, tables, route):
         np.testing.assert_allclose(gradient, finite_difference(density, theta), rtol=5e-6, atol=5e-6)
 
 
-@pytest.mark.parametrize("formula", long_but_for(3, [FORMULAS[k] for k in (1, 5, 7, 2, 3, 4, 8)]))
+@pytest.mark.parametrize("formula", long_but_for(1, [FORMULAS[k] for k in (7, 1, 5, 2, 3, 4, 8)]))
 def test_coefficients_given_theta_are_exact(formula, frame, tables, route):
     model, rows, density = model_of(formula, frame, tables)
     theta = 0.3 * random_theta(density, 1)[0]

@@ -17,13 +17,17 @@ def frame():
     return pd.DataFrame({"y": y, "x": x, "g": g, "level": rng.integers(0, 4, 200)})
 
 
+@pytest.fixture(scope="module")
+def plain(frame):
+    return pw.fit("y ~ x + (x | g)", frame, draws=8, seed=1)
+
+
 def words(frame, priors, formula="y ~ x + (x | g)"):
     return pw.fit(formula, frame, priors=priors, draws=8, seed=1).priors
 
 
 @pytest.mark.parametrize("term", ["x", "Intercept", "slopes", "sigma", "sd", "sd_g", "sd_g[x]", "sd_g[Intercept]"])
-def test_a_default_as_wide_again_is_that_of_sensitivity(frame, term):
-    plain = pw.fit("y ~ x + (x | g)", frame, draws=8, seed=1)
+def test_a_default_as_wide_again_is_that_of_sensitivity(frame, plain, term):
     wide = pw.fit("y ~ x + (x | g)", frame, priors={term: pw.Default(3)}, draws=8, seed=1)
     assert dict(wide.priors) == plain.result.model.priors.widened(term, 3.0).words()
     assert wide.result.model.priors.at_zero == plain.result.model.priors.at_zero

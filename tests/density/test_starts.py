@@ -25,7 +25,7 @@ def far_apart(groups: int = 40, rows: int = 12) -> pd.DataFrame:
 @pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (x | g) + (1 | h)"])
 def test_groups_that_hardly_agree(formula):
     """The mode of pooled lines is thousands of log units below that of lines for each group."""
-    fits = [pw.fit(formula, far_apart(), seed=seed, draws=100) for seed in range(3)]
+    fits = [pw.fit(formula, far_apart(), seed=seed, draws=100) for seed in range(2)]
     for fit in fits:
         assert fit.outcome.passed
         assert fit.result.sigma.mean() == pytest.approx(0.3, abs=0.05)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logsumexp
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -182,7 +183,7 @@ def test_formulas_that_make_no_sense(formula, family, said, frame):
         pw.fit(formula, frame, family=family)
 
 
-@pytest.mark.parametrize("disc", ["disc ~ z", "disc ~ 0 + z", "disc ~ z - 1", "disc ~ 0 + second"])
+@pytest.mark.parametrize("disc", long_but_for(2, ["disc ~ z", "disc ~ 0 + z", "disc ~ z - 1", "disc ~ 0 + second"]))
 def test_only_ratios_of_discriminations_are_learnt(frame, disc):
     """Text is coded as beside a constant, which is not estimated: the thresholds say the same."""
     data = frame.assign(z=np.where(frame["g"] % 2, "b", "a"), second=frame["g"] % 2)

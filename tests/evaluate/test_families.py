@@ -118,12 +118,13 @@ def test_checks_and_a_rootogram_of_counts(count):
 
 
 def test_curves_of_groups_lie_on_the_scale_of_the_outcome(frame):
-    fit = pw.fit("choice ~ x + (x | g)", frame, family="bernoulli", **FEW)
+    fit = pw.fit("choice ~ x + (x | g)", frame, family="bernoulli", draws=100, seed=3)
     chart = fit.plot.groups(["g0", "g1"]).to_dict(validate=False)
     drawn = [line["y"] for data in chart["datasets"].values() for line in data if "model" in line]
     assert 0 <= min(drawn) < max(drawn) <= 1
 
 
+@pytest.mark.long
 def test_a_report_speaks_of_odds(frame, tmp_path):
     choice = pw.fit("choice ~ x + (1 | g)", frame.head(60), family="bernoulli", draws=50, seed=3)
     page = choice.report(tmp_path / "page.html").read_text(encoding="utf-8")

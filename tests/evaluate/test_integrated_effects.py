@@ -138,6 +138,7 @@ def test_a_row_that_is_most_of_its_group_is_left_out_as_by_a_refit():
     assert abs(found.elpd_i[0] - np.log(poisson.pmf(y[0], drawn).mean())) < 0.1
 
 
+@pytest.mark.long
 def test_large_groups_need_no_integrals(monkeypatch):
     """One of many rows hardly moves its group's effects: weights of the draws say the same as integrals do."""
     rng = np.random.default_rng(1)
@@ -159,7 +160,7 @@ def test_a_row_that_is_most_of_a_large_group_has_its_effects_integrated():
     g, exposure = np.repeat(np.arange(6), 60), np.tile(np.r_[2000.0, np.ones(59)], 6)
     y = rng.poisson(exposure * np.exp(-2.0 + rng.normal(0, 0.7, 6)[g]))
     data = {"y": y, "g": g, "exposure": exposure}
-    fit = pw.fit("y ~ 1 + offset(log(exposure)) + (1 | g)", data, family="poisson", seed=1)
+    fit = pw.fit("y ~ 1 + offset(log(exposure)) + (1 | g)", data, family="poisson", seed=1, draws=250)
     assert hardly_moved(finest(fit.result), fit.rows)
     assert fit.loo().method.startswith("integrated over the effects of g")
 

@@ -47,7 +47,7 @@ def refitted(fit, keep, data=None, **more):
     return fitted(fit.formula, (frame() if data is None else data)[keep], draws=10, **more).result.model
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 | g) + (1 | h)"])
+@pytest.mark.parametrize("formula", long_but_for(1, ["y ~ x + (1 | g)", "y ~ x + (1 | g) + (1 | h)"]))
 def test_rows_left_out_equal_integrals_over_theta(formula):
     fit = fitted(formula)
     loo = fit.loo()
@@ -160,7 +160,7 @@ def test_kfold_by_refits_agrees_with_leaving_out_one_by_one():
     assert folds.rmsd == pytest.approx(loo.rmsd, rel=0.01)
     few, again = (fit.kfold(4, draws=100).elpd_i for _ in range(2))
     np.testing.assert_array_equal(again, few)
-    by_group = fit.kfold(by="g", draws=2000)
+    by_group = fit.kfold(by="g", draws=1000)
     np.testing.assert_allclose(by_group.elpd_i, fit.loo(by="g").elpd_i, atol=0.05)
     with pytest.raises(pw.DataError, match="only 36 rows"):
         fit.kfold(37)
@@ -285,6 +285,7 @@ def test_weights_of_any_size_are_averaged():
         assert (shapes > 0.7).all() == (span > 100)
 
 
+@pytest.mark.long
 def test_leaving_rows_out_hardly_hangs_on_the_seed():
     radon = pw.datasets.load_radon()
     found = [pw.fit("log_radon ~ floor + (floor || county)", radon, seed=seed).loo().elpd for seed in range(3)]

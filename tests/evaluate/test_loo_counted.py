@@ -36,10 +36,15 @@ def in_order_of_copies(found, counted, rows):
     return np.array([by_key[(*v, c)] for v, c in zip(rows.values.tolist(), rows.codes.tolist(), strict=True)])
 
 
-def test_counted_rows_are_left_out_as_single_ones(fit):
+@pytest.fixture(scope="module")
+def single_rows(fit):
+    return sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+
+
+def test_counted_rows_are_left_out_as_single_ones(fit, single_rows):
     counted = distinct(fit.rows)
     assert len(counted.codes) < 0.3 * len(fit.rows.codes)
-    single = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+    single = single_rows
     several = sampled.leave_rows_out(fit.result, counted, threads=1)
     assert several.total == single.total and several.elpd == pytest.approx(single.elpd, abs=0.02)
     # Of fewer rows more draws are looked at.
@@ -52,8 +57,8 @@ def test_counted_rows_are_left_out_as_single_ones(fit):
     np.testing.assert_allclose(several.elpd_i, single.elpd_i, atol=0.02)
 
 
-def test_of_many_rows_those_of_small_groups_are_integrated_given_all_of_these(fit, monkeypatch):
-    whole = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
+def test_of_many_rows_those_of_small_groups_are_integrated_given_all_of_these(fit, single_rows, monkeypatch):
+    whole = single_rows
     monkeypatch.setattr(sampled, "_WHOLE", 160)
     part = sampled.leave_rows_out(fit.result, fit.rows, threads=1)
     np.testing.assert_allclose(part.elpd_i, whole.elpd_i, atol=0.02)
@@ -75,6 +80,7 @@ def test_one_of_several_equal_rows_is_left_out_by_refitting(fit):
     assert len(sampled._with_one_less(single, 3).codes) == len(single.codes) - 1
 
 
+@pytest.mark.long
 def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame, monkeypatch):
     duckdb = pytest.importorskip("duckdb")
     connection = duckdb.connect()
@@ -104,8 +110,8 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
 def test_counted_rows_are_grouped_by_another_column(how, monkeypatch):
     """Rows in the order of their counts were grouped by the column of the rows in the order of the data."""
     rng = np.random.default_rng(8)
-    g, k, z = rng.integers(0, 12, 600), rng.integers(0, 3, 600), rng.integers(0, 3, 600)
-    y = (rng.random(600) < 1 / (1 + np.exp(0.5 - 0.3 * k - 1.5 * (z == 2)))).astype(int)
+    g, k, z = rng.integers(0, 12, 300), rng.integers(0, 3, 300), rng.integers(0, 3, 300)
+    y = (rng.random(300) < 1 / (1 + np.exp(0.5 - 0.3 * k - 1.5 * (z == 2)))).astype(int)
     data = pd.DataFrame({"y": y, "k": k, "g": g, "z": z})
     single = pw.fit("y ~ k + (1 | g)", data, family="bernoulli", seed=1, draws=200)
     monkeypatch.setattr(routes, "LARGE", 0)

@@ -27,6 +27,7 @@ def test_power_and_precision_are_the_textbook_s():
     assert "told from zero" in found.verdict
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("studies", "within"), [(100, 0.115), pytest.param(200, 0.08, marks=pytest.mark.long)])
 def test_without_an_effect_the_power_is_the_level(studies, within):
     design = pw.balanced_design(6, g=8, within={"t": [0, 1]})

@@ -193,7 +193,7 @@ def test_groups_dispersions_trials_and_threads():
     one, two = (
         pw.power(
             "y | trials(6) ~ t + (1 | g)", design, effects={"t": 0.8}, sd=0.4, family="beta_binomial",
-            dispersions={"phi": 5.0}, studies=6, draws=50, seed=3, threads=threads,
+            dispersions={"phi": 5.0}, studies=3, draws=50, seed=3, threads=threads,
             progress=lambda step, share: steps.append((step, share)),
         )
         for threads in (1, 2)

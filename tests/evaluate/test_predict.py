@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -368,7 +369,9 @@ def test_a_failed_prediction_leaves_the_fit_as_it_was(fit):
     pd.testing.assert_frame_equal(fit.predict(NEW), before)
 
 
-@pytest.mark.parametrize("name", ["chain", "draw", "coefficient", "effect", "observation", "beta", "sigma", "sd_h"])
+@pytest.mark.parametrize(
+    "name", long_but_for(3, ["chain", "draw", "coefficient", "effect", "observation", "beta", "sigma", "sd_h"])
+)
 def test_grouping_columns_of_any_name(name):
     data = frame().rename(columns={"g": name})
     fit = pw.fit(f"y ~ x + (1 | {name}) + (1 | h)", data, seed=1, draws=50)

@@ -62,6 +62,7 @@ def test_missing_ends_of_intervals_do_not_lose_rows(frame):
     assert len(fit.frame()) == len(frame)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_leave_one_out_of_censored_rows_is_that_of_refits(fit, frame, status):
     loo = fit.loo()

@@ -17,9 +17,10 @@ import pytest
 import poolwise as pw
 
 RSCRIPT = shutil.which("Rscript")
-pytestmark = pytest.mark.skipif(
-    RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"),
+]
 LINKS = ("logit", "probit")
 SCRIPT = """
 suppressMessages(library(ordinal))

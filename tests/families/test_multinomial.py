@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -49,7 +50,13 @@ def test_counts_of_ordered_categories(counts, trees):
     pd.testing.assert_frame_equal(fit.summary(), single.summary(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [pl.from_pandas, lambda frame: pl.from_pandas(frame).lazy(), pa.Table.from_pandas])
+@pytest.mark.parametrize(
+    "make",
+    long_but_for(
+        lambda make: make is not pl.from_pandas,
+        [pl.from_pandas, lambda frame: pl.from_pandas(frame).lazy(), pa.Table.from_pandas],
+    ),
+)
 def test_any_frame(make, fitted, counts):
     fit = pw.fit("cbind(oak, elm, ash) ~ x + (1 | site)", make(counts), family="multinomial", draws=200, seed=1)
     pd.testing.assert_frame_equal(fit.summary(), fitted.summary(), rtol=1e-12)

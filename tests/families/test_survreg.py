@@ -14,9 +14,10 @@ import pytest
 import poolwise as pw
 
 RSCRIPT = shutil.which("Rscript")
-pytestmark = pytest.mark.skipif(
-    RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"),
+]
 FLAT = {"Intercept": pw.Normal(0, 100), "slopes": pw.Normal(0, 100)}
 SURVIVAL = """
 suppressMessages(library(survival))

@@ -56,13 +56,13 @@ def test_log_likelihoods_are_densities_of_the_outcomes(fit, tree):
     sigma = fit.posterior["sigma"].values[..., None]
     expected = stats.norm.logpdf(ROWS["y"].to_numpy(), eta(fit), sigma)
     np.testing.assert_allclose(tree["log_likelihood"]["y"], expected, rtol=1e-9)
-    counts = pw.fit("n ~ x + (1 | g)", ROWS, family="poisson", seed=1)
+    counts = pw.fit("n ~ x + (1 | g)", ROWS, family="poisson", seed=1, draws=100)
     expected = stats.poisson.logpmf(ROWS["n"].to_numpy(), np.exp(eta(counts)))
     np.testing.assert_allclose(counts.to_datatree(["log_likelihood"])["log_likelihood"]["n"], expected, rtol=1e-8)
-    shares = pw.fit("k | trials(t) ~ x + (1 | g)", ROWS, family="binomial", seed=1)
+    shares = pw.fit("k | trials(t) ~ x + (1 | g)", ROWS, family="binomial", seed=1, draws=100)
     expected = stats.binom.logpmf(ROWS["k"].to_numpy(), ROWS["t"].to_numpy(), 1 / (1 + np.exp(-eta(shares))))
     np.testing.assert_allclose(shares.to_datatree(["log_likelihood"])["log_likelihood"]["k"], expected, rtol=1e-8)
-    weighted = pw.fit("y | weights(w) ~ x + (1 | g)", ROWS, seed=1)
+    weighted = pw.fit("y | weights(w) ~ x + (1 | g)", ROWS, seed=1, draws=100)
     sigma = weighted.posterior["sigma"].values[..., None] / np.sqrt(ROWS["w"].to_numpy())
     expected = stats.norm.logpdf(ROWS["y"].to_numpy(), eta(weighted), sigma)
     np.testing.assert_allclose(weighted.to_datatree(["log_likelihood"])["log_likelihood"]["y"], expected, rtol=1e-9)
@@ -121,7 +121,7 @@ def test_new_outcomes_and_priors(fit, tree):
     ],
 )
 def test_every_kind_of_fit_has_every_group(formula, family, tmp_path):
-    found = pw.fit(formula, ROWS, family=family, seed=1).to_datatree(GROUPS)
+    found = pw.fit(formula, ROWS, family=family, seed=1, draws=100).to_datatree(GROUPS)
     assert set(found.children) == set(GROUPS)
     assert np.isfinite(next(iter(found["log_likelihood"].data_vars.values()))).all()
     found.to_netcdf(tmp_path / "fit.nc")

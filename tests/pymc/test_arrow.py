@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -47,12 +49,16 @@ def test_solutions_and_determinants_are_those_of_dense_matrices(case):
 
 def test_deviations_have_the_inverse_as_their_covariance(case):
     arrow, numbers, dense = case
-    many = 40_000
+    border, own = len(arrow.border), arrow.blocks >= 0
+    many = border + own.sum()
+    units = np.eye(many)  # in the place of standard normal numbers: what is made of each of them by itself
+    of_blocks = np.zeros((*own.shape, many))
+    of_blocks[own] = units[border:]
+    numbers_of = iter([units[:border], of_blocks])
     factors = factorise(arrow, np.repeat(numbers[:, :1], many, axis=1))
-    drawn, _ = factors.deviations(np.random.default_rng(5))
-    root = np.linalg.cholesky(dense[0])
-    white = drawn.T @ root  # which has the unit matrix
-    assert np.abs(white.T @ white / many - np.eye(len(root))).max() < 6.0 * np.sqrt(2.0 / many)
+    drawn, squares = factors.deviations(SimpleNamespace(standard_normal=lambda shape: next(numbers_of).reshape(shape)))
+    np.testing.assert_allclose(drawn @ drawn.T, np.linalg.inv(dense[0]), rtol=1e-8, atol=1e-10)
+    np.testing.assert_array_equal(squares, 1.0)
 
 
 def test_one_that_is_not_positive_definite_spoils_no_other(case):

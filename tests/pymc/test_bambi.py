@@ -8,9 +8,10 @@ import pytest
 
 import poolwise as pw
 from poolwise.pymc import explain
+from tests.selection import long_but_for
 
 
-@pytest.mark.parametrize("noncentered", [True, False])
+@pytest.mark.parametrize("noncentered", long_but_for(1, [True, False]))
 def test_a_model_of_bambi_is_sampled_as_the_same_formula(radon, noncentered):
     priors = {
         "Intercept": bmb.Prior("Normal", mu=0, sigma=3),

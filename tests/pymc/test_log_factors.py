@@ -55,7 +55,9 @@ BUILT = [
         pytest.param(
             lambda build=build: build()[0],
             id=build.__name__,
-            marks=[] if build in (*models.MAIN, models.robust, models.items) else pytest.mark.long,
+            marks=[]
+            if build in (models.two_outcomes, models.autoregressive_outcomes, models.robust, models.items)
+            else pytest.mark.long,
         )
         for build in (*models.ALL, *models.NOT_NORMAL)
     ),

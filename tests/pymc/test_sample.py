@@ -32,7 +32,18 @@ def collapsed(model):
     return block, CollapsedModel.of(linear_rows(block, rest, _first_points(rest)), rest)
 
 
-@pytest.mark.parametrize("build", long_but_for(models.MAIN.__contains__, models.ALL))
+@pytest.fixture(scope="module")
+def hierarchical():
+    return pw.pymc.sample(models.hierarchical()[0], seed=1)
+
+
+# Those of which sums or factors are compared instead.
+ELSEWHERE = (models.crossed, models.two_outcomes, models.autoregressive_outcomes)
+
+
+@pytest.mark.parametrize(
+    "build", long_but_for(lambda build: build in models.MAIN and build not in ELSEWHERE, models.ALL)
+)
 def test_the_block_is_found_and_its_density_is_the_models_own(build):
     """log p(rest) + log p(block | rest) against PyMC's log density of both, at points far from the posterior too."""
     model, expected = build()
@@ -74,7 +85,7 @@ DENSE = (
 )
 
 
-@pytest.mark.parametrize("build", long_but_for(3, DENSE))
+@pytest.mark.parametrize("build", long_but_for((models.hierarchical, models.crossed).__contains__, DENSE))
 def test_marginals_are_those_of_dense_matrices(build):
     """The joint density over the normal density of the block, whose precision is read off the joint density."""
     model, _ = build()
@@ -112,13 +123,11 @@ def test_of_outcomes_that_are_not_normal_nothing_is_integrated_out(build):
         pw.pymc.sample(model)
 
 
-def test_posteriors_are_those_of_the_formula():
-    model, _ = models.hierarchical()
-    mine = pw.pymc.sample(model, seed=1)
+def test_posteriors_are_those_of_the_formula(hierarchical):
     wide = {"sd": pw.HalfCauchy(5), "sigma": pw.HalfCauchy(5), "floor": pw.Normal(0, 10), "Intercept": pw.Normal(0, 10)}
     fit = pw.fit("log_radon ~ floor + (floor || county)", models.RADON, priors=wide, seed=2)
     theirs = fit.posterior
-    posterior = mine["posterior"]
+    posterior = hierarchical["posterior"]
     pairs = {
         "mu_a": theirs["beta"].sel(coefficient="Intercept"),
         "mu_b": theirs["beta"].sel(coefficient="floor"),
@@ -137,10 +146,8 @@ def test_posteriors_are_those_of_the_formula():
         assert np.abs(off / spread).max() < 0.12
 
 
-def test_centred_or_not_is_the_same_posterior():
-    one, other = (
-        pw.pymc.sample(build()[0], seed=3)["posterior"] for build in (models.hierarchical, models.non_centred)
-    )
+def test_centred_or_not_is_the_same_posterior(hierarchical):
+    one, other = (tree["posterior"] for tree in (hierarchical, pw.pymc.sample(models.non_centred()[0], seed=3)))
     for name in ("mu_a", "sigma_a", "sigma_b", "eps"):
         assert float(one[name].mean()) == pytest.approx(float(other[name].mean()), abs=0.12 * float(one[name].std()))
     off = (one["a"].mean(("chain", "draw")) - other["a"].mean(("chain", "draw"))) / one["a"].std(("chain", "draw"))
@@ -199,7 +206,8 @@ def test_same_seed_same_draws():
         np.testing.assert_array_equal(pw.pymc.sample(draws=200, seed=1)["posterior"]["theta"].values, one)
 
 
-def test_zero_and_units_do_not_matter():
+@pytest.mark.parametrize(("shift", "scale"), long_but_for(1, [(-300.0, 1e-3), (1e6, 1.0), (0.0, 1e4)]))
+def test_zero_and_units_do_not_matter(shift, scale):
     rng = np.random.default_rng(2)
     g, e = rng.integers(0, 12, 150), rng.normal(size=150)
 
@@ -211,13 +219,11 @@ def test_zero_and_units_do_not_matter():
             pm.Normal("y", u[g], pm.HalfNormal("s", 2 * scale), observed=y)
         return pw.pymc.sample(model, 500, seed=1)["posterior"]
 
-    plain = built(0.0, 1.0)
-    for shift, scale in ((1e6, 1.0), (-300.0, 1e-3), (0.0, 1e4)):
-        moved = built(shift, scale)
-        np.testing.assert_allclose(moved["tau"].mean() / scale, plain["tau"].mean(), rtol=0.05)
-        np.testing.assert_allclose(
-            (moved["u"].mean(("chain", "draw")) - shift) / scale, plain["u"].mean(("chain", "draw")), atol=0.05
-        )
+    plain, moved = built(0.0, 1.0), built(shift, scale)
+    np.testing.assert_allclose(moved["tau"].mean() / scale, plain["tau"].mean(), rtol=0.05)
+    np.testing.assert_allclose(
+        (moved["u"].mean(("chain", "draw")) - shift) / scale, plain["u"].mean(("chain", "draw")), atol=0.05
+    )
 
 
 def test_predictors_of_any_units():
@@ -597,14 +603,17 @@ def _correlated_and_of_the_shape_of_effects(g, x, y):
 
 @pytest.mark.parametrize(
     "build",
-    [
-        _outcomes_of_the_shape_of_a_mean,
-        _outcomes_of_the_length_of_effects,
-        _prior_of_the_shape_of_effects,
-        _potential_of_the_shape_of_effects,
-        _effects_of_the_shape_of_their_means,
-        _correlated_and_of_the_shape_of_effects,
-    ],
+    long_but_for(
+        4,
+        [
+            _outcomes_of_the_shape_of_a_mean,
+            _outcomes_of_the_length_of_effects,
+            _prior_of_the_shape_of_effects,
+            _potential_of_the_shape_of_effects,
+            _effects_of_the_shape_of_their_means,
+            _correlated_and_of_the_shape_of_effects,
+        ],
+    ),
 )
 def test_of_what_is_integrated_out_the_shape_may_be_read(build):
     model = _grouped(build)
@@ -700,8 +709,14 @@ def test_outcomes_without_rows_and_what_nobody_has_foreseen_are_said(monkeypatch
         for act in (pw.pymc.explain, pw.pymc.sample):
             with pytest.raises(DataError, match="cannot be read here .KeyError: 'of a graph'"):
                 act(model)
-        assert pw.pymc.sample(model, 20, chains=2, otherwise="pymc", seed=1)["posterior"]["m"].shape == (2, 20)
     with model:
         pm.set_data({"seen": np.zeros(0)})
     with pytest.raises(DataError, match="The outcomes 'y' have no rows"):
         pw.pymc.sample(model)
+
+
+@pytest.mark.long
+def test_what_nobody_has_foreseen_is_handed_over(monkeypatch):
+    monkeypatch.setattr("poolwise.pymc.draw.linear_rows", lambda *_: {}["of a graph"])
+    model = _grouped(_outcomes_of_the_shape_of_a_mean)
+    assert pw.pymc.sample(model, 20, chains=2, otherwise="pymc", seed=1)["posterior"]["m"].shape == (2, 20)

@@ -106,6 +106,8 @@ def spark_session():
         "spark.log.level": "OFF",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": "1g",
+        # What runs for seconds is started in less time by the quick compiler and one collector.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     builder = SparkSession.builder.master("local[2]")
     for name, value in options.items():

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 from tests.sources.engines import rows, spark_frame
 
 import poolwise as pw
@@ -183,7 +184,9 @@ def test_a_spark_session_that_is_gone(spark):
     other._sc = context
 
 
-@pytest.mark.parametrize("change", ["UPDATE t SET y = y + 1", "DELETE FROM t WHERE x > 1", "UPDATE t SET x = x * 2"])
+@pytest.mark.parametrize(
+    "change", long_but_for(2, ["UPDATE t SET y = y + 1", "DELETE FROM t WHERE x > 1", "UPDATE t SET x = x * 2"])
+)
 def test_a_table_that_changed_after_the_fit_is_noticed(change, frame):
     import duckdb
 

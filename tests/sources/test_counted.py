@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from tests.selection import long_but_for
 from tests.sources.engines import MAIN_KINDS, source
 
 import poolwise as pw
@@ -61,7 +62,9 @@ def assert_same_draws(one, other):
         np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", MAIN_KINDS)
+@pytest.mark.parametrize(
+    "kind", long_but_for(("arrow", "polars lazy", "duckdb query", "parquet").__contains__, MAIN_KINDS)
+)
 @pytest.mark.usefixtures("dropping")
 def test_the_same_draws_from_every_source(kind, of_rows, counting, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)

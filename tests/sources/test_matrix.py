@@ -92,10 +92,12 @@ def test_same_seed_same_draws_from_every_source(kind, fitted, tmp_path, monkeypa
     assert_same_draws(fit, fitted)
 
 
+@pytest.mark.long
 def test_same_seed_same_draws_from_spark(fitted, in_spark):
     assert_same_draws(pw.fit(FIT, in_spark.dropna(), seed=7, draws=300), fitted)
 
 
+@pytest.mark.long
 def test_charts_and_comparisons_fetch_the_rows_they_need(tmp_path, monkeypatch):
     data = source("parquet", DATA.dropna(), tmp_path, monkeypatch)
     fit = pw.fit("y ~ x + (x | g)", data, seed=1, draws=100)

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.statistics import routes
@@ -26,7 +27,7 @@ LEVELS = {
 }
 
 
-@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("ordered", long_but_for(1, [True, False]))
 @pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
 def test_no_level_is_lost(levels, ordered):
     rng = np.random.default_rng(0)

@@ -136,7 +136,9 @@ def test_sums_of_an_engine_have_the_posterior_of_the_rows(family, of_rows, summi
     )
 
 
-@pytest.mark.parametrize("kind", MAIN_KINDS)
+@pytest.mark.parametrize(
+    "kind", long_but_for(("arrow", "polars lazy", "duckdb query", "parquet").__contains__, MAIN_KINDS)
+)
 def test_every_source(kind, of_rows, summing, tmp_path, monkeypatch):
     fit = fitted("gamma", source(kind, DATA, tmp_path, monkeypatch))
     assert "summed up" in fit.result.model.data.reading
@@ -150,7 +152,7 @@ def test_spark_sums_the_same(spark, of_rows, summing):
     assert_same_posterior(fit, of_rows["gamma"])
 
 
-@pytest.mark.parametrize("family", long_but_for(("gamma", "gaussian", "hurdle_gamma").__contains__, FAMILIES))
+@pytest.mark.parametrize("family", long_but_for("gamma".__eq__, FAMILIES))
 def test_sums_add_subtract_and_travel(family, summing, tmp_path):
     first, second = DATA.iloc[:1200], DATA[DATA["g"] != "g0"].iloc[1200:]
     written = formula(family)
@@ -234,7 +236,9 @@ def test_what_is_not_summed(summing):
         ("gamma ~ a + (1 | g)", {"family": "gamma", "weights": "w"}),
         ("gamma ~ a + (1 | g)", {"family": "weibull"}),
     ):
-        assert "summed up" not in pw.fit(written, data, **options, **FEW).result.model.data.reading
+        family = family_of(options.pop("family"))
+        model, _ = prepare(written, data, priors={}, family=family, missing="drop", threads=1, **options)
+        assert "summed up" not in model.data.reading
 
 
 def test_rare_rows_are_left_out_of_files_by_group(summing, tmp_path):
@@ -248,7 +252,7 @@ def test_rare_rows_are_left_out_of_files_by_group(summing, tmp_path):
     assert_same_posterior(pw.fit(formula("gamma"), kept, family="gamma", **FEW), expected)
 
 
-@pytest.mark.parametrize("name", long_but_for(3, ["Z", "Y", "Least", "N", "F0", "KIND"]))
+@pytest.mark.parametrize("name", long_but_for(1, ["Z", "Y", "Least", "N", "F0", "KIND"]))
 def test_names_that_an_engine_takes_for_ours(name, of_rows, summing):
     """DuckDB does not tell `Z` from `z`, and would sum up the predictor."""
     data = DATA.drop(columns="y").rename(columns={"a": name})

@@ -136,7 +136,7 @@ def _with_categories(seed: int) -> pd.DataFrame:
     return frame.assign(r=0.4 * frame["x"] + rng.normal(size=300))
 
 
-@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("weights", long_but_for("w".__eq__, [None, "w"]))
 @pytest.mark.parametrize("formula", CATEGORIES)
 @pytest.mark.parametrize("seed", long_but_for(1, [0, 1]))
 def test_a_category_that_no_row_has_any_more_is_no_column(formula, weights, seed):
@@ -350,7 +350,7 @@ def test_what_cannot_be_combined(small):
 def test_all_cells_of_two_categories_are_counted():
     """Against counts of the rows, reference levels beside reference levels too."""
     rng = np.random.default_rng(0)
-    for _ in range(10):
+    for _ in range(4):
         n = 120
         rows = pd.DataFrame({"y": rng.normal(size=n), "b": rng.integers(0, 2, n), "g": rng.integers(0, 2, n)})
         rows = rows.assign(a=rng.choice(list("abc"), n, p=[0.2, 0.5, 0.3]), c=rng.choice(list("uvw"), n))

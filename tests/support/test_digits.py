@@ -32,7 +32,10 @@ def test_whole_numbers_are_words_without_decimals():
     assert labels([np.inf, 1.0]) == apart([np.inf, 1.0])
 
 
-@pytest.mark.parametrize(("add", "times"), long_but_for(2, [(-3e6, 1.0), (0.0, 1e-5), (0.0, 1.0), (20_000.0, 1.0)]))
+@pytest.mark.parametrize(
+    ("add", "times"),
+    long_but_for(lambda add, times: times < 1, [(-3e6, 1.0), (0.0, 1e-5), (0.0, 1.0), (20_000.0, 1.0)]),
+)
 def test_tables_tell_groups_apart(add, times):
     rng = np.random.default_rng(0)
     g = np.repeat(np.arange(6), 20)

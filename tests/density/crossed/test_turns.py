@@ -138,9 +138,9 @@ def test_zero_units_and_order_of_rows_do_not_matter(monkeypatch):
 
 
 def test_same_seed_same_draws_and_files(monkeypatch, tmp_path):
-    data = table()
-    one = by_turns(monkeypatch, FORMULA, data, seed=5, draws=200)
-    other = by_turns(monkeypatch, FORMULA, data, seed=5, draws=200, threads=1)
+    data = table(1500, (100, 80, 5))
+    one = by_turns(monkeypatch, FORMULA, data, seed=5, draws=50)
+    other = by_turns(monkeypatch, FORMULA, data, seed=5, draws=50, threads=1)
     np.testing.assert_array_equal(one.posterior["u_item"].values, other.posterior["u_item"].values)
     one.save(tmp_path / "turns.fit")
     again = pw.load(tmp_path / "turns.fit")
@@ -253,7 +253,7 @@ def test_slices_leave_a_density_as_it_is():
 
 def test_what_is_not_crossed_intercepts_is_left_to_the_collapsed_density(monkeypatch):
     monkeypatch.setattr(infer, "LARGE_ROOT", 0)
-    data = table()
+    data = table(600, (30, 25, 5))
     for formula in (
         "y ~ x + (x | person) + (1 | item)",
         "y ~ x + (1 | person)",

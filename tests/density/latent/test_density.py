@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from scipy.stats import gamma, multivariate_normal, norm
 from tests.density.models import between, log_prior, widths
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.density.latent import whitening
@@ -326,7 +327,10 @@ def log_posterior(density, theta, target) -> float:
     return value_at(density, point) - np.linalg.slogdet(matrix)[1]
 
 
-@pytest.mark.parametrize("name", CASES)
+COSTLY = ("series of groups", "monotonic and all else", "both, and of sigma", "two smooths", "shared and own bars")
+
+
+@pytest.mark.parametrize("name", long_but_for(lambda name: name not in COSTLY, CASES))
 def test_value_is_that_of_plain_sums(name):
     model, rows, density = model_of(name)
     assert np.isfinite(density.mode.value)
@@ -347,14 +351,14 @@ def test_the_fixed_map_is_counted():
     assert density.value_and_gradient(point)[0] == pytest.approx(known, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", long_but_for(lambda name: name != "series of groups", CASES))
 def test_gradient_equals_central_differences(name):
     _, _, density = model_of(name)
     for point in some_points(density, 2, seed=1):
         assert_slopes(density, point)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", long_but_for(lambda name: name != "series of groups", CASES))
 def test_coordinates_are_whitened_at_the_mode(name):
     """There z is at its mode, and has the standard normal's curvature but for what the expected information leaves."""
     case, (_, _, density) = CASES[name], model_of(name)
@@ -454,7 +458,7 @@ def uncompressed(model, rows) -> Observations:
         ("gaussian", ["y ~ z + (1 | g)", "sigma ~ 1 + (1 | h)"]),
     ],
 )
-@pytest.mark.parametrize("weights", [None, "weight"])
+@pytest.mark.parametrize("weights", long_but_for(lambda weights: weights is not None, [None, "weight"]))
 def test_rows_that_are_put_together_leave_the_density_as_it_was(family, formula, weights):
     frame = table(family)
     frame = pd.concat([frame, frame.iloc[:20], frame.iloc[5:9]], ignore_index=True)

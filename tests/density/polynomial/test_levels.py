@@ -59,7 +59,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "family", "link"), MODELS)
+@pytest.mark.parametrize(("formula", "family", "link"), long_but_for(4, MODELS))
 def test_they_are_close_to_rows(formula, family, link, monkeypatch):
     """But for the second order in what differs within levels, a part of what makes up for the normal model."""
     monkeypatch.setattr(of_levels, "_FEWER", np.inf)
@@ -136,6 +136,7 @@ def test_levels_that_are_not_close_are_noticed(however_few_rows, monkeypatch):
     assert "left_out" not in fit.outcome.figures
 
 
+@pytest.mark.long
 def test_draws_follow_neither_threads_nor_the_order_of_rows_nor_units(however_few_rows):
     data = _data("bernoulli")
     moved = data.sample(frac=1.0, random_state=1).assign(

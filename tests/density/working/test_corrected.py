@@ -104,7 +104,7 @@ def _exact(family, y, g):
     return exact
 
 
-@pytest.mark.parametrize(("defended", "mirrored"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize(("defended", "mirrored"), long_but_for(1, [(True, True), (False, True), (False, False)]))
 @pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial"])
 def test_estimates_average_to_the_integral_over_coefficients_and_effects(family, defended, mirrored):
     data = _data(family, groups=3, rows=24)
@@ -234,6 +234,7 @@ def test_gradients_of_the_working_density_are_its_slopes(family):
     assert density.starts().shape[1] == density.dimension == len(found.density.layout.names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("formula", "family", "rows"),
     long_but_for(
@@ -283,7 +284,7 @@ def test_the_evidence_is_the_integral():
     assert fit.log_evidence == pytest.approx(np.log(exact), abs=0.03)
 
 
-@pytest.mark.parametrize("family", long_but_for(2, ["poisson", "student", "negative_binomial"]))
+@pytest.mark.parametrize("family", long_but_for(1, ["poisson", "student", "negative_binomial"]))
 @pytest.mark.parametrize(("shift", "factor"), long_but_for(1, [(2000.0, 1e3), (2000.0, 1.0), (0.0, 1e-3)]))
 def test_where_zero_is_units_order_and_names_play_no_part(shift, factor, family):
     data = _data(family, groups=10, rows=150 if family == "poisson" else 600)
@@ -302,7 +303,10 @@ def test_where_zero_is_units_order_and_names_play_no_part(shift, factor, family)
 
 @pytest.mark.parametrize(
     ("family", "link"),
-    long_but_for(2, [("student", None), ("gamma", None), ("gamma", "identity"), ("weibull", None)]),
+    long_but_for(
+        lambda family, link: family == "gamma" and link is None,
+        [("student", None), ("gamma", None), ("gamma", "identity"), ("weibull", None)],
+    ),
 )
 def test_units_of_the_outcome_play_no_part(family, link):
     """The working model is the same, in other units: as efficient, and with the posterior in these."""
@@ -371,8 +375,8 @@ def test_coefficients_and_effects_with_heavy_tails_are_not_thinned():
     g, t = np.repeat(np.arange(12), 20), np.tile([0, 1], 120)
     y = np.where(t == 1, 1, rng.random(240) < expit(rng.normal(size=12)[g])).astype(int)
     data = pd.DataFrame({"y": y, "t": t, "g": g})
-    fit = pw.fit("y ~ t + (1 | g)", data, family="bernoulli", seed=1, draws=3000)
-    nuts = pw.fit("y ~ t + (1 | g)", data, family="bernoulli", seed=2, draws=3000, sampler="nuts")
+    fit = pw.fit("y ~ t + (1 | g)", data, family="bernoulli", seed=1, draws=1500)
+    nuts = pw.fit("y ~ t + (1 | g)", data, family="bernoulli", seed=2, draws=1500, sampler="nuts")
     mine, theirs = (each.result.beta[..., 1] for each in (fit, nuts))
     for share in (0.05, 0.5, 0.95):
         apart = abs(np.quantile(mine, share) - np.quantile(theirs, share))
@@ -443,7 +447,7 @@ def test_few_rows_are_sampled_by_nuts(monkeypatch):
     few, many = _data("bernoulli"), _data("poisson", groups=40, rows=2_500)
     assert pw.fit("y ~ x + (1 | g)", few, family="bernoulli", seed=1, draws=50).outcome.sampler == "nuts"
     rows = _data("negative_binomial", groups=40, rows=2_100).assign(row=np.arange(2_100))
-    fit = pw.fit("y ~ x + (1 | g) + (1 | row)", rows, family="poisson", seed=1, draws=50)
+    fit = pw.fit("y ~ x + (1 | g) + (1 | row)", rows, family="poisson", seed=1, draws=20, chains=2)
     assert fit.outcome.sampler == "nuts"
     assert pw.fit("y ~ x + (1 | g)", many, family="poisson", seed=1, draws=50).outcome.sampler == "independence"
 

@@ -86,7 +86,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "family"), long_but_for(lambda _, family: family != "beta", CASES))
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    long_but_for(lambda formula, family: family == "negative_binomial" or "(x | g)" in formula, CASES),
+)
 def test_estimates_have_the_same_mean_as_those_of_outcomes_that_stay(formula, family):
     """The latter are compared with integrals in `test_corrected.py`."""
     _, (still, one), (moving, other) = densities_of(formula, data_of(family), family)
@@ -159,6 +162,7 @@ def test_the_density_with_dispersions_is_that_of_the_normal_model_times_theirs()
         assert whole == pytest.approx(alone, abs=1e-6)
 
 
+@pytest.mark.long
 def test_where_zero_is_units_order_and_names_play_no_part():
     data = data_of("cumulative", rows=3_000)
     one = pw.fit("y ~ x + (x | g) + (1 | h)", data, family="cumulative", seed=1)

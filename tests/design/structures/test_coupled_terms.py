@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.design.structures import levels
@@ -62,6 +63,7 @@ def test_areas_are_levels_of_a_factor(fit):
     assert any("fit.area_effects('area') has both together" in note for note in fit.notes)
 
 
+@pytest.mark.long
 def test_columns_give_the_same_posterior(fit, monkeypatch):
     monkeypatch.setattr(levels, "FEW", 400)
     columns = pw.fit(FORMULA, DATA, tables=MAP, seed=2)
@@ -82,7 +84,10 @@ def test_effects_of_a_map_sum_to_zero(fit):
     np.testing.assert_allclose(drawn.sum(axis=2), 0.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("change", ["rows", "pairs", "both ways", "dict", "names", "units"])
+@pytest.mark.parametrize(
+    "change",
+    long_but_for(("dict", "names", "units").__contains__, ["rows", "pairs", "both ways", "dict", "names", "units"]),
+)
 def test_nothing_depends_on_how_it_is_written(fit, change):
     data, tables, factor = DATA, MAP, 1.0
     if change == "rows":
@@ -99,7 +104,7 @@ def test_nothing_depends_on_how_it_is_written(fit, change):
         data, tables = DATA.replace({"area": turned}), {"borders": PAIRS.replace(turned)}
     if change == "units":
         data, factor = DATA.assign(y=1e3 * DATA.y), 1e3
-    other = pw.fit(FORMULA, data, tables=tables, seed=1)
+    other = pw.fit(FORMULA, data, tables=tables, seed=1, draws=300)
     assert other.log_evidence + 400 * np.log(factor) == pytest.approx(fit.log_evidence, abs=0.05)
     for name in ("sd_area", f"sd_{NAME}", "sigma"):
         mine, theirs = fit.posterior[name].values, other.posterior[name].values / factor
@@ -211,12 +216,12 @@ def test_pedigree_precision_and_covariance_agree(monkeypatch):
         "covariance": pd.DataFrame(covariance, index=animals, columns=animals),
         "precision": {"levels": animals, "precision": precision_of(parents)[0]},
     }
-    fits = {name: pw.fit(formula, data, tables={"A": each}, seed=1) for name, each in given.items()}
+    fits = {name: pw.fit(formula, data, tables={"A": each}, seed=1, draws=100) for name, each in given.items()}
     assert all(isinstance(one.result.model.design.factors[0].coupling, Coupling) for one in fits.values())
     evidences = [one.log_evidence for one in fits.values()]
     assert max(evidences) - min(evidences) < 0.05
     monkeypatch.setattr(levels, "MOST", 400)
-    dense = pw.fit(formula, data, tables={"A": given["covariance"]}, seed=1)
+    dense = pw.fit(formula, data, tables={"A": given["covariance"]}, seed=1, draws=100)
     assert dense.log_evidence == pytest.approx(evidences[0], abs=0.05)
 
 
@@ -364,15 +369,18 @@ def test_a_word_for_unknown_parents_is_warned_of():
 
 @pytest.mark.parametrize(
     "written",
-    [
-        "y ~ (x + icar(area, borders)) + (1 | area)",
-        "y ~ x + bym2(area, neighbours='borders')",
-        "y ~ x + (icar(area, 'borders')) + (1 | area)",
-        "y ~ x + bym2(area, borders) + I(x ** 2) - I(x ** 2)",
-    ],
+    long_but_for(
+        2,
+        [
+            "y ~ (x + icar(area, borders)) + (1 | area)",
+            "y ~ x + bym2(area, neighbours='borders')",
+            "y ~ x + (icar(area, 'borders')) + (1 | area)",
+            "y ~ x + bym2(area, borders) + I(x ** 2) - I(x ** 2)",
+        ],
+    ),
 )
 def test_other_spellings_are_the_same_model(fit, written):
-    other = pw.fit(written, DATA, tables=MAP, seed=1)
+    other = pw.fit(written, DATA, tables=MAP, seed=1, draws=100)
     assert {factor.name for factor in other.result.model.design.factors} == {"area", NAME}
     assert other.log_evidence == pytest.approx(fit.log_evidence, abs=0.02)
 

@@ -16,9 +16,10 @@ from tests.selection import long_but_for
 import poolwise as pw
 
 RSCRIPT = shutil.which("Rscript")
-pytestmark = pytest.mark.skipif(
-    RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(RSCRIPT is None and not os.environ.get("POOLWISE_NEEDS_R"), reason="no R on this machine"),
+]
 HALF = 0.5  # standard errors between a posterior mean and REML's estimate, of a curve with flat priors on its line
 TABLES = {"map": pd.DataFrame([(f"a{k}", f"a{k + 1}") for k in range(11)] + [(f"a{k}", f"a{k + 4}") for k in range(8)])}
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_is_said_and_the_next_question_answered(fit):
 )
 def test_models_of_all_kinds(formula, family, radon):
     rows = radon.assign(high=(radon["log_radon"] > 1.4).astype(int))
-    explorer = pw.fit(formula, rows, family=family, seed=1).explore()
+    explorer = pw.fit(formula, rows, family=family, seed=1, draws=250).explore()
     before = explorer.answer
     answer = ask(explorer, 1, **{before["priors"][0]["name"]: 2.0})
     assert "failed" not in answer
@@ -132,13 +132,14 @@ def test_models_of_all_kinds(formula, family, radon):
     assert answer["priors"] != before["priors"]
 
 
-def test_fits_without_rows(fit, tmp_path, pooling):
+def test_fits_without_rows(fit, tmp_path):
     fit.save(tmp_path / "fit")
     loaded = pw.load(tmp_path / "fit").explore()
     assert loaded.answer["coefficients"] == fit.explore().answer["coefficients"]
     assert ask(loaded, 1, groups=["AITKIN"])["lines"] is None
+    rows = pd.DataFrame({"g": list("abc") * 8, "y": np.random.default_rng(1).normal(size=24)})
     with pytest.raises(DataError, match="no explorer"):
-        pooling.separate.explore()
+        pw.compare_pooling("y ~ 1", by="g", data=rows, folds=0, draws=50, seed=1).separate.explore()
 
 
 def test_without_anywidget(fit, monkeypatch):
@@ -213,18 +214,29 @@ def test_in_a_browser(notebook_page, fit):
     page.close()
 
 
-def test_labels_are_text_and_the_dark_is_dark(notebook_page):
+@pytest.fixture(scope="module")
+def hostile():
     rows = pd.DataFrame(
         {"g": ["<img src=x onerror=boom()>", "b", "c"] * 8, "y": np.random.default_rng(1).normal(size=24)}
     )
-    page, explorer = notebook_page("#111111", width=360, fit=pw.fit("y ~ 1 + (1 | g)", rows, seed=1))
+    return pw.fit("y ~ 1 + (1 | g)", rows, seed=1)
+
+
+@pytest.mark.long
+def test_nothing_keeps_a_screen_reader_out_in_the_dark(notebook_page, hostile):
+    page, _ = notebook_page("#111111", width=360, fit=hostile)
+    assert faults(page) == []
+    page.close()
+
+
+def test_labels_are_text_and_the_dark_is_dark(notebook_page, hostile):
+    page, explorer = notebook_page("#111111", width=360, fit=hostile)
     assert page.locator(".poolwise-explorer.dark").count() == 1
     page.get_by_label("Explain").select_option("<img src=x onerror=boom()>")
     page.wait_for_function("document.querySelector('.said').textContent.startsWith('<img')")
     assert page.locator(".poolwise-explorer img").count() == 0
     assert page.failures == []
     assert page.evaluate("document.documentElement.scrollWidth <= 360")
-    assert faults(page) == []
     page.close()
 
 
@@ -274,13 +286,17 @@ def test_priors_of_terms_and_odd_names_are_widened_as_set():
     )
     term = "sd_icar(area, 'near')"
     for given in ({f"{term}[Intercept]": pw.HalfNormal(0.1)}, {term: pw.HalfNormal(0.1)}):
-        explorer = pw.fit("y ~ icar(area, near)", rows, tables={"near": near}, priors=given, seed=1).explore()
+        explorer = pw.fit(
+            "y ~ icar(area, near)", rows, tables={"near": near}, priors=given, seed=1, draws=100
+        ).explore()
         ask(explorer, 1, **{term: 4.0})
         assert dict(explorer.fit.result.model.given) == {term: pw.HalfNormal(0.4)}
-        again = pw.fit("y ~ icar(area, near)", rows, tables={"near": near}, priors={term: pw.HalfNormal(0.4)}, seed=1)
+        again = pw.fit(
+            "y ~ icar(area, near)", rows, tables={"near": near}, priors={term: pw.HalfNormal(0.4)}, seed=1, draws=100
+        )
         np.testing.assert_allclose(again.result.theta, explorer.fit.result.theta, rtol=1e-9)
     given = {"sd_grp[1]": pw.HalfNormal(1.0)}
-    explorer = pw.fit("y ~ 1 + (1 | `grp[1]`)", rows, priors=given, seed=1).explore()
+    explorer = pw.fit("y ~ 1 + (1 | `grp[1]`)", rows, priors=given, seed=1, draws=100).explore()
     ask(explorer, 1, **{"sd_grp[1][Intercept]": 0.25})
     assert explorer.fit.result.model.given["sd_grp[1][Intercept]"] == pw.HalfNormal(0.25)
 

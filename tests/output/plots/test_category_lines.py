@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -25,7 +26,7 @@ def tables(chart):
     return [pd.DataFrame(spec["datasets"][layer["data"]["name"]]) for layer in spec["concat"][0]["layer"]]
 
 
-@pytest.mark.parametrize("bar", ["(x | g)", "(x || g)"])
+@pytest.mark.parametrize("bar", long_but_for(1, ["(x | g)", "(x || g)"]))
 def test_curves_are_predictions(meals, bar):
     fit = pw.fit(f"food ~ x + {bar}", meals, family="categorical", draws=100, seed=1)
     by = fit.result.model.design.factors[0].name

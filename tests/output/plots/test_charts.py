@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.output.plots import theme
@@ -78,7 +79,9 @@ def test_charts_that_cannot_be_drawn_say_why(small):
         pooled.plot.forest()
 
 
-@pytest.mark.parametrize("ending", [".svg", ".html", pytest.param(".png", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "ending", long_but_for(".html".__eq__, [".svg", ".html", pytest.param(".png", marks=pytest.mark.long)])
+)
 def test_charts_are_written_whole(ending, radon_fit, tmp_path):
     path = save_chart(radon_fit.plot.trace(["sigma"]), tmp_path / f"trace{ending}")
     assert path.stat().st_size > 5000

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.families import FAMILIES
@@ -39,16 +40,19 @@ def stated(sentences, start):
 
 @pytest.mark.parametrize(
     ("family", "formula"),
-    [
-        ("lognormal", "pos ~ 1"),
-        ("shifted_lognormal", "pos ~ 1"),
-        ("weibull", "pos ~ 1"),
-        ("gamma", "pos ~ 1"),
-        ("asymmetric_laplace", ["y ~ 1", "quantile = 0.9"]),
-        ("hurdle_poisson", "zk ~ 1"),
-        ("zero_inflated_poisson", "zk ~ 1"),
-        ("negative_binomial", "zk ~ 1"),
-    ],
+    long_but_for(
+        lambda family, _: family != "shifted_lognormal",
+        [
+            ("lognormal", "pos ~ 1"),
+            ("shifted_lognormal", "pos ~ 1"),
+            ("weibull", "pos ~ 1"),
+            ("gamma", "pos ~ 1"),
+            ("asymmetric_laplace", ["y ~ 1", "quantile = 0.9"]),
+            ("hurdle_poisson", "zk ~ 1"),
+            ("zero_inflated_poisson", "zk ~ 1"),
+            ("negative_binomial", "zk ~ 1"),
+        ],
+    ),
 )
 def test_the_expected_outcome_is_that_of_predictions(family, formula, rows):
     fit = pw.fit(formula, rows, family=family, seed=1, draws=100)
@@ -59,26 +63,33 @@ def test_the_expected_outcome_is_that_of_predictions(family, formula, rows):
 
 @pytest.mark.parametrize(
     ("family", "formula", "begin"),
-    [
-        ("lognormal", "pos ~ x", "The mean of the log of pos is higher by"),
-        ("weibull", "pos ~ x", "The scale parameter of pos is multiplied by"),
-        ("zero_inflated_poisson", ["zk ~ x", "zi ~ x"], "The mean of zk apart from its added zeros is multiplied by"),
-        ("hurdle_poisson", "zk ~ x", "The mean of zk before its zeros are cut off is multiplied by"),
-        ("binomial", "s | trials(t) ~ x", "The odds of a success in s are multiplied by"),
-        ("binomial", "s | trials(t) ~ 1", "The expected share of s is"),
-        ("bernoulli", "b ~ 1", "The probability of b is"),
-        ("von_mises", "x ~ 1", "The mean direction of x is"),
-        ("poisson", "k ~ 1 + offset(e)", "The expected k where e is 0 is"),
-        ("cumulative", "o ~ x", "The odds of a higher o are multiplied by"),
-        ("cumulative", ["o ~ x", "disc ~ 1"], "The location of o on the scale of the logit link is"),
-        ("cumulative", "o ~ 1", "The probabilities of o are"),
-        ("categorical", "u ~ x", "The odds of u being green instead of blue are multiplied by"),
-        ("categorical", "u ~ 0 + c", "No coefficient alone says what c does: "),
-        ("asymmetric_laplace", "y ~ x", "The median of y is higher by"),
-        ("asymmetric_laplace", ["y ~ x", "quantile = 0.9"], "The 0.9 quantile of y is higher by"),
-        ("asymmetric_laplace", ["y ~ x", "quantile ~ 1"], "The quantile of y is higher by"),
-        ("beta", "h ~ x", "The logit of the mean of h is higher by"),
-    ],
+    long_but_for(
+        lambda family, formula, _: "quantile ~ 1" not in formula,
+        [
+            ("lognormal", "pos ~ x", "The mean of the log of pos is higher by"),
+            ("weibull", "pos ~ x", "The scale parameter of pos is multiplied by"),
+            (
+                "zero_inflated_poisson",
+                ["zk ~ x", "zi ~ x"],
+                "The mean of zk apart from its added zeros is multiplied by",
+            ),
+            ("hurdle_poisson", "zk ~ x", "The mean of zk before its zeros are cut off is multiplied by"),
+            ("binomial", "s | trials(t) ~ x", "The odds of a success in s are multiplied by"),
+            ("binomial", "s | trials(t) ~ 1", "The expected share of s is"),
+            ("bernoulli", "b ~ 1", "The probability of b is"),
+            ("von_mises", "x ~ 1", "The mean direction of x is"),
+            ("poisson", "k ~ 1 + offset(e)", "The expected k where e is 0 is"),
+            ("cumulative", "o ~ x", "The odds of a higher o are multiplied by"),
+            ("cumulative", ["o ~ x", "disc ~ 1"], "The location of o on the scale of the logit link is"),
+            ("cumulative", "o ~ 1", "The probabilities of o are"),
+            ("categorical", "u ~ x", "The odds of u being green instead of blue are multiplied by"),
+            ("categorical", "u ~ 0 + c", "No coefficient alone says what c does: "),
+            ("asymmetric_laplace", "y ~ x", "The median of y is higher by"),
+            ("asymmetric_laplace", ["y ~ x", "quantile = 0.9"], "The 0.9 quantile of y is higher by"),
+            ("asymmetric_laplace", ["y ~ x", "quantile ~ 1"], "The quantile of y is higher by"),
+            ("beta", "h ~ x", "The logit of the mean of h is higher by"),
+        ],
+    ),
 )
 def test_sentences_say_what_a_coefficient_moves(family, formula, begin, rows):
     assert said(formula, rows.assign(h=1 / (1 + np.exp(-rows.y))), family)[0].startswith(begin)
