@@ -32,7 +32,7 @@ def moved(times, source="radon", formula=RADON.formula):
 
 def test_answers_are_those_of_this_process(workers):
     mine, theirs = Desk(Limits(threads=1)), Desk(Limits(), workers=workers)
-    for asked in (RADON, moved(0.25), moved(4.0), RADON):
+    for asked in (RADON, moved(0.25), RADON):
         assert theirs.answered(asked) | {"certificate": None} == mine.answered(asked) | {"certificate": None}
     assert theirs.answered(RADON)["certificate"]["passed"]  # its words hold the seconds that it took
 

@@ -69,7 +69,7 @@ def frame(tables):
     )
 
 
-@pytest.fixture(params=["dense root", "sparse", "LAPACK", "sparse and LAPACK"])
+@pytest.fixture(params=long_but_for("LAPACK".__ne__, ["dense root", "sparse", "LAPACK", "sparse and LAPACK"]))
 def route(request, monkeypatch):
     """Small systems go by every route: all in the root, level by level, or through LAPACK."""
     monkeypatch.setattr(levels, "FEW", 3)

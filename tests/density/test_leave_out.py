@@ -137,7 +137,7 @@ def test_many_groups_in_several_blocks_and_one_that_holds_nearly_all_that_is_kno
     found = density.groups_left_out(points, model.statistics)[0]
     mean, covariance, _ = joint(model, rows, points[0])
     whole = naive.log_normal(rows.values[:, -1], mean, covariance)
-    for group in (0, 7, 100, 255, 256, len(found) - 1):
+    for group in (0, 7, 255, 256):
         keep = rows.codes != group
         rest = naive.log_normal(rows.values[keep, -1], mean[keep], covariance[np.ix_(keep, keep)])
         assert found[group] == pytest.approx(whole - rest, abs=1e-6)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -47,7 +48,7 @@ def test_a_quoted_name_is_a_column(name, column, plain):
     np.testing.assert_array_equal(fit.result.beta, plain)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "x"])
+@pytest.mark.parametrize("name", long_but_for(8, [*NAMES, "x"]))
 def test_a_quoted_name_in_calls(name):
     fit = pw.fit(CALLS.replace("(x)", f"(`{name}`)"), FRAME.rename(columns={"x": name}), draws=50, seed=1)
     np.testing.assert_array_equal(fit.result.beta, pw.fit(CALLS, FRAME, draws=50, seed=1).result.beta)

@@ -129,6 +129,7 @@ def test_a_residual_beside_errors_is_that_on_a_grid(measured):
     np.testing.assert_allclose(table["sd"], spread, rtol=0.06)
 
 
+@pytest.mark.long
 def test_a_residual_beside_errors_is_an_effect_of_each_row(measured):
     priors = {"sd": pw.HalfNormal(1), "Intercept": pw.Normal(0, 3)}
     one = pw.fit("y | se(s, sigma=True) ~ x + (1 | g)", measured, priors=priors | RESIDUAL, seed=1).summary()

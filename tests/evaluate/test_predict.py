@@ -385,7 +385,9 @@ def test_grouping_columns_of_any_name(name):
     assert {"posterior", "observed_data"} <= set(fit.to_datatree().children)
 
 
-@pytest.mark.parametrize("name", ["mean", "sd", "5%", "n", "estimate", "term", "contrast", "effect", "shrinkage"])
+@pytest.mark.parametrize(
+    "name", long_but_for(5, ["mean", "sd", "5%", "n", "estimate", "term", "contrast", "effect", "shrinkage"])
+)
 def test_columns_of_any_name_are_kept(name):
     data = frame().drop(columns="n").rename(columns={"x": name})
     quoted = f"`{name}`"
@@ -417,7 +419,10 @@ def test_summaries_by_selection_equal_numpy():
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ x + (x | g)", "y ~ x * z + (1 | g)", "y ~ x:h + (1 | g)", "y ~ s(x) + (1 | g)", "y ~ log(x)"]
+    "formula",
+    long_but_for(
+        3, ["y ~ x + (x | g)", "y ~ x * z + (1 | g)", "y ~ x:h + (1 | g)", "y ~ s(x) + (1 | g)", "y ~ log(x)"]
+    ),
 )
 @pytest.mark.parametrize("kind", ["fresh", "loaded", "parquet"])
 def test_text_is_no_number_however_the_fit_came_about(tmp_path, formula, kind):

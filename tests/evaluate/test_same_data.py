@@ -24,11 +24,14 @@ def rows() -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("family", "one", "other", "said"),
-    [
-        ("bernoulli", ("b ~ x", None), ("b ~ x", "w"), "the weight of the log likelihood is 1 and 2"),
-        ("binomial", ("s | trials(m) ~ x", None), ("s | trials(more) ~ x", None), "number of trials is 10 and 40"),
-        ("exponential", ("t ~ x", None), ("t | cens(late) ~ x", None), "the end of the interval"),
-    ],
+    long_but_for(
+        2,
+        [
+            ("bernoulli", ("b ~ x", None), ("b ~ x", "w"), "the weight of the log likelihood is 1 and 2"),
+            ("binomial", ("s | trials(m) ~ x", None), ("s | trials(more) ~ x", None), "number of trials is 10 and 40"),
+            ("exponential", ("t ~ x", None), ("t | cens(late) ~ x", None), "the end of the interval"),
+        ],
+    ),
 )
 def test_outcomes_that_count_or_are_known_differently_are_not_compared(rows, family, one, other, said):
     a, b = (pw.fit(f, rows, family=family, weights=w, seed=1, draws=100) for f, w in (one, other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -24,7 +25,7 @@ def fitted(**priors):
 
 @pytest.mark.parametrize(
     ("term", "wider"),
-    [("sd", pw.HalfNormal(2.0)), ("x", pw.Normal(0, 2.0)), ("sigma", pw.Exponential(0.25))],
+    long_but_for(2, [("sd", pw.HalfNormal(2.0)), ("x", pw.Normal(0, 2.0)), ("sigma", pw.Exponential(0.25))]),
 )
 def test_every_scale_is_the_fit_with_that_prior(term, wider):
     found = fitted().sensitivity(term, [0.25, 4.0])

@@ -98,6 +98,7 @@ def test_the_picture_has_both_curves(fit, frame):
     assert steps.groupby("group")["mean"].first().eq(1).all()
 
 
+@pytest.mark.long
 def test_detection_limits_are_got_over():
     """Left-censored outcomes: the slope of all rows, which those above the limit alone do not give."""
     rng = np.random.default_rng(5)

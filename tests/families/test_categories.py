@@ -22,8 +22,9 @@ MADE = {
     for link in family.scale.links
     for count in (2, 3, 5)
 }
+LIKE_OTHERS = [f"{name} {link} 5" for name in ("sratio", "cumulative_equidistant") for link in ("probit", "cloglog")]
 EVERY = [
-    pytest.param(family, id=name, marks=pytest.mark.long if name.endswith(" 3") else ())
+    pytest.param(family, id=name, marks=pytest.mark.long if name.endswith(" 3") or name in LIKE_OTHERS else ())
     for name, family in MADE.items()
 ]
 

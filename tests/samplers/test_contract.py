@@ -101,7 +101,7 @@ def test_a_skewed_density_that_costs_much():
     np.testing.assert_allclose(quantiles, norm.ppf((1 + np.array([0.05, 0.25, 0.5, 0.95])) / 2), atol=0.06)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", long_but_for(lambda sampler: sampler is sample_independence, SAMPLERS))
 def test_a_scale_next_to_zero(sampler):
     drawn = sampler(HalfNormalScale(), settings())
     tau = np.exp(drawn.points).ravel()

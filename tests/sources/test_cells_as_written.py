@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.sources import files
@@ -30,7 +31,7 @@ def csv_with(cells, path, separator=","):
     return path
 
 
-@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("small", long_but_for(1, [True, False]))
 @pytest.mark.parametrize(
     ("write", "separator"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.density.latent.test_density import Case, assert_slopes, drawn, made, oracle, some_points
+from tests.selection import long_but_for
 
 import poolwise as pw
 
@@ -22,7 +23,9 @@ def table(unit: float = 1.0) -> pd.DataFrame:
     return frame.assign(y=unit * (0.3 + np.exp(eta + 0.7 * rng.normal(size=ROWS))))
 
 
-@pytest.mark.parametrize("formula", [SHIFT.formula, "y ~ x", "y ~ 1 + (1 | g)"])
+@pytest.mark.parametrize(
+    "formula", long_but_for(lambda formula: formula != SHIFT.formula, [SHIFT.formula, "y ~ x", "y ~ 1 + (1 | g)"])
+)
 def test_value_is_that_of_plain_sums_with_the_volume_of_the_coordinates(formula):
     model, rows, density = made(replace(SHIFT, formula=formula), table())
     assert np.isfinite(density.problem.mixing.bounds[0]).sum() == 1
@@ -56,7 +59,7 @@ def test_the_mode_is_where_the_coordinates_begin():
     np.testing.assert_allclose(u, density.mode.u, atol=0.01)  # Newton stops where a step is worth little
 
 
-@pytest.mark.parametrize("shift", ["ndt ~ x", "ndt ~ 1 + (1 | g)", "ndt ~ 0 + C(h)"])
+@pytest.mark.parametrize("shift", long_but_for(1, ["ndt ~ x", "ndt ~ 1 + (1 | g)", "ndt ~ 0 + C(h)"]))
 def test_shifts_that_differ_between_rows_have_no_bound(shift):
     """None that one coefficient could have: the chain learns from its density."""
     _, _, density = made(replace(SHIFT, formula=["y ~ x + (1 | g)", shift]), table())
@@ -72,6 +75,7 @@ def test_the_search_begins_below_the_smallest_outcome_whatever_the_prior():
     assert model.priors.coefficients[2].mean == 3.0
 
 
+@pytest.mark.long
 def test_units_of_the_outcome_do_not_matter():
     one, other = (made(replace(SHIFT, priors={}), table(unit))[2] for unit in (1.0, 1000.0))
     rng = np.random.default_rng(0)

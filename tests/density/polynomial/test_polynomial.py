@@ -325,6 +325,7 @@ def test_fits_by_polynomials_and_by_rows_agree(family, however_few_rows, monkeyp
     assert abs(close.log_evidence - by_rows.log_evidence) < 0.15
 
 
+@pytest.mark.long
 def test_draws_that_polynomials_are_not_quite_right_for_are_weighed(however_few_rows, monkeypatch):
     """Of the third order: what is left out, known for every draw, makes up for it."""
     data, formula = _data("bernoulli"), "y ~ x + (x | g)"

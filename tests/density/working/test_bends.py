@@ -99,14 +99,17 @@ def test_no_likelihood_rises_faster_and_faster():
 
 @pytest.mark.parametrize(
     ("family", "data", "expected"),
-    [
-        (ZIP, {"share": 0.0}, {"zi": SHARE}),
-        (ZIP, {"share": 0.02}, {"zi": SHARE}),
-        (ZINB, {"share": 0.02, "shape": 2.0, "level": -0.5}, {"zi": SHARE, "shape": INVERSE}),
-        (ZINB, {"share": 0.02}, {"zi": SHARE, "shape": INVERSE}),
-        (HURDLE, {"share": 0.1}, {}),
-        ("negative_binomial", {"share": 0.0, "shape": 2.0}, {}),
-    ],
+    long_but_for(
+        lambda family, data, expected: family != ZINB or "shape" in data,
+        [
+            (ZIP, {"share": 0.0}, {"zi": SHARE}),
+            (ZIP, {"share": 0.02}, {"zi": SHARE}),
+            (ZINB, {"share": 0.02, "shape": 2.0, "level": -0.5}, {"zi": SHARE, "shape": INVERSE}),
+            (ZINB, {"share": 0.02}, {"zi": SHARE, "shape": INVERSE}),
+            (HURDLE, {"share": 0.1}, {}),
+            ("negative_binomial", {"share": 0.0, "shape": 2.0}, {}),
+        ],
+    ),
 )
 def test_what_suits_the_rows_is_taken(family, data, expected):
     """No share, no bend: a hurdle's is known by its zeros, and its logit suits as well."""

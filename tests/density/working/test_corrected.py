@@ -441,6 +441,7 @@ def test_turns_that_begin_with_some_of_the_rows_end_at_the_same_model(family, mo
     np.testing.assert_allclose(begun.outcomes.values, whole.outcomes.values, rtol=0.03, atol=0.1)
 
 
+@pytest.mark.long
 def test_few_rows_are_sampled_by_nuts(monkeypatch):
     """And an effect for each row, whose estimates would cost more than they are worth."""
     monkeypatch.undo()

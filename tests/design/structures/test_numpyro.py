@@ -14,7 +14,7 @@ KNOWN = json.loads(OUTPUT.read_text())
 APART, SDS = 0.1, 0.07  # posterior sds between means, and share between sds
 
 
-LONG = ("lip cancer", "new haven", "herd")
+LONG = ("lip cancer", "new haven", "herd", "mauna loa")
 SLOW = ("discoveries",)  # chains, of 199 coefficients
 
 

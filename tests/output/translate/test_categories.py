@@ -59,7 +59,7 @@ def built(fit, system, data):
 
 
 @pytest.mark.parametrize("levels", LEVELS.values(), ids=list(LEVELS))
-@pytest.mark.parametrize("term", ["z", "C(z)"])
+@pytest.mark.parametrize("term", long_but_for(1, ["z", "C(z)"]))
 def test_categories_of_a_file_are_those_of_the_fit(levels, term):
     data = frame(levels)
     fit = fitted(f"y ~ {term} + x + (1 | g)", data, priors={"slopes": pw.Normal(0, 1)})
@@ -110,6 +110,7 @@ def test_categories_within_expressions_and_in_groups():
             fitted("y ~ z", lost).as_code(system)
 
 
+@pytest.mark.long
 def test_effects_of_categories_by_group_in_bambi():
     """Each has an sd of its own."""
     data = frame()
