@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import poolwise as pw
+from tests.selection import long_but_for
 
 ROWS = 120
 MODELS = {
@@ -89,7 +90,7 @@ def test_a_hundred_repetitions(name, tmp_path):
             np.testing.assert_array_equal(got, mine)
 
 
-@pytest.mark.parametrize("repetition", range(6))
+@pytest.mark.parametrize("repetition", long_but_for(3, range(6)))
 def test_separate_regressions_do_not_follow_the_order_of_rows(repetition):
     one, other = (
         pw.compare_pooling("y ~ x + z", by="g", data=data, seed=3, draws=30, folds=0).separate.result.beta
@@ -98,7 +99,7 @@ def test_separate_regressions_do_not_follow_the_order_of_rows(repetition):
     np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("repetition", range(6))
+@pytest.mark.parametrize("repetition", long_but_for(3, range(6)))
 def test_trajectories_do_not_follow_the_order_of_rows(repetition):
     """A trajectory takes a difference in the last digit for another path, so that statistics are rounded first."""
     one, other = (

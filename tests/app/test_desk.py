@@ -419,6 +419,7 @@ def test_what_is_taken_away_is_of_the_question_asked_last(tmp_path):
     assert desk.explained("a", one)["text"].startswith("a: 5 rows")
 
 
+@pytest.mark.long
 def test_steps_of_a_judgement_are_of_its_own_fits(tmp_path):
     desk = uploaded(rows(z=np.arange(40.0) % 7), tmp_path)
     first = desk.judgement(Asked(UPLOAD, "y ~ x + (x | g)"), threading.Event())
@@ -490,6 +491,7 @@ def test_lines_are_along_the_first_amount(tmp_path, formula, along):
     assert (first["lines"] and first["lines"]["x"]) == along
 
 
+@pytest.mark.long
 def test_labels_that_are_numbers_and_text_and_long_ones(tmp_path):
     long = "x" * 300
     desk = uploaded(rows(g=np.repeat([*"abcdefg", long], 5)), tmp_path)
@@ -575,6 +577,7 @@ def test_maps_that_are_none(content, message, tmp_path):
     assert desk.described(UPLOAD) == before
 
 
+@pytest.mark.long
 def test_a_map_of_islands_is_drawn_but_joins_nothing(tmp_path):
     desk = uploaded(rows(), tmp_path)
     found = shapes(8, code=list(range(8)), name=list("abcdefgh"))
@@ -593,6 +596,7 @@ def test_a_map_of_islands_is_drawn_but_joins_nothing(tmp_path):
     assert desk.described(UPLOAD)["map"] is None  # another table, another map
 
 
+@pytest.mark.long
 def test_files_of_a_folder_that_the_operator_opened(tmp_path, monkeypatch):
     place = tmp_path / "data"
     place.mkdir()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.selection import long_but_for
 
 import poolwise
 from poolwise.compiled import library
@@ -68,13 +69,13 @@ def test_an_edited_source_is_never_run_from_the_library(copy):
 
 @pytest.mark.parametrize(
     ("harm", "said"),
-    [
+    long_but_for(3, [
         (lambda folder: (folder / BEST).write_bytes(b"\x7fELF" + bytes(1000)), "is missing or damaged"),
         (lambda folder: (folder / BEST).unlink(), "is missing or damaged"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").unlink(), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "its manifest cannot be read"),
-    ],
+    ]),
 )  # fmt: skip
 def test_a_damaged_library_is_not_loaded(copy, harm, said):
     harm(copy / "poolwise" / "compiled" / "prebuilt")

@@ -56,7 +56,7 @@ def route(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("formula", long_but_for(5, FORMULAS))
 def test_density_and_gradient(formula, school, route):
     model, rows, density = model_of(formula, school)
     if route == "sparse":

@@ -91,7 +91,7 @@ def model_of(formula, frame, tables):
     return model, rows, gaussian(model.statistics, model.design, model.priors, threads=1)
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("formula", long_but_for(6, FORMULAS))
 def test_density_and_gradient(formula, frame, tables, route):
     model, rows, density = model_of(formula, frame, tables)
     if "sparse" in route:
@@ -126,7 +126,7 @@ def test_coefficients_given_theta_are_exact(formula, frame, tables, route):
     np.testing.assert_allclose(means, mean[: len(means)], rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("formula", long_but_for(5, FORMULAS))
 def test_moments_of_rows(formula, frame, tables, route):
     model, rows, density = model_of(formula, frame, tables)
     theta = 0.3 * random_theta(density, 1)[0]

@@ -8,6 +8,7 @@ import pytest
 
 from tests import naive
 from tests.density.models import FORMULAS, between, centre_of, model_of, of_coefficients
+from tests.selection import long_but_for
 
 
 def frame(rows=40, groups=5, seed=3, far=0.0):
@@ -110,7 +111,7 @@ def density_without(model):
     return gaussian(model.statistics, design, model.priors, threads=1)
 
 
-@pytest.mark.parametrize("weights", [None, "n"])
+@pytest.mark.parametrize("weights", long_but_for(lambda weights: weights is not None, [None, "n"]))
 @pytest.mark.parametrize("formula", [formula for formula in FORMULAS if "|" in formula])
 def test_groups_left_out_are_ratios_of_dense_marginals(formula, weights):
     from poolwise.inference.prepare import prepare

@@ -50,7 +50,7 @@ def _names(fit):
 
 @pytest.mark.parametrize(
     "formula",
-    long_but_for(2, ["y ~ b:x + (0 + b | g)", "y ~ I(b * x) + b", "y ~ b * x + (b || g)", "y ~ x + (1 | b)"]),
+    long_but_for(1, ["y ~ b:x + (0 + b | g)", "y ~ I(b * x) + b", "y ~ b * x + (b || g)", "y ~ x + (1 | b)"]),
 )
 def test_truth_values_from_every_source(formula, tmp_path, monkeypatch):
     from poolwise.statistics import routes

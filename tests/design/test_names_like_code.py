@@ -40,7 +40,7 @@ def plain():
     return pw.fit("y ~ x + (x | g)", FRAME, draws=50, seed=1).result.beta
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", long_but_for(9, NAMES))
 @pytest.mark.parametrize("column", ["x", "g", pytest.param("y", marks=pytest.mark.long)])
 def test_a_quoted_name_is_a_column(name, column, plain):
     formula = re.sub(rf"\b{column}\b", lambda _: f"`{name}`", "y ~ x + (x | g)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.evaluate.along import along
@@ -43,22 +44,25 @@ def line(fit, column, group, points=5):
 
 @pytest.mark.parametrize(
     ("formula", "column", "variable"),
-    [
-        ("y ~ x + I(x**2) + (1 | g)", "x", "x"),
-        ("y ~ x + I(x**2) + z + (x + I(x**2) | g)", "I(x ** 2)", "x"),
-        ("y ~ x * z + (x * z | g)", "x", "x"),
-        ("y ~ scale(x) * z + (1 | g)", "scale(x)", "x"),
-        ("y ~ poly(x, 2) + (1 | g)", "poly(x, 2)[1]", "x"),
-        ("y ~ s(x) + z + (s(x) | g)", "s(x)[linear]", "x"),
-        ("y ~ s(x, by=z) + z + (1 | g)", None, "x"),
-        ("y ~ `a b` + I(`a b`**2) + (1 | g)", "a b", "a b"),
-        ("y ~ k * z + (k | g)", "k[T.mid]", "k"),
-        ("y ~ k + x:k + (1 | g)", "k[T.high]", "k"),
-        ("y ~ t * x + (1 | g)", "t[T.b]", "t"),
-        ("y ~ C(year) + (1 | g)", "C(year)[T.2003]", "year"),
-        ("y ~ mo(year, by=z) + z + (1 | g)", None, "year"),
-        ("y ~ x + x:z + offset(z) + (1 | g) + (0 + x | g)", "x", "x"),
-    ],
+    long_but_for(
+        9,
+        [
+            ("y ~ x + I(x**2) + (1 | g)", "x", "x"),
+            ("y ~ x + I(x**2) + z + (x + I(x**2) | g)", "I(x ** 2)", "x"),
+            ("y ~ x * z + (x * z | g)", "x", "x"),
+            ("y ~ scale(x) * z + (1 | g)", "scale(x)", "x"),
+            ("y ~ poly(x, 2) + (1 | g)", "poly(x, 2)[1]", "x"),
+            ("y ~ s(x) + z + (s(x) | g)", "s(x)[linear]", "x"),
+            ("y ~ s(x, by=z) + z + (1 | g)", None, "x"),
+            ("y ~ `a b` + I(`a b`**2) + (1 | g)", "a b", "a b"),
+            ("y ~ k * z + (k | g)", "k[T.mid]", "k"),
+            ("y ~ k + x:k + (1 | g)", "k[T.high]", "k"),
+            ("y ~ t * x + (1 | g)", "t[T.b]", "t"),
+            ("y ~ C(year) + (1 | g)", "C(year)[T.2003]", "year"),
+            ("y ~ mo(year, by=z) + z + (1 | g)", None, "year"),
+            ("y ~ x + x:z + offset(z) + (1 | g) + (0 + x | g)", "x", "x"),
+        ],
+    ),
 )
 def test_lines_are_predictions(frame, formula, column, variable):
     fit = pw.fit(formula, frame, seed=1, draws=60)

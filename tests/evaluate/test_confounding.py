@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.design.structures import levels
@@ -29,7 +30,7 @@ def notes_of(formula, **given):
     return [note for note in fit.notes if "told from it" in note or "hardly tell the intercept" in note]
 
 
-@pytest.mark.parametrize("few", [3, 50])
+@pytest.mark.parametrize("few", long_but_for(1, [3, 50]))
 @pytest.mark.parametrize(
     ("formula", "named", "term"),
     [

@@ -139,6 +139,7 @@ def test_evidence_is_known_where_independence_was_asked_for(frame):
     assert np.isfinite(fit.log_evidence)
 
 
+@pytest.mark.long
 def test_a_part_of_many_rows_stands_for_all(count, monkeypatch):
     """An approximation of all rows makes up for the part that was taken."""
     whole = count.loo()

@@ -153,6 +153,7 @@ def test_rows_in_a_file_are_streamed_and_give_the_same(tmp_path):
     np.testing.assert_allclose(fit.kfold(5, draws=50).elpd_i, here.kfold(5, draws=50).elpd_i, atol=1e-6)
 
 
+@pytest.mark.long
 def test_kfold_by_refits_agrees_with_leaving_out_one_by_one():
     fit = fitted("y ~ x + (1 | g)", draws=2000)
     loo, folds = fit.loo(), fit.kfold(36, draws=500)

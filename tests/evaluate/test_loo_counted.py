@@ -106,6 +106,7 @@ def test_counted_fits_are_compared_on_the_rows_that_all_columns_tell_apart(frame
         pw.compare(**fits)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["loo", pytest.param("kfold", marks=pytest.mark.long)])
 def test_counted_rows_are_grouped_by_another_column(how, monkeypatch):
     """Rows in the order of their counts were grouped by the column of the rows in the order of the data."""

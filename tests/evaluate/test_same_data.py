@@ -62,6 +62,7 @@ def test_outcomes_of_one_mean_and_another_spread_are_other_data(rows):
     assert pw.bayes_factor(*(pw.fit("y ~ x", d, seed=1, draws=50) for d in (centred, again))) == pytest.approx(1, 0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("formula", "family"), long_but_for(1, [("y ~ x + (1 | g)", "normal"), ("b ~ x + (1 | g)", "bernoulli")])
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.selection import long_but_for
 
 import poolwise as pw
 from poolwise.families import CIRCLE, FAMILIES
@@ -50,7 +51,7 @@ def test_fits_are_certified_and_near_the_truth(name):
         assert abs(mean - value) < 4 * sd, (key, mean, sd)  # the log of a shift is skewed
 
 
-@pytest.mark.parametrize("name", ["shifted_lognormal", "skew_normal", "zero_one_inflated_beta"])
+@pytest.mark.parametrize("name", long_but_for(1, ["shifted_lognormal", "skew_normal", "zero_one_inflated_beta"]))
 def test_a_fit_whose_formula_leaves_parameters_out_is_saved_and_loaded(name, tmp_path):
     frame = simulated(name)
     fit = pw.fit("y ~ x + (1 | g)", frame, family=name, seed=1, draws=50, chains=2)

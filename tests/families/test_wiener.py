@@ -73,7 +73,7 @@ STARTS = [(d, beyond) for d in (1e-6, 1e-3, 0.1, 0.37, 0.4999, 0.5) for beyond i
 
 @pytest.mark.parametrize(
     ("d", "beyond"),
-    long_but_for(lambda *each: each in ((1e-6, True), (0.1, False)), STARTS),
+    long_but_for(lambda *each: each == (0.1, False), STARTS),
 )
 def test_passage_equals_many_digits(d, beyond):
     """At all distances of the boundaries and drifts that data may have, and beyond."""

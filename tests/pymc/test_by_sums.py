@@ -68,13 +68,7 @@ def test_a_number_that_rows_share_is_computed_once():
 @pytest.mark.parametrize(
     "build",
     long_but_for(
-        (
-            models.hierarchical,
-            models.two_outcomes,
-            models.crossed,
-            models.random_walk,
-            models.autoregressive_outcomes,
-        ).__contains__,
+        (models.two_outcomes, models.random_walk, models.autoregressive_outcomes).__contains__,
         [*long_but_for(models.MAIN.__contains__, models.ALL), priors_on_priors, known_errors],
     ),
 )

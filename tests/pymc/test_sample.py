@@ -38,7 +38,7 @@ def hierarchical():
 
 
 # Those of which sums or factors are compared instead.
-ELSEWHERE = (models.crossed, models.two_outcomes, models.autoregressive_outcomes)
+ELSEWHERE = (models.correlated, models.crossed, models.two_outcomes, models.autoregressive_outcomes)
 
 
 @pytest.mark.parametrize(
@@ -602,7 +602,7 @@ def _correlated_and_of_the_shape_of_effects(g, x, y):
 @pytest.mark.parametrize(
     "build",
     long_but_for(
-        4,
+        3,
         [
             _outcomes_of_the_shape_of_a_mean,
             _outcomes_of_the_length_of_effects,

@@ -116,7 +116,9 @@ def test_damaged_archives_end_in_one_sentence(tmp_path):
             fitted(path)
 
 
-@pytest.mark.parametrize("term", ["I(v == 0.1)", "I(v > 0.1)", "I(0.3 > v)", "I(v <= 0.2)", "I(-v != -0.3)"])
+@pytest.mark.parametrize(
+    "term", long_but_for(2, ["I(v == 0.1)", "I(v > 0.1)", "I(0.3 > v)", "I(v <= 0.2)", "I(-v != -0.3)"])
+)
 def test_numbers_of_single_precision_are_compared_as_they_are_written(term, tmp_path):
     """Of a column of single precision 0.1 is no double 0.1; from a file of text it is."""
     frame = FRAME.assign(v=np.tile([0.1, 0.2, 0.3, 0.4], 30))

@@ -62,9 +62,7 @@ def assert_same_draws(one, other):
         np.testing.assert_allclose(one.result.variables()[name].values, variable.values, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    "kind", long_but_for(("arrow", "polars lazy", "duckdb query", "parquet").__contains__, MAIN_KINDS)
-)
+@pytest.mark.parametrize("kind", long_but_for(("polars lazy", "parquet").__contains__, MAIN_KINDS))
 @pytest.mark.usefixtures("dropping")
 def test_the_same_draws_from_every_source(kind, of_rows, counting, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)
@@ -105,6 +103,7 @@ def test_counts_add_subtract_and_travel(of_rows, tmp_path):
         one - together
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("dropping")
 def test_updates_forgetting_and_merging_are_refits(of_rows):
     first, second = DATA.iloc[:1500], DATA.iloc[1500:]

@@ -72,7 +72,7 @@ SOURCES = {"pandas": lambda: CATEGORIES, "DuckDB": _enums, "Polars": _polars, "l
 
 
 @pytest.mark.parametrize("large", [False, True])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", long_but_for(("pandas", "DuckDB", "lazy").__contains__, SOURCES))
 def test_the_declared_order_is_kept_by_every_route(source, large, monkeypatch):
     """Which outcome is the success, and which category the reference, is no matter of how many rows there are."""
     if large:

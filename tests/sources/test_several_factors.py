@@ -35,9 +35,7 @@ def expected():
     return {name: pw.SufficientStatistics.from_data(text, DATA, **asked(name)) for name, text in FORMULAS.items()}
 
 
-@pytest.mark.parametrize(
-    "kind", long_but_for(("arrow", "polars lazy", "duckdb query", "parquet").__contains__, MAIN_KINDS)
-)
+@pytest.mark.parametrize("kind", long_but_for(("polars lazy", "duckdb query").__contains__, MAIN_KINDS))
 def test_every_formula_from_every_source(kind, expected, tmp_path, monkeypatch):
     data = source(kind, DATA, tmp_path, monkeypatch)
     for name, formula in FORMULAS.items():

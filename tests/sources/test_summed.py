@@ -136,9 +136,7 @@ def test_sums_of_an_engine_have_the_posterior_of_the_rows(family, of_rows, summi
     )
 
 
-@pytest.mark.parametrize(
-    "kind", long_but_for(("arrow", "polars lazy", "duckdb query", "parquet").__contains__, MAIN_KINDS)
-)
+@pytest.mark.parametrize("kind", long_but_for(("polars lazy", "parquet").__contains__, MAIN_KINDS))
 def test_every_source(kind, of_rows, summing, tmp_path, monkeypatch):
     fit = fitted("gamma", source(kind, DATA, tmp_path, monkeypatch))
     assert "summed up" in fit.result.model.data.reading

@@ -449,14 +449,17 @@ def uncompressed(model, rows) -> Observations:
 
 @pytest.mark.parametrize(
     ("family", "formula"),
-    [
-        ("poisson", "y ~ z + (z | g)"),
-        ("bernoulli", "y ~ z + (1 | g) + (1 | h)"),
-        ("binomial", "y | trials(n) ~ z + (1 | g)"),
-        ("exponential", "y ~ z + (1 | g)"),
-        ("negative_binomial", "y ~ z + (1 | g)"),
-        ("gaussian", ["y ~ z + (1 | g)", "sigma ~ 1 + (1 | h)"]),
-    ],
+    long_but_for(
+        4,
+        [
+            ("poisson", "y ~ z + (z | g)"),
+            ("bernoulli", "y ~ z + (1 | g) + (1 | h)"),
+            ("binomial", "y | trials(n) ~ z + (1 | g)"),
+            ("exponential", "y ~ z + (1 | g)"),
+            ("negative_binomial", "y ~ z + (1 | g)"),
+            ("gaussian", ["y ~ z + (1 | g)", "sigma ~ 1 + (1 | h)"]),
+        ],
+    ),
 )
 @pytest.mark.parametrize("weights", long_but_for(lambda weights: weights is not None, [None, "weight"]))
 def test_rows_that_are_put_together_leave_the_density_as_it_was(family, formula, weights):

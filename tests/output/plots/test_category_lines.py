@@ -43,6 +43,7 @@ def test_curves_are_predictions(meals, bar):
     assert (ticks["y"] < 0).all()
 
 
+@pytest.mark.long
 def test_two_poolings_of_a_category(meals):
     found = pw.compare_pooling("food ~ x", by="g", data=meals, family="categorical", folds=0, draws=100, seed=1)
     bands, lines, _ = tables(found.plot.lines([0, 3]))

@@ -79,6 +79,7 @@ def test_charts_that_cannot_be_drawn_say_why(small):
         pooled.plot.forest()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "ending", long_but_for(".html".__eq__, [".svg", ".html", pytest.param(".png", marks=pytest.mark.long)])
 )
