@@ -15,7 +15,10 @@ def long_but_for(kept: int | Callable[..., bool], values: Iterable[object]) -> l
     for place, value in enumerate(values):
         known = isinstance(value, type(pytest.param()))
         parts = value.values if known else value if isinstance(value, tuple) else (value,)
-        if place < kept if isinstance(kept, int) else kept(*parts):
+        keep = place < kept if isinstance(kept, int) else kept(*parts)
+        if not isinstance(keep, bool):
+            raise TypeError(f"whether {value!r} is kept must be true or false, not {keep!r}")
+        if keep:
             found.append(value)
         elif known:
             found.append(pytest.param(*parts, id=value.id, marks=[*value.marks, pytest.mark.long]))

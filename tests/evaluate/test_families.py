@@ -72,7 +72,6 @@ def by_draws(posterior, rows, i):
     return np.log(np.exp(found.log_density(rows.response[i : i + 1])).mean())
 
 
-@pytest.mark.long
 def test_groups_left_out_are_what_refits_say(count):
     found = count.loo(by="g")
     refits = count.kfold(by="g", draws=300)

@@ -137,7 +137,6 @@ def test_zero_units_and_order_of_rows_do_not_matter(monkeypatch):
         np.testing.assert_allclose(other["sd"].to_numpy()[:5] / scale, spread[:5], rtol=0.15)
 
 
-@pytest.mark.long
 def test_same_seed_same_draws_and_files(monkeypatch, tmp_path):
     data = table(1500, (100, 80, 5))
     one = by_turns(monkeypatch, FORMULA, data, seed=5, draws=50)

@@ -114,7 +114,6 @@ def however_few_rows(monkeypatch):
     monkeypatch.setattr(near_normal, "_GRADIENTS", np.inf)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("family", long_but_for(1, ["bernoulli", "negative_binomial"]))
 def test_fits_by_levels_and_by_rows_agree(family, however_few_rows, monkeypatch):
     data, formula = _data(family), "y ~ x + (1 | g) + (1 | h)"
