@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -103,3 +105,12 @@ def test_more_rows_differ_than_are_kept(parquet, monkeypatch):
     monkeypatch.setattr("poolwise.statistics.counted.MOST", 50)
     fit = pw.fit("y ~ below + (1 | far)", parquet(ROWS.drop(columns="holes")), family="bernoulli", **FEW)
     assert "more than 50 rows differ" in fit.result.model.data.reading
+
+
+def test_values_beyond_the_ends_that_are_known_are_noticed(parquet):
+    relation, names = parquet(ROWS), ["below", "short"]
+    packed = packed_keys(relation, names)
+    for least, sizes in ((packed.least, (9, 6)), ((-6, 250), packed.sizes)):
+        narrower = replace(packed, least=least, sizes=sizes)
+        with pytest.raises(pw.PoolwiseError, match="rows.parquet holds values beyond"):
+            narrower.count(relation, relation.frame.select(*names), Scan())

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from poolwise.sources.relation import Relation
+from poolwise.support.errors import DataError
 from poolwise.support.naming import free_column
 from poolwise.support.progress import Scan
+from poolwise.support.threads import look
 
 _MOST = 1 << 24  # places
 _BATCH = 1 << 20  # rows
@@ -42,13 +44,22 @@ class PackedKeys:
         return math.prod(self.sizes)
 
     def count(self, relation: Relation, rows: Any, scan: Scan) -> np.ndarray:
-        """(places,) how many of some rows of a relation, without missing values, have each number."""
+        """(places,) how many of some rows of a relation, without missing values, have each number.
+
+        Raises
+        ------
+        DataError : where a value lies beyond the ends that the engine knows, as of a Parquet file with false ones.
+        """
         import narwhals as nw
 
         name, found = free_column("key", self.names), np.zeros(self.places, dtype=np.int64)
         keys = rows.select(self._key().cast(nw.Int32).alias(name))
         for batch in relation.batches(keys, _BATCH, scan):
-            np.add.at(found, nw.from_native(batch, eager_only=True)[name].to_numpy(), 1)
+            look()
+            places = nw.from_native(batch, eager_only=True)[name].to_numpy()
+            if len(places) and (places.min() < 0 or places.max() >= self.places):
+                raise DataError(f"{relation.words} holds values beyond the least and the largest that it states.")
+            np.add.at(found, places, 1)
         return found
 
     def _key(self) -> Any:
