@@ -27,8 +27,8 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_ess
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 # Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000. More where weights
-# are estimates, whose chains stay more, by as much as the weights' efficiency says.
-_PLENTY, _MORE = 2_000, 2.0
+# are estimates, whose chains stay more: by a power of the weights' efficiency, with which that holds for it too.
+_PLENTY, _MORE, _POWER = 2_000, 2.0, 1.5
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
 _FEW = 1000  # draws, fewer than which the verdict says how well they tell means
 _BRIDGED = 10  # draws for each dimension, from which a bridge from them can be computed
@@ -82,7 +82,7 @@ def run(
     effort = effort_of(density)
     length = settings.draws
     if settings.fewer and density.cost >= _SLOW:
-        each = 1.0 if stay is None else min(_MORE, 1.0 / efficiency(adapted.log_weights))
+        each = 1.0 if stay is None else min(_MORE, efficiency(adapted.log_weights) ** -_POWER)
         length = min(length, math.ceil(_PLENTY * each / settings.chains))
     needed = settings.chains * (_SETTLE + length)
     log_bound, kept = choose_bound(adapted.log_weights, effort.stay if stay is None else stay)
