@@ -14,12 +14,14 @@ import numpy as np
 from poolwise.samplers.interface import LogDensity
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
+from poolwise.samplers.rounding import rounded, rounded_root
 from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, normalised
 
 LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
+_DIGITS = 10  # binary digits, in standard deviations, that are kept of a proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def adapt(
         weights = np.minimum(weights, 1 / math.sqrt(len(weights)))
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
-        proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
+        proposal = _settled(fit_mixture(points, weights, start, 6)).with_defence(0.03, 2.0, 3.0)
     if effort.surrogate and reached > LEAST:
         surrogate = fit_surrogate(best[0], points, values, rng)
         if surrogate is not None:
@@ -137,7 +139,7 @@ def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
     """One component for each mode, in warped coordinates, weighted by the root of its Laplace mass."""
     masses = np.array([mode.value + 0.5 * np.linalg.slogdet(mode.covariance)[1] for mode in modes])
     # The root keeps a mode in play whose mass is underestimated; a tenth at the least.
-    weights = np.maximum(np.exp(0.5 * (masses - masses.max())), 0.1)
+    weights = np.maximum(np.exp(0.5 * rounded(masses - masses.max(), 1.0, _DIGITS)), 0.1)
     places = [warp.inverse(mode.point) for mode in modes]
     factors = [
         1.1 * np.linalg.cholesky(mode.covariance * np.outer(slope, slope))
@@ -145,6 +147,14 @@ def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
     ]
     centres = np.array([centre for centre, _ in places])
     return StudentMixture(weights / weights.sum(), centres, np.array(factors), np.full(len(modes), 6.0))
+
+
+def _settled(mixture: StudentMixture) -> StudentMixture:
+    """Without last digits: values of a density of very many rows have few beyond them."""
+    weights = rounded(mixture.weights, 1.0, _DIGITS)
+    scales = np.diagonal(mixture.factors, axis1=1, axis2=2)
+    factors = np.array([rounded_root(root, _DIGITS) for root in mixture.factors])
+    return StudentMixture(weights / weights.sum(), rounded(mixture.means, scales, _DIGITS), factors, mixture.degrees)
 
 
 def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng: np.random.Generator) -> StudentMixture:
@@ -175,7 +185,8 @@ def refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: 
     """A proposal fitted to the points of a run, which are many more than adaptation had."""
     weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
     weights /= weights.sum()
-    proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
+    found = _settled(fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12))
+    proposal = found.with_defence(0.1, 2.0, 3.0)
     values = log_weights + adapted.proposal.log_density(points)
     # Resampled in proportion to how much more likely they are now: as if they came from the new proposal.
     ratio = normalised(proposal.log_density(points) - adapted.proposal.log_density(points))
