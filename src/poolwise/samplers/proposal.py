@@ -21,7 +21,7 @@ from poolwise.samplers.weights import efficiency, normalised
 
 LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
-_DIGITS = 10  # binary digits, in standard deviations, that are kept of a proposal
+_DIGITS = 10  # binary digits that are kept of a rough proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,20 @@ def weighted(
 
 
 def adapt(
-    density: LogDensity, rng: np.random.Generator, modes: list[Mode] | None = None, *, hopeless: float = 0.0
+    density: LogDensity,
+    rng: np.random.Generator,
+    modes: list[Mode] | None = None,
+    *,
+    hopeless: float = 0.0,
+    rough: bool = False,
 ) -> Adapted:
     """Fit the proposal to the density, from modes that are looked for where none are given.
 
-    Two rounds that leave the efficiency below `hopeless` are the last.
+    Parameters
+    ----------
+    hopeless : two rounds that leave the efficiency below it are the last.
+    rough : whether few digits are kept of it: values of very many rows have noise, and at a point that is a billionth
+        aside there may be other draws of effects.
     """
     modes = find_modes(density, rng) if modes is None else modes
     d, effort = density.dimension, effort_of(density)
@@ -126,20 +135,21 @@ def adapt(
         weights = np.minimum(weights, 1 / math.sqrt(len(weights)))
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
-        proposal = _settled(fit_mixture(points, weights, start, 6)).with_defence(0.03, 2.0, 3.0)
+        proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
+    mixture = _rough(best[0]) if rough else best[0]
     if effort.surrogate and reached > LEAST:
-        surrogate = fit_surrogate(best[0], points, values, rng)
+        surrogate = fit_surrogate(mixture, points, values, rng)
         if surrogate is not None:
             middle = values > values.max() - d  # where most draws will be: that is what a bound must suit
             return Adapted(surrogate, warp, (values - surrogate.log_density(points))[middle], done, spent)
-    return Adapted(best[0], warp, best[1], done, spent)
+    return Adapted(mixture, warp, best[1], done, spent)
 
 
 def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
     """One component for each mode, in warped coordinates, weighted by the root of its Laplace mass."""
     masses = np.array([mode.value + 0.5 * np.linalg.slogdet(mode.covariance)[1] for mode in modes])
     # The root keeps a mode in play whose mass is underestimated; a tenth at the least.
-    weights = np.maximum(np.exp(0.5 * rounded(masses - masses.max(), 1.0, _DIGITS)), 0.1)
+    weights = np.maximum(np.exp(0.5 * (masses - masses.max())), 0.1)
     places = [warp.inverse(mode.point) for mode in modes]
     factors = [
         1.1 * np.linalg.cholesky(mode.covariance * np.outer(slope, slope))
@@ -149,8 +159,8 @@ def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
     return StudentMixture(weights / weights.sum(), centres, np.array(factors), np.full(len(modes), 6.0))
 
 
-def _settled(mixture: StudentMixture) -> StudentMixture:
-    """Without last digits: values of a density of very many rows have few beyond them."""
+def _rough(mixture: StudentMixture) -> StudentMixture:
+    """With some binary digits, in standard deviations: as good a proposal."""
     weights = rounded(mixture.weights, 1.0, _DIGITS)
     scales = np.diagonal(mixture.factors, axis1=1, axis2=2)
     factors = np.array([rounded_root(root, _DIGITS) for root in mixture.factors])
@@ -181,12 +191,14 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
     )
 
 
-def refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator) -> Adapted:
-    """A proposal fitted to the points of a run, which are many more than adaptation had."""
+def refined(
+    adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator, *, rough: bool = False
+) -> Adapted:
+    """A proposal fitted to the points of a run, which are many more than adaptation had; `rough` as in `adapt`."""
     weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
     weights /= weights.sum()
-    found = _settled(fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12))
-    proposal = found.with_defence(0.1, 2.0, 3.0)
+    proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
+    proposal = _rough(proposal) if rough else proposal
     values = log_weights + adapted.proposal.log_density(points)
     # Resampled in proportion to how much more likely they are now: as if they came from the new proposal.
     ratio = normalised(proposal.log_density(points) - adapted.proposal.log_density(points))
