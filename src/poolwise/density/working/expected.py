@@ -148,8 +148,9 @@ class ExpectedLikelihood:
                 for node, weight in nodes:
                     predictors[0] = mean[part][few] + node * np.sqrt(variance[part][few])
                     self._slopes(predictors, of, slopes, information)
-                    of_columns += weight * (columns[:, of] @ slopes[0])
-                    total += weight * slopes[self.dispersions.parameters].sum(axis=1)
+                    with np.errstate(invalid="ignore"):  # of this thread: slopes may have no end
+                        of_columns += weight * (columns[:, of] @ slopes[0])
+                        total += weight * slopes[self.dispersions.parameters].sum(axis=1)
             return np.concatenate([of_columns, total])
 
         return np.asarray(sum(map_slices(some, len(mean), _SLICE, self.threads), np.zeros(len(columns) + len(logs))))
