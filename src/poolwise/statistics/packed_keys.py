@@ -48,7 +48,8 @@ class PackedKeys:
 
         Raises
         ------
-        DataError : where a value lies beyond the ends that the engine knows, as of a Parquet file with false ones.
+        DataError : where a number is none of these, as of a Parquet file that states false ends; a value beyond its
+            ends whose number is that of another combination is not noticed.
         """
         import narwhals as nw
 
