@@ -162,6 +162,8 @@ def test_values_that_are_not_finite(engine, frame):
         pw.fit(FORMULA, data(frame.assign(x=0.1)))
     with pytest.raises(pw.DataError, match="There is no column 'xx' in the data. Did you mean 'x'?"):
         pw.fit("y ~ xx + (1 | g)", data(frame))
+    with pytest.raises(pw.DataError, match="There is no column 'yy' in the data. Did you mean 'y'?"):
+        pw.fit("yy ~ x + (1 | g)", data(frame), family="poisson")
 
 
 def test_terms_that_look_at_whole_columns_of_too_many_rows(frame, monkeypatch):

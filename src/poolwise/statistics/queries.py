@@ -16,6 +16,12 @@ from poolwise.support.errors import DataError
 from poolwise.support.progress import Scan
 
 
+def check_columns(needed: Needed, relation: Relation) -> None:
+    """Refuse a formula with a column that is not there."""
+    for name in needed.columns:
+        check_column(name, relation.names)
+
+
 def holds_numbers(needed: Needed, relation: Relation) -> dict[str, bool]:
     """Which columns of a formula hold numbers, by their type; truth values are categories, save on its left side.
 

@@ -24,7 +24,7 @@ from poolwise.sources.source import Source
 from poolwise.sources.summary_tables import CellTable
 from poolwise.statistics.counted import CountedTable, continuous, count_rows, reduce_counted
 from poolwise.statistics.merge_cells import add_cells, from_cells
-from poolwise.statistics.queries import check_outcome, group_key, holds_numbers, is_complete
+from poolwise.statistics.queries import check_columns, check_outcome, group_key, holds_numbers, is_complete
 from poolwise.statistics.reduce import reduce_rows
 from poolwise.statistics.scan import learn_scales, scan
 from poolwise.statistics.statistics import Statistics
@@ -74,6 +74,7 @@ def reduce_source(
         kept = None
     try:
         if not needed.linear:
+            check_columns(needed, source)
             why = ""
             if counting is not None and source.count() > LARGE:
                 there = _aggregated(needed, source, counting, like, missing, threads, progress)
@@ -93,6 +94,7 @@ def reduce_source(
 
 def looks_continuous(needed: Needed, relation: Relation, family: Family) -> bool:
     """Whether so many of the first rows differ that counting equal ones, or summing up outcomes, is not worth while."""
+    check_columns(needed, relation)
     columns = list(needed.columns) if summable(needed, family) is None else keys_of(needed)
     complete = relation.frame.select(*needed.columns).filter(is_complete(relation, needed.columns))
     return bool(continuous(relation, complete, columns))
