@@ -114,3 +114,11 @@ def test_values_beyond_the_ends_that_are_known_are_noticed(parquet):
         narrower = replace(packed, least=least, sizes=sizes)
         with pytest.raises(pw.PoolwiseError, match="rows.parquet holds values beyond"):
             narrower.count(relation, relation.frame.select(*names), Scan())
+
+
+def test_a_file_that_changes_before_it_is_counted(parquet):
+    relation, names = parquet(ROWS), ["below", "short"]
+    packed = packed_keys(relation, names)
+    parquet(ROWS.assign(below=ROWS["below"] + 9))
+    with pytest.raises(pw.FileError, match="changed while it was read"):
+        packed.count(relation, relation.frame.select(*names), Scan())

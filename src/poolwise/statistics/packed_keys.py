@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwise.sources.relation import Relation
+from poolwise.sources.relation import Relation, check_unchanged
 from poolwise.support.errors import DataError
 from poolwise.support.naming import free_column
 from poolwise.support.progress import Scan
@@ -50,6 +50,7 @@ class PackedKeys:
         ------
         DataError : where a number is none of these, as of a Parquet file that states false ends; a value beyond its
             ends whose number is that of another combination is not noticed.
+        FileError : when a file has changed since its ends were read.
         """
         import narwhals as nw
 
@@ -59,6 +60,7 @@ class PackedKeys:
             look()
             places = nw.from_native(batch, eager_only=True)[name].to_numpy()
             if len(places) and (places.min() < 0 or places.max() >= self.places):
+                check_unchanged(relation.stamp)
                 raise DataError(f"{relation.words} holds values beyond the least and the largest that it states.")
             np.add.at(found, places, 1)
         return found
