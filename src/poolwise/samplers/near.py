@@ -62,7 +62,7 @@ def sample_near(
     adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
     settings.progress("adapting the proposal", 0.0)
     rng = np.random.default_rng(adapt_seed)
-    adapted = adapt(near, rng, modes, rough=True)
+    adapted = adapt(near, rng, modes)
     for size in (_FIRST, _TELLING):
         settings.progress("comparing with the density itself", 0.1)
         points, log_weights, values = weighted(density, adapted.warp, adapted.proposal, rng, size)
@@ -87,7 +87,7 @@ def sample_near(
         tilted = Tilted.towards(near, theta, log_weights, apart) if efficiency(log_weights) < _EVEN else None
         if tilted is None:
             break
-        nearer = adapt(tilted, rng, modes, rough=True)
+        nearer = adapt(tilted, rng, modes)
         points, log_weights, values = weighted(density, nearer.warp, nearer.proposal, rng, _TELLING)
         theta, log_jacobian = nearer.warp.forward(points)
         with np.errstate(invalid="ignore"):
@@ -99,7 +99,7 @@ def sample_near(
         if not _heavy(telling.log_weights):
             break
         points, log_weights, _ = weighted(density, telling.warp, telling.proposal, rng, _MORE * (density.dimension + 1))
-        better = refined(telling, points, log_weights, rng, rough=True)
+        better = refined(telling, points, log_weights, rng)
         log_weights = weighted(density, better.warp, better.proposal, rng, _TELLING)[1]
         telling = replace(better, log_weights=log_weights, evaluations=better.evaluations + _TELLING)
     if _heavy(telling.log_weights):
@@ -107,7 +107,7 @@ def sample_near(
     found, points, log_weights = run(density, telling, settings, draw_seed, _STAY)
     if not _steady(found) and found.certificate.figures["efficiency"] > _AGAIN:
         settings.progress("sampling once more, from a better proposal", 0.5)
-        better = refined(telling, points, log_weights, np.random.default_rng(second_seed), rough=True)
+        better = refined(telling, points, log_weights, np.random.default_rng(second_seed))
         found = run(density, better, settings, second_seed, _STAY)[0]
     return Near(replace(found, certificate=replace(found.certificate, passed=_steady(found))), True)
 

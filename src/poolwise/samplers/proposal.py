@@ -14,14 +14,12 @@ import numpy as np
 from poolwise.samplers.interface import LogDensity
 from poolwise.samplers.mixture import StudentMixture, fit_mixture
 from poolwise.samplers.mode import Mode, find_modes
-from poolwise.samplers.rounding import rounded, rounded_root
 from poolwise.samplers.surrogate import Surrogate, fit_surrogate
 from poolwise.samplers.warp import Warp, warp_for
 from poolwise.samplers.weights import efficiency, normalised
 
 LEAST = 0.2  # efficiency below which draws are not certified
 _ROUNDS = 10
-_DIGITS = 10  # binary digits that are kept of a rough proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +89,11 @@ def weighted(
 
 
 def adapt(
-    density: LogDensity,
-    rng: np.random.Generator,
-    modes: list[Mode] | None = None,
-    *,
-    hopeless: float = 0.0,
-    rough: bool = False,
+    density: LogDensity, rng: np.random.Generator, modes: list[Mode] | None = None, *, hopeless: float = 0.0
 ) -> Adapted:
     """Fit the proposal to the density, from modes that are looked for where none are given.
 
-    Parameters
-    ----------
-    hopeless : two rounds that leave the efficiency below it are the last.
-    rough : whether few digits are kept of it: values of very many rows have noise, and at a point that is a billionth
-        aside there may be other draws of effects.
+    Two rounds that leave the efficiency below `hopeless` are the last.
     """
     modes = find_modes(density, rng) if modes is None else modes
     d, effort = density.dimension, effort_of(density)
@@ -136,13 +125,12 @@ def adapt(
         weights /= weights.sum()
         start = _spread_start(points, weights, min(1 + done, 5), rng)
         proposal = fit_mixture(points, weights, start, 6).with_defence(0.03, 2.0, 3.0)
-    mixture = _rough(best[0]) if rough else best[0]
     if effort.surrogate and reached > LEAST:
-        surrogate = fit_surrogate(mixture, points, values, rng)
+        surrogate = fit_surrogate(best[0], points, values, rng)
         if surrogate is not None:
             middle = values > values.max() - d  # where most draws will be: that is what a bound must suit
             return Adapted(surrogate, warp, (values - surrogate.log_density(points))[middle], done, spent)
-    return Adapted(mixture, warp, best[1], done, spent)
+    return Adapted(best[0], warp, best[1], done, spent)
 
 
 def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
@@ -157,14 +145,6 @@ def _laplace(modes: list[Mode], warp: Warp) -> StudentMixture:
     ]
     centres = np.array([centre for centre, _ in places])
     return StudentMixture(weights / weights.sum(), centres, np.array(factors), np.full(len(modes), 6.0))
-
-
-def _rough(mixture: StudentMixture) -> StudentMixture:
-    """With some binary digits, in standard deviations: as good a proposal."""
-    weights = rounded(mixture.weights, 1.0, _DIGITS)
-    scales = np.diagonal(mixture.factors, axis1=1, axis2=2)
-    factors = np.array([rounded_root(root, _DIGITS) for root in mixture.factors])
-    return StudentMixture(weights / weights.sum(), rounded(mixture.means, scales, _DIGITS), factors, mixture.degrees)
 
 
 def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng: np.random.Generator) -> StudentMixture:
@@ -191,14 +171,11 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
     )
 
 
-def refined(
-    adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator, *, rough: bool = False
-) -> Adapted:
-    """A proposal fitted to the points of a run, which are many more than adaptation had; `rough` as in `adapt`."""
+def refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator) -> Adapted:
+    """A proposal fitted to the points of a run, which are many more than adaptation had."""
     weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
     weights /= weights.sum()
     proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
-    proposal = _rough(proposal) if rough else proposal
     values = log_weights + adapted.proposal.log_density(points)
     # Resampled in proportion to how much more likely they are now: as if they came from the new proposal.
     ratio = normalised(proposal.log_density(points) - adapted.proposal.log_density(points))
