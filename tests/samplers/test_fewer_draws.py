@@ -18,6 +18,7 @@ def frame():
 def test_as_many_as_make_two_thousand_in_all(frame, monkeypatch):
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1).result.draws == 1000
     monkeypatch.setattr(independence, "_SLOW", 0.0)
+    monkeypatch.setattr(independence, "efficiency", lambda log_weights: 1.0)
     fit = pw.fit("y ~ x + (1 | g)", frame, seed=1)
     assert fit.outcome.passed
     assert (fit.result.chains, fit.result.draws) == (4, 500)
@@ -25,6 +26,27 @@ def test_as_many_as_make_two_thousand_in_all(frame, monkeypatch):
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1, chains=2).result.draws == 1000
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1, draws=1000).result.draws == 1000
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1, draws=70).result.draws == 70
+
+
+@pytest.mark.parametrize(("efficiency", "draws"), [(0.8, 560), (0.2, 1000)])
+def test_more_where_proposals_fit_less_well_up_to_twice(frame, monkeypatch, efficiency, draws):
+    monkeypatch.setattr(independence, "_SLOW", 0.0)
+    monkeypatch.setattr(independence, "efficiency", lambda log_weights: efficiency)
+    assert pw.fit("y ~ x + (1 | g)", frame, seed=1).result.draws == draws
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+def test_enough_for_all_effects_of_a_crossed_maximal_model(seed):
+    # 40 subjects see 24 items; of 2,000 draws the worst scalar of seed 1 had an effective sample size of 747.
+    rng = np.random.default_rng(1)
+    subject, item = np.repeat(np.arange(40), 24), np.tile(np.arange(24), 40)
+    condition = (subject + item) % 2
+    y = 500 + 30 * condition + rng.normal(0, 50, 40)[subject] + rng.normal(0, 20, 40)[subject] * condition
+    y += rng.normal(0, 30, 24)[item] + rng.normal(0, 10, 24)[item] * condition + rng.normal(0, 100, 960)
+    data = {"y": y, "condition": condition, "subject": subject, "item": item}
+    fit = pw.fit("y ~ condition + (condition | subject) + (condition | item)", data, seed=seed)
+    assert fit.outcome.passed
+    assert fit.summary(groups=True)["ess_bulk"].min() > 1000
 
 
 def test_what_is_no_number_of_draws(frame):

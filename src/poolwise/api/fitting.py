@@ -80,7 +80,8 @@ def fit(
     tables : what structured terms refer to by name: neighbours of `icar(area, neighbours)`, the covariance or pedigree
         of `(1 | gr(animal, cov="A"))`; `{"neighbours": pairs, "A": matrix}`.
     draws, chains : size of the posterior sample. Without a number it is 1,000 for each chain; where an evaluation of
-        the density takes about a millisecond or more, as many as make 2,000 draws that are nearly independent.
+        the density takes a quarter of a millisecond or more, as many as make 2,000 draws that are nearly independent,
+        and up to twice that where they are less so.
     seed : same seed, same draws, whatever the number of threads; None takes fresh randomness.
     sampler : "auto" picks and says why; "independence" or "nuts" insist.
     missing : "drop" leaves out rows with missing values, counts them and says so; "error" refuses them.

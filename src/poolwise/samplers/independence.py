@@ -14,8 +14,7 @@ import time
 
 import numpy as np
 
-from poolwise.compiled import kernel
-from poolwise.compiled.types import IntMatrix, Matrix
+from poolwise.samplers.accept_reject import choose_bound, run_chains
 from poolwise.samplers.bridge import bridge
 from poolwise.samplers.convergence import ESS_PER_CHAIN, bulk_and_tail_ess
 from poolwise.samplers.interface import Certificate, LogDensity, Sample, SamplerSettings, child_seeds
@@ -26,9 +25,10 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_ess
 
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
-# Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000. More where weights
-# are estimates, whose chains stay more: by a power of the weights' efficiency, with which that holds for it too.
-_PLENTY, _MORE, _POWER = 2_000, 2.0, 1.5
+# Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000. More where chains
+# stay more: by powers of the weights' efficiency, with which that holds there too.
+_PLENTY, _MORE = 2_000, 2.0
+_EXACT, _ESTIMATED = 0.5, 1.5
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
 _FEW = 1000  # draws, fewer than which the verdict says how well they tell means
 _BRIDGED = 10  # draws for each dimension, from which a bridge from them can be computed
@@ -51,7 +51,7 @@ def sample_independence(density: LogDensity, settings: SamplerSettings, modes: l
     if found.certificate.passed or not np.isfinite(log_weights).any():
         return found
     settings.progress("sampling once more, from a better proposal", 0.7)
-    better = refined(adapted, points, log_weights, np.random.default_rng(second_seed))
+    better = refined(density, adapted, points, log_weights, np.random.default_rng(second_seed))
     return run(density, better, settings, second_seed)[0]
 
 
@@ -77,15 +77,18 @@ def run(
 ) -> tuple[Sample, np.ndarray, np.ndarray]:
     """Chains from a frozen proposal; and all points that were proposed (m, d), with their log weights (m,).
 
-    `stay` is the share of steps that may stay where they are, by default what suits the cost of an evaluation.
+    `stay` is the share of steps that may stay where they are, of weights that are estimates; without it weights are
+    exact, and it is what suits the cost of an evaluation.
     """
     effort = effort_of(density)
     length = settings.draws
     if settings.fewer and density.cost >= _SLOW:
-        each = 1.0 if stay is None else min(_MORE, efficiency(adapted.log_weights) ** -_POWER)
-        length = min(length, math.ceil(_PLENTY * each / settings.chains))
+        power = _EXACT if stay is None else _ESTIMATED
+        more = min(_MORE, efficiency(adapted.log_weights) ** -power)
+        length = min(length, math.ceil(_PLENTY * more / settings.chains))
     needed = settings.chains * (_SETTLE + length)
-    log_bound, kept = choose_bound(adapted.log_weights, effort.stay if stay is None else stay)
+    stay = effort.stay if stay is None else stay
+    log_bound, kept = choose_bound(adapted.log_weights, stay, _MOST_PROPOSALS)
     rng = np.random.Generator(np.random.SFC64(seed))
     spare = 1.0 if effort.surrogate else 1.05
     batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -104,7 +107,7 @@ def run(
         passed = rng.choice(len(points), size=needed, p=normalised(log_weights))
     candidates, excess = points[passed][:needed], log_weights[passed][:needed] - log_bound
     chosen = np.empty((settings.chains, _SETTLE + length), dtype=np.int64)
-    moves = _run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
+    moves = run_chains(np.maximum(excess, 0.0).reshape(chosen.shape), np.log(rng.random(chosen.shape)), chosen)
     figures = {
         "acceptance": moves / (settings.chains * (chosen.shape[1] - 1)),
         "efficiency": efficiency(log_weights),
@@ -145,39 +148,6 @@ def _second_route(
     other, error = bridge(draws, values, warped, rng, count)
     own = math.sqrt((1 / efficiency(log_weights) - 1) / len(log_weights))
     return {"evidence_gap": abs(other - log_mean(log_weights)), "evidence_error": math.hypot(error, own)}
-
-
-def choose_bound(log_weights: np.ndarray, stay: float) -> tuple[float, float]:
-    """Log of the bound on the weights, and the share of proposals that pass under it.
-
-    The bound is the least one under which a stationary chain stays in place in at most a share `stay` of its steps,
-    that is E[(w - bound)+] <= stay E[w], unless a draw would cost more than `_MOST_PROPOSALS` proposals.
-    """
-    top = float(log_weights.max())
-    weights = np.sort(np.exp(log_weights - top))[::-1]
-    total = weights.sum()
-    above = np.cumsum(weights) - weights * np.arange(1, len(weights) + 1)  # sum of (w - w_k)+ over the k largest
-    bound = weights[np.searchsorted(above, stay * total, side="right") - 1]
-    bound = min(bound, _MOST_PROPOSALS * total / len(weights))
-    return top + math.log(bound), float(np.minimum(weights / bound, 1.0).mean())
-
-
-@kernel
-def _run_chains(log_excess: Matrix, log_uniforms: Matrix, chosen: IntMatrix) -> int:
-    """Metropolis on candidates that have passed the bound, log_excess = max(log w - log bound, 0), (chains, steps).
-
-    A state within the bound always gives way; one beyond it gives way in proportion. Returns the number of moves.
-    """
-    moves = 0
-    for chain in range(log_excess.shape[0]):
-        current = 0
-        chosen[chain, 0] = chain * log_excess.shape[1]
-        for step in range(1, log_excess.shape[1]):
-            if log_uniforms[chain, step] < log_excess[chain, step] - log_excess[chain, current]:
-                current = step
-                moves += 1
-            chosen[chain, step] = chain * log_excess.shape[1] + current
-    return moves
 
 
 def _certify(figures: dict[str, float], log_evidence: float, least: float, *, few: bool, bridged: bool) -> Certificate:

@@ -99,15 +99,13 @@ def sample_near(
         if not _heavy(telling.log_weights):
             break
         points, log_weights, _ = weighted(density, telling.warp, telling.proposal, rng, _MORE * (density.dimension + 1))
-        better = refined(telling, points, log_weights, rng)
-        log_weights = weighted(density, better.warp, better.proposal, rng, _TELLING)[1]
-        telling = replace(better, log_weights=log_weights, evaluations=better.evaluations + _TELLING)
+        telling = refined(density, telling, points, log_weights, rng, _TELLING)
     if _heavy(telling.log_weights):
         return None
     found, points, log_weights = run(density, telling, settings, draw_seed, _STAY)
     if not _steady(found) and found.certificate.figures["efficiency"] > _AGAIN:
         settings.progress("sampling once more, from a better proposal", 0.5)
-        better = refined(telling, points, log_weights, np.random.default_rng(second_seed))
+        better = refined(density, telling, points, log_weights, np.random.default_rng(second_seed), _TELLING)
         found = run(density, better, settings, second_seed, _STAY)[0]
     return Near(replace(found, certificate=replace(found.certificate, passed=_steady(found))), True)
 

@@ -44,7 +44,7 @@ class Effort:
 
 
 _CHEAP = Effort(100, 0.93, 0.5, 4, 0.002, False)
-_MODERATE = Effort(50, 0.75, 0.5, 3, 0.05, False)  # an evaluation costs more than what else is done for a draw
+_MODERATE = Effort(50, 0.85, 0.5, 5, 0.02, False)  # an evaluation costs more than what else is done for a draw
 _COSTLY = Effort(60, 1.0, 0.5, 2, 0.05, True)  # fewer draws are taken where none are asked for
 EXPENSIVE = Effort(60, 0.5, 0.5, 1, 0.05, True)  # it costs more than the search for a polynomial
 
@@ -171,14 +171,23 @@ def _spread_start(points: np.ndarray, weights: np.ndarray, components: int, rng:
     )
 
 
-def refined(adapted: Adapted, points: np.ndarray, log_weights: np.ndarray, rng: np.random.Generator) -> Adapted:
-    """A proposal fitted to the points of a run, which are many more than adaptation had."""
+def refined(
+    density: LogDensity,
+    adapted: Adapted,
+    points: np.ndarray,
+    log_weights: np.ndarray,
+    rng: np.random.Generator,
+    size: int | None = None,
+) -> Adapted:
+    """A proposal fitted to the points of a run, which are many more than adaptation had.
+
+    Its weights are those of `size` new points, by default as many as a round of adaptation has: old ones, drawn again
+    as if they were its own, repeat the few that it thinks much more of.
+    """
     weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
     weights /= weights.sum()
     proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
-    values = log_weights + adapted.proposal.log_density(points)
-    # Resampled in proportion to how much more likely they are now: as if they came from the new proposal.
-    ratio = normalised(proposal.log_density(points) - adapted.proposal.log_density(points))
-    some = rng.choice(len(points), size=len(points), p=ratio)
-    spent = adapted.evaluations + len(points)
-    return Adapted(proposal, adapted.warp, (values - proposal.log_density(points))[some], adapted.rounds + 1, spent)
+    size = 2 * effort_of(density).first * (density.dimension + 1) if size is None else size
+    fresh = weighted(density, adapted.warp, proposal, rng, size)[1]
+    spent = adapted.evaluations + len(points) + size
+    return Adapted(proposal, adapted.warp, fresh, adapted.rounds + 1, spent)
