@@ -10,6 +10,8 @@ from tests.selection import long_but_for
 from poolwise.samplers import LogDensity, SamplerSettings, independence, sample
 from poolwise.samplers.independence import sample_independence
 from poolwise.samplers.nuts import sample_nuts
+from poolwise.samplers.proposal import adapt, refined, weighted
+from poolwise.samplers.weights import efficiency
 
 
 class Gaussian:
@@ -162,3 +164,21 @@ def test_a_second_estimate_that_cannot_be_computed_is_no_agreement(monkeypatch):
     found = sample_independence(Gaussian(2), SamplerSettings(1000, 4, np.random.SeedSequence(1))).certificate
     assert not found.passed
     assert "could not be computed" in found.advice
+
+
+def test_a_better_proposal_is_judged_by_new_points_of_its_own():
+    class Counted(Gaussian):
+        seen = 0
+
+        def log_density(self, points):
+            self.seen += len(points)
+            return super().log_density(points)
+
+    density, rng = Counted(2), np.random.default_rng(1)
+    adapted = adapt(density, rng)
+    points, log_weights, _ = weighted(density, adapted.warp, adapted.proposal, rng, 3_000)
+    before = density.seen
+    better = refined(density, adapted, points, log_weights, rng)
+    assert len(better.log_weights) == density.seen - before == better.evaluations - adapted.evaluations - 3_000
+    assert len(np.unique(better.log_weights)) == len(better.log_weights)  # old points drawn again would repeat
+    assert efficiency(better.log_weights) > 0.9

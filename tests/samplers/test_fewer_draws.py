@@ -28,11 +28,12 @@ def test_as_many_as_make_two_thousand_in_all(frame, monkeypatch):
     assert pw.fit("y ~ x + (1 | g)", frame, seed=1, draws=70).result.draws == 70
 
 
-@pytest.mark.parametrize(("efficiency", "draws"), [(0.8, 560), (0.2, 1000)])
+@pytest.mark.parametrize(("efficiency", "draws"), [(0.8, 280), (0.21, 500)])
 def test_more_where_proposals_fit_less_well_up_to_twice(frame, monkeypatch, efficiency, draws):
     monkeypatch.setattr(independence, "_SLOW", 0.0)
     monkeypatch.setattr(independence, "efficiency", lambda log_weights: efficiency)
-    assert pw.fit("y ~ x + (1 | g)", frame, seed=1).result.draws == draws
+    fit = pw.fit("y ~ x + (1 | g)", frame, seed=1, chains=8)
+    assert (fit.outcome.sampler, fit.result.draws) == ("independence", draws)
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
@@ -46,7 +47,10 @@ def test_enough_for_all_effects_of_a_crossed_maximal_model(seed):
     data = {"y": y, "condition": condition, "subject": subject, "item": item}
     fit = pw.fit("y ~ condition + (condition | subject) + (condition | item)", data, seed=seed)
     assert fit.outcome.passed
+    assert fit.result.draws > 500
     assert fit.summary(groups=True)["ess_bulk"].min() > 1000
+    # Seed 3 takes a second run, whose bound of old points drawn again asked for 30,000 evaluations alone.
+    assert fit.outcome.figures["evaluations"] < 20_000
 
 
 def test_what_is_no_number_of_draws(frame):

@@ -26,7 +26,7 @@ from poolwise.samplers.weights import efficiency, log_mean, normalised, tail_ess
 # Efficiency below which another sampler will be faster: after two rounds of adaptation, after all, and of the draws.
 _HOPELESS, _WORTH, _KEPT = 0.3, 0.6, 0.5
 # Nearly independent draws: the worst effective sample size of thousands of scalars is above 1,000. More where chains
-# stay more: by powers of the weights' efficiency, with which that holds there too.
+# stay more, by powers of the weights' efficiency, with which that holds for nearly all models there too.
 _PLENTY, _MORE = 2_000, 2.0
 _EXACT, _ESTIMATED = 0.5, 1.5
 _SLOW = 1e5  # flops of an evaluation from which 4,000 draws take a second
@@ -35,24 +35,29 @@ _BRIDGED = 10  # draws for each dimension, from which a bridge from them can be 
 _TAIL = 0.1  # of the draws, as which means and tails must be known where there are few
 _SETTLE = 20  # steps before a chain's first kept draw
 _MOST_PROPOSALS = 50.0  # for one draw
+_AGAIN = 2  # runs from better proposals
 _BATCH, _BATCH_FLOPS = 1 << 17, 8e9  # proposals at a time, at the most, so that progress is seen
 
 
 def sample_independence(density: LogDensity, settings: SamplerSettings, modes: list[Mode] | None = None) -> Sample:
     """Draw (chains, draws, d) points from a density of few dimensions, from modes that are looked for if not given.
 
-    Where the certificate fails, what the run has seen makes a better proposal, and a second run is the last word.
+    Where the certificate fails, what the run has seen makes a better proposal for a fresh one, twice at the most.
     """
-    adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
+    adapt_seed, first_seed, *later = child_seeds(settings.seed, 2 + 2 * _AGAIN)
     settings.progress("adapting the proposal", 0.0)
     adapted = adapt(density, np.random.default_rng(adapt_seed), modes)
     settings.progress("sampling", 0.4)
-    found, points, log_weights = run(density, adapted, settings, draw_seed)
-    if found.certificate.passed or not np.isfinite(log_weights).any():
-        return found
-    settings.progress("sampling once more, from a better proposal", 0.7)
-    better = refined(density, adapted, points, log_weights, np.random.default_rng(second_seed))
-    return run(density, better, settings, second_seed)[0]
+    found, points, log_weights = run(density, adapted, settings, first_seed)
+    for draw_seed, fit_seed in zip(later[:_AGAIN], later[_AGAIN:], strict=True):
+        if found.certificate.passed or not np.isfinite(log_weights).any():
+            break
+        settings.progress("sampling once more, from a better proposal", 0.7)
+        adapted = refined(density, adapted, points, log_weights, np.random.default_rng(fit_seed))
+        if not np.isfinite(adapted.log_weights).any():
+            break
+        found, points, log_weights = run(density, adapted, settings, draw_seed)
+    return found
 
 
 def sample_if_certified(density: LogDensity, modes: list[Mode], settings: SamplerSettings) -> Sample | None:

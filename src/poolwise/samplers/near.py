@@ -59,7 +59,7 @@ def sample_near(
     everywhere : whether the density is right far from the near one too, so that proposals may be fitted to its tails.
     corrected : whether draws of the density itself are wanted where the near one will not do.
     """
-    adapt_seed, draw_seed, second_seed = child_seeds(settings.seed, 3)
+    adapt_seed, draw_seed, second_seed, fit_seed = child_seeds(settings.seed, 4)
     settings.progress("adapting the proposal", 0.0)
     rng = np.random.default_rng(adapt_seed)
     adapted = adapt(near, rng, modes)
@@ -105,8 +105,9 @@ def sample_near(
     found, points, log_weights = run(density, telling, settings, draw_seed, _STAY)
     if not _steady(found) and found.certificate.figures["efficiency"] > _AGAIN:
         settings.progress("sampling once more, from a better proposal", 0.5)
-        better = refined(density, telling, points, log_weights, np.random.default_rng(second_seed), _TELLING)
-        found = run(density, better, settings, second_seed, _STAY)[0]
+        better = refined(density, telling, points, log_weights, np.random.default_rng(fit_seed), _TELLING)
+        if np.isfinite(better.log_weights).any():
+            found = run(density, better, settings, second_seed, _STAY)[0]
     return Near(replace(found, certificate=replace(found.certificate, passed=_steady(found))), True)
 
 

@@ -65,7 +65,7 @@ class Adapted:
     Attributes
     ----------
     proposal, warp : the mixture or what was made of it, and the coordinates it lives in.
-    log_weights : (m,) of fresh points drawn from it.
+    log_weights : (m,) of fresh points drawn from it, or of those that a polynomial was fitted to.
     rounds, evaluations : what the adaptation took.
     """
 
@@ -187,7 +187,8 @@ def refined(
     weights = np.minimum(normalised(log_weights), 1 / math.sqrt(len(log_weights)))
     weights /= weights.sum()
     proposal = fit_mixture(points, weights, _spread_start(points, weights, 8, rng), 12).with_defence(0.1, 2.0, 3.0)
-    size = 2 * effort_of(density).first * (density.dimension + 1) if size is None else size
+    effort = effort_of(density)
+    size = (1 if effort.surrogate else 2) * effort.first * (density.dimension + 1) if size is None else size
     fresh = weighted(density, adapted.warp, proposal, rng, size)[1]
     spent = adapted.evaluations + len(points) + size
     return Adapted(proposal, adapted.warp, fresh, adapted.rounds + 1, spent)
