@@ -58,9 +58,10 @@ def check_density(block: Block, collapsed: CollapsedModel, theta: np.ndarray, dr
     if not np.ptp(off) <= _AGREES * (1.0 + 1e-6 * np.abs(expected).max()):
         raise SamplingError(
             f"The density of this model differs from what was integrated out of it, by up to {np.ptp(off):.3g} between "
-            "draws, and no draws are returned. Where a standard deviation of outcomes may go to zero, as with as many "
-            "coefficients as outcomes, there are no digits left: give it a prior that is not zero there. Else use "
-            "pm.sample(), and please report the model."
+            "draws, and no draws are returned. Where predictors are far from zero, or nearly collinear, there are no "
+            "digits left: centre and scale predictors. So it is where a standard deviation of outcomes may go to zero, "
+            "as with as many coefficients as outcomes: give it a prior that is not zero there. Else use pm.sample(), "
+            "and please report the model."
         )
 
 
